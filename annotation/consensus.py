@@ -1,0 +1,142 @@
+"""Answers become labels: what several people said of one utterance, as one label or as an open question.
+
+The outcome depends on the set of answers alone, not on the order in which they came: every vote counts all answers at
+once, and every tie is broken by the answers' own content or left open as a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from annotation.revisions import latest_answers
+from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
+from corpus.records import Annotation, Label, Verdict
+
+SAFETY: Final[tuple[Verdict, ...]] = ("distress", "critical_data")
+"""Verdicts that one person is enough for, gravest first: a false alarm costs a clip, a miss may harm somebody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What the answers to one utterance come to.
+
+    Attributes:
+        utterance_id: the utterance.
+        outcome: `labelled`, another verdict, or `conflict`, which stays open for one more person.
+        label: the label that holds now, if the outcome is `labelled` and somebody named an intent or a transcript
+            (a triage alone names neither).
+        is_new: `label` is a new revision, to be stored; else it is the current one.
+        withdraws: there is a current label that the answers no longer support: nothing may learn from it.
+        agreement: mean over pairs of answers, in [0, 1], see `annotation.votes.pair_agreement`; 1 where one answered.
+        annotators: how many people answered (who asks for help has not answered).
+        conflict: what the answers disagree in, "" without a conflict; `revision` is one person who said two things
+            under one revision number.
+        flags: the safety verdicts that anybody raised, gravest first; the first of them is the outcome.
+        proposals: sorted names that were proposed for an intent outside the inventory, each once.
+    """
+
+    utterance_id: str
+    outcome: Outcome
+    label: Label | None
+    is_new: bool
+    withdraws: bool
+    agreement: float
+    annotators: int
+    conflict: Conflict = ""
+    flags: tuple[Verdict, ...] = ()
+    proposals: tuple[str, ...] = ()
+
+
+def merge_annotations(
+    annotations: Mapping[str, Iterable[Annotation]],
+    current: Mapping[str, Label],
+    settings: ConsensusSettings | None = None,
+    withdrawn: Collection[str] = (),
+) -> list[Merged]:
+    """Returns one `Merged` for each utterance that has annotations, sorted by utterance id.
+
+    The latest revision of each person's answer to each task counts, and repeated rows count once. How the answers are
+    weighed says `annotation.votes.decide`; `distress` and `critical_data` need one voice and overrule every vote.
+    A field that nobody was asked for or touched is kept from the current label: who only named the intent has not
+    deleted the transcript that came with the manifest.
+
+    Args:
+        annotations: utterance id -> all its annotations so far, superseded and repeated ones included.
+        current: utterance id -> its label of the highest revision, even if that is withdrawn.
+        settings: see `ConsensusSettings`.
+        withdrawn: utterances whose current label is withdrawn; their next label is a new revision in any case.
+
+    Returns:
+        New labels carry the revision above the current one, or 1. They are made only where transcript, intent or slots
+        changed: more people saying the same is no new revision, and the current label is returned as it is.
+    """
+    settings = settings or ConsensusSettings()
+    given = {utterance_id: list(rows) for utterance_id, rows in annotations.items()}
+    return [
+        _merge(utterance_id, rows, current.get(utterance_id), settings, utterance_id in withdrawn)
+        for utterance_id, rows in sorted(given.items())
+        if rows
+    ]
+
+
+def _merge(
+    utterance_id: str, given: list[Annotation], current: Label | None, settings: ConsensusSettings, withdrawn: bool
+) -> Merged:
+    answers = latest_answers(given)
+    raised = {answer.verdict for answer in answers.latest + answers.contradicted}
+    flags = tuple(verdict for verdict in SAFETY if verdict in raised)
+    if flags:
+        decision = Decision(flags[0])
+    elif answers.contradicted:
+        decision = Decision("conflict", "revision")
+    else:
+        decision = decide(answers.latest, settings)
+    people = {answer.annotator_id for answer in answers.latest if answer.verdict != "help"}
+    agreement = mean_agreement(answers.latest)
+    label, is_new = None, False
+    content = _with_untouched(decision.content, given, current)
+    if content is not None and (content.transcript is not None or content.intent is not None):
+        is_new = current is None or withdrawn or content != _content(current)
+        label = _label(utterance_id, content, agreement, len(people), current) if is_new else current
+    return Merged(
+        utterance_id=utterance_id,
+        outcome=decision.outcome,
+        label=label,
+        is_new=is_new,
+        withdraws=current is not None and not withdrawn and decision.outcome not in ("labelled", "help"),
+        agreement=agreement,
+        annotators=len(people),
+        conflict=decision.conflict,
+        flags=flags,
+        proposals=tuple(sorted({answer.proposal for answer in answers.latest if answer.proposal})),
+    )
+
+
+def _label(utterance_id: str, content: Content, agreement: float, annotators: int, current: Label | None) -> Label:
+    return Label(
+        utterance_id=utterance_id,
+        transcript=content.transcript,
+        intent=content.intent,
+        slots=content.slots,
+        agreement=agreement,
+        annotators=annotators,
+        revision=current.revision + 1 if current else 1,
+    )
+
+
+def _content(label: Label) -> Content:
+    return Content(label.transcript, label.intent, tuple(sorted(label.slots, key=lambda slot: slot.start)))
+
+
+def _with_untouched(content: Content | None, given: Sequence[Annotation], current: Label | None) -> Content | None:
+    """Returns the content with the fields of the current label that nobody was asked for or touched."""
+    if content is None or current is None:
+        return content
+    held = _content(current)
+    if not any(annotation.transcript is not None or annotation.ask == "transcribe" for annotation in given):
+        content = replace(content, transcript=held.transcript, slots=held.slots)
+    if all(annotation.intent is None for annotation in given):
+        content = replace(content, intent=held.intent)
+    return content

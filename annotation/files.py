@@ -1,0 +1,186 @@
+"""Task files out and annotation files in: JSON Lines, one row a line, as `annotation.schema` publishes them.
+
+Files are written whole or not at all and readable by their owner alone, since drafts and transcripts stand in them.
+A bad line costs only itself: it is set aside with its number and a reason, never with what it says.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotation.rows import Asked, RefusedReason, RowError, annotation_row, parse_annotation, parse_task, task_row
+from corpus.errors import UsageError
+from corpus.records import Annotation, AnnotationTask, canonical_json
+
+TASK_FILE: Final = "tasks.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A line that was set aside.
+
+    Attributes:
+        line: counted from 1.
+        reason: one word, under which the line is counted.
+        field: the published field at fault, "" where the whole line is.
+    """
+
+    line: int
+    reason: RefusedReason
+    field: str = ""
+
+    def __str__(self) -> str:
+        """One clear line for people."""
+        return f"line {self.line}: {self.reason}" + (f" ({self.field})" if self.field else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An annotation file, read: every line that is not blank is in one of the two lists."""
+
+    annotations: list[Annotation]
+    refused: list[RefusedRow]
+
+    def by_reason(self) -> dict[str, int]:
+        """Returns how many lines were refused for each reason, sorted by reason."""
+        counts: dict[str, int] = {}
+        for row in self.refused:
+            counts[row.reason] = counts.get(row.reason, 0) + 1
+        return dict(sorted(counts.items()))
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
+    """Leaves the tasks in `folder`, whole and on disk, and returns the path of their file.
+
+    The file is replaced in one step, so a reader sees the old tasks or the new, never half. The clips that
+    `AnnotationTask.audio` names are the caller's to write beside it.
+
+    Raises:
+        UsageError: the folder can't be written to.
+    """
+    return _write_lines(folder / TASK_FILE, (task_row(task).model_dump() for task in tasks))
+
+
+def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
+    """Leaves the annotations at `path` in the published format, whole and on disk, and returns the path.
+
+    Raises:
+        UsageError: the folder can't be written to.
+    """
+    return _write_lines(path, (annotation_row(annotation).model_dump() for annotation in annotations))
+
+
+def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(canonical_json(row) + "\n" for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        temporary = None
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself survives a power cut
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}; choose a folder with room and rights") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+class ReadSettings(BaseModel):
+    """How an annotation file is read.
+
+    Attributes:
+        max_line_bytes: a longer line is refused unread, so that no line can fill the memory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_line_bytes: int = Field(default=65_536, ge=1_024)
+
+
+def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:
+    """Returns every good row of the file as an `Annotation`, and every other by its line number and a reason.
+
+    Transcripts come back normalised, with the slots carried along. An intent outside the task's inventory becomes
+    `other` and its name the proposal; a proposal beside a known intent is dropped. Of a row whose verdict is not
+    `labelled` no text is kept: whoever says that a clip holds critical data has not asked for a copy of it. Repeated
+    rows are returned as often as they stand; `annotation.consensus` counts them once.
+
+    Args:
+        path: JSON Lines in UTF-8; blank lines and a byte order mark are skipped.
+        tasks: task id -> what was asked.
+        settings: see `ReadSettings`.
+
+    Raises:
+        UsageError: the file is missing or can't be read. A bad row never raises.
+    """
+    settings = settings or ReadSettings()
+    annotations: list[Annotation] = []
+    refused: list[RefusedRow] = []
+    for number, line in _lines(path, settings.max_line_bytes):
+        try:
+            annotations.append(parse_annotation(line, tasks))
+        except RowError as error:
+            refused.append(RefusedRow(number, error.reason, error.field))
+    return Parsed(annotations, refused)
+
+
+def read_tasks(path: Path) -> list[AnnotationTask]:
+    """Returns the tasks of a task file, as a tool or a simulated annotator sees them.
+
+    Raises:
+        UsageError: the file is missing, or a line is not a task; names the line.
+    """
+    tasks = []
+    for number, line in _lines(path, max_bytes=2**24):
+        try:
+            tasks.append(parse_task(line))
+        except RowError:
+            raise UsageError(f"{path} line {number} is not a task; write the task file again") from None
+    return tasks
+
+
+def _lines(path: Path, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
+    """Yields (line number from 1, the line) of all lines that are not blank; None for a line that is too long."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(max_bytes + 1):
+                number += 1
+                if len(line) > max_bytes and not line.endswith(b"\n"):
+                    _skip_line(file, max_bytes)
+                    yield number, None
+                    continue
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}; name a JSON Lines file") from None
+
+
+def _skip_line(file: BinaryIO, chunk: int) -> None:
+    while (rest := file.readline(chunk)) and not rest.endswith(b"\n"):
+        pass

@@ -1,0 +1,127 @@
+"""The published format: what a line of a task file and of an annotation file may hold, and nothing else.
+
+The models below are the allow-list. `annotation/schemas/*.json` are written from them by `python -m annotation.schema`,
+so that tools in any language can check a line before they hand it over. Neither format has a field for a person who
+spoke: no account, speaker, device, place or time of day.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.records import Ask, Verdict
+
+SCHEMA_FOLDER: Final = Path(__file__).parent / "schemas"
+
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="[s]")]
+
+
+ONE_LINE: Final = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
+"""A name that any database column takes: no control characters, no space at the ends."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class SlotRow(_Row):
+    """A slot: the characters `start` to `end` (exclusive, counted in Unicode code points) of the text beside it."""
+
+    name: Name
+    start: Count
+    end: Count
+
+
+class DraftRow(_Row):
+    """What the models heard, to be corrected. Carries no confidence: a number would lean on the annotator."""
+
+    text: str
+    intent: str = ""
+    slots: list[SlotRow] = []
+
+
+class TaskRow(_Row):
+    """A question to a person: one line of a task file."""
+
+    task_id: Name
+    round: str
+    utterance_id: Name
+    ask: Ask
+    audio: Annotated[str, Field(description="file name of the clip beside the task file")]
+    duration: Seconds
+    intents: Annotated[list[str], Field(description="the inventory; any other name in an answer is a proposal")]
+    slot_names: list[str]
+    draft: Annotated[DraftRow | None, Field(description="null where it is withheld: answer from the clip alone")] = None
+
+
+# What follows from ask and verdict, in JSON Schema's words; `annotation.files` says the same in code.
+_REQUIRED_BY_ASK: Final[dict[str, Any]] = {
+    "allOf": [
+        {
+            "if": {"properties": {"verdict": {"const": "labelled"}, "ask": {"const": "transcribe"}}},
+            "then": {
+                "required": ["transcript", "intent"],
+                "properties": {"transcript": {"type": "string"}, "intent": {"type": "string", "pattern": "\\S"}},
+            },
+        },
+        {
+            "if": {"properties": {"verdict": {"const": "labelled"}, "ask": {"const": "label_intent"}}},
+            "then": {"required": ["intent"], "properties": {"intent": {"type": "string", "pattern": "\\S"}}},
+        },
+    ]
+}
+
+
+class AnnotationRow(_Row):
+    """An answer of one person to one task: one line of an annotation file.
+
+    With the verdict `labelled`, `transcribe` needs a transcript ("" for silence) and an intent, `label_intent` an
+    intent, `triage` nothing more. With any other verdict the texts are ignored. A corrected answer is a new line with
+    a higher `revision`. A `lead_time` of 0 says that it was not measured.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, json_schema_extra=_REQUIRED_BY_ASK
+    )
+
+    task_id: Name
+    annotator_id: Annotated[str, Field(max_length=128, pattern=ONE_LINE)]
+    ask: Annotated[Ask, Field(description="as in the task")]
+    verdict: Verdict
+    transcript: str | None = None
+    intent: str | None = None
+    slots: Annotated[list[SlotRow], Field(description="spans of `transcript`; they don't overlap")] = []
+    lead_time: Seconds = 0.0
+    revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    proposal: Annotated[str | None, Field(description="a name for an intent outside the inventory")] = None
+
+
+ROWS: Final[dict[str, type[_Row]]] = {"task": TaskRow, "annotation": AnnotationRow}
+
+
+def schema_text(name: str) -> str:
+    """Returns the JSON Schema of one format, `task` or `annotation`, as the text of its published file."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ROWS[name].model_json_schema()}
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def schema_path(name: str) -> Path:
+    """Returns where the JSON Schema of one format is published."""
+    return SCHEMA_FOLDER / f"{name}.schema.json"
+
+
+def write_schemas() -> None:
+    """Brings the published schemas up to the models of this module."""
+    SCHEMA_FOLDER.mkdir(exist_ok=True)
+    for name in ROWS:
+        schema_path(name).write_text(schema_text(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas()

@@ -1,0 +1,182 @@
+"""A simulated annotator: answers tasks from the truth, with the errors and the time that people have.
+
+For the demonstration, for replays of strategies and for tests. An answer depends on the seed, the annotator and the
+task alone, so neither the order nor the company of the tasks changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotation.schema import ONE_LINE
+from corpus.errors import UsageError
+from corpus.records import OTHER_INTENT, Annotation, AnnotationTask, SlotSpan, Verdict, digest
+from corpus.text import normalise_with_spans, words
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What an utterance really is.
+
+    Attributes:
+        verdict: `labelled` for speech to the device, else what a good annotator would say instead.
+    """
+
+    text: str
+    intent: str
+    slots: tuple[SlotSpan, ...] = field(default=())
+    verdict: Verdict = "labelled"
+
+
+class AnnotatorSettings(BaseModel):
+    """One simulated person.
+
+    Attributes:
+        annotator_id: the person's name.
+        seconds_per_task, seconds_per_audio_second, seconds_per_word: time of an answer: the first, plus the second
+            times the clip's length, plus the third times the words typed (with a draft, those that differ from it;
+            none for an intent alone) [s].
+        time_noise: standard deviation of the logarithm of the time.
+        word_error_rate: share of words that are mistyped, left out or doubled, in equal parts.
+        intent_error_rate: share of clips whose intent is another of the inventory.
+        help_rate: share of tasks answered with `help`.
+        verdict_recall: share of clips that are not to be labelled (accidental, unintelligible, ...) and are noticed;
+            the others are labelled as if they were commands.
+        false_unintelligible_rate: share of good clips that are called unintelligible.
+        draft_trust: share of tasks with a draft whose transcript, intent and slots are sent back unread.
+        seed: of all draws.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    annotator_id: str = Field(default="simulated-1", max_length=128, pattern=ONE_LINE)
+    seconds_per_task: float = Field(default=4.0, ge=0.0)
+    seconds_per_audio_second: float = Field(default=1.5, ge=0.0)
+    seconds_per_word: float = Field(default=0.7, ge=0.0)
+    time_noise: float = Field(default=0.15, ge=0.0, le=2.0)
+    word_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    intent_error_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    help_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    verdict_recall: float = Field(default=1.0, ge=0.0, le=1.0)
+    false_unintelligible_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    draft_trust: float = Field(default=0.0, ge=0.0, le=1.0)
+    seed: int = 0
+
+
+def answer(
+    tasks: Sequence[AnnotationTask], truth: Mapping[str, Truth], settings: AnnotatorSettings
+) -> list[Annotation]:
+    """Returns the annotator's answer to each task, in order; `annotation.files.write_annotations` makes it a file.
+
+    Transcripts are in normal form. An intent outside the task's inventory comes back as `other` with the proposal.
+
+    Raises:
+        UsageError: a task asks about an utterance whose truth is not given; names it.
+    """
+    answers = []
+    for task in tasks:
+        if task.utterance_id not in truth:
+            raise UsageError(f"utterance {task.utterance_id} has no truth; a simulated annotator needs known labels")
+        answers.append(_answer(task, truth[task.utterance_id], settings))
+    return answers
+
+
+def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> Annotation:
+    rng = _generator(task.task_id, settings)
+    # All draws are made for every task, so that one rate doesn't shift the draws of another.
+    asks_help, misjudges, misnames, trusts = rng.random(4)
+    noise = float(np.exp(settings.time_noise * rng.standard_normal()))
+    verdict = _verdict(truth, asks_help, misjudges, settings)
+    transcript: str | None = None
+    intent: str | None = None
+    slots: tuple[SlotSpan, ...] = ()
+    if verdict == "labelled" and task.ask != "triage":
+        intent = truth.intent or OTHER_INTENT
+        if misnames < settings.intent_error_rate:
+            intent = _other_intent(task.intents, intent, rng)
+        if task.ask == "transcribe":
+            transcript, slots = _heard(truth, settings.word_error_rate, rng)
+            slots = tuple(slot for slot in slots if slot.name in task.slot_names)
+        if task.draft is not None and trusts < settings.draft_trust:
+            intent = task.draft.intent or intent
+            if task.ask == "transcribe":
+                transcript, slots = normalise_with_spans(task.draft.text, task.draft.slots)
+    typed = _words_typed(task, transcript)
+    seconds = settings.seconds_per_task + settings.seconds_per_audio_second * task.duration
+    proposal = intent if intent is not None and intent not in (*task.intents, OTHER_INTENT) else None
+    return Annotation(
+        task_id=task.task_id,
+        annotator_id=settings.annotator_id,
+        ask=task.ask,
+        verdict=verdict,
+        transcript=transcript,
+        intent=OTHER_INTENT if proposal else intent,
+        slots=slots,
+        lead_time=round((seconds + settings.seconds_per_word * typed) * noise, 3),
+        proposal=proposal,
+    )
+
+
+def _generator(task_id: str, settings: AnnotatorSettings) -> np.random.Generator:
+    return np.random.default_rng(int(digest([settings.seed, settings.annotator_id, task_id])[:16], 16))
+
+
+def _verdict(truth: Truth, asks_help: float, misjudges: float, settings: AnnotatorSettings) -> Verdict:
+    if asks_help < settings.help_rate:
+        return "help"
+    if truth.verdict != "labelled":
+        return truth.verdict if misjudges < settings.verdict_recall else "labelled"
+    return "unintelligible" if misjudges < settings.false_unintelligible_rate else "labelled"
+
+
+def _other_intent(intents: Sequence[str], intent: str, rng: np.random.Generator) -> str:
+    wrong = [name for name in intents if name != intent]
+    return wrong[int(rng.integers(len(wrong)))] if wrong else intent
+
+
+def _words_typed(task: AnnotationTask, transcript: str | None) -> int:
+    if transcript is None:
+        return 0
+    typed = words(transcript)
+    if task.draft is None:
+        return len(typed)
+    shown = words(task.draft.text)
+    blocks = SequenceMatcher(None, shown, typed, autojunk=False).get_opcodes()
+    return sum(max(b - a, d - c) for kind, a, b, c, d in blocks if kind != "equal")
+
+
+def _heard(truth: Truth, error_rate: float, rng: np.random.Generator) -> tuple[str, tuple[SlotSpan, ...]]:
+    """Returns the transcript with the annotator's word errors, and the slots on the words that are left of them."""
+    text, slots = normalise_with_spans(truth.text, truth.slots)
+    out: list[str] = []
+    moved: dict[int, tuple[int, int]] = {}  # letter of the truth -> the letters that stand for it now
+    at = position = 0
+    for word in text.split():
+        draw, kind, letter = rng.random(3)
+        typed = _mistype(word, int(kind * 3), letter) if draw < error_rate else word
+        if typed:
+            for i in range(len(word)):
+                # The last letter answers for all that was typed too much, so that a slot on whole words stays on them.
+                moved[at + i] = position + i, position + (i + 1 if i + 1 < len(word) else len(typed))
+            out.append(typed)
+            position += len(typed) + 1
+        at += len(word) + 1
+    spans = []
+    for slot in slots:
+        left = [moved[i] for i in range(slot.start, slot.end) if i in moved]
+        if left:
+            spans.append(SlotSpan(slot.name, left[0][0], left[-1][1]))
+    return " ".join(out), tuple(spans)
+
+
+def _mistype(word: str, kind: int, letter: float) -> str:
+    """Returns the word mistyped (0: one letter is doubled), left out (1: "") or doubled (2: "word word")."""
+    if kind == 0:
+        i = int(letter * len(word))
+        return word[: i + 1] + word[i:]
+    return "" if kind == 1 else f"{word} {word}"

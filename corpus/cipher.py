@@ -1,0 +1,57 @@
+"""AES-256-GCM: one random key an utterance, wrapped by the key-encryption key."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from corpus.errors import Damaged
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+OVERHEAD_BYTES: Final = NONCE_BYTES + 16
+"""How much longer a ciphertext is than its plaintext: nonce and tag."""
+
+
+def new_key() -> bytes:
+    """Returns 32 random bytes."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def encrypt(key: bytes, plaintext: bytes, aad: str) -> bytes:
+    """Returns nonce + ciphertext + tag; only `decrypt` with the same key and the same `aad` opens it.
+
+    The nonce is random (96 bits, NIST SP 800-38D 8.2.2): a data key sees a handful of messages, the key-encryption key
+    far fewer than the 2^32 that the standard allows.
+    """
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plaintext, aad.encode())
+
+
+def decrypt(key: bytes, ciphertext: bytes, aad: str) -> bytes:
+    """Returns the plaintext of what `encrypt` made under this key and this `aad`.
+
+    Raises:
+        Damaged: another key, another `aad`, or changed bytes; the message names the `aad`.
+    """
+    try:
+        return AESGCM(key).decrypt(ciphertext[:NONCE_BYTES], ciphertext[NONCE_BYTES:], aad.encode())
+    except (InvalidTag, ValueError) as error:
+        raise Damaged(f"{aad} does not decrypt: its bytes or its key changed; restore it from a backup") from error
+
+
+def wrap(kek: bytes, key: bytes, aad: str) -> bytes:
+    """Returns the key encrypted under the key-encryption key."""
+    return encrypt(kek, key, aad)
+
+
+def unwrap(kek: bytes, wrapped: bytes, aad: str) -> bytes:
+    """Returns the key that `wrap` took.
+
+    Raises:
+        Damaged: it was wrapped under another key-encryption key, or changed since.
+    """
+    return decrypt(kek, wrapped, aad)

@@ -1,0 +1,275 @@
+"""The one door: no other code opens a ciphertext of somebody's speech.
+
+Every opening is checked (erased, quarantine, consent, retention, lease), then put on the audit chain, then streamed. A
+machine's batch is one audit row with the digest of its ids; a person's listening is one row a clip.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import sqlalchemy as sa
+
+from corpus import audit, cipher, packs, vault
+from corpus import content as contents
+from corpus.content import Content, Part, seal_name
+from corpus.database import fetch_among, reading, writing
+from corpus.errors import DoorClosed, RecordError
+from corpus.records import Annotation, Hypothesis, Label, Purpose, digest
+from corpus.schema import answers, labels, leases, scores, utterances
+from corpus.schema import audit as audit_table
+from corpus.schema import parts as parts_table
+from corpus.store.leases import ANYONE
+from corpus.store.utterances import as_location, as_utterance
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+CONSENT_FOR: Final[dict[Purpose, str]] = {
+    "score": "score",
+    "annotate": "annotate",
+    "train": "train",
+    "judge": "annotate",
+}
+"""Judging a model compares it with what a person heard, which is what the customer allowed."""
+
+PERSON: Final = "person:"
+"""What the actor begins with where somebody listens."""
+
+
+REMEDIES: Final = {
+    "unknown": "check the id",
+    "erased": "it was deleted for good; drop it from the list",
+    "quarantine": "it was set aside; drop it from the list",
+    "consent": "its customer does not allow this use; drop it from the list",
+    "retention": "it is older than the retention allows; drop it from the list",
+    "lease": "export its task again, which grants a new lease",
+}
+
+BATCH: Final = 128
+"""Utterances that are in memory at once: 128 clips of 30 s are some 250 MB."""
+
+
+def open_door(
+    corpus: Corpus,
+    utterance_ids: Sequence[str],
+    purpose: Purpose,
+    *,
+    actor: str,
+    parts: Sequence[Part],
+    strict: bool,
+    versions: tuple[str, str] | None,
+    label_revisions: Mapping[str, int] | None,
+) -> Iterator[Content]:
+    """Streams the plaintext of utterances in the given order; checks and audit row are done before it returns.
+
+    Args:
+        corpus: the handle.
+        utterance_ids: unique.
+        purpose: what it is for; `judge` needs the consent to annotate.
+        actor: `person:<id>` where a person listens, who needs a lease to annotate; else a name of a machine.
+        parts: of `audio`, `hypotheses`, `annotations`, `label`.
+        strict: True where one closed utterance closes the whole batch; False where it is left out and counted.
+        versions: ASR and intent version of the hypotheses; None for the latest that scored each utterance.
+        label_revisions: revision by utterance id; the current label where an id or the whole is left out.
+
+    Raises:
+        DoorClosed: strict, and one is closed; nothing was opened.
+        RecordError: an unknown purpose or part, or an id that stands twice.
+        Damaged: while streaming: an utterance does not decrypt.
+    """
+    _check_arguments(utterance_ids, purpose, parts)
+    with writing(corpus.records) as conn:
+        audit.lock(conn, audit_table)
+        closed = closures(corpus, conn, utterance_ids, purpose, actor)
+        if strict and closed:
+            first = next(i for i in utterance_ids if i in closed)
+            raise DoorClosed(first, closed[first], REMEDIES[closed[first]])
+        opened = [i for i in utterance_ids if i not in closed]
+        audit.append_many(conn, audit_table, "open", actor, _details(opened, closed, purpose, actor, parts))
+    return _stream(corpus, opened, frozenset(parts), versions, label_revisions or {}, strict)
+
+
+def closures(
+    corpus: Corpus, conn: sa.Connection, utterance_ids: Sequence[str], purpose: Purpose, actor: str = "earmark"
+) -> dict[str, str]:
+    """Returns, by id, why an utterance would stay closed; an id that is missing would be opened."""
+    closed: dict[str, str] = {}
+    oldest, oldest_labelled = retention_limits(corpus)
+    labelled = labels.c.utterance_id.is_not(None)
+    statement = sa.select(utterances.c.utterance_id, utterances.c.state, utterances.c.arrived_at, labelled).outerjoin(
+        labels, sa.and_(labels.c.utterance_id == utterances.c.utterance_id, labels.c.current)
+    )
+    rows = {row[0]: row for row in fetch_among(conn, statement, utterances.c.utterance_id, utterance_ids)}
+    allowed = vault.consenting(corpus.vault, utterance_ids, CONSENT_FOR[purpose])
+    leased = _leased(corpus, conn, utterance_ids, actor) if purpose == "annotate" and _is_person(actor) else None
+    for utterance_id, consents in zip(utterance_ids, allowed.tolist(), strict=True):
+        row = rows.get(utterance_id)
+        if row is None:
+            closed[utterance_id] = "unknown"
+        elif row[1] == "erased":
+            closed[utterance_id] = "erased"
+        elif row[1] != "accepted":
+            closed[utterance_id] = "quarantine"
+        elif not consents:
+            closed[utterance_id] = "consent"
+        elif row[2] < (oldest_labelled if row[3] else oldest):
+            closed[utterance_id] = "retention"
+        elif leased is not None and utterance_id not in leased:
+            closed[utterance_id] = "lease"
+    return closed
+
+
+def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
+    """Returns the moments before which an arrival is too old, without and with a current label."""
+    now = corpus.clock()
+    settings = corpus.settings
+    return now - timedelta(days=settings.retention_days), now - timedelta(days=settings.labelled_retention_days)
+
+
+def _check_arguments(utterance_ids: Sequence[str], purpose: str, parts: Sequence[str]) -> None:
+    if purpose not in CONSENT_FOR:
+        raise RecordError(f"purpose {purpose!r} is unknown; known are {', '.join(CONSENT_FOR)}")
+    unknown = sorted(set(parts) - set(get_args(Part)))
+    if unknown or not parts:
+        raise RecordError(f"parts must be some of {', '.join(get_args(Part))}, not {', '.join(unknown) or 'none'}")
+    if len(set(utterance_ids)) != len(utterance_ids):
+        raise RecordError("an utterance stands twice among those to open; name each once")
+
+
+def _is_person(actor: str) -> bool:
+    return actor.startswith(PERSON)
+
+
+def _leased(corpus: Corpus, conn: sa.Connection, ids: Sequence[str], actor: str) -> set[str]:
+    statement = sa.select(leases.c.utterance_id).where(
+        leases.c.holder.in_([actor, ANYONE]), leases.c.purpose == "annotate", leases.c.until > corpus.clock()
+    )
+    return {row.utterance_id for row in fetch_among(conn, statement, leases.c.utterance_id, ids)}
+
+
+def _details(
+    opened: Sequence[str], closed: Mapping[str, str], purpose: str, actor: str, parts: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    common: dict[str, Any] = {"purpose": purpose, "parts": sorted(set(parts))}
+    if _is_person(actor):
+        return [{"utterance_id": utterance_id, **common} for utterance_id in opened]
+    if not opened and not closed:
+        return []
+    skipped = {"skipped": dict(sorted(Counter(closed.values()).items()))} if closed else {}
+    return [{"count": len(opened), "digest": digest(sorted(opened)), **common, **skipped}]
+
+
+def _stream(
+    corpus: Corpus,
+    ids: Sequence[str],
+    parts: frozenset[Part],
+    versions: tuple[str, str] | None,
+    revisions: Mapping[str, int],
+    strict: bool,
+) -> Iterator[Content]:
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        keys = vault.data_keys(corpus.vault, batch)
+        gone = [i for i in batch if i not in keys]  # erased since the check
+        if strict and gone:
+            raise DoorClosed(gone[0], "erased", REMEDIES["erased"])
+        batch = [i for i in batch if i in keys]
+        with reading(corpus.records) as conn:
+            rows = {
+                row.utterance_id: row
+                for row in fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch)
+            }
+            heard = _hypotheses(conn, batch, keys, versions) if "hypotheses" in parts else {}
+            given = _annotations(conn, batch, keys) if "annotations" in parts else {}
+            held = _labels(conn, batch, keys, revisions) if "label" in parts else {}
+        sealed = _audio(corpus, batch, rows) if "audio" in parts else {}
+        for utterance_id in batch:
+            utterance = as_utterance(rows[utterance_id])
+            samples = None
+            if utterance_id in sealed:
+                data = cipher.decrypt(keys[utterance_id], sealed.pop(utterance_id), seal_name(utterance_id, "audio"))
+                samples = contents.decode_audio(data, utterance)
+            yield Content(
+                utterance=utterance,
+                audio=samples,
+                sample_rate=utterance.sample_rate,
+                hypotheses=heard.get(utterance_id),
+                annotations=tuple(given.get(utterance_id, ())),
+                label=held.get(utterance_id),
+            )
+
+
+def _audio(corpus: Corpus, batch: Sequence[str], rows: Mapping[str, sa.Row[Any]]) -> dict[str, bytes]:
+    wanted = [(i, place) for i in batch if (place := as_location(rows[i])) is not None]
+    try:
+        return dict(packs.read(corpus.fs, corpus.root, wanted))
+    except FileNotFoundError:  # an erasure moved these clips to another pack between the query and the read
+        with reading(corpus.records) as conn:
+            found = list(fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch))
+        wanted = [(row.utterance_id, place) for row in found if (place := as_location(row)) is not None]
+        return dict(packs.read(corpus.fs, corpus.root, wanted))
+
+
+def _hypotheses(
+    conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], versions: tuple[str, str] | None
+) -> dict[str, tuple[Hypothesis, ...]]:
+    statement = (
+        sa.select(scores, parts_table.c.seq)
+        .join(parts_table, parts_table.c.path == scores.c.part)
+        .where(scores.c.hypotheses.is_not(None))
+    )
+    if versions is not None:
+        statement = statement.where(scores.c.asr_version == versions[0], scores.c.intent_version == versions[1])
+    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, batch), key=lambda row: int(row.seq))
+    latest = {row.utterance_id: row for row in found}
+    return {
+        i: contents.decode_hypotheses(
+            cipher.decrypt(keys[i], row.hypotheses, seal_name(i, f"hypotheses/{row.asr_version}/{row.intent_version}"))
+        )
+        for i, row in latest.items()
+    }
+
+
+def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes]) -> dict[str, list[Annotation]]:
+    found = fetch_among(conn, sa.select(answers), answers.c.utterance_id, batch)
+    ordered = sorted(found, key=lambda row: (row.task_id, row.annotator_id, row.revision))
+    latest = {(row.task_id, row.annotator_id): row for row in ordered if row.content is not None}
+    given: dict[str, list[Annotation]] = {}
+    for row in latest.values():
+        name = seal_name(row.utterance_id, f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}")
+        texts = contents.decode_texts(cipher.decrypt(keys[row.utterance_id], row.content, name))
+        transcript, slots, proposal = texts
+        given.setdefault(row.utterance_id, []).append(
+            Annotation(
+                task_id=row.task_id,
+                annotator_id=row.annotator_id,
+                ask=row.ask,
+                verdict=row.verdict,
+                transcript=transcript,
+                intent=row.intent,
+                slots=slots,
+                lead_time=row.lead_time,
+                revision=row.revision,
+                proposal=proposal,
+            )
+        )
+    return given
+
+
+def _labels(
+    conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], revisions: Mapping[str, int]
+) -> dict[str, Label]:
+    held: dict[str, Label] = {}
+    for row in fetch_among(conn, sa.select(labels), labels.c.utterance_id, batch):
+        i = row.utterance_id
+        wanted = row.revision == revisions[i] if i in revisions else row.current
+        if not wanted or row.content is None:
+            continue
+        plain = cipher.decrypt(keys[i], row.content, seal_name(i, f"label/{row.revision}"))
+        transcript, slots, _ = contents.decode_texts(plain)
+        held[i] = Label(i, transcript, row.intent, slots, row.agreement, row.annotators, row.revision)
+    return held

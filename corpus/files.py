@@ -1,0 +1,105 @@
+"""Files of the content store: each appears whole under its final name, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from corpus.errors import SettingsError
+
+TEMPORARY: Final = ".tmp-"
+"""What the name of an unfinished file begins with."""
+
+FOLDERS: Final = ("audio", "parts")
+
+
+def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Returns the file system of a folder or fsspec URL, and the root in it.
+
+    Raises:
+        SettingsError: the protocol is unknown, or its package is not installed.
+    """
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise SettingsError(f"content_url can't be used: {error}") from error
+    return fs, str(root).rstrip("/")
+
+
+def digest_name(data: bytes) -> str:
+    """Returns 32 hexadecimal digits of the SHA-256 of `data`: the name of a file that never changes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def store(fs: fsspec.AbstractFileSystem, root: str, path: str, data: bytes) -> None:
+    """Leaves `data` durably under `root/path`; a kill at any moment leaves the old state and at most a temporary file.
+
+    An object store puts an object whole or not at all, so only folders take the way through a temporary name.
+    """
+    target = f"{root}/{path}"
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(target, data)
+        return
+    final = Path(target)
+    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = final.with_name(TEMPORARY + secrets.token_hex(8))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(final)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Leaves the names in a folder durable: a rename is on disk only once the folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
+    """Returns the bytes of one file."""
+    data: bytes = fs.cat_file(f"{root}/{path}")
+    return data
+
+
+def remove(fs: fsspec.AbstractFileSystem, root: str, path: str) -> None:
+    """Leaves no file under `root/path`, whether there was one or not."""
+    try:
+        fs.rm_file(f"{root}/{path}")
+    except FileNotFoundError:
+        return
+
+
+def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, datetime]]:
+    """Yields path (below `root`) and time of the last change of every file in the store."""
+    for folder in FOLDERS:
+        found = fs.find(f"{root}/{folder}", detail=True)
+        for name, info in sorted(found.items()):
+            yield name[len(root) + 1 :], _changed(info)
+
+
+def _changed(info: dict[str, object]) -> datetime:
+    # File systems name it differently; one that names none calls its files new, so that nothing fresh is swept.
+    value = info.get("mtime", info.get("LastModified", info.get("created")))
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    return datetime.now(UTC)

@@ -1,0 +1,162 @@
+"""The corpus: one handle on records, vault, content and key, and the ways in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+import sqlalchemy as sa
+
+from corpus import cipher, database, door, files, operations
+from corpus import vault as vaults
+from corpus.content import Content, Part
+from corpus.errors import SettingsError
+from corpus.records import Purpose
+from corpus.settings import CorpusSettings, Places, places
+from corpus.vault import Vault
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """An open corpus.
+
+    Attributes:
+        settings: as given.
+        records: the database of ids, numbers and ciphertexts.
+        vault: accounts, consent, keys.
+        fs, root: the content store; packs and parts lie below `root`.
+        clock: what time it is for retention and leases; nothing else depends on it.
+    """
+
+    settings: CorpusSettings
+    records: sa.Engine
+    vault: Vault
+    fs: fsspec.AbstractFileSystem
+    root: str
+    clock: Callable[[], datetime] = field(default=_now)
+
+    def open(
+        self,
+        utterance_ids: Sequence[str],
+        purpose: Purpose,
+        *,
+        actor: str = "earmark",
+        parts: Sequence[Part] = ("audio",),
+        strict: bool = True,
+        versions: tuple[str, str] | None = None,
+        label_revisions: Mapping[str, int] | None = None,
+    ) -> Iterator[Content]:
+        """Gives plaintext, once the audit row is committed: see `corpus.door.open_door`."""
+        return door.open_door(
+            self,
+            utterance_ids,
+            purpose,
+            actor=actor,
+            parts=parts,
+            strict=strict,
+            versions=versions,
+            label_revisions=label_revisions,
+        )
+
+    def operation(
+        self, operation_id: str, act: str, actor: str = "earmark"
+    ) -> AbstractContextManager[operations.Operation]:
+        """Gives one transaction on the records that happens at most once: see `corpus.operations.operation`."""
+        return operations.operation(self.records, operation_id, act, actor)
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """Gives a connection that sees one state of the records and holds up no writer."""
+        return database.reading(self.records)
+
+    def close(self) -> None:
+        """Leaves no connection open."""
+        self.records.dispose()
+        self.vault.engine.dispose()
+
+
+def open_corpus(
+    settings: CorpusSettings, *, create: bool = True, clock: Callable[[], datetime] | None = None
+) -> Corpus:
+    """Returns the corpus with both schemas at their newest; folders, key and databases are made where missing.
+
+    Args:
+        settings: where it lies.
+        create: False where a missing home is an error, not a wish.
+        clock: what time it is for retention and leases; the machine's clock where None.
+
+    Raises:
+        SettingsError: no home and `create` is False; the two databases are one; the key is missing or no key.
+        Damaged: the key is not the one that the vault was made with.
+    """
+    at = places(settings)
+    if at.records_url == at.vault_url:
+        raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
+    if not create and not at.home.is_dir():
+        raise SettingsError(f"there is no corpus at {at.home}; ingest a manifest first, or set home")
+    at.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for url in (at.records_url, at.vault_url):
+        _make_folder_of(url)
+    vault_engine = database.engine(at.vault_url)
+    database.upgrade(vault_engine, "vault")
+    kek = _key_encryption_key(at, make=not vaults.has_secrets(vault_engine))
+    vault = vaults.open_vault(vault_engine, kek)
+    records = database.engine(at.records_url)
+    database.upgrade(records, "records")
+    fs, root = files.connect(at.content_url)
+    return Corpus(settings, records, vault, fs, root, clock or _now)
+
+
+def _make_folder_of(url: str) -> None:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _key_encryption_key(at: Places, *, make: bool) -> bytes:
+    given = os.environ.get("EARMARK_KEK")
+    if given:
+        return _decoded(given, "EARMARK_KEK")
+    try:
+        return _decoded(at.key_file.read_text(), "key_file")
+    except FileNotFoundError:
+        if not make:
+            raise SettingsError(
+                f"the key-encryption key {at.key_file} is missing; put it back or set EARMARK_KEK"
+            ) from None
+    at.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = base64.b64encode(cipher.new_key()).decode()
+    temporary = at.key_file.with_name(f"{files.TEMPORARY}{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, at.key_file)  # unlike a rename, a link never replaces a key that another process just made
+    except FileExistsError:
+        text = at.key_file.read_text()
+    finally:
+        temporary.unlink()
+    files.sync_folder(at.key_file.parent)
+    return _decoded(text, "key_file")
+
+
+def _decoded(text: str, setting: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != cipher.KEY_BYTES:
+        raise SettingsError(f"{setting} must be the base64 of {cipher.KEY_BYTES} bytes")
+    return key

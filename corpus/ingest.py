@@ -1,0 +1,332 @@
+"""A manifest's arrivals are in the corpus: each row accepted, or refused with its reason, and none counted twice.
+
+A batch of rows is one operation. Within it the vault is written first, then the packs, then one transaction on the
+records; a kill anywhere leaves at most keys without rows and packs without names, and the same command does the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus import audio, schema, vault
+from corpus.audio import AudioSettings
+from corpus.errors import AudioRefused, UsageError
+from corpus.handle import Corpus
+from corpus.manifest import BadRow, ManifestRow, read
+from corpus.operations import Operation
+from corpus.records import Floats, Label, Split, Utterance, digest
+from corpus.resample import RATE
+from corpus.store import labels, utterances
+
+REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *audio.REASONS, "erased")
+"""Every reason for which a row is refused, in the order in which they are found."""
+
+_BATCH_ROWS: Final = 256  # no setting: an interrupted ingest must cut the manifest where it cut it before
+_CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
+_LOGGED: Final = 20
+
+_log = logging.getLogger(__name__)
+
+
+class IngestSettings(BaseModel):
+    """How arrivals are judged.
+
+    Attributes:
+        audio: what recordings are taken in.
+        clock_skew: how far in the future a device's clock may be [s].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    audio: AudioSettings = AudioSettings()
+    clock_skew: float = Field(default=300.0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of a manifest's rows; received = accepted + the sum of refused.
+
+    Attributes:
+        operation_id: `ingest/` and the SHA-256 of the manifest.
+        received: rows.
+        refused: rows by reason, sorted by it.
+    """
+
+    operation_id: str
+    received: int
+    accepted: int
+    refused: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    row: ManifestRow
+    utterance_id: str
+    samples: Floats
+
+
+def ingest(
+    corpus: Corpus,
+    manifest: Path,
+    settings: IngestSettings,
+    on_progress: Callable[[int], None] | None = None,
+) -> IngestReport:
+    """Returns what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
+
+    The same manifest again changes nothing and gives the same report.
+
+    Args:
+        corpus: where they go.
+        manifest: JSON Lines or Parquet; relative audio paths start at its folder.
+        settings: how arrivals are judged.
+        on_progress: told how many rows are done, after every batch.
+
+    Raises:
+        UsageError: the manifest is missing, can't be read, or changes meanwhile; single rows never raise.
+    """
+    name = _file_digest(manifest)
+    operation_id = f"ingest/{name}"
+    stored = _result(corpus, operation_id)
+    if stored is not None:
+        return _report(operation_id, stored)
+    received = accepted = 0
+    refused: Counter[str] = Counter()
+    refusals = _Refusals()
+    # The clock is read once: what is future stays future through one run.
+    latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
+    for number, rows in enumerate(_batches(read(manifest))):
+        done = _ingest_batch(
+            corpus, f"{operation_id}/{number}", rows, manifest.parent, latest, settings.audio, refusals
+        )
+        received += done["received"]
+        accepted += done["accepted"]
+        refused.update(done["refused"])
+        if on_progress is not None:
+            on_progress(received)
+    if _file_digest(manifest) != name:
+        raise UsageError("the manifest changed while it was read; give it again once it is complete")
+    with corpus.operation(operation_id, "ingest") as op:
+        if not op.done:
+            op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
+        return _report(operation_id, op.result)
+
+
+def _ingest_batch(
+    corpus: Corpus,
+    operation_id: str,
+    rows: list[ManifestRow | BadRow],
+    folder: Path,
+    latest: datetime,
+    settings: AudioSettings,
+    refusals: _Refusals,
+) -> dict[str, Any]:
+    """Leaves one batch in the corpus, once, and returns its counts."""
+    with corpus.operation(operation_id, "ingest") as op:
+        if op.done:
+            return op.result
+        refusals.by_line.clear()
+        wanted = _willing(corpus, rows, latest, refusals)
+        heard = _listen(corpus, op, wanted, folder, settings, refusals)
+        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in _chunks(heard))
+        utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
+        counts = Counter(refusals.by_line.values())
+        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
+        return op.result
+
+
+class _Refusals:
+    """Reasons by line of one batch; the first few of a manifest are logged with what to do about them."""
+
+    def __init__(self) -> None:
+        self.by_line: dict[int, str] = {}
+        self._left = _LOGGED
+
+    def add(self, line: int, reason: str, detail: str) -> None:
+        self.by_line[line] = reason
+        if self._left > 0:
+            self._left -= 1
+            _log.warning("manifest line %d is refused: %s: %s", line, reason, detail)
+
+
+# --- the steps of a batch ---------------------------------------------------------------------------------------------
+
+
+def _willing(
+    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: _Refusals
+) -> list[ManifestRow]:
+    """Returns the rows that are whole, agreed to, and meant for the device."""
+    willing: list[ManifestRow] = []
+    withdrawn: list[ManifestRow] = []
+    for row in rows:
+        if isinstance(row, BadRow):
+            refusals.add(row.line, row.reason, row.detail)
+        elif row.arrived_at > latest:
+            refusals.add(row.line, "bad_row", "field arrived_at: is in the future; check the device's clock")
+        elif "score" not in row.consent:
+            refusals.add(row.line, "no_consent", "the customer does not consent to scoring; leave the row out")
+            withdrawn.append(row)
+        elif row.wake is None:
+            refusals.add(row.line, "no_wake", "no wake word and no button; the device should not have listened")
+        else:
+            willing.append(row)
+    _withdraw(corpus, withdrawn)
+    return willing
+
+
+def _withdraw(corpus: Corpus, rows: list[ManifestRow]) -> None:
+    """Leaves the newest word of customers whom the vault knows standing; of others nothing is written down.
+
+    Whoever withdraws their consent means what was stored before, too.
+    """
+    newest: dict[str, ManifestRow] = {}
+    for row in sorted(rows, key=lambda r: r.arrived_at):
+        newest[row.account] = row
+    for account, row in newest.items():
+        if vault.speaker_of(corpus.vault, account) is not None:
+            vault.set_consent(corpus.vault, account, row.consent, row.arrived_at, "earmark")
+
+
+def _listen(
+    corpus: Corpus,
+    op: Operation,
+    rows: list[ManifestRow],
+    folder: Path,
+    settings: AudioSettings,
+    refusals: _Refusals,
+) -> Iterator[_Heard]:
+    """Yields the rows whose recording can be used, with its samples, in order."""
+    named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
+    stored = utterances.known(op.conn, named)
+    for row in rows:
+        try:
+            if row.event_id is not None:
+                utterance_id = vault.utterance_id(corpus.vault, _event(row))
+                if utterance_id in stored:  # known without its file, which its source may have deleted since
+                    refusals.add(row.line, "duplicate", "this event is in the corpus already")
+                    continue
+                data = audio.read_bytes(folder / row.audio, settings)
+            else:
+                data = audio.read_bytes(folder / row.audio, settings)
+                utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
+            samples, _ = audio.decode(data, settings)
+        except AudioRefused as refusal:
+            refusals.add(row.line, refusal.reason, str(refusal))
+            continue
+        yield _Heard(row, utterance_id, samples)
+
+
+def utterance_of(corpus: Corpus, event_id: str) -> str:
+    """Returns the id that the utterance of a source's event has, whether it arrived or not."""
+    return vault.utterance_id(corpus.vault, f"event/{event_id}")
+
+
+def _event(row: ManifestRow, data: bytes = b"") -> str:
+    """Returns what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
+    if row.event_id is not None:
+        return f"event/{row.event_id}"
+    sound = hashlib.sha256(data).hexdigest()
+    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sound])
+
+
+def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: _Refusals) -> int:
+    """Leaves keys, packs, rows and known labels of these arrivals stored; returns how many were new."""
+    stored = utterances.known(op.conn, [h.utterance_id for h in heard])
+    fresh: dict[str, _Heard] = {}
+    for h in heard:
+        if h.utterance_id in stored or h.utterance_id in fresh:
+            refusals.add(h.row.line, "duplicate", "this event is in the corpus already")
+        else:
+            fresh[h.utterance_id] = h
+    arrivals = [
+        vault.Arrival(i, h.row.account, h.row.consent, h.row.arrived_at, h.row.device_serial) for i, h in fresh.items()
+    ]
+    speakers = vault.admit(corpus.vault, arrivals, op.operation_id)
+    for i in [i for i in fresh if i not in speakers]:
+        refusals.add(fresh.pop(i).row.line, "erased", "its customer asked for it to be erased; leave the row out")
+    shares = corpus.settings.split
+    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in set(speakers.values())}
+    utterances.put(
+        corpus,
+        op,
+        ((_utterance(i, speakers[i], split[speakers[i]], h), h.samples) for i, h in fresh.items()),
+    )
+    known = [_label(i, h.row) for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None]
+    if known:
+        labels.put_labels(corpus, op, known, source="manifest")
+    return len(fresh)
+
+
+def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: _Heard) -> Utterance:
+    row = heard.row
+    assert row.wake is not None  # `_willing` let no other row through
+    return Utterance(
+        utterance_id=utterance_id,
+        speaker_id=speaker_id,
+        arrived_at=row.arrived_at,
+        sample_rate=RATE,
+        num_samples=len(heard.samples),
+        locale=row.locale,
+        device_type=row.device_type,
+        wake=row.wake,
+        split=split,
+        attributes=row.attributes,
+    )
+
+
+def _label(utterance_id: str, row: ManifestRow) -> Label:
+    return Label(utterance_id, row.text, row.intent, row.slots, agreement=1.0, annotators=0, revision=1)
+
+
+# --- cutting and counting ---------------------------------------------------------------------------------------------
+
+
+def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[list[ManifestRow | BadRow]]:
+    while batch := list(islice(rows, _BATCH_ROWS)):
+        yield batch
+
+
+def _chunks(heard: Iterator[_Heard]) -> Iterator[list[_Heard]]:
+    """Yields the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
+    chunk: list[_Heard] = []
+    size = 0
+    for h in heard:
+        chunk.append(h)
+        size += len(h.samples)
+        if size >= _CHUNK_SAMPLES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
+        ) from (error)
+
+
+def _result(corpus: Corpus, operation_id: str) -> dict[str, Any] | None:
+    table = schema.operations
+    with corpus.read() as conn:
+        stored = conn.execute(sa.select(table.c.result).where(table.c.operation_id == operation_id)).scalar()
+    return None if stored is None else json.loads(stored)
+
+
+def _report(operation_id: str, result: dict[str, Any]) -> IngestReport:
+    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]))

@@ -1,0 +1,99 @@
+"""Packs: many ciphertexts in one file, so that a store holds few objects and scoring reads in sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import fsspec
+
+from corpus import files
+from corpus.errors import Damaged
+
+GAP_BYTES: Final = 256 << 10
+"""Unwanted bytes that are read along rather than asked for around: cheaper than one more request."""
+
+SPAN_BYTES: Final = 32 << 20
+"""Longest single read [bytes]."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """Where a ciphertext lies: `length` bytes of `pack` from `offset`."""
+
+    pack: str
+    offset: int
+    length: int
+
+
+class PackWriter:
+    """Gathers ciphertexts and leaves them in packs; nothing is on disk for certain before `close` has returned."""
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, pack_bytes: int) -> None:
+        self._fs, self._root, self._pack_bytes = fs, root, pack_bytes
+        self._buffer = bytearray()
+        self._waiting: list[tuple[str, int, int]] = []
+        self._locations: dict[str, Location] = {}
+        self._sizes: dict[str, int] = {}
+
+    def append(self, utterance_id: str, ciphertext: bytes) -> None:
+        """Adds one ciphertext to the pack."""
+        self._waiting.append((utterance_id, len(self._buffer), len(ciphertext)))
+        self._buffer += ciphertext
+        if len(self._buffer) >= self._pack_bytes:
+            self._flush()
+
+    def close(self) -> tuple[dict[str, Location], dict[str, int]]:
+        """Returns where every ciphertext lies, durably, and the size of each new pack [bytes]."""
+        self._flush()
+        return self._locations, self._sizes
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        data = bytes(self._buffer)
+        name = files.digest_name(data)
+        pack = f"audio/{name[:2]}/{name}.pack"
+        files.store(self._fs, self._root, pack, data)
+        self._sizes[pack] = len(data)
+        for utterance_id, offset, length in self._waiting:
+            self._locations[utterance_id] = Location(pack, offset, length)
+        self._buffer.clear()
+        self._waiting.clear()
+
+
+def read(
+    fs: fsspec.AbstractFileSystem, root: str, wanted: Sequence[tuple[str, Location]]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields (id, ciphertext) in the order of packs and offsets, with one read for what lies together.
+
+    Raises:
+        FileNotFoundError: a pack is gone (an erasure may just have replaced it).
+        Damaged: a pack is shorter than its rows say.
+    """
+    ordered = sorted(wanted, key=lambda item: item[1])
+    for span in _spans(ordered):
+        first, last = span[0][1], max(location.offset + location.length for _, location in span)
+        with fs.open(f"{root}/{first.pack}", "rb") as file:
+            file.seek(first.offset)
+            data = file.read(last - first.offset)
+        if len(data) < last - first.offset:
+            raise Damaged(f"{first.pack} is shorter than its rows say; restore it from a backup")
+        for utterance_id, location in span:
+            start = location.offset - first.offset
+            yield utterance_id, bytes(data[start : start + location.length])
+
+
+def _spans(ordered: Sequence[tuple[str, Location]]) -> Iterator[list[tuple[str, Location]]]:
+    span: list[tuple[str, Location]] = []
+    for item in ordered:
+        if span:
+            first, before, here = span[0][1], span[-1][1], item[1]
+            near = here.pack == before.pack and here.offset - (before.offset + before.length) <= GAP_BYTES
+            if not near or here.offset + here.length - first.offset > SPAN_BYTES:
+                yield span
+                span = []
+        span.append(item)
+    if span:
+        yield span

@@ -1,0 +1,70 @@
+"""Where a corpus lives and how long it keeps what arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from corpus.records import Split
+
+
+class CorpusSettings(BaseModel):
+    """Settings of the corpus; what is None lies under `home`.
+
+    Attributes:
+        home: folder of the embedded default; delete it and nothing is left.
+        records_url, vault_url: SQLAlchemy URLs of the two databases, which must differ.
+        content_url: fsspec URL or folder of packs and parts.
+        key_file: the key-encryption key; the environment variable EARMARK_KEK (base64 of 32 bytes) wins.
+        pack_bytes: ciphertext of a pack [bytes] beyond which the next one is begun.
+        retention_days: days that an arrival without a label may be used.
+        labelled_retention_days: the same with a label.
+        split: shares of the speakers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Path(".earmark")
+    records_url: str | None = None
+    vault_url: str | None = None
+    content_url: str | None = None
+    key_file: Path | None = None
+    pack_bytes: int = Field(default=64 << 20, ge=1)
+    retention_days: int = Field(default=90, ge=1)
+    labelled_retention_days: int = Field(default=730, ge=1)
+    split: dict[str, float] = {"train": 0.7, "dev": 0.1, "test": 0.2}
+
+    @field_validator("split")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        if set(value) != set(get_args(Split)):
+            raise ValueError(f"split needs the shares of {', '.join(get_args(Split))}")
+        if min(value.values()) < 0 or abs(sum(value.values()) - 1.0) > 1e-9:
+            raise ValueError("the shares of split must be 0 or more and sum to 1")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The settings' places with every default filled in."""
+
+    home: Path
+    records_url: str
+    vault_url: str
+    content_url: str
+    key_file: Path
+
+
+def places(settings: CorpusSettings) -> Places:
+    """Returns where everything lies, absolute, with the defaults under `home` filled in."""
+    home = settings.home.expanduser().absolute()
+    return Places(
+        home=home,
+        records_url=settings.records_url or f"sqlite:///{home / 'records.db'}",
+        vault_url=settings.vault_url or f"sqlite:///{home / 'vault.db'}",
+        content_url=settings.content_url or str(home / "content"),
+        key_file=(settings.key_file or home / "keys" / "kek").expanduser().absolute(),
+    )

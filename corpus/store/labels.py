@@ -1,0 +1,285 @@
+"""Answers and labels: what people said of an utterance, and what is currently held true of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from corpus import cipher, vault
+from corpus.content import encode_texts, mac, seal_name
+from corpus.database import fetch_among, insert_new
+from corpus.errors import RecordError
+from corpus.operations import Operation
+from corpus.records import Annotation, Label, canonical_json
+from corpus.schema import answers, labels, rounds, selections, tasks, utterances
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+Source = Literal["annotators", "manifest"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """The latest answer of one person to one question, without its texts; `lead_time` and `duration` in [s]."""
+
+    task_id: str
+    annotator_id: str
+    revision: int
+    round: str
+    utterance_id: str
+    ask: str
+    verdict: str
+    lead_time: float
+    duration: float
+    draft_shown: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A current label without its texts, and why its utterance was chosen.
+
+    Attributes:
+        source: `annotators`, or `manifest` where it came with the arrival.
+        reason: `audit` where any round drew it for the audit share, else that of the latest round; "" if never chosen.
+        round, inclusion_prob: of the selection that `reason` names; "" and 1 if never chosen.
+    """
+
+    utterance_id: str
+    revision: int
+    has_transcript: bool
+    has_intent: bool
+    agreement: float
+    annotators: int
+    source: str
+    reason: str
+    round: str
+    inclusion_prob: float
+    split: str
+    speaker_id: str
+
+
+def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
+    """Leaves answers stored, each revision once, their questions answered; returns how many by what became of them.
+
+    `added`; `repeated` (stored already); `conflicting` (the same revision with another content, or another ask than
+    the question's: the first stands); `unknown` (no such task); `erased` (its utterance is gone).
+    """
+    asked = _asked(op.conn, [a.task_id for a in annotations])
+    keys = vault.data_keys(corpus.vault, sorted({row.utterance_id for row in asked.values()}))
+    columns = (answers.c.task_id, answers.c.annotator_id, answers.c.revision, answers.c.content_mac)
+    stored = {
+        (row.task_id, row.annotator_id, row.revision): row.content_mac
+        for row in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(asked))
+    }
+    counts: Counter[str] = Counter({"added": 0, "repeated": 0, "conflicting": 0, "unknown": 0, "erased": 0})
+    rows: list[dict[str, Any]] = []
+    for annotation in annotations:
+        task = asked.get(annotation.task_id)
+        if task is None or task.utterance_id not in keys:
+            counts["unknown" if task is None else "erased"] += 1
+            continue
+        row = _answer_row(annotation, task.utterance_id, keys[task.utterance_id])
+        key = (annotation.task_id, annotation.annotator_id, annotation.revision)
+        if annotation.ask != task.ask or stored.get(key, row["content_mac"]) != row["content_mac"]:
+            counts["conflicting"] += 1
+        elif key in stored:
+            counts["repeated"] += 1
+        else:
+            stored[key] = row["content_mac"]
+            rows.append(row)
+            counts["added"] += 1
+    insert_new(op.conn, answers, rows)
+    if rows:
+        update = sa.update(tasks).where(tasks.c.task_id == sa.bindparam("id")).values(state="answered")
+        op.conn.execute(update, [{"id": i} for i in sorted({row["task_id"] for row in rows})])
+    return dict(counts)
+
+
+def put_labels(
+    corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
+) -> dict[str, int]:
+    """Leaves each label current, in a revision one above the last; returns how many by what became of them.
+
+    `new`; `superseded`; `unchanged` (the same as the current one: no new revision); `kept` (a label of annotators,
+    which one from a manifest does not replace); `erased`. The revision that a label carries is not looked at.
+
+    Raises:
+        RecordError: an utterance stands twice, or is unknown.
+    """
+    ids = [label.utterance_id for label in new_labels]
+    if len(set(ids)) != len(ids):
+        raise RecordError("an utterance has two labels in one merge; give each once")
+    known = {
+        row[0] for row in fetch_among(op.conn, sa.select(utterances.c.utterance_id), utterances.c.utterance_id, ids)
+    }
+    missing = next((i for i in ids if i not in known), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} is unknown and can't be labelled; ingest it first")
+    keys = vault.data_keys(corpus.vault, ids)
+    held = {
+        row.utterance_id: row
+        for row in _by_revision(fetch_among(op.conn, sa.select(labels), labels.c.utterance_id, ids))
+    }
+    counts: Counter[str] = Counter({"new": 0, "superseded": 0, "unchanged": 0, "kept": 0, "erased": 0})
+    rows: list[dict[str, Any]] = []
+    for label in new_labels:
+        outcome, row = _label_row(label, held.get(label.utterance_id), keys, source)
+        counts[outcome] += 1
+        if row is not None:
+            rows.append(row | {"operation_id": op.operation_id})
+    replaced = [{"id": row["utterance_id"]} for row in rows if row["revision"] > 1]
+    if replaced:
+        update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
+        op.conn.execute(update.values(current=False), replaced)
+    insert_new(op.conn, labels, rows)
+    return dict(counts)
+
+
+def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
+    """Leaves no current label on the utterances; the revisions stay, and the next label is one above the last."""
+    if ids:
+        update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
+        conn.execute(update.values(current=False), [{"id": i} for i in ids])
+
+
+def _by_revision(rows: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
+    """Returns the rows so that, by utterance, the highest revision comes last and wins."""
+    return sorted(rows, key=lambda row: (row.utterance_id, row.revision))
+
+
+def current(
+    conn: sa.Connection, ids: Sequence[str] | None = None, reasons: Sequence[str] | None = None
+) -> list[LabelRow]:
+    """Returns the current labels of utterances that are neither set aside nor erased, sorted by id.
+
+    Args:
+        conn: a connection on the records.
+        ids: only these, all where None.
+        reasons: only those chosen for these reasons ("" for never chosen), all where None.
+    """
+    statement = (
+        sa.select(labels, utterances.c.split, utterances.c.speaker_id)
+        .join(utterances, utterances.c.utterance_id == labels.c.utterance_id)
+        .where(labels.c.current, utterances.c.state == "accepted")
+    )
+    rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, labels.c.utterance_id, ids))
+    chosen = _chosen(conn, [row.utterance_id for row in rows])
+    found = []
+    for row in sorted(rows, key=lambda r: str(r.utterance_id)):
+        reason, round_, inclusion_prob = chosen.get(row.utterance_id, ("", "", 1.0))
+        if reasons is None or reason in reasons:
+            found.append(
+                LabelRow(
+                    utterance_id=row.utterance_id,
+                    revision=row.revision,
+                    has_transcript=row.has_transcript,
+                    has_intent=row.intent is not None,
+                    agreement=row.agreement,
+                    annotators=row.annotators,
+                    source=row.source,
+                    reason=reason,
+                    round=round_,
+                    inclusion_prob=inclusion_prob,
+                    split=row.split,
+                    speaker_id=row.speaker_id,
+                )
+            )
+    return found
+
+
+def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
+    """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order."""
+    newest = (
+        sa.select(answers.c.task_id, answers.c.annotator_id, sa.func.max(answers.c.revision).label("revision"))
+        .group_by(answers.c.task_id, answers.c.annotator_id)
+        .subquery()
+    )
+    same = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
+    chosen = [selections.c[name] == tasks.c[name] for name in ("round", "utterance_id")]
+    duration = sa.cast(utterances.c.num_samples, sa.Double) / utterances.c.sample_rate
+    columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict", "lead_time")]
+    statement = (
+        sa.select(*newest.c, tasks.c.round, *columns, duration, tasks.c.draft_shown, selections.c.reason)
+        .select_from(answers)
+        .join(newest, sa.and_(*same))
+        .join(tasks, tasks.c.task_id == answers.c.task_id)
+        .join(selections, sa.and_(*chosen))
+        .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
+        .order_by(answers.c.task_id, answers.c.annotator_id)
+    )
+    if round_ is not None:
+        statement = statement.where(tasks.c.round == round_)
+    return [AnswerRow(*row) for row in conn.execute(statement)]
+
+
+def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:
+    """Returns how many latest answers of a round (of all, where None) gave each verdict."""
+    return dict(sorted(Counter(row.verdict for row in latest_answers(conn, round_)).items()))
+
+
+def _asked(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    statement = sa.select(tasks.c.task_id, tasks.c.utterance_id, tasks.c.ask)
+    return {row.task_id: row for row in fetch_among(conn, statement, tasks.c.task_id, sorted(set(task_ids)))}
+
+
+def _answer_row(annotation: Annotation, utterance_id: str, key: bytes) -> dict[str, Any]:
+    plain = encode_texts(annotation.transcript, annotation.slots, annotation.proposal)
+    clear = canonical_json([annotation.verdict, annotation.intent]).encode()
+    what = f"annotation/{annotation.task_id}/{annotation.annotator_id}/{annotation.revision}"
+    return {
+        "task_id": annotation.task_id,
+        "annotator_id": annotation.annotator_id,
+        "revision": annotation.revision,
+        "utterance_id": utterance_id,
+        "ask": annotation.ask,
+        "verdict": annotation.verdict,
+        "intent": annotation.intent,
+        "lead_time": annotation.lead_time,
+        "content": cipher.encrypt(key, plain, seal_name(utterance_id, what)),
+        "content_mac": mac(key, clear + plain),
+    }
+
+
+def _label_row(
+    label: Label, held: sa.Row[Any] | None, keys: Mapping[str, bytes], source: Source
+) -> tuple[str, dict[str, Any] | None]:
+    i = label.utterance_id
+    if i not in keys:
+        return "erased", None
+    if held is not None and source == "manifest" and held.source != "manifest":
+        return "kept", None
+    plain = encode_texts(label.transcript, label.slots)
+    clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
+    content_mac = mac(keys[i], clear + plain)
+    if held is not None and held.current and held.content_mac == content_mac:
+        return "unchanged", None
+    revision = 1 if held is None else held.revision + 1
+    row = {
+        "utterance_id": i,
+        "revision": revision,
+        "current": True,
+        "has_transcript": label.transcript is not None,
+        "intent": label.intent,
+        "agreement": label.agreement,
+        "annotators": label.annotators,
+        "source": source,
+        "content": cipher.encrypt(keys[i], plain, seal_name(i, f"label/{revision}")),
+        "content_mac": content_mac,
+    }
+    return "new" if held is None else "superseded", row
+
+
+def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+    """Returns reason, round and inclusion probability by id; an audit draw wins, since it must never be trained on."""
+    statement = sa.select(
+        selections.c.utterance_id, selections.c.reason, selections.c.round, selections.c.inclusion_prob, rounds.c.seq
+    ).join(rounds, rounds.c.round == selections.c.round)
+    found = fetch_among(conn, statement, selections.c.utterance_id, ids)
+    ordered = sorted(found, key=lambda row: (row.reason == "audit", row.seq))
+    return {row.utterance_id: (row.reason, row.round, row.inclusion_prob) for row in ordered}

@@ -1,0 +1,225 @@
+"""Nights of traffic: what arrives, with its faults, and apart from it what was truly said.
+
+Night k is made from the settings and k alone. Its speakers are the same every night; the share of new accents and
+new phrasings grows from night to night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from corpus.errors import RecordError
+from corpus.records import Floats, Verdict
+from corpus.synthetic.acoustics import AugmentSettings, augment
+from corpus.synthetic.language import Sentence, background, sentence
+from corpus.synthetic.speakers import Speaker, speakers
+from corpus.synthetic.speech import RATE, resample, speak
+
+Kind = Literal["command", "accidental", "unintelligible", "repeat", "damaged", "no_wake", "bad_row"]
+
+
+class TrafficSettings(BaseModel):
+    """What a night holds. Shares are of the lines of its manifest unless they say otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    nights: int = Field(default=3, ge=1)
+    utterances_per_night: int = Field(default=400, ge=1)
+    """Lines of a manifest, faults and repeats included."""
+    speakers: int = Field(default=60, ge=2)
+    """Customers; every second one has a drift accent."""
+    drift_accents: float = Field(default=0.5, ge=0, le=1)
+    """Share of the utterances of night 1 by customers with a drift accent."""
+    drift_phrasings: float = Field(default=0.4, ge=0, le=1)
+    """Share of the requests of night 1 in drift phrasings."""
+    drift_growth: float = Field(default=0.05, ge=0, le=1)
+    """Added to both drift shares every night, up to 0.95."""
+    accidental: float = Field(default=0.05, ge=0, le=1)
+    """The device heard its word in talk or television that was not meant for it."""
+    unintelligible: float = Field(default=0.02, ge=0, le=1)
+    repeats: float = Field(default=0.02, ge=0, le=1)
+    """Events delivered again, in the same manifest or in that of the next night."""
+    damaged: float = Field(default=0.015, ge=0, le=1)
+    """Audio that is cut, empty, text, a header alone, or not there."""
+    no_wake: float = Field(default=0.01, ge=0, le=1)
+    """Rows without evidence that the device was meant to listen."""
+    bad_rows: float = Field(default=0.015, ge=0, le=1)
+    """Lines that are no JSON, lack a field or hold an impossible value."""
+    noisy: float = Field(default=0.25, ge=0, le=1)
+    """Share of requests in high noise (3-12 dB; else 15-35 dB)."""
+    known: float = Field(default=0.0, ge=0, le=1)
+    """Share of requests whose text, intent and slots come with the manifest."""
+    opted_out: float = Field(default=0.1, ge=0, le=1)
+    """Share of customers who gave no consent to annotation (some of them none to anything)."""
+    first_night: date = date(2026, 11, 2)
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value} is no time zone; give one such as Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> TrafficSettings:
+        taken = self.accidental + self.unintelligible + self.repeats + self.damaged + self.no_wake + self.bad_rows
+        if taken > 1:
+            raise ValueError("accidental, unintelligible, repeats, damaged, no_wake and bad_rows add up to over 1")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event: what the device reports, what was truly said, and samples (n,) float32 at `rate` [Hz]."""
+
+    event_id: str
+    kind: Kind
+    speaker: Speaker
+    noise: Literal["low", "high"]
+    wake: Mapping[str, object]
+    arrived_at: datetime
+    said: Sentence
+    verdict: Verdict
+    known: bool
+    samples: Floats
+    rate: int
+
+
+def window(settings: TrafficSettings, night: int) -> tuple[datetime, datetime]:
+    """Returns start and end (exclusive) of a night in UTC: a calendar day of the settings' time zone."""
+    zone = ZoneInfo(settings.time_zone)
+    day = settings.first_night + timedelta(days=_from_one(night) - 1)
+    starts = (datetime.combine(day + timedelta(days=k), time(), tzinfo=zone).astimezone(UTC) for k in (0, 1))
+    return next(starts), next(starts)
+
+
+def plan(settings: TrafficSettings, night: int) -> tuple[Kind, ...]:
+    """Returns what each line of a night's manifest is; the shares hold to the nearest line."""
+    lines = settings.utterances_per_night
+    shares: dict[Kind, float] = {
+        "accidental": settings.accidental,
+        "unintelligible": settings.unintelligible,
+        "repeat": settings.repeats,
+        "damaged": settings.damaged,
+        "no_wake": settings.no_wake,
+        "bad_row": settings.bad_rows,
+    }
+    kinds: list[Kind] = [kind for kind, share in shares.items() for _ in range(round(share * lines))]
+    kinds = kinds[:lines] + ["command"] * (lines - len(kinds))
+    rng = np.random.default_rng([_PLAN, settings.seed, _from_one(night)])
+    return tuple(kinds[k] for k in rng.permutation(lines))
+
+
+def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Arrival:
+    """Returns event `index` of a night, which depends on its arguments alone."""
+    rng = np.random.default_rng([_EVENT, settings.seed, night, index])
+    drifted = min(0.95, settings.drift_accents + (night - 1) * settings.drift_growth)
+    speaker = _drawn(rng, settings, drift=bool(rng.random() < drifted))
+    moment = _moment(rng, settings, night)
+    high = bool(rng.random() < settings.noisy) or kind in ("accidental", "unintelligible")
+    if kind == "accidental":
+        said = Sentence(background(rng) if rng.random() < 0.85 else "", "", ())
+    else:
+        drifted = min(0.95, settings.drift_phrasings + (night - 1) * settings.drift_growth)
+        said = sentence(rng, "drift" if rng.random() < drifted else "base")
+    samples, rate = _heard(rng, said, speaker, _conditions(kind, high))
+    lost = kind in ("unintelligible", "damaged")
+    return Arrival(
+        event_id=f"evt-{settings.seed:x}-{night:03d}-{index:05d}",
+        kind=kind,
+        speaker=speaker,
+        noise="high" if high else "low",
+        wake=_wake(rng, speaker, accidental=kind == "accidental"),
+        arrived_at=moment,
+        said=Sentence("", "", ()) if lost else said,
+        verdict="accidental" if kind == "accidental" else "unintelligible" if lost else "labelled",
+        known=kind == "command" and bool(rng.random() < settings.known),
+        samples=samples,
+        rate=rate,
+    )
+
+
+_PLAN, _EVENT, _CONSENT = 303, 404, 505  # first words of the seeds
+_HOURS = np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0  # of a day
+
+
+def _from_one(night: int) -> int:
+    if night < 1:
+        raise RecordError(f"night {night} does not exist; nights count from 1")
+    return night
+
+
+@lru_cache(maxsize=8)
+def customers(settings: TrafficSettings) -> tuple[tuple[Speaker, ...], tuple[Speaker, ...]]:
+    """Returns the customers with base accents and those with drift accents."""
+    base = settings.speakers - settings.speakers // 2
+    return (
+        tuple(speakers(settings.seed, base, "base")),
+        tuple(speakers(settings.seed, settings.speakers // 2, "drift")),
+    )
+
+
+@lru_cache(maxsize=8)
+def consents(settings: TrafficSettings) -> dict[str, tuple[str, ...]]:
+    """Returns what each account consents to; of those who opted out one in three to nothing at all."""
+    accounts = [speaker.account for group in customers(settings) for speaker in group]
+    given: dict[str, tuple[str, ...]] = dict.fromkeys(accounts, ("score", "annotate", "train"))
+    rng = np.random.default_rng([_CONSENT, settings.seed])
+    out = rng.permutation(len(accounts))[: round(settings.opted_out * len(accounts))]
+    for place, k in enumerate(out):
+        given[accounts[k]] = ((), ("score",), ("score", "train"))[place % 3]
+    return given
+
+
+def _drawn(rng: np.random.Generator, settings: TrafficSettings, *, drift: bool) -> Speaker:
+    """Returns a customer of the group; some speak up to six times as often as others."""
+    group = customers(settings)[drift]
+    weights = 1.0 / np.linspace(1.0, 6.0, len(group))
+    return group[int(rng.choice(len(group), p=weights / weights.sum()))]
+
+
+def _moment(rng: np.random.Generator, settings: TrafficSettings, night: int) -> datetime:
+    """Returns a moment of the night in local time, most likely around breakfast and in the evening."""
+    start, end = window(settings, night)
+    seconds = int(rng.choice(24, p=_HOURS)) * 3600 + float(rng.uniform(0, 3600))
+    seconds = min(seconds, (end - start).total_seconds() - 1)  # a day of 23 hours
+    moment = (start + timedelta(seconds=seconds)).astimezone(ZoneInfo(settings.time_zone))
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _wake(rng: np.random.Generator, speaker: Speaker, *, accidental: bool) -> dict[str, object]:
+    score, press = float(rng.beta(5, 5) if accidental else rng.beta(12, 2)), float(rng.random())
+    if press < {"car": 0.5, "phone": 0.3}.get(speaker.device_type, 0.0) and not accidental:
+        return {"button": True}
+    return {"word": "hey earmark", "score": round(score, 3)}
+
+
+def _conditions(kind: Kind, high: bool) -> AugmentSettings:
+    if kind == "accidental":  # far from the device, over other sound
+        return AugmentSettings(snr_db=(0.0, 12.0), peak=(0.05, 0.3), reverberant=1.0, narrow=0.3)
+    if kind == "unintelligible":
+        return AugmentSettings(snr_db=(-18.0, -10.0), narrow=0.0)
+    return AugmentSettings(snr_db=(3.0, 12.0) if high else (15.0, 35.0), narrow=0.0)
+
+
+def _heard(
+    rng: np.random.Generator, said: Sentence, speaker: Speaker, conditions: AugmentSettings
+) -> tuple[Floats, int]:
+    """Returns samples and rate [Hz] as the device sends them: a car at 8 kHz, half the phones at 22.05 kHz."""
+    spoken = speak(said.text, speaker.voice) if said.text else np.zeros(RATE, dtype=np.float32)
+    samples = augment(spoken, rng, conditions)
+    odd = int(speaker.device_serial[-1], 16) % 2 == 1
+    rate = 8_000 if speaker.device_type == "car" else 22_050 if speaker.device_type == "phone" and odd else RATE
+    return resample(samples, RATE, rate), rate

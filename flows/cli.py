@@ -1,0 +1,329 @@
+"""The command line. Each command loads what it needs when it runs, so `earmark --help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flows import console
+
+app = typer.Typer(
+    name="earmark",
+    help="Sets aside the few utterances that are worth a person's ear, and retrains the voice assistant on them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+audit_app = typer.Typer(help="Who opened what, and the proof of it.", no_args_is_help=True)
+config_app = typer.Typer(help="Settings as resolved.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+app.add_typer(config_app, name="config")
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file, or the name of one that comes with earmark.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the file, such as sampling.clips=40.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
+Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
+
+
+def main() -> None:
+    """Runs the command; errors are one line on stderr and an exit status."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("earmark: interrupted; nothing is lost, run the command again", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        from flows.session import fail
+
+        sys.exit(fail(error))
+
+
+def _settings(config: Path | None, overrides: list[str] | None) -> Any:
+    from flows.settings import load_settings
+
+    return load_settings(config, overrides or [])
+
+
+def _run(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Any:
+    """Runs a flow of `flows.journey` under the lock and Prefect's server; returns its report."""
+    settings = _settings(config, overrides)
+    from flows.session import running
+
+    with running(settings, flow.replace("_", " ")):
+        from flows import journey
+
+        return getattr(journey, flow)(**parameters)
+
+
+def _show(title: str, report: Any, as_json: bool) -> None:
+    if as_json:
+        console.show_json(report)
+    else:
+        console.show_pairs(title, report)
+
+
+# --- the journey ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    nights: Annotated[int | None, typer.Option(min=1, help="How many nights; default from the config.")] = None,
+    config: Config = Path("demo"),
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Several nights on synthesised traffic with a simulated annotator, in minutes."""
+    settings = _settings(config, overrides)
+    from flows.demo import run_demo, show_demo
+
+    report = run_demo(settings, nights, quiet=as_json)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_demo(report)
+
+
+@app.command()
+def ingest(
+    manifest: Annotated[Path, typer.Argument(help="JSON Lines or Parquet.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes in the utterances of a manifest; received = accepted + refused by reason."""
+    from corpus.errors import UsageError
+
+    if not manifest.is_file():
+        raise UsageError(f"manifest {manifest.name}: no such file")
+    _show("ingested", _run("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
+
+
+@app.command()
+def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Scores what has not been scored by the champions: one night, or all that is there."""
+    _show("scored", _run("score", config, overrides, night=night), as_json)
+
+
+@app.command()
+def sample(
+    night: NightName = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
+    clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice, write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Chooses the few utterances of a night that are worth a person's time."""
+    changes = list(overrides or [])
+    changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
+    changes += [f"sampling.clips={clips}"] if clips is not None else []
+    if dry_run:
+        from flows.choose import dry_run as choose_dry
+        from flows.session import opened
+
+        settings = _settings(config, changes)
+        with opened(settings) as corpus:
+            report = choose_dry(corpus, settings, night)
+    else:
+        report = _run("sample", config, changes, night=night)
+    if as_json:
+        console.show_json(report)
+        return
+    rows = report.pop("rows", None)
+    console.show_pairs("would choose" if dry_run else "chosen", report)
+    if rows:
+        headers = list(rows[0])
+        console.show_table("", headers, [list(row.values()) for row in rows])
+
+
+@app.command()
+def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Writes the chosen utterances as tasks for annotators."""
+    _show("exported", _run("export", config, overrides, night=night), as_json)
+
+
+@app.command()
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="JSON Lines of annotations.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes annotations in and makes labels of them; the same file again changes nothing."""
+    from corpus.errors import UsageError
+
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"annotation file {file.name}: no such file")
+    _show("merged", _run("merge", config, overrides, files=[str(file.resolve()) for file in files]), as_json)
+
+
+@app.command()
+def retrain(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Fine-tunes from the base on all labels, judges on the audit rows, registers, promotes or says why not."""
+    report = _run("retrain", config, overrides, kind=kind)
+    if as_json:
+        console.show_json(report)
+        return
+    text = report.pop("decision_text", "")
+    console.show_pairs(f"retrained {kind}", {k: v for k, v in report.items() if not isinstance(v, dict)})
+    print(text, end="")
+
+
+@app.command()
+def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """The main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
+    report = _run("nightly", config, overrides, night=night)
+    if as_json:
+        console.show_json(report)
+        return
+    for step, result in report.items():
+        if isinstance(result, dict):
+            console.show_pairs(step, {k: v for k, v in result.items() if k not in ("decision_text", "decision")})
+        else:
+            print(f"{step}  {result}")
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
+    settings = _settings(config, overrides)
+    from flows.inspect import show_status, status_of
+
+    report = status_of(settings)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_status(report)
+
+
+@app.command()
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Sweep orphans and make aliases agree.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Checks the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
+    settings = _settings(config, overrides)
+    from flows.inspect import examine, show_findings
+
+    report = examine(settings, repair=repair)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_findings(report)
+    if report["problems"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="V1", help="Such as asr/2, asr/champion or intent/base.")],
+    second: Annotated[str, typer.Argument(metavar="V2", help="Another version of the same kind.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Judges two versions on the same accumulated audit rows."""
+    settings = _settings(config, overrides)
+    from flows.judge import compare_versions, show_comparison
+    from flows.session import opened
+
+    with opened(settings) as corpus:
+        report = compare_versions(corpus, settings, first, second)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_comparison(report)
+
+
+@app.command()
+def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Makes the previous champion the champion again."""
+    settings = _settings(config, overrides)
+    from flows.judge import roll_back
+    from flows.lock import hold_home
+    from flows.session import opened
+
+    with hold_home(settings.home, "rollback"), opened(settings) as corpus:
+        report = roll_back(corpus, settings, kind)
+    _show("rolled back", report, as_json)
+
+
+@audit_app.command("verify")
+def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Both audit chains verify, or the first broken row is named."""
+    settings = _settings(config, overrides)
+    from flows.inspect import verify_audit
+
+    _show("audit chains verify", verify_audit(settings), as_json)
+
+
+@audit_app.command("show")
+def audit_show(
+    last: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """The last acts, with ids and counts."""
+    settings = _settings(config, overrides)
+    from flows.inspect import audit_rows
+
+    rows = audit_rows(settings, last)
+    if as_json:
+        console.show_json(rows)
+    else:
+        headers = ("chain", "seq", "at", "actor", "act", "detail")
+        console.show_table("audit", headers, [[row[h] for h in headers] for row in rows], last_wide=True)
+
+
+@config_app.command("show")
+def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Every setting as resolved."""
+    settings = _settings(config, overrides)
+    tree = settings.model_dump(mode="json")
+    if as_json:
+        console.show_json(tree)
+    else:
+        import yaml
+
+        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+
+
+# --- running all the time ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(config: Config = None, overrides: Set = None) -> None:
+    """Serves the schedules with Prefect until stopped."""
+    settings = _settings(config, overrides)
+    from flows.serve import serve_schedules
+
+    serve_schedules(settings, config, overrides or [])
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="MLflow's port; Prefect's pages stand one above.")] = 5000,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Opens MLflow's and Prefect's pages on this home's stores."""
+    settings = _settings(config, overrides)
+    from flows.serve import serve_pages
+
+    serve_pages(settings, port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What a person sees: progress on a terminal, tables, one JSON document; everything but the result goes to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+Advance = Callable[[int], None]
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int | None) -> Iterator[Advance]:
+    """A bar with the remaining time stands on stderr while the block runs; silent where stderr is no terminal.
+
+    Args:
+        description: what is counted.
+        total: how many there are; None where that is not known.
+
+    Yields:
+        A function that takes how many are done in all.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(description, total=total)
+        yield lambda done: bars.update(bar, completed=done)
+
+
+def counting(advance: Advance) -> Advance:
+    """Returns a function that takes how many were done since its last call."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        advance(done)
+
+    return more
+
+
+def note(line: str) -> None:
+    """The line stands on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def show_json(document: Any) -> None:
+    """The document stands on stdout as JSON."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def show_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[Any]], *, last_wide: bool = False) -> None:
+    """The table stands on stdout, numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for index, header in enumerate(headers):
+        numeric = all(isinstance(row[index], int | float) or row[index] in ("", "-", None) for row in rows)
+        wide = last_wide and index == len(headers) - 1
+        table.add_column(
+            header, justify="right" if numeric and rows else "left", overflow="fold", ratio=1 if wide else None
+        )
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
+
+
+def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
+    """Names and values stand on stdout, one pair a line."""
+    print(title)
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        print(f"  {name:<{width}}  {cell(value)}")
+
+
+def cell(value: Any) -> str:
+    """Returns the text of one value: short numbers, mappings as `a 1, b 2`."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {cell(entry)}" for name, entry in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(entry) for entry in value) or "none"
+    return str(value)
+
+
+def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Returns `12.3 %` or `12.3 % [10.1, 14.6]`."""
+    if value is None:
+        return "-"
+    if low is None or high is None:
+        return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"

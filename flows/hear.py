@@ -1,0 +1,145 @@
+"""Hear and merge: annotation files become annotations, annotations become labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from annotation.consensus import merge_annotations
+from annotation.files import Parsed, read_annotations
+from annotation.rows import Asked
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.operations import result_of
+from corpus.records import Annotation, Ask, Label
+from corpus.store import labels, rounds
+from flows import models
+from flows.ask import sweep
+from flows.settings import Settings
+
+REFUSED = ".refused"
+
+
+def waiting(settings: Settings) -> list[Path]:
+    """Returns the annotation files in the answers folder, sorted by name."""
+    if not settings.answers.is_dir():
+        return []
+    files = (path for path in settings.answers.glob("*.jsonl") if path.is_file())
+    return sorted(path for path in files if REFUSED not in path.suffixes and not path.name.startswith("."))
+
+
+def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> dict[str, Any]:
+    """The file's good rows are annotations and labels, in one transaction; its bad rows are named by line and reason.
+
+    Args:
+        corpus: the handle.
+        settings: all.
+        file: JSON Lines.
+        ours: it lies in the answers folder. Then it goes once it is merged, since its texts stand encrypted in the
+            corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be mended.
+    """
+    try:
+        key = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"annotation file {file.name} can't be read: {type(error).__name__}") from None
+    with corpus.read() as conn:
+        stored = result_of(conn, f"merge/{key}")
+    report = stored if stored is not None else _merge(corpus, settings, file, f"merge/{key}")
+    if ours:
+        _put_away(file, report)
+    sweep(corpus, settings)
+    return report
+
+
+def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) -> dict[str, Any]:
+    tasks, parsed = _parse(corpus, settings, file)
+    touched = sorted({tasks[a.task_id].utterance_id for a in parsed.annotations})
+    opened = {
+        c.utterance.utterance_id: c
+        for c in corpus.open(touched, "annotate", parts=("annotations", "label"), strict=False)
+    }
+    closed = [a for a in parsed.annotations if tasks[a.task_id].utterance_id not in opened]
+    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
+    for annotation in parsed.annotations:
+        if tasks[annotation.task_id].utterance_id in given:
+            given[tasks[annotation.task_id].utterance_id].append(annotation)
+    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
+    merged = merge_annotations(given, current)
+    refused: Counter[str] = Counter(row.reason for row in parsed.refused)
+    if closed:
+        refused["closed_utterance"] += len(closed)
+    with corpus.operation(operation_id, "merge") as op:
+        if op.done:
+            return dict(op.result)
+        fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in opened]
+        counts = labels.put_annotations(corpus, op, fresh)
+        new = [row.label for row in merged if row.is_new and row.label is not None]
+        labels.put_labels(corpus, op, new)
+        labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
+        settled = {row.utterance_id for row in merged if row.outcome not in ("conflict", "help")}
+        unsettled = sorted({a.task_id for a in fresh if tasks[a.task_id].utterance_id not in settled})
+        rounds.set_task_state(op.conn, unsettled, "exported")  # a third person's answer is still wanted
+        op.result = {
+            "rows": len(parsed.annotations) + len(parsed.refused),
+            "annotations": len(fresh),
+            "repeated": counts["repeated"],
+            "conflicting": counts["conflicting"],
+            "labels": len(new),
+            "outcomes": dict(sorted(Counter(row.outcome for row in merged).items())),
+            "refused": dict(sorted(refused.items())),
+            "refused_lines": [[row.line, row.reason] for row in parsed.refused],
+        }
+        return dict(op.result)
+
+
+def _parse(corpus: Corpus, settings: Settings, file: Path) -> tuple[dict[str, Asked], Parsed]:
+    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    with corpus.read() as conn:
+        rows = rounds.tasks(conn, None, None)
+    tasks = {
+        row.task_id: Asked(
+            row.utterance_id,
+            cast(Ask, row.ask),
+            tuple(model.intents),
+            tuple(model.slot_names),
+            closed=row.state == "closed",
+        )
+        for row in rows
+    }
+    return tasks, read_annotations(file, tasks)
+
+
+def _put_away(file: Path, report: dict[str, Any]) -> None:
+    """The file is gone from the answers folder; lines that were refused stay in a file beside it."""
+    lines = {line for line, _ in report["refused_lines"]}
+    if lines:
+        kept = [text for number, text in enumerate(file.read_bytes().split(b"\n"), 1) if number in lines]
+        target = file.with_name(f"{file.stem}{REFUSED}.jsonl")
+        temporary = target.with_name(f".{target.name}.tmp")
+        temporary.write_bytes(b"\n".join(kept) + b"\n")
+        os.replace(temporary, target)
+    file.unlink(missing_ok=True)
+
+
+def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the files' reports as one."""
+    outcomes: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for report in reports:
+        outcomes.update(report["outcomes"])
+        refused.update(report["refused"])
+    return {
+        "files": len(reports),
+        **{
+            name: sum(report[name] for report in reports)
+            for name in ("rows", "annotations", "repeated", "conflicting", "labels")
+        },
+        "outcomes": dict(sorted(outcomes.items())),
+        "refused": dict(sorted(refused.items())),
+        "refused_lines": json.loads(json.dumps([line for report in reports for line in report["refused_lines"]])),
+    }

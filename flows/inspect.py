@@ -1,0 +1,207 @@
+"""Looking at a home: its status in numbers, the doctor's findings, the audit chains."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from corpus import audit
+from corpus.errors import ChainBroken, EarmarkError
+from corpus.handle import Corpus
+from corpus.records import Kind
+from corpus.schema import audit as records_chain
+from corpus.store import labels, orphans, rounds, utterances
+from corpus.store import models as store
+from corpus.vault_schema import audit as vault_chain
+from flows import ask, console
+from flows.session import opened
+from flows.settings import Settings
+
+KINDS: tuple[Kind, ...] = ("asr", "intent")
+
+
+def status_of(settings: Settings) -> dict[str, Any]:
+    """Returns what the home holds, in numbers."""
+    with opened(settings) as corpus, corpus.read() as conn:
+        return {
+            "home": str(settings.home),
+            "utterances": utterances.counts(conn),
+            "refused": utterances.refusals(conn),
+            "rounds": [
+                {"round": row.round, "pool": row.pool_size, "chosen": row.selected} for row in rounds.rounds(conn)
+            ],
+            "tasks": ask.count_waiting(corpus),
+            "answers": labels.outcomes(conn),
+            "labels": _label_counts(conn),
+            "models": {kind: _versions(conn, kind) for kind in KINDS},
+        }
+
+
+def _label_counts(conn: Any) -> dict[str, int]:
+    rows = labels.current(conn)
+    return {
+        "current": len(rows),
+        "audit": sum(row.reason == "audit" for row in rows),
+        "from_manifest": sum(row.source == "manifest" for row in rows),
+    }
+
+
+def _versions(conn: Any, kind: Any) -> dict[str, Any]:
+    return {
+        "versions": [version.version for version in store.versions(conn, kind)],
+        **{name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")},
+        "looks": store.looks(conn, kind),
+    }
+
+
+def show_status(report: dict[str, Any]) -> None:
+    """The status stands on stdout."""
+    console.show_pairs(
+        f"home {report['home']}",
+        {name: report[name] for name in ("utterances", "refused", "tasks", "answers", "labels")},
+    )
+    if report["rounds"]:
+        rows = [(row["round"], row["pool"], row["chosen"]) for row in report["rounds"]]
+        console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    versions = [
+        (kind, row["versions"], row["champion"], row["challenger"], row["previous"], row["looks"])
+        for kind, row in report["models"].items()
+    ]
+    console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+
+
+# --- the doctor -------------------------------------------------------------------------------------------------------
+
+
+def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
+    """Returns the checks that were made and the problems that were found; repairs what can be where asked to."""
+    from flows.lock import hold_home
+
+    if repair:
+        with hold_home(settings.home, "doctor --repair"), opened(settings) as corpus:
+            swept = orphans.sweep(corpus)
+            ask.sweep(corpus, settings)
+            from flows.judge import mirror_aliases
+
+            mirror_aliases(corpus, settings)
+            return {**_examine(corpus, settings), "repaired": swept}
+    with opened(settings) as corpus:
+        return _examine(corpus, settings)
+
+
+def _examine(corpus: Corpus, settings: Settings) -> dict[str, Any]:
+    checks: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, check in (
+        ("audit chains", lambda: _chains(corpus)),
+        ("content", lambda: _content(corpus)),
+        ("counts", lambda: _counts(corpus)),
+        ("models", lambda: _models(corpus, settings)),
+        ("task folder", lambda: _task_folder(corpus, settings)),
+    ):
+        try:
+            checks[name], found = check()
+        except EarmarkError as error:
+            checks[name], found = "failed", [str(error)]
+        problems += [f"{name}: {problem}" for problem in found]
+    return {"checks": checks, "problems": problems}
+
+
+def _chains(corpus: Corpus) -> tuple[Any, list[str]]:
+    counts = {}
+    problems = []
+    for name, engine, table in (
+        ("records", corpus.records, records_chain),
+        ("vault", corpus.vault.engine, vault_chain),
+    ):
+        try:
+            counts[name] = audit.verify(engine, table)
+        except ChainBroken as error:
+            problems.append(f"{name}: {error}")
+    return counts, problems
+
+
+def _content(corpus: Corpus) -> tuple[Any, list[str]]:
+    """Every pack and part that a row names is there; what no row names is named once it is old."""
+    lost, stray = orphans.missing(corpus), orphans.orphans(corpus)
+    problems = [f"{path} is missing; restore it from a backup" for path in lost]
+    problems += [f"{len(stray)} files or keys belong to nothing; run earmark doctor --repair"] if stray else []
+    return {"missing": len(lost), "orphans": len(stray)}, problems
+
+
+def _counts(corpus: Corpus) -> tuple[Any, list[str]]:
+    """received = accepted + refused, and accepted = the rows that stand, whatever became of them."""
+    with corpus.read() as conn:
+        arrived, kept = utterances.arrivals(conn), sum(utterances.counts(conn).values())
+        refused = sum(utterances.refusals(conn).values())
+    problems = []
+    if arrived["accepted"] != kept:
+        problems.append(f"{arrived['accepted']} were accepted, {kept} rows stand")
+    if arrived["received"] != arrived["accepted"] + refused:
+        problems.append(f"{arrived['received']} were received, {arrived['accepted']} accepted and {refused} refused")
+    return {**arrived, "refused": refused}, problems
+
+
+def _models(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
+    from training.tracking.registry import ALIASES, mirrored
+    from training.tracking.store import open_tracking
+
+    counts, problems = {}, []
+    tracking = open_tracking(settings.tracking, settings.home)
+    for kind in KINDS:
+        with corpus.read() as conn:
+            versions = store.versions(conn, kind)
+            held = {n: store.alias(conn, kind, n) for n in ALIASES}
+        counts[kind] = len(versions)
+        problems += mirrored(tracking, kind, versions, held)
+    return counts, problems
+
+
+def _task_folder(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
+    clips = list(settings.task_folder.rglob("*.wav")) if settings.task_folder.is_dir() else []
+    with corpus.read() as conn:
+        open_tasks = {row.task_id for row in rounds.tasks(conn, None, ("open", "exported"))}
+    stray = [clip.stem for clip in clips if clip.stem not in open_tasks]
+    problems = [f"{len(stray)} clips of finished tasks lie there; run earmark doctor --repair"] if stray else []
+    return {"clips": len(clips), "open tasks": len(open_tasks)}, problems
+
+
+def show_findings(report: dict[str, Any]) -> None:
+    """The findings stand on stdout."""
+    console.show_pairs("checked", report["checks"])
+    if report.get("repaired"):
+        console.show_pairs("repaired", report["repaired"])
+    for problem in report["problems"]:
+        print(f"PROBLEM  {problem}")
+    if not report["problems"]:
+        print("all is well")
+
+
+# --- the audit chains -------------------------------------------------------------------------------------------------
+
+
+def verify_audit(settings: Settings) -> dict[str, int]:
+    """Returns how many rows each chain has.
+
+    Raises:
+        ChainBroken: one does not verify.
+    """
+    with opened(settings) as corpus:
+        return {
+            "records": audit.verify(corpus.records, records_chain),
+            "vault": audit.verify(corpus.vault.engine, vault_chain),
+        }
+
+
+def audit_rows(settings: Settings, last: int) -> list[dict[str, Any]]:
+    """Returns the newest rows of both chains, oldest first."""
+    with opened(settings) as corpus:
+        rows = [
+            {"chain": name, **asdict(row)}
+            for name, engine, table in (
+                ("records", corpus.records, records_chain),
+                ("vault", corpus.vault.engine, vault_chain),
+            )
+            for row in audit.show(engine, table, last)
+        ]
+    return sorted(rows, key=lambda row: str(row["at"]))[-last:]

@@ -1,0 +1,149 @@
+"""The Prefect flows: the journey from arrival to promotion, each line naming the file to open next.
+
+A flow takes names and dates only, since Prefect stores parameters in clear; the settings come from the running command
+or, where a schedule started the flow, from the config that it names. A task is a step or a shard, never an utterance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+
+from corpus.records import Kind
+from flows import arrive, ask, choose, hear, learn
+from flows import score as scoring
+from flows.night import Night, last_night, night_named
+from flows.session import at_work, without_content
+from flows.settings import Settings
+
+
+def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Returns the function as a Prefect task that is neither cached nor stored, and that leaks nothing when it fails."""
+    made: Callable[..., Any] = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(function))
+    return made
+
+
+arrivals = _step(arrive.arrive, "ingest")
+scores = _step(scoring.score_shard, "score")
+choice = _step(choose.choose_round, "sample")
+tasks_out = _step(ask.export_round, "export")
+answers_in = _step(hear.merge_file, "merge")
+learning = _step(learn.learn, "retrain")
+judging = _step(learn.judge_and_promote, "judge")
+
+
+def the_night(settings: Settings, name: str | None) -> Night:
+    """Returns the night of that name, or the newest that has closed."""
+    night = settings.night
+    if name is None:
+        return last_night(datetime.now(UTC), night.time_zone, night.ends_at)
+    return night_named(name, night.time_zone, night.ends_at)
+
+
+@flow(name="ingest")
+@without_content
+def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
+    """The manifest's utterances are in the corpus."""
+    with at_work(config) as (corpus, settings):
+        return dict(arrivals(corpus, settings, [Path(manifest)]))
+
+
+@flow(name="score")
+@without_content
+def score(night: str | None = None, config: str | None = None) -> dict[str, Any]:
+    """What the champions have not scored yet is scored."""
+    with at_work(config) as (corpus, settings):
+        learn.ensure_champions(corpus, settings)
+        return _score(corpus, settings, the_night(settings, night) if night else None)
+
+
+@flow(name="sample")
+@without_content
+def sample(night: str | None = None, config: str | None = None) -> dict[str, Any]:
+    """The night's few are chosen."""
+    with at_work(config) as (corpus, settings):
+        return dict(choice(corpus, settings, the_night(settings, night)))
+
+
+@flow(name="export")
+@without_content
+def export(night: str | None = None, config: str | None = None) -> dict[str, Any]:
+    """The chosen stand as tasks before the annotators."""
+    with at_work(config) as (corpus, settings):
+        return dict(tasks_out(corpus, settings, the_night(settings, night).name))
+
+
+@flow(name="merge")
+@without_content
+def merge(files: list[str] | None = None, config: str | None = None) -> dict[str, Any]:
+    """What annotators answered is labels; without files, what lies in the answers folder."""
+    with at_work(config) as (corpus, settings):
+        return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
+
+
+@flow(name="retrain")
+@without_content
+def retrain(kind: Literal["asr", "intent"], config: str | None = None) -> dict[str, Any]:
+    """A version of the kind is learned, judged and, where the gate allows, champion."""
+    with at_work(config) as (corpus, settings):
+        learn.ensure_champions(corpus, settings)
+        return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
+
+
+@flow(name="nightly")
+@without_content
+def nightly(night: str | None = None, config: str | None = None) -> dict[str, Any]:
+    """The main job has run for one night; a step with nothing due says why it was skipped."""
+    with at_work(config) as (corpus, settings):
+        when = the_night(settings, night)
+        learn.ensure_champions(corpus, settings)
+        report: dict[str, Any] = {"night": when.name}
+        report["merge"] = _merge(corpus, settings, None)
+        report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
+        report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
+        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings)))
+        report["score"] = _score(corpus, settings, when)
+        report["sample"] = dict(choice(corpus, settings, when))
+        report["export"] = dict(tasks_out(corpus, settings, when.name))
+    return report
+
+
+@flow(name="morning")
+@without_content
+def morning(night: str, config: str | None = None) -> dict[str, Any]:
+    """The first half of a nightly run alone: what came back is merged, and models learn where enough is new."""
+    with at_work(config) as (corpus, settings):
+        learn.ensure_champions(corpus, settings)
+        return {
+            "merge": _merge(corpus, settings, None),
+            "retrain asr": _retrain(corpus, settings, "asr", cycle=night, only_if_due=True),
+            "retrain intent": _retrain(corpus, settings, "intent", cycle=night, only_if_due=True),
+        }
+
+
+def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
+    waiting = hear.waiting(settings) if files is None else files
+    if not waiting:
+        return {"skipped": "no annotations came back"}
+    return hear.total([answers_in(corpus, settings, file, ours=files is None) for file in waiting])
+
+
+def _score(corpus: Any, settings: Settings, night: Night | None) -> dict[str, Any]:
+    plan = scoring.plan(corpus, settings, night)
+    if not plan.shards:
+        return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
+    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+
+
+def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> dict[str, Any]:
+    plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+    if plan.skipped:
+        return {"skipped": plan.skipped}
+    flow_run = str(runtime.flow_run.id or "")
+    learned = learning(corpus, settings, plan, flow_run)
+    return {**learned, **judging(corpus, settings, plan, learned["version"])}

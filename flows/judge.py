@@ -1,0 +1,264 @@
+"""Judge: versions on the same audit rows, what the gate decides, and where the aliases point."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from corpus.errors import PromotionRefused, UsageError
+from corpus.handle import Corpus
+from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, SnapshotRow, Strings, digest
+from corpus.store import labels, utterances
+from corpus.store import models as store
+from flows import console, models
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from training.tracking.store import Tracking
+
+MEASURE = {"asr": "WER", "intent": "intent error"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSet:
+    """The audit rows that judge a kind, in the order of their ids.
+
+    Attributes:
+        eval_set_id: digest of the rows; for the intent model also of the speech model that it listens through.
+        labels: reference by utterance id.
+        speaker_ids: by utterance id.
+        slices: by dimension, (N,) str.
+        listener: version of the speech model that the intent model listens through; None for `asr`.
+    """
+
+    kind: Kind
+    eval_set_id: str
+    labels: dict[str, Label]
+    speaker_ids: dict[str, str]
+    slices: dict[str, Strings]
+    listener: ModelVersion | None
+
+
+def audit_set(corpus: Corpus, settings: Settings, kind: Kind, rows: Sequence[SnapshotRow] | None = None) -> AuditSet:
+    """Returns the evaluation set of the given audit rows, or of all that are labelled by now."""
+    if rows is None:
+        rows = current_snapshot(corpus, kind).of("audit")
+    listener = models.champion(corpus, "asr") if kind == "intent" else None
+    revisions = {row.utterance_id: row.revision for row in rows}
+    held: dict[str, Label] = {}
+    opened = corpus.open(sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
+    for content in opened:
+        if content.label is not None:
+            held[content.utterance.utterance_id] = content.label
+    ids = sorted(held)
+    with corpus.read() as conn:
+        columns = utterances.pool_columns(conn, ids)
+    return AuditSet(
+        kind=kind,
+        eval_set_id=digest([[[i, revisions[i]] for i in ids], listener.version if listener else ""]),
+        labels=held,
+        speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
+        slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+        listener=listener,
+    )
+
+
+def current_snapshot(corpus: Corpus, kind: Kind) -> Any:
+    """Returns the snapshot of all labels that the kind can use and whose customers allow the use."""
+    from corpus import vault
+    from training.snapshots import build_snapshot
+
+    with corpus.read() as conn:
+        rows = labels.current(conn)
+    ids = [row.utterance_id for row in rows]
+    train = vault.consenting(corpus.vault, ids, "train").tolist()
+    judge = vault.consenting(corpus.vault, ids, "annotate").tolist()
+    allowed = [row for row, t, j in zip(rows, train, judge, strict=True) if (j if row.reason == "audit" else t)]
+    return build_snapshot(allowed, kind)
+
+
+def reports(
+    corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion]
+) -> dict[str, EvaluationReport]:
+    """Returns each version's report on the audit set; what was judged before is not computed again."""
+    found: dict[str, EvaluationReport] = {}
+    for version in versions:
+        with corpus.read() as conn:
+            stored = store.report(conn, audit.kind, version.version, audit.eval_set_id)
+        found[version.version] = stored or _evaluate(corpus, settings, audit, version)
+        if stored is None:
+            operation_id = f"evaluate/{audit.kind}/{version.version}/{audit.eval_set_id}"
+            with corpus.operation(operation_id, "evaluate") as op:
+                if not op.done:
+                    store.put_report(op.conn, found[version.version])
+                    op.result = {"rows": len(found[version.version])}
+    return found
+
+
+def _evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> EvaluationReport:
+    from training.evaluate import evaluate_asr, evaluate_intent
+    from training.intent import classify
+    from training.transcribe import transcribe
+
+    ears = audit.listener or version
+    ids = sorted(audit.labels)
+    clips = [
+        (c.utterance.utterance_id, c.audio) for c in corpus.open(ids, "judge", strict=False) if c.audio is not None
+    ]
+    with console.progress(f"judge {audit.kind} {version.version}", len(clips)) as advance:
+        heard = transcribe(models.load_asr(settings, ears), clips, settings.score.transcribe)
+        advance(len(clips))
+    texts = {output.utterance_id: output.text for output in heard}
+    if audit.kind == "asr":
+        sure = {o.utterance_id: float(o.confidences.mean()) if len(o.confidences) else 0.0 for o in heard}
+        references = {i: label.transcript or "" for i, label in audit.labels.items()}
+        return evaluate_asr(version.version, audit.eval_set_id, references, texts, audit.speaker_ids, sure)
+    from corpus.records import Hypothesis
+
+    model = models.load_intent(settings, version)
+    order = sorted(texts)
+    output = classify(model, [texts[i] for i in order])
+    top = output.probs.argmax(axis=1)
+    return evaluate_intent(
+        version.version,
+        audit.eval_set_id,
+        audit.labels,
+        {i: model.intents[int(top[k])] for k, i in enumerate(order)},
+        {i: float(output.probs[k, top[k]]) for k, i in enumerate(order)},
+        audit.speaker_ids,
+        {i: Hypothesis(texts[i], 1.0, "", output.slots[k]) for k, i in enumerate(order)},
+    )
+
+
+def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
+    """Returns champion and base on all audit rows labelled by now, with 95 % intervals and their paired difference."""
+    from training.intervals import IntervalSettings, paired_difference, report_interval
+
+    champion, base = models.champion(corpus, kind), models.by_name(corpus, kind, "base")
+    audit = audit_set(corpus, settings, kind)
+    name = "wer" if kind == "asr" else "accuracy"
+    if not audit.labels:
+        empty = {"value": None, "low": None, "high": None, "n": 0, "speakers": 0}
+        return {"champion": champion.version, name: empty, f"base_{name}": empty, "difference": empty}
+    found = reports(corpus, settings, audit, [champion, base])
+    interval = IntervalSettings(alpha=0.05)
+    mine, theirs = (report_interval(found[v.version], interval) for v in (champion, base))
+    difference = paired_difference(found[base.version], found[champion.version], interval)
+    if kind == "intent":
+        mine, theirs, difference = _accuracy(mine), _accuracy(theirs), _turned(difference)
+    return {
+        "champion": champion.version,
+        name: mine.as_json(),
+        f"base_{name}": theirs.as_json(),
+        "difference": difference.as_json(),
+        "eval_set_id": audit.eval_set_id,
+    }
+
+
+def _accuracy(error: Interval) -> Interval:
+    return Interval(1 - error.value, 1 - error.high, 1 - error.low, error.n, error.speakers)
+
+
+def _turned(difference: Interval) -> Interval:
+    value, low, high = (0.0 - each for each in (difference.value, difference.high, difference.low))  # 0, never -0
+    return Interval(value, low, high, difference.n, difference.speakers)
+
+
+# --- aliases ----------------------------------------------------------------------------------------------------------
+
+
+def mirror_aliases(corpus: Corpus, settings: Settings, tracking: Tracking | None = None) -> None:
+    """MLflow's aliases are those of the records."""
+    from training.tracking.registry import set_aliases
+    from training.tracking.store import open_tracking
+
+    tracking = tracking or open_tracking(settings.tracking, settings.home)
+    for kind in ("asr", "intent"):
+        with corpus.read() as conn:
+            held = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
+        set_aliases(tracking, kind, held)
+
+
+def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
+    """The previous champion is the champion again, and the one that was is `previous`.
+
+    Raises:
+        PromotionRefused: there is no previous champion.
+    """
+    with corpus.read() as conn:
+        champion, previous = store.alias(conn, kind, "champion"), store.alias(conn, kind, "previous")
+    if champion is None or previous is None:
+        raise PromotionRefused(f"{kind} has no previous champion to go back to")
+    with corpus.operation(f"rollback/{kind}/{uuid.uuid4().hex}", "rollback") as op:
+        if not op.done:
+            store.move_alias(op.conn, kind, "champion", champion, previous)
+            store.move_alias(op.conn, kind, "previous", previous, champion)
+            op.result = {"kind": kind, "champion": previous, "was": champion}
+        result = dict(op.result)
+    mirror_aliases(corpus, settings)
+    return result
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+
+def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str) -> dict[str, Any]:
+    """Returns two versions on the same accumulated audit rows: rates, paired difference, flips and slices.
+
+    Raises:
+        UsageError: unknown versions, versions of two kinds, or no audit row is labelled.
+    """
+    from training.intervals import IntervalSettings, paired_difference, report_interval
+    from training.metrics import slice_rows
+    from training.promotion import flips
+
+    (kind, one), (other_kind, two) = models.parse(first), models.parse(second)
+    if kind != other_kind:
+        raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
+    versions = [models.by_name(corpus, kind, one), models.by_name(corpus, kind, two)]
+    audit = audit_set(corpus, settings, kind)
+    if not audit.labels:
+        raise UsageError("no audit row is labelled yet; merge annotations first")
+    found = reports(corpus, settings, audit, versions)
+    a, b = found[versions[0].version], found[versions[1].version]
+    interval = IntervalSettings(alpha=0.05)
+    worse, better = flips(a, b)
+    slices = [
+        {"slice": f"{x.dimension}={x.value}", "first": x.rate.as_json(), "second": y.rate.as_json(), "thin": x.thin}
+        for x, y in zip(slice_rows(a, audit.slices), slice_rows(b, audit.slices), strict=True)
+    ]
+    return {
+        "kind": kind,
+        "measure": MEASURE[kind],
+        "first": versions[0].version,
+        "second": versions[1].version,
+        "eval_set_id": audit.eval_set_id,
+        "rates": [report_interval(report, interval).as_json() for report in (a, b)],
+        "difference": paired_difference(a, b, interval).as_json(),
+        "worse": worse,
+        "better": better,
+        "slices": slices,
+    }
+
+
+def show_comparison(report: dict[str, Any]) -> None:
+    """The comparison stands on stdout."""
+
+    def shown(rate: dict[str, Any]) -> str:
+        return console.percent(rate["value"], rate["low"], rate["high"])
+
+    names = (f"{report['kind']} {report['first']}", f"{report['kind']} {report['second']}")
+    difference, rates = report["difference"], report["rates"]
+    print(f"{report['measure']} on {difference['n']} audit rows of {difference['speakers']} speakers, 95 % intervals")
+    console.show_table(
+        "",
+        ("", *names, "difference"),
+        [("all", shown(rates[0]), shown(rates[1]), shown(difference))]
+        + [
+            (row["slice"] + (" (thin)" if row["thin"] else ""), shown(row["first"]), shown(row["second"]), "")
+            for row in report["slices"]
+        ],
+    )
+    print(f"{report['better']} utterances are better in {names[1]}, {report['worse']} are worse")

@@ -1,0 +1,36 @@
+"""Two runs on one home exclude each other; a killed run frees the home by dying."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus.errors import HomeBusy
+
+
+@contextlib.contextmanager
+def hold_home(home: Path, what: str) -> Iterator[None]:
+    """The home is ours until the block ends or the process dies.
+
+    Args:
+        home: EARMARK_HOME.
+        what: the command, for the one who is refused meanwhile.
+
+    Raises:
+        HomeBusy: another live process holds it.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another run"
+            raise HomeBusy(f"the home is in use by {holder}; wait until it ends, then run this again") from None
+        file.truncate(0)
+        file.write(f"earmark {what} (process {os.getpid()})")
+        file.flush()
+        yield

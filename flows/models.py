@@ -1,0 +1,94 @@
+"""The models that are at work: champions by kind, their folders, and loaded handles that a run shares."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records import Kind, ModelVersion
+from corpus.store import models as store
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from training.asr import AsrModel
+    from training.intent import IntentModel
+
+BASES = Path(__file__).resolve().parent.parent / "training" / "bases"
+
+
+def base_folder(settings: Settings, kind: Kind) -> Path:
+    """Returns the folder of the base that models of this kind start from."""
+    return (settings.models.asr if kind == "asr" else settings.models.intent) or BASES / kind
+
+
+def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
+    """Returns the version at work."""
+    return by_name(corpus, kind, "champion")
+
+
+def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
+    """Returns a version by number, by alias, or `base`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    with corpus.read() as conn:
+        number = "1" if name == "base" else name if name.isdigit() else store.alias(conn, kind, name)
+        known = [version.version for version in store.versions(conn, kind)]
+        if number is None or number not in known:
+            raise UsageError(f"{kind} has no version {name}; there are {', '.join(known) or 'none yet'}")
+        return store.version(conn, kind, number)
+
+
+def parse(reference: str) -> tuple[Kind, str]:
+    """Returns kind and name of a reference such as `asr/2` or `intent/champion`.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    kind, _, name = reference.replace(":", "/").partition("/")
+    if kind not in get_args(Kind) or not name:
+        raise UsageError(f"version {reference!r}: give kind and version, such as asr/2, asr/champion or intent/base")
+    return kind, name  # type: ignore[return-value]
+
+
+def load_asr(settings: Settings, version: ModelVersion) -> AsrModel:
+    """Returns the speech model, loaded once for a run."""
+    return _asr(located(settings, version.model_uri))
+
+
+def load_intent(settings: Settings, version: ModelVersion) -> IntentModel:
+    """Returns the intent model, loaded once for a run."""
+    return _intent(located(settings, version.model_uri))
+
+
+def portable(settings: Settings, uri: str) -> str:
+    """Returns where a version's files are, relative to the home if they lie in it: a home can be copied and moved."""
+    path = Path(uri)
+    return path.relative_to(settings.home).as_posix() if path.is_relative_to(settings.home) else uri
+
+
+def located(settings: Settings, uri: str) -> str:
+    """Returns the whole path or URI of what `portable` gave."""
+    return uri if "://" in uri else str(settings.home / uri)
+
+
+@lru_cache(maxsize=3)
+def _asr(uri: str) -> AsrModel:
+    from training.asr import load_asr
+
+    from training.tracking.registry import local_folder
+
+    return load_asr(local_folder(uri))
+
+
+@lru_cache(maxsize=3)
+def _intent(uri: str) -> IntentModel:
+    from training.intent import load_intent
+
+    from training.tracking.registry import local_folder
+
+    return load_intent(local_folder(uri))

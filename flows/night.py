@@ -1,0 +1,56 @@
+"""A night: the 24 hours of arrivals that close at a given hour in a given time zone, named by the day it closes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from corpus.errors import SettingsError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A window of `arrived_at`, [start, end) in UTC; `name` is the local date of its end, such as 2026-11-22."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+
+def night_named(name: str, time_zone: str, ends_at: int) -> Night:
+    """Returns the night that closes on the given day.
+
+    Args:
+        name: ISO date.
+        time_zone: IANA name.
+        ends_at: hour of day [h], wall clock: a night is 23 or 25 h long where the clocks change.
+
+    Raises:
+        UsageError: the name is not a date.
+        SettingsError: the time zone is unknown.
+    """
+    try:
+        day = date.fromisoformat(name)
+    except ValueError:
+        raise UsageError(f"night {name!r} is not a date such as 2026-11-22") from None
+    zone = _zone(time_zone)
+
+    def close(of: date) -> datetime:
+        return datetime.combine(of, time(ends_at), tzinfo=zone).astimezone(UTC)
+
+    return Night(name=day.isoformat(), start=close(day - timedelta(days=1)), end=close(day))
+
+
+def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
+    """Returns the newest night that has closed by `now`."""
+    local = now.astimezone(_zone(time_zone))
+    day = local.date() if local.time() >= time(ends_at) else local.date() - timedelta(days=1)
+    return night_named(day.isoformat(), time_zone, ends_at)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(f"night.time_zone: {name!r} is not a time zone such as Europe/Berlin") from None

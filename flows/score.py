@@ -1,0 +1,102 @@
+"""Score: what the champions hear in an utterance, and how sure they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from corpus.handle import Corpus
+from corpus.records import Floats, ModelVersion, digest
+from corpus.store import scores, utterances
+from flows import models
+from flows.console import counting, progress
+from flows.night import Night
+from flows.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlan:
+    """What one run scores.
+
+    Attributes:
+        asr, intent: the versions that score.
+        shards: ids by shard. A shard is cut from all ids of the window, scored or not, so that a run that was killed
+            and one that was not batch alike.
+        already: how many were scored before.
+    """
+
+    asr: ModelVersion
+    intent: ModelVersion
+    shards: tuple[tuple[str, ...], ...]
+    already: int
+
+
+def plan(corpus: Corpus, settings: Settings, night: Night | None) -> ScorePlan:
+    """Returns the shards of the night, or of everything, that the champions have not scored."""
+    asr, intent = models.champion(corpus, "asr"), models.champion(corpus, "intent")
+    with corpus.read() as conn:
+        ids = utterances.in_window(conn, night.start if night else None, night.end if night else None)
+        unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
+    size = settings.score.shard_size
+    shards = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
+    due = tuple(todo for shard in shards if (todo := tuple(i for i in shard if i in unscored)))
+    return ScorePlan(asr, intent, due, len(ids) - len(unscored))
+
+
+def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequence[str]) -> dict[str, Any]:
+    """The shard's predictions and hypotheses are stored; a row that is not finite is set aside with its reason."""
+    from training.predict import predict
+
+    opened = list(utterance_order(corpus, ids))
+    with progress("score", len(opened)) as advance:
+        scored = predict(
+            _clips(corpus, opened),
+            models.load_asr(settings, plan.asr),
+            models.load_intent(settings, plan.intent),
+            settings.score,
+            on_progress=counting(advance),
+            asr_version=plan.asr.version,
+            intent_version=plan.intent.version,
+        )
+    key = digest([plan.asr.version, plan.intent.version, sorted(ids)])
+    with corpus.operation(f"score/{key}", "score") as op:
+        if not op.done:
+            scores.put(corpus, op, scored.predictions, scored.hypotheses)
+            for reason in sorted(set(scored.set_aside.values())):
+                aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
+                utterances.set_aside(op.conn, aside, reason)
+            op.result = {
+                "scored": len(scored.predictions),
+                "set_aside": dict(sorted(Counter(scored.set_aside.values()).items())),
+                "not_opened": len(ids) - len(scored.predictions) - len(scored.set_aside),
+            }
+        return dict(op.result)
+
+
+def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
+    """Returns the ids as their audio lies in the packs."""
+    with corpus.read() as conn:
+        return utterances.reading_order(conn, ids)
+
+
+def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
+    for content in corpus.open(ids, "score", strict=False):
+        if content.audio is not None:
+            yield content.utterance.utterance_id, content.audio
+
+
+def total(plan: ScorePlan, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the shards' reports as one."""
+    aside: Counter[str] = Counter()
+    for report in reports:
+        aside.update(report["set_aside"])
+    return {
+        "scored": sum(report["scored"] for report in reports),
+        "already": plan.already,
+        "set_aside": dict(sorted(aside.items())),
+        "not_opened": sum(report["not_opened"] for report in reports),
+        "asr": plan.asr.version,
+        "intent": plan.intent.version,
+    }

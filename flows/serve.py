@@ -1,0 +1,72 @@
+"""Running all the time: the schedules, and the pages of MLflow and Prefect on this home's stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import Refused
+from flows import console
+from flows.prefect_server import prefect_server
+from flows.settings import OVERRIDES_VARIABLE, Settings
+
+
+def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
+    """The nightly flow is scheduled, and started when it is due, until the process is stopped.
+
+    Each run is a process of its own that holds the home while it runs, so a run by hand at the same time is refused.
+    """
+    with prefect_server(settings.home, settings.prefect, ui=True) as server:
+        server.wait_until_ready(settings.prefect.start_timeout)
+        # Settings reach the runs through the environment: Prefect stores parameters in clear.
+        os.environ["EARMARK_HOME"] = str(settings.home)
+        os.environ[OVERRIDES_VARIABLE] = json.dumps(overrides)
+        from prefect import serve
+        from prefect.schedules import Cron
+
+        from flows.journey import merge, nightly
+
+        named = {"config": str(config.resolve() if config.exists() else config)} if config else {}
+        schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
+        console.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
+        console.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
+        deployments: list[Any] = [
+            nightly.to_deployment("nightly", schedule=schedule, parameters=named, concurrency_limit=1),
+            merge.to_deployment("merge", parameters=named, concurrency_limit=1),
+        ]
+        serve(*deployments)
+
+
+def serve_pages(settings: Settings, port: int) -> None:
+    """MLflow's and Prefect's pages answer on this machine until the process is stopped."""
+    from training.tracking.store import tracking_uri
+
+    uri = tracking_uri(settings.tracking, settings.home)
+    if uri.startswith(("http://", "https://")):
+        console.note(f"MLflow: {uri}")
+        pages = None
+    else:
+        command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+        command += ["--host", "127.0.0.1", "--workers", "1"]
+        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        pages = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        console.note(f"MLflow: http://127.0.0.1:{port}")
+    try:
+        with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
+            server.wait_until_ready(settings.prefect.start_timeout)
+            console.note(f"Prefect: {server.api_url.removesuffix('/api')}")
+            console.note("stop with Ctrl-C")
+            if pages is not None:
+                status = pages.wait()
+                raise Refused(f"MLflow's pages ended with status {status}; is port {port} taken? give another --port")
+            if server.process is not None:
+                server.process.wait()
+    except KeyboardInterrupt:
+        console.note("stopped")
+    finally:
+        if pages is not None:
+            pages.terminate()

@@ -1,0 +1,216 @@
+"""Every setting of earmark in one tree, from three layers: defaults in the models, a YAML file, `--set key=value`.
+
+Each branch is the settings model that stands above the function that takes it; this file only hangs them together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from annotation.simulated import AnnotatorSettings
+from annotation.tasks import TaskSettings
+from corpus.errors import SettingsError
+from corpus.ingest import IngestSettings
+from corpus.settings import CorpusSettings
+from corpus.synthetic import TrafficSettings
+from flows.prefect_server import PrefectSettings
+from sampling.cost import CostModel
+from sampling.budget import SamplingSettings
+from training.finetune_asr import AsrFinetuneSettings
+from training.finetune_intent import IntentFinetuneSettings
+from training.predict import ScoreSettings
+from training.promotion import PromotionSettings
+from training.tracking.store import TrackingSettings
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+class NightSettings(BaseModel):
+    """When a night is, where its arrivals lie, and when enough is new to learn from.
+
+    Attributes:
+        time_zone: IANA name; a night is the 24 h that end at `ends_at` of its own day in this zone.
+        ends_at: hour of day [h] at which a night closes.
+        schedule: cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
+            skipped or doubled when the clocks change.
+        inbox: folder whose manifests a nightly run ingests; default `<home>/inbox`.
+        answers: folder whose annotation files a nightly run merges; default `<tasks>/answers`.
+        min_new_labels: new training labels since the last version that make a retraining due.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_zone: str = "UTC"
+    ends_at: int = Field(default=4, ge=0, le=23)
+    schedule: str = "30 4 * * *"
+    inbox: Path | None = None
+    answers: Path | None = None
+    min_new_labels: int = Field(default=20, ge=1)
+
+
+class ExportSettings(BaseModel):
+    """Where tasks go.
+
+    Attributes:
+        backend: `files` writes JSON Lines and clips.
+        folder: default `<home>/tasks`.
+        due_days: how long a task stays open before its clip is swept [days].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["files"] = "files"
+    folder: Path | None = None
+    due_days: int = Field(default=14, ge=1)
+
+
+class ModelSettings(BaseModel):
+    """What models start from.
+
+    Attributes:
+        asr, intent: a local folder; None takes the base that comes with earmark.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asr: Path | None = None
+    intent: Path | None = None
+
+
+class Settings(BaseModel):
+    """All settings, as resolved. `earmark config show` prints them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: CorpusSettings = CorpusSettings()
+    ingest: IngestSettings = IngestSettings()
+    models: ModelSettings = ModelSettings()
+    score: ScoreSettings = ScoreSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    cost: CostModel = CostModel()
+    tasks: TaskSettings = TaskSettings()
+    export: ExportSettings = ExportSettings()
+    annotator: AnnotatorSettings = AnnotatorSettings()
+    asr: AsrFinetuneSettings = AsrFinetuneSettings()
+    intent: IntentFinetuneSettings = IntentFinetuneSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    night: NightSettings = NightSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    prefect: PrefectSettings = PrefectSettings()
+    traffic: TrafficSettings = TrafficSettings()
+
+    @property
+    def home(self) -> Path:
+        """EARMARK_HOME, absolute."""
+        return self.corpus.home.expanduser().resolve()
+
+    @property
+    def inbox(self) -> Path:
+        """Folder of arriving manifests."""
+        return self.night.inbox or self.home / "inbox"
+
+    @property
+    def answers(self) -> Path:
+        """Folder of arriving annotation files."""
+        return self.night.answers or self.task_folder / "answers"
+
+    @property
+    def task_folder(self) -> Path:
+        """Folder of exported tasks."""
+        return self.export.folder or self.home / "tasks"
+
+
+def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Returns the settings from defaults, then the file, then EARMARK_HOME, then the overrides.
+
+    Args:
+        config: YAML file; a bare name such as `demo` means the file of that name in `configs/`.
+        overrides: `key.sub=value`, the value read as YAML.
+
+    Raises:
+        SettingsError: missing file, bad YAML, unknown key or wrong type; one line that names the key.
+    """
+    tree: dict[str, Any] = {}
+    source = "the settings"
+    if config is not None:
+        path = _find(config)
+        source = path.name
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path.name} can't be read: {type(error).__name__}") from None
+        except yaml.YAMLError as error:
+            line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+            raise SettingsError(f"{path.name} line {line} is not YAML; mend it") from None
+        if loaded is not None and not isinstance(loaded, dict):
+            raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
+        tree = loaded or {}
+    if os.environ.get("EARMARK_HOME"):
+        _put(tree, ["corpus", "home"], os.environ["EARMARK_HOME"])
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise SettingsError(f"--set {override}: give it as key=value, such as --set sampling.clips=40")
+        try:
+            _put(tree, key.split("."), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise SettingsError(f"--set {key}: the value is not YAML") from None
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {describe(error)}") from None
+
+
+def _find(config: Path) -> Path:
+    for candidate in (config, CONFIGS / config.name, CONFIGS / f"{config.name}.yaml"):
+        if candidate.is_file() and (candidate == config or len(config.parts) == 1):
+            return candidate
+    known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    raise SettingsError(f"--config {config}: no such file; the ones that come with earmark are {known}")
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise SettingsError(f"{'.'.join(keys)}: {key} is a value, not a group of settings")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def describe(error: ValidationError) -> str:
+    """Returns one line that names the first offending key and what it should be."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_known(first["loc"]))
+        return f"unknown key {key}" + (f"; known here are {known}" if known else "")
+    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _known(location: tuple[str | int, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else None
+    return sorted(getattr(model, "model_fields", {}))
+
+
+OVERRIDES_VARIABLE = "EARMARK_OVERRIDES"
+"""Environment variable with the JSON list of overrides that `earmark serve` hands to the runs it starts."""
+
+ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=None)
+"""The settings of the command that is running; what a flow takes when it is called without a config of its own."""
+
+
+def scheduled(config: str | None) -> Settings:
+    """Returns the settings of a flow that a schedule started: its config, and the overrides that `serve` was given."""
+    return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))

@@ -1,0 +1,137 @@
+"""How much a round may listen to: clips and annotator seconds, and how they are shared out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from corpus.errors import SettingsError
+from sampling.pool import Scores
+
+
+class SamplingSettings(BaseModel):
+    """How a round chooses.
+
+    Attributes:
+        strategy: key of `STRATEGIES`, or `strategy:measure` to rank by one measure, such as `power:entropy`; without a
+            measure rows are ranked by expected errors resolved per annotator second.
+        clips: most clips of a round; None: as many as the caps allow.
+        minutes: most expected annotator minutes of a round; None: no such bound.
+        max_fraction: most of the pool that a round may listen to.
+        floor: what a small night may listen to all the same [clips].
+        audit_share: share of the clips that is a probability sample.
+        audit_target: audit rows that are few no more.
+        audit_share_while_few: the share until then.
+        max_per_speaker: most clips of one speaker in a round, audit rows included.
+        novel_share: share of the clips that is far from all that is known.
+        slice_quotas: by slice and value, the least share of the clips that are not audit rows.
+        near_duplicate: cosine from which two rows are one; None: never.
+        cold_start_labels: labels below which `default` chooses by typicality.
+        triage_below: confidence below which only "was the assistant meant" is asked; None: never.
+        seed: of all draws.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str = "default"
+    clips: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_fraction: float = Field(default=0.002, ge=0, le=1)
+    floor: int = Field(default=40, ge=0)
+    audit_share: float = Field(default=0.15, ge=0, le=1)
+    audit_target: int = Field(default=150, ge=0)
+    audit_share_while_few: float = Field(default=0.5, ge=0, le=1)
+    max_per_speaker: int = Field(default=3, ge=1)
+    novel_share: float = Field(default=0.1, ge=0, le=1)
+    slice_quotas: dict[str, dict[str, float]] = Field(default_factory=dict)
+    near_duplicate: float | None = Field(default=0.98, gt=0, le=1)
+    cold_start_labels: int = Field(default=20, ge=0)
+    triage_below: float | None = Field(default=None, gt=0, le=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("slice_quotas")
+    @classmethod
+    def _shares(cls, quotas: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, shares in quotas.items():
+            if not all(0 < share <= 1 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
+                raise ValueError(f"slice_quotas {name}: shares must lie in (0, 1] and sum to 1 at most")
+        return quotas
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a round may spend.
+
+    Attributes:
+        clips: most clips of the round.
+        planned: clips that are likely to come out; the shares refer to it.
+        seconds: most expected annotator seconds, inf where unbounded.
+        audit, novel: clips of these shares.
+        bound_by: the cap that sets `clips`, for people.
+    """
+
+    clips: int
+    planned: int
+    seconds: float
+    audit: int
+    novel: int
+    bound_by: str
+
+
+def plan_budget(
+    settings: SamplingSettings,
+    *,
+    pool_size: int,
+    available: int,
+    audit_room: int,
+    audit_rows_so_far: int,
+    costs: Scores,
+    audit_costs: Scores,
+) -> Budget:
+    """Returns what the round may spend; every cap holds whatever rows are drawn later.
+
+    The audit share is sized before its draw, on costs of the whole frame, so that the inclusion probabilities stay
+    true; it is small enough that even the dearest rows fit the seconds.
+
+    Args:
+        settings: caps and shares.
+        pool_size: rows of the pool, N.
+        available: rows that may be asked about, the frame.
+        audit_room: rows that fit the cap on speakers.
+        audit_rows_so_far: audit rows of earlier rounds.
+        costs: (available,) of each row's question [annotator seconds].
+        audit_costs: (available,) of a transcript [annotator seconds].
+
+    Raises:
+        SettingsError: caps that leave no clip; the message names them.
+    """
+    ceiling = max(settings.floor, int(settings.max_fraction * pool_size + 1e-9))
+    caps = {f"max_fraction {settings.max_fraction:g} with floor {settings.floor}": ceiling, "the pool": available}
+    if settings.clips is not None:
+        caps["clips"] = settings.clips
+    bound_by = min(caps, key=lambda cap: caps[cap])
+    clips = caps[bound_by]
+    if clips == 0:
+        raise SettingsError(f"{bound_by} allows no clip of {pool_size} utterances; raise floor or max_fraction")
+    seconds = math.inf if settings.minutes is None else settings.minutes * 60.0
+    if float(costs.min()) > seconds and float(audit_costs.min()) > seconds:
+        raise SettingsError(
+            f"minutes {settings.minutes:g} buys no label: the cheapest costs {costs.min():.0f} s; raise it"
+        )
+    mean = max(float(costs.mean()), 1e-6)
+    planned = clips if math.isinf(seconds) else min(clips, max(1, int(seconds / mean)))
+    audit = min(_audit_clips(settings, planned, audit_rows_so_far), audit_room, clips)
+    audit = min(audit, int(np.searchsorted(np.cumsum(np.sort(audit_costs)[::-1]), seconds, side="right")))
+    novel = min(int(settings.novel_share * planned + 1e-9), clips - audit)
+    return Budget(clips, planned, seconds, audit, novel, bound_by)
+
+
+def _audit_clips(settings: SamplingSettings, planned: int, so_far: int) -> int:
+    share = settings.audit_share * planned
+    missing = max(0, settings.audit_target - so_far)
+    # The larger share ends where it reaches the target, not a night later.
+    while_few = min(settings.audit_share_while_few * planned, float(missing))
+    return math.ceil(max(share, while_few) - 1e-9)

@@ -1,0 +1,83 @@
+"""A measure turned into what it promises: word errors or the probability that the intent is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import isotonic_regression
+
+from corpus.errors import RecordError
+from sampling.pool import Scores
+
+MIN_ROWS: Final = 30
+"""Fewer labelled rows than this say less than the measure itself does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrator:
+    """A rising curve through K knots; the identity where K = 0.
+
+    Attributes:
+        scores, outcomes: (K,) in rising order; between the knots the curve is straight, outside it is level.
+    """
+
+    scores: tuple[float, ...] = ()
+    outcomes: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.outcomes):
+            raise RecordError("calibrator: scores and outcomes are of unequal length")
+        if any(np.diff(self.scores) <= 0) or any(np.diff(self.outcomes) < 0):
+            raise RecordError("calibrator: the knots do not rise")
+
+    @property
+    def identity(self) -> bool:
+        """Whether scores pass unchanged."""
+        return not self.scores
+
+
+def calibrate(calibrators: Mapping[str, Calibrator], name: str, scores: Scores) -> Scores:
+    """Returns (N,) float64, the scores on the curve kept for the measure `name`; unchanged where there is none."""
+    calibrator = calibrators.get(name)
+    if calibrator is None or calibrator.identity:
+        return scores
+    return np.interp(scores, calibrator.scores, calibrator.outcomes)
+
+
+def fit_calibrator(
+    scores: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, min_rows: int = MIN_ROWS
+) -> Calibrator:
+    """Returns the rising curve that is nearest to the outcomes in least squares; the identity below `min_rows` rows.
+
+    Isotonic regression by pooling adjacent violators (Barlow et al. 1972), with a knot at the weighted centre of each
+    pooled block and straight lines between, so that few ties come up inside a block.
+
+    Args:
+        scores: (L,) a measure on labelled rows.
+        outcomes: (L,) what came out: word errors, or 1 where the intent was wrong.
+        weights: (L,) above 0, such as 1 / inclusion probability; None: all 1.
+        min_rows: fewest rows to fit on.
+
+    Raises:
+        RecordError: unequal lengths, or a number that is not finite or not above 0 where it must be.
+    """
+    x, y = np.asarray(scores, np.float64), np.asarray(outcomes, np.float64)
+    w = np.ones_like(x) if weights is None else np.asarray(weights, np.float64)
+    if not (x.shape == y.shape == w.shape and x.ndim == 1):
+        raise RecordError(f"calibration: scores {x.shape}, outcomes {y.shape} and weights {w.shape} differ in length")
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and np.isfinite(w).all() and (w > 0).all()):
+        raise RecordError("calibration: a score, outcome or weight is not finite, or a weight is not above 0")
+    if len(x) < min_rows:
+        return Calibrator()
+    values, inverse = np.unique(x, return_inverse=True)
+    mass = np.bincount(inverse, weights=w)
+    mean = np.bincount(inverse, weights=w * y) / mass
+    fitted = isotonic_regression(mean, weights=mass)
+    block = np.repeat(np.arange(len(fitted.blocks) - 1), np.diff(fitted.blocks))
+    centre = np.bincount(block, weights=mass * values) / np.bincount(block, weights=mass)
+    level = np.maximum.accumulate(fitted.x[fitted.blocks[:-1]])
+    return Calibrator(tuple(centre.tolist()), tuple(level.tolist()))

@@ -1,0 +1,116 @@
+"""What a label costs: expected annotator seconds by question, learned from the lead times that come back."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import nnls
+
+from corpus.errors import RecordError, SettingsError
+from corpus.records import Ask, Predictions, Strings
+from sampling.pool import Scores
+
+MIN_ROWS: Final = 20
+"""Answers to one question below which its default stands."""
+
+HUBER: Final = 1.345
+"""Residual, in robust standard deviations, from which an answer counts less (Huber 1964: 95 % efficiency)."""
+
+
+class AskCost(BaseModel):
+    """Cost of one question = base + per_second * duration + per_token * tokens [annotator seconds]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: float = Field(ge=0, allow_inf_nan=False)
+    per_second: float = Field(ge=0, allow_inf_nan=False)
+    per_token: float = Field(ge=0, allow_inf_nan=False)
+
+
+class CostModel(BaseModel):
+    """Costs of the three questions; the defaults are a first guess until answers are back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transcribe: AskCost = AskCost(base=8.0, per_second=1.5, per_token=0.5)
+    label_intent: AskCost = AskCost(base=4.0, per_second=1.0, per_token=0.0)
+    triage: AskCost = AskCost(base=2.0, per_second=1.0, per_token=0.0)
+
+    def of(self, ask: str) -> AskCost:
+        """Returns the cost of one question.
+
+        Raises:
+            SettingsError: no such question.
+        """
+        if ask not in get_args(Ask):
+            raise SettingsError(f"ask {ask!r} is unknown; known are {', '.join(get_args(Ask))}")
+        cost: AskCost = getattr(self, ask)
+        return cost
+
+
+def ask_costs(model: CostModel, ask: str, predictions: Predictions) -> Scores:
+    """Returns (N,) float64, what `ask` costs for every row [annotator seconds]."""
+    cost = model.of(ask)
+    duration, tokens = predictions.column("duration"), predictions.column("num_tokens")
+    return cost.base + cost.per_second * duration.astype(np.float64) + cost.per_token * tokens.astype(np.float64)
+
+
+def fit_costs(
+    asks: Strings,
+    durations: npt.ArrayLike,
+    tokens: npt.ArrayLike,
+    lead_times: npt.ArrayLike,
+    *,
+    prior: CostModel | None = None,
+    min_rows: int = MIN_ROWS,
+) -> CostModel:
+    """Returns the costs that fit the answers; a question with fewer than `min_rows` answers keeps its prior.
+
+    Least squares with coefficients of 0 or more, reweighted by Huber (1964) until stable, so that a coffee break counts
+    as a long answer and not as an hour of work. Lead times of 0 [s] were not taken and are left out.
+
+    Args:
+        asks: (L,) str.
+        durations: (L,) of the clips [s].
+        tokens: (L,) tokens of the draft.
+        lead_times: (L,) of the answers [s].
+        prior: costs to keep where answers are few; None: the defaults.
+        min_rows: fewest answers to fit on.
+
+    Raises:
+        RecordError: unequal lengths, or a number that is negative or not finite.
+    """
+    prior = prior or CostModel()
+    columns = [np.asarray(c, np.float64) for c in (durations, tokens, lead_times)]
+    for name, column in zip(("durations", "tokens", "lead_times"), columns, strict=True):
+        if column.shape != asks.shape:
+            raise RecordError(f"costs: {name} has shape {column.shape}, not {asks.shape} like the asks")
+        if not (np.isfinite(column).all() and (column >= 0).all()):
+            raise RecordError(f"costs: {name} holds a number that is negative or not finite")
+    duration, token, lead = columns
+    fitted = {}
+    for ask in get_args(Ask):
+        mine = (asks == ask) & (lead > 0)
+        if mine.sum() >= min_rows:
+            fitted[ask] = _fit(np.stack([np.ones(mine.sum()), duration[mine], token[mine]], axis=1), lead[mine])
+    return prior.model_copy(update=fitted)
+
+
+def _fit(design: Scores, lead: Scores) -> AskCost:
+    # A start within reach of the bulk: one coffee break must not bend the first fit beyond repair.
+    middle = np.median(lead)
+    weights = 1.0 / np.maximum(1.0, np.abs(lead - middle) / max(float(np.median(np.abs(lead - middle))), 1e-3))
+    coefficients = np.zeros(design.shape[1])
+    for _ in range(50):
+        root = np.sqrt(weights)
+        before, (coefficients, _) = coefficients, nnls(design * root[:, None], lead * root)
+        residual = np.abs(lead - design @ coefficients)
+        scale = max(1.4826 * float(np.median(residual)), 1e-3)
+        weights = np.minimum(1.0, HUBER * scale / np.maximum(residual, 1e-9))
+        if np.allclose(before, coefficients, rtol=1e-6, atol=1e-9):
+            break
+    base, per_second, per_token = (float(c) for c in coefficients)
+    return AskCost(base=base, per_second=per_second, per_token=per_token)

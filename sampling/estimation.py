@@ -1,0 +1,161 @@
+"""What the audit share says of everything that was not heard: weighted estimates with intervals by speaker."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student_t
+
+from corpus.errors import RecordError
+from corpus.records import Interval, Strings
+from sampling.pool import Scores, codes
+
+CREDIT: Final = 4.0
+"""How many times its rows a design may count for: a few speakers that happen to agree must not close the interval."""
+
+
+def _columns(inclusion_probs: npt.ArrayLike, *columns: npt.ArrayLike) -> tuple[Scores, list[Scores]]:
+    probs = np.asarray(inclusion_probs, np.float64)
+    arrays = [np.asarray(column, np.float64) for column in columns]
+    if probs.ndim != 1 or not len(probs):
+        raise RecordError("estimate: there are no audit rows; choose with an audit_share above 0 and merge the answers")
+    if any(array.shape != probs.shape for array in arrays):
+        raise RecordError("estimate: values and inclusion probabilities are of unequal length")
+    if not all(np.isfinite(array).all() for array in [probs, *arrays]):
+        raise RecordError("estimate: a value or an inclusion probability is not finite")
+    if not ((probs > 0) & (probs <= 1)).all():
+        raise RecordError("estimate: an inclusion probability is outside (0, 1]")
+    return probs, arrays
+
+
+def horvitz_thompson_mean(values: npt.ArrayLike, inclusion_probs: npt.ArrayLike, frame_size: int) -> float:
+    """Returns sum(values / probability) / frame size, unbiased for the mean of the frame (Horvitz & Thompson 1952).
+
+    Args:
+        values: (n,) of the drawn rows.
+        inclusion_probs: (n,) in (0, 1].
+        frame_size: rows that could have been drawn, N.
+
+    Raises:
+        RecordError: no rows, unequal lengths, or a probability outside (0, 1].
+    """
+    probs, (column,) = _columns(inclusion_probs, values)
+    return float((column / probs).sum() / frame_size)
+
+
+def weighted_ratio(
+    numerators: npt.ArrayLike,
+    denominators: npt.ArrayLike,
+    inclusion_probs: npt.ArrayLike,
+    speaker_ids: Strings,
+    *,
+    confidence: float = 0.95,
+) -> Interval:
+    """Returns sum(numerators / probability) / sum(denominators / probability) with an interval over speakers.
+
+    Hajek's estimator (1971); for WER the numerators are errors and the denominators words. The variance is that of the
+    linearised ratio summed by speaker (Woodruff 1971), with replacement, so it leans to the safe side. The interval is
+    symmetric in the log of the value, with Student's t over (speakers - 1), as errors are skewed. Where no error was
+    seen, its upper end is the largest share of wrong utterances under which that still happens in (1 - confidence) / 2
+    of the draws, counted in effective speakers.
+
+    Args:
+        numerators: (n,) 0 or more.
+        denominators: (n,) 0 or more, not all 0.
+        inclusion_probs: (n,) in (0, 1].
+        speaker_ids: (n,) str.
+        confidence: of the interval.
+
+    Raises:
+        RecordError: no rows, unequal lengths, a number that is not finite, or nothing to divide by.
+    """
+    probs, (top, bottom) = _columns(inclusion_probs, numerators, denominators)
+    weights = 1.0 / probs
+    total = float(weights @ bottom)
+    if total <= 0:
+        raise RecordError("estimate: the audit rows hold no words to divide by")
+    value = float(weights @ top) / total
+    error, speakers = _standard_error(weights * (top - value * bottom) / total, speaker_ids)
+    if value <= 0.0:
+        low, high = 0.0, _none_seen(weights, speaker_ids, confidence)
+    elif speakers < 2:
+        low, high = 0.0, math.inf
+    else:
+        relative = max(error / value, 1.0 / math.sqrt(CREDIT * max(1.0, float(top.sum()))))
+        reach = _t(confidence, speakers) * relative
+        low, high = value * math.exp(-reach), value * math.exp(min(reach, 700.0))
+    return Interval(value, low, high, len(probs), speakers)
+
+
+def weighted_share(
+    hits: npt.ArrayLike, inclusion_probs: npt.ArrayLike, speaker_ids: Strings, *, confidence: float = 0.95
+) -> Interval:
+    """Returns the weighted share of rows that are hits, such as wrong intents, with an interval over speakers.
+
+    Hajek's estimator, and Wilson's interval on the effective number of rows p (1 - p) / variance by speaker, with
+    Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019).
+
+    Args:
+        hits: (n,) 0 or 1.
+        inclusion_probs: (n,) in (0, 1].
+        speaker_ids: (n,) str.
+        confidence: of the interval.
+
+    Raises:
+        RecordError: no rows, unequal lengths, or a hit outside [0, 1].
+    """
+    probs, (column,) = _columns(inclusion_probs, hits)
+    if ((column < 0) | (column > 1)).any():
+        raise RecordError("estimate: a share needs hits of 0 or 1")
+    weights = 1.0 / probs
+    value = float(weights @ column / weights.sum())
+    error, speakers = _standard_error(weights * (column - value) / weights.sum(), speaker_ids)
+    if speakers < 2:
+        return Interval(value, 0.0, 1.0, len(probs), speakers)
+    if 0 < value < 1:
+        size = min(value * (1 - value) / max(error, 1e-12) ** 2, CREDIT * len(probs))
+    else:  # where all rows agree nothing shows their spread: then Kish's (1965) size by speaker stands in
+        size = _effective_speakers(weights, speaker_ids)
+    t2 = _t(confidence, speakers) ** 2
+    middle = (value + t2 / (2 * size)) / (1 + t2 / size)
+    reach = math.sqrt(t2) / (1 + t2 / size) * math.sqrt(value * (1 - value) / size + t2 / (4 * size**2))
+    return Interval(value, max(0.0, middle - reach), min(1.0, middle + reach), len(probs), speakers)
+
+
+def nonresponse(inclusion_probs: npt.ArrayLike, answered: npt.ArrayLike, speaker_ids: Strings) -> Interval:
+    """Returns the weighted share of audit rows that nobody could label; the other estimates do not speak of these.
+
+    Args:
+        inclusion_probs: (n,) of all audit rows that were asked and came back.
+        answered: (n,) bool, labelled.
+        speaker_ids: (n,) str.
+    """
+    return weighted_share(1.0 - np.asarray(answered, np.float64), inclusion_probs, speaker_ids)
+
+
+def _standard_error(terms: Scores, speaker_ids: Strings) -> tuple[float, int]:
+    if speaker_ids.shape != terms.shape:
+        raise RecordError("estimate: speaker_ids and values are of unequal length")
+    speakers, count = codes(speaker_ids)
+    sums = np.bincount(speakers, weights=terms)
+    if count < 2:
+        return math.inf, count
+    return math.sqrt(count / (count - 1) * float(((sums - sums.mean()) ** 2).sum())), count
+
+
+def _t(confidence: float, speakers: int) -> float:
+    return float(student_t.ppf(0.5 + confidence / 2, speakers - 1))
+
+
+def _effective_speakers(weights: Scores, speaker_ids: Strings) -> float:
+    """Returns (sum w)^2 / sum w^2 over the speakers' weights."""
+    speakers, _ = codes(speaker_ids)
+    by_speaker = np.bincount(speakers, weights=weights)
+    return float(by_speaker.sum() ** 2 / (by_speaker**2).sum())
+
+
+def _none_seen(weights: Scores, speaker_ids: Strings, confidence: float) -> float:
+    return 1.0 - math.pow((1.0 - confidence) / 2, 1.0 / _effective_speakers(weights, speaker_ids))

@@ -1,0 +1,123 @@
+"""What there is to choose from: the predictions of a night with the few facts about each row that choosing needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import RecordError
+from corpus.records import Floats, Predictions, Split, Strings
+
+Rows = npt.NDArray[np.intp]
+Scores = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The N scored utterances that a round may choose from, columnar.
+
+    Attributes:
+        predictions: N rows.
+        speaker_ids: (N,) str pseudonyms.
+        splits: (N,) str, each `train`, `dev` or `test`.
+        slices: by name, such as `locale` or `device_type`, (N,) str.
+        chosen: (N,) bool, rows that an earlier round asked about; they are never asked about again. None: no row.
+        known_embeddings: (M, D) float32 of unit length, what is labelled already; None: nothing is.
+
+    Raises:
+        RecordError: columns of unequal length, an unknown split, or known embeddings of another width.
+    """
+
+    predictions: Predictions
+    speaker_ids: Strings
+    splits: Strings
+    slices: Mapping[str, Strings] = field(default_factory=dict)
+    chosen: Mask | None = None
+    known_embeddings: Floats | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.predictions)
+        columns: dict[str, npt.NDArray[np.generic]] = {"speaker_ids": self.speaker_ids, "splits": self.splits}
+        columns |= {f"slice {name}": values for name, values in self.slices.items()}
+        if self.chosen is not None:
+            columns["chosen"] = self.chosen
+        for name, values in columns.items():
+            if values.shape != (n,):
+                raise RecordError(f"pool: {name} has shape {values.shape}, not ({n},) like the predictions")
+        unknown = set(np.unique(self.splits).tolist()) - set(get_args(Split))
+        if unknown:
+            raise RecordError(f"pool: split is {sorted(unknown)[0]!r}; known are {', '.join(get_args(Split))}")
+        width = self.predictions.embeddings.shape[1]
+        if self.known_embeddings is not None and self.known_embeddings.shape[1:] != (width,):
+            raise RecordError(f"pool: known_embeddings are not of the predictions' width {width}; score them again")
+        if self.known_embeddings is not None and not np.isfinite(self.known_embeddings).all():
+            raise RecordError("pool: known_embeddings are not finite; score those utterances again")
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    @property
+    def utterance_ids(self) -> Strings:
+        """(N,) str."""
+        return self.predictions.utterance_ids
+
+    @property
+    def embeddings(self) -> Floats:
+        """(N, D) float32 of unit length."""
+        return self.predictions.embeddings
+
+    @property
+    def known(self) -> Floats:
+        """(M, D) float32, the known embeddings; (0, D) where there are none."""
+        if self.known_embeddings is None:
+            return np.zeros((0, self.embeddings.shape[1]), np.float32)
+        return self.known_embeddings
+
+    def fresh(self) -> Mask:
+        """Returns (N,) bool, the rows that no earlier round asked about."""
+        return np.ones(len(self), np.bool_) if self.chosen is None else ~self.chosen
+
+    def take(self, rows: Rows) -> Pool:
+        """Returns the pool of the given rows, in their order."""
+        return Pool(
+            predictions=self.predictions.take(rows),
+            speaker_ids=self.speaker_ids[rows],
+            splits=self.splits[rows],
+            slices={name: values[rows] for name, values in self.slices.items()},
+            chosen=None if self.chosen is None else self.chosen[rows],
+            known_embeddings=self.known_embeddings,
+        )
+
+    def sorted_by_id(self) -> Pool:
+        """Returns the pool in the order of its utterance ids, without a copy where it stands so already."""
+        ids = self.utterance_ids
+        if bool((ids[1:] > ids[:-1]).all()):
+            return self
+        return self.take(np.argsort(ids, kind="stable"))
+
+
+def codes(values: Strings) -> tuple[Rows, int]:
+    """Returns (N,) numbers that stand for the distinct values in their sorted order, and how many there are."""
+    distinct, numbers = np.unique(values, return_inverse=True)
+    return numbers.astype(np.intp), len(distinct)
+
+
+def check_scores(ids: Strings, scores: Scores, what: str) -> None:
+    """Passes when there is one finite number an utterance.
+
+    Raises:
+        RecordError: another length, or a number that is not finite; the message names the utterance.
+    """
+    if scores.shape != ids.shape:
+        raise RecordError(f"{what}: shape {scores.shape} does not fit the pool's ({len(ids)},)")
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        raise RecordError(
+            f"{what} of utterance {ids[bad][0]} (and {int(bad.sum()) - 1} more) is not finite; "
+            "set such rows aside before choosing"
+        )

@@ -1,0 +1,163 @@
+"""Strategies: functions `(pool, count, scores, rng) -> rows`, most valuable first, in one registry.
+
+To add one, write the function and enter it in `STRATEGIES`; the property tests run over the registry. `pick` is the
+way in: it checks what goes in and what comes out, and puts the pool in the order of its ids, so that the order in which
+rows arrived changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from corpus.errors import RecordError, SettingsError
+from sampling.diversity import badge as badge_rows
+from sampling.diversity import clusters, k_center, proportional, typicality
+from sampling.pool import Pool, Rows, Scores, check_scores
+
+Strategy = Callable[[Pool, int, Scores, np.random.Generator], Rows]
+
+POWER: Final = 1.0
+"""Exponent of the scores in the `power` strategy (Kirsch et al. 2021); 0 would be random, infinity `top`."""
+
+CANDIDATES: Final = 10
+"""Best-scored rows a pick that `cluster_margin` clusters (Citovsky et al. 2021: ten times the batch)."""
+
+SMALL: Final = (3, 0.25)
+"""The short list of `default` in a small pool: three rows a pick or the best quarter; the rest pays for no errors."""
+
+
+def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns a simple random sample without replacement."""
+    return rng.permutation(len(pool))[:count].astype(np.intp)
+
+
+def top(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns the rows of the largest scores, ties in the order of the pool."""
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns a draw without replacement with weights score^POWER: the top of log weight + Gumbel noise.
+
+    Kirsch et al. 2021 (stochastic batch acquisition); Gumbel top-k by Vieira 2014. Scores that may be negative are
+    counted from the least of the pool. Rows of weight 0 come last, in random order.
+    """
+    weights = scores - min(0.0, float(scores.min()))
+    keys = POWER * np.log(np.maximum(weights, 1e-300)) + rng.gumbel(size=len(scores))
+    return np.argsort(-keys, kind="stable")[:count]
+
+
+def kcenter(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns the rows that lie farthest from each other and from the known embeddings (Sener & Savarese 2018)."""
+    return k_center(pool.embeddings, count, scores, pool.known)
+
+
+def badge(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns rows with long and unlike gradients (Ash et al. 2020), factorised."""
+    return badge_rows(pool.predictions.intent_probs, pool.embeddings, count, rng)
+
+
+def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns the best-scored rows of every cluster of the best candidates, in proportion to the clusters' sizes.
+
+    Citovsky et al. 2021 go round the clusters one by one, which starves the common ones of a skewed pool.
+    """
+    return _by_cluster(pool, count, scores, rng, CANDIDATES * count)
+
+
+def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns the best-scored rows of every cluster of a short list, which in a small pool is shorter.
+
+    While labels are few `choose` calls `typiclust` in its place (the phase transition of Hacohen et al. 2022).
+    """
+    small = max(SMALL[0] * count, int(SMALL[1] * len(pool)))
+    return _by_cluster(pool, count, scores, rng, min(CANDIDATES * count, small))
+
+
+def _by_cluster(pool: Pool, count: int, scores: Scores, rng: np.random.Generator, listed: int) -> Rows:
+    candidates = np.argsort(-scores, kind="stable")[:listed]
+    assigned = clusters(pool.embeddings[candidates], min(count, len(candidates)), rng)
+    shares = proportional(np.bincount(assigned), count)
+    # Candidates stand best first, so a row's rank within its cluster is how often the cluster came up before.
+    order = np.argsort(assigned, kind="stable")
+    starts = np.cumsum(np.bincount(assigned)) - np.bincount(assigned)
+    rank = np.empty(len(candidates), np.intp)
+    rank[order] = np.arange(len(candidates)) - starts[assigned[order]]
+    return candidates[rank < shares[assigned]]
+
+
+def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns the most typical row of each of the largest clusters that hold nothing known (TypiClust, Hacohen 2022).
+
+    There are as many clusters as known embeddings and picks together; covered ones come last.
+    """
+    n, known = len(pool), pool.known
+    points = np.concatenate([pool.embeddings, known])
+    assigned = clusters(points, min(n, count + len(known)), rng)
+    covered = np.bincount(assigned[n:], minlength=int(assigned.max()) + 1)
+    assigned = assigned[:n]
+    typical = typicality(pool.embeddings, assigned)
+    size = np.bincount(assigned, minlength=len(covered))
+    order = np.lexsort((-typical, assigned))
+    starts = np.cumsum(size) - size
+    rank = np.empty(n, np.intp)
+    rank[order] = np.arange(n) - starts[assigned[order]]
+    # Known rows of a cluster count like picks of it: the next pick of a cluster waits its turn.
+    return np.lexsort((-typical, -size[assigned], rank + covered[assigned]))[:count]
+
+
+STRATEGIES: Final[dict[str, Strategy]] = {
+    "default": default,
+    "random": random,
+    "top": top,
+    "power": power,
+    "kcenter": kcenter,
+    "badge": badge,
+    "cluster_margin": cluster_margin,
+    "typiclust": typiclust,
+}
+"""Every strategy by name."""
+
+UNSCORED: Final = frozenset({"random", "typiclust", "kcenter"})
+"""Strategies that a short list by score would bend: theirs is drawn at random."""
+
+
+def strategy(name: str) -> Strategy:
+    """Returns the named strategy.
+
+    Raises:
+        SettingsError: no such strategy; the message lists the known.
+    """
+    if name not in STRATEGIES:
+        raise SettingsError(f"strategy {name!r} is unknown; known are {', '.join(sorted(STRATEGIES))}")
+    return STRATEGIES[name]
+
+
+def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns (count,) rows of the pool by the named strategy, unique, most valuable first.
+
+    The same utterances come back whatever the order of the rows.
+
+    Args:
+        name: a key of `STRATEGIES`.
+        pool: N rows.
+        count: 1..N.
+        scores: (N,) float64, finite.
+        rng: all randomness of the pick.
+
+    Raises:
+        SettingsError: no such strategy.
+        RecordError: an empty pool, a count outside 1..N, or a score that is not finite (names the utterance).
+    """
+    function = strategy(name)
+    if not 1 <= count <= len(pool):
+        raise RecordError(f"strategy {name}: asked for {count} of {len(pool)} utterances; ask for 1 to {len(pool)}")
+    check_scores(pool.utterance_ids, scores, "score")
+    order = np.argsort(pool.utterance_ids, kind="stable")
+    rows = function(pool.sorted_by_id(), count, scores[order], rng)
+    if len(rows) != count or len(np.unique(rows)) != count:
+        raise RecordError(f"strategy {name} returned {len(np.unique(rows))} distinct rows, not {count}")
+    return order[rows].astype(np.intp)

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotation.consensus import Merged, merge_annotations
+from annotation.revisions import by_utterance, latest_answers
+from annotation.rows import asked
+from annotation.votes import ConsensusSettings, medoid, plurality
+from corpus.errors import RecordError
+from corpus.records import Annotation, Label, SlotSpan
+from corpus.text import normalise
+from tests.annotation.worlds import answers, judged, labelled, tasks
+
+MANIFEST = Label("u1", "turn on the light", "light_on", (), 1.0, 0, 1)
+
+
+def merge(*rows: Annotation, current: Label | None = None, withdrawn: bool = False) -> Merged:
+    held = {"u1": current} if current else {}
+    [merged] = merge_annotations({"u1": rows}, held, withdrawn=["u1"] if withdrawn else ())
+    return merged
+
+
+def test_one_answer_is_a_label() -> None:
+    merged = merge(labelled("ann", "Turn ON the light", slots=(SlotSpan("room", 12, 17),)))
+    assert merged.label == Label("u1", "turn on the light", "light_on", (SlotSpan("room", 12, 17),), 1.0, 1, 1)
+    assert (merged.outcome, merged.is_new, merged.annotators, merged.withdraws) == ("labelled", True, 1, False)
+
+
+def test_the_latest_revision_counts_and_repeats_count_once() -> None:
+    rows = [labelled("ann", intent="light_off"), labelled("ann", intent="light_on", revision=2)]
+    assert merge(*rows, rows[1], rows[0]).label == merge(rows[1]).label
+
+
+def test_two_contents_under_one_revision_are_a_conflict_until_a_higher_one() -> None:
+    rows = [labelled("ann", intent="light_off"), labelled("ann", intent="light_on"), labelled("bob")]
+    merged = merge(*rows)
+    assert (merged.outcome, merged.conflict, merged.label) == ("conflict", "revision", None)
+    assert merge(*rows, labelled("ann", revision=2)).label.intent == "light_on"
+
+
+def test_a_repeat_with_another_lead_time_is_a_repeat() -> None:
+    rows = (labelled("ann", lead_time=9.0), labelled("ann", lead_time=3.0))
+    assert merge(*rows).outcome == "labelled"
+    assert latest_answers(rows).latest[0].lead_time == 3.0
+
+
+def test_the_majority_names_the_intent_and_a_tie_stays_open() -> None:
+    two = [labelled("ann"), labelled("bob", intent="light_off")]
+    merged = merge(*two)
+    assert (merged.outcome, merged.conflict, merged.label) == ("conflict", "intent", None)
+    third = merge(*two, labelled("cid"))
+    assert third.label.intent == "light_on"
+    assert third.label.annotators == 3
+    assert third.agreement == pytest.approx((0.5 + 0.5 + 1) / 3)
+
+
+def test_the_majority_gives_the_verdict_and_a_tie_stays_open() -> None:
+    two = [labelled("ann"), judged("bob", "accidental")]
+    assert (merge(*two).outcome, merge(*two).conflict) == ("conflict", "verdict")
+    assert merge(*two, judged("cid", "accidental")).outcome == "accidental"
+    assert merge(*two, labelled("cid")).label.annotators == 3
+
+
+@pytest.mark.parametrize("verdict", ["critical_data", "distress"])
+def test_one_voice_is_enough_for_safety(verdict: str) -> None:
+    merged = merge(labelled("ann"), labelled("bob"), judged("cid", verdict), current=MANIFEST)
+    assert (merged.outcome, merged.label, merged.flags, merged.withdraws) == (verdict, None, (verdict,), True)
+
+
+def test_both_safety_verdicts_are_told_and_a_taken_back_one_is_not() -> None:
+    both = merge(judged("ann", "critical_data"), judged("bob", "distress"))
+    assert (both.outcome, both.flags) == ("distress", ("distress", "critical_data"))
+    assert merge(judged("ann", "critical_data"), labelled("ann", revision=2)).flags == ()
+    unclear = merge(judged("ann", "critical_data"), labelled("ann"))
+    assert unclear.outcome == "critical_data"
+
+
+def test_asking_for_help_is_no_vote() -> None:
+    assert merge(judged("ann", "help")).outcome == "help"
+    assert merge(judged("ann", "help"), current=MANIFEST).withdraws is False
+    merged = merge(judged("ann", "help"), labelled("bob"))
+    assert (merged.outcome, merged.annotators, merged.agreement) == ("labelled", 1, 1.0)
+
+
+def test_the_transcript_of_the_most_wins_then_the_medoid() -> None:
+    plural = [labelled("ann", "turn on the night"), labelled("bob", "Turn on the light"), labelled("cid")]
+    assert merge(*plural).label.transcript == "turn on the light"
+    apart = [
+        labelled("ann", "turn on the big light"),
+        labelled("bob", "turn on the light"),
+        labelled("cid", "on the light"),
+    ]
+    assert merge(*apart).label.transcript == "turn on the light"
+    assert medoid(["b", "a"]) == "a"
+
+
+def test_transcripts_with_little_in_common_stay_open() -> None:
+    merged = merge(labelled("ann", "play some jazz"), labelled("bob", "turn on the light"))
+    assert (merged.outcome, merged.conflict) == ("conflict", "transcript")
+    loose = ConsensusSettings(min_transcript_similarity=0.0)
+    rows = [labelled("ann", "play some jazz"), labelled("bob", "turn on the light")]
+    assert merge_annotations({"u1": rows}, {}, loose)[0].outcome == "labelled"
+
+
+def test_two_who_hear_silence_agree() -> None:
+    merged = merge(labelled("ann", "", "other"), labelled("bob", "...", "other"))
+    assert (merged.label.transcript, merged.agreement) == ("", 1.0)
+
+
+def test_slots_come_from_those_who_wrote_the_transcript_and_share_the_intent() -> None:
+    room, artist = (SlotSpan("room", 12, 17),), (SlotSpan("artist", 12, 17),)
+    rows = [labelled("ann", slots=room), labelled("bob", slots=room), labelled("cid", slots=artist)]
+    assert merge(*rows).label.slots == room
+    other = [
+        labelled("ann", intent="light_off", slots=artist),
+        labelled("bob", slots=room),
+        labelled("cid", slots=room),
+    ]
+    assert merge(*other).label.slots == room
+    wide = (SlotSpan("room", 8, 17),)
+    both = (*wide[:0], SlotSpan("artist", 0, 4), SlotSpan("room", 12, 17))
+    nearest = [labelled("ann", slots=room), labelled("bob", slots=both), labelled("cid", slots=wide)]
+    assert merge(*nearest).label.slots in (room, both)
+
+
+def test_slots_that_go_with_another_intent_are_outvoted_even_by_one() -> None:
+    room, artist = (SlotSpan("room", 12, 17),), (SlotSpan("artist", 12, 17),)
+    writers = [labelled("ann", intent="light_off", slots=artist), labelled("bob", intent="light_off", slots=artist)]
+    named = [labelled(name, None) for name in ("dan", "eve", "fay")]
+    merged = merge(*writers, labelled("cid", slots=room), *named)
+    assert (merged.label.intent, merged.label.slots) == ("light_on", room)
+
+
+def test_a_transcript_that_was_taken_back_does_not_live_on_in_the_current_label() -> None:
+    current = merge(labelled("ann", "turn on the night")).label
+    named = [labelled(name, None) for name in ("bob", "cid")]
+    merged = merge(judged("ann", "unintelligible", revision=2), *named, current=current)
+    assert (merged.label.transcript, merged.label.intent) == (None, "light_on")
+
+
+def test_a_changed_label_is_one_revision_up_and_an_unchanged_one_is_the_current() -> None:
+    same = merge(labelled("ann"), labelled("bob"), current=MANIFEST)
+    assert (same.label, same.is_new) == (MANIFEST, False)
+    changed = merge(labelled("ann", intent="light_off"), current=MANIFEST)
+    assert (changed.label.revision, changed.is_new) == (2, True)
+    again = merge(labelled("ann", intent="light_off"), current=changed.label)
+    assert (again.label, again.is_new) == (changed.label, False)
+
+
+def test_a_label_that_lost_its_support_is_withdrawn_and_its_number_is_not_used_again() -> None:
+    current = merge(labelled("ann")).label
+    conflict = merge(labelled("ann"), labelled("bob", intent="light_off"), current=current)
+    assert (conflict.outcome, conflict.withdraws) == ("conflict", True)
+    rows = [labelled("ann"), labelled("bob", intent="light_off"), labelled("cid")]
+    settled = merge(*rows, current=current, withdrawn=True)
+    assert (settled.is_new, settled.label.revision, settled.withdraws) == (True, 2, False)
+    assert merge(*rows[:2], current=current, withdrawn=True).withdraws is False
+
+
+def test_who_only_named_the_intent_keeps_the_transcript_of_the_manifest() -> None:
+    slots = (SlotSpan("room", 12, 17),)
+    current = Label("u1", "turn on the light", "light_on", slots, 1.0, 0, 1)
+    named = merge(labelled("ann", None, "light_off"), current=current)
+    assert (named.label.transcript, named.label.slots, named.label.revision) == ("turn on the light", slots, 2)
+    triaged = merge(labelled("ann", None, None, ask="triage"), current=current)
+    assert (triaged.label, triaged.is_new) == (current, False)
+
+
+def test_a_triage_alone_makes_no_label() -> None:
+    merged = merge(labelled("ann", None, None, ask="triage"))
+    assert (merged.outcome, merged.label, merged.is_new) == ("labelled", None, False)
+
+
+def test_proposals_are_collected() -> None:
+    rows = [
+        labelled(name, intent="other", proposal=p) for name, p in [("ann", "dim"), ("bob", "scene"), ("cid", "dim")]
+    ]
+    assert merge(*rows).proposals == ("dim", "scene")
+    assert merge(*rows).label.intent == "other"
+
+
+def test_a_vote_needs_its_share() -> None:
+    assert plurality(["a", "a", "b", "c", "d"], 0.5) is None
+    assert plurality(["a", "a", "b", "c"], 0.5) == "a"
+    assert plurality([], 0.0) is None
+
+
+def test_annotations_are_grouped_by_what_their_tasks_ask_about() -> None:
+    made = tasks(2)
+    rows = [Annotation(t.task_id, "ann", t.ask, "help") for t in reversed(made)]
+    assert {k: [a.task_id for a in v] for k, v in by_utterance(rows, asked(made)).items()} == {
+        t.utterance_id: [t.task_id] for t in made
+    }
+    with pytest.raises(RecordError, match=made[1].task_id):
+        by_utterance(rows, asked(made[:1]))
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+labels = st.none() | st.just(MANIFEST) | st.just(Label("u1", None, "play_music", (), 0.5, 2, 4))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(answers(), min_size=1, max_size=8), labels, st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_give_the_same_merge(rows, current, rng) -> None:
+    shuffled = rows + [rng.choice(rows) for _ in range(3)]
+    rng.shuffle(shuffled)
+    assert merge(*shuffled, current=current) == merge(*rows, current=current)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(answers(), min_size=1, max_size=8), labels)
+def test_merging_again_changes_nothing(rows, current) -> None:
+    first = merge(*rows, current=current)
+    held = first.label or current
+    withdrawn = first.withdraws
+    second = merge(*rows, current=held, withdrawn=withdrawn)
+    assert second.is_new is False
+    assert second.withdraws is False
+    assert second.label == first.label
+    assert second.outcome == first.outcome
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(answers(), min_size=2, max_size=6), st.data())
+def test_arriving_one_by_one_ends_in_the_same_content_as_arriving_at_once(rows, data) -> None:
+    order = data.draw(st.permutations(rows))
+    current, withdrawn, last = None, False, None
+    for count in range(1, len(order) + 1):
+        last = merge(*order[:count], current=current, withdrawn=withdrawn)
+        withdrawn = last.withdraws or (withdrawn and not last.is_new)
+        current = last.label if last.is_new else current
+    once = merge(*rows)
+    assert last.outcome == once.outcome
+    assert content(last.label) == content(once.label)
+
+
+def content(label: Label | None) -> object:
+    return label and (label.transcript, label.intent, label.slots)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(answers(), min_size=1, max_size=8), labels)
+def test_every_merge_is_sound(rows, current) -> None:
+    merged = merge(*rows, current=current)
+    assert 0.0 <= merged.agreement <= 1.0
+    assert merged.annotators <= 3
+    assert (merged.outcome == "conflict") == bool(merged.conflict)
+    if merged.label is None:
+        assert not merged.is_new
+        return
+    assert merged.outcome == "labelled"
+    if merged.is_new:
+        assert merged.label.revision == (current.revision + 1 if current else 1)
+    if merged.label.transcript is not None:
+        assert normalise(merged.label.transcript) == merged.label.transcript

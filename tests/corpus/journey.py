@@ -1,0 +1,136 @@
+"""One journey through the corpus as a program, and what is left of it as one JSON text.
+
+`python -m tests.corpus.journey TEMPLATE SPEAKER WORK [] [3,30]` walks it twice, each time in a copy of the template,
+and prints what a reader sees at the end: first undisturbed, then dying of SIGKILL at the 3rd event (a statement, a
+commit, a rename, a removal), beginning again, and dying at the 30th. Copies of one home give the same ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from corpus import audit, schema, vault, vault_schema
+from corpus.handle import Corpus
+from corpus.records import AnnotationTask, Label, ModelVersion, Snapshot, SnapshotRow, task_id
+from corpus.store import erasure, labels, models, orphans, rounds, scores, utterances
+from tests.corpus.stored import arrive, choose, corpus_at, score
+
+
+def walk(corpus: Corpus, speaker_id: str) -> None:
+    """Arrive, score, choose, ask, label, learn, erase, compact: each step may have been done before."""
+    arrive(corpus, 6, operation_id="ingest/0")
+    ids = arrive(corpus, 6, start=6, operation_id="ingest/1")
+    score(corpus, ids, "score/0")
+    choose(corpus, ids[:4])
+    tasks = [_task(i) for i in ids[:4]]
+    with corpus.operation("ask", "ask") as op:
+        if not op.done:
+            rounds.put_tasks(op.conn, tasks)
+    with corpus.operation("merge", "merge") as op:
+        if not op.done:
+            op.result = labels.put_labels(corpus, op, [Label(i, "play jazz", "music", (), 1.0, 1, 1) for i in ids[:4]])
+    with corpus.operation("register", "register") as op:
+        if not op.done:
+            snapshot = Snapshot(tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(ids[:4])))
+            models.put_snapshot(op.conn, snapshot, "asr")
+            models.put_version(op.conn, ModelVersion("asr", "1", "r", snapshot.snapshot_id, "d", "", "m"))
+            models.move_alias(op.conn, "asr", "champion", None, "1")
+    erasure.erase_utterances(corpus, ids[4:5])
+    erasure.erase_speaker(corpus, speaker_id)
+    erasure.compact(corpus)
+    orphans.sweep(corpus, timedelta(seconds=-60))
+
+
+def state(corpus: Corpus) -> dict[str, object]:
+    """Returns everything that a reader can see, as ids, counts and digests."""
+    with corpus.read() as conn:
+        ids = utterances.in_window(conn)
+        scored = [i for i in ids if i not in scores.unscored(conn, ids, "1", "1")]
+        seen: dict[str, object] = {
+            "ids": ids,
+            "speakers": [u.speaker_id for u in utterances.get(conn, ids)],
+            "counts": utterances.counts(conn),
+            "tasks": [[row.task_id, row.state] for row in rounds.tasks(conn)],
+            "labels": [[row.utterance_id, row.revision, row.round] for row in labels.current(conn)],
+            "tainted": [model.tainted for model in models.versions(conn, "asr")],
+            "champion": models.alias(conn, "asr", "champion"),
+            "operations": sorted(conn.execute(sa.select(schema.operations.c.act)).scalars()),
+        }
+    opened = corpus.open(ids, "train", parts=("audio", "hypotheses", "label"))
+    seen["content"] = [
+        [None if c.audio is None else hashlib.sha256(c.audio.tobytes()).hexdigest(), str(c.hypotheses), str(c.label)]
+        for c in opened
+    ]
+    found = scores.predictions(corpus, scored, "1", "1")
+    seen["statistics"] = hashlib.sha256(found.embeddings.tobytes() + found.asr.tobytes()).hexdigest()
+    seen["orphans"] = [str(orphan) for orphan in orphans.orphans(corpus, timedelta(seconds=-60))]
+    seen["missing"] = orphans.missing(corpus)
+    audit.verify(corpus.records, schema.audit)
+    audit.verify(corpus.vault.engine, vault_schema.audit)
+    return seen
+
+
+def _task(utterance_id: str) -> AnnotationTask:
+    id_ = task_id("night-1", utterance_id, "transcribe")
+    return AnnotationTask(id_, "night-1", utterance_id, "transcribe", "a.wav", 1.0, ("other",), ())
+
+
+class _Doom:
+    """Counts events and ends the process, as a power cut would, at the one that it was given."""
+
+    def __init__(self, at: int) -> None:
+        self.left, self.seen = at, 0
+        sa.event.listen(sa.Engine, "before_cursor_execute", lambda *_: self.count())
+        sa.event.listen(sa.Engine, "commit", lambda *_: self.count())
+        sys.addaudithook(lambda name, _: self.count() if name in ("os.rename", "os.remove") else None)
+
+    def count(self) -> None:
+        self.seen += 1
+        if self.seen == self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(template: Path, speaker_id: str, work: Path, walks: list[list[int]]) -> None:
+    """Walks once for each list of events, in a home of its own, dying at each event in turn and then not at all."""
+    for number, kills in enumerate(walks):
+        home = work / str(number)
+        shutil.copytree(template, home)
+        for at in kills:
+            _in_child(home, speaker_id, at)
+        _in_child(home, speaker_id, 0)
+
+
+def _in_child(home: Path, speaker_id: str, at: int) -> None:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    doom = _Doom(at)
+    corpus = corpus_at(home)
+    walk(corpus, speaker_id)
+    if not at:
+        events = doom.seen
+        print(json.dumps({"state": state(corpus), "events": events}), flush=True)
+    os._exit(0)
+
+
+def first_speaker(home: Path) -> str:
+    """Returns the speaker that the journey will erase, who is in the home before it begins."""
+    corpus = corpus_at(home)
+    arrive(corpus, 1, operation_id="ingest/before")
+    speaker_id = vault.speaker_of(corpus.vault, "account-0")
+    corpus.close()
+    return str(speaker_id)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), [json.loads(argument) for argument in sys.argv[4:]])

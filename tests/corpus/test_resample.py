@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from corpus.errors import AudioRefused
+from corpus.resample import convertible, to_16k
+
+
+def tone(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000])
+def test_a_tone_stays_the_same_tone(rate: int) -> None:
+    resampled = to_16k(tone(440, rate), rate)
+    assert resampled.dtype == np.float32
+    assert len(resampled) == 16_000
+    assert np.abs(resampled - tone(440, 16_000))[200:-200].max() < 5e-3
+
+
+def test_what_16_khz_can_not_hold_is_filtered_out() -> None:
+    assert np.abs(to_16k(tone(11_000, 44_100), 44_100))[200:-200].max() < 0.02
+
+
+def test_a_rate_without_a_small_filter_is_refused() -> None:
+    assert not convertible(15_999)
+    assert not convertible(0)
+    with pytest.raises(AudioRefused) as refused:
+        to_16k(tone(440, 15_999), 15_999)
+    assert refused.value.reason == "bad_rate"
+
+
+def test_16_khz_needs_no_torch() -> None:
+    code = (
+        "import sys, numpy; from corpus.resample import to_16k; x = numpy.ones(5, numpy.float32);"
+        "assert to_16k(x, 16000) is x; assert 'torch' not in sys.modules and 'torchaudio' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

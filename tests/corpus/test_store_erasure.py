@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from corpus import audit, files, schema, vault, vault_schema
+from corpus.database import writing
+from corpus.errors import DoorClosed, RecordError
+from corpus.handle import Corpus
+from corpus.records import Label, ModelVersion, Snapshot, SnapshotRow
+from corpus.store import erasure, labels, leases, models, orphans, rounds, scores, utterances
+from corpus.store.orphans import Orphan
+from tests.corpus.stored import NOON, arrive, corpus_at, samples_of, score
+from tests.corpus.test_store_labels import answer, asked, label, merge
+
+NO_AGE = timedelta(seconds=-60)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return corpus_at(tmp_path)
+
+
+def full(corpus: Corpus) -> list[str]:
+    """A corpus of six utterances of three speakers, scored, asked, answered, labelled, learned from."""
+    ids, tasks = asked(corpus, 6)
+    score(corpus, ids)
+    merge(corpus, [answer(task) for task in tasks], "merge/answers")
+    label(corpus, [Label(i, "play some jazz", "music", (), 1.0, 1, 1) for i in ids], "merge/labels")
+    snapshot = Snapshot(tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(ids)))
+    with writing(corpus.records) as conn:
+        models.put_snapshot(conn, snapshot, "asr")
+        models.put_version(conn, ModelVersion("asr", "1", "r", snapshot.snapshot_id, "d", "", "m"))
+        leases.grant_lease(conn, ids, NOON + timedelta(days=9))
+    return ids
+
+
+def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
+    ids = full(corpus)
+    gone, left = ids[2], [i for i in ids if i != ids[2]]
+    before = scores.predictions(corpus, left, "1", "1")
+    packs_before = {path for path, _ in files.listing(corpus.fs, corpus.root)}
+    result = erasure.erase_utterances(corpus, [gone])
+    assert (result["erased"], result["parts_rewritten"], result["tainted"]) == (1, 1, ["asr/1"])
+    with pytest.raises(DoorClosed, match="erased"):
+        corpus.open([gone], "score")
+    after = scores.predictions(corpus, left, "1", "1")
+    np.testing.assert_array_equal(after.embeddings, before.embeddings)
+    with pytest.raises(RecordError, match=gone):
+        scores.predictions(corpus, [gone], "1", "1")
+    with corpus.read() as conn:
+        assert {row.utterance_id for row in labels.current(conn)} == set(left)
+        assert next(row.state for row in rounds.tasks(conn) if row.utterance_id == gone) == "closed"
+        assert utterances.counts(conn)["erased"] == 1
+        assert utterances.state_reasons(conn, "erased") == {"request": 1}
+        assert leases.leased(conn, NOON) == set(left)
+        kept = conn.execute(sa.select(schema.answers).where(schema.answers.c.utterance_id == gone)).one()
+        assert (kept.content, kept.intent, kept.lead_time) == (None, None, 11.5)
+        row = conn.execute(sa.select(schema.utterances).where(schema.utterances.c.utterance_id == gone)).one()
+        assert (row.speaker_id, row.locale, row.device_type, row.attributes) == ("", "", "", "{}")
+    assert erasure.compact(corpus) == {"packs": 1, "clips_moved": 5}
+    assert erasure.compact(corpus) == {"packs": 0, "clips_moved": 0}
+    assert packs_before.isdisjoint(path for path, _ in files.listing(corpus.fs, corpus.root))
+    opened = list(corpus.open(left, "train", parts=("audio", "hypotheses", "label")))
+    for number, content in zip((0, 1, 3, 4, 5), opened, strict=True):
+        assert content.audio is not None
+        np.testing.assert_array_equal(content.audio, samples_of(number))
+        assert content.hypotheses
+        assert content.label is not None
+    assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
+    assert audit.verify(corpus.records, schema.audit) > 0
+
+
+def test_an_erased_utterance_does_not_arrive_again(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    erasure.erase_utterances(corpus, ids[:1])
+    arrive(corpus, 3, operation_id="ingest/again")
+    with corpus.read() as conn:
+        assert utterances.in_window(conn) == sorted(ids[1:])
+        assert utterances.counts(conn)["erased"] == 1
+
+
+def test_an_erased_speaker_is_gone_with_the_account(corpus: Corpus) -> None:
+    ids = full(corpus)
+    with corpus.read() as conn:
+        speaker = utterances.get(conn, ids[:1])[0].speaker_id
+    result = erasure.erase_speaker(corpus, speaker)
+    assert result["erased"] == 2
+    assert erasure.erase_speaker(corpus, speaker) == result
+    assert vault.speaker_of(corpus.vault, "account-0") is None
+    with corpus.read() as conn:
+        assert utterances.of_speaker(conn, speaker) == []
+        assert utterances.in_window(conn) == sorted(ids[1:3] + ids[4:])
+    assert audit.verify(corpus.vault.engine, vault_schema.audit) > 0
+
+
+def test_a_part_whose_rows_are_all_erased_goes(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    score(corpus, ids[:2], "score/0")
+    score(corpus, ids[2:], "score/1")
+    erasure.erase_utterances(corpus, ids[:2])
+    assert sum(path.startswith("parts/") for path, _ in files.listing(corpus.fs, corpus.root)) == 1
+    erasure.erase_utterances(corpus, ids)
+    erasure.compact(corpus)
+    assert list(files.listing(corpus.fs, corpus.root)) == []
+    assert orphans.missing(corpus) == []
+
+
+def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) -> None:
+    ids = full(corpus)
+    with corpus.read() as conn:
+        row = conn.execute(sa.select(schema.utterances).where(schema.utterances.c.utterance_id == ids[0])).one()
+        hypotheses = sa.select(schema.scores.c.hypotheses).where(schema.scores.c.utterance_id == ids[0])
+        sealed = [
+            conn.execute(hypotheses).scalar_one(),
+            *conn.execute(sa.select(schema.labels.c.content).where(schema.labels.c.utterance_id == ids[0])).scalars(),
+            *conn.execute(sa.select(schema.answers.c.content).where(schema.answers.c.utterance_id == ids[0])).scalars(),
+        ]
+    pack = (Path(corpus.root) / row.pack).read_bytes()
+    sealed.append(pack[row.pack_offset : row.pack_offset + row.pack_length])
+    erasure.erase_utterances(corpus, ids[:1])
+    erasure.compact(corpus)
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for ciphertext in sealed:
+        assert ciphertext[:40] not in stored
+        assert ciphertext[-16:] not in stored
+
+
+def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path) -> None:
+    now = NOON + timedelta(days=100)
+    corpus = corpus_at(tmp_path, now=now)
+    old = arrive(corpus, 4)
+    arrive(corpus, 1, start=10, arrived_at=now - timedelta(days=1), operation_id="ingest/1")
+    label(corpus, [Label(old[0], None, "music", (), 1.0, 1, 1)], "merge")
+    with writing(corpus.records) as conn:
+        leases.grant_lease(conn, old[1:2], now + timedelta(hours=1))
+    assert erasure.expired(corpus) == sorted(old[2:])
+    erasure.erase_utterances(corpus, erasure.expired(corpus), reason="retention")
+    assert erasure.expired(corpus) == []
+
+
+def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
+    arrive(corpus, 2)
+    lost = vault.utterance_id(corpus.vault, "lost")
+    vault.admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
+    files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
+    files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")
+    files.store(corpus.fs, corpus.root, f"parts/{files.TEMPORARY}cc", b"x")
+    assert orphans.orphans(corpus) == []
+    assert orphans.sweep(corpus) == {"files": 0, "keys": 0}
+    assert orphans.orphans(corpus, NO_AGE) == [
+        Orphan("key", lost),
+        Orphan("pack", "audio/aa/aa.pack"),
+        Orphan("part", "parts/bb.parquet"),
+        Orphan("unfinished", "parts/.tmp-cc"),
+    ]
+    assert orphans.sweep(corpus, NO_AGE) == {"files": 3, "keys": 1}
+    assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
+    with corpus.read() as conn:
+        pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
+    files.remove(corpus.fs, corpus.root, pack)
+    assert orphans.missing(corpus) == [pack]

@@ -1,0 +1,42 @@
+"""One night of small traffic, lived through once, for all tests of this folder that only look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.demo import run_demo
+from flows.prefect_server import prefect_server
+from flows.settings import Settings
+from tests.flows.homes import small_settings
+
+
+@pytest.fixture(scope="session")
+def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server that all tests of a worker share: starting one takes longer than most of them."""
+    from flows.prefect_server import PrefectSettings
+
+    before = dict(os.environ)
+    with prefect_server(tmp_path_factory.mktemp("prefect"), PrefectSettings()) as server:
+        server.wait_until_ready(180)
+        yield server.api_url
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str, Any]]:
+    """A home after two nights of the demo, and what the demo reported; its Prefect database is its own."""
+    settings = small_settings(tmp_path_factory.mktemp("lived") / "home")
+    return settings, run_demo(settings, 2, quiet=True)
+
+
+def copy_of(home: Path, target: Path) -> Path:
+    """Returns a copy of a home at another place."""
+    shutil.copytree(home, target, ignore=shutil.ignore_patterns("prefect", "lock"))
+    return target

@@ -1,0 +1,127 @@
+"""Homes for tests: small traffic, short learning, and what a home holds in a form that can be compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from corpus import schema
+from corpus.records import digest
+from flows.session import opened
+from flows.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = (
+    "traffic.utterances_per_night=48",
+    "traffic.speakers=14",
+    "traffic.damaged=0.07",
+    "traffic.bad_rows=0.07",
+    "sampling.clips=24",
+    "sampling.floor=24",
+    "asr.loop.epochs=1",
+    "intent.fit.epochs=1",
+    "night.min_new_labels=3",
+    "promotion.min_audit_rows=5",
+    "promotion.min_speakers=3",
+)
+"""Overrides of the demo that make a night of seconds; the gate decides on few rows, so that every step does its work."""
+
+
+def small_settings(home: Path, *overrides: str) -> Settings:
+    return load_settings(Path("demo"), [f"corpus.home={json.dumps(str(home))}", *SMALL, *overrides])
+
+
+def arguments(home: Path, *overrides: str) -> list[str]:
+    """Returns the options that give a command the same settings."""
+    pairs = [f"corpus.home={json.dumps(str(home))}", *SMALL, *overrides]
+    return ["--config", "demo", *(part for pair in pairs for part in ("--set", pair))]
+
+
+def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own, as a user does."""
+    import os
+
+    start = ["-m", "flows.cli"] if kill_at is None else ["-m", "tests.flows.killer", str(kill_at)]
+    return subprocess.run(
+        [sys.executable, *start, *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+    )
+
+
+def state(settings: Settings) -> dict[str, Any]:
+    """Returns everything that later steps compute from: no times, no ciphertexts, no run ids."""
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+
+            def rows(table: sa.Table, *names: str) -> list[list[Any]]:
+                found = conn.execute(sa.select(*(table.c[name] for name in names)))
+                return sorted([str(value) for value in row] for row in found)
+
+            held: dict[str, Any] = {
+                "utterances": rows(
+                    schema.utterances, "utterance_id", "speaker_id", "split", "state", "num_samples", "event_order"
+                ),
+                "refusals": rows(schema.refusals, "operation_id", "line", "reason"),
+                "scores": rows(schema.scores, "utterance_id", "asr_version", "intent_version"),
+                "parts": rows(schema.parts, "path", "sha256"),
+                "selections": rows(
+                    schema.selections, "round", "utterance_id", "rank", "reason", "ask", "score", "inclusion_prob"
+                ),
+                "tasks": rows(schema.tasks, "task_id", "state", "draft_shown"),
+                "labels": rows(schema.labels, "utterance_id", "revision", "current", "intent", "agreement"),
+                "snapshots": rows(schema.snapshots, "snapshot_id", "kind"),
+                "versions": rows(schema.model_versions, "kind", "version", "snapshot_id", "base", "parent"),
+                "aliases": rows(schema.aliases, "kind", "name", "version"),
+                "promotions": rows(schema.promotions, "kind", "look", "challenger", "champion", "decision", "numbers"),
+                "reports": rows(schema.reports, "kind", "version", "eval_set_id", "numbers"),
+            }
+            ids = [row[0] for row in held["utterances"] if row[3] == "accepted"]
+        held["content"] = digest(_content(corpus, ids))
+    held["registered"] = _registered(settings)
+    return held
+
+
+def _content(corpus: Any, ids: list[str]) -> list[Any]:
+    """Returns every text, through the door."""
+    texts = []
+    for content in corpus.open(ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
+        texts.append(
+            [
+                content.utterance.utterance_id,
+                content.audio.tobytes().hex()[:64],
+                [[h.text, h.weight, h.intent] for h in content.hypotheses or ()],
+                sorted([a.task_id, a.annotator_id, a.verdict, a.transcript] for a in content.annotations),
+                content.label.transcript if content.label else None,
+            ]
+        )
+    return texts
+
+
+def _registered(settings: Settings) -> dict[str, Any]:
+    """Returns MLflow's versions and aliases, and how many runs answer to an operation."""
+    from training.tracking.store import open_tracking
+
+    tracking = open_tracking(settings.tracking, settings.home)
+    found: dict[str, Any] = {}
+    for kind in ("asr", "intent"):
+        name = f"{tracking.model_prefix}-{kind}"
+        versions = tracking.client.search_model_versions(f"name = '{name}'")
+        found[kind] = {
+            "versions": sorted(version.version for version in versions),
+            "aliases": dict(sorted(tracking.client.get_registered_model(name).aliases.items())),
+        }
+    runs = tracking.client.search_runs([tracking.experiment_id], max_results=1000)
+    operations = sorted(run.data.tags.get("earmark.operation_id", "") for run in runs)
+    found["runs"] = [operation for operation in operations if operation]
+    return found

@@ -1,0 +1,120 @@
+"""The command line as a user meets it: exit statuses, one-line errors, JSON on stdout alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.flows.homes import SMALL, arguments, earmark
+
+COMMANDS = (
+    "demo", "ingest", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor", "compare",
+    "rollback", "audit", "config", "serve", "ui",
+)  # fmt: skip
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    done = earmark("--help")
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert command in done.stdout
+    import subprocess
+    import sys
+
+    script = "import sys; import flows.cli; heavy = {'torch', 'mlflow', 'prefect', 'numpy', 'sqlalchemy', 'pydantic'};"
+    script += "print(sorted(heavy & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (("ingest", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("merge", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("status", "--config", "nowhere"), "nowhere"),
+        (("status", "--set", "sampling.clipz=3"), "sampling.clipz"),
+        (("status", "--set", "sampling.clips=many"), "sampling.clips"),
+        (("nightly", "--night", "tomorrow"), "tomorrow"),
+        (("compare", "asr/1", "intent/1"), "two kinds"),
+        (("compare", "asr", "asr/1"), "asr/champion"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path: Path, command: tuple[str, ...], names: str):
+    done = earmark(*command, EARMARK_HOME=str(tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert names in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("earmark:")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_errors_are_status_2():
+    assert earmark("retrain", "nlu").returncode == 2
+    assert earmark("sample", "--clips", "many").returncode == 2
+    assert earmark("nonsense").returncode == 2
+
+
+def test_json_is_one_document_on_stdout(lived):
+    home = str(lived[0].home)
+    for command in (("status",), ("doctor",), ("audit", "verify"), ("audit", "show"), ("config", "show"),
+                    ("compare", "asr/base", "asr/champion")):  # fmt: skip
+        done = earmark(*command, *arguments(Path(home)), "--json")
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)
+
+
+def test_tables_are_for_people(lived):
+    home = lived[0].home
+    assert "champion" in earmark("status", *arguments(home)).stdout
+    assert "all is well" in earmark("doctor", *arguments(home)).stdout
+    assert "WER" in earmark("compare", "asr/base", "asr/champion", *arguments(home)).stdout
+    assert "clips: 24" in earmark("config", "show", *arguments(home)).stdout
+
+
+def test_a_dry_run_shows_and_writes_nothing(lived):
+    from flows.choose import dry_run
+    from flows.session import opened
+    from tests.flows.homes import small_settings, state
+
+    settings = small_settings(lived[0].home, "sampling.clips=5")
+    before = state(settings)
+    with opened(settings) as corpus:
+        report = dry_run(corpus, settings, lived[1]["nights"][-1]["night"])
+    assert len(report["rows"]) == report["chosen"] == 5
+    assert state(settings) == before
+
+
+def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
+    from corpus.errors import PromotionRefused
+    from flows.judge import roll_back
+    from flows.models import champion
+    from flows.session import opened
+    from tests.flows.conftest import copy_of
+    from tests.flows.homes import small_settings
+
+    settings = small_settings(copy_of(lived[0].home, tmp_path / "rolled"))
+    with opened(settings) as corpus:
+        from corpus.store import models as store
+
+        with corpus.read() as conn:
+            kind = next((k for k in ("asr", "intent") if store.alias(conn, k, "previous")), None)
+        if kind is None:
+            with pytest.raises(PromotionRefused, match="no previous"):
+                roll_back(corpus, settings, "asr")
+            return
+        was = champion(corpus, kind).version
+        assert roll_back(corpus, settings, kind)["was"] == was
+        assert champion(corpus, kind).version != was
+        assert roll_back(corpus, settings, kind)["champion"] == was
+
+
+def test_two_commands_on_one_home_exclude_each_other(tmp_path: Path):
+    from flows.lock import hold_home
+
+    with hold_home(tmp_path / "home", "nightly"):
+        done = earmark("nightly", *(part for pair in SMALL for part in ("--set", pair)), "--config", "demo",
+                       EARMARK_HOME=str(tmp_path / "home"))  # fmt: skip
+    assert done.returncode == 1
+    assert "in use" in done.stderr

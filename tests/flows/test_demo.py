@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from corpus.store import rounds, utterances
+from flows.demo import run_demo
+from flows.inspect import examine, status_of
+from flows.session import opened
+from tests.flows.homes import arguments, earmark, state
+
+
+def test_every_night_adds_up(lived):
+    _, report = lived
+    assert len(report["nights"]) == 2
+    for night in report["nights"]:
+        assert night["received"] == night["accepted"] + sum(night["refused"].values())
+        assert night["chosen"] == pytest.approx(night["fraction"] * night["scored"])
+        assert 0 < night["chosen"] <= 24
+        assert 0 < night["labels"] <= night["chosen"]
+        for kind, name in (("asr", "wer"), ("intent", "accuracy")):
+            for figure in (name, f"base_{name}", "difference"):
+                rate = night[kind][figure]
+                assert rate["low"] <= rate["value"] <= rate["high"]
+                assert rate["n"] > 0
+    json.dumps(report, allow_nan=False)
+
+
+def test_audit_rows_accumulate_and_learning_happened(lived):
+    settings, report = lived
+    counts = [night["asr"]["wer"]["n"] for night in report["nights"]]
+    assert counts[0] < counts[1]
+    models = status_of(settings)["models"]
+    assert len(models["asr"]["versions"]) == 3
+    assert len(models["intent"]["versions"]) == 3
+    assert models["asr"]["looks"] == 2
+
+
+def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived):
+    settings, _ = lived
+    from corpus.store import labels
+    from corpus.store import models as store
+
+    with opened(settings) as corpus, corpus.read() as conn:
+        facts = {row.utterance_id: row for row in labels.current(conn)}
+        for version in store.versions(conn, "asr")[1:]:
+            for row in store.snapshot(conn, version.snapshot_id).of("train"):
+                assert facts[row.utterance_id].split == "train"
+                assert facts[row.utterance_id].reason != "audit"
+
+
+def test_the_demo_again_adds_nothing_twice(lived):
+    settings, report = lived
+    before = state(settings)
+    again = run_demo(settings, 2, quiet=True)
+    assert state(settings) == before
+    for first, second in zip(report["nights"], again["nights"], strict=True):
+        for name in ("night", "received", "accepted", "refused", "scored", "chosen", "fraction"):
+            assert first[name] == second[name]
+
+
+def test_status_and_doctor_agree_with_the_store(lived):
+    settings, report = lived
+    status = status_of(settings)
+    found = examine(settings, repair=False)
+    assert found["problems"] == []
+    with opened(settings) as corpus, corpus.read() as conn:
+        assert status["utterances"] == utterances.counts(conn)
+        assert [row["chosen"] for row in status["rounds"]] == [row.selected for row in rounds.rounds(conn)]
+    accepted = sum(night["accepted"] for night in report["nights"])
+    assert found["checks"]["counts"]["accepted"] == accepted == sum(status["utterances"].values())
+
+
+def test_the_doctor_finds_what_is_broken(lived, tmp_path):
+    from tests.flows.conftest import copy_of
+    from tests.flows.homes import small_settings
+
+    home = copy_of(lived[0].home, tmp_path / "broken")
+    settings = small_settings(home)
+    pack = next((home / "content").rglob("*.pack"))
+    pack.unlink()
+    with sqlite3.connect(home / "records.db") as conn:
+        conn.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 2")
+    problems = " ".join(examine(settings, repair=False)["problems"])
+    assert "row 2" in problems
+    assert "content" in problems
+    done = earmark("doctor", *arguments(home))
+    assert done.returncode == 1
+    assert "PROBLEM" in done.stdout
+
+
+def test_prefect_and_mlflow_know_the_runs(lived):
+    settings, _ = lived
+    with sqlite3.connect(settings.home / "prefect" / "prefect.db") as conn:
+        flows = dict(conn.execute("SELECT f.name, count(*) FROM flow_run r JOIN flow f ON f.id = r.flow_id GROUP BY 1"))
+        states = {row[0] for row in conn.execute("SELECT DISTINCT state_type FROM flow_run")}
+    assert flows["nightly"] >= 2
+    assert states == {"COMPLETED"}
+    with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as conn:
+        metrics = {row[0] for row in conn.execute("SELECT DISTINCT key FROM latest_metrics")}
+        tags = {row[0] for row in conn.execute("SELECT DISTINCT key FROM tags")}
+    assert {"wer", "wer_low", "wer_high", "intent_accuracy", "labels", "gain_per_100_labels"} <= metrics
+    assert {"earmark.snapshot_id", "earmark.eval_set_id", "earmark.flow_run_id"} <= tags

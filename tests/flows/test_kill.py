@@ -1,0 +1,109 @@
+"""A run that was killed at any moment and run again ends as one that was not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.synthetic import window, write_night
+from flows import journey
+from flows.demo import _answer
+from flows.night import last_night
+from flows.prefect_server import PrefectSettings
+from flows.session import opened
+from flows.settings import ACTIVE, Settings
+from tests.flows.conftest import copy_of
+from tests.flows.homes import arguments, earmark, small_settings, state
+
+MOMENTS = (0.05, 0.3, 0.5, 0.75, 0.95)
+"""Where the quick test kills, as a share of the moments of an undisturbed run."""
+
+
+def ready_home(root: Path, url: str) -> tuple[Path, str]:
+    """Returns a home that has everything for its next nightly run to do every step, and that night's name."""
+    settings = small_settings(root / "home").model_copy(update={"prefect": PrefectSettings(api_url=url)})
+    traffic = settings.traffic
+    token = ACTIVE.set(settings)
+    try:
+        files = write_night(root / "traffic", traffic, 1)
+        first = _night(settings, 1)
+        journey.ingest(str(files.manifest))
+        journey.nightly(first)
+        with opened(settings) as corpus:
+            _answer(corpus, settings, first, files.truth)
+    finally:
+        ACTIVE.reset(token)
+    write_night(settings.inbox, traffic, 2)
+    for truth in (settings.inbox / "truth").glob("*"):
+        truth.unlink()
+    (settings.inbox / "truth").rmdir()
+    return settings.home, _night(settings, 2)
+
+
+def _night(settings: Settings, number: int) -> str:
+    _, end = window(settings.traffic, number)
+    return last_night(end, settings.night.time_zone, settings.night.ends_at).name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> dict[str, Any]:
+    """The prepared home, how many moments a run of its night has, and what the home holds afterwards."""
+    root = tmp_path_factory.mktemp("kill")
+    home, night = ready_home(root, prefect_url)
+    copy = copy_of(home, root / "undisturbed")
+    count = root / "moments"
+    done = _nightly(copy, night, prefect_url, kill_at=0, KILLER_COUNT=str(count))
+    assert done.returncode == 0, done.stderr
+    return {"home": home, "night": night, "moments": int(count.read_text()), "state": state(small_settings(copy))}
+
+
+def _nightly(home: Path, night: str, url: str, **rest: Any) -> Any:
+    return earmark("nightly", "--night", night, *arguments(home, f"prefect.api_url={url}"), **rest)
+
+
+def _killed_and_run_again(undisturbed: dict[str, Any], url: str, tmp_path: Path, moment: int) -> None:
+    copy = copy_of(undisturbed["home"], tmp_path / "copy")
+    killed = _nightly(copy, undisturbed["night"], url, kill_at=moment)
+    assert killed.returncode == -9, killed.stderr
+    again = _nightly(copy, undisturbed["night"], url)
+    assert again.returncode == 0, again.stderr
+    found = state(small_settings(copy))
+    for name, expected in undisturbed["state"].items():
+        assert found[name] == expected, f"{name} differs after a kill at moment {moment}"
+
+
+def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
+    held = undisturbed["state"]
+    assert undisturbed["moments"] > 20
+    assert len(held["versions"]) == 4
+    assert len(held["promotions"]) == 2
+    assert len({row[0] for row in held["selections"]}) == 2
+
+
+@pytest.mark.parametrize("share", MOMENTS)
+def test_killed_at_some_moments(undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, share: float):
+    moment = max(1, round(share * undisturbed["moments"]))
+    _killed_and_run_again(undisturbed, prefect_url, tmp_path, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(50))
+def test_killed_at_fifty_moments(undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, number: int):
+    moments = undisturbed["moments"]
+    _killed_and_run_again(undisturbed, prefect_url, tmp_path, 1 + number * moments // 50)
+
+
+def test_a_server_that_outlived_its_owner_is_reaped(tmp_path: Path, undisturbed: dict[str, Any]):
+    copy = copy_of(undisturbed["home"], tmp_path / "own")
+    killed = earmark("nightly", "--night", undisturbed["night"], *arguments(copy), kill_at=5)
+    assert killed.returncode == -9
+    import json
+
+    orphan = json.loads((copy / "prefect" / "server.json").read_text())["pid"]
+    assert Path(f"/proc/{orphan}").exists()
+    assert earmark("score", *arguments(copy)).returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(orphan, 0)

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from corpus.errors import RecordError, Refused, SettingsError
+from corpus.records import Selection
+from sampling.cost import AskCost, CostModel
+from sampling.selection import SamplingSettings, choose, choose_explained
+from sampling.strategies import STRATEGIES
+from tests.sampling.pools import pool_of, predictions_of, unit, with_column
+
+
+def chosen(pool, *, labels=100, audit_so_far=0, night="r1", **options) -> Selection:
+    options = {"floor": 40} | options
+    return choose(pool, SamplingSettings(**options), round=night, labels_so_far=labels, audit_rows_so_far=audit_so_far)
+
+
+def as_bytes(selection: Selection) -> bytes:
+    arrays = (selection.utterance_ids, selection.reasons, selection.asks)
+    numbers = (selection.scores, selection.inclusion_probs, selection.costs)
+    return b"".join(a.astype("U32").tobytes() for a in arrays) + b"".join(a.tobytes() for a in numbers)
+
+
+def rows_of(pool, selection):
+    at = {name: row for row, name in enumerate(pool.utterance_ids.tolist())}
+    return np.array([at[name] for name in selection.utterance_ids.tolist()])
+
+
+def check_caps(pool, selection, settings_: SamplingSettings) -> None:
+    rows = rows_of(pool, selection)
+    ceiling = max(settings_.floor, int(settings_.max_fraction * len(pool) + 1e-9))
+    assert len(rows) <= min(ceiling, len(pool), settings_.clips or len(pool))
+    assert np.unique(pool.speaker_ids[rows], return_counts=True)[1].max() <= settings_.max_per_speaker
+    if settings_.minutes is not None:
+        assert selection.costs.sum() <= settings_.minutes * 60 + 1e-9
+    trains = selection.reasons != "audit"
+    assert (pool.splits[rows[trains]] == "train").all()
+    assert (selection.inclusion_probs[trains] == 1).all()
+    assert (selection.asks[~trains] == "transcribe").all()
+    if settings_.near_duplicate is not None and trains.sum() > 1:
+        similar = pool.embeddings[rows[trains]] @ pool.embeddings[rows[trains]].T
+        assert (similar[~np.eye(len(similar), dtype=bool)] < settings_.near_duplicate + 1e-6).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 150),
+    speakers=st.integers(1, 30),
+    seed=st.integers(0, 10_000),
+    options=st.fixed_dictionaries(
+        {
+            "strategy": st.sampled_from([*STRATEGIES, "power:entropy", "top:energy", "cluster_margin:expected_wer"]),
+            "clips": st.one_of(st.none(), st.integers(1, 200)),
+            "minutes": st.one_of(st.none(), st.floats(2.0, 20.0)),
+            "floor": st.integers(1, 60),
+            "max_fraction": st.sampled_from([0.0, 0.002, 0.3, 1.0]),
+            "audit_share": st.sampled_from([0.0, 0.15, 1.0]),
+            "audit_share_while_few": st.sampled_from([0.0, 0.5]),
+            "max_per_speaker": st.integers(1, 4),
+            "novel_share": st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+            "near_duplicate": st.sampled_from([None, 0.6, 0.98]),
+        }
+    ),
+    labels=st.sampled_from([0, 100]),
+)
+def test_every_choice_is_within_every_cap_and_independent_of_the_order_of_rows(n, speakers, seed, options, labels):
+    pool = pool_of(n, seed=seed, speakers=speakers)
+    made = SamplingSettings(seed=seed, **options)
+    try:
+        first = choose(pool, made, round="r1", labels_so_far=labels)
+    except Refused:
+        assert made.audit_share == 0.0 or (pool.splits != "train").all()
+        return
+    check_caps(pool, first, made)
+    shuffled = pool.take(np.random.default_rng(seed).permutation(n))
+    assert as_bytes(choose(shuffled, made, round="r1", labels_so_far=labels)) == as_bytes(first)
+
+
+def test_the_same_round_gives_the_same_bytes_and_another_round_or_seed_others():
+    pool = pool_of()
+    first = as_bytes(chosen(pool))
+    assert as_bytes(chosen(pool)) == first
+    assert as_bytes(chosen(pool, seed=1)) != first
+    assert as_bytes(chosen(pool, night="r2")) != first
+
+
+def test_ids_are_returned_and_never_positions():
+    pool = pool_of()
+    part = pool.take(np.arange(100, 300))
+    assert set(chosen(part).utterance_ids.tolist()) <= set(part.utterance_ids.tolist())
+
+
+def test_rows_stand_most_valuable_first():
+    selection = chosen(pool_of())
+    assert (np.diff(selection.scores) <= 0).all()
+
+
+def test_the_budget_is_used_and_the_shares_hold():
+    selection = chosen(pool_of(), audit_so_far=1000)
+    assert Counter(selection.reasons.tolist()) == {"audit": 6, "uncertain": 30, "novel": 4}
+
+
+def test_the_audit_share_is_larger_while_audit_rows_are_few_and_never_overshoots():
+    def audit(so_far):
+        return Counter(chosen(pool_of(), audit_so_far=so_far).reasons.tolist())["audit"]
+
+    assert [audit(so_far) for so_far in (0, 140, 149, 150)] == [20, 10, 6, 6]
+
+
+def test_the_audit_share_is_drawn_over_all_speakers_whatever_else_is_chosen():
+    pool = pool_of()
+    draws = []
+    for strategy, duplicate in (("random", None), ("badge", 0.5)):
+        selection = chosen(pool, strategy=strategy, near_duplicate=duplicate)
+        audit = selection.reasons == "audit"
+        draws.append((sorted(selection.utterance_ids[audit].tolist()), sorted(selection.inclusion_probs[audit])))
+        assert (selection.inclusion_probs[audit] < 1).all()
+        assert set(pool.splits[rows_of(pool, selection)[audit]].tolist()) > {"train"}
+    assert draws[0] == draws[1]
+
+
+def test_the_logged_probabilities_are_true_for_whole_rounds():
+    pool, hits, expected = pool_of(60, speakers=15), np.zeros(60), np.zeros(60)
+    for night in range(250):
+        selection = chosen(pool, floor=10, night=f"r{night}", strategy="random", novel_share=0.0)
+        audit = selection.reasons == "audit"
+        rows = rows_of(pool, selection)[audit]
+        hits[rows] += 1
+        expected[rows] = selection.inclusion_probs[audit]
+    error = np.sqrt(np.maximum(expected * (1 - expected), 1e-9) / 250)
+    assert (np.abs(hits / 250 - expected) <= 4.5 * error + 1e-9).all()
+
+
+def test_novel_rows_lie_far_from_what_is_known():
+    pool = pool_of()
+    far = np.argsort(pool.embeddings @ pool.embeddings[0])[:150]
+    known = np.delete(pool.embeddings, far, axis=0)
+    selection = chosen(replace(pool, known_embeddings=known), near_duplicate=None)
+    rows = rows_of(pool, selection)
+    nearest = (pool.embeddings @ known.T).max(axis=1)
+    assert nearest[rows[selection.reasons == "novel"]].mean() < nearest[far].mean()
+
+
+def test_rows_chosen_before_are_not_asked_again():
+    pool = pool_of()
+    before = chosen(pool)
+    again = chosen(replace(pool, chosen=np.isin(pool.utterance_ids, before.utterance_ids)), night="r2")
+    assert not set(before.utterance_ids.tolist()) & set(again.utterance_ids.tolist())
+
+
+def test_few_labels_call_for_typical_rows():
+    pool = pool_of()
+    cold, typical, warm = chosen(pool, labels=0), chosen(pool, strategy="typiclust"), chosen(pool, labels=100)
+    assert as_bytes(cold) == as_bytes(typical)
+    assert as_bytes(cold) != as_bytes(warm)
+
+
+def test_uncertain_rows_are_worth_more_than_the_pool():
+    pool = pool_of(1000, speakers=200)
+    selection = chosen(pool)
+    everything = choose(
+        pool,
+        SamplingSettings(strategy="random", max_fraction=1.0, max_per_speaker=1000),
+        round="all",
+        labels_so_far=100,
+    )
+    uncertain = selection.scores[selection.reasons == "uncertain"]
+    assert uncertain.min() > np.median(everything.scores)
+
+
+def test_quotas_are_met_and_named():
+    pool = pool_of()
+    selection = chosen(pool, slice_quotas={"locale": {"en-IN": 0.4}, "device_type": {"phone": 0.5}}, audit_so_far=999)
+    rows = rows_of(pool, selection)[selection.reasons != "audit"]
+    assert (pool.slices["locale"][rows] == "en-IN").sum() >= math.ceil(0.4 * len(rows))
+    assert (pool.slices["device_type"][rows] == "phone").sum() >= math.ceil(0.5 * len(rows))
+    assert "slice" in selection.reasons
+
+
+def test_quotas_that_one_row_can_serve_twice_are_served_so():
+    pool = pool_of(600, speakers=200)
+    quotas = {"locale": {"en-US": 1.0}, "device_type": {"phone": 1.0}}
+    selection = chosen(pool, slice_quotas=quotas, audit_so_far=999, clips=20)
+    rows = rows_of(pool, selection)[selection.reasons != "audit"]
+    assert (pool.slices["locale"][rows] == "en-US").all()
+    assert (pool.slices["device_type"][rows] == "phone").all()
+
+
+def test_caps_that_conflict_are_named():
+    with pytest.raises(SettingsError, match=r"locale=en-IN asks for 20 clips, of which \d+ fit: .*max_per_speaker 3"):
+        chosen(pool_of(100), slice_quotas={"locale": {"en-IN": 1.0}})
+    with pytest.raises(SettingsError, match="slice 'dialect' is unknown; known are device_type, locale"):
+        chosen(pool_of(), slice_quotas={"dialect": {"scots": 0.1}})
+    with pytest.raises(SettingsError, match=r"max_fraction 0\.002 with floor 0 allows no clip of 300"):
+        chosen(pool_of(), floor=0)
+    with pytest.raises(SettingsError, match=r"minutes 0\.01 buys no label: the cheapest costs \d+ s"):
+        chosen(pool_of(), minutes=0.01)
+
+
+def test_minutes_are_used_up_by_cost():
+    pool = pool_of()
+    choice = choose_explained(pool, SamplingSettings(minutes=4.0), round="r1", labels_so_far=100)
+    assert 200 < choice.seconds <= 240
+    assert 1 < len(choice.selection) < 40
+    assert "minutes" in choice.notes[0]
+    cheap = AskCost(base=0.5, per_second=0.0, per_token=0.0)
+    model = CostModel(transcribe=cheap, label_intent=cheap)
+    more = choose(pool, SamplingSettings(minutes=4.0), round="r1", labels_so_far=100, cost_model=model)
+    assert len(more) == 40
+
+
+@pytest.mark.parametrize("novel", [0.0, 0.5])
+def test_minutes_hold_where_the_best_rows_are_the_dearest(novel):
+    predictions = predictions_of(300)
+    errors = predictions.column("expected_errors")
+    pool = pool_of(predictions=with_column(predictions, "duration", 1.0 + 8.0 * errors))
+    selection = chosen(pool, strategy="top:expected_errors", minutes=4.0, novel_share=novel)
+    assert 200 < selection.costs.sum() <= 240
+
+
+def test_the_fraction_and_the_floor_bound_a_night():
+    assert len(chosen(pool_of(500, speakers=300), floor=3, max_fraction=0.01)) == 5
+    assert len(chosen(pool_of(500, speakers=300), floor=30, max_fraction=0.01)) == 30
+    assert len(chosen(pool_of(12, speakers=300), floor=40)) <= 12
+
+
+def test_a_budget_over_the_pool_takes_what_the_caps_allow():
+    choice = choose_explained(
+        pool_of(12, speakers=30), SamplingSettings(clips=500, audit_share=1.0), round="r1", labels_so_far=100
+    )
+    assert len(choice.selection) == 12
+    assert (choice.selection.inclusion_probs == 1).all()
+    assert choice.notes[0] == "500 clips were asked for; the pool allows 12"
+
+
+def test_what_keeps_a_round_small_is_said():
+    predictions = predictions_of(100, vectors=np.repeat(unit(np.ones((1, 8))), 100, axis=0))
+    pool = replace(pool_of(100, predictions=predictions), splits=np.full(100, "train"))
+    choice = choose_explained(pool, SamplingSettings(audit_share_while_few=0.0, novel_share=0.0), round="r1")
+    assert Counter(choice.selection.reasons.tolist()) == {"audit": 6, "uncertain": 1}
+    assert choice.notes == ("7 of 40 clips fit; the rest is kept out by near_duplicate 0.98",)
+
+
+def test_equal_scores_and_one_class_have_an_outcome():
+    predictions = predictions_of(100, probs=np.ones((100, 1), np.float32))
+    pool = pool_of(100, predictions=replace(predictions, asr=np.zeros_like(predictions.asr)))
+    for strategy in STRATEGIES:
+        assert len(chosen(pool, strategy=strategy, max_per_speaker=9)) == 40
+
+
+def test_an_empty_pool_is_one_clear_error():
+    with pytest.raises(RecordError, match="round r1: the pool is empty"):
+        chosen(pool_of(0))
+    with pytest.raises(RecordError, match="chosen from before"):
+        chosen(replace(pool_of(5), chosen=np.ones(5, bool)))
+
+
+def test_a_pool_without_train_rows_gives_the_audit_share_or_a_refusal():
+    pool = pool_of(50)
+    pool = replace(pool, splits=np.full(50, "test"))
+    assert set(chosen(pool).reasons.tolist()) == {"audit"}
+    with pytest.raises(Refused, match="no utterance fits the caps together"):
+        chosen(pool, audit_share=0.0, audit_share_while_few=0.0)
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(SettingsError, match="strategy 'best' is unknown; known are badge"):
+        chosen(pool_of(), strategy="best")
+    with pytest.raises(SettingsError, match="measure 'best' is unknown; known are disagreement"):
+        chosen(pool_of(), strategy="top:best")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clips": 0},
+        {"minutes": 0.0},
+        {"minutes": math.nan},
+        {"audit_share": 1.5},
+        {"max_per_speaker": 0},
+        {"near_duplicate": 0.0},
+        {"slice_quotas": {"locale": {"en": 0.7, "de": 0.7}}},
+        {"clip": 3},
+    ],
+)
+def test_bad_settings_are_refused(options):
+    with pytest.raises(ValidationError):
+        SamplingSettings(**options)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.errors import RecordError
+from training.snapshots import SnapshotSettings, build_snapshot
+
+
+@dataclass(frozen=True)
+class Row:
+    utterance_id: str
+    revision: int = 1
+    has_transcript: bool = True
+    has_intent: bool = True
+    agreement: float = 1.0
+    reason: str | None = "uncertain"
+    split: str = "train"
+
+
+ROWS = st.lists(
+    st.builds(
+        Row,
+        utterance_id=st.text("abcdef", min_size=1, max_size=4),
+        revision=st.integers(1, 3),
+        has_transcript=st.booleans(),
+        has_intent=st.booleans(),
+        agreement=st.floats(0, 1),
+        reason=st.sampled_from(["audit", "uncertain", "novel", None]),
+        split=st.sampled_from(["train", "dev", "test"]),
+    ),
+    unique_by=lambda row: row.utterance_id,
+    max_size=30,
+)
+
+
+@given(ROWS, st.sampled_from(["asr", "intent"]), st.randoms())
+def test_audit_rows_judge_and_never_train_and_order_does_not_matter(rows, kind, random):
+    snapshot = build_snapshot(rows, kind)
+    known = {row.utterance_id: row for row in rows}
+    for found in snapshot.rows:
+        row = known[found.utterance_id]
+        assert row.has_transcript if kind == "asr" else row.has_intent
+        assert found.revision == row.revision
+        assert (found.role == "audit") == (row.reason == "audit")
+        assert found.role == "audit" or found.role == row.split
+        assert found.weight > 0
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert build_snapshot(shuffled, kind).snapshot_id == snapshot.snapshot_id
+
+
+def test_each_kind_takes_what_it_can_learn_from():
+    rows = [Row("a"), Row("b", has_transcript=False), Row("c", has_intent=False)]
+    assert [row.utterance_id for row in build_snapshot(rows, "asr").rows] == ["a", "c"]
+    assert [row.utterance_id for row in build_snapshot(rows, "intent").rows] == ["a", "b"]
+
+
+def test_weight_is_agreement_with_a_floor_and_test_speakers_stay_out():
+    rows = [
+        Row("a", agreement=0.8),
+        Row("b", agreement=0.1),
+        Row("c", split="test"),
+        Row("d", split="dev", agreement=0.5),
+    ]
+    snapshot = build_snapshot(rows, "asr")
+    assert [(row.utterance_id, row.role, row.weight) for row in snapshot.rows] == [
+        ("a", "train", 0.8),
+        ("b", "train", 0.25),
+        ("d", "dev", 1.0),
+    ]
+    strict = build_snapshot(rows, "asr", SnapshotSettings(min_agreement=0.5))
+    assert [row.utterance_id for row in strict.rows] == ["a", "d"]
+
+
+def test_the_evaluation_set_is_the_same_while_only_training_rows_come():
+    audit = [Row("x", reason="audit", split="test"), Row("y", reason="audit")]
+    before, after = build_snapshot(audit, "asr"), build_snapshot([*audit, Row("a")], "asr")
+    assert before.eval_set_id == after.eval_set_id
+    assert before.snapshot_id != after.snapshot_id
+
+
+def test_two_current_labels_of_one_utterance_are_refused():
+    with pytest.raises(RecordError, match="utterance a has two"):
+        build_snapshot([Row("a"), Row("a", revision=2)], "asr")

@@ -1,0 +1,40 @@
+"""An intent model small enough to be made in each test: a real encoder of one layer, random or quickly fitted."""
+
+from __future__ import annotations
+
+from corpus.records import SlotSpan
+from training.intent import IntentModel
+from training.intent_fit import FitSettings, IntentExample, fit
+from training.pretrain_intent import IntentPretrainSettings, new_model, train_tokenizer
+from training.text_noise import NoiseSettings
+
+SILENT = NoiseSettings(clean=1.0)
+TINY = IntentPretrainSettings(vocabulary=320, width=32, layers=1, heads=2, noise=SILENT)
+ROOMS = ("kitchen", "hall", "cellar", "attic", "garage")
+QUICK = FitSettings(epochs=24, batch_size=8, encoder_rate=5e-3, head_rate=5e-3)
+
+
+def rows(count: int = 20) -> list[IntentExample]:
+    """Returns commands to lights and players in turn, with their slots, ids `u000` and so on."""
+    made = []
+    for i in range(count):
+        room = ROOMS[i % len(ROOMS)]
+        if i % 2:
+            text, intent = f"turn on the {room} light", "lights"
+            slots: tuple[SlotSpan, ...] = (SlotSpan("room", 12, 12 + len(room)),)
+        else:
+            text, intent, slots = f"play some music by {ROOMS[i % len(ROOMS)]} band", "music", ()
+        made.append(IntentExample(f"u{i:03d}", text, intent, slots))
+    return made
+
+
+def tiny_intent() -> IntentModel:
+    """Returns an untrained model that knows `lights`, `music` and `other`, and the slot `room`."""
+    return new_model(train_tokenizer([row.text for row in rows()], TINY.vocabulary), rows(), TINY)
+
+
+def taught_intent() -> IntentModel:
+    """Returns `tiny_intent` after it learned `rows`."""
+    model = tiny_intent()
+    fit(model, lambda epoch: rows(), QUICK)
+    return model

@@ -1,0 +1,186 @@
+"""One model version is judged on one evaluation set: word, character, intent and slot counts by utterance.
+
+Every figure derives from these counts: `training.metrics` and `training.intervals`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import RecordError
+from corpus.records import EvaluationReport, Hypothesis, Label, SlotSpan, Strings
+from corpus.text import normalise, words
+
+Counts = npt.NDArray[np.int64]
+
+SEPARATOR = "\x1f"
+"""Between symbols on their way to jiwer: normalised text can't hold it."""
+
+
+def edit_counts(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]) -> Counts:
+    """Returns substitutions, deletions and insertions by row of a shortest alignment, (N, 3) int64.
+
+    An empty reference is a row like any other: all that was heard is inserted. Rates are left to the caller, as jiwer
+    reports a rate of 2 for two words heard in silence, which no sum over rows can use.
+
+    Args:
+        references: N sequences of symbols, words or characters.
+        hypotheses: N sequences of the same kind.
+    """
+    import jiwer
+
+    counts = np.zeros((len(references), 3), dtype=np.int64)
+    if not len(references):
+        return counts
+    spoken = [_joined(row) for row in references]
+    heard = [_joined(row) for row in hypotheses]
+    split = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=SEPARATOR)])
+    result = jiwer.process_words(spoken, heard, reference_transform=split, hypothesis_transform=split)
+    for row, chunks in enumerate(result.alignments):
+        for chunk in chunks:
+            if chunk.type == "substitute":
+                counts[row, 0] += chunk.ref_end_idx - chunk.ref_start_idx
+            elif chunk.type == "delete":
+                counts[row, 1] += chunk.ref_end_idx - chunk.ref_start_idx
+            elif chunk.type == "insert":
+                counts[row, 2] += chunk.hyp_end_idx - chunk.hyp_start_idx
+    return counts
+
+
+def _joined(symbols: Sequence[str]) -> str:
+    return SEPARATOR.join(symbols)
+
+
+def word_edits(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Counts:
+    """Returns word substitutions, deletions and insertions of the normalised texts, (N, 3), rows by sorted id."""
+    ids = sorted(references)
+    return edit_counts([words(references[name]) for name in ids], [words(hypotheses[name]) for name in ids])
+
+
+def evaluate_asr(
+    version: str,
+    eval_set_id: str,
+    references: Mapping[str, str],
+    hypotheses: Mapping[str, str],
+    speaker_ids: Mapping[str, str],
+    confidence: Mapping[str, float],
+) -> EvaluationReport:
+    """Returns the report of a speech model: word and character errors by utterance, rows sorted by utterance id.
+
+    Both texts are normalised by `corpus.text`; characters include the spaces between words.
+
+    Args:
+        version: of the speech model.
+        eval_set_id: digest of the evaluation set.
+        references: true transcripts by utterance id; "" is silence.
+        hypotheses: best transcripts; more ids than `references` are fine.
+        speaker_ids: by utterance id.
+        confidence: mean word confidence in [0, 1].
+
+    Raises:
+        RecordError: an utterance has no hypothesis, speaker or confidence; the message names the first.
+    """
+    ids = sorted(references)
+    _require_all(f"asr {version}", ids, {"hypothesis": hypotheses, "speaker": speaker_ids, "confidence": confidence})
+    spoken = [normalise(references[name]) for name in ids]
+    heard = [normalise(hypotheses[name]) for name in ids]
+    spoken_words, heard_words = [text.split() for text in spoken], [text.split() for text in heard]
+    return EvaluationReport(
+        kind="asr",
+        version=version,
+        eval_set_id=eval_set_id,
+        utterance_ids=_strings(ids),
+        speaker_ids=_strings([speaker_ids[name] for name in ids]),
+        errors=edit_counts(spoken_words, heard_words).sum(axis=1),
+        words=np.array([len(row) for row in spoken_words], dtype=np.int64),
+        char_errors=edit_counts(spoken, heard).sum(axis=1),
+        chars=np.array([len(text) for text in spoken], dtype=np.int64),
+        correct=np.zeros(len(ids), dtype=bool),
+        confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
+        slot_counts=np.zeros((len(ids), 3), dtype=np.int64),
+    )
+
+
+def evaluate_intent(
+    version: str,
+    eval_set_id: str,
+    references: Mapping[str, Label],
+    intents: Mapping[str, str],
+    confidence: Mapping[str, float],
+    speaker_ids: Mapping[str, str],
+    readings: Mapping[str, Hypothesis] | None = None,
+) -> EvaluationReport:
+    """Returns the report of an intent model: right or wrong and slots found by utterance, rows sorted by utterance id.
+
+    Args:
+        version: of the intent model.
+        eval_set_id: digest of the evaluation set.
+        references: labels by utterance id, each with an intent.
+        intents: the top intent by utterance id; more ids than `references` are fine.
+        confidence: probability of the top intent.
+        speaker_ids: by utterance id.
+        readings: the text that was read with its slots, where slots are judged. Slots count where the label has a
+            transcript; see `slot_matches`.
+
+    Raises:
+        RecordError: a label has no intent, or an utterance has no prediction, speaker or confidence; names the first.
+    """
+    ids = sorted(references)
+    needed: dict[str, Mapping[str, object]] = {"intent": intents, "speaker": speaker_ids, "confidence": confidence}
+    if readings is not None:
+        needed["reading"] = readings
+    _require_all(f"intent {version}", ids, needed)
+    unlabelled = [name for name in ids if references[name].intent is None]
+    if unlabelled:
+        raise RecordError(f"intent {version}: the label of utterance {unlabelled[0]} has no intent to judge by")
+    slots = np.zeros((len(ids), 3), dtype=np.int64)
+    for row, name in enumerate(ids if readings is not None else ()):
+        truth, reading = references[name], (readings or {})[name]
+        if truth.transcript is not None:
+            slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
+    zeros = np.zeros(len(ids), dtype=np.int64)
+    return EvaluationReport(
+        kind="intent",
+        version=version,
+        eval_set_id=eval_set_id,
+        utterance_ids=_strings(ids),
+        speaker_ids=_strings([speaker_ids[name] for name in ids]),
+        errors=zeros,
+        words=zeros,
+        char_errors=zeros,
+        chars=zeros,
+        correct=np.array([intents[name] == references[name].intent for name in ids], dtype=bool),
+        confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
+        slot_counts=slots,
+    )
+
+
+def slot_matches(
+    text: str, slots: Sequence[SlotSpan], read_text: str, read_slots: Sequence[SlotSpan]
+) -> tuple[int, int, int]:
+    """Returns slots found, invented and missed, compared by name and normalised words.
+
+    Positions are not compared, as the text that was heard is seldom letter for letter the one that was said (SLURP's
+    strict entity score, Bastianelli et al. 2020, section 5). A slot that stands twice must be found twice.
+    """
+    true = Counter((slot.name, normalise(text[slot.start : slot.end])) for slot in slots)
+    read = Counter((slot.name, normalise(read_text[slot.start : slot.end])) for slot in read_slots)
+    found = sum((true & read).values())
+    return found, sum(read.values()) - found, sum(true.values()) - found
+
+
+def _require_all(model: str, ids: Sequence[str], needed: Mapping[str, Mapping[str, object]]) -> None:
+    for what, given in needed.items():
+        missing = [name for name in ids if name not in given]
+        if missing:
+            raise RecordError(
+                f"{model}: utterance {missing[0]} (and {len(missing) - 1} more) has no {what}; score it first"
+            )
+
+
+def _strings(values: Sequence[str]) -> Strings:
+    return np.array(values, dtype=np.str_)

@@ -1,0 +1,206 @@
+"""How the joint intent model learns: examples, their loss, and one loop that pretraining and fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError, Refused, UsageError
+from corpus.records import SlotSpan, check_spans
+from training.slot_tags import UNTAGGED, tags_of, word_spans
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.intent import IntentModel
+
+
+Progress = Callable[[int, int, float], None]
+"""Called with steps done, steps in all, and the loss of the last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntentExample:
+    """A text whose intent is known: a transcript, or what the speech model heard.
+
+    Attributes:
+        slots: spans on this text; None where nobody labelled them, () where there are none.
+        weight: counts in the loss, relative to the other examples.
+    """
+
+    utterance_id: str
+    text: str
+    intent: str
+    slots: tuple[SlotSpan, ...] | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        item = f"intent example of utterance {self.utterance_id}"
+        if not self.intent:
+            raise RecordError(f"{item}: no intent; leave it out or have it labelled")
+        if not (np.isfinite(self.weight) and self.weight >= 0):
+            raise RecordError(f"{item}: the weight must be finite and at least 0")
+        if self.slots:
+            check_spans(self.text, self.slots, item)
+
+
+class FitSettings(BaseModel):
+    """How to learn.
+
+    Attributes:
+        epochs: passes over what `draw` gives.
+        batch_size: texts a step.
+        encoder_rate, head_rate: peak learning rates of the encoder and of the two heads.
+        warmup: share of the steps in which the rates rise; they fall linearly to 0 after it.
+        weight_decay: of AdamW.
+        label_smoothing: of the intent loss.
+        slot_weight: of the slot loss beside the intent loss.
+        seed: of the order and of dropout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    encoder_rate: float = Field(default=5e-4, gt=0)
+    head_rate: float = Field(default=2e-3, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    slot_weight: float = Field(default=1.0, ge=0)
+    seed: int = 0
+
+
+def fit(
+    model: IntentModel,
+    draw: Callable[[int], Sequence[IntentExample]],
+    settings: FitSettings,
+    on_progress: Progress | None = None,
+) -> tuple[float, ...]:
+    """The model has learned the examples; returns the mean loss of each epoch.
+
+    The global generators stay as they were. The model's inventory has to hold every intent already.
+
+    Args:
+        model: trained in place, left in evaluation mode.
+        draw: gives the examples of an epoch, counted from 0; each time the same number of them.
+        settings: how.
+        on_progress: called after each step.
+
+    Raises:
+        UsageError: no examples.
+        Refused: a loss is not finite.
+    """
+    import torch
+
+    from training.joint_intent import few_threads
+
+    rows = sorted(draw(0), key=_order)
+    if not rows:
+        raise UsageError("there is nothing to learn intents from; label utterances first")
+    network: Any = model.network
+    steps = -(-len(rows) // settings.batch_size) * settings.epochs
+    optimizer, schedule = _optimizer(model, steps, settings)
+    losses: list[float] = []
+    done = 0
+    with torch.random.fork_rng(), few_threads(model.network):
+        torch.manual_seed(settings.seed)
+        network.train()
+        try:
+            for epoch in range(settings.epochs):
+                rows = rows if epoch == 0 else sorted(draw(epoch), key=_order)
+                total = 0.0
+                for batch in _shuffled(rows, settings.batch_size, np.random.default_rng([settings.seed, epoch])):
+                    loss = batch_loss(model, batch, settings)
+                    if not bool(torch.isfinite(loss)):
+                        raise Refused(
+                            f"intent training: the loss of epoch {epoch + 1} is not finite; lower the learning rates"
+                        )
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
+                    optimizer.step()
+                    schedule.step()
+                    total += float(loss.detach()) * len(batch)
+                    done += 1
+                    if on_progress is not None:
+                        on_progress(done, steps, float(loss.detach()))
+                losses.append(total / len(rows))
+        finally:
+            network.eval()
+    return tuple(losses)
+
+
+def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: FitSettings) -> torch.Tensor:
+    """Returns the loss of a batch, (): cross entropy of the intents plus that of the words' slot tags, by weight."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from training.joint_intent import longest_input
+
+    encoding: Any = model.tokenizer(
+        [row.text for row in batch],
+        padding=True,
+        truncation=True,
+        max_length=longest_input(model.network),
+        return_tensors="pt",
+    )
+    device = model.network.device
+    weights = torch.tensor([row.weight for row in batch], device=device)
+    index = {name: i for i, name in enumerate(model.intents)}
+    targets = torch.tensor([index[row.intent] for row in batch], device=device)
+    intent, tags, _ = model.network(
+        input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
+    )
+    smoothing = settings.label_smoothing
+    loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
+    wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
+    known = wanted != UNTAGGED
+    if settings.slot_weight and bool(known.any()):
+        each = cross_entropy(tags.transpose(1, 2), wanted, reduction="none", ignore_index=UNTAGGED)
+        loss = loss + settings.slot_weight * (each * weights[:, None]).sum() / known.sum()
+    return loss
+
+
+def _tags(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> list[int]:
+    length = len(encoding[at].ids)
+    if row.slots is None:
+        return [UNTAGGED] * length
+    return tags_of(word_spans(encoding.word_ids(at), encoding[at].offsets), row.slots, model.slot_names, length)
+
+
+def _order(row: IntentExample) -> tuple[str, str, str]:
+    # so that the order in which a caller lists the examples changes nothing
+    return row.utterance_id, row.text, row.intent
+
+
+def _shuffled(rows: Sequence[IntentExample], batch_size: int, rng: np.random.Generator) -> list[list[IntentExample]]:
+    """Returns batches of texts of like length in random order: less padding, and still another mix each epoch."""
+    order = rng.permutation(len(rows))
+    window = batch_size * 16
+    batches: list[list[IntentExample]] = []
+    for start in range(0, len(order), window):
+        near = sorted((rows[i] for i in order[start : start + window]), key=lambda row: len(row.text))
+        batches.extend(near[i : i + batch_size] for i in range(0, len(near), batch_size))
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[Any, Any]:
+    import torch
+
+    network = model.network
+    heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
+    groups = [
+        {"params": list(network.encoder.parameters()), "lr": settings.encoder_rate},
+        {"params": heads, "lr": settings.head_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)
+    warm = max(1, round(settings.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
+    )
+    return optimizer, schedule

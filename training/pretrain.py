@@ -1,0 +1,63 @@
+"""Makes an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
+
+The same seed, size and thread count give the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from corpus.errors import EarmarkError, SettingsError
+
+KINDS: Final = ("asr", "intent")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status after the asked-for base was written to its folder."""
+    parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model; replaced as a whole")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, help="clips (asr) or sentences (intent) to learn from")
+    parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
+    given = parser.parse_args(arguments)
+    try:
+        print(json.dumps(_pretrain(given)))
+    except EarmarkError as error:
+        print(f"pretrain: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
+    started = time.monotonic()
+    if given.kind == "asr":
+        from training import pretrain_asr
+
+        settings = pretrain_asr.settings_for(given.seed, given.size, given.minutes)
+        made = pretrain_asr.pretrain(given.out, settings, _progress)
+        facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
+    else:
+        from training import pretrain_intent
+
+        if given.minutes is not None:
+            raise SettingsError("--minutes is for asr; give intent a --size")
+        chosen = {"seed": given.seed} | ({} if given.size is None else {"sentences": given.size})
+        pretrain_intent.pretrain(given.out, pretrain_intent.IntentPretrainSettings(**chosen))
+        facts = {}
+    return {"kind": given.kind, "out": given.out.name, "seconds": round(time.monotonic() - started)} | facts
+
+
+def _progress(done: int, total: int, loss: float) -> None:
+    if done % 50 == 0 or done == total:
+        print(f"step {done} of {total}, loss {loss:.3f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

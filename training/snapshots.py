@@ -1,0 +1,95 @@
+"""What a model learns from and is judged on: a snapshot of the labels that are current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError
+from corpus.records import Kind, Snapshot, SnapshotRow
+
+
+class LabelFacts(Protocol):
+    """What a snapshot asks of a current label: numbers and ids, no content."""
+
+    @property
+    def utterance_id(self) -> str:
+        """Whose label it is."""
+
+    @property
+    def revision(self) -> int:
+        """Which revision is current."""
+
+    @property
+    def has_transcript(self) -> bool:
+        """Whether it holds a transcript, "" for silence included."""
+
+    @property
+    def has_intent(self) -> bool:
+        """Whether it holds an intent."""
+
+    @property
+    def agreement(self) -> float:
+        """Between the annotators, in [0, 1]."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why the utterance was chosen; `audit` judges."""
+
+    @property
+    def split(self) -> str:
+        """`train`, `dev` or `test`, by the speaker."""
+
+
+class SnapshotSettings(BaseModel):
+    """Which labels count, and how much.
+
+    Attributes:
+        min_agreement: a train label with less is left out, as annotators did not find the same.
+        min_weight: weight of a label that is kept, at least; above it, the weight is the agreement.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_agreement: float = Field(default=0.0, ge=0.0, le=1.0)
+    min_weight: float = Field(default=0.25, gt=0.0, le=1.0)
+
+
+def build_snapshot(rows: Iterable[LabelFacts], kind: Kind, settings: SnapshotSettings | None = None) -> Snapshot:
+    """Returns the snapshot of the current labels that a model of `kind` can use.
+
+    Audit rows judge, whatever their speaker's split, and never train. Of the rest, those of train speakers are
+    learned, weighted by agreement, and those of dev speakers choose between epochs; those of test speakers stay out,
+    so that no speaker is in two of the three. A speech model needs a transcript, an intent model an intent. The same
+    labels in any order give the same snapshot.
+
+    Raises:
+        RecordError: an utterance has two current labels.
+    """
+    settings = settings or SnapshotSettings()
+    chosen: dict[str, SnapshotRow] = {}
+    seen: set[str] = set()
+    for row in rows:
+        if row.utterance_id in seen:
+            raise RecordError(f"utterance {row.utterance_id} has two current labels; run earmark doctor")
+        seen.add(row.utterance_id)
+        found = _row(row, kind, settings)
+        if found is not None:
+            chosen[row.utterance_id] = found
+    return Snapshot(rows=tuple(chosen[name] for name in sorted(chosen)))
+
+
+def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings) -> SnapshotRow | None:
+    usable = row.has_transcript if kind == "asr" else row.has_intent
+    if not usable:
+        return None
+    if row.reason == "audit":
+        return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0)
+    if row.split == "dev":
+        return SnapshotRow(row.utterance_id, row.revision, "dev", 1.0)
+    if row.split == "train" and row.agreement >= settings.min_agreement:
+        weight = round(max(settings.min_weight, float(row.agreement)), 6)
+        return SnapshotRow(row.utterance_id, row.revision, "train", weight)
+    return None

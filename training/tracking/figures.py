@@ -1,0 +1,174 @@
+"""Figures of a run: numbers in, a matplotlib figure out, without a window or any global state of matplotlib.
+
+Each function returns a `Figure` of its own; `runs.log_figures` writes it, or `figure.savefig(path)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.records import Floats, Interval
+from training.metrics import SliceRow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart by colour-blind readers too (Okabe & Ito 2008)."""
+
+MOST_CLASSES = 25
+"""Intents in a confusion matrix; the rest is gathered as `(other intents)`."""
+
+MOST_SLICES = 40
+"""Slices in a figure, those with most rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The champion's error rate on one night's audit rows; `promoted` names the version that took over, if any."""
+
+    name: str
+    rate: Interval
+    promoted: str = ""
+
+
+def learning_curve(
+    curves: Mapping[str, Sequence[tuple[float, Interval]]], measure: str = "WER", cost: str = "labels"
+) -> Figure:
+    """Returns the error rate over what labels cost, a line with its interval for each name, such as a strategy.
+
+    Args:
+        curves: by name, (cost, error rate) of each round.
+        measure: name of the error rate.
+        cost: unit of the cost.
+    """
+    figure, axes = _figure(6.4, 4.2)
+    for row, (name, points) in enumerate(curves.items()):
+        ordered = sorted(points, key=lambda point: point[0])
+        x = [float(spent) for spent, _ in ordered]
+        colour = COLOURS[row % len(COLOURS)]
+        axes.fill_between(x, [p.low for _, p in ordered], [p.high for _, p in ordered], color=colour, alpha=0.15, lw=0)
+        axes.plot(x, [p.value for _, p in ordered], "o-", color=colour, label=name, markersize=4)
+    axes.set(xlabel=cost, ylabel=measure, title=f"{measure} by {cost}")
+    axes.set_ylim(bottom=0.0)
+    if curves:
+        axes.legend(frameon=False)
+    return figure
+
+
+def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 10) -> Figure:
+    """Returns the reliability diagram: how right the model is against how sure it is, and how many rows are how sure.
+
+    Args:
+        confidence: (N,) in [0, 1].
+        right: (N,) in [0, 1], such as `training.metrics.rightness`.
+        bins: of equal width.
+    """
+    figure, axes = _figure(5.0, 4.6)
+    sure = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
+    of = np.minimum((sure * bins).astype(np.intp), bins - 1)
+    counts = np.bincount(of, minlength=bins)
+    held = counts > 0
+    mean_sure = np.bincount(of, weights=sure, minlength=bins)[held] / counts[held]
+    mean_right = np.bincount(of, weights=right, minlength=bins)[held] / counts[held]
+    share = counts / max(1, len(sure))
+    axes.bar((np.arange(bins) + 0.5) / bins, share, width=0.9 / bins, color="#BBBBBB", label="share of rows")
+    axes.plot([0, 1], [0, 1], "--", color="#777777", lw=1)
+    axes.plot(mean_sure, mean_right, "o-", color=COLOURS[0], label="right")
+    axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title=f"Reliability, {len(sure)} rows")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
+    """Returns the confusion matrix of intents, true ones down, rows as shares with their counts.
+
+    Beyond `MOST_CLASSES` intents, those that occur least are gathered.
+    """
+    names, table = confusion_counts(truth, predicted)
+    size = 2.6 + 0.32 * len(names)
+    figure, axes = _figure(size + 0.6, size)
+    share = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    if names:
+        axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    for row, column in zip(*np.nonzero(table), strict=True):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, str(table[row, column]), ha="center", va="center", fontsize=6, color=colour)
+    axes.set(xlabel="predicted", ylabel="true", title="Intents")
+    axes.spines[["top", "right"]].set_visible(True)
+    return figure
+
+
+def confusion_counts(truth: Sequence[str], predicted: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Returns the names (K,) and how often each true intent was taken for each other, (K, K) int64, true ones down."""
+    names, counts = np.unique(np.array([*truth, *predicted], dtype=np.str_), return_counts=True)
+    kept = [str(names[row]) for row in np.lexsort((names, -counts))]
+    if len(kept) > MOST_CLASSES:
+        kept = [*sorted(kept[: MOST_CLASSES - 1]), "(other intents)"]
+    else:
+        kept.sort()
+    at = {name: row for row, name in enumerate(kept)}
+    table = np.zeros((len(kept), len(kept)), dtype=np.int64)
+    rest = len(kept) - 1
+    for true, guess in zip(truth, predicted, strict=True):
+        table[at.get(true, rest), at.get(guess, rest)] += 1
+    return kept, table
+
+
+def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = "WER") -> Figure:
+    """Returns the error rate of every slice with its interval, against that of all rows; thin slices are hollow.
+
+    Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
+    """
+    kept = sorted(sorted(rows, key=lambda row: -row.rate.n)[:MOST_SLICES], key=lambda row: (row.dimension, row.value))
+    figure, axes = _figure(7.0, 1.6 + 0.26 * max(1, len(kept)))
+    for at, row in enumerate(reversed(kept)):
+        colour = "#999999" if row.thin else COLOURS[0]
+        axes.plot([row.rate.low, row.rate.high], [at, at], color=colour, lw=2)
+        axes.plot(row.rate.value, at, "o", color=colour, markerfacecolor="white" if row.thin else colour)
+    axes.axvspan(overall.low, overall.high, color=COLOURS[1], alpha=0.12, lw=0)
+    axes.axvline(overall.value, color=COLOURS[1], lw=1)
+    labels = [f"{row.dimension}={row.value} ({row.rate.n})" for row in reversed(kept)]
+    axes.set_yticks(range(len(kept)), labels, fontsize=7)
+    left_out = f", {len(rows) - len(kept)} small ones left out" if len(rows) > len(kept) else ""
+    axes.set(xlabel=measure, title=f"{measure} by slice{left_out}")
+    return figure
+
+
+def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
+    """Returns the champion's error rate night by night with its intervals; a line marks each promotion."""
+    figure, axes = _figure(7.0, 4.0)
+    at = np.arange(len(nights))
+    values = np.array([night.rate.value for night in nights])
+    below = np.array([night.rate.value - night.rate.low for night in nights])
+    above = np.array([night.rate.high - night.rate.value for night in nights])
+    if len(nights):
+        axes.errorbar(at, values, yerr=np.maximum(0.0, [below, above]), fmt="o-", color=COLOURS[0], capsize=3)
+    for row, night in enumerate(nights):
+        if night.promoted:
+            axes.axvline(row, color=COLOURS[2], lw=1, ls=":")
+            axes.annotate(f"v{night.promoted}", (row, 1.0), xycoords=("data", "axes fraction"), fontsize=8, va="top")
+    axes.set_xticks(at, [night.name for night in nights], rotation=45, ha="right", fontsize=8)
+    axes.set(ylabel=measure, title=f"{measure} of the champion by night")
+    axes.set_ylim(bottom=0.0)
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Returns an empty figure [inch] on the Agg canvas, which needs no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,310 @@
+"""Runs: one for each training, found again by its operation id, so that a repeat never makes a second one."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpus.errors import RecordError
+from corpus.records import Kind, canonical_json, digest
+from training.metrics import metric_name
+from training.tracking.store import Tracking, reached, without_password
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow.entities import Run
+
+OPERATION_TAG = "earmark.operation_id"
+SUPERSEDED_TAG = "earmark.superseded_operation_id"
+CYCLE_TAG = "earmark.cycle"
+
+LONGEST_PARAM = 500
+"""Characters of a parameter; MLflow cuts at a length that depends on its settings and version."""
+
+LEARNING = ("config.", "snapshot_id", "base", "seed")
+"""Parameters, by how they begin, that decide what is learned; the others tell where the labels came from."""
+
+BATCH = 100
+"""Parameters or metrics in one call; MLflow's limits are 100 and 1000."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run is known by: ids, settings and counts, never content.
+
+    Attributes:
+        operation_id: of the step; the same step killed and run again has the same.
+        name: shown in lists.
+        cycle: night or replay that it belongs to, shown as its parent; "" stands alone.
+        kind: of the model.
+        config: the settings of learning, nested by name; shown as `config.<name>.<key>`.
+        snapshot_id, eval_set_id: SHA-256 of what is learned and of what judges.
+        base, parent: digest of the base's weights; version that is champion.
+        round, strategy, seed, flow_run_id: where the labels came from and which flow runs.
+        labels, annotator_minutes: what the snapshot holds and what it cost.
+    """
+
+    operation_id: str
+    name: str
+    kind: Kind
+    cycle: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    snapshot_id: str = ""
+    eval_set_id: str = ""
+    base: str = ""
+    parent: str = ""
+    round: str = ""
+    strategy: str = ""
+    seed: int = 0
+    flow_run_id: str = ""
+    labels: int = 0
+    annotator_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_operation_id(self.operation_id)
+
+
+def check_operation_id(operation_id: str) -> None:
+    """Passes when the id can stand in a search of the store.
+
+    Raises:
+        RecordError: it is empty or holds anything but letters, digits and `_ . : / @ + -`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.:/@+\-]{1,250}", operation_id):
+        raise RecordError(f"operation id {operation_id!r}: use 1 to 250 letters, digits and _ . : / @ + -")
+
+
+@contextmanager
+def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
+    """Yields the id of the run; it ends as FINISHED, or as FAILED where the block raises."""
+    run_id = start_run(tracking, facts)
+    try:
+        yield run_id
+    except BaseException:
+        finish_run(tracking, run_id, "FAILED")
+        raise
+    finish_run(tracking, run_id)
+
+
+def start_run(tracking: Tracking, facts: RunFacts) -> str:
+    """Returns the id of the run of this operation, with all its facts logged and its state RUNNING.
+
+    A run that an earlier attempt left is taken up again. Where that attempt did not finish and learned otherwise
+    (`LEARNING`), its run ends as KILLED, no longer answers to the operation, and a new one begins.
+    """
+    params, tags = _params(facts), _tags(facts)
+    with reached(tracking.uri):
+        if facts.cycle:
+            tags["mlflow.parentRunId"] = cycle_run(tracking, facts.cycle)
+        found = _find(tracking, facts.operation_id)
+        if found is not None and found.info.status != "FINISHED" and _learned_otherwise(found.data.params, params):
+            _supersede(tracking, found.info.run_id, facts.operation_id)
+            found = None
+        if found is None:
+            run_id = _create(tracking, facts.name, facts.operation_id, tags)
+            logged: Mapping[str, str] = {}
+        else:
+            run_id, logged = found.info.run_id, found.data.params
+            tracking.client.update_run(run_id, status="RUNNING")
+        _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, tags)
+        _log_inputs(tracking, run_id, facts)
+        tracking.client.log_dict(run_id, _plain(facts.config), "config.json")
+    log_metrics(tracking, run_id, {"labels": facts.labels, "annotator_minutes": facts.annotator_minutes})
+    return str(run_id)
+
+
+def cycle_run(tracking: Tracking, cycle: str) -> str:
+    """Returns the id of the parent run of a night or a replay, made where there is none."""
+    operation = f"cycle/{cycle}"
+    check_operation_id(operation)
+    with reached(tracking.uri):
+        found = _find(tracking, operation)
+        if found is not None:
+            return str(found.info.run_id)
+        run_id = _create(tracking, cycle, operation, {CYCLE_TAG: cycle, "mlflow.source.git.commit": git_sha()})
+        # A cycle only holds others together: it is never at work itself, so a kill leaves nothing open.
+        tracking.client.set_terminated(run_id)
+        return run_id
+
+
+def find_run(tracking: Tracking, operation_id: str) -> str | None:
+    """Returns the id of the run of an operation, None where there is none."""
+    check_operation_id(operation_id)
+    with reached(tracking.uri):
+        found = _find(tracking, operation_id)
+    return None if found is None else str(found.info.run_id)
+
+
+def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
+    """The run has ended with the status FINISHED, FAILED or KILLED."""
+    with reached(tracking.uri):
+        tracking.client.set_terminated(run_id, status)
+
+
+def log_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
+    """The run holds the metrics; those that it held with the same value are left alone.
+
+    Raises:
+        RecordError: a value is not finite; the message names the metric.
+    """
+    log_series(tracking, run_id, {name: {step: value} for name, value in metrics.items()})
+
+
+def log_series(tracking: Tracking, run_id: str, series: Mapping[str, Mapping[int, float]]) -> None:
+    """The run holds every value of every series, such as the loss by epoch: `{"train_loss": {1: 2.5, 2: 1.7}}`.
+
+    What it held with the same value is left alone, so that a repeat draws no line twice.
+
+    Raises:
+        RecordError: a value is not finite; the message names the metric.
+    """
+    from mlflow.entities import Metric
+
+    for name, points in series.items():
+        if not all(math.isfinite(value) for value in points.values()):
+            raise RecordError(f"metric {name} is not finite; leave it out or repair what it is computed from")
+    now = int(time.time() * 1000)
+    with reached(tracking.uri):
+        last = tracking.client.get_run(run_id).data.metrics
+        fresh = []
+        for name, points in series.items():
+            held = _held(tracking, run_id, name) if name in last else {}
+            fresh += [Metric(name, float(v), now, step) for step, v in points.items() if held.get(step) != float(v)]
+        for start in range(0, len(fresh), BATCH):
+            tracking.client.log_batch(run_id, metrics=fresh[start : start + BATCH])
+
+
+def log_figures(tracking: Tracking, run_id: str, figures: Mapping[str, Figure]) -> None:
+    """The run shows the figures as `figures/<name>.png`; a figure of the same name is replaced."""
+    with reached(tracking.uri):
+        for name, figure in figures.items():
+            tracking.client.log_figure(run_id, figure, f"figures/{metric_name(name)}.png")
+
+
+def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[str, Any] | str) -> None:
+    """The run holds a JSON document or a text under its name, such as `decision.json`. Never content of utterances."""
+    with reached(tracking.uri):
+        if isinstance(document, str):
+            tracking.client.log_text(run_id, document, name)
+        else:
+            tracking.client.log_dict(run_id, dict(document), name)
+
+
+def git_sha() -> str:
+    """Returns the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def _find(tracking: Tracking, operation_id: str) -> Run | None:
+    found = tracking.client.search_runs(
+        [tracking.experiment_id],
+        filter_string=f"tags.`{OPERATION_TAG}` = '{operation_id}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    return found[0] if found else None
+
+
+def _create(tracking: Tracking, name: str, operation_id: str, tags: Mapping[str, str]) -> str:
+    every = {**tags, OPERATION_TAG: operation_id}
+    return str(tracking.client.create_run(tracking.experiment_id, tags=every, run_name=name).info.run_id)
+
+
+def _learned_otherwise(logged: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    both = [name for name in logged if name.startswith(LEARNING) and name in params]
+    return any(logged[name] != params[name] for name in both)
+
+
+def _supersede(tracking: Tracking, run_id: str, operation_id: str) -> None:
+    tracking.client.set_tag(run_id, SUPERSEDED_TAG, operation_id)
+    tracking.client.delete_tag(run_id, OPERATION_TAG)
+    tracking.client.set_terminated(run_id, "KILLED")
+
+
+def _held(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
+    return {metric.step: metric.value for metric in tracking.client.get_metric_history(run_id, name)}
+
+
+def _log_params(tracking: Tracking, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    from mlflow.entities import Param, RunTag
+
+    rows = [Param(key, value) for key, value in params.items()]
+    tracking.client.log_batch(run_id, params=rows[:BATCH], tags=[RunTag(key, value) for key, value in tags.items()])
+    for start in range(BATCH, len(rows), BATCH):
+        tracking.client.log_batch(run_id, params=rows[start : start + BATCH])
+
+
+def _log_inputs(tracking: Tracking, run_id: str, facts: RunFacts) -> None:
+    """The run names its snapshot and its evaluation set as data inputs, by earmark's own digest of all their rows."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for name, full, context in (
+        ("snapshot", facts.snapshot_id, "training"),
+        ("evaluation-set", facts.eval_set_id, "evaluation"),
+    ):
+        if full:
+            # MLflow holds 36 characters of a digest; the whole of it is in the source.
+            dataset = Dataset(name, full[:36], "earmark", canonical_json({"sha256": full}))
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+    if inputs:
+        tracking.client.log_inputs(run_id, inputs)
+
+
+def _params(facts: RunFacts) -> dict[str, str]:
+    names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
+    params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
+    params["seed"] = str(facts.seed)
+    for key, value in _flat(_plain(facts.config), "config"):
+        text = without_password(value if isinstance(value, str) else canonical_json(value))
+        params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
+    return params
+
+
+def _tags(facts: RunFacts) -> dict[str, str]:
+    """Returns what may differ between two attempts of one operation, and what is searched for."""
+    tags = {
+        "earmark.kind": facts.kind,
+        CYCLE_TAG: facts.cycle,
+        "earmark.flow_run_id": facts.flow_run_id,
+        "earmark.snapshot_id": facts.snapshot_id,
+        "earmark.eval_set_id": facts.eval_set_id,
+        "mlflow.source.git.commit": git_sha(),
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key in sorted(value, key=str):
+            yield from _flat(value[key], f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def _plain(value: Any) -> Any:
+    """Returns the settings as JSON holds them, with passwords in URLs blanked."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return without_password(str(value))
