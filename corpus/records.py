@@ -149,7 +149,7 @@ def check_spans(text: str, slots: Sequence[SlotSpan], item: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One transcript that the speech model considered, with its weight among the draws and what the intent model said."""
+    """One transcript that the speech model considered, its weight among the draws, and what the intent model read."""
 
     text: str
     weight: float

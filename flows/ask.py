@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -91,7 +90,7 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
         target = folder / names[content.utterance.utterance_id]
         temporary = target.with_name(f".{target.name}.tmp")
         soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
-        os.replace(temporary, target)
+        temporary.replace(target)
 
 
 def sweep(corpus: Corpus, settings: Settings) -> int:

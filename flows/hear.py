@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,7 +121,7 @@ def _put_away(file: Path, report: dict[str, Any]) -> None:
         target = file.with_name(f"{file.stem}{REFUSED}.jsonl")
         temporary = target.with_name(f".{target.name}.tmp")
         temporary.write_bytes(b"\n".join(kept) + b"\n")
-        os.replace(temporary, target)
+        temporary.replace(target)
     file.unlink(missing_ok=True)
 
 

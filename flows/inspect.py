@@ -130,16 +130,15 @@ def _content(corpus: Corpus) -> tuple[Any, list[str]]:
 
 
 def _counts(corpus: Corpus) -> tuple[Any, list[str]]:
-    """received = accepted + refused, and accepted = the rows that stand, whatever became of them."""
+    """Received = accepted + refused, and accepted = the rows that stand, whatever became of them."""
     with corpus.read() as conn:
-        arrived, kept = utterances.arrivals(conn), sum(utterances.counts(conn).values())
-        refused = sum(utterances.refusals(conn).values())
-    problems = []
-    if arrived["accepted"] != kept:
-        problems.append(f"{arrived['accepted']} were accepted, {kept} rows stand")
-    if arrived["received"] != arrived["accepted"] + refused:
-        problems.append(f"{arrived['received']} were received, {arrived['accepted']} accepted and {refused} refused")
-    return {**arrived, "refused": refused}, problems
+        reported, held = utterances.arrivals(conn), utterances.counts(conn)
+    problems = [
+        f"manifests reported {count} {name}, {held[name]} stand in the records; restore a backup"
+        for name, count in reported.items()
+        if count != held[name]
+    ]
+    return held, problems
 
 
 def _models(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:

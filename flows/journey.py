@@ -23,7 +23,7 @@ from flows.settings import Settings
 
 
 def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Returns the function as a Prefect task that is neither cached nor stored, and that leaks nothing when it fails."""
+    """Returns the function as a Prefect task: not cached, not stored, and leaking nothing when it fails."""
     made: Callable[..., Any] = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(function))
     return made
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError
 from corpus.handle import Corpus, open_corpus
@@ -27,11 +27,10 @@ def running(settings: Settings, what: str) -> Iterator[None]:
     with hold_home(settings.home, what), prefect_server(settings.home, settings.prefect) as server:
         token = ACTIVE.set(settings)
         try:
-            _ready(server, settings)
-            yield
+            with _prefect(server, settings):
+                yield
         finally:
             ACTIVE.reset(token)
-            _flush()
 
 
 def _flush() -> None:
@@ -43,10 +42,18 @@ def _flush() -> None:
     EventsWorker.drain_all(timeout=10)
 
 
-def _ready(server: PrefectServer, settings: Settings) -> None:
-    import prefect  # noqa: F401  (takes as long as the server: both at once)
+@contextlib.contextmanager
+def _prefect(server: PrefectServer, settings: Settings) -> Iterator[None]:
+    """Prefect is imported while its server starts up, and speaks to that server until the block ends."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     server.wait_until_ready(settings.prefect.start_timeout)
+    # Without a heartbeat: each flow would wait up to a second for its thread, and a killed run is found by the lock.
+    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        try:
+            yield
+        finally:
+            _flush()
 
 
 @contextlib.contextmanager

@@ -22,8 +22,8 @@ from corpus.ingest import IngestSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from flows.prefect_server import PrefectSettings
-from sampling.cost import CostModel
 from sampling.budget import SamplingSettings
+from sampling.cost import CostModel
 from training.finetune_asr import AsrFinetuneSettings
 from training.finetune_intent import IntentFinetuneSettings
 from training.predict import ScoreSettings

@@ -7,7 +7,6 @@ from typing import Final, get_args
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import nnls
 
 from corpus.errors import RecordError, SettingsError
 from corpus.records import Ask, Predictions, Strings
@@ -100,6 +99,8 @@ def fit_costs(
 
 
 def _fit(design: Scores, lead: Scores) -> AskCost:
+    from scipy.optimize import nnls
+
     # A start within reach of the bulk: one coffee break must not bend the first fit beyond repair.
     middle = np.median(lead)
     weights = 1.0 / np.maximum(1.0, np.abs(lead - middle) / max(float(np.median(np.abs(lead - middle))), 1e-3))

@@ -19,7 +19,7 @@ SMALL_NETWORK: Final = 10_000_000
 """Below so many weights a network computes on one thread."""
 
 
-class JointIntentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
     """An encoder's configuration and the inventory.
 
     Attributes:
@@ -41,7 +41,7 @@ class JointIntentConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     max_tokens: int = 128
 
 
-class JointIntentModel(PreTrainedModel):
+class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
     """A text encoder with an intent head on its pooled output and a slot head on its tokens."""
 
     config_class = JointIntentConfig

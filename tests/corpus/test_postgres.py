@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -49,7 +50,7 @@ def server() -> Iterator[str]:
         _wait_for(str(folder))
         yield str(folder)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections that a failed test left open
         process.wait(60)
         shutil.rmtree(folder)
 
@@ -59,7 +60,9 @@ def _wait_for(folder: str) -> None:
     for _ in range(600):
         try:
             with engine.connect():
-                return
+                pass
+            engine.dispose()
+            return
         except sa.exc.OperationalError:
             time.sleep(0.1)
     raise TimeoutError("the server does not answer")

@@ -106,6 +106,18 @@ def test_a_label_is_superseded_never_edited(corpus: Corpus) -> None:
     assert (row.has_transcript, row.has_intent, row.reason, row.inclusion_prob) == (True, True, "", 1.0)
 
 
+def test_a_withdrawn_label_leaves_its_number_behind(corpus: Corpus) -> None:
+    (utterance_id,) = arrive(corpus, 1)
+    first = Label(utterance_id, "play some jazz", "music", (), 1.0, 1, 1)
+    label(corpus, [first], "merge/0")
+    with writing(corpus.records) as conn:
+        labels.withdraw(conn, [utterance_id])
+        assert labels.current(conn) == []
+    assert label(corpus, [first], "merge/1") == {"superseded": 1}
+    (held,) = corpus.open([utterance_id], "train", parts=("label",))
+    assert held.label == replace(first, revision=2)
+
+
 def test_labels_know_why_they_were_asked_for(corpus: Corpus) -> None:
     ids = arrive(corpus, 4)
     choose(corpus, ids[:2], "night-1", "audit")

@@ -30,7 +30,7 @@ SMALL = (
     "promotion.min_audit_rows=5",
     "promotion.min_speakers=3",
 )
-"""Overrides of the demo that make a night of seconds; the gate decides on few rows, so that every step does its work."""
+"""Overrides of the demo that make a night of seconds; the gate decides on few rows, so that each step has work."""
 
 
 def small_settings(home: Path, *overrides: str) -> Settings:

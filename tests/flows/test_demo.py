@@ -70,7 +70,8 @@ def test_status_and_doctor_agree_with_the_store(lived):
         assert status["utterances"] == utterances.counts(conn)
         assert [row["chosen"] for row in status["rounds"]] == [row.selected for row in rounds.rounds(conn)]
     accepted = sum(night["accepted"] for night in report["nights"])
-    assert found["checks"]["counts"]["accepted"] == accepted == sum(status["utterances"].values())
+    assert found["checks"]["counts"]["accepted"] == accepted == status["utterances"]["accepted"]
+    assert status["utterances"]["received"] == sum(night["received"] for night in report["nights"])
 
 
 def test_the_doctor_finds_what_is_broken(lived, tmp_path):

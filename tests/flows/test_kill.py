@@ -13,8 +13,8 @@ from flows import journey
 from flows.demo import _answer
 from flows.night import last_night
 from flows.prefect_server import PrefectSettings
-from flows.session import opened
-from flows.settings import ACTIVE, Settings
+from flows.session import opened, running
+from flows.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings, state
 
@@ -26,16 +26,13 @@ def ready_home(root: Path, url: str) -> tuple[Path, str]:
     """Returns a home that has everything for its next nightly run to do every step, and that night's name."""
     settings = small_settings(root / "home").model_copy(update={"prefect": PrefectSettings(api_url=url)})
     traffic = settings.traffic
-    token = ACTIVE.set(settings)
-    try:
+    with running(settings, "test"):
         files = write_night(root / "traffic", traffic, 1)
         first = _night(settings, 1)
         journey.ingest(str(files.manifest))
         journey.nightly(first)
         with opened(settings) as corpus:
             _answer(corpus, settings, first, files.truth)
-    finally:
-        ACTIVE.reset(token)
     write_night(settings.inbox, traffic, 2)
     for truth in (settings.inbox / "truth").glob("*"):
         truth.unlink()

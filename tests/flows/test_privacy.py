@@ -15,7 +15,7 @@ from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus.records import Annotation, SlotSpan
 from corpus.synthetic import write_night
 from flows.prefect_server import PrefectSettings
-from flows.settings import ACTIVE
+from flows.session import running
 from tests.flows.homes import small_settings
 
 PLANTED = {
@@ -31,7 +31,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path:
-    """A home through which planted strings went: from the manifest to answers, labels and models, and through errors."""
+    """A home through which planted strings went, from the manifest to answers, labels, models and errors."""
     from flows import journey
 
     root = tmp_path_factory.mktemp("privacy")
@@ -40,8 +40,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
     )
     files = write_night(root / "traffic", settings.traffic, 1)
     manifest = _plant(files.manifest)
-    token = ACTIVE.set(settings)
-    try:
+    with running(settings, "test"):
         night = "2026-11-03"
         journey.ingest(str(manifest))
         journey.nightly(night)
@@ -57,8 +56,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
         path = write_annotations(settings.answers / "a.jsonl", answers)
         path.write_bytes(path.read_bytes() + b'{"task_id": "plantedanswerzq"}\n')
         journey.morning(night)
-    finally:
-        ACTIVE.reset(token)
     return settings.home
 
 
@@ -72,14 +69,18 @@ def _plant(manifest: Path) -> Path:
             planted = audio.with_name(f"{PLANTED['file']}-{k}{audio.suffix}")
             if audio.exists():
                 planted.write_bytes(audio.read_bytes())
-            row |= {"audio": str(planted), "device_serial": f"{PLANTED['serial']}-{k}", "event_id": f"{PLANTED['event']}{k}"}
+            row |= {
+                "audio": str(planted),
+                "device_serial": f"{PLANTED['serial']}-{k}",
+                "event_id": f"{PLANTED['event']}{k}",
+            }
             row["account"] = f"{PLANTED['account']}-{row['account']}"
             if k % 7 == 0:
                 row |= {"text": f"play {PLANTED['text']}", "intent": "play_music"}
                 row["slots"] = [{"name": "artist", "start": 5, "end": 5 + len(PLANTED["text"])}]
             line = json.dumps(row)
         except (ValueError, KeyError, TypeError):
-            line = line.replace("{", '{"account": "%s", ' % PLANTED["account"], 1)
+            line = line.replace("{", f'{{"account": "{PLANTED["account"]}", ', 1)
         lines.append(line)
     target = manifest.with_name("planted.jsonl")
     target.write_text("\n".join(lines) + "\n")

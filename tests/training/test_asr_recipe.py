@@ -7,6 +7,7 @@ import pytest
 
 import training
 from corpus.errors import SettingsError
+from corpus.text import normalise
 from tests.training.tiny import TINY, tone_examples
 from training.asr import load_asr
 from training.ctc_loop import CtcLoopSettings
@@ -14,6 +15,7 @@ from training.model_files import weights_digest
 from training.posterior import word_distance
 from training.pretrain import main
 from training.pretrain_asr import AsrPretrainSettings, pretrain, pretrain_on, settings_for
+from training.pretrain_texts import COMMON_WORDS, salad
 from training.transcribe import best_texts
 
 BASE = Path(training.__file__).parent / "bases" / "asr"
@@ -71,3 +73,13 @@ def test_the_embedded_base_is_small_and_holds_no_code():
     assert {path.suffix for path in files} <= {".json", ".safetensors", ".md"}
     state = load_asr(BASE).model.state_dict()
     assert all(bool(np.isfinite(tensor.numpy()).all()) for tensor in state.values())
+
+
+def test_salads_have_words_of_both_kinds_in_no_order():
+    rng = np.random.default_rng(0)
+    salads = [salad(["turn on the zzz", "play qqq"], rng) for _ in range(200)]
+    assert all(3 <= len(text.split()) <= 8 for text in salads)
+    words = {word for text in salads for word in text.split()}
+    assert {"zzz", "qqq"} < words
+    assert len(words & set(COMMON_WORDS)) > 200
+    assert all(normalise(word) == word for word in COMMON_WORDS)
