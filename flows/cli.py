@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +32,7 @@ Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
 
 def main() -> None:
     """Runs the command; errors are one line on stderr and an exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also stopped
     try:
         app()
     except KeyboardInterrupt:

@@ -35,9 +35,9 @@ class AsrFinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loop: CtcLoopSettings = CtcLoopSettings(epochs=6, learning_rate=5e-4, batch_seconds=20.0, freeze_norms=True)
+    loop: CtcLoopSettings = CtcLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
     freeze_feature_encoder: bool = False
-    interpolate: float = Field(0.0, ge=0, lt=1)
+    interpolate: float = Field(0.5, ge=0, lt=1)
     replay_share: float = Field(0.0, ge=0)
 
 

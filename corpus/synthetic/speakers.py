@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -69,13 +69,16 @@ def accents_of(group: AccentGroup) -> tuple[str, ...]:
     return ACCENTS[group]
 
 
-def speakers(seed: int, n: int, accents: AccentGroup = "all") -> list[Speaker]:
-    """Returns `n` customers whose accents go round the group; the k-th does not depend on `n`.
+def speakers(seed: int, n: int, accents: AccentGroup = "all", only: Sequence[str] = ()) -> list[Speaker]:
+    """Returns `n` customers whose accents go round the group, or round `only`; the k-th does not depend on `n`.
 
     Raises:
-        RecordError: an unknown group of accents.
+        RecordError: an unknown group of accents, or an accent that is not of the group.
     """
-    known = accents_of(accents)
+    known = tuple(only) or accents_of(accents)
+    strange = sorted(set(known) - set(accents_of(accents)))
+    if strange:
+        raise RecordError(f"accent {strange[0]} is not among the {accents} ones: {', '.join(accents_of(accents))}")
     return [_speaker(seed, accents, index, known[index % len(known)]) for index in range(n)]
 
 

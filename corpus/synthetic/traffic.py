@@ -6,11 +6,11 @@ new phrasings grows from night to night.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from corpus.errors import RecordError
 from corpus.records import Floats, Verdict
-from corpus.synthetic.acoustics import AugmentSettings, augment
+from corpus.synthetic.acoustics import AugmentSettings, augment, doorbell
 from corpus.synthetic.language import Sentence, background, sentence
 from corpus.synthetic.speakers import Speaker, speakers
 from corpus.synthetic.speech import RATE, resample, speak
+
+DOORBELL: Final = "doorbell"
 
 Kind = Literal["command", "accidental", "unintelligible", "repeat", "damaged", "no_wake", "bad_row"]
 
@@ -39,6 +41,10 @@ class TrafficSettings(BaseModel):
     """Customers; every second one has a drift accent."""
     drift_accents: float = Field(default=0.5, ge=0, le=1)
     """Share of the utterances of night 1 by customers with a drift accent."""
+    doorbells: float = Field(default=0.5, ge=0, le=1)
+    """Share of customers with a new device, whose microphone no base has heard."""
+    new_accents: tuple[str, ...] = ()
+    """Which drift accents there are; all of them where none is named."""
     drift_phrasings: float = Field(default=0.4, ge=0, le=1)
     """Share of the requests of night 1 in drift phrasings."""
     drift_growth: float = Field(default=0.05, ge=0, le=1)
@@ -151,7 +157,7 @@ def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Ar
     )
 
 
-_PLAN, _EVENT, _CONSENT = 303, 404, 505  # first words of the seeds
+_PLAN, _EVENT, _CONSENT, _DEVICE = 303, 404, 505, 707  # first words of the seeds
 _HOURS = np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0  # of a day
 
 
@@ -166,9 +172,15 @@ def customers(settings: TrafficSettings) -> tuple[tuple[Speaker, ...], tuple[Spe
     """Returns the customers with base accents and those with drift accents."""
     base = settings.speakers - settings.speakers // 2
     return (
-        tuple(speakers(settings.seed, base, "base")),
-        tuple(speakers(settings.seed, settings.speakers // 2, "drift")),
+        _with_doorbells(settings, speakers(settings.seed, base, "base"), 0),
+        _with_doorbells(settings, speakers(settings.seed, settings.speakers // 2, "drift", settings.new_accents), 1),
     )
+
+
+def _with_doorbells(settings: TrafficSettings, group: Sequence[Speaker], number: int) -> tuple[Speaker, ...]:
+    rng = np.random.default_rng([_DEVICE, settings.seed, number])
+    new = set(rng.permutation(len(group))[: round(settings.doorbells * len(group))].tolist())
+    return tuple(replace(s, device_type=DOORBELL) if k in new else s for k, s in enumerate(group))
 
 
 @lru_cache(maxsize=8)
@@ -220,6 +232,8 @@ def _heard(
     """Returns samples and rate [Hz] as the device sends them: a car at 8 kHz, half the phones at 22.05 kHz."""
     spoken = speak(said.text, speaker.voice) if said.text else np.zeros(RATE, dtype=np.float32)
     samples = augment(spoken, rng, conditions)
+    if speaker.device_type == DOORBELL:
+        samples = doorbell(samples)
     odd = int(speaker.device_serial[-1], 16) % 2 == 1
     rate = 8_000 if speaker.device_type == "car" else 22_050 if speaker.device_type == "phone" and odd else RATE
     return resample(samples, RATE, rate), rate

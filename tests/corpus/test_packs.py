@@ -10,8 +10,8 @@ from corpus import files, packs
 from corpus.errors import Damaged, SettingsError
 
 
-@settings(max_examples=30, deadline=None)
-@given(clips=st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=20), pack_bytes=st.integers(1, 200))
+@settings(max_examples=12, deadline=None)
+@given(clips=st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=10), pack_bytes=st.integers(1, 200))
 def test_every_clip_comes_back_whatever_the_pack_size(
     tmp_path_factory: pytest.TempPathFactory, clips: list[bytes], pack_bytes: int
 ) -> None:

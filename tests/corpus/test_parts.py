@@ -17,7 +17,7 @@ def _all(path: str, rows: int, first: int = 0) -> Placement:
     return Placement(path, np.arange(rows), np.arange(first, first + rows))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=st.integers(1, 40), classes=st.integers(1, 30), width=st.integers(1, 20), seed=st.integers(0, 1000))
 def test_predictions_come_back(
     tmp_path_factory: pytest.TempPathFactory, rows: int, classes: int, width: int, seed: int
