@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -92,13 +93,14 @@ def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
 def _examine(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     checks: dict[str, Any] = {}
     problems: list[str] = []
-    for name, check in (
-        ("audit chains", lambda: _chains(corpus)),
-        ("content", lambda: _content(corpus)),
-        ("counts", lambda: _counts(corpus)),
-        ("models", lambda: _models(corpus, settings)),
-        ("task folder", lambda: _task_folder(corpus, settings)),
-    ):
+    named: dict[str, Callable[[], tuple[Any, list[str]]]] = {
+        "audit chains": lambda: _chains(corpus),
+        "content": lambda: _content(corpus),
+        "counts": lambda: _counts(corpus),
+        "models": lambda: _models(corpus, settings),
+        "task folder": lambda: _task_folder(corpus, settings),
+    }
+    for name, check in named.items():
         try:
             checks[name], found = check()
         except EarmarkError as error:

@@ -153,7 +153,7 @@ def _train(
     plan = [_epoch_batches(asr, examples, settings, rng) for _ in range(settings.epochs)]
     total = sum(len(batches) for batches in plan)
     parameters = [p for p in asr.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, settings.warmup_share))
     losses, step = [], 0
     _training_mode(asr.model, settings.freeze_norms)
