@@ -8,10 +8,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 setup: .venv/.ready
 
-# One file of exact versions; the stamp comes last, so an interrupted setup is taken up again.
+# One file of exact versions, installed as it stands; torch brings what it needs for CUDA. The stamp comes last, so an interrupted setup is taken up again.
 .venv/.ready: constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,postgres,dev]"
+	$(BIN)/python -m pip install --quiet --requirement constraints.txt "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch .venv/.ready
 
 nightly: setup

@@ -118,11 +118,11 @@ def prefect_server(
 def _start(folder: Path, port: int, ui: bool) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        "PREFECT_UI_ENABLED": str(ui).lower(),
+        "PREFECT_SERVER_UI_ENABLED": str(ui).lower(),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
-        "PREFECT__SERVER_EPHEMERAL": "0" if ui else "1",
+        "PREFECT__SERVER_EPHEMERAL": "" if ui else "1",  # any text is true
         "PREFECT__SERVER_FINAL": "1",
-        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]

@@ -137,6 +137,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
     axes.axvspan(overall.low, overall.high, color=COLOURS[1], alpha=0.12, lw=0)
     axes.axvline(overall.value, color=COLOURS[1], lw=1)
     labels = [f"{row.dimension}={row.value} ({row.rate.n})" for row in reversed(kept)]
+    axes.set_xlim(0.0, 1.15 * max([1.0, overall.high, *(row.rate.value for row in kept)]))  # thin slices reach far out
     axes.set_yticks(range(len(kept)), labels, fontsize=7)
     left_out = f", {len(rows) - len(kept)} small ones left out" if len(rows) > len(kept) else ""
     axes.set(xlabel=measure, title=f"{measure} by slice{left_out}")
