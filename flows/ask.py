@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from annotation.files import write_tasks
+import numpy as np
+
+from annotation.files import TASK_FILE, write_tasks
 from annotation.tasks import make_tasks
 from corpus.handle import Corpus
-from corpus.records import Hypothesis
-from corpus.store import rounds, utterances
-from corpus.store.leases import grant_lease, release_lease
+from corpus.records import Hypothesis, Selection
+from corpus.store import rounds
+from corpus.store.leases import grant_lease, leased, release_lease
 from flows import models
 from flows.settings import Settings
 
@@ -31,12 +35,15 @@ def export_round(corpus: Corpus, settings: Settings, round_: str) -> dict[str, A
     if not ids:
         return {"skipped": "every task of the round is answered or closed", "tasks": 0}
     drafts, durations = _drafts(corpus, ids)
-    with corpus.read() as conn:
-        inventory = models.champion(corpus, "intent")
-    intent_model = models.load_intent(settings, inventory)
-    keep = selection_of(selection, durations)
+    intent_model = models.load_intent(settings, models.champion(corpus, "intent"))
     tasks = make_tasks(
-        keep, durations, drafts, intent_model.intents, intent_model.slot_names, settings.tasks, settings.sampling.seed
+        _only(selection, durations),
+        durations,
+        drafts,
+        intent_model.intents,
+        intent_model.slot_names,
+        settings.tasks,
+        settings.sampling.seed,
     )
     folder = settings.task_folder / round_
     _write_clips(corpus, folder, {task.utterance_id: task.audio for task in tasks})
@@ -51,12 +58,8 @@ def export_round(corpus: Corpus, settings: Settings, round_: str) -> dict[str, A
         return {**op.result, "folder": str(folder)}
 
 
-def selection_of(selection: Any, keep: dict[str, float]) -> Any:
+def _only(selection: Selection, keep: Mapping[str, float]) -> Selection:
     """Returns the selection without rows that may no longer be opened."""
-    import numpy as np
-
-    from corpus.records import Selection
-
     rows = np.array([i in keep for i in selection.utterance_ids.tolist()], dtype=bool)
     return Selection(
         round=selection.round,
@@ -95,30 +98,25 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
 def sweep(corpus: Corpus, settings: Settings) -> int:
     """Returns how many clips went: those of tasks that are answered, closed or overdue. Empty rounds go whole."""
-    root = settings.task_folder
-    if not root.is_dir():
-        return 0
     with corpus.read() as conn:
-        states = {row.task_id: row for row in rounds.tasks(conn, None, None)}
-        from corpus.store.leases import leased
-
-        open_leases = leased(conn, corpus.clock())
+        tasks = {row.task_id: row for row in rounds.tasks(conn)}
+        held = leased(conn, corpus.clock())
+    open_ids = {row.utterance_id for row in tasks.values() if row.state in ("open", "exported")}
+    finished = sorted(held & {row.utterance_id for row in tasks.values()} - open_ids)
+    if finished:
+        with corpus.operation(f"release/{uuid.uuid4().hex}", "release") as op:
+            release_lease(op.conn, finished)
+            op.result = {"utterances": len(finished)}
+    wanted = open_ids & held
     gone = 0
-    finished: list[str] = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    folders = sorted(settings.task_folder.iterdir()) if settings.task_folder.is_dir() else []
+    for folder in (path for path in folders if (path / TASK_FILE).exists()):
         for clip in sorted(folder.glob("*.wav")):
-            task = states.get(clip.stem)
-            if task is None or task.state in ("answered", "closed") or task.utterance_id not in open_leases:
+            if clip.stem not in tasks or tasks[clip.stem].utterance_id not in wanted:
                 clip.unlink()
                 gone += 1
-                finished += [task.utterance_id] if task else []
-        if (folder / "tasks.jsonl").exists() and not any(folder.glob("*.wav")):
+        if not any(folder.glob("*.wav")):
             shutil.rmtree(folder)
-    if finished:
-        with corpus.operation(f"release/{'-'.join(sorted(finished))[:2000]}", "sweep") as op:
-            if not op.done:
-                release_lease(op.conn, finished)
-                op.result = {"clips": gone}
     return gone
 
 
@@ -129,9 +127,3 @@ def count_waiting(corpus: Corpus) -> dict[str, int]:
         for row in rounds.tasks(conn, None, None):
             counts[row.state] = counts.get(row.state, 0) + 1
     return counts
-
-
-def stored_durations(corpus: Corpus, ids: list[str]) -> dict[str, float]:
-    """Returns the lengths of utterances by id [s]."""
-    with corpus.read() as conn:
-        return {u.utterance_id: u.duration for u in utterances.get(conn, ids)}

@@ -6,8 +6,7 @@ here names a family, so Parakeet, Wav2Vec2, HuBERT, WavLM and Wav2Vec2-BERT load
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from corpus.errors import Damaged, SettingsError
 from corpus.records import Floats
-from training.model_files import check_model_folder, replaced_folder, weights_digest
+from training.model_files import check_model_folder, replaced_folder, weights_digest, without_bars
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +109,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     else:
         where["revision"] = revision
     try:
-        with _without_bars():
+        with without_bars():
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             model, info = AutoModelForCTC.from_pretrained(
                 str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
@@ -125,19 +124,6 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
     return ready(model.to(device), processor, str(folder))
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def ready(model: Any, processor: Any, name: str) -> AsrModel:

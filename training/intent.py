@@ -31,7 +31,7 @@ from training.joint_intent import (
     on_encoder,
     thinned,
 )
-from training.model_files import check_model_folder, replaced_folder
+from training.model_files import check_model_folder, replaced_folder, without_bars
 from training.slot_tags import spans_of, word_spans
 
 __all__ = [
@@ -92,9 +92,10 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, **where)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **where)
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
-        network, info = kind.from_pretrained(
-            str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
-        )
+        with without_bars():
+            network, info = kind.from_pretrained(
+                str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
+            )
     except SafetensorError as error:
         raise Damaged(f"intent model {folder}: model.safetensors can't be read; restore the folder") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
