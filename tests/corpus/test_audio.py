@@ -144,6 +144,7 @@ def header(tag: int = 1, channels: int = 1, rate: int = 16_000, frame: int = 2, 
         (encoded(np.where(np.arange(16_000) == 5, np.inf, tone()), subtype="DOUBLE"), "not_finite"),
         (b"\x00" * 10_000_001, "too_large"),
     ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)}-bytes",  # encoders draw serial numbers
 )
 def test_what_can_not_be_used_is_refused_with_its_reason(data: bytes, expected: str) -> None:
     assert reason(data) == expected
