@@ -18,7 +18,7 @@ from flows.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings, state
 
-MOMENTS = (0.05, 0.3, 0.5, 0.75, 0.95)
+MOMENTS = (0.1, 0.4, 0.65, 0.9)
 """Where the quick test kills, as a share of the moments of an undisturbed run."""
 
 
