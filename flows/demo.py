@@ -11,6 +11,7 @@ from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus.handle import Corpus
 from corpus.ingest import utterance_of
+from corpus.store import labels
 from corpus.synthetic import TrafficSettings, read_truth, window, write_night
 from flows import console
 from flows.judge import standing
@@ -62,6 +63,8 @@ def _one_night(
     morning = journey.morning(night.name)
     with opened(settings) as corpus:
         asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
+        with corpus.read() as conn:
+            labelled = sum(row.round == night.name for row in labels.current(conn))
     learned = {kind: morning[f"retrain {kind}"] for kind in ("asr", "intent")}
     return {
         "night": night.name,
@@ -71,7 +74,7 @@ def _one_night(
         "scored": run["score"]["scored"] + run["score"].get("already", 0),
         "chosen": run["sample"]["chosen"],
         "fraction": run["sample"]["fraction"],
-        "labels": morning["merge"].get("labels", 0),
+        "labels": labelled,
         "outcomes": morning["merge"].get("outcomes", {}),
         "asr": asr,
         "intent": intent,

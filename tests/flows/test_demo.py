@@ -57,7 +57,7 @@ def test_the_demo_again_adds_nothing_twice(lived):
     again = run_demo(settings, 2, quiet=True)
     assert state(settings) == before
     for first, second in zip(report["nights"], again["nights"], strict=True):
-        for name in ("night", "received", "accepted", "refused", "scored", "chosen", "fraction"):
+        for name in ("night", "received", "accepted", "refused", "scored", "chosen", "fraction", "labels"):
             assert first[name] == second[name]
 
 
