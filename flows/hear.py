@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from annotation.consensus import merge_annotations
+from annotation.consensus import SAFETY, merge_annotations
 from annotation.files import Parsed, read_annotations
 from annotation.rows import Asked
+from corpus.content import Part
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Annotation, Ask, Label
-from corpus.store import labels, rounds
+from corpus.store import labels, rounds, utterances
 from flows import models
 from flows.ask import sweep
 from flows.settings import Settings
@@ -58,9 +59,12 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
 def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) -> dict[str, Any]:
     tasks, parsed = _parse(corpus, settings, file)
     touched = sorted({tasks[a.task_id].utterance_id for a in parsed.annotations})
+    with corpus.read() as conn:
+        withdrawn = labels.withdrawn(conn, touched)
+    parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
-        c.utterance.utterance_id: c
-        for c in corpus.open(touched, "annotate", parts=("annotations", "label"), strict=False)
+        content.utterance.utterance_id: content
+        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     closed = [a for a in parsed.annotations if tasks[a.task_id].utterance_id not in opened]
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
@@ -68,7 +72,7 @@ def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) ->
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current)
+    merged = merge_annotations(given, current, withdrawn=withdrawn)
     refused: Counter[str] = Counter(row.reason for row in parsed.refused)
     if closed:
         refused["closed_utterance"] += len(closed)
@@ -80,6 +84,8 @@ def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) ->
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
+        for verdict in SAFETY:  # one voice is enough: nobody else listens, nothing learns from it
+            utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
         settled = {row.utterance_id for row in merged if row.outcome not in ("conflict", "help")}
         unsettled = sorted({a.task_id for a in fresh if tasks[a.task_id].utterance_id not in settled})
         rounds.set_task_state(op.conn, unsettled, "exported")  # a third person's answer is still wanted

@@ -148,6 +148,13 @@ def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
         conn.execute(update.values(current=False), [{"id": i} for i in ids])
 
 
+def withdrawn(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns the last revision of those utterances that had a label and have no current one, by id."""
+    columns = (labels.c.utterance_id, labels.c.revision, labels.c.current)
+    last = {row.utterance_id: row for row in _by_revision(fetch_among(conn, sa.select(*columns), columns[0], ids))}
+    return {i: row.revision for i, row in sorted(last.items()) if not row.current}
+
+
 def _by_revision(rows: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
     """Returns the rows so that, by utterance, the highest revision comes last and wins."""
     return sorted(rows, key=lambda row: (row.utterance_id, row.revision))
