@@ -8,12 +8,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 setup: .venv/.ready
 
-# One file of exact versions, installed as it stands; torch brings what it needs for CUDA. The stamp comes last, so an interrupted setup is taken up again.
+# One file of exact versions, installed as it stands; torch brings what it needs for CUDA. The stamp comes last, so
+# that an interrupted setup is taken up again.
 .venv/.ready: constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --requirement constraints.txt "setuptools>=77"
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q -j 0 .venv/lib || true  # on all cores, unlike pip; some packages carry templates
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores, unlike pip; some packages carry newer syntax
 	touch .venv/.ready
 
 nightly: setup

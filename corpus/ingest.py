@@ -37,6 +37,8 @@ _BATCH_ROWS: Final = 256  # no setting: an interrupted ingest must cut the manif
 _CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
 _LOGGED: Final = 20
 
+_SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": True}
+
 _log = logging.getLogger(__name__)
 
 
@@ -262,9 +264,11 @@ def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: _Refusa
         op,
         ((_utterance(i, speakers[i], split[speakers[i]], h), h.samples) for i, h in fresh.items()),
     )
-    known = [_label(i, h.row) for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None]
-    if known:
-        labels.put_labels(corpus, op, known, source="manifest")
+    known = {i: h.row for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None}
+    for source, held_out in _SOURCES.items():
+        rows = [_label(i, row) for i, row in known.items() if row.held_out == held_out]
+        if rows:
+            labels.put_labels(corpus, op, rows, source=source)
     return len(fresh)
 
 

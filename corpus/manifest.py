@@ -50,6 +50,7 @@ class ManifestRow:
         attributes: further slices, by name.
         text, slots: known transcript in normal form, and the slots inside it.
         intent: known intent.
+        held_out: the known text and intent judge models and never train them.
     """
 
     line: int
@@ -66,6 +67,7 @@ class ManifestRow:
     text: str | None
     intent: str | None
     slots: tuple[SlotSpan, ...]
+    held_out: bool = False
 
 
 def read(path: Path) -> Iterator[ManifestRow | BadRow]:
@@ -150,6 +152,7 @@ class _Row(_Schema):
     text: _text(5000, 0) | None = None  # type: ignore[valid-type]
     intent: _text(128) | None = None  # type: ignore[valid-type]
     slots: list[_Slot] = Field(default_factory=list, max_length=128)
+    held_out: bool = False
 
 
 def parse(line: int, value: object) -> ManifestRow | BadRow:
@@ -184,6 +187,7 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         text=text,
         intent=row.intent,
         slots=slots,
+        held_out=row.held_out,
     )
 
 
@@ -194,6 +198,8 @@ def _wake(wake: _Wake | None) -> Wake | None:
 
 
 def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
+    if row.held_out and row.text is None and row.intent is None:
+        raise RecordError("field held_out: there is nothing to judge by; give the text, the intent or both")
     if row.text is None:
         if row.slots:
             raise RecordError("field slots: spans without a text; give the text that they belong to")

@@ -100,7 +100,7 @@ def select(corpus: Corpus, settings: Settings, night: Night, pool: Pool) -> Sele
 
     with corpus.read() as conn:
         current = labels.current(conn)
-    audit = sum(row.reason == "audit" for row in current)
+    audit = sum(row.judges for row in current)
     return choose(
         pool,
         settings.sampling,

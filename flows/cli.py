@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -74,12 +75,16 @@ def _show(title: str, report: Any, as_json: bool) -> None:
 @app.command()
 def demo(
     nights: Annotated[int | None, typer.Option(min=1, help="How many nights; default from the config.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="A labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic.")
+    ] = None,
     config: Config = Path("demo"),
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Several nights on synthesised traffic with a simulated annotator, in minutes."""
-    settings = _settings(config, overrides)
+    """Several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; in minutes."""
+    changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
+    settings = _settings(config, changes)
     from flows.demo import run_demo, show_demo
 
     report = run_demo(settings, nights, quiet=as_json)

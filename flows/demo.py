@@ -1,9 +1,16 @@
-"""The main job on the embedded default: nights of synthesised traffic, a simulated annotator, and what it was worth."""
+"""The main job on the embedded default: nights of traffic, a simulated annotator, and what it was worth.
+
+The traffic is synthesised or, where `labelled.folder` names one, a labelled corpus whose other speakers arrive.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +18,66 @@ from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus.handle import Corpus
 from corpus.ingest import utterance_of
+from corpus.labelled import labelled_window, speakers_of, write_labelled_night
 from corpus.store import labels
-from corpus.synthetic import TrafficSettings, read_truth, window, write_night
+from corpus.synthetic import NightFiles, read_truth, window, write_night
 from flows import console
-from flows.judge import standing
+from flows.judge import by_speaker, standing
 from flows.night import last_night
 from flows.session import opened, running
 from flows.settings import Settings
+
+FEW_SPEAKERS = 24
+"""Below as many an evaluation is indicative: its interval says little about customers who were not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Where nights come from: their numbers, files and times, and the speakers that are reported one by one."""
+
+    numbers: Sequence[int]
+    write: Callable[[Path, int], NightFiles]
+    window: Callable[[int], tuple[datetime, datetime]]
+    speakers: Sequence[str] = ()
+
+
+def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
+    """Returns the labelled corpus as nights where the settings name one, else the synthesised traffic."""
+    if settings.labelled.folder is not None:
+        source = settings.labelled
+        return Traffic(
+            range((nights or source.nights) + 1),
+            lambda folder, night: write_labelled_night(folder, source, night),
+            partial(labelled_window, source),
+            speakers_of(source),
+        )
+    made = settings.traffic
+    return Traffic(
+        range(1, (nights or made.nights) + 1),
+        lambda folder, night: write_night(folder, made, night),
+        partial(window, made),
+    )
 
 
 def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = False) -> dict[str, Any]:
     """Returns what every night received, chose and learned; the same home again adds nothing twice.
 
     Args:
-        settings: whose `traffic` is made and whose `annotator` answers.
+        settings: whose `labelled` corpus or `traffic` arrives and whose `annotator` answers.
         nights: how many; the traffic's own number where None.
         quiet: say nothing on stderr meanwhile.
     """
     started = time.monotonic()
-    traffic = settings.traffic
-    count = nights or traffic.nights
+    traffic = traffic_of(settings, nights)
     say = (lambda line: None) if quiet else console.note
-    say(f"earmark demo: {count} nights in {settings.home}")
+    say(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")
     with tempfile.TemporaryDirectory(prefix="earmark-traffic-") as folder:
-        first = write_night(Path(folder), traffic, 1)  # while Prefect's server starts up
+        first = traffic.write(Path(folder), traffic.numbers[0])
         with running(settings, "demo"):
             rows = []
-            for number in range(1, count + 1):
-                files = first if number == 1 else write_night(Path(folder), traffic, number)
-                rows.append(_one_night(settings, traffic, number, files.manifest, files.truth))
+            for number in traffic.numbers:
+                files = first if number == traffic.numbers[0] else traffic.write(Path(folder), number)
+                rows.append(_one_night(settings, traffic, number, files))
                 say(f"  {_line(rows[-1])}")
     return {
         "home": str(settings.home),
@@ -48,24 +86,25 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     }
 
 
-def _one_night(
-    settings: Settings, traffic: TrafficSettings, number: int, manifest: Path, truth: Path
-) -> dict[str, Any]:
+def _one_night(settings: Settings, traffic: Traffic, number: int, files: NightFiles) -> dict[str, Any]:
     """Returns the night's row: arrivals are scored and a few chosen, people answer, models learn and are judged."""
     from flows import journey
 
-    _, end = window(traffic, number)
+    _, end = traffic.window(number)
     night = last_night(end, settings.night.time_zone, settings.night.ends_at)
-    arrived = journey.ingest(str(manifest))
+    arrived = journey.ingest(str(files.manifest))
     run = journey.nightly(night.name)
     with opened(settings) as corpus:
-        _answer(corpus, settings, night.name, truth)
+        _answer(corpus, settings, night.name, files.truth)
     morning = journey.morning(night.name)
     with opened(settings) as corpus:
         asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
+        for found in (asr, intent) if traffic.speakers else ():
+            found["newest"] = by_speaker(corpus, settings, "asr" if found is asr else "intent", traffic.speakers)
         with corpus.read() as conn:
-            labelled = sum(row.round == night.name for row in labels.current(conn))
-    learned = {kind: morning[f"retrain {kind}"] for kind in ("asr", "intent")}
+            held = labels.current(conn)
+    labelled = [row.round == night.name if number else row.reason == "" for row in held]
+    learned = {kind: _learned(kind, run, morning) for kind in ("asr", "intent")}
     return {
         "night": night.name,
         "received": arrived["received"],
@@ -74,7 +113,7 @@ def _one_night(
         "scored": run["score"]["scored"] + run["score"].get("already", 0),
         "chosen": run["sample"]["chosen"],
         "fraction": run["sample"]["fraction"],
-        "labels": labelled,
+        "labels": sum(labelled),
         "outcomes": morning["merge"].get("outcomes", {}),
         "asr": asr,
         "intent": intent,
@@ -84,6 +123,12 @@ def _one_night(
             for kind, row in learned.items()
         },
     }
+
+
+def _learned(kind: str, *reports: dict[str, Any]) -> dict[str, Any]:
+    """Returns what came of the night's retraining; a model learns once, before the night or after it."""
+    found = [report[f"retrain {kind}"] for report in reports]
+    return next((row for row in found if "decision" in row), found[-1])
 
 
 def _answer(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> None:
@@ -138,12 +183,27 @@ def show_demo(report: dict[str, Any]) -> None:
                 for r in nights
             ],
         )
+    if any("newest" in r["asr"] for r in nights):
+        _show_speakers(nights)
     print("decisions")
     for row in nights:
         for kind, why in row["decisions"].items():
             print(f"  {row['night']} {kind}: {why}")
     print(f"{len(nights)} nights in {report['seconds']:.0f} s; home {report['home']}")
     print("next: earmark status, earmark ui, earmark compare asr/base asr/champion (each with --config demo)")
+
+
+def _show_speakers(nights: list[dict[str, Any]]) -> None:
+    """The newest versions' rates on the held-out rows of every speaker stand on stdout."""
+    for kind, label in (("asr", "WER"), ("intent", "intent accuracy")):
+        names = sorted(nights[-1][kind]["newest"]["speakers"])
+        rows = []
+        for r in nights:
+            newest = r[kind]["newest"]
+            shown = [console.percent(newest["speakers"][name]["value"]) for name in names]
+            rows.append((r["night"], f"v{newest['version']}", *shown, _rate(newest["all"])))
+        few = ", indicative: few speakers" if nights[-1][kind]["newest"]["all"]["speakers"] < FEW_SPEAKERS else ""
+        console.show_table(f"{label} of the newest version by speaker{few}", ("night", "version", *names, "all"), rows)
 
 
 def _rate(rate: dict[str, Any]) -> str:

@@ -43,6 +43,7 @@ def _label_counts(conn: Any) -> dict[str, int]:
     return {
         "current": len(rows),
         "audit": sum(row.reason == "audit" for row in rows),
+        "held_out": sum(row.reason == "held_out" for row in rows),
         "from_manifest": sum(row.source == "manifest" for row in rows),
     }
 

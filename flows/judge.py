@@ -75,7 +75,7 @@ def current_snapshot(corpus: Corpus, kind: Kind) -> Any:
     ids = [row.utterance_id for row in rows]
     train = vault.consenting(corpus.vault, ids, "train").tolist()
     judge = vault.consenting(corpus.vault, ids, "annotate").tolist()
-    allowed = [row for row, t, j in zip(rows, train, judge, strict=True) if (j if row.reason == "audit" else t)]
+    allowed = [row for row, t, j in zip(rows, train, judge, strict=True) if (j if row.judges else t)]
     return build_snapshot(allowed, kind)
 
 
@@ -154,6 +154,32 @@ def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
         f"base_{name}": theirs.as_json(),
         "difference": difference.as_json(),
         "eval_set_id": audit.eval_set_id,
+    }
+
+
+def by_speaker(corpus: Corpus, settings: Settings, kind: Kind, accounts: Sequence[str]) -> dict[str, Any]:
+    """Returns the newest version on all rows that judge: the rate of all with its interval, and of each account.
+
+    Who asks names the accounts, as of a public corpus: nothing here tells an account from a pseudonym.
+    """
+    from corpus import vault
+    from training.intervals import IntervalSettings, error_counts, report_interval
+
+    with corpus.read() as conn:
+        newest = max(store.versions(conn, kind), key=lambda version: int(version.version))
+    audit = audit_set(corpus, settings, kind)
+    report = reports(corpus, settings, audit, [newest])[newest.version]
+    errors, words = error_counts(report)
+    rate = report_interval(report, IntervalSettings(alpha=0.05))
+    speakers = {}
+    for account in accounts:
+        mine = report.speaker_ids == vault.speaker_of(corpus.vault, account)
+        share = float(errors[mine].sum() / max(1, words[mine].sum()))
+        speakers[account] = {"value": share if kind == "asr" else 1 - share, "n": int(mine.sum())}
+    return {
+        "version": newest.version,
+        "all": (rate if kind == "asr" else _accuracy(rate)).as_json(),
+        "speakers": speakers,
     }
 
 

@@ -19,6 +19,7 @@ from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
 from corpus.errors import SettingsError
 from corpus.ingest import IngestSettings
+from corpus.labelled import LabelledSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from flows.prefect_server import PrefectSettings
@@ -106,6 +107,7 @@ class Settings(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
     prefect: PrefectSettings = PrefectSettings()
     traffic: TrafficSettings = TrafficSettings()
+    labelled: LabelledSettings = LabelledSettings()
 
     @property
     def home(self) -> Path:

@@ -35,8 +35,8 @@ class LabelFacts(Protocol):
         """Between the annotators, in [0, 1]."""
 
     @property
-    def reason(self) -> str | None:
-        """Why the utterance was chosen; `audit` judges."""
+    def judges(self) -> bool:
+        """Whether models are judged on it: an audit row, or one that arrived to be held out."""
 
     @property
     def split(self) -> str:
@@ -60,10 +60,10 @@ class SnapshotSettings(BaseModel):
 def build_snapshot(rows: Iterable[LabelFacts], kind: Kind, settings: SnapshotSettings | None = None) -> Snapshot:
     """Returns the snapshot of the current labels that a model of `kind` can use.
 
-    Audit rows judge, whatever their speaker's split, and never train. Of the rest, those of train speakers are
-    learned, weighted by agreement, and those of dev speakers choose between epochs; those of test speakers stay out,
-    so that no speaker is in two of the three. A speech model needs a transcript, an intent model an intent. The same
-    labels in any order give the same snapshot.
+    Audit and held-out rows judge (both in the role `audit`), whatever their speaker's split, and never train. Of the
+    rest, those of train speakers are learned, weighted by agreement, and those of dev speakers choose between epochs;
+    those of test speakers stay out, so that no speaker is in two of the three. A speech model needs a transcript, an
+    intent model an intent. The same labels in any order give the same snapshot.
 
     Raises:
         RecordError: an utterance has two current labels.
@@ -85,7 +85,7 @@ def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings) -> SnapshotRow
     usable = row.has_transcript if kind == "asr" else row.has_intent
     if not usable:
         return None
-    if row.reason == "audit":
+    if row.judges:
         return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0)
     if row.split == "dev":
         return SnapshotRow(row.utterance_id, row.revision, "dev", 1.0)

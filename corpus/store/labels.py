@@ -20,7 +20,7 @@ from corpus.schema import answers, labels, rounds, selections, tasks, utterances
 if TYPE_CHECKING:
     from corpus.handle import Corpus
 
-Source = Literal["annotators", "manifest"]
+Source = Literal["annotators", "manifest", "held_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ class LabelRow:
     """A current label without its texts, and why its utterance was chosen.
 
     Attributes:
-        source: `annotators`, or `manifest` where it came with the arrival.
-        reason: `audit` where any round drew it for the audit share, else that of the latest round; "" if never chosen.
+        source: `annotators`, or where it came with the arrival `manifest`, or `held_out` if it is to judge.
+        reason: `held_out` where it arrived to judge; `audit` where any round drew it for the audit share; else that of
+            the latest round; "" if never chosen.
         round, inclusion_prob: of the selection that `reason` names; "" and 1 if never chosen.
     """
 
@@ -62,6 +63,11 @@ class LabelRow:
     inclusion_prob: float
     split: str
     speaker_id: str
+
+    @property
+    def judges(self) -> bool:
+        """Whether models are judged on it; then none ever learns from it."""
+        return self.reason in ("audit", "held_out")
 
 
 def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
@@ -177,6 +183,7 @@ def current(
     )
     rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, labels.c.utterance_id, ids))
     chosen = _chosen(conn, [row.utterance_id for row in rows])
+    chosen |= dict.fromkeys(_held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
     found = []
     for row in sorted(rows, key=lambda r: str(r.utterance_id)):
         reason, round_, inclusion_prob = chosen.get(row.utterance_id, ("", "", 1.0))
@@ -259,7 +266,7 @@ def _label_row(
     i = label.utterance_id
     if i not in keys:
         return "erased", None
-    if held is not None and source == "manifest" and held.source != "manifest":
+    if held is not None and source != "annotators" and held.source != source:
         return "kept", None
     plain = encode_texts(label.transcript, label.slots)
     clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
@@ -280,6 +287,12 @@ def _label_row(
         "content_mac": content_mac,
     }
     return "new" if held is None else "superseded", row
+
+
+def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Returns the ids that arrived to judge; that stays so whatever annotators say of them later."""
+    statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
+    return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
 
 
 def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:

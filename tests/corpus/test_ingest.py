@@ -22,6 +22,7 @@ from corpus.audio import AudioSettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import REASONS, IngestReport, IngestSettings, ingest
+from corpus.records import Label
 from corpus.settings import CorpusSettings
 from corpus.store import labels, utterances
 
@@ -101,6 +102,23 @@ def test_what_arrives_can_be_opened_as_it_came(corpus: Corpus, tmp_path: Path) -
     )
     with corpus.read() as conn:
         assert [r.source for r in labels.current(conn)] == ["manifest"]
+
+
+def test_held_out_labels_judge_and_stay_so(corpus: Corpus, tmp_path: Path) -> None:
+    known = {"text": "stop", "intent": "stop", "held_out": True}
+    rows = [row(tmp_path, 1, **known), row(tmp_path, 2, text="go"), row(tmp_path, 3, held_out=True)]
+    report = ingest(corpus, write(tmp_path / "m.jsonl", rows), SETTINGS)
+    assert (report.accepted, report.refused) == (2, {"bad_row": 1})
+    with corpus.read() as conn:
+        held = {r.source: r for r in labels.current(conn)}
+    assert held["held_out"].judges
+    assert not held["manifest"].judges
+    again = Label(held["held_out"].utterance_id, "stop it", "stop", (), 1.0, 1, 2)
+    with corpus.operation("again", "merge") as op:
+        labels.put_labels(corpus, op, [again])
+    with corpus.read() as conn:
+        (found,) = labels.current(conn, [again.utterance_id])
+    assert (found.source, found.revision, found.judges) == ("annotators", 2, True)
 
 
 def test_every_row_is_accepted_or_has_a_reason(corpus: Corpus, tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ class Row:
     reason: str | None = "uncertain"
     split: str = "train"
 
+    @property
+    def judges(self) -> bool:
+        return self.reason in ("audit", "held_out")
+
 
 ROWS = st.lists(
     st.builds(
@@ -29,7 +33,7 @@ ROWS = st.lists(
         has_transcript=st.booleans(),
         has_intent=st.booleans(),
         agreement=st.floats(0, 1),
-        reason=st.sampled_from(["audit", "uncertain", "novel", None]),
+        reason=st.sampled_from(["audit", "held_out", "uncertain", "novel", None]),
         split=st.sampled_from(["train", "dev", "test"]),
     ),
     unique_by=lambda row: row.utterance_id,
@@ -45,7 +49,7 @@ def test_audit_rows_judge_and_never_train_and_order_does_not_matter(rows, kind, 
         row = known[found.utterance_id]
         assert row.has_transcript if kind == "asr" else row.has_intent
         assert found.revision == row.revision
-        assert (found.role == "audit") == (row.reason == "audit")
+        assert (found.role == "audit") == (row.reason in ("audit", "held_out"))
         assert found.role == "audit" or found.role == row.split
         assert found.weight > 0
     shuffled = list(rows)
