@@ -9,10 +9,12 @@ import numpy as np
 
 from corpus import vault
 from corpus.handle import Corpus
+from corpus.operations import result_of
 from corpus.records import Selection, digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
-from flows.night import Night, last_night, night_named
+from flows.frame import PREFIX, frame
+from flows.night import Night
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,27 +23,31 @@ if TYPE_CHECKING:
 
 def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
     """The night's round is stored; a night has one round, so a repeat gives the stored one back."""
-    operation_id = f"sample/{night.name}"
-    stored = _stored(corpus, operation_id)
+    operation_id = PREFIX + night.name
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_id)
+        ids, bounds = frame(conn, settings, night)
     if stored is not None:
         return {**stored, "already": True}
-    pool, scored = night_pool(corpus, settings, night)
+    pool, scored = night_pool(corpus, ids)
     if pool is None:
-        return {"skipped": "nothing scored may be annotated", "pool": 0, "chosen": 0, "fraction": 0.0}
+        nothing = {"pool": 0, "scored": scored, "chosen": 0, "fraction": 0.0}
+        return {"skipped": "nothing scored may be annotated", **nothing}
     selection = select(corpus, settings, night, pool)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
             rounds.put_selection(
                 op.conn, selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
             )
-            op.result = summary(selection, len(pool), scored)
+            op.result = {**summary(selection, len(pool), scored), **bounds}
         return dict(op.result)
 
 
-def dry_run(corpus: Corpus, settings: Settings, night_name: str | None) -> dict[str, Any]:
+def dry_run(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
     """Returns what would be chosen, row by row; nothing is written."""
-    night = _night(settings, night_name)
-    pool, scored = night_pool(corpus, settings, night)
+    with corpus.read() as conn:
+        ids, _ = frame(conn, settings, night)
+    pool, scored = night_pool(corpus, ids)
     if pool is None:
         return {"skipped": "nothing scored may be annotated; ingest and score the night first", "rows": []}
     selection = select(corpus, settings, night, pool)
@@ -59,26 +65,16 @@ def dry_run(corpus: Corpus, settings: Settings, night_name: str | None) -> dict[
     return {"night": night.name, **summary(selection, len(pool), scored), "rows": rows}
 
 
-def _night(settings: Settings, name: str | None) -> Night:
-    from datetime import UTC, datetime
+def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
+    """Returns what of a frame may be chosen, and how many of it were scored.
 
-    night = settings.night
-    if name is None:
-        return last_night(datetime.now(UTC), night.time_zone, night.ends_at)
-    return night_named(name, night.time_zone, night.ends_at)
-
-
-def night_pool(corpus: Corpus, settings: Settings, night: Night) -> tuple[Pool | None, int]:
-    """Returns what may be chosen from, and how many of the night were scored.
-
-    In the pool stands what arrived in the night, was scored by the champions, may be annotated by its customer's
+    In the pool stands what was scored by the champions, may be annotated by its customer's
     consent, was never chosen before and has no label yet.
     """
     from sampling.pool import Pool
 
     asr, intent = models.champion(corpus, "asr"), models.champion(corpus, "intent")
     with corpus.read() as conn:
-        ids = utterances.in_window(conn, night.start, night.end)
         unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
         scored = [i for i in ids if i not in unscored]
         taken = rounds.selected_ids(conn) | {row.utterance_id for row in labels.current(conn)}
@@ -100,13 +96,13 @@ def select(corpus: Corpus, settings: Settings, night: Night, pool: Pool) -> Sele
 
     with corpus.read() as conn:
         current = labels.current(conn)
-    audit = sum(row.judges for row in current)
+    audit = sum(row.reason == "audit" for row in current)
     return choose(
         pool,
         settings.sampling,
         round=night.name,
         audit_rows_so_far=audit,
-        labels_so_far=len(current) - audit,
+        labels_so_far=sum(not row.judges for row in current),
         cost_model=settings.cost,
     )
 
@@ -115,17 +111,10 @@ def summary(selection: Selection, pool_size: int, scored: int) -> dict[str, Any]
     """Returns the round in numbers; the fraction is of what was scored."""
     return {
         "pool": pool_size,
+        "scored": scored,
         "chosen": len(selection),
         "fraction": len(selection) / scored if scored else 0.0,
         "reasons": dict(sorted(Counter(selection.reasons.tolist()).items())),
         "asks": dict(sorted(Counter(selection.asks.tolist()).items())),
         "minutes": float(np.round(selection.costs.sum() / 60.0, 2)),
     }
-
-
-def _stored(corpus: Corpus, operation_id: str) -> dict[str, Any] | None:
-    """Returns the result of an operation that was committed."""
-    from corpus.operations import result_of
-
-    with corpus.read() as conn:
-        return result_of(conn, operation_id)

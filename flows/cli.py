@@ -131,11 +131,12 @@ def sample(
     changes += [f"sampling.clips={clips}"] if clips is not None else []
     if dry_run:
         from flows.choose import dry_run as choose_dry
+        from flows.frame import the_night
         from flows.session import opened
 
         settings = _settings(config, changes)
         with opened(settings) as corpus:
-            report = choose_dry(corpus, settings, night)
+            report = choose_dry(corpus, settings, the_night(settings, night))
     else:
         report = _run("sample", config, changes, night=night)
     if as_json:
@@ -171,8 +172,20 @@ def merge(
 
 
 @app.command()
-def retrain(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def retrain(
+    kind: Kind,
+    remote: Annotated[bool, typer.Option("--remote", help="As a run of what `earmark serve` serves.")] = False,
+    wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Fine-tunes from the base on all labels, judges on the audit rows, registers, promotes or says why not."""
+    if remote:
+        from flows.remote import retrain_remotely
+
+        _show("retrained there", retrain_remotely(_settings(config, overrides), kind, wait=wait), as_json)
+        return
     report = _run("retrain", config, overrides, kind=kind)
     if as_json:
         console.show_json(report)

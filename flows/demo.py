@@ -16,13 +16,16 @@ from typing import Any
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
+from corpus import vault
 from corpus.handle import Corpus
 from corpus.ingest import utterance_of
 from corpus.labelled import labelled_window, speakers_of, write_labelled_night
+from corpus.operations import result_of
 from corpus.store import labels
 from corpus.synthetic import NightFiles, read_truth, window, write_night
 from flows import console
 from flows.judge import by_speaker, standing
+from flows.models import KINDS
 from flows.night import last_night
 from flows.session import opened, running
 from flows.settings import Settings
@@ -71,14 +74,11 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     traffic = traffic_of(settings, nights)
     say = (lambda line: None) if quiet else console.note
     say(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")
-    with tempfile.TemporaryDirectory(prefix="earmark-traffic-") as folder:
-        first = traffic.write(Path(folder), traffic.numbers[0])
-        with running(settings, "demo"):
-            rows = []
-            for number in traffic.numbers:
-                files = first if number == traffic.numbers[0] else traffic.write(Path(folder), number)
-                rows.append(_one_night(settings, traffic, number, files))
-                say(f"  {_line(rows[-1])}")
+    with tempfile.TemporaryDirectory(prefix="earmark-traffic-") as folder, running(settings, "demo"):
+        rows = []
+        for number in traffic.numbers:
+            rows.append(_one_night(settings, traffic, number, Path(folder)))
+            say(f"  {_line(rows[-1])}")
     return {
         "home": str(settings.home),
         "seconds": round(time.monotonic() - started, 1),
@@ -86,33 +86,47 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     }
 
 
-def _one_night(settings: Settings, traffic: Traffic, number: int, files: NightFiles) -> dict[str, Any]:
-    """Returns the night's row: arrivals are scored and a few chosen, people answer, models learn and are judged."""
+def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) -> dict[str, Any]:
+    """Returns the night's row, as it was when the night was lived through; a repeat changes nothing."""
+    _, end = traffic.window(number)
+    night = last_night(end, settings.night.time_zone, settings.night.ends_at).name
+    with opened(settings) as corpus, corpus.read() as conn:
+        row = result_of(conn, f"demo/{night}")
+    if row is None:
+        lived = _live(settings, traffic, night, number, traffic.write(folder, number))
+        with opened(settings) as corpus, corpus.operation(f"demo/{night}", "demo") as op:
+            op.result = op.result or lived
+            row = op.result
+    if traffic.speakers:
+        with opened(settings) as corpus:
+            names = {vault.speaker_of(corpus.vault, account): account for account in traffic.speakers}
+        for kind in ("asr", "intent"):
+            newest = row[kind]["newest"]
+            newest["speakers"] = {names[i]: rate for i, rate in newest["speakers"].items() if i in names}
+    return row
+
+
+def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> dict[str, Any]:
+    """Returns the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
     from flows import journey
 
-    _, end = traffic.window(number)
-    night = last_night(end, settings.night.time_zone, settings.night.ends_at)
     arrived = journey.ingest(str(files.manifest))
-    run = journey.nightly(night.name)
+    run = journey.nightly(night)
     with opened(settings) as corpus:
-        _answer(corpus, settings, night.name, files.truth)
-    morning = journey.morning(night.name)
+        _answer(corpus, settings, night, files.truth)
+    morning = journey.morning(night)
     with opened(settings) as corpus:
         asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
-        for found in (asr, intent) if traffic.speakers else ():
-            found["newest"] = by_speaker(corpus, settings, "asr" if found is asr else "intent", traffic.speakers)
+        if traffic.speakers:
+            asr["newest"], intent["newest"] = (by_speaker(corpus, settings, kind) for kind in KINDS)
         with corpus.read() as conn:
             held = labels.current(conn)
-    labelled = [row.round == night.name if number else row.reason == "" for row in held]
-    learned = {kind: _learned(kind, run, morning) for kind in ("asr", "intent")}
+    labelled = [row.round == night if number else row.reason == "" for row in held]
+    learned = {kind: _learned(kind, run, morning) for kind in KINDS}
     return {
-        "night": night.name,
-        "received": arrived["received"],
-        "accepted": arrived["accepted"],
-        "refused": arrived["refused"],
-        "scored": run["score"]["scored"] + run["score"].get("already", 0),
-        "chosen": run["sample"]["chosen"],
-        "fraction": run["sample"]["fraction"],
+        "night": night,
+        **{name: arrived[name] for name in ("received", "accepted", "refused")},
+        **{name: run["sample"][name] for name in ("scored", "chosen", "fraction")},
         "labels": sum(labelled),
         "outcomes": morning["merge"].get("outcomes", {}),
         "asr": asr,

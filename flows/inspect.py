@@ -9,16 +9,14 @@ from typing import Any
 from corpus import audit
 from corpus.errors import ChainBroken, EarmarkError
 from corpus.handle import Corpus
-from corpus.records import Kind
 from corpus.schema import audit as records_chain
 from corpus.store import labels, orphans, rounds, utterances
 from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console
+from flows.models import KINDS
 from flows.session import opened
 from flows.settings import Settings
-
-KINDS: tuple[Kind, ...] = ("asr", "intent")
 
 
 def status_of(settings: Settings) -> dict[str, Any]:

@@ -7,19 +7,23 @@ or, where a schedule started the flow, from the config that it names. A task is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, runtime, task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from corpus.errors import UsageError
 from corpus.records import Kind
-from flows import arrive, ask, choose, hear, learn
+from corpus.store import utterances
+from flows import arrive, ask, choose, hear, learn, promote
 from flows import score as scoring
-from flows.night import Night, last_night, night_named
+from flows.frame import frame, stands, the_night
+from flows.models import KINDS
 from flows.session import at_work, without_content
 from flows.settings import Settings
+from flows.summary import night_markdown
 
 
 def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -34,15 +38,7 @@ choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
 answers_in = _step(hear.merge_file, "merge")
 learning = _step(learn.learn, "retrain")
-judging = _step(learn.judge_and_promote, "judge")
-
-
-def the_night(settings: Settings, name: str | None) -> Night:
-    """Returns the night of that name, or the newest that has closed."""
-    night = settings.night
-    if name is None:
-        return last_night(datetime.now(UTC), night.time_zone, night.ends_at)
-    return night_named(name, night.time_zone, night.ends_at)
+judging = _step(promote.judge_and_promote, "judge")
 
 
 @flow(name="ingest")
@@ -59,7 +55,10 @@ def score(night: str | None = None, config: str | None = None) -> dict[str, Any]
     """What the champions have not scored yet is scored."""
     with at_work(config) as (corpus, settings):
         learn.ensure_champions(corpus, settings)
-        return _score(corpus, settings, the_night(settings, night) if night else None)
+        when = the_night(settings, night) if night else None
+        with corpus.read() as conn:
+            ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
+        return _score(corpus, settings, ids)
 
 
 @flow(name="sample")
@@ -88,8 +87,10 @@ def merge(files: list[str] | None = None, config: str | None = None) -> dict[str
 
 @flow(name="retrain")
 @without_content
-def retrain(kind: Literal["asr", "intent"], config: str | None = None) -> dict[str, Any]:
-    """A version of the kind is learned, judged and, where the gate allows, champion."""
+def retrain(kind: str, config: str | None = None) -> dict[str, Any]:
+    """A version of the kind, `asr` or `intent`, is learned, judged and, where the gate allows, champion."""
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with at_work(config) as (corpus, settings):
         learn.ensure_champions(corpus, settings)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
@@ -107,9 +108,12 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
         report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings)))
-        report["score"] = _score(corpus, settings, when)
+        with corpus.read() as conn:
+            ids, standing = frame(conn, settings, when)[0], stands(conn, when)
+        report["score"] = {"skipped": "the night's round stands"} if standing else _score(corpus, settings, ids)
         report["sample"] = dict(choice(corpus, settings, when))
         report["export"] = dict(tasks_out(corpus, settings, when.name))
+    create_markdown_artifact(night_markdown(report), key="night", description=f"night {when.name}")
     return report
 
 
@@ -133,8 +137,8 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
     return hear.total([answers_in(corpus, settings, file, ours=files is None) for file in waiting])
 
 
-def _score(corpus: Any, settings: Settings, night: Night | None) -> dict[str, Any]:
-    plan = scoring.plan(corpus, settings, night)
+def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
+    plan = scoring.plan(corpus, settings, ids)
     if not plan.shards:
         return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
     return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
@@ -146,4 +150,4 @@ def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if
         return {"skipped": plan.skipped}
     flow_run = str(runtime.flow_run.id or "")
     learned = learning(corpus, settings, plan, flow_run)
-    return {**learned, **judging(corpus, settings, plan, learned["version"])}
+    return {**learned, **judging(corpus, settings, kind, learned["version"], plan.snapshot)}

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
-from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, SnapshotRow, Strings, digest
+from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, Snapshot, SnapshotRow, Strings, digest
 from corpus.store import labels, utterances
 from corpus.store import models as store
 from flows import console, models
@@ -30,6 +33,8 @@ class AuditSet:
         labels: reference by utterance id.
         speaker_ids: by utterance id.
         slices: by dimension, (N,) str.
+        weights: (N,) float64, 1 / inclusion probability, so that rates are those of the traffic and not of the rows
+            that were drawn; held-out rows count once.
         listener: version of the speech model that the intent model listens through; None for `asr`.
     """
 
@@ -38,13 +43,14 @@ class AuditSet:
     labels: dict[str, Label]
     speaker_ids: dict[str, str]
     slices: dict[str, Strings]
+    weights: npt.NDArray[np.float64]
     listener: ModelVersion | None
 
 
 def audit_set(corpus: Corpus, settings: Settings, kind: Kind, rows: Sequence[SnapshotRow] | None = None) -> AuditSet:
-    """Returns the evaluation set of the given audit rows, or of all that are labelled by now."""
+    """Returns the evaluation set of the given rows that judge, or of all that are labelled by now."""
     if rows is None:
-        rows = current_snapshot(corpus, kind).of("audit")
+        rows = current_snapshot(corpus, settings, kind).of("audit")
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     revisions = {row.utterance_id: row.revision for row in rows}
     held: dict[str, Label] = {}
@@ -55,17 +61,19 @@ def audit_set(corpus: Corpus, settings: Settings, kind: Kind, rows: Sequence[Sna
     ids = sorted(held)
     with corpus.read() as conn:
         columns = utterances.pool_columns(conn, ids)
+        drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
     return AuditSet(
         kind=kind,
         eval_set_id=digest([[[i, revisions[i]] for i in ids], listener.version if listener else ""]),
         labels=held,
         speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+        weights=np.array([1.0 / drawn.get(i, 1.0) for i in ids]),
         listener=listener,
     )
 
 
-def current_snapshot(corpus: Corpus, kind: Kind) -> Any:
+def current_snapshot(corpus: Corpus, settings: Settings, kind: Kind) -> Snapshot:
     """Returns the snapshot of all labels that the kind can use and whose customers allow the use."""
     from corpus import vault
     from training.snapshots import build_snapshot
@@ -76,7 +84,7 @@ def current_snapshot(corpus: Corpus, kind: Kind) -> Any:
     train = vault.consenting(corpus.vault, ids, "train").tolist()
     judge = vault.consenting(corpus.vault, ids, "annotate").tolist()
     allowed = [row for row, t, j in zip(rows, train, judge, strict=True) if (j if row.judges else t)]
-    return build_snapshot(allowed, kind)
+    return build_snapshot(allowed, kind, judged_on=settings.promotion.judged_on)
 
 
 def reports(
@@ -133,7 +141,7 @@ def _evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: Mode
 
 
 def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
-    """Returns champion and base on all audit rows labelled by now, with 95 % intervals and their paired difference."""
+    """Returns champion and base on all labelled rows that judge, and their paired difference, with 95 % intervals."""
     from training.intervals import IntervalSettings, paired_difference, report_interval
 
     champion, base = models.champion(corpus, kind), models.by_name(corpus, kind, "base")
@@ -144,8 +152,8 @@ def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
         return {"champion": champion.version, name: empty, f"base_{name}": empty, "difference": empty}
     found = reports(corpus, settings, audit, [champion, base])
     interval = IntervalSettings(alpha=0.05)
-    mine, theirs = (report_interval(found[v.version], interval) for v in (champion, base))
-    difference = paired_difference(found[base.version], found[champion.version], interval)
+    mine, theirs = (report_interval(found[v.version], interval, weights=audit.weights) for v in (champion, base))
+    difference = paired_difference(found[base.version], found[champion.version], interval, weights=audit.weights)
     if kind == "intent":
         mine, theirs, difference = _accuracy(mine), _accuracy(theirs), _turned(difference)
     return {
@@ -157,30 +165,22 @@ def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
     }
 
 
-def by_speaker(corpus: Corpus, settings: Settings, kind: Kind, accounts: Sequence[str]) -> dict[str, Any]:
-    """Returns the newest version on all rows that judge: the rate of all with its interval, and of each account.
-
-    Who asks names the accounts, as of a public corpus: nothing here tells an account from a pseudonym.
-    """
-    from corpus import vault
-    from training.intervals import IntervalSettings, error_counts, report_interval
+def by_speaker(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
+    """Returns the newest version on all rows that judge: the rate of all with its interval, and each speaker's."""
+    from training.intervals import IntervalSettings, report_interval, report_rate
 
     with corpus.read() as conn:
-        newest = max(store.versions(conn, kind), key=lambda version: int(version.version))
+        newest = store.versions(conn, kind)[-1]
     audit = audit_set(corpus, settings, kind)
     report = reports(corpus, settings, audit, [newest])[newest.version]
-    errors, words = error_counts(report)
-    rate = report_interval(report, IntervalSettings(alpha=0.05))
+    rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
     speakers = {}
-    for account in accounts:
-        mine = report.speaker_ids == vault.speaker_of(corpus.vault, account)
-        share = float(errors[mine].sum() / max(1, words[mine].sum()))
-        speakers[account] = {"value": share if kind == "asr" else 1 - share, "n": int(mine.sum())}
-    return {
-        "version": newest.version,
-        "all": (rate if kind == "asr" else _accuracy(rate)).as_json(),
-        "speakers": speakers,
-    }
+    for speaker_id in np.unique(report.speaker_ids).tolist():
+        mine = report.speaker_ids == speaker_id
+        share = report_rate(report, rows=mine, weights=audit.weights)
+        speakers[speaker_id] = {"value": share if kind == "asr" else 1 - share, "n": int(mine.sum())}
+    whole = rate if kind == "asr" else _accuracy(rate)
+    return {"version": newest.version, "all": whole.as_json(), "speakers": speakers}
 
 
 def _accuracy(error: Interval) -> Interval:
@@ -253,7 +253,7 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
     worse, better = flips(a, b)
     slices = [
         {"slice": f"{x.dimension}={x.value}", "first": x.rate.as_json(), "second": y.rate.as_json(), "thin": x.thin}
-        for x, y in zip(slice_rows(a, audit.slices), slice_rows(b, audit.slices), strict=True)
+        for x, y in zip(*(slice_rows(each, audit.slices, None, audit.weights) for each in (a, b)), strict=True)
     ]
     return {
         "kind": kind,
@@ -261,8 +261,8 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
         "first": versions[0].version,
         "second": versions[1].version,
         "eval_set_id": audit.eval_set_id,
-        "rates": [report_interval(report, interval).as_json() for report in (a, b)],
-        "difference": paired_difference(a, b, interval).as_json(),
+        "rates": [report_interval(report, interval, weights=audit.weights).as_json() for report in (a, b)],
+        "difference": paired_difference(a, b, interval, weights=audit.weights).as_json(),
         "worse": worse,
         "better": better,
         "slices": slices,

@@ -1,24 +1,24 @@
-"""Learn, judge, register, promote: a version from the base and the current snapshot, and what becomes of it."""
+"""Learn and register: a version from the base and the current snapshot."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from corpus.handle import Corpus
 from corpus.operations import result_of
-from corpus.records import Kind, ModelVersion, Snapshot, digest
+from corpus.records import Kind, ModelVersion, Role, Snapshot, SnapshotRow, digest
 from corpus.store import labels, rounds
 from corpus.store import models as store
 from flows import console, judge, models
+from flows.promote import judgements
 from flows.settings import Settings
 
-KINDS: tuple[Kind, ...] = ("asr", "intent")
+LEARN_FROM: tuple[Role, ...] = ("train", "dev")
+"""What is learned from, and what watches over it: speakers that the model did not learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,67 +26,85 @@ class LearnPlan:
     """What a retraining does.
 
     Attributes:
+        operation_id: the same labels, settings and base make the same version once.
+        snapshot: what is learned from and what judges.
         skipped: why nothing is due; "" where something is.
-        version: learned by an earlier run that was killed before it was judged; None where it is to be learned.
-        new: training labels that no version of the kind has learned from.
+        version: learned already and still to be judged, since an earlier run was killed or had too little to judge
+            by; None where it is to be learned.
+        new: training labels that the newest version has not learned from, and those it learned from that are gone.
     """
 
     kind: Kind
     cycle: str
+    operation_id: str
     snapshot: Snapshot
     skipped: str = ""
     version: str | None = None
     new: int = 0
-
-    @property
-    def operation_id(self) -> str:
-        """The same labels make the same version once."""
-        return f"retrain/{self.kind}/{self.snapshot.snapshot_id}"
 
 
 def ensure_champions(corpus: Corpus, settings: Settings) -> None:
     """Each kind has a champion: where there is none, its base is registered as version 1; MLflow's aliases agree."""
     from training.tracking.store import open_tracking
 
-    missing = []
-    with corpus.read() as conn:
-        missing = [kind for kind in KINDS if store.alias(conn, kind, "champion") is None]
     tracking = open_tracking(settings.tracking, settings.home)
-    for kind in missing:
+    for kind in models.KINDS:
         _register_base(corpus, settings, kind, tracking)
     judge.mirror_aliases(corpus, settings, tracking)
 
 
 def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any) -> None:
+    """The base that the settings name is a version; the first base of all is the champion, too."""
     from training.tracking.registry import folder_digest, register
     from training.tracking.runs import RunFacts, tracked_run
 
     folder = models.base_folder(settings, kind)
     base = folder_digest(folder)
     operation_id = f"base/{kind}/{base}"
+    with corpus.read() as conn:
+        if result_of(conn, operation_id) is not None:
+            return
     with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
         number, uri = register(tracking, kind, folder, run_id, operation_id)
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
             store.put_version(op.conn, ModelVersion(kind, number, run_id, "", base, "", models.portable(settings, uri)))
-            store.move_alias(op.conn, kind, "champion", None, number)
+            if store.alias(op.conn, kind, "champion") is None:
+                store.move_alias(op.conn, kind, "champion", None, number)
             op.result = {"kind": kind, "version": number}
 
 
 def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
-    """Returns what there is to learn, or why nothing is due."""
-    snapshot = judge.current_snapshot(corpus, kind)
+    """Returns what there is to learn or to judge, or why nothing is due."""
+    from training.tracking.registry import folder_digest
+
+    snapshot = judge.current_snapshot(corpus, settings, kind)
+    finetune = settings.asr if kind == "asr" else settings.intent
+    how = digest([finetune.model_dump(mode="json"), folder_digest(models.base_folder(settings, kind))])
     with corpus.read() as conn:
-        newest = max(store.versions(conn, kind), key=lambda version: int(version.version))
+        newest = store.versions(conn, kind)[-1]
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
-        judged = result_of(conn, _judge_id(kind, newest.version, learned))
-    if newest.snapshot_id and judged is None:
-        return LearnPlan(kind, cycle, learned, version=newest.version)
-    before = {(row.utterance_id, row.revision) for row in learned.of("train")}
-    new = sum((row.utterance_id, row.revision) not in before for row in snapshot.of("train"))
-    found = LearnPlan(kind, cycle, snapshot, new=new)
-    why = _not_due(corpus, settings, found) if only_if_due else "" if new else "no label that was not learned from yet"
-    return LearnPlan(kind, cycle, snapshot, skipped=why, new=new)
+        judged = judgements(conn, kind, newest.version)
+    before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
+    found = LearnPlan(kind, cycle, f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}", snapshot, new=len(now ^ before))
+    if newest.snapshot_id and not judged:
+        return replace(found, version=newest.version)
+    with corpus.read() as conn:
+        known = result_of(conn, found.operation_id)
+    if only_if_due:
+        why = _not_due(corpus, settings, found)
+    else:
+        why = f"version {known['version']} learned from these labels with these settings" if known else ""
+        why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
+    if why and _may_judge_again(judged, snapshot):
+        return replace(found, version=newest.version)
+    return replace(found, skipped=why)
+
+
+def _may_judge_again(judged: dict[str, dict[str, Any]], snapshot: Snapshot) -> bool:
+    """Returns whether the last judgement had too few rows and there are others by now."""
+    last = list(judged.values())[-1:]
+    return bool(last) and last[0]["decision"] == "indicative" and last[0]["rows_id"] != snapshot.eval_set_id
 
 
 def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
@@ -164,7 +182,6 @@ def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_
             "promotion": settings.promotion.model_dump(mode="json"),
         },
         snapshot_id=plan.snapshot.snapshot_id,
-        eval_set_id=plan.snapshot.eval_set_id,
         base=base,
         parent=models.champion(corpus, plan.kind).version,
         round=newest[0].round if newest else "",
@@ -198,21 +215,26 @@ def _fit(
         if plan.kind == "asr":
             from training.finetune_asr import finetune_asr
 
-            result: Any = finetune_asr(base, _asr_examples(corpus, plan), folder, settings.asr, on_progress)
+            train, dev = (_asr_examples(corpus, plan.snapshot.of(role)) for role in LEARN_FROM)
+            result: Any = finetune_asr(base, train, folder, settings.asr, on_progress, dev)
+            watched = {"dev_wer": result.dev_wer}
             left_out = len(result.too_long) + len(result.unspellable)
         else:
             from training.finetune_intent import finetune_intent
 
-            result = finetune_intent(base, _intent_examples(corpus, plan), folder, settings.intent, on_progress)
-            left_out = 0
-    log_series(tracking, run_id, {"train_loss": {k + 1: float(v) for k, v in enumerate(result.losses)}})
+            train, dev = (_intent_examples(corpus, plan.snapshot.of(role)) for role in LEARN_FROM)
+            result = finetune_intent(base, train, folder, settings.intent, on_progress, dev)
+            left_out, watched = 0, {"dev_accuracy": result.dev_accuracy}
+    series = {"train_loss": {k + 1: float(v) for k, v in enumerate(result.losses)}}
+    series |= {name: {0: pair[0], len(result.losses): pair[1]} for name, pair in watched.items() if pair is not None}
+    log_series(tracking, run_id, series)
     return {"examples": result.examples, "left_out": left_out, "seconds": round(result.seconds, 1)}
 
 
-def _asr_examples(corpus: Corpus, plan: LearnPlan) -> list[Any]:
+def _asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow]) -> list[Any]:
     from training.ctc_loop import AsrExample
 
-    rows = {row.utterance_id: row for row in plan.snapshot.of("train")}
+    rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
     opened = corpus.open(sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     return [
@@ -222,11 +244,11 @@ def _asr_examples(corpus: Corpus, plan: LearnPlan) -> list[Any]:
     ]
 
 
-def _intent_examples(corpus: Corpus, plan: LearnPlan) -> list[Any]:
+def _intent_examples(corpus: Corpus, chosen: Sequence[SnapshotRow]) -> list[Any]:
     """Returns transcripts with their slots and, as the model hears errors at work, drafts with the intent alone."""
     from training.finetune_intent import IntentExample
 
-    rows = {row.utterance_id: row for row in plan.snapshot.of("train")}
+    rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
     opened = corpus.open(sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions)
     examples = []
@@ -241,110 +263,3 @@ def _intent_examples(corpus: Corpus, plan: LearnPlan) -> list[Any]:
         if draft and draft != label.transcript:
             examples.append(IntentExample(f"{utterance_id}/draft", draft, label.intent, None, weight))
     return examples
-
-
-# --- judge and promote ------------------------------------------------------------------------------------------------
-
-
-def _judge_id(kind: Kind, version: str, snapshot: Snapshot) -> str:
-    return f"judge/{kind}/{version}/{snapshot.eval_set_id}"
-
-
-def judge_and_promote(corpus: Corpus, settings: Settings, plan: LearnPlan, number: str) -> dict[str, Any]:
-    """The gate has decided on the version, once for an evaluation set, and the aliases stand accordingly."""
-    operation_id = _judge_id(plan.kind, number, plan.snapshot)
-    with corpus.read() as conn:
-        stored = result_of(conn, operation_id)
-        looks = store.looks(conn, plan.kind)
-    if stored is not None:
-        return {**stored, "already": True}
-    from training.promotion import decide, decision_text
-    from training.tracking.store import open_tracking
-
-    challenger = models.by_name(corpus, plan.kind, number)
-    champion = models.champion(corpus, plan.kind)
-    audit = judge.audit_set(corpus, settings, plan.kind, plan.snapshot.of("audit"))
-    if not audit.labels:
-        return {"decision": "indicative", "why": "no audit row is labelled, so nothing can judge it"}
-    found = judge.reports(corpus, settings, audit, [champion, challenger, models.by_name(corpus, plan.kind, "base")])
-    decision = decide(found[champion.version], found[challenger.version], looks + 1, settings.promotion, audit.slices)
-    text = decision_text(decision)
-    tracking = open_tracking(settings.tracking, settings.home)
-    _log(corpus, tracking, challenger, audit, found, decision, text)
-    with corpus.operation(operation_id, "judge") as op:
-        if not op.done:
-            if decision.decision != "indicative":  # nothing could move, so no look is spent
-                store.put_promotion(
-                    op.conn, plan.kind, number, champion.version, audit.eval_set_id, looks + 1, decision.decision,
-                    decision.as_json(),
-                )  # fmt: skip
-            _move(op.conn, plan.kind, number, champion.version, promote=decision.promotes)
-            op.result = {
-                "decision": decision.decision,
-                "why": "; ".join(decision.reasons),
-                "champion": number if decision.promotes else champion.version,
-                "decision_text": text + "\n",
-            }
-        result = dict(op.result)
-    judge.mirror_aliases(corpus, settings, tracking)
-    return result
-
-
-def _move(conn: Any, kind: Kind, number: str, champion: str, *, promote: bool) -> None:
-    store.move_alias(conn, kind, "challenger", store.alias(conn, kind, "challenger"), number)
-    if promote:
-        store.move_alias(conn, kind, "previous", store.alias(conn, kind, "previous"), champion)
-        store.move_alias(conn, kind, "champion", champion, number)
-
-
-def _log(
-    corpus: Corpus, tracking: Any, version: ModelVersion, audit: judge.AuditSet, found: Any, decision: Any, text: str
-) -> None:
-    """The version's run holds its figures, the champion's, the decision and the plots."""
-    from training.intervals import IntervalSettings, report_interval
-    from training.metrics import gain_per_100_labels, metrics, rightness, slice_rows
-    from training.tracking import figures, runs
-
-    report, base = found[version.version], found["1"]
-    rate, base_rate = (report_interval(each, IntervalSettings()) for each in (report, base))
-    with corpus.read() as conn:
-        count = len(store.snapshot(conn, version.snapshot_id).of("train"))
-    values = metrics(report, audit.slices)
-    values |= {
-        "base_error": base_rate.value,
-        "champion_error": decision.champion.value,
-        "difference": decision.difference.value,
-        "difference_low": decision.difference.low,
-        "difference_high": decision.difference.high,
-        "promoted": float(decision.promotes),
-        "gain_per_100_labels": gain_per_100_labels(base_rate.value, rate.value, count),
-    }
-    runs.log_metrics(tracking, version.run_id, {k: v for k, v in values.items() if np.isfinite(v)})
-    runs.log_document(tracking, version.run_id, "decision.json", decision.as_json())
-    runs.log_document(tracking, version.run_id, "decision.txt", text + "\n")
-    measure = judge.MEASURE[version.kind]
-    plots = {
-        "reliability": figures.reliability(report.confidence, rightness(report)),
-        "slices": figures.slice_intervals(slice_rows(report, audit.slices), rate, measure),
-        "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
-    }
-    runs.log_figures(tracking, version.run_id, plots)
-
-
-def _curve(corpus: Corpus, kind: Kind, audit: judge.AuditSet, found: Any) -> list[tuple[float, Any]]:
-    """Returns (labels, error rate) of the versions that were judged on this set."""
-    from training.intervals import IntervalSettings, report_interval
-
-    points: list[tuple[float, Any]] = []
-    with corpus.read() as conn:
-        for version in store.versions(conn, kind):
-            report = found.get(version.version) or store.report(conn, kind, version.version, audit.eval_set_id)
-            if report is not None:
-                count = len(store.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
-                points.append((float(count), report_interval(report, IntervalSettings())))
-    return points
-
-
-def promoted(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the versions that became champion."""
-    return [result["champion"] for result in results if result.get("decision") == "promote"]

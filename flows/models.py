@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from training.asr import AsrModel
     from training.intent import IntentModel
 
+KINDS: tuple[Kind, ...] = ("asr", "intent")
+
 BASES = Path(__file__).resolve().parent.parent / "training" / "bases"
 
 
@@ -30,16 +32,21 @@ def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
 
 
 def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
-    """Returns a version by number, by alias, or `base`.
+    """Returns a version by number, by alias, or `base`: the base that was registered last.
 
     Raises:
         UsageError: there is none of that name.
     """
     with corpus.read() as conn:
-        number = "1" if name == "base" else name if name.isdigit() else store.alias(conn, kind, name)
-        known = [version.version for version in store.versions(conn, kind)]
+        versions = store.versions(conn, kind)
+        bases = [version.version for version in versions if not version.snapshot_id]
+        number = max(bases, key=int, default=None) if name == "base" else store.alias(conn, kind, name)
+        number = name if name.isdigit() else number
+        known = [version.version for version in versions]
+        if not known:
+            raise UsageError(f"{kind} has no version yet; earmark nightly or earmark score registers its base")
         if number is None or number not in known:
-            raise UsageError(f"{kind} has no version {name}; there are {', '.join(known) or 'none yet'}")
+            raise UsageError(f"{kind} has no version {name}; there are {', '.join(known)}")
         return store.version(conn, kind, number)
 
 

@@ -12,7 +12,6 @@ from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
 from flows import models
 from flows.console import counting, progress
-from flows.night import Night
 from flows.settings import Settings
 
 
@@ -22,7 +21,7 @@ class ScorePlan:
 
     Attributes:
         asr, intent: the versions that score.
-        shards: ids by shard. A shard is cut from all ids of the window, scored or not, so that a run that was killed
+        shards: ids by shard. A shard is cut from all ids that were given, scored or not, so that a run that was killed
             and one that was not batch alike.
         already: how many were scored before.
     """
@@ -33,13 +32,13 @@ class ScorePlan:
     already: int
 
 
-def plan(corpus: Corpus, settings: Settings, night: Night | None) -> ScorePlan:
-    """Returns the shards of the night, or of everything, that the champions have not scored."""
+def plan(corpus: Corpus, settings: Settings, ids: Sequence[str]) -> ScorePlan:
+    """Returns the shards of the utterances that the champions have not scored."""
     asr, intent = models.champion(corpus, "asr"), models.champion(corpus, "intent")
     with corpus.read() as conn:
-        ids = utterances.in_window(conn, night.start if night else None, night.end if night else None)
         unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
     size = settings.score.shard_size
+    ids = sorted(ids)
     shards = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
     due = tuple(todo for shard in shards if (todo := tuple(i for i in shard if i in unscored)))
     return ScorePlan(asr, intent, due, len(ids) - len(unscored))
@@ -60,7 +59,10 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
         )
-    key = digest([plan.asr.version, plan.intent.version, sorted(ids)])
+    heard = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
+    if not heard:  # all closed by now: nothing was done that a repeat could leave out
+        return {"scored": 0, "set_aside": {}, "not_opened": len(ids)}
+    key = digest([plan.asr.version, plan.intent.version, heard])
     with corpus.operation(f"score/{key}", "score") as op:
         if not op.done:
             scores.put(corpus, op, scored.predictions, scored.hypotheses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -9,36 +11,49 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import Refused
+from corpus.errors import Refused, SettingsError
 from flows import console
 from flows.prefect_server import prefect_server
+from flows.remote import announced
 from flows.settings import OVERRIDES_VARIABLE, Settings
 
 
 def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
     """The nightly flow is scheduled, and started when it is due, until the process is stopped.
 
-    Each run is a process of its own that holds the home while it runs, so a run by hand at the same time is refused.
+    Each run is a process of its own that waits for the home and holds it while it runs, so a run by hand at the same
+    time is refused.
     """
     with prefect_server(settings.home, settings.prefect, ui=True) as server:
         server.wait_until_ready(settings.prefect.start_timeout)
         # Settings reach the runs through the environment: Prefect stores parameters in clear.
         os.environ["EARMARK_HOME"] = str(settings.home)
         os.environ[OVERRIDES_VARIABLE] = json.dumps(overrides)
-        from prefect import serve
+        from prefect.exceptions import TerminationSignal
+        from prefect.runner import Runner
         from prefect.schedules import Cron
 
-        from flows.journey import merge, nightly
+        from flows.journey import merge, nightly, retrain
 
         named = {"config": str(config.resolve() if config.exists() else config)} if config else {}
-        schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
+        try:
+            schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
+        except ValueError:
+            raise SettingsError(
+                f"night.schedule: {settings.night.schedule!r} is no cron expression such as '30 4 * * *'"
+            ) from None
         console.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
         console.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
+        runner = Runner()
         deployments: list[Any] = [
             nightly.to_deployment("nightly", schedule=schedule, parameters=named, concurrency_limit=1),
             merge.to_deployment("merge", parameters=named, concurrency_limit=1),
+            retrain.to_deployment("retrain", parameters=named, concurrency_limit=1),
         ]
-        serve(*deployments)
+        for deployment in deployments:
+            runner.add_deployment(deployment)
+        with announced(settings, server.api_url), contextlib.suppress(KeyboardInterrupt, TerminationSignal):
+            asyncio.run(runner.start())
 
 
 def serve_pages(settings: Settings, port: int) -> None:

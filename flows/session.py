@@ -17,6 +17,9 @@ from flows.lock import hold_home
 from flows.prefect_server import PrefectServer, prefect_server
 from flows.settings import ACTIVE, Settings, scheduled
 
+PATIENCE = 3600.0
+"""How long a run that a schedule or a remote command started waits for the home [s]; nobody is there to try again."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -75,7 +78,7 @@ def at_work(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
             yield corpus, settings
         return
     settings = scheduled(config)
-    with hold_home(settings.home, "scheduled run"), opened(settings) as corpus:
+    with hold_home(settings.home, "scheduled run", patience=PATIENCE), opened(settings) as corpus:
         token = ACTIVE.set(settings)
         try:
             yield corpus, settings

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
@@ -43,6 +45,7 @@ class NightSettings(BaseModel):
         schedule: cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
             skipped or doubled when the clocks change.
         inbox: folder whose manifests a nightly run ingests; default `<home>/inbox`.
+        late_days: how long after its night an arrival may still come in and be chosen, in a later round [days].
         answers: folder whose annotation files a nightly run merges; default `<tasks>/answers`.
         min_new_labels: new training labels since the last version that make a retraining due.
     """
@@ -52,9 +55,26 @@ class NightSettings(BaseModel):
     time_zone: str = "UTC"
     ends_at: int = Field(default=4, ge=0, le=23)
     schedule: str = "30 4 * * *"
+    late_days: int = Field(default=7, ge=0)
     inbox: Path | None = None
     answers: Path | None = None
     min_new_labels: int = Field(default=20, ge=1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w*/,\-]+( [\w*/,\-#]+){4}", value):
+            raise ValueError(f"{value!r} is no cron expression such as '30 4 * * *'")
+        return value
 
 
 class ExportSettings(BaseModel):
@@ -195,7 +215,8 @@ def describe(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(_known(first["loc"]))
         return f"unknown key {key}" + (f"; known here are {known}" if known else "")
-    return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}"
 
 
 def _known(location: tuple[str | int, ...]) -> list[str]:

@@ -30,7 +30,6 @@ class AsrFinetuneSettings(BaseModel):
         loop: epochs, rate, batches, augmentation, seed.
         freeze_feature_encoder: the front end of the base stays as it is.
         interpolate: share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
-        replay_share: of the examples, how many more to replay from `replay`, such as 0.1; 0 replays none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +37,6 @@ class AsrFinetuneSettings(BaseModel):
     loop: CtcLoopSettings = CtcLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
     freeze_feature_encoder: bool = False
     interpolate: float = Field(0.5, ge=0, lt=1)
-    replay_share: float = Field(0.0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class FinetuneResult:
         losses: mean loss of each epoch [nats per token].
         steps: optimiser steps.
         seconds: it took [s].
-        examples: learned from, replayed ones included.
+        examples: learned from.
         too_long: utterances left out because the transcript needs more frames than the clip has.
         unspellable: utterances left out because no token of the model spells a part of the transcript.
         dev_wer: word error rate on the dev examples before and after; None without them.
@@ -75,7 +73,6 @@ def finetune_asr(
     settings: AsrFinetuneSettings | None = None,
     on_progress: Progress | None = None,
     dev: Sequence[AsrExample] = (),
-    replay: Sequence[AsrExample] = (),
     revision: str | None = None,
 ) -> FinetuneResult:
     """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
@@ -87,7 +84,6 @@ def finetune_asr(
         settings: how.
         on_progress: called after each step with steps done, steps in all, and the loss.
         dev: clips on which the word error rate is measured before and after.
-        replay: clips that the base knows, of which `replay_share` are mixed in.
         revision: pinned revision of a hub id.
 
     Raises:
@@ -112,8 +108,7 @@ def finetune_asr(
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
     if settings.freeze_feature_encoder:
         freeze_front(asr)
-    mixed = [*usable, *_replayed(replay, len(usable), settings)]
-    result = train_ctc(asr, mixed, settings.loop, on_progress)
+    result = train_ctc(asr, usable, settings.loop, on_progress)
     interpolate(asr, base_state, settings.interpolate)
     after = _word_error_rate(asr, dev)
     digest = save_asr(asr, out)
@@ -123,7 +118,7 @@ def finetune_asr(
         losses=result.losses,
         steps=result.steps,
         seconds=time.monotonic() - started,
-        examples=len(mixed),
+        examples=len(usable),
         too_long=tuple(too_long),
         unspellable=tuple(unspellable),
         dev_wer=None if before is None or after is None else (before, after),
@@ -181,12 +176,6 @@ def _check(example: AsrExample) -> None:
         raise RecordError(f"{item}: the clip is empty or not finite; leave it out of the snapshot")
     if not math.isfinite(example.weight) or example.weight <= 0:
         raise RecordError(f"{item}: its weight has to be above 0; leave it out of the snapshot")
-
-
-def _replayed(replay: Sequence[AsrExample], count: int, settings: AsrFinetuneSettings) -> list[AsrExample]:
-    wanted = min(len(replay), round(settings.replay_share * count))
-    rows = np.random.default_rng([settings.loop.seed, count, len(replay)]).permutation(len(replay))[:wanted]
-    return [replay[row] for row in sorted(rows.tolist())]
 
 
 def _word_error_rate(asr: AsrModel, examples: Sequence[AsrExample]) -> float | None:

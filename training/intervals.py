@@ -159,7 +159,9 @@ def report_interval(
         weights: (N,) 1 / inclusion probability; None counts every row once.
     """
     upper, lower = error_counts(report)
-    return error_interval(_sums_of(report, upper, lower, rows, weights), settings)
+    found = error_interval(_sums_of(report, upper, lower, rows, weights), settings)
+    # More words can be wrong than were said, but not more intents than there are utterances.
+    return replace(found, high=min(1.0, found.high)) if report.kind == "intent" else found
 
 
 def report_rate(

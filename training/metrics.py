@@ -74,7 +74,10 @@ def calibration_error(report: EvaluationReport, bins: int = 15) -> float:
 
 
 def slice_rows(
-    report: EvaluationReport, slices: Mapping[str, Strings], settings: MetricSettings | None = None
+    report: EvaluationReport,
+    slices: Mapping[str, Strings],
+    settings: MetricSettings | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> list[SliceRow]:
     """Returns the error rate of every slice, in the order of dimension and value.
 
@@ -82,6 +85,7 @@ def slice_rows(
         report: of one version.
         slices: by dimension, such as `locale`, the value of each row of the report, (N,) str.
         settings: what counts as thin, and the interval.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
 
     Raises:
         RecordError: a dimension has another length than the report.
@@ -89,7 +93,7 @@ def slice_rows(
     settings = settings or MetricSettings()
     table = []
     for dimension, rows in slice_masks(report, slices):
-        rate = report_interval(report, settings.interval, rows=rows)
+        rate = report_interval(report, settings.interval, rows=rows, weights=weights)
         thin = rate.n < settings.slice_min_rows or rate.speakers < settings.slice_min_speakers
         table.append(SliceRow(dimension[0], dimension[1], rate, thin))
     return table
@@ -113,17 +117,21 @@ def slice_masks(
 
 
 def metrics(
-    report: EvaluationReport, slices: Mapping[str, Strings] | None = None, settings: MetricSettings | None = None
+    report: EvaluationReport,
+    slices: Mapping[str, Strings] | None = None,
+    settings: MetricSettings | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
     """Returns the figures of a report by name, for a tracking store: all finite, none of them content.
 
     `wer` or `intent_error` with `_low` and `_high`, sizes, calibration, and by kind `cer` and
     `sentence_error_rate`, or `intent_accuracy` and the slot scores. A slice is `slice/<dimension>/<value>/<figure>`,
-    among them `thin` (1.0 where it is too small to conclude from).
+    among them `thin` (1.0 where it is too small to conclude from). Rates with an interval are weighted by 1 / inclusion
+    probability; the others count the rows as they were drawn.
     """
     settings = settings or MetricSettings()
     name = "wer" if report.kind == "asr" else "intent_error"
-    figures = _with_interval(name, report_interval(report, settings.interval))
+    figures = _with_interval(name, report_interval(report, settings.interval, weights=weights))
     figures["ece"] = calibration_error(report, settings.calibration_bins)
     rows = max(1, len(report))
     if report.kind == "asr":
@@ -138,7 +146,7 @@ def metrics(
             figures["slot_f1"] = f1
             figures["slot_precision"] = found / max(1, found + invented)
             figures["slot_recall"] = found / max(1, found + missed)
-    for row in slice_rows(report, slices or {}, settings):
+    for row in slice_rows(report, slices or {}, settings, weights):
         prefix = f"slice/{metric_name(row.dimension)}/{metric_name(row.value)}"
         figures |= {f"{prefix}/{key}": value for key, value in _with_interval(name, row.rate).items()}
         figures[f"{prefix}/thin"] = float(row.thin)

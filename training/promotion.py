@@ -26,6 +26,8 @@ class PromotionSettings(BaseModel):
     """When a challenger may become the champion.
 
     Attributes:
+        judged_on: `audit`, the probability sample of the traffic, weighted by 1 / inclusion probability; or `held_out`,
+            labels that arrived to judge, each counted once, for a project that starts from a labelled corpus.
         min_audit_rows, min_speakers: below either nothing moves; the report is indicative.
         alpha: chance that a challenger that is no better is ever promoted, over all looks together.
         slice_min_rows, slice_min_speakers: a slice with as many is thick and must show that it is not worse.
@@ -38,6 +40,7 @@ class PromotionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    judged_on: Literal["audit", "held_out"] = "audit"
     min_audit_rows: int = Field(default=100, ge=2)
     min_speakers: int = Field(default=24, ge=2)
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,12 +35,16 @@ class LabelFacts(Protocol):
         """Between the annotators, in [0, 1]."""
 
     @property
-    def judges(self) -> bool:
-        """Whether models are judged on it: an audit row, or one that arrived to be held out."""
+    def reason(self) -> str:
+        """Why the utterance was chosen; `audit` and `held_out` rows judge."""
 
     @property
     def split(self) -> str:
         """`train`, `dev` or `test`, by the speaker."""
+
+
+JUDGES: Final = ("audit", "held_out")
+"""Reasons whose rows never train."""
 
 
 class SnapshotSettings(BaseModel):
@@ -57,13 +61,19 @@ class SnapshotSettings(BaseModel):
     min_weight: float = Field(default=0.25, gt=0.0, le=1.0)
 
 
-def build_snapshot(rows: Iterable[LabelFacts], kind: Kind, settings: SnapshotSettings | None = None) -> Snapshot:
+def build_snapshot(
+    rows: Iterable[LabelFacts],
+    kind: Kind,
+    settings: SnapshotSettings | None = None,
+    judged_on: Literal["audit", "held_out"] = "audit",
+) -> Snapshot:
     """Returns the snapshot of the current labels that a model of `kind` can use.
 
-    Audit and held-out rows judge (both in the role `audit`), whatever their speaker's split, and never train. Of the
-    rest, those of train speakers are learned, weighted by agreement, and those of dev speakers choose between epochs;
-    those of test speakers stay out, so that no speaker is in two of the three. A speech model needs a transcript, an
-    intent model an intent. The same labels in any order give the same snapshot.
+    Audit and held-out rows never train, whatever their speaker's split; those of the reason `judged_on` judge, in the
+    role `audit`, and the others stay out. Of the rest, those of train speakers are learned, weighted by agreement, and
+    those of dev speakers watch over the learning; those of test speakers stay out, so that no speaker is in two of the
+    three. A speech model needs a transcript, an intent model an intent. The same labels in any order give the same
+    snapshot.
 
     Raises:
         RecordError: an utterance has two current labels.
@@ -75,18 +85,18 @@ def build_snapshot(rows: Iterable[LabelFacts], kind: Kind, settings: SnapshotSet
         if row.utterance_id in seen:
             raise RecordError(f"utterance {row.utterance_id} has two current labels; run earmark doctor")
         seen.add(row.utterance_id)
-        found = _row(row, kind, settings)
+        found = _row(row, kind, settings, judged_on)
         if found is not None:
             chosen[row.utterance_id] = found
     return Snapshot(rows=tuple(chosen[name] for name in sorted(chosen)))
 
 
-def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings) -> SnapshotRow | None:
+def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings, judged_on: str) -> SnapshotRow | None:
     usable = row.has_transcript if kind == "asr" else row.has_intent
     if not usable:
         return None
-    if row.judges:
-        return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0)
+    if row.reason in JUDGES:
+        return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0) if row.reason == judged_on else None
     if row.split == "dev":
         return SnapshotRow(row.utterance_id, row.revision, "dev", 1.0)
     if row.split == "train" and row.agreement >= settings.min_agreement:

@@ -77,7 +77,7 @@ def insert(
 ) -> list[str]:
     """Leaves the rows of utterances stored and returns the ids that are new; `locations`: where audio lies."""
     stored = known(conn, [utterance.utterance_id for utterance in arrived])
-    order = conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one()
+    order = last_order(conn)
     rows: dict[str, dict[str, Any]] = {}
     for utterance in arrived:
         if utterance.utterance_id not in stored and utterance.utterance_id not in rows:
@@ -118,6 +118,19 @@ def in_window(
     if end is not None:
         statement = statement.where(utterances.c.arrived_at < end)
     return sorted(conn.execute(statement).scalars())
+
+
+def orders(conn: sa.Connection, start: datetime, end: datetime) -> list[tuple[str, datetime, int]]:
+    """Returns id, arrival and order of intake of what arrived in [start, end) and is accepted."""
+    columns = (utterances.c.utterance_id, utterances.c.arrived_at, utterances.c.event_order)
+    window = (utterances.c.arrived_at >= start, utterances.c.arrived_at < end)
+    rows = conn.execute(sa.select(*columns).where(utterances.c.state == "accepted", *window))
+    return [(row.utterance_id, row.arrived_at, int(row.event_order)) for row in rows]
+
+
+def last_order(conn: sa.Connection) -> int:
+    """Returns the order of intake of the newest row, 0 where there is none."""
+    return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one())
 
 
 def of_speaker(conn: sa.Connection, speaker_id: str) -> list[str]:

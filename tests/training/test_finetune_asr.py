@@ -127,12 +127,6 @@ def test_weights_count_in_the_loss(base):
     assert losses[0] != pytest.approx(losses[2], rel=1e-4)
 
 
-def test_replay_mixes_in_a_share(base, tmp_path):
-    replay = [replace(example, utterance_id=f"r{example.utterance_id}") for example in tone_examples(10, seed=50)]
-    settings = AsrFinetuneSettings(loop=QUICK.loop, replay_share=0.5)
-    assert finetune_asr(base, tone_examples(4), tmp_path / "out", settings, replay=replay).examples == 6
-
-
 def test_a_frozen_front_end_stays(base, tmp_path):
     asr = load_asr(base)
     freeze_front(asr)

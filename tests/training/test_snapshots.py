@@ -20,10 +20,6 @@ class Row:
     reason: str | None = "uncertain"
     split: str = "train"
 
-    @property
-    def judges(self) -> bool:
-        return self.reason in ("audit", "held_out")
-
 
 ROWS = st.lists(
     st.builds(
@@ -49,12 +45,21 @@ def test_audit_rows_judge_and_never_train_and_order_does_not_matter(rows, kind, 
         row = known[found.utterance_id]
         assert row.has_transcript if kind == "asr" else row.has_intent
         assert found.revision == row.revision
-        assert (found.role == "audit") == (row.reason in ("audit", "held_out"))
+        assert row.reason != "held_out"
+        assert (found.role == "audit") == (row.reason == "audit")
         assert found.role == "audit" or found.role == row.split
         assert found.weight > 0
     shuffled = list(rows)
     random.shuffle(shuffled)
     assert build_snapshot(shuffled, kind).snapshot_id == snapshot.snapshot_id
+
+
+@given(ROWS, st.sampled_from(["asr", "intent"]))
+def test_held_out_rows_judge_in_place_of_audit_rows_where_that_is_asked(rows, kind):
+    known = {row.utterance_id: row for row in rows}
+    for found in build_snapshot(rows, kind, judged_on="held_out").rows:
+        assert known[found.utterance_id].reason != "audit"
+        assert (found.role == "audit") == (known[found.utterance_id].reason == "held_out")
 
 
 def test_each_kind_takes_what_it_can_learn_from():

@@ -104,6 +104,8 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
         raise RecordError(f"alias {unknown[0]!r} is unknown; known are {', '.join(ALIASES)}")
     name = model_name(tracking, kind)
     with reached(tracking.uri):
+        if not any(aliases.values()) and not tracking.client.search_registered_models(f"name = '{name}'"):
+            return  # nothing was ever registered
         held = dict(tracking.client.get_registered_model(name).aliases)
         for alias, version in aliases.items():
             if version is None and alias in held:

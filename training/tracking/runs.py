@@ -114,7 +114,8 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
             run_id, logged = found.info.run_id, found.data.params
             tracking.client.update_run(run_id, status="RUNNING")
         _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, tags)
-        _log_inputs(tracking, run_id, facts)
+        judged = (facts.eval_set_id, "evaluation")
+        _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
         tracking.client.log_dict(run_id, _plain(facts.config), "config.json")
     log_metrics(tracking, run_id, {"labels": facts.labels, "annotator_minutes": facts.annotator_minutes})
     return str(run_id)
@@ -188,6 +189,13 @@ def log_figures(tracking: Tracking, run_id: str, figures: Mapping[str, Figure]) 
             tracking.client.log_figure(run_id, figure, f"figures/{metric_name(name)}.png")
 
 
+def log_evaluation_set(tracking: Tracking, run_id: str, eval_set_id: str) -> None:
+    """The run names the set that judged it, as a tag to search by and as a data input; the latest one counts."""
+    with reached(tracking.uri):
+        tracking.client.set_tag(run_id, "earmark.eval_set_id", eval_set_id)
+        _log_inputs(tracking, run_id, {"evaluation-set": (eval_set_id, "evaluation")})
+
+
 def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[str, Any] | str) -> None:
     """The run holds a JSON document or a text under its name, such as `decision.json`. Never content of utterances."""
     with reached(tracking.uri):
@@ -249,15 +257,12 @@ def _log_params(tracking: Tracking, run_id: str, params: Mapping[str, str], tags
         tracking.client.log_batch(run_id, params=rows[start : start + BATCH])
 
 
-def _log_inputs(tracking: Tracking, run_id: str, facts: RunFacts) -> None:
-    """The run names its snapshot and its evaluation set as data inputs, by earmark's own digest of all their rows."""
+def _log_inputs(tracking: Tracking, run_id: str, named: Mapping[str, tuple[str, str]]) -> None:
+    """The run names data inputs, (digest, context) by name, by earmark's own digest of all their rows."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = []
-    for name, full, context in (
-        ("snapshot", facts.snapshot_id, "training"),
-        ("evaluation-set", facts.eval_set_id, "evaluation"),
-    ):
+    for name, (full, context) in named.items():
         if full:
             # MLflow holds 36 characters of a digest; the whole of it is in the source.
             dataset = Dataset(name, full[:36], "earmark", canonical_json({"sha256": full}))

@@ -1,0 +1,77 @@
+"""A retraining that the served deployment runs, started from anywhere that reaches its Prefect server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import Refused
+from corpus.records import Kind
+from flows.settings import Settings
+
+
+@contextlib.contextmanager
+def announced(settings: Settings, api_url: str) -> Iterator[None]:
+    """Commands on this home find the server of `earmark serve` until the block ends."""
+    record = _record(settings)
+    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"pid": os.getpid(), "api_url": api_url}), encoding="utf-8")
+    temporary.replace(record)
+    try:
+        yield
+    finally:
+        record.unlink(missing_ok=True)
+
+
+def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> dict[str, Any]:
+    """Returns the run of the served deployment `retrain/retrain`, ended where `wait`.
+
+    Raises:
+        Refused: nothing is served, or the run did not complete.
+    """
+    api_url = _api(settings)
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.console import progress
+
+    with temporary_settings({PREFECT_API_URL: api_url}), progress(f"retrain {kind} there", None):
+        try:
+            run: Any = run_deployment(
+                "retrain/retrain",
+                parameters={"kind": kind},
+                timeout=None if wait else 0,
+                poll_interval=2,
+                as_subflow=False,
+            )
+        except ObjectNotFound:
+            raise Refused("the Prefect server has no deployment retrain/retrain; start earmark serve") from None
+        except (OSError, RuntimeError) as error:
+            raise Refused(
+                f"the Prefect server does not answer ({type(error).__name__}); is earmark serve up?"
+            ) from None
+    state = str(run.state.name) if run.state is not None else "Scheduled"
+    if wait and not run.state.is_completed():
+        raise Refused(f"run {run.name} ended as {state}; its log stands on Prefect's pages: earmark ui")
+    return {"kind": kind, "flow_run": run.name, "flow_run_id": str(run.id), "state": state}
+
+
+def _record(settings: Settings) -> Path:
+    return settings.home / "prefect" / "serve.json"
+
+
+def _api(settings: Settings) -> str:
+    if settings.prefect.api_url:
+        return settings.prefect.api_url
+    try:
+        found = json.loads(_record(settings).read_text(encoding="utf-8"))
+        os.kill(int(found["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        raise Refused("nothing is served on this home; start earmark serve, or set prefect.api_url") from None
+    return str(found["api_url"])

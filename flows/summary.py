@@ -1,0 +1,32 @@
+"""A night's report as a page that a person reads in Prefect: steps, counts and decisions, never content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.console import cell, percent
+
+
+def night_markdown(report: dict[str, Any]) -> str:
+    """Returns the report of a nightly run as Markdown: a row a step, then what the gate decided."""
+    lines = [f"# Night {report['night']}", "", "| step | what became of it |", "| --- | --- |"]
+    decisions = []
+    for step, result in report.items():
+        if not isinstance(result, dict):
+            continue
+        lines.append(f"| {step} | {_told(result)} |")
+        if result.get("decision_text"):
+            decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
+    return "\n".join(lines + decisions) + "\n"
+
+
+def _told(result: dict[str, Any]) -> str:
+    if "skipped" in result:
+        return f"skipped: {result['skipped']}"
+    left_out = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
+    shown = {
+        key: percent(value) if key == "fraction" else cell(value)
+        for key, value in result.items()
+        if key not in left_out
+    }
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())

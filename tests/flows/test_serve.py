@@ -1,0 +1,70 @@
+"""What `earmark serve` serves: a night that runs by itself, and a retraining that is asked for from outside."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.settings import Settings
+from tests.flows.conftest import copy_of
+from tests.flows.homes import ROOT, arguments, earmark
+
+
+@pytest.fixture
+def served(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Iterator[Path]:
+    """A home whose night is due every minute, served by a process of its own."""
+    home = copy_of(lived[0].home, tmp_path / "home")
+    command = [sys.executable, "-m", "flows.cli", "serve", *arguments(home, "night.schedule='* * * * *'")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 180
+        while not (home / "prefect" / "serve.json").exists():
+            assert process.poll() is None, "earmark serve ended"
+            assert time.monotonic() < until, "earmark serve does not start"
+            time.sleep(0.2)
+        yield home
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _runs(home: Path, flow: str) -> list[dict[str, Any]]:
+    url = json.loads((home / "prefect" / "serve.json").read_text())["api_url"]
+    body = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC", "limit": 20}
+    return list(httpx.post(f"{url}/flow_runs/filter", json=body, timeout=30).raise_for_status().json())
+
+
+def test_the_schedule_runs_a_night_and_a_retraining_is_started_from_outside(served: Path):
+    overlapping = earmark("retrain", "asr", "--remote", "--json", *arguments(served))
+    assert overlapping.returncode == 0, overlapping.stderr
+    report = json.loads(overlapping.stdout)
+    assert report["state"] == "Completed"
+    assert report["flow_run_id"] in {run["id"] for run in _runs(served, "retrain")}
+
+    until = time.monotonic() + 240
+    while not (done := [run for run in _runs(served, "nightly") if run["state_type"] == "COMPLETED"]):
+        assert time.monotonic() < until, (
+            f"no night completed: {[run['state_name'] for run in _runs(served, 'nightly')]}"
+        )
+        time.sleep(1)
+    assert done[0]["auto_scheduled"]
+    url = json.loads((served / "prefect" / "serve.json").read_text())["api_url"]
+    body = {"artifacts": {"key": {"any_": ["night"]}}}
+    (artifact, *_) = httpx.post(f"{url}/artifacts/filter", json=body, timeout=30).raise_for_status().json()
+    for step in ("merge", "retrain asr", "ingest", "score", "sample", "export"):
+        assert f"| {step} |" in artifact["data"]
+
+
+def test_nothing_is_served_is_one_line(tmp_path: Path):
+    done = earmark("retrain", "asr", "--remote", *arguments(tmp_path / "home"))
+    assert done.returncode == 1
+    assert "start earmark serve" in done.stderr
