@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,26 +19,24 @@ from typing import Any, Final
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus import audio, schema, vault
-from corpus.audio import AudioSettings
-from corpus.errors import AudioRefused, UsageError
+from corpus import memory, schema, vault
+from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.manifest import BadRow, ManifestRow, read
+from corpus.heard import DUPLICATE, Heard, Refusals, chunks, event_key, listen
+from corpus.limits import REMEDIES, AudioSettings
+from corpus.manifest import read
+from corpus.manifest_row import BadRow, ManifestRow
 from corpus.operations import Operation
-from corpus.records import Floats, Label, Split, Utterance, digest
+from corpus.records import Label, Split, Utterance
 from corpus.resample import RATE
 from corpus.store import labels, utterances
 
-REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *audio.REASONS, "erased")
+REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for which a row is refused, in the order in which they are found."""
 
 _BATCH_ROWS: Final = 256  # no setting: an interrupted ingest must cut the manifest where it cut it before
-_CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
-_LOGGED: Final = 20
 
 _SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": True}
-
-_log = logging.getLogger(__name__)
 
 
 class IngestSettings(BaseModel):
@@ -72,13 +69,6 @@ class IngestReport:
     refused: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    row: ManifestRow
-    utterance_id: str
-    samples: Floats
-
-
 def ingest(
     corpus: Corpus,
     manifest: Path,
@@ -105,7 +95,7 @@ def ingest(
         return _report(operation_id, stored)
     received = accepted = 0
     refused: Counter[str] = Counter()
-    refusals = _Refusals()
+    refusals = Refusals()
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     for number, rows in enumerate(_batches(read(manifest))):
@@ -115,6 +105,7 @@ def ingest(
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
+        memory.give_back()
         if on_progress is not None:
             on_progress(received)
     if _file_digest(manifest) != name:
@@ -132,7 +123,7 @@ def _ingest_batch(
     folder: Path,
     latest: datetime,
     settings: AudioSettings,
-    refusals: _Refusals,
+    refusals: Refusals,
 ) -> dict[str, Any]:
     """Leaves one batch in the corpus, once, and returns its counts."""
     with corpus.operation(operation_id, "ingest") as op:
@@ -140,33 +131,19 @@ def _ingest_batch(
             return op.result
         refusals.by_line.clear()
         wanted = _willing(corpus, rows, latest, refusals)
-        heard = _listen(corpus, op, wanted, folder, settings, refusals)
-        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in _chunks(heard))
+        heard = listen(corpus, op, wanted, folder, settings, refusals)
+        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         counts = Counter(refusals.by_line.values())
         op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
         return op.result
 
 
-class _Refusals:
-    """Reasons by line of one batch; the first few of a manifest are logged with what to do about them."""
-
-    def __init__(self) -> None:
-        self.by_line: dict[int, str] = {}
-        self._left = _LOGGED
-
-    def add(self, line: int, reason: str, detail: str) -> None:
-        self.by_line[line] = reason
-        if self._left > 0:
-            self._left -= 1
-            _log.warning("manifest line %d is refused: %s: %s", line, reason, detail)
-
-
 # --- the steps of a batch ---------------------------------------------------------------------------------------------
 
 
 def _willing(
-    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: _Refusals
+    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals
 ) -> list[ManifestRow]:
     """Returns the rows that are whole, agreed to, and meant for the device."""
     willing: list[ManifestRow] = []
@@ -177,10 +154,16 @@ def _willing(
         elif row.arrived_at > latest:
             refusals.add(row.line, "bad_row", "field arrived_at: is in the future; check the device's clock")
         elif "score" not in row.consent:
-            refusals.add(row.line, "no_consent", "the customer does not consent to scoring; leave the row out")
+            refusals.add(
+                row.line, "no_consent", "field consent: the customer does not consent to scoring; leave the row out"
+            )
             withdrawn.append(row)
         elif row.wake is None:
-            refusals.add(row.line, "no_wake", "no wake word and no button; the device should not have listened")
+            refusals.add(
+                row.line,
+                "no_wake",
+                "field wake: no wake word and no button, the device should not have listened; leave the row out",
+            )
         else:
             willing.append(row)
     _withdraw(corpus, withdrawn)
@@ -200,55 +183,13 @@ def _withdraw(corpus: Corpus, rows: list[ManifestRow]) -> None:
             vault.set_consent(corpus.vault, account, row.consent, row.arrived_at, "earmark")
 
 
-def _listen(
-    corpus: Corpus,
-    op: Operation,
-    rows: list[ManifestRow],
-    folder: Path,
-    settings: AudioSettings,
-    refusals: _Refusals,
-) -> Iterator[_Heard]:
-    """Yields the rows whose recording can be used, with its samples, in order."""
-    named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
-    stored = utterances.known(op.conn, named)
-    for row in rows:
-        try:
-            if row.event_id is not None:
-                utterance_id = vault.utterance_id(corpus.vault, _event(row))
-                if utterance_id in stored:  # known without its file, which its source may have deleted since
-                    refusals.add(row.line, "duplicate", "this event is in the corpus already")
-                    continue
-                data = audio.read_bytes(folder / row.audio, settings)
-            else:
-                data = audio.read_bytes(folder / row.audio, settings)
-                utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
-            samples, _ = audio.decode(data, settings)
-        except AudioRefused as refusal:
-            refusals.add(row.line, refusal.reason, str(refusal))
-            continue
-        yield _Heard(row, utterance_id, samples)
-
-
-def utterance_of(corpus: Corpus, event_id: str) -> str:
-    """Returns the id that the utterance of a source's event has, whether it arrived or not."""
-    return vault.utterance_id(corpus.vault, f"event/{event_id}")
-
-
-def _event(row: ManifestRow, data: bytes = b"") -> str:
-    """Returns what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
-    if row.event_id is not None:
-        return f"event/{row.event_id}"
-    sound = hashlib.sha256(data).hexdigest()
-    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sound])
-
-
-def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: _Refusals) -> int:
+def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals) -> int:
     """Leaves keys, packs, rows and known labels of these arrivals stored; returns how many were new."""
     stored = utterances.known(op.conn, [h.utterance_id for h in heard])
-    fresh: dict[str, _Heard] = {}
+    fresh: dict[str, Heard] = {}
     for h in heard:
         if h.utterance_id in stored or h.utterance_id in fresh:
-            refusals.add(h.row.line, "duplicate", "this event is in the corpus already")
+            refusals.add(h.row.line, "duplicate", DUPLICATE)
         else:
             fresh[h.utterance_id] = h
     arrivals = [
@@ -272,7 +213,7 @@ def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: _Refusa
     return len(fresh)
 
 
-def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: _Heard) -> Utterance:
+def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: Heard) -> Utterance:
     row = heard.row
     assert row.wake is not None  # `_willing` let no other row through
     return Utterance(
@@ -293,26 +234,17 @@ def _label(utterance_id: str, row: ManifestRow) -> Label:
     return Label(utterance_id, row.text, row.intent, row.slots, agreement=1.0, annotators=0, revision=1)
 
 
+def utterance_of(corpus: Corpus, event_id: str) -> str:
+    """Returns the id that the utterance of a source's event has, whether it arrived or not."""
+    return vault.utterance_id(corpus.vault, event_key(event_id))
+
+
 # --- cutting and counting ---------------------------------------------------------------------------------------------
 
 
 def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[list[ManifestRow | BadRow]]:
     while batch := list(islice(rows, _BATCH_ROWS)):
         yield batch
-
-
-def _chunks(heard: Iterator[_Heard]) -> Iterator[list[_Heard]]:
-    """Yields the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
-    chunk: list[_Heard] = []
-    size = 0
-    for h in heard:
-        chunk.append(h)
-        size += len(h.samples)
-        if size >= _CHUNK_SAMPLES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
 
 
 def _file_digest(path: Path) -> str:

@@ -51,10 +51,20 @@ def to_16k(samples: Floats, rate: int) -> Floats:
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            resampled = _filter(rate)(torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)))
+            resampled = _filter(rate)(torch.from_numpy(_padded(samples, rate)))
     finally:
         torch.set_num_threads(threads)
-    return resampled.numpy()  # type: ignore[no-any-return]
+    return resampled.numpy()[: -(-len(samples) * RATE // rate)].copy()  # type: ignore[no-any-return]
+
+
+def _padded(samples: Floats, rate: int) -> Floats:
+    """Returns the samples with silence up to a whole second, which the filter takes to lie behind the end anyway.
+
+    torch keeps a compiled convolution for each length that it has seen: clips of a thousand lengths would cost 150 MB.
+    """
+    padded = np.zeros(max(1, -(-len(samples) // rate)) * rate, dtype=np.float32)
+    padded[: len(samples)] = samples
+    return padded
 
 
 @lru_cache(maxsize=16)

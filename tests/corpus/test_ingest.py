@@ -18,10 +18,10 @@ import soundfile
 import sqlalchemy as sa
 
 from corpus import schema, vault, vault_schema
-from corpus.audio import AudioSettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import REASONS, IngestReport, IngestSettings, ingest
+from corpus.limits import AudioSettings
 from corpus.records import Label
 from corpus.settings import CorpusSettings
 from corpus.store import labels, utterances

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import UsageError
-from corpus.manifest import MAX_LINE, BadRow, ManifestRow, parse, read
+from corpus.manifest import MAX_LINE, read
+from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.records import SlotSpan, Wake
 
 ROW: dict[str, Any] = {

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from corpus import torchaudio_guard
 from corpus.errors import AudioRefused
 from corpus.resample import convertible, to_16k
 
@@ -40,3 +41,16 @@ def test_16_khz_needs_no_torch() -> None:
         "assert to_16k(x, 16000) is x; assert 'torch' not in sys.modules and 'torchaudio' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000])
+def test_the_end_is_that_of_the_filter_alone(rate: int) -> None:
+    torchaudio_guard.guard()
+    import torch
+    from torchaudio.transforms import Resample
+
+    for length in (1, rate // 10, rate - 1, rate, rate + 1, 3 * rate + 77):
+        samples = np.random.default_rng(length).normal(0, 0.1, length).astype(np.float32)
+        alone = Resample(rate, 16_000)(torch.from_numpy(samples)).numpy()
+        assert len(to_16k(samples, rate)) == len(alone) == -(-length * 16_000 // rate)
+        assert np.abs(to_16k(samples, rate) - alone).max() < 1e-6

@@ -1,0 +1,110 @@
+"""The rows of a manifest whose recordings can be used, with their samples; the others have their reason."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from corpus import audio, vault
+from corpus.errors import AudioRefused
+from corpus.handle import Corpus
+from corpus.limits import REMEDIES, AudioSettings
+from corpus.manifest_row import ManifestRow
+from corpus.operations import Operation
+from corpus.records import Floats, digest
+from corpus.store import utterances
+
+DUPLICATE: Final = "this event is in the corpus already; leave the row out"
+
+_CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
+_LOGGED: Final = 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A row whose recording can be used.
+
+    Attributes:
+        samples: (n,) float32 mono at 16 kHz.
+    """
+
+    row: ManifestRow
+    utterance_id: str
+    samples: Floats
+
+
+class Refusals:
+    """Reasons by line of one batch; the first few of a manifest are logged with what to do about them."""
+
+    def __init__(self) -> None:
+        self.by_line: dict[int, str] = {}
+        self._left = _LOGGED
+
+    def add(self, line: int, reason: str, detail: str) -> None:
+        """The line is refused; `detail` names the field and the remedy, never a value."""
+        self.by_line[line] = reason
+        if self._left > 0:
+            self._left -= 1
+            _log.warning("manifest line %d is refused: %s: %s", line, reason, detail)
+
+
+def listen(
+    corpus: Corpus,
+    op: Operation,
+    rows: list[ManifestRow],
+    folder: Path,
+    settings: AudioSettings,
+    refusals: Refusals,
+) -> Iterator[Heard]:
+    """Yields the rows whose recording can be used, with its samples, in order."""
+    named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
+    stored = utterances.known(op.conn, named)
+    for row in rows:
+        try:
+            if row.event_id is not None:
+                utterance_id = vault.utterance_id(corpus.vault, _event(row))
+                if utterance_id in stored:  # known without its file, which its source may have deleted since
+                    refusals.add(row.line, "duplicate", DUPLICATE)
+                    continue
+                data = audio.read_bytes(folder / row.audio, settings)
+            else:
+                data = audio.read_bytes(folder / row.audio, settings)
+                utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
+            samples, _ = audio.decode(data, settings)
+        except AudioRefused as refusal:
+            refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
+            continue
+        yield Heard(row, utterance_id, samples)
+
+
+def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
+    """Yields the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
+    chunk: list[Heard] = []
+    size = 0
+    for h in heard:
+        chunk.append(h)
+        size += len(h.samples)
+        if size >= _CHUNK_SAMPLES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def event_key(event_id: str) -> str:
+    """Returns what the event of this name is hashed from."""
+    return f"event/{event_id}"
+
+
+def _event(row: ManifestRow, data: bytes = b"") -> str:
+    """Returns what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
+    if row.event_id is not None:
+        return event_key(row.event_id)
+    sound = hashlib.sha256(data).hexdigest()
+    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sound])
