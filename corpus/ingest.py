@@ -39,6 +39,9 @@ _LOGGED: Final = 20
 
 _log = logging.getLogger(__name__)
 
+Sound = Callable[[ManifestRow], bytes]
+"""Gives the recording of a row as it came, or raises `AudioRefused`."""
+
 
 class IngestSettings(BaseModel):
     """How arrivals are judged.
@@ -103,13 +106,15 @@ def ingest(
         return _report(operation_id, stored)
     received = accepted = 0
     refused: Counter[str] = Counter()
-    refusals = _Refusals()
+    refusals = Refusals("manifest line")
+
+    def sound(row: ManifestRow) -> bytes:
+        return audio.read_bytes(manifest.parent / row.audio, settings.audio)
+
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     for number, rows in enumerate(_batches(read(manifest))):
-        done = _ingest_batch(
-            corpus, f"{operation_id}/{number}", rows, manifest.parent, latest, settings.audio, refusals
-        )
+        done = ingest_batch(corpus, f"{operation_id}/{number}", rows, sound, latest, settings.audio, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -123,22 +128,22 @@ def ingest(
         return _report(operation_id, op.result)
 
 
-def _ingest_batch(
+def ingest_batch(
     corpus: Corpus,
     operation_id: str,
     rows: list[ManifestRow | BadRow],
-    folder: Path,
+    sound: Sound,
     latest: datetime,
     settings: AudioSettings,
-    refusals: _Refusals,
+    refusals: Refusals,
 ) -> dict[str, Any]:
-    """Leaves one batch in the corpus, once, and returns its counts."""
+    """Leaves one batch in the corpus, once, and returns its counts: received, accepted, refused by reason."""
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             return op.result
         refusals.by_line.clear()
         wanted = _willing(corpus, rows, latest, refusals)
-        heard = _listen(corpus, op, wanted, folder, settings, refusals)
+        heard = _listen(corpus, op, wanted, sound, settings, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in _chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         counts = Counter(refusals.by_line.values())
@@ -146,25 +151,30 @@ def _ingest_batch(
         return op.result
 
 
-class _Refusals:
-    """Reasons by line of one batch; the first few of a manifest are logged with what to do about them."""
+class Refusals:
+    """Reasons by line of one batch; the first few of a run are logged with what to do about them.
 
-    def __init__(self) -> None:
+    `item` is what a line is called where the rows come from.
+    """
+
+    def __init__(self, item: str) -> None:
         self.by_line: dict[int, str] = {}
+        self._item = item
         self._left = _LOGGED
 
     def add(self, line: int, reason: str, detail: str) -> None:
+        """The line counts as refused; `detail` names field and remedy, never a value."""
         self.by_line[line] = reason
         if self._left > 0:
             self._left -= 1
-            _log.warning("manifest line %d is refused: %s: %s", line, reason, detail)
+            _log.warning("%s %d is refused: %s: %s", self._item, line, reason, detail)
 
 
 # --- the steps of a batch ---------------------------------------------------------------------------------------------
 
 
 def _willing(
-    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: _Refusals
+    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals
 ) -> list[ManifestRow]:
     """Returns the rows that are whole, agreed to, and meant for the device."""
     willing: list[ManifestRow] = []
@@ -202,9 +212,9 @@ def _listen(
     corpus: Corpus,
     op: Operation,
     rows: list[ManifestRow],
-    folder: Path,
+    sound: Sound,
     settings: AudioSettings,
-    refusals: _Refusals,
+    refusals: Refusals,
 ) -> Iterator[_Heard]:
     """Yields the rows whose recording can be used, with its samples, in order."""
     named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
@@ -216,9 +226,9 @@ def _listen(
                 if utterance_id in stored:  # known without its file, which its source may have deleted since
                     refusals.add(row.line, "duplicate", "this event is in the corpus already")
                     continue
-                data = audio.read_bytes(folder / row.audio, settings)
+                data = sound(row)
             else:
-                data = audio.read_bytes(folder / row.audio, settings)
+                data = sound(row)
                 utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
             samples, _ = audio.decode(data, settings)
         except AudioRefused as refusal:
@@ -240,7 +250,7 @@ def _event(row: ManifestRow, data: bytes = b"") -> str:
     return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sound])
 
 
-def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: _Refusals) -> int:
+def _store(corpus: Corpus, op: Operation, heard: list[_Heard], refusals: Refusals) -> int:
     """Leaves keys, packs, rows and known labels of these arrivals stored; returns how many were new."""
     stored = utterances.known(op.conn, [h.utterance_id for h in heard])
     fresh: dict[str, _Heard] = {}

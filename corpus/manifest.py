@@ -83,7 +83,7 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
         with path.open("rb") as file:
             magic = file.read(4)
             file.seek(0)
-            rows = _parquet(file) if magic == b"PAR1" else _json_lines(file)
+            rows = _parquet(file) if magic == b"PAR1" else json_lines(file)
             for line, value in rows:
                 yield value if isinstance(value, BadRow) else parse(line, value)
     except OSError as error:
@@ -219,7 +219,7 @@ _FAULTS: Final = {"missing": "is missing", "extra_forbidden": "holds a key that 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
+def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
     """Yields (line, decoded value or BadRow) of every line that is not blank."""
     number = 0
     while line := file.readline(MAX_LINE + 1):

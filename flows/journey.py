@@ -15,7 +15,7 @@ from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from corpus.records import Kind
-from flows import arrive, ask, choose, hear, learn
+from flows import arrive, ask, bring, choose, hear, learn
 from flows import score as scoring
 from flows.night import Night, last_night, night_named
 from flows.session import at_work, without_content
@@ -29,6 +29,7 @@ def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 arrivals = _step(arrive.arrive, "ingest")
+labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
 choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
@@ -51,6 +52,20 @@ def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
     """The manifest's utterances are in the corpus."""
     with at_work(config) as (corpus, settings):
         return dict(arrivals(corpus, settings, [Path(manifest)]))
+
+
+@flow(name="import")
+@without_content
+def import_corpus(
+    source: str,
+    split: str | None = None,
+    subset: str | None = None,
+    limit: int | None = None,
+    config: str | None = None,
+) -> dict[str, Any]:
+    """The utterances and labels of a labelled corpus are in the corpus."""
+    with at_work(config) as (corpus, settings):
+        return dict(labelled(corpus, settings, source, split, subset, limit))
 
 
 @flow(name="score")

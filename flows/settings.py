@@ -19,6 +19,7 @@ from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
 from corpus.errors import SettingsError
 from corpus.ingest import IngestSettings
+from corpus.mapping import ImportSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from flows.prefect_server import PrefectSettings
@@ -92,6 +93,7 @@ class Settings(BaseModel):
 
     corpus: CorpusSettings = CorpusSettings()
     ingest: IngestSettings = IngestSettings()
+    importing: ImportSettings = ImportSettings()
     models: ModelSettings = ModelSettings()
     score: ScoreSettings = ScoreSettings()
     sampling: SamplingSettings = SamplingSettings()
