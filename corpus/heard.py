@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from corpus import audio, vault
@@ -26,6 +25,10 @@ _LOGGED: Final = 20
 _log = logging.getLogger(__name__)
 
 
+Sound = Callable[[ManifestRow], bytes]
+"""Gives the recording of a row as it came, or raises `AudioRefused`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A row whose recording can be used.
@@ -40,10 +43,14 @@ class Heard:
 
 
 class Refusals:
-    """Reasons by line of one batch; the first few of a manifest are logged with what to do about them."""
+    """Reasons by line of one batch; the first few of a run are logged with what to do about them.
 
-    def __init__(self) -> None:
+    `item` is what a line is called where the rows come from.
+    """
+
+    def __init__(self, item: str) -> None:
         self.by_line: dict[int, str] = {}
+        self._item = item
         self._left = _LOGGED
 
     def add(self, line: int, reason: str, detail: str) -> None:
@@ -51,14 +58,14 @@ class Refusals:
         self.by_line[line] = reason
         if self._left > 0:
             self._left -= 1
-            _log.warning("manifest line %d is refused: %s: %s", line, reason, detail)
+            _log.warning("%s %d is refused: %s: %s", self._item, line, reason, detail)
 
 
 def listen(
     corpus: Corpus,
     op: Operation,
     rows: list[ManifestRow],
-    folder: Path,
+    sound: Sound,
     settings: AudioSettings,
     refusals: Refusals,
 ) -> Iterator[Heard]:
@@ -72,9 +79,9 @@ def listen(
                 if utterance_id in stored:  # known without its file, which its source may have deleted since
                     refusals.add(row.line, "duplicate", DUPLICATE)
                     continue
-                data = audio.read_bytes(folder / row.audio, settings)
+                data = sound(row)
             else:
-                data = audio.read_bytes(folder / row.audio, settings)
+                data = sound(row)
                 utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
             samples, _ = audio.decode(data, settings)
         except AudioRefused as refusal:

@@ -19,10 +19,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus import memory, schema, vault
+from corpus import audio, memory, schema, vault
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.heard import DUPLICATE, Heard, Refusals, chunks, event_key, listen
+from corpus.heard import DUPLICATE, Heard, Refusals, Sound, chunks, event_key, listen
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
@@ -95,13 +95,15 @@ def ingest(
         return _report(operation_id, stored)
     received = accepted = 0
     refused: Counter[str] = Counter()
-    refusals = Refusals()
+    refusals = Refusals("manifest line")
+
+    def sound(row: ManifestRow) -> bytes:
+        return audio.read_bytes(manifest.parent / row.audio, settings.audio)
+
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     for number, rows in enumerate(_batches(read(manifest))):
-        done = _ingest_batch(
-            corpus, f"{operation_id}/{number}", rows, manifest.parent, latest, settings.audio, refusals
-        )
+        done = ingest_batch(corpus, f"{operation_id}/{number}", rows, sound, latest, settings.audio, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -116,22 +118,22 @@ def ingest(
         return _report(operation_id, op.result)
 
 
-def _ingest_batch(
+def ingest_batch(
     corpus: Corpus,
     operation_id: str,
     rows: list[ManifestRow | BadRow],
-    folder: Path,
+    sound: Sound,
     latest: datetime,
     settings: AudioSettings,
     refusals: Refusals,
 ) -> dict[str, Any]:
-    """Leaves one batch in the corpus, once, and returns its counts."""
+    """Leaves one batch in the corpus, once, and returns its counts: received, accepted, refused by reason."""
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             return op.result
         refusals.by_line.clear()
         wanted = _willing(corpus, rows, latest, refusals)
-        heard = listen(corpus, op, wanted, folder, settings, refusals)
+        heard = listen(corpus, op, wanted, sound, settings, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         counts = Counter(refusals.by_line.values())

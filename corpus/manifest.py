@@ -36,7 +36,7 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
         with path.open("rb", buffering=_BUFFER) as file:
             magic = file.read(4)
             file.seek(0)
-            rows = parquet_rows(file) if magic == b"PAR1" else _json_lines(file)
+            rows = parquet_rows(file) if magic == b"PAR1" else json_lines(file)
             for line, value in rows:
                 yield value if isinstance(value, BadRow) else parse(line, value)
     except OSError as error:
@@ -45,7 +45,7 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
         ) from (error)
 
 
-def _json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
+def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
     """Yields (line, decoded value or BadRow) of every line that is not blank."""
     number = 0
     while line := file.readline(MAX_LINE + 1):

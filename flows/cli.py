@@ -109,6 +109,39 @@ def ingest(
     _show("ingested", _run("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
 
 
+@app.command("import")
+def import_corpus(
+    source: Annotated[
+        str,
+        typer.Argument(help="save_to_disk, Parquet, AudioFolder or JSON Lines; or a hub id, owner/name@revision."),
+    ],
+    split: Annotated[str | None, typer.Option("--split", help="Such as test; default the only one, or train.")] = None,
+    subset: Annotated[str | None, typer.Option("--subset", help="Which configuration of a hub id.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many rows only.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems, write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
+    settings = _settings(config, overrides)
+    from corpus.sources import scratch
+    from flows.bring import look, named, show_look
+
+    source = named(source)
+    with scratch(None if dry_run else settings.home):
+        report = look(settings, source, split, subset, limit, only_schema=not dry_run)
+        if not dry_run:
+            parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
+            report = _run("import_corpus", config, overrides, **parameters)
+    if not dry_run:
+        _show("imported", report, as_json)
+    elif as_json:
+        console.show_json(report)
+    else:
+        show_look(report)
+
+
 @app.command()
 def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Scores what has not been scored by the champions: one night, or all that is there."""

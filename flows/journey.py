@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import arrive, ask, choose, hear, learn, promote
+from flows import arrive, ask, bring, choose, hear, learn, promote
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
@@ -33,6 +33,7 @@ def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 arrivals = _step(arrive.arrive, "ingest")
+labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
 choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
@@ -47,6 +48,20 @@ def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
     """The manifest's utterances are in the corpus."""
     with at_work(config) as (corpus, settings):
         return dict(arrivals(corpus, settings, [Path(manifest)]))
+
+
+@flow(name="import")
+@without_content
+def import_corpus(
+    source: str,
+    split: str | None = None,
+    subset: str | None = None,
+    limit: int | None = None,
+    config: str | None = None,
+) -> dict[str, Any]:
+    """The utterances and labels of a labelled corpus are in the corpus."""
+    with at_work(config) as (corpus, settings):
+        return dict(labelled(corpus, settings, source, split, subset, limit))
 
 
 @flow(name="score")

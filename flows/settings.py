@@ -22,6 +22,7 @@ from annotation.tasks import TaskSettings
 from corpus.errors import SettingsError
 from corpus.ingest import IngestSettings
 from corpus.labelled import LabelledSettings
+from corpus.mapping import ImportSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from flows.prefect_server import PrefectSettings
@@ -113,6 +114,7 @@ class Settings(BaseModel):
 
     corpus: CorpusSettings = CorpusSettings()
     ingest: IngestSettings = IngestSettings()
+    importing: ImportSettings = ImportSettings()
     models: ModelSettings = ModelSettings()
     score: ScoreSettings = ScoreSettings()
     sampling: SamplingSettings = SamplingSettings()

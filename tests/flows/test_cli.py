@@ -10,8 +10,8 @@ import pytest
 from tests.flows.homes import SMALL, arguments, earmark
 
 COMMANDS = (
-    "demo", "ingest", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor", "compare",
-    "rollback", "audit", "config", "serve", "ui",
+    "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor",
+    "compare", "rollback", "audit", "config", "serve", "ui",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     import sys
 
     script = "import sys; import flows.cli; heavy = {'torch', 'mlflow', 'prefect', 'numpy', 'sqlalchemy', 'pydantic'};"
+    script += "heavy |= {'datasets', 'huggingface_hub'};"
     script += "print(sorted(heavy & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
 

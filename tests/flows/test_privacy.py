@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from corpus.records import Annotation, SlotSpan
 from corpus.synthetic import write_night
 from flows.prefect_server import PrefectSettings
 from flows.session import running
+from tests.corpus.labelled import clip
 from tests.flows.homes import small_settings
 
 PLANTED = {
@@ -35,7 +37,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
     from flows import journey
 
     root = tmp_path_factory.mktemp("privacy")
-    settings = small_settings(root / "home", "export.due_days=1").model_copy(
+    settings = small_settings(root / "home", "export.due_days=1", "importing.columns.account=speaker").model_copy(
         update={"prefect": PrefectSettings(api_url=prefect_url)}
     )
     files = write_night(root / "traffic", settings.traffic, 1)
@@ -56,7 +58,26 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
         path = write_annotations(settings.answers / "a.jsonl", answers)
         path.write_bytes(path.read_bytes() + b'{"task_id": "plantedanswerzq"}\n')
         journey.morning(night)
+        assert journey.import_corpus(str(_labelled(root / "labelled")))["accepted"] == 3
     return settings.home
+
+
+def _labelled(folder: Path) -> Path:
+    """Returns a corpus to import whose rows carry the planted strings."""
+    folder.mkdir()
+    rows = [
+        {
+            "audio": {"bytes": clip(seed), "path": f"{PLANTED['file']}.wav"},
+            "speaker": f"{PLANTED['account']}-{seed}",
+            "device_serial": PLANTED["serial"],
+            "event_id": f"{PLANTED['event']}-import-{seed}",
+            "text": f"play {PLANTED['text']} {seed}",
+            "intent": "play_music",
+        }
+        for seed in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    return folder
 
 
 def _plant(manifest: Path) -> Path:

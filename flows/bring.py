@@ -1,0 +1,76 @@
+"""Bring: labelled corpora, however others keep them, become utterances with labels."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from corpus import importing
+from corpus.handle import Corpus
+from corpus.mapping import plan
+from corpus.sources import open_source, scratch
+from flows import console
+from flows.settings import Settings
+
+
+def named(source: str) -> str:
+    """Returns a path as it is from anywhere; what is no path here is a hub id and stays."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def bring(
+    corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
+) -> dict[str, Any]:
+    """The rows of a labelled corpus are in the corpus with their labels; what was brought before changes nothing.
+
+    Returns:
+        name and split of the source; received, accepted and refused by reason.
+    """
+    with scratch(settings.home) as cache:
+        opened = open_source(source, split, subset, cache)
+        total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
+        with console.progress("import", total) as advance:
+            report = importing.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
+    return {
+        "source": opened.name,
+        "split": opened.split,
+        "received": report.received,
+        "accepted": report.accepted,
+        "refused": report.refused,
+    }
+
+
+def look(
+    settings: Settings,
+    source: str,
+    split: str | None,
+    subset: str | None,
+    limit: int | None,
+    *,
+    only_schema: bool,
+) -> dict[str, Any]:
+    """Returns how a source would be read, and touches no home.
+
+    Where `only_schema`, it is just made sure that the mapping fits, before a server starts up for it.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
+    """
+    with scratch(None) as cache:
+        opened = open_source(source, split, subset, cache)
+        if only_schema:
+            plan(opened, settings.importing)
+            return {}
+        return importing.preview(opened, settings.importing, settings.ingest, datetime.now(UTC), limit)
+
+
+def show_look(report: dict[str, Any]) -> None:
+    """The columns, what they would become and the first problems stand on stdout."""
+    names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
+    console.show_pairs("would import", {name: report[name] for name in names})
+    console.show_table("columns", ("column", "type"), list(report["columns"].items()))
+    console.show_table("mapping", ("field", "from"), list(report["mapping"].items()))
+    if report["problems"]:
+        rows = [tuple(problem.values()) for problem in report["problems"][:20]]
+        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)
