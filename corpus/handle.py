@@ -104,7 +104,7 @@ def open_corpus(
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
     if not create and not at.home.is_dir():
         raise SettingsError(f"there is no corpus at {at.home}; ingest a manifest first, or set home")
-    at.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home(at.home)
     for url in (at.records_url, at.vault_url):
         _make_folder_of(url)
     vault_engine = database.engine(at.vault_url)
@@ -115,6 +115,22 @@ def open_corpus(
     database.upgrade(records, "records")
     fs, root = files.connect(at.content_url)
     return Corpus(settings, records, vault, fs, root, clock or _now)
+
+
+def make_home(home: Path) -> None:
+    """The folder is there, for its owner alone where it is new.
+
+    Raises:
+        SettingsError: it can't be made or written to.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"home {home} can't be made ({type(error).__name__}); set EARMARK_HOME or corpus.home"
+        ) from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise SettingsError(f"home {home} can't be written to; set EARMARK_HOME or corpus.home")
 
 
 def _make_folder_of(url: str) -> None:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from sampling.pool import Pool
 
 
+NOTHING = (
+    "nothing to choose from: of the night's utterances none is scored by the champions, without a label, "
+    "and of a customer who allows annotation"
+)
+
+
 def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
     """The night's round is stored; a night has one round, so a repeat gives the stored one back."""
     operation_id = PREFIX + night.name
@@ -28,11 +34,11 @@ def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, 
         stored = result_of(conn, operation_id)
         ids, bounds = frame(conn, settings, night)
     if stored is not None:
-        return {**stored, "already": True}
+        return {**stored, "already": "chosen before; a night has one round"}
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         nothing = {"pool": 0, "scored": scored, "chosen": 0, "fraction": 0.0}
-        return {"skipped": "nothing scored may be annotated", **nothing}
+        return {"skipped": NOTHING, **nothing}
     selection = select(corpus, settings, night, pool)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
@@ -49,7 +55,7 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
         ids, _ = frame(conn, settings, night)
     pool, scored = night_pool(corpus, ids)
     if pool is None:
-        return {"skipped": "nothing scored may be annotated; ingest and score the night first", "rows": []}
+        return {"skipped": NOTHING, "rows": []}
     selection = select(corpus, settings, night, pool)
     rows = [
         {

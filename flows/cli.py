@@ -31,14 +31,35 @@ NightName = Annotated[str | None, typer.Option("--night", help="Day on which the
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
 
 
+INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"earmark {version('earmark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _earmark(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
     """Runs the command; errors are one line on stderr and an exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also stopped
     try:
         app()
-    except KeyboardInterrupt:
-        print("earmark: interrupted; nothing is lost, run the command again", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into a status without a word
+            print("earmark: interrupted; nothing is lost, run the command again", file=sys.stderr)
+        raise
     except Exception as error:
         from flows.session import fail
 
@@ -105,7 +126,8 @@ def ingest(
     from corpus.errors import UsageError
 
     if not manifest.is_file():
-        raise UsageError(f"manifest {manifest.name}: no such file")
+        what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
+        raise UsageError(f"manifest {manifest}: {what}")
     _show("ingested", _run("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
 
 
@@ -168,7 +190,7 @@ def sample(
         from flows.session import opened
 
         settings = _settings(config, changes)
-        with opened(settings) as corpus:
+        with opened(settings, create=False) as corpus:
             report = choose_dry(corpus, settings, the_night(settings, night))
     else:
         report = _run("sample", config, changes, night=night)
@@ -200,7 +222,7 @@ def merge(
 
     for file in files:
         if not file.is_file():
-            raise UsageError(f"annotation file {file.name}: no such file")
+            raise UsageError(f"annotation file {file}: no such file")
     _show("merged", _run("merge", config, overrides, files=[str(file.resolve()) for file in files]), as_json)
 
 
@@ -291,7 +313,7 @@ def compare(
     from flows.judge import compare_versions, show_comparison
     from flows.session import opened
 
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         report = compare_versions(corpus, settings, first, second)
     if as_json:
         console.show_json(report)
@@ -307,8 +329,10 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
     from flows.lock import hold_home
     from flows.session import opened
 
-    with hold_home(settings.home, "rollback"), opened(settings) as corpus:
+    with hold_home(settings.home, "rollback"), opened(settings, create=False) as corpus:
         report = roll_back(corpus, settings, kind)
+    if not as_json:
+        console.note(f"earmark rollback {kind} again would bring version {report['was']} back")
     _show("rolled back", report, as_json)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from corpus.errors import HomeBusy
+from corpus.handle import make_home
 
 
 @contextlib.contextmanager
@@ -25,7 +26,7 @@ def hold_home(home: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     Raises:
         HomeBusy: another live process holds it.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_home(home)
     with (home / "lock").open("a+") as file:
         until = time.monotonic() + patience
         while not (ours := _locked(file)) and time.monotonic() < until:

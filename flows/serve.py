@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +64,11 @@ def serve_pages(settings: Settings, port: int) -> None:
     from training.tracking.store import tracking_uri
 
     uri = tracking_uri(settings.tracking, settings.home)
-    if uri.startswith(("http://", "https://")):
-        console.note(f"MLflow: {uri}")
-        pages = None
-    else:
-        command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-        command += ["--host", "127.0.0.1", "--workers", "1"]
-        environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-        pages = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        console.note(f"MLflow: http://127.0.0.1:{port}")
+    pages = None if uri.startswith(("http://", "https://")) else _mlflow_pages(uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
+            console.note(f"MLflow: {uri if pages is None else _answering(pages, port)}")
             console.note(f"Prefect: {server.api_url.removesuffix('/api')}")
             console.note("stop with Ctrl-C")
             if pages is not None:
@@ -84,4 +80,30 @@ def serve_pages(settings: Settings, port: int) -> None:
         console.note("stopped")
     finally:
         if pages is not None:
-            pages.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pages.pid, signal.SIGTERM)  # its workers, too
+            pages.wait()
+
+
+def _mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
+    """Returns MLflow's page server, the leader of a process group of its own."""
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    silence = subprocess.DEVNULL
+    return subprocess.Popen(
+        command, env={**os.environ, **quiet}, stdout=silence, stderr=silence, start_new_session=True
+    )
+
+
+def _answering(pages: subprocess.Popen[bytes], port: int) -> str:
+    """Returns the address of MLflow's pages once they answer, or as soon as their process has ended."""
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(address, timeout=5).close()
+            break
+        if pages.poll() is not None:
+            break
+        time.sleep(0.2)
+    return address

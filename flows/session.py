@@ -60,9 +60,9 @@ def _prefect(server: PrefectServer, settings: Settings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings) -> Iterator[Corpus]:
-    """The corpus is open until the block ends."""
-    corpus = open_corpus(settings.corpus)
+def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
+    """The corpus is open until the block ends; without `create` a home that is not there is an error."""
+    corpus = open_corpus(settings.corpus, create=create)
     try:
         yield corpus
     finally:
