@@ -50,7 +50,7 @@ def the_night(settings: Settings, name: str | None) -> Night:
 def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
     """The manifest's utterances are in the corpus."""
     with at_work(config) as (corpus, settings):
-        return dict(arrivals(corpus, settings, [Path(manifest)]))
+        return dict(arrivals(corpus, settings, [Path(manifest)], ours=False))
 
 
 @flow(name="score")
@@ -106,7 +106,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["merge"] = _merge(corpus, settings, None)
         report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings)))
+        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings), ours=True))
         report["score"] = _score(corpus, settings, when)
         report["sample"] = dict(choice(corpus, settings, when))
         report["export"] = dict(tasks_out(corpus, settings, when.name))
