@@ -56,6 +56,6 @@ def test_a_damaged_manifest_is_named_and_the_others_are_taken_in(settings: Setti
     report = arrive(corpus, settings, waiting(settings), ours=True)
     assert report["accepted"] == 1
     assert list(report["failed"]) == ["a.parquet"]
-    assert "Parquet" in report["failed"]["a.parquet"]
-    with pytest.raises(UsageError, match="Parquet"):
+    assert "damaged" in report["failed"]["a.parquet"]
+    with pytest.raises(UsageError, match="damaged"):
         arrive(corpus, settings, [damaged], ours=False)
