@@ -5,32 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from annotation.consensus import SAFETY, merge_annotations
-from annotation.files import Parsed, read_annotations
+from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from corpus.content import Part
-from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Annotation, Ask, Label
 from corpus.store import labels, rounds, utterances
-from flows import models
+from flows import answers, models
 from flows.ask import sweep
 from flows.settings import Settings
-
-REFUSED = ".refused"
-
-
-def waiting(settings: Settings) -> list[Path]:
-    """Returns the annotation files in the answers folder, sorted by name."""
-    if not settings.answers.is_dir():
-        return []
-    files = (path for path in settings.answers.glob("*.jsonl") if path.is_file())
-    return sorted(path for path in files if REFUSED not in path.suffixes and not path.name.startswith("."))
 
 
 def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> dict[str, Any]:
@@ -42,22 +31,23 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
         file: JSON Lines.
         ours: it lies in the answers folder. Then it goes once it is merged, since its texts stand encrypted in the
             corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be mended.
+
+    Raises:
+        UsageError: the file can't be read.
     """
-    try:
-        key = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UsageError(f"annotation file {file.name} can't be read: {type(error).__name__}") from None
+    place, data = answers.take(file) if ours else (file, answers.read(file))
+    operation_id = f"merge/{hashlib.sha256(data).hexdigest()}"
     with corpus.read() as conn:
-        stored = result_of(conn, f"merge/{key}")
-    report = stored if stored is not None else _merge(corpus, settings, file, f"merge/{key}")
+        stored = result_of(conn, operation_id)
+    report = stored if stored is not None else _merge(corpus, settings, data, operation_id)
     if ours:
-        _put_away(file, report)
+        answers.put_away(place, data, {line for line, _ in report["refused_lines"]})
     sweep(corpus, settings)
     return report
 
 
-def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) -> dict[str, Any]:
-    tasks, parsed = _parse(corpus, settings, file)
+def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str) -> dict[str, Any]:
+    tasks, parsed = _parse(corpus, settings, data)
     touched = sorted({tasks[a.task_id].utterance_id for a in parsed.annotations})
     with corpus.read() as conn:
         withdrawn = labels.withdrawn(conn, touched)
@@ -102,7 +92,7 @@ def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) ->
         return dict(op.result)
 
 
-def _parse(corpus: Corpus, settings: Settings, file: Path) -> tuple[dict[str, Asked], Parsed]:
+def _parse(corpus: Corpus, settings: Settings, data: bytes) -> tuple[dict[str, Asked], Parsed]:
     model = models.load_intent(settings, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
@@ -116,23 +106,11 @@ def _parse(corpus: Corpus, settings: Settings, file: Path) -> tuple[dict[str, As
         )
         for row in rows
     }
-    return tasks, read_annotations(file, tasks)
+    return tasks, parse_annotations(data, tasks)
 
 
-def _put_away(file: Path, report: dict[str, Any]) -> None:
-    """The file is gone from the answers folder; lines that were refused stay in a file beside it."""
-    lines = {line for line, _ in report["refused_lines"]}
-    if lines:
-        kept = [text for number, text in enumerate(file.read_bytes().split(b"\n"), 1) if number in lines]
-        target = file.with_name(f"{file.stem}{REFUSED}.jsonl")
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_bytes(b"\n".join(kept) + b"\n")
-        temporary.replace(target)
-    file.unlink(missing_ok=True)
-
-
-def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the files' reports as one."""
+def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the files' reports as one; `failed`: why, by name, of files that could not be read."""
     outcomes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for report in reports:
@@ -147,4 +125,5 @@ def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "outcomes": dict(sorted(outcomes.items())),
         "refused": dict(sorted(refused.items())),
         "refused_lines": json.loads(json.dumps([line for report in reports for line in report["refused_lines"]])),
+        **({"failed": dict(failed)} if failed else {}),
     }

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
+from corpus.errors import UsageError
 from corpus.records import Kind
-from flows import arrive, ask, choose, hear, learn
+from flows import answers, arrive, ask, choose, hear, learn
 from flows import score as scoring
 from flows.night import Night, last_night, night_named
 from flows.session import at_work, without_content
@@ -127,10 +128,18 @@ def morning(night: str, config: str | None = None) -> dict[str, Any]:
 
 
 def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
-    waiting = hear.waiting(settings) if files is None else files
+    waiting = answers.waiting(settings) if files is None else files
     if not waiting:
         return {"skipped": "no annotations came back"}
-    return hear.total([answers_in(corpus, settings, file, ours=files is None) for file in waiting])
+    reports, failed = [], {}
+    for file in waiting:
+        try:
+            reports.append(answers_in(corpus, settings, file, ours=files is None))
+        except UsageError as error:
+            if files is not None:
+                raise
+            failed[answers.name_of(file)] = str(error)  # nobody watches at night: one file costs only itself
+    return hear.total(reports, failed)
 
 
 def _score(corpus: Any, settings: Settings, night: Night | None) -> dict[str, Any]:
