@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from annotation.consensus import SAFETY, merge_annotations
+from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from corpus.content import Part
@@ -48,28 +48,23 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
 
 def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str) -> dict[str, Any]:
     tasks, parsed = _parse(corpus, settings, data)
-    touched = sorted({tasks[a.task_id].utterance_id for a in parsed.annotations})
-    with corpus.read() as conn:
-        withdrawn = labels.withdrawn(conn, touched)
-    parts: tuple[Part, ...] = ("annotations", "label")
-    opened = {
-        content.utterance.utterance_id: content
-        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
-    }
-    closed = [a for a in parsed.annotations if tasks[a.task_id].utterance_id not in opened]
-    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
-    for annotation in parsed.annotations:
-        if tasks[annotation.task_id].utterance_id in given:
-            given[tasks[annotation.task_id].utterance_id].append(annotation)
-    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn)
+    return merge_rows(corpus, tasks, parsed, operation_id)
+
+
+def merge_rows(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str) -> dict[str, Any]:
+    """The good rows are annotations and labels, in one transaction; returns what became of all, by outcome and reason.
+
+    What holds afterwards depends on the set of rows that ever came, not on their order nor on how they were cut into
+    files: each utterance is weighed anew from everything that was said of it.
+    """
+    open_ids, merged = _weigh(corpus, tasks, parsed.annotations)
+    fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in open_ids]
     refused: Counter[str] = Counter(row.reason for row in parsed.refused)
-    if closed:
-        refused["closed_utterance"] += len(closed)
+    if len(fresh) < len(parsed.annotations):
+        refused["closed_utterance"] += len(parsed.annotations) - len(fresh)
     with corpus.operation(operation_id, "merge") as op:
         if op.done:
             return dict(op.result)
-        fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in opened]
         counts = labels.put_annotations(corpus, op, fresh)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
@@ -90,6 +85,26 @@ def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str) -
             "refused_lines": [[row.line, row.reason] for row in parsed.refused],
         }
         return dict(op.result)
+
+
+def _weigh(
+    corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation]
+) -> tuple[set[str], list[Merged]]:
+    """Returns the utterances that may be opened of those that the rows touch, and what holds of each of them."""
+    touched = sorted({tasks[a.task_id].utterance_id for a in annotations})
+    with corpus.read() as conn:
+        withdrawn = labels.withdrawn(conn, touched)
+    parts: tuple[Part, ...] = ("annotations", "label")
+    opened = {
+        content.utterance.utterance_id: content
+        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+    }
+    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
+    for annotation in annotations:
+        if tasks[annotation.task_id].utterance_id in given:
+            given[tasks[annotation.task_id].utterance_id].append(annotation)
+    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
+    return set(opened), merge_annotations(given, current, withdrawn=withdrawn)
 
 
 def _parse(corpus: Corpus, settings: Settings, data: bytes) -> tuple[dict[str, Asked], Parsed]:
