@@ -28,12 +28,15 @@ class Merged:
         label: the label that holds now, if the outcome is `labelled` and somebody named an intent or a transcript
             (a triage alone names neither).
         is_new: `label` is a new revision, to be stored; else it is the current one.
-        withdraws: there is a current label that the answers no longer support: nothing may learn from it.
+        withdraws: there is a current label that the answers no longer support: nothing may learn from it. Where nobody
+            ever said anything but `help`, what came with the arrival still holds.
         agreement: mean over pairs of answers, in [0, 1], see `annotation.votes.pair_agreement`; 1 where one answered.
         annotators: how many people answered (who asks for help has not answered).
         conflict: what the answers disagree in, "" without a conflict; `revision` is one person who said two things
             under one revision number.
-        flags: the safety verdicts that anybody raised, gravest first; the first of them is the outcome.
+        flags: the safety verdicts that anybody ever raised, gravest first; the first of them is the outcome. One that
+            its author took back still counts: an alarm that is merged first closes the utterance, so one that is
+            merged together with what takes it back must do so, too.
         proposals: sorted names that were proposed for an intent outside the inventory, each once.
     """
 
@@ -85,7 +88,7 @@ def _merge(
     utterance_id: str, given: list[Annotation], current: Label | None, settings: ConsensusSettings, withdrawn: bool
 ) -> Merged:
     answers = latest_answers(given)
-    raised = {answer.verdict for answer in answers.latest + answers.contradicted}
+    raised = {answer.verdict for answer in given}
     flags = tuple(verdict for verdict in SAFETY if verdict in raised)
     if flags:
         decision = Decision(flags[0])
@@ -105,7 +108,7 @@ def _merge(
         outcome=decision.outcome,
         label=label,
         is_new=is_new,
-        withdraws=current is not None and not withdrawn and decision.outcome not in ("labelled", "help"),
+        withdraws=current is not None and not withdrawn and label is None and raised != {"help"},
         agreement=agreement,
         annotators=len(people),
         conflict=decision.conflict,

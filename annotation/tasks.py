@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import cast
+from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError, UsageError
 from corpus.records import AnnotationTask, Ask, Hypothesis, Selection, check_spans, digest, task_id
+
+CLIP_SUFFIX: Final = ".wav"
+"""Ending of the clips' file names. No setting: clips are written as WAV, and swept by this name."""
 
 
 class TaskSettings(BaseModel):
@@ -19,13 +22,11 @@ class TaskSettings(BaseModel):
     Attributes:
         blind_share: share of the tasks whose draft is withheld, drawn at random; what these answers say of the drafts
             is free of anchoring. Audit rows are always blind, on top of this share.
-        audio_suffix: ending of the clips' file names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     blind_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    audio_suffix: str = Field(default=".wav", pattern=r"^\.[a-z0-9]+$")
 
 
 def make_tasks(
@@ -70,7 +71,7 @@ def make_tasks(
                 round=selection.round,
                 utterance_id=utterance_id,
                 ask=cast(Ask, ask),
-                audio=id_ + settings.audio_suffix,
+                audio=id_ + CLIP_SUFFIX,
                 duration=duration,
                 intents=inventory,
                 slot_names=slots,

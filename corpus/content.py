@@ -26,7 +26,7 @@ class Content:
         audio: (num_samples,) float32 in [-1, 1).
         sample_rate: [Hz].
         hypotheses: heaviest first, of the versions asked for; None where never scored.
-        annotations: the latest revision of each person on each task.
+        annotations: what people answered, superseded revisions included.
         label: the current one, or the revision asked for; None where there is none.
     """
 

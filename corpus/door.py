@@ -236,10 +236,9 @@ def _hypotheses(
 
 def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes]) -> dict[str, list[Annotation]]:
     found = fetch_among(conn, sa.select(answers), answers.c.utterance_id, batch)
-    ordered = sorted(found, key=lambda row: (row.task_id, row.annotator_id, row.revision))
-    latest = {(row.task_id, row.annotator_id): row for row in ordered if row.content is not None}
+    ordered = sorted(found, key=lambda row: (row.task_id, row.annotator_id, row.revision, row.variant))
     given: dict[str, list[Annotation]] = {}
-    for row in latest.values():
+    for row in (row for row in ordered if row.content is not None):
         name = seal_name(row.utterance_id, f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}")
         texts = contents.decode_texts(cipher.decrypt(keys[row.utterance_id], row.content, name))
         transcript, slots, proposal = texts

@@ -61,12 +61,14 @@ class IngestReport:
         operation_id: `ingest/` and the SHA-256 of the manifest.
         received: rows.
         refused: rows by reason, sorted by it.
+        known: the manifest was taken in before; the counts are those of that time, and nothing was added now.
     """
 
     operation_id: str
     received: int
     accepted: int
     refused: dict[str, int]
+    known: bool = False
 
 
 def ingest(
@@ -77,7 +79,7 @@ def ingest(
 ) -> IngestReport:
     """Returns what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
 
-    The same manifest again changes nothing and gives the same report.
+    The same manifest again changes nothing and gives the same counts, as `known`.
 
     Args:
         corpus: where they go.
@@ -92,7 +94,7 @@ def ingest(
     operation_id = f"ingest/{name}"
     stored = _result(corpus, operation_id)
     if stored is not None:
-        return _report(operation_id, stored)
+        return _report(operation_id, stored, known=True)
     received = accepted = 0
     refused: Counter[str] = Counter()
     refusals = Refusals("manifest line")
@@ -115,7 +117,7 @@ def ingest(
     with corpus.operation(operation_id, "ingest") as op:
         if not op.done:
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
-        return _report(operation_id, op.result)
+        return _report(operation_id, op.result, known=op.done)
 
 
 def ingest_batch(
@@ -266,5 +268,5 @@ def _result(corpus: Corpus, operation_id: str) -> dict[str, Any] | None:
     return None if stored is None else json.loads(stored)
 
 
-def _report(operation_id: str, result: dict[str, Any]) -> IngestReport:
-    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]))
+def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:
+    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]), known)

@@ -183,6 +183,8 @@ answers: Final = sa.Table(  # the records are `Annotation`; a module can't have 
     sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
     sa.Column("annotator_id", sa.Text, primary_key=True),
     sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    # 0, and more only where one revision came with several contents: which was meant, a higher revision will say
+    sa.Column("variant", sa.BigInteger, primary_key=True, autoincrement=False, server_default="0"),
     _text("utterance_id"),
     _text("ask"),
     _text("verdict"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import ingest
 from flows.console import progress
@@ -22,20 +23,42 @@ def waiting(settings: Settings) -> list[Path]:
     return sorted(path for path in settings.inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
 
 
-def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path]) -> dict[str, Any]:
+def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> dict[str, Any]:
     """The manifests' utterances are in the corpus; a manifest that was taken in before changes nothing.
 
+    Args:
+        corpus: the handle.
+        settings: all.
+        manifests: JSON Lines or Parquet.
+        ours: they lie in the inbox, where they stay: those of earlier nights are not counted again, and one that can't
+            be read holds up neither the others nor the night. A manifest that somebody named shows its counts again.
+
     Returns:
-        received, accepted and refused by reason, over all manifests.
+        received, accepted and refused by reason, over all that are counted; `already`: how many manifests were taken
+        in before; `failed`: why, by name, of manifests that could not be read.
+
+    Raises:
+        UsageError: not `ours`, and a manifest can't be read.
     """
     if not manifests:
         return {"skipped": "no manifest in the inbox", "received": 0, "accepted": 0, "refused": {}}
-    received = accepted = 0
+    received = accepted = already = 0
     refused: Counter[str] = Counter()
+    failed: dict[str, str] = {}
     for manifest in manifests:
-        with progress("ingest", None) as advance:
-            report = ingest(corpus, manifest, settings.ingest, advance)
+        try:
+            with progress("ingest", None) as advance:
+                report = ingest(corpus, manifest, settings.ingest, advance)
+        except UsageError as error:
+            if not ours:
+                raise
+            failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
+            continue
+        already += report.known
+        if report.known and ours:
+            continue
         received += report.received
         accepted += report.accepted
         refused.update(report.refused)
-    return {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
+    counts = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
+    return counts | ({"already": already} if already else {}) | ({"failed": failed} if failed else {})

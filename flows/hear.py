@@ -5,32 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from annotation.consensus import SAFETY, merge_annotations
-from annotation.files import Parsed, read_annotations
+from annotation.consensus import SAFETY, Merged, merge_annotations
+from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from corpus.content import Part
-from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Annotation, Ask, Label
 from corpus.store import labels, rounds, utterances
-from flows import models
+from flows import answers, models
 from flows.ask import sweep
 from flows.settings import Settings
-
-REFUSED = ".refused"
-
-
-def waiting(settings: Settings) -> list[Path]:
-    """Returns the annotation files in the answers folder, sorted by name."""
-    if not settings.answers.is_dir():
-        return []
-    files = (path for path in settings.answers.glob("*.jsonl") if path.is_file())
-    return sorted(path for path in files if REFUSED not in path.suffixes and not path.name.startswith("."))
 
 
 def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> dict[str, Any]:
@@ -42,44 +31,40 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
         file: JSON Lines.
         ours: it lies in the answers folder. Then it goes once it is merged, since its texts stand encrypted in the
             corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be mended.
+
+    Raises:
+        UsageError: the file can't be read.
     """
-    try:
-        key = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UsageError(f"annotation file {file.name} can't be read: {type(error).__name__}") from None
+    place, data = answers.take(file) if ours else (file, answers.read(file))
+    operation_id = f"merge/{hashlib.sha256(data).hexdigest()}"
     with corpus.read() as conn:
-        stored = result_of(conn, f"merge/{key}")
-    report = stored if stored is not None else _merge(corpus, settings, file, f"merge/{key}")
+        stored = result_of(conn, operation_id)
+    report = stored if stored is not None else _merge(corpus, settings, data, operation_id)
     if ours:
-        _put_away(file, report)
+        answers.put_away(place, data, {line for line, _ in report["refused_lines"]})
     sweep(corpus, settings)
     return report
 
 
-def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) -> dict[str, Any]:
-    tasks, parsed = _parse(corpus, settings, file)
-    touched = sorted({tasks[a.task_id].utterance_id for a in parsed.annotations})
-    with corpus.read() as conn:
-        withdrawn = labels.withdrawn(conn, touched)
-    parts: tuple[Part, ...] = ("annotations", "label")
-    opened = {
-        content.utterance.utterance_id: content
-        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
-    }
-    closed = [a for a in parsed.annotations if tasks[a.task_id].utterance_id not in opened]
-    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
-    for annotation in parsed.annotations:
-        if tasks[annotation.task_id].utterance_id in given:
-            given[tasks[annotation.task_id].utterance_id].append(annotation)
-    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn)
+def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str) -> dict[str, Any]:
+    tasks, parsed = _parse(corpus, settings, data)
+    return merge_rows(corpus, tasks, parsed, operation_id)
+
+
+def merge_rows(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str) -> dict[str, Any]:
+    """The good rows are annotations and labels, in one transaction; returns what became of all, by outcome and reason.
+
+    What holds afterwards depends on the set of rows that ever came, not on their order nor on how they were cut into
+    files: each utterance is weighed anew from everything that was said of it.
+    """
+    open_ids, merged = _weigh(corpus, tasks, parsed.annotations)
+    fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in open_ids]
     refused: Counter[str] = Counter(row.reason for row in parsed.refused)
-    if closed:
-        refused["closed_utterance"] += len(closed)
+    if len(fresh) < len(parsed.annotations):
+        refused["closed_utterance"] += len(parsed.annotations) - len(fresh)
     with corpus.operation(operation_id, "merge") as op:
         if op.done:
             return dict(op.result)
-        fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in opened]
         counts = labels.put_annotations(corpus, op, fresh)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
@@ -102,7 +87,27 @@ def _merge(corpus: Corpus, settings: Settings, file: Path, operation_id: str) ->
         return dict(op.result)
 
 
-def _parse(corpus: Corpus, settings: Settings, file: Path) -> tuple[dict[str, Asked], Parsed]:
+def _weigh(
+    corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation]
+) -> tuple[set[str], list[Merged]]:
+    """Returns the utterances that may be opened of those that the rows touch, and what holds of each of them."""
+    touched = sorted({tasks[a.task_id].utterance_id for a in annotations})
+    with corpus.read() as conn:
+        withdrawn = labels.withdrawn(conn, touched)
+    parts: tuple[Part, ...] = ("annotations", "label")
+    opened = {
+        content.utterance.utterance_id: content
+        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+    }
+    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
+    for annotation in annotations:
+        if tasks[annotation.task_id].utterance_id in given:
+            given[tasks[annotation.task_id].utterance_id].append(annotation)
+    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
+    return set(opened), merge_annotations(given, current, withdrawn=withdrawn)
+
+
+def _parse(corpus: Corpus, settings: Settings, data: bytes) -> tuple[dict[str, Asked], Parsed]:
     model = models.load_intent(settings, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
@@ -116,23 +121,11 @@ def _parse(corpus: Corpus, settings: Settings, file: Path) -> tuple[dict[str, As
         )
         for row in rows
     }
-    return tasks, read_annotations(file, tasks)
+    return tasks, parse_annotations(data, tasks)
 
 
-def _put_away(file: Path, report: dict[str, Any]) -> None:
-    """The file is gone from the answers folder; lines that were refused stay in a file beside it."""
-    lines = {line for line, _ in report["refused_lines"]}
-    if lines:
-        kept = [text for number, text in enumerate(file.read_bytes().split(b"\n"), 1) if number in lines]
-        target = file.with_name(f"{file.stem}{REFUSED}.jsonl")
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_bytes(b"\n".join(kept) + b"\n")
-        temporary.replace(target)
-    file.unlink(missing_ok=True)
-
-
-def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the files' reports as one."""
+def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the files' reports as one; `failed`: why, by name, of files that could not be read."""
     outcomes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for report in reports:
@@ -147,4 +140,5 @@ def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "outcomes": dict(sorted(outcomes.items())),
         "refused": dict(sorted(refused.items())),
         "refused_lines": json.loads(json.dumps([line for report in reports for line in report["refused_lines"]])),
+        **({"failed": dict(failed)} if failed else {}),
     }

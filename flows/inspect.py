@@ -135,7 +135,7 @@ def _counts(corpus: Corpus) -> tuple[Any, list[str]]:
     with corpus.read() as conn:
         reported, held = utterances.arrivals(conn), utterances.counts(conn)
     problems = [
-        f"manifests reported {count} {name}, {held[name]} stand in the records; restore a backup"
+        f"ingests reported {count} {name}, {held[name]} stand in the records; restore a backup"
         for name, count in reported.items()
         if count != held[name]
     ]

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import arrive, ask, bring, choose, hear, learn, promote
+from flows import answers, arrive, ask, bring, choose, hear, learn, promote
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
@@ -47,7 +47,7 @@ judging = _step(promote.judge_and_promote, "judge")
 def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
     """The manifest's utterances are in the corpus."""
     with at_work(config) as (corpus, settings):
-        return dict(arrivals(corpus, settings, [Path(manifest)]))
+        return dict(arrivals(corpus, settings, [Path(manifest)], ours=False))
 
 
 @flow(name="import")
@@ -122,7 +122,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["merge"] = _merge(corpus, settings, None)
         report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings)))
+        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings), ours=True))
         with corpus.read() as conn:
             ids, standing = frame(conn, settings, when)[0], stands(conn, when)
         report["score"] = {"skipped": "the night's round stands"} if standing else _score(corpus, settings, ids)
@@ -146,10 +146,18 @@ def morning(night: str, config: str | None = None) -> dict[str, Any]:
 
 
 def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
-    waiting = hear.waiting(settings) if files is None else files
+    waiting = answers.waiting(settings) if files is None else files
     if not waiting:
         return {"skipped": "no annotations came back"}
-    return hear.total([answers_in(corpus, settings, file, ours=files is None) for file in waiting])
+    reports, failed = [], {}
+    for file in waiting:
+        try:
+            reports.append(answers_in(corpus, settings, file, ours=files is None))
+        except UsageError as error:
+            if files is not None:
+                raise
+            failed[answers.name_of(file)] = str(error)  # nobody watches at night: one file costs only itself
+    return hear.total(reports, failed)
 
 
 def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The Prefect server that a command talks to: one that runs already, or a child of its own on the home's database.
+"""The Prefect server that a command talks to: one that the settings name, or a child of its own on the home's database.
 
 Prefect starts a temporary server by itself, but after a `kill -9` that server lives on over the same SQLite file. Here
-the child's pid is written down before anything else happens, and the next command reaps it.
+each command writes a record of its own before it starts its child, and the next command reaps the children of the dead.
+No command uses another's child: it would lose its API when that other one ends.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,10 +21,16 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import Refused
+
+RECORDS: Final = "server-*.json"
+MARK: Final = "EARMARK_SERVER"
+"""Environment variable of a server with a word that only its record knows: by it a server is found again, whatever
+process has its number or its port by now."""
 
 
 class PrefectSettings(BaseModel):
@@ -41,7 +49,7 @@ class PrefectSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PrefectServer:
-    """A server that was started or found; `process` is None where it is not ours."""
+    """A server that was started, or that the settings name; then `process` is None."""
 
     api_url: str
     process: subprocess.Popen[bytes] | None
@@ -88,7 +96,7 @@ def prefect_server(
     """A Prefect server answers or soon will, and the environment points at it; an own child ends with the block.
 
     Args:
-        home: EARMARK_HOME; its `prefect/` folder holds database, pid and log.
+        home: EARMARK_HOME; its `prefect/` folder holds database, records and log.
         settings: where to look.
         ui: a server that lives long: it also serves Prefect's pages and runs its scheduler.
         port: of an own server; any free one where None.
@@ -99,25 +107,35 @@ def prefect_server(
         return
     folder = home / "prefect"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    running = _running(folder)
-    if running is not None:
-        prepare_environment(home, running)
-        yield PrefectServer(running, None)
-        return
+    _reap(folder)
     port = port or _free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     prepare_environment(home, api_url)
-    process = _start(folder, port, ui)
+    record, word = _write_record(folder, port)
+    process = None
     try:
+        process = _start(folder, port, ui, word)
         yield PrefectServer(api_url, process)
     finally:
-        _stop(process)
-        (folder / "server.json").unlink(missing_ok=True)
+        if process is not None:
+            _stop(process)
+        record.unlink(missing_ok=True)
 
 
-def _start(folder: Path, port: int, ui: bool) -> subprocess.Popen[bytes]:
+def _write_record(folder: Path, port: int) -> tuple[Path, str]:
+    """A record of the server that is about to start is on disk; returns it and the word that the server carries."""
+    owner, word = os.getpid(), secrets.token_hex(16)
+    record = folder / f"server-{owner}-{port}.json"
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"owner": owner, "owner_started": _started(owner), "mark": word}))
+    temporary.replace(record)
+    return record, word
+
+
+def _start(folder: Path, port: int, ui: bool, word: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
+        MARK: word,
         "PREFECT_SERVER_UI_ENABLED": str(ui).lower(),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         "PREFECT__SERVER_EPHEMERAL": "" if ui else "1",  # any text is true
@@ -127,44 +145,41 @@ def _start(folder: Path, port: int, ui: bool) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    record = {"pid": process.pid, "owner": os.getpid(), "port": port, "long_lived": ui}
-    (folder / "server.json").write_text(json.dumps(record))
-    return process
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def _running(folder: Path) -> str | None:
-    """Returns the URL of a live server of this home whose owner lives; reaps one whose owner was killed."""
+def _reap(folder: Path) -> None:
+    """No server of this home lives on whose owner is dead."""
+    for record in sorted(folder.glob(RECORDS)):
+        try:
+            found = json.loads(record.read_text())
+            owner, started, word = found["owner"], found["owner_started"], found["mark"]
+        except FileNotFoundError:
+            continue  # its owner just ended
+        if _started(owner) != started:
+            for pid in _carrying(word):
+                _kill(pid)
+            record.unlink(missing_ok=True)
+
+
+def _started(pid: int) -> str:
+    """Returns when the process started, "" where none lives: a number alone may be a stranger's by now."""
     try:
-        record = json.loads((folder / "server.json").read_text())
-    except (OSError, ValueError):
-        return None
-    api_url = f"http://127.0.0.1:{record['port']}/api"
-    if _is_server(record["pid"], record["port"]):
-        if _alive(record["owner"]) and record["long_lived"] and _answers(api_url):
-            return api_url
-        if not _alive(record["owner"]):
-            _kill(record["pid"])
-    return None
-
-
-def _is_server(pid: int, port: int) -> bool:
-    """Tells whether the pid is still that server and not a stranger that got its number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
-    return b"prefect.server.api.server" in command and str(port).encode() in command
+        return ""
+    return "" if state == "Z" else numbers[18]
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _carrying(word: str) -> list[int]:
+    """Returns the processes with the word in their environment."""
+    wanted = f"{MARK}={word}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it just ended, or it is somebody else's
+            if wanted in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def _kill(pid: int) -> None:
@@ -172,7 +187,7 @@ def _kill(pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         deadline = time.monotonic() + 5
-        while _alive(pid) and time.monotonic() < deadline:
+        while _started(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

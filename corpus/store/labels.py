@@ -71,18 +71,18 @@ class LabelRow:
 
 
 def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
-    """Leaves answers stored, each revision once, their questions answered; returns how many by what became of them.
+    """Leaves answers stored, each content once, their questions answered; returns how many by what became of them.
 
-    `added`; `repeated` (stored already); `conflicting` (the same revision with another content, or another ask than
-    the question's: the first stands); `unknown` (no such task); `erased` (its utterance is gone).
+    `added`; `repeated` (stored already); `conflicting` (a revision that is stored with another content: both stand, or
+    what holds would depend on which came first; or another ask than the question's: not stored); `unknown` (no such
+    task); `erased` (its utterance is gone).
     """
     asked = _asked(op.conn, [a.task_id for a in annotations])
     keys = vault.data_keys(corpus.vault, sorted({row.utterance_id for row in asked.values()}))
     columns = (answers.c.task_id, answers.c.annotator_id, answers.c.revision, answers.c.content_mac)
-    stored = {
-        (row.task_id, row.annotator_id, row.revision): row.content_mac
-        for row in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(asked))
-    }
+    stored: dict[tuple[str, str, int], list[str]] = {}
+    for held in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(asked)):
+        stored.setdefault((held.task_id, held.annotator_id, held.revision), []).append(held.content_mac)
     counts: Counter[str] = Counter({"added": 0, "repeated": 0, "conflicting": 0, "unknown": 0, "erased": 0})
     rows: list[dict[str, Any]] = []
     for annotation in annotations:
@@ -91,15 +91,16 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
             counts["unknown" if task is None else "erased"] += 1
             continue
         row = _answer_row(annotation, task.utterance_id, keys[task.utterance_id])
-        key = (annotation.task_id, annotation.annotator_id, annotation.revision)
-        if annotation.ask != task.ask or stored.get(key, row["content_mac"]) != row["content_mac"]:
+        if annotation.ask != task.ask:
             counts["conflicting"] += 1
-        elif key in stored:
+            continue
+        macs = stored.setdefault((annotation.task_id, annotation.annotator_id, annotation.revision), [])
+        if row["content_mac"] in macs:
             counts["repeated"] += 1
-        else:
-            stored[key] = row["content_mac"]
-            rows.append(row)
-            counts["added"] += 1
+            continue
+        counts["conflicting" if macs else "added"] += 1
+        rows.append(row | {"variant": len(macs)})
+        macs.append(row["content_mac"])
     insert_new(op.conn, answers, rows)
     if rows:
         update = sa.update(tasks).where(tasks.c.task_id == sa.bindparam("id")).values(state="answered")
@@ -208,7 +209,10 @@ def current(
 
 
 def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
-    """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order."""
+    """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order.
+
+    Of a latest revision with several contents one is returned, the same whichever came first.
+    """
     newest = (
         sa.select(answers.c.task_id, answers.c.annotator_id, sa.func.max(answers.c.revision).label("revision"))
         .group_by(answers.c.task_id, answers.c.annotator_id)
@@ -225,11 +229,14 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
         .join(tasks, tasks.c.task_id == answers.c.task_id)
         .join(selections, sa.and_(*chosen))
         .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
-        .order_by(answers.c.task_id, answers.c.annotator_id)
+        .order_by(answers.c.task_id, answers.c.annotator_id, answers.c.content_mac)
     )
     if round_ is not None:
         statement = statement.where(tasks.c.round == round_)
-    return [AnswerRow(*row) for row in conn.execute(statement)]
+    found: dict[tuple[str, str], AnswerRow] = {}
+    for row in conn.execute(statement):
+        found.setdefault((row.task_id, row.annotator_id), AnswerRow(*row))
+    return list(found.values())
 
 
 def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:

@@ -344,11 +344,12 @@ def _batches(arrivals: Iterable[tuple[Utterance, Floats]], size: int) -> Iterabl
 
 
 def arrivals(conn: sa.Connection) -> dict[str, int]:
-    """Returns how many rows all manifests had and how many were accepted, by what their ingest reported."""
+    """Returns how many rows all manifests had and how many were accepted, by what each of their batches reported.
+
+    Batches, not manifests: a batch commits with its rows, while a manifest that was given up half-way has no report.
+    """
     stored = conn.execute(
-        sa.select(operations.c.result).where(
-            operations.c.act == "ingest", operations.c.operation_id.not_like("ingest/%/%")
-        )
+        sa.select(operations.c.result).where(operations.c.act == "ingest", operations.c.operation_id.like("ingest/%/%"))
     )
     found = {"received": 0, "accepted": 0}
     for text in stored.scalars():

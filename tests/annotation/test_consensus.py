@@ -69,10 +69,10 @@ def test_one_voice_is_enough_for_safety(verdict: str) -> None:
     assert (merged.outcome, merged.label, merged.flags, merged.withdraws) == (verdict, None, (verdict,), True)
 
 
-def test_both_safety_verdicts_are_told_and_a_taken_back_one_is_not() -> None:
+def test_both_safety_verdicts_are_told_and_a_taken_back_one_still_counts() -> None:
     both = merge(judged("ann", "critical_data"), judged("bob", "distress"))
     assert (both.outcome, both.flags) == ("distress", ("distress", "critical_data"))
-    assert merge(judged("ann", "critical_data"), labelled("ann", revision=2)).flags == ()
+    assert merge(judged("ann", "critical_data"), labelled("ann", revision=2)).outcome == "critical_data"
     unclear = merge(judged("ann", "critical_data"), labelled("ann"))
     assert unclear.outcome == "critical_data"
 
@@ -80,6 +80,8 @@ def test_both_safety_verdicts_are_told_and_a_taken_back_one_is_not() -> None:
 def test_asking_for_help_is_no_vote() -> None:
     assert merge(judged("ann", "help")).outcome == "help"
     assert merge(judged("ann", "help"), current=MANIFEST).withdraws is False
+    taken_back = merge(labelled("ann"), judged("ann", "help", revision=2), current=MANIFEST)
+    assert (taken_back.outcome, taken_back.withdraws) == ("help", True)
     merged = merge(judged("ann", "help"), labelled("bob"))
     assert (merged.outcome, merged.annotators, merged.agreement) == ("labelled", 1, 1.0)
 
@@ -235,6 +237,7 @@ def test_arriving_one_by_one_ends_in_the_same_content_as_arriving_at_once(rows, 
     once = merge(*rows)
     assert last.outcome == once.outcome
     assert content(last.label) == content(once.label)
+    assert (None if withdrawn else content(current)) == content(once.label)
 
 
 def content(label: Label | None) -> object:

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from annotation.files import read_tasks, write_tasks
 from annotation.schema import TaskRow, schema_path, schema_text
@@ -121,3 +122,9 @@ def test_written_tasks_pass_the_published_schema(tmp_path) -> None:
     path = write_tasks(tmp_path, tasks(10, blind_share=0.5))
     for line in path.read_text().splitlines():
         checker.validate(json.loads(line))
+
+
+def test_clips_are_wav_files_whatever_the_settings() -> None:
+    assert all(task.audio == f"{task.task_id}.wav" for task in tasks(3))
+    with pytest.raises(ValidationError, match="audio_suffix"):
+        TaskSettings.model_validate({"audio_suffix": ".flac"})

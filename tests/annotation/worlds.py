@@ -63,7 +63,7 @@ def answers(draw: st.DrawFn) -> Annotation:
     )
     transcript = intent = None
     slots: tuple[SlotSpan, ...] = ()
-    if verdict == "labelled" and ask != "triage":
+    if verdict == "labelled" and (ask != "triage" or draw(st.booleans())):
         intent = draw(st.sampled_from(INTENTS))
     if verdict == "labelled" and ask == "transcribe":
         transcript = draw(st.sampled_from(TEXTS))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,25 @@ def test_the_same_manifest_again_changes_nothing(corpus: Corpus, tmp_path: Path)
     first = ingest(corpus, manifest, SETTINGS)
     before = everything(corpus)
     (tmp_path / "1.wav").unlink()
-    assert ingest(corpus, manifest, SETTINGS) == first
+    assert not first.known
+    assert ingest(corpus, manifest, SETTINGS) == replace(first, known=True)
     assert everything(corpus) == before
+
+
+def test_counts_add_up_when_an_interrupted_manifest_is_edited(corpus: Corpus, tmp_path: Path) -> None:
+    rows = [row(tmp_path, 1), *["{"] * 300, row(tmp_path, 2)]
+    manifest = write(tmp_path / "m.jsonl", rows)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(corpus, manifest, SETTINGS, on_progress=interrupt)
+    ingest(corpus, write(manifest, [*rows, row(tmp_path, 3)]), SETTINGS)
+    with corpus.read() as conn:
+        held, reported = utterances.counts(conn), utterances.arrivals(conn)
+    assert held["accepted"] == 3
+    assert reported == {name: held[name] for name in reported}
 
 
 def test_the_same_event_in_another_manifest_is_a_duplicate(corpus: Corpus, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,6 +16,16 @@ from alembic.script import ScriptDirectory
 from corpus import database, schema, vault_schema
 from corpus.database import HEADS, Which
 from corpus.errors import SettingsError
+
+
+def scripts(which: Which) -> Config:
+    folder = Path(database.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", str(folder / which / "versions"))
+    config.set_main_option("path_separator", "newline")
+    return config
+
 
 METADATA: dict[Which, sa.MetaData] = {"records": schema.METADATA, "vault": vault_schema.METADATA}
 
@@ -32,12 +44,26 @@ def test_a_new_database_has_the_tables_of_the_code(tmp_path: Path, which: Which)
 
 @pytest.mark.parametrize("which", ["records", "vault"])
 def test_the_known_head_is_the_newest_revision(which: Which) -> None:
-    folder = Path(database.__file__).parent / "migrations"
-    config = Config()
-    config.set_main_option("script_location", str(folder))
-    config.set_main_option("version_locations", str(folder / which / "versions"))
-    config.set_main_option("path_separator", "newline")
-    assert ScriptDirectory.from_config(config).get_heads() == [HEADS[which]]
+    assert ScriptDirectory.from_config(scripts(which)).get_heads() == [HEADS[which]]
+
+
+def test_answers_of_the_first_schema_are_kept(tmp_path: Path) -> None:
+    engine = database.engine(f"sqlite:///{tmp_path / 'records.db'}")
+    config = scripts("records")
+    with database.writing(engine) as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+    with sqlite3.connect(tmp_path / "records.db") as conn:  # checks no foreign keys, so that two rows are enough
+        conn.execute("INSERT INTO tasks VALUES ('t', 'r', 'u', 'triage', 'answered', 0)")
+        conn.execute("INSERT INTO annotations VALUES ('t', 'ann', 2, 'u', 'triage', 'help', NULL, 1.5, NULL, 'm')")
+    database.upgrade(engine, "records")
+    with database.reading(engine) as conn:
+        assert conn.execute(sa.select(schema.answers)).all() == [
+            ("t", "ann", 2, 0, "u", "triage", "help", None, 1.5, None, "m")
+        ]
+        assert sa.inspect(conn).get_pk_constraint("annotations")["constrained_columns"] == [
+            "task_id", "annotator_id", "revision", "variant",
+        ]  # fmt: skip
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from corpus.database import writing
 from corpus.errors import RecordError
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label, SlotSpan
-from corpus.store import labels, rounds, utterances
+from corpus.store import erasure, labels, rounds, utterances
 from tests.corpus.stored import arrive, choose, corpus_at
 from tests.corpus.test_store_rounds import question
 
@@ -62,6 +62,7 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
         "conflicting": 2,
         "unknown": 1,
     }
+    assert merge(corpus, [changed, answers[0]], "merge/3") == {"repeated": 2}
     with corpus.read() as conn:
         assert labels.outcomes(conn) == labels.outcomes(conn, "night-1") == {"labelled": 3}
         assert labels.outcomes(conn, "night-2") == {}
@@ -72,13 +73,27 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
         assert row.duration == pytest.approx(0.1, abs=1e-3)
 
 
-def test_answers_come_through_the_door_in_their_latest_revision(corpus: Corpus) -> None:
+def test_answers_come_through_the_door_in_all_their_revisions(corpus: Corpus) -> None:
     ids, tasks = asked(corpus)
     newest = answer(tasks[0], revision=2, text="play acid jazz")
     merge(corpus, [newest, answer(tasks[0]), answer(tasks[0], "bob")], "merge/0")
     first, second = corpus.open(ids, "judge", parts=("annotations",))
-    assert set(first.annotations) == {newest, answer(tasks[0], "bob")}
+    assert set(first.annotations) == {newest, answer(tasks[0]), answer(tasks[0], "bob")}
     assert second.annotations == ()
+
+
+def test_both_contents_of_a_contradicted_revision_stand_and_count_as_one_answer(corpus: Corpus) -> None:
+    ids, tasks = asked(corpus)
+    one, other = answer(tasks[0]), answer(tasks[0], text="play acid jazz")
+    assert merge(corpus, [one], "merge/0") == {"added": 1}
+    assert merge(corpus, [other, one, other], "merge/1") == {"conflicting": 1, "repeated": 2}
+    (content,) = corpus.open(ids[:1], "annotate", parts=("annotations",))
+    assert set(content.annotations) == {one, other}
+    with corpus.read() as conn:
+        assert labels.outcomes(conn) == {"labelled": 1}
+    erasure.erase_utterances(corpus, ids[:1], reason="request")
+    with corpus.read() as conn:
+        assert labels.outcomes(conn) == {"labelled": 1}
 
 
 def test_answers_to_the_erased_are_counted_not_kept(corpus: Corpus) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +90,3 @@ def test_killed_at_some_moments(undisturbed: dict[str, Any], prefect_url: str, t
 def test_killed_at_fifty_moments(undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, number: int):
     moments = undisturbed["moments"]
     _killed_and_run_again(undisturbed, prefect_url, tmp_path, 1 + number * moments // 50)
-
-
-def test_a_server_that_outlived_its_owner_is_reaped(tmp_path: Path, undisturbed: dict[str, Any]):
-    copy = copy_of(undisturbed["home"], tmp_path / "own")
-    killed = earmark("nightly", "--night", undisturbed["night"], *arguments(copy), kill_at=5)
-    assert killed.returncode == -9
-    import json
-
-    orphan = json.loads((copy / "prefect" / "server.json").read_text())["pid"]
-    assert Path(f"/proc/{orphan}").exists()
-    assert earmark("score", *arguments(copy)).returncode == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(orphan, 0)

@@ -1,0 +1,120 @@
+"""The answers folder: files that tools put there, out of their way while they are merged, and their refused lines.
+
+A file is renamed before it is read: whoever appends to it by its name meanwhile begins a new one, which is merged in
+its turn. What a killed run had renamed is taken up again by the next.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from corpus.errors import UsageError
+from corpus.files import sync_folder
+from flows.settings import Settings
+
+TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
+REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.jsonl")
+UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.jsonl\.tmp")
+
+
+def waiting(settings: Settings) -> list[Path]:
+    """Returns the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
+    if not settings.answers.is_dir():
+        return []
+    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    taken = [path for path in files if TAKEN.fullmatch(path.name)]
+    named = [path for path in files if path.suffix == ".jsonl" and not path.name.startswith(".")]
+    return [*taken, *(path for path in named if not REFUSED.fullmatch(path.name))]
+
+
+def name_of(file: Path) -> str:
+    """Returns the name that a file had when it came."""
+    found = TAKEN.fullmatch(file.name)
+    return found["name"] if found else file.name
+
+
+def read(file: Path) -> bytes:
+    """Returns what the file holds.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; mend it") from None
+
+
+def take(file: Path) -> tuple[Path, bytes]:
+    """The file has a name that only we know; returns where it is now and what it holds.
+
+    Raises:
+        UsageError: it can't be read; then it has its own name again.
+    """
+    if TAKEN.fullmatch(file.name):
+        return file, read(file)
+    taken = next(path for n in count(1) if not os.path.lexists(path := file.with_name(f".{file.name}.taken-{n}")))
+    try:
+        file.rename(taken)
+    except OSError as error:
+        raise UsageError(f"annotation file {file.name} can't be moved: {type(error).__name__}; mend it") from None
+    try:
+        return taken, read(taken)
+    except UsageError:
+        if not os.path.lexists(file):
+            taken.rename(file)
+        raise
+
+
+def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
+    """The file is gone, and its refused lines stand in one of their own; the refused lines of earlier files stay.
+
+    A file that somebody who held it open wrote to meanwhile stays, to be merged again: rows count once.
+
+    Args:
+        taken: where `take` left it.
+        data: what was merged of it.
+        refused: numbers of lines, from 1.
+    """
+    if refused:
+        kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in refused]
+        _keep(taken.parent, Path(name_of(taken)).stem, b"\n".join(kept) + b"\n")
+    if taken.read_bytes() == data:
+        taken.unlink()
+
+
+def _keep(folder: Path, stem: str, lines: bytes) -> None:
+    """The lines stand in `STEM.refused.jsonl`, or in the next number that is free, once, and for its owner alone."""
+    for number in count(1):
+        target = folder / (f"{stem}.refused.jsonl" if number == 1 else f"{stem}.refused-{number}.jsonl")
+        if not target.exists():
+            break
+        if target.read_bytes() == lines:
+            return  # a killed run wrote it
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.touch(mode=0o600)
+    with temporary.open("wb") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
+    sync_folder(folder)
+
+
+def expired(settings: Settings, now: datetime) -> list[Path]:
+    """Returns the files of refused lines that nobody mended within `export.due_days`, and unfinished ones."""
+    if not settings.answers.is_dir():
+        return []
+    oldest = (now - timedelta(days=settings.export.due_days)).timestamp()
+    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    return [
+        path
+        for path in files
+        if UNFINISHED.fullmatch(path.name) or (REFUSED.fullmatch(path.name) and path.stat().st_mtime < oldest)
+    ]
