@@ -49,6 +49,8 @@ def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[s
     rows = utterances.orders(conn, night.start - _late(settings), night.end)
     mine = {i for i, at, order in rows if at >= night.start or order > since}
     for name, result in rounds.items():
+        if name == PREFIX + night.name:
+            continue  # a dry run of a night that was chosen shows its own frame again
         other = night_named(name.removeprefix(PREFIX), settings.night.time_zone, settings.night.ends_at)
         first = other.start - _late(settings)
         low, high = int(result["since"]), int(result["up_to"])

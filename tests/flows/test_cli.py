@@ -76,13 +76,14 @@ def test_tables_are_for_people(lived):
 
 def test_a_dry_run_shows_and_writes_nothing(lived):
     from flows.choose import dry_run
+    from flows.frame import the_night
     from flows.session import opened
     from tests.flows.homes import small_settings, state
 
     settings = small_settings(lived[0].home, "sampling.clips=5")
     before = state(settings)
     with opened(settings) as corpus:
-        report = dry_run(corpus, settings, lived[1]["nights"][-1]["night"])
+        report = dry_run(corpus, settings, the_night(settings, lived[1]["nights"][-1]["night"]))
     assert 0 < len(report["rows"]) == report["chosen"] <= 5
     assert state(settings) == before
 
