@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -72,6 +72,31 @@ def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
     return _write_lines(folder / TASK_FILE, (task_row(task).model_dump() for task in tasks))
 
 
+def keep_tasks(path: Path, wanted: Collection[str]) -> None:
+    """Leaves only the lines of the wanted tasks in a task file, and no file where none is left.
+
+    Raises:
+        UsageError: the folder can't be written to.
+    """
+    lines = path.read_bytes().splitlines()
+    kept = [line for line, id_ in zip(lines, task_ids(path), strict=True) if id_ in wanted]
+    if not kept:
+        path.unlink()
+    elif len(kept) < len(lines):
+        _write_whole(path, (line + b"\n" for line in kept))
+
+
+def task_ids(path: Path) -> list[str]:
+    """Returns the id of each line of a task file; "" where a line is not a task."""
+    found = []
+    for line in path.read_bytes().splitlines():
+        try:
+            found.append(parse_task(line).task_id)
+        except RowError:
+            found.append("")
+    return found
+
+
 def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
     """Leaves the annotations at `path` in the published format, whole and on disk, and returns the path.
 
@@ -82,13 +107,17 @@ def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    return _write_whole(path, (canonical_json(row).encode() + b"\n" for row in rows))
+
+
+def _write_whole(path: Path, lines: Iterable[bytes]) -> Path:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
         temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(canonical_json(row) + "\n" for row in rows)
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

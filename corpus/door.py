@@ -46,7 +46,7 @@ REMEDIES: Final = {
     "quarantine": "it was set aside; drop it from the list",
     "consent": "its customer does not allow this use; drop it from the list",
     "retention": "it is older than the retention allows; drop it from the list",
-    "lease": "export its task again, which grants a new lease",
+    "lease": "export its round again, which grants a new lease to what is open or overdue",
 }
 
 BATCH: Final = 128

@@ -10,6 +10,7 @@ from typing import Any
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import ingest
+from flows.ask import sweep
 from flows.console import progress
 from flows.settings import Settings
 
@@ -60,5 +61,6 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
         received += report.received
         accepted += report.accepted
         refused.update(report.refused)
+    sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
     counts = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
     return counts | ({"already": already} if already else {}) | ({"failed": failed} if failed else {})

@@ -14,9 +14,10 @@ from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from corpus.content import Part
 from corpus.handle import Corpus
-from corpus.operations import result_of
+from corpus.operations import Operation, result_of
 from corpus.records import Annotation, Ask, Label
 from corpus.store import labels, rounds, utterances
+from corpus.store.leases import leased
 from flows import answers, models
 from flows.ask import sweep
 from flows.settings import Settings
@@ -72,8 +73,7 @@ def merge_rows(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, opera
         for verdict in SAFETY:  # one voice is enough: nobody else listens, nothing learns from it
             utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
         settled = {row.utterance_id for row in merged if row.outcome not in ("conflict", "help")}
-        unsettled = sorted({a.task_id for a in fresh if tasks[a.task_id].utterance_id not in settled})
-        rounds.set_task_state(op.conn, unsettled, "exported")  # a third person's answer is still wanted
+        _ask_on(corpus, op, {a.task_id: i for a in fresh if (i := tasks[a.task_id].utterance_id) not in settled})
         op.result = {
             "rows": len(parsed.annotations) + len(parsed.refused),
             "annotations": len(fresh),
@@ -85,6 +85,14 @@ def merge_rows(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, opera
             "refused_lines": [[row.line, row.reason] for row in parsed.refused],
         }
         return dict(op.result)
+
+
+def _ask_on(corpus: Corpus, op: Operation, unsettled: Mapping[str, str]) -> None:
+    """Tasks that still want a third person's answer are open: handed out where the lease runs, else to be."""
+    held = leased(op.conn, corpus.clock(), sorted(set(unsettled.values())))
+    for state, leases in (("exported", True), ("open", False)):
+        ids = [task for task, utterance in sorted(unsettled.items()) if (utterance in held) == leases]
+        rounds.set_task_state(op.conn, ids, cast(rounds.TaskState, state))
 
 
 def _weigh(

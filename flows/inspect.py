@@ -13,7 +13,7 @@ from corpus.schema import audit as records_chain
 from corpus.store import labels, orphans, rounds, utterances
 from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
-from flows import ask, console
+from flows import ask, console, task_folder
 from flows.models import KINDS
 from flows.session import opened
 from flows.settings import Settings
@@ -158,12 +158,15 @@ def _models(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
-    clips = list(settings.task_folder.rglob("*.wav")) if settings.task_folder.is_dir() else []
-    with corpus.read() as conn:
-        open_tasks = {row.task_id for row in rounds.tasks(conn, None, ("open", "exported"))}
-    stray = [clip.stem for clip in clips if clip.stem not in open_tasks]
-    problems = [f"{len(stray)} clips of finished tasks lie there; run earmark doctor --repair"] if stray else []
-    return {"clips": len(clips), "open tasks": len(open_tasks)}, problems
+    now = ask.standing(corpus)
+    stray = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
+    lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
+    problems = (
+        [f"{len(now.over)} tasks are overdue or closed to people; run earmark doctor --repair"] if now.over else []
+    )
+    if stray or lines:
+        problems.append(f"{stray} files and {lines} lines of no open task lie there; run earmark doctor --repair")
+    return {"open tasks": len(now.wanted), "stray files": stray, "stray lines": lines}, problems
 
 
 def show_findings(report: dict[str, Any]) -> None:

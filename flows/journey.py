@@ -32,6 +32,7 @@ def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return made
 
 
+sweeping = _step(ask.sweep, "sweep")
 arrivals = _step(arrive.arrive, "ingest")
 labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
@@ -89,7 +90,7 @@ def sample(night: str | None = None, config: str | None = None) -> dict[str, Any
 def export(night: str | None = None, config: str | None = None) -> dict[str, Any]:
     """The chosen stand as tasks before the annotators."""
     with at_work(config) as (corpus, settings):
-        return dict(tasks_out(corpus, settings, the_night(settings, night).name))
+        return dict(tasks_out(corpus, settings, the_night(settings, night).name, again=True))
 
 
 @flow(name="merge")
@@ -118,7 +119,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
     with at_work(config) as (corpus, settings):
         when = the_night(settings, night)
         learn.ensure_champions(corpus, settings)
-        report: dict[str, Any] = {"night": when.name}
+        report: dict[str, Any] = {"night": when.name, "sweep": dict(sweeping(corpus, settings))}
         report["merge"] = _merge(corpus, settings, None)
         report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)

@@ -6,6 +6,7 @@ import gzip
 import json
 import zipfile
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from annotation.files import TASK_FILE, read_tasks, write_annotations
+from corpus.handle import open_corpus
 from corpus.records import Annotation, SlotSpan
+from corpus.store import rounds
 from corpus.synthetic import write_night
+from flows.ask import sweep
 from flows.prefect_server import PrefectSettings
-from flows.session import running
+from flows.session import opened, running
 from tests.corpus.labelled import clip
+from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
+
+NIGHT = "2026-11-03"
+UNANSWERED = 2
+"""Tasks that nobody answers: their clips and lines stay until they are overdue."""
 
 PLANTED = {
     "account": "plantedaccountzq",
@@ -43,21 +52,20 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
     files = write_night(root / "traffic", settings.traffic, 1)
     manifest = _plant(files.manifest)
     with running(settings, "test"):
-        night = "2026-11-03"
         journey.ingest(str(manifest))
-        journey.nightly(night)
-        tasks = read_tasks(settings.task_folder / night / TASK_FILE)
+        journey.nightly(NIGHT)
+        tasks = read_tasks(settings.task_folder / NIGHT / TASK_FILE)
         answers = [
             Annotation(
                 task.task_id, "annotator-1", task.ask, "labelled", f"play {PLANTED['answer']} {k}", "other",
                 (SlotSpan("artist", 5, 5 + len(PLANTED["answer"])),), 3.0, 1, PLANTED["proposal"],
             )
-            for k, task in enumerate(tasks)
+            for k, task in enumerate(tasks[UNANSWERED:])
         ]  # fmt: skip
         settings.answers.mkdir(parents=True, exist_ok=True)
         path = write_annotations(settings.answers / "a.jsonl", answers)
         path.write_bytes(path.read_bytes() + b'{"task_id": "plantedanswerzq"}\n')
-        journey.morning(night)
+        journey.morning(NIGHT)
         assert journey.import_corpus(str(_labelled(root / "labelled")))["accepted"] == 3
     return settings.home
 
@@ -147,8 +155,22 @@ def test_no_planted_string_stands_in_clear(searched: Path):
 
 
 def test_the_task_folder_holds_only_what_is_still_asked(searched: Path):
-    left = sorted(path.name for path in (searched / "tasks").rglob("*") if path.is_file())
-    assert left == ["a.refused.jsonl"]
+    settings = small_settings(searched, "export.due_days=1")
+    with opened(settings) as corpus, corpus.read() as conn:
+        asked = {row.task_id for row in rounds.tasks(conn, None, ["open", "exported"])}
+    assert len(asked) == UNANSWERED
+    assert {task.task_id for task in read_tasks(settings.task_folder / NIGHT / TASK_FILE)} == asked
+    left = {path.name for path in (searched / "tasks").rglob("*") if path.is_file()}
+    assert left == {TASK_FILE, "a.refused.jsonl", *(f"{task}.wav" for task in asked)}
+    assert PLANTED["answer"].encode() in (settings.answers / "a.refused.jsonl").read_bytes()
+
+
+def test_nothing_is_left_in_clear_once_all_is_overdue(searched: Path, tmp_path: Path):
+    settings = small_settings(copy_of(searched, tmp_path / "later"), "export.due_days=1")
+    corpus = open_corpus(settings.corpus, clock=lambda: datetime.now(UTC) + timedelta(days=2))
+    assert sweep(corpus, settings)["closed"] == UNANSWERED
+    corpus.close()
+    assert [path for path in settings.task_folder.rglob("*") if path.is_file()] == []
 
 
 def test_prefects_database_holds_no_content(searched: Path, prefect_url: str, tmp_path_factory: pytest.TempPathFactory):
