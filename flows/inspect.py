@@ -21,7 +21,7 @@ from flows.settings import Settings
 
 def status_of(settings: Settings) -> dict[str, Any]:
     """Returns what the home holds, in numbers."""
-    with opened(settings) as corpus, corpus.read() as conn:
+    with opened(settings, create=False) as corpus, corpus.read() as conn:
         return {
             "home": str(settings.home),
             "utterances": utterances.counts(conn),
@@ -85,7 +85,7 @@ def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
 
             mirror_aliases(corpus, settings)
             return {**_examine(corpus, settings), "repaired": swept}
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         return _examine(corpus, settings)
 
 
@@ -189,7 +189,7 @@ def verify_audit(settings: Settings) -> dict[str, int]:
     Raises:
         ChainBroken: one does not verify.
     """
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         return {
             "records": audit.verify(corpus.records, records_chain),
             "vault": audit.verify(corpus.vault.engine, vault_chain),
@@ -198,7 +198,7 @@ def verify_audit(settings: Settings) -> dict[str, int]:
 
 def audit_rows(settings: Settings, last: int) -> list[dict[str, Any]]:
     """Returns the newest rows of both chains, oldest first."""
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         rows = [
             {"chain": name, **asdict(row)}
             for name, engine, table in (
