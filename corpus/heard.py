@@ -20,7 +20,11 @@ from corpus.store import utterances
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
 _CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
-_LOGGED: Final = 20
+SHOWN: Final = 20
+"""Refused lines of a manifest that are shown with what to do about them; all are counted and stored by reason."""
+
+Told = tuple[int, str, str]
+"""Line, reason, and what to do about it: names of fields and remedies, never a value."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,14 +54,21 @@ class Refusals:
 
     def __init__(self, item: str) -> None:
         self.by_line: dict[int, str] = {}
+        self.shown: list[Told] = []
         self._item = item
-        self._left = _LOGGED
+        self._left = SHOWN
+
+    def begin(self) -> None:
+        """A new batch: what was refused so far belongs to the one before."""
+        self.by_line.clear()
+        self.shown.clear()
 
     def add(self, line: int, reason: str, detail: str) -> None:
         """The line is refused; `detail` names the field and the remedy, never a value."""
         self.by_line[line] = reason
         if self._left > 0:
             self._left -= 1
+            self.shown.append((line, reason, detail))
             _log.warning("%s %d is refused: %s: %s", self._item, line, reason, detail)
 
 

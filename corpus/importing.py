@@ -18,7 +18,7 @@ from typing import Any, Final
 from corpus import audio
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus
-from corpus.heard import Refusals
+from corpus.heard import SHOWN, Refusals, Told
 from corpus.ingest import IngestSettings, ingest_batch
 from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of
@@ -32,11 +32,12 @@ _LOOKED_AT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of a corpus' rows; received = accepted + the sum of refused."""
+    """What became of a corpus' rows; received = accepted + the sum of refused; the first refused rows with remedies."""
 
     received: int
     accepted: int
     refused: dict[str, int]
+    refused_lines: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def import_rows(
     latest = now + timedelta(seconds=ingest.clock_skew)
     received = accepted = 0
     refused: Counter[str] = Counter()
+    told: list[Told] = []
     refusals = Refusals("row")
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
@@ -90,11 +92,12 @@ def import_rows(
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
+        told += [(line, reason, detail) for line, reason, detail in done["refused_lines"]]
         if on_progress is not None:
             on_progress(received)
     if not received:
         raise UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
-    return ImportReport(received, accepted, dict(sorted(refused.items())))
+    return ImportReport(received, accepted, dict(sorted(refused.items())), tuple(told[:SHOWN]))
 
 
 def preview(

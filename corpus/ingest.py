@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus import audio, memory, schema, vault
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.heard import DUPLICATE, Heard, Refusals, Sound, chunks, event_key, listen
+from corpus.heard import DUPLICATE, SHOWN, Heard, Refusals, Sound, Told, chunks, event_key, listen
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
@@ -61,6 +61,7 @@ class IngestReport:
         operation_id: `ingest/` and the SHA-256 of the manifest.
         received: rows.
         refused: rows by reason, sorted by it.
+        refused_lines: the first of them, each with its line, reason and remedy.
         known: the manifest was taken in before; the counts are those of that time, and nothing was added now.
     """
 
@@ -68,6 +69,7 @@ class IngestReport:
     received: int
     accepted: int
     refused: dict[str, int]
+    refused_lines: tuple[Told, ...] = ()
     known: bool = False
 
 
@@ -97,6 +99,7 @@ def ingest(
         return _report(operation_id, stored, known=True)
     received = accepted = 0
     refused: Counter[str] = Counter()
+    told: list[Told] = []
     refusals = Refusals("manifest line")
 
     def sound(row: ManifestRow) -> bytes:
@@ -109,6 +112,7 @@ def ingest(
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
+        told += done["refused_lines"]
         memory.give_back()
         if on_progress is not None:
             on_progress(received)
@@ -117,6 +121,7 @@ def ingest(
     with corpus.operation(operation_id, "ingest") as op:
         if not op.done:
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
+            op.result["refused_lines"] = told[:SHOWN]
         return _report(operation_id, op.result, known=op.done)
 
 
@@ -133,13 +138,14 @@ def ingest_batch(
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             return op.result
-        refusals.by_line.clear()
+        refusals.begin()
         wanted = _willing(corpus, rows, latest, refusals)
         heard = listen(corpus, op, wanted, sound, settings, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         counts = Counter(refusals.by_line.values())
         op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
+        op.result["refused_lines"] = list(refusals.shown)
         return op.result
 
 
@@ -269,4 +275,5 @@ def _result(corpus: Corpus, operation_id: str) -> dict[str, Any] | None:
 
 
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:
-    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]), known)
+    told = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
+    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]), told, known)

@@ -35,7 +35,8 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
             be read holds up neither the others nor the night. A manifest that somebody named shows its counts again.
 
     Returns:
-        received, accepted and refused by reason, over all that are counted; `already`: how many manifests were taken
+        received, accepted and refused by reason, over all that are counted; `refused_lines`: the first of each
+        manifest's refused lines with what to do about them; `already`: how many manifests were taken
         in before; `failed`: why, by name, of manifests that could not be read.
 
     Raises:
@@ -45,6 +46,7 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
         return {"skipped": "no manifest in the inbox", "received": 0, "accepted": 0, "refused": {}}
     received = accepted = already = 0
     refused: Counter[str] = Counter()
+    told: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     for manifest in manifests:
         try:
@@ -61,6 +63,10 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
         received += report.received
         accepted += report.accepted
         refused.update(report.refused)
+        told += [
+            {"file": manifest.name, "line": n, "reason": why, "detail": what} for n, why, what in report.refused_lines
+        ]
     sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
     counts = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
+    counts |= {"refused_lines": told} if told else {}
     return counts | ({"already": already} if already else {}) | ({"failed": failed} if failed else {})

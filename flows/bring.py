@@ -38,6 +38,7 @@ def bring(
         "received": report.received,
         "accepted": report.accepted,
         "refused": report.refused,
+        "refused_lines": [{"line": n, "reason": why, "detail": what} for n, why, what in report.refused_lines],
     }
 
 

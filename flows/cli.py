@@ -87,7 +87,9 @@ def _show(title: str, report: Any, as_json: bool) -> None:
     if as_json:
         console.show_json(report)
     else:
+        refused = report.pop("refused_lines", [])
         console.show_pairs(title, report)
+        console.show_refused(refused)
 
 
 # --- the journey ------------------------------------------------------------------------------------------------------
@@ -223,7 +225,10 @@ def merge(
     for file in files:
         if not file.is_file():
             raise UsageError(f"annotation file {file}: no such file")
-    _show("merged", _run("merge", config, overrides, files=[str(file.resolve()) for file in files]), as_json)
+    report = _run("merge", config, overrides, files=[str(file.resolve()) for file in files])
+    _show("merged", dict(report), as_json)
+    if report["rows"] and not report["annotations"]:  # nothing could be used: perhaps they are not annotations at all
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -259,7 +264,9 @@ def nightly(night: NightName = None, config: Config = None, overrides: Set = Non
         return
     for step, result in report.items():
         if isinstance(result, dict):
+            refused = result.pop("refused_lines", [])
             console.show_pairs(step, {k: v for k, v in result.items() if k not in ("decision_text", "decision")})
+            console.show_refused(refused)
         else:
             print(f"{step}  {result}")
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+MOST_REFUSED = 10
+
 Advance = Callable[[int], None]
 
 
@@ -94,6 +96,16 @@ def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         print(f"  {name:<{width}}  {cell(value)}")
+
+
+def show_refused(lines: Sequence[Mapping[str, Any]]) -> None:
+    """The first refused lines of files stand on stdout, each with its reason and what to do about it."""
+    several = len({line.get("file") for line in lines}) > 1
+    for line in lines[:MOST_REFUSED]:
+        place = f"{line['file']} line {line['line']}" if several else f"line {line['line']}"
+        print(f"  {place}: {line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}")
+    if len(lines) > MOST_REFUSED:
+        print(f"  and {len(lines) - MOST_REFUSED} more; --json lists them")
 
 
 def cell(value: Any) -> str:

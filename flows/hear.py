@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +41,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
         stored = result_of(conn, operation_id)
     report = stored if stored is not None else _merge(corpus, settings, data, operation_id)
     if ours:
-        answers.put_away(place, data, {line for line, _ in report["refused_lines"]})
+        answers.put_away(place, data, {line for line, *_ in report["refused_lines"]})
     sweep(corpus, settings)
     return report
 
@@ -82,7 +81,7 @@ def merge_rows(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, opera
             "labels": len(new),
             "outcomes": dict(sorted(Counter(row.outcome for row in merged).items())),
             "refused": dict(sorted(refused.items())),
-            "refused_lines": [[row.line, row.reason] for row in parsed.refused],
+            "refused_lines": [[row.line, row.reason, row.field] for row in parsed.refused],
         }
         return dict(op.result)
 
@@ -147,6 +146,10 @@ def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[
         },
         "outcomes": dict(sorted(outcomes.items())),
         "refused": dict(sorted(refused.items())),
-        "refused_lines": json.loads(json.dumps([line for report in reports for line in report["refused_lines"]])),
+        "refused_lines": [
+            {"file": report["file"], "line": line, "reason": reason, "field": field}
+            for report in reports
+            for line, reason, field in report["refused_lines"]
+        ],
         **({"failed": dict(failed)} if failed else {}),
     }

@@ -153,7 +153,8 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
     reports, failed = [], {}
     for file in waiting:
         try:
-            reports.append(answers_in(corpus, settings, file, ours=files is None))
+            report = answers_in(corpus, settings, file, ours=files is None)
+            reports.append({**report, "file": answers.name_of(file)})
         except UsageError as error:
             if files is not None:
                 raise

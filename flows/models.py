@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from corpus.errors import UsageError
+from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
@@ -22,8 +22,22 @@ BASES = Path(__file__).resolve().parent.parent / "training" / "bases"
 
 
 def base_folder(settings: Settings, kind: Kind) -> Path:
-    """Returns the folder of the base that models of this kind start from."""
-    return (settings.models.asr if kind == "asr" else settings.models.intent) or BASES / kind
+    """Returns the folder of the base that models of this kind start from.
+
+    Raises:
+        SettingsError: there is no such folder, and it is no hub model that can be had.
+    """
+    from training.hub import HUB_ID, hub_folder
+
+    given: str | None = getattr(settings.models, kind)
+    if given is None:
+        return BASES / kind
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if not HUB_ID.fullmatch(given):
+        raise SettingsError(f"models.{kind}: there is no folder {given}; give a folder or a hub id such as owner/name")
+    return hub_folder(given, getattr(settings.models, f"{kind}_revision"), f"models.{kind}")
 
 
 def champion(corpus: Corpus, kind: Kind) -> ModelVersion:

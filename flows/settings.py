@@ -98,13 +98,16 @@ class ModelSettings(BaseModel):
     """What models start from.
 
     Attributes:
-        asr, intent: a local folder; None takes the base that comes with earmark.
+        asr, intent: a folder, or a hub id such as `owner/name`; None takes the base that comes with earmark.
+        asr_revision, intent_revision: commit of a hub id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    asr: Path | None = None
-    intent: Path | None = None
+    asr: str | None = None
+    asr_revision: str | None = None
+    intent: str | None = None
+    intent_revision: str | None = None
 
 
 class Settings(BaseModel):

@@ -218,14 +218,21 @@ def test_weights_of_a_killed_attempt_are_replaced_unless_an_alias_points_to_them
     registry.set_alias(tracking, "asr", "challenger", None)
 
 
-def test_files_that_run_when_they_are_loaded_are_refused(tracking, operation, tmp_path):
+def test_files_that_run_when_they_are_loaded_are_left_out(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation))
     folder = model(tmp_path / "model")
     (folder / "extra.pkl").write_bytes(b"")
-    with pytest.raises(RecordError, match=r"extra\.pkl may not be in it"):
-        registry.register(tracking, "asr", folder, run_id, operation)
+    _, uri = registry.register(tracking, "asr", folder, run_id, operation)
+    assert sorted(path.name for path in Path(uri).iterdir()) == sorted(
+        path.name for path in folder.iterdir() if path.name != "extra.pkl"
+    )
+    assert registry.folder_digest(Path(uri)) == registry.folder_digest(folder)
+
+
+def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
+    run_id = runs.start_run(tracking, facts(operation))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecordError, match="holds no files"):
+    with pytest.raises(RecordError, match="holds no model"):
         registry.register(tracking, "asr", tmp_path / "empty", run_id, operation)
     assert versions_of(tracking, operation) == []
 

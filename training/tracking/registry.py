@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 DIGEST_TAG = "earmark.model_digest"
 SNAPSHOT_TAG = "earmark.snapshot_id"
 
-FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".jinja", ".md"})
-"""Endings of a model's files: weights as safetensors, all else as text; nothing that runs when it is loaded."""
+FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md"})
+"""Endings of a model's files: weights as safetensors, tokenizers, text; nothing that runs when it is loaded."""
 
 ALIASES = ("champion", "challenger", "previous")
 
@@ -66,13 +68,13 @@ def register(
     Args:
         tracking: the open store.
         kind: of the model.
-        model_folder: holds safetensors, JSON and text.
+        model_folder: holds safetensors, JSON and text; files of other kinds are left out.
         run_id: run that made it.
         operation_id: of the step.
         tags: ids and digests to show beside the version.
 
     Raises:
-        RecordError: the folder is empty, or holds a file of an ending that is not allowed.
+        RecordError: the folder holds no model.
         Damaged: what lies in the store is not what was written.
         EarmarkError: the operation's version has other weights and an alias already.
     """
@@ -187,15 +189,15 @@ def _lost(found: Registered) -> bool:
 
 
 def folder_digest(folder: Path) -> str:
-    """Returns the SHA-256 of the names and contents of all files of a model's folder.
+    """Returns the SHA-256 of the names and contents of a model's files; others in the folder do not count.
 
     Raises:
-        RecordError: the folder is empty, or holds a file of an ending that is not allowed.
+        RecordError: the folder holds none.
     """
     whole = hashlib.sha256()
     files = _files(folder)
     if not files:
-        raise RecordError(f"model folder {folder.name} holds no files")
+        raise RecordError(f"model folder {folder.name} holds no model; save weights, config and tokenizer into it")
     for path in files:
         with path.open("rb") as stream:
             each = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -209,12 +211,23 @@ def model_name(tracking: Tracking, kind: Kind) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix())
-    for path in files:
-        if path.suffix not in FILES_ALLOWED:
-            known = ", ".join(sorted(FILES_ALLOWED))
-            raise RecordError(f"model folder {folder.name}: {path.name} may not be in it; allowed are {known}")
-    return files
+    kept = (path for path in folder.rglob("*") if path.is_file() and path.suffix in FILES_ALLOWED)
+    return sorted(kept, key=lambda path: path.as_posix())
+
+
+@contextmanager
+def _only_files(folder: Path) -> Iterator[Path]:
+    """Gives a folder of the model's files alone: downloaded ones hold pickles and other formats beside them."""
+    kept = _files(folder)
+    if len(kept) == sum(path.is_file() for path in folder.rglob("*")):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="earmark-model-") as made:
+        for path in kept:
+            target = Path(made) / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        yield Path(made)
 
 
 def _find(tracking: Tracking, kind: Kind, operation_id: str) -> MlflowVersion | None:
@@ -251,7 +264,8 @@ def _store_files(tracking: Tracking, folder: Path, run_id: str, made: str) -> st
     root = str(tracking.client.get_run(run_id).info.artifact_uri)
     local = _local(root)
     if local is None or not (local / path).exists() or _differs(local / path, made):
-        tracking.client.log_artifacts(run_id, str(folder), path)
+        with _only_files(folder) as only:
+            tracking.client.log_artifacts(run_id, str(only), path)
     if local is not None:
         if _differs(local / path, made):
             raise Damaged(f"model files of run {run_id} are not what was written; check the disk and run again")
