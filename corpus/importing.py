@@ -87,7 +87,7 @@ def import_rows(
     refusals = Refusals("row")
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
-        operation_id = "ingest/" + _digest([arrival.fingerprint() for arrival in batch])
+        operation_id = "ingest/import/" + _digest([arrival.fingerprint() for arrival in batch])
         done = ingest_batch(corpus, operation_id, rows, _sounds(batch), latest, ingest.audio, refusals)
         received += done["received"]
         accepted += done["accepted"]

@@ -11,6 +11,7 @@ from corpus.handle import Corpus
 from corpus.mapping import plan
 from corpus.sources import open_source, scratch
 from flows import console
+from flows.ask import sweep
 from flows.settings import Settings
 
 
@@ -32,6 +33,7 @@ def bring(
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
         with console.progress("import", total) as advance:
             report = importing.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
+    sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
     return {
         "source": opened.name,
         "split": opened.split,

@@ -117,6 +117,9 @@ def test_one_file_is_enough_and_a_limit_holds(corpus: Corpus, cache: Path, tmp_p
     assert bring(corpus, file, INSIDE) == ImportReport(3, 1, {"duplicate": 2})
     lines = open_source(str(labelled.json_lines(tmp_path / "j", SEEDS) / "train.jsonl"), None, None, cache)
     assert bring(corpus, lines, BY_SPEAKER) == ImportReport(6, 3, {"duplicate": 3})
+    with corpus.read() as conn:
+        counts = utterances.counts(conn)
+        assert utterances.arrivals(conn) == {"received": counts["received"], "accepted": 6}
 
 
 def jsonl(folder: Path, rows: list[Any]) -> Path:
