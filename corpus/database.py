@@ -13,12 +13,15 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from corpus.errors import RecordError, SettingsError
+from corpus.errors import Damaged, RecordError, SchemaRefused, SettingsError, Unreachable
 
 Which = Literal["records", "vault"]
 
 HEADS: Final[dict[Which, str]] = {"records": "0002", "vault": "0001"}
 """The newest revision of each schema; known here so that an up-to-date database never waits for Alembic's import."""
+
+UPGRADE_LOCK: Final = 0x6561726D61726B01
+"""Key of PostgreSQL's advisory lock for changing the schema: two machines upgrade one after the other."""
 
 _HELD: Final = threading.local()
 
@@ -60,13 +63,22 @@ def engine(url: str) -> sa.Engine:
         raise SettingsError("a database URL can't be read; write sqlite:///FILE or postgresql+psycopg://...") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return _postgresql(parsed)
     if backend != "sqlite":
         raise SettingsError(f"a {backend} database is not supported; use sqlite:///FILE or postgresql+psycopg://...")
     made = sa.create_engine(parsed, connect_args={"timeout": 60})
     sa.event.listen(made, "connect", _sqlite_connect)
     sa.event.listen(made, "begin", _sqlite_begin)
     return made
+
+
+def _postgresql(url: sa.URL, **options: Any) -> sa.Engine:
+    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": 30}  # [s]; libpq waits for ever
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **options)
+    except ModuleNotFoundError as error:
+        raise SettingsError("a postgresql:// URL needs the package psycopg; pip install 'earmark[postgres]'") from error
 
 
 def _sqlite_connect(connection: Any, _record: object) -> None:
@@ -120,15 +132,30 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
         held.discard(id(engine))
 
 
-def scrub(engine: sa.Engine) -> None:
-    """Leaves no deleted bytes in the write-ahead log (SQLite) or in dead rows (PostgreSQL)."""
-    statement = "PRAGMA wal_checkpoint(TRUNCATE)" if engine.dialect.name == "sqlite" else "VACUUM"
+def scrub(engine: sa.Engine, secret: Sequence[sa.Table] = ()) -> None:
+    """Leaves no deleted bytes in the write-ahead log (SQLite), nor dead rows (PostgreSQL).
+
+    PostgreSQL's plain VACUUM forgets where a dead row lay, but its bytes stay in the page until something else is put
+    there. That will do for what a key protects, and not for the keys.
+
+    Args:
+        engine: of the database.
+        secret: tables that PostgreSQL writes anew, so that no deleted byte of them is left in its files.
+    """
+    if engine.dialect.name == "sqlite":
+        _outside_transactions(engine, ["PRAGMA wal_checkpoint(TRUNCATE)"])
+    else:
+        _outside_transactions(engine, [f"VACUUM (FULL) {table.name}" for table in secret] or ["VACUUM"])
+
+
+def _outside_transactions(engine: sa.Engine, statements: Sequence[str]) -> None:
     raw = engine.raw_connection()
     try:
         if engine.dialect.name != "sqlite":
             raw.driver_connection.autocommit = True  # type: ignore[union-attr]  # VACUUM refuses a transaction
         cursor = raw.cursor()
-        cursor.execute(statement)
+        for statement in statements:
+            cursor.execute(statement)
         cursor.close()
     finally:
         if engine.dialect.name != "sqlite":
@@ -162,27 +189,67 @@ def insert_new(conn: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str,
 
 
 def schema_version(engine: sa.Engine) -> str | None:
-    """Returns the revision of the schema, None where there is none yet."""
-    with reading(engine) as conn:
-        if not sa.inspect(conn).has_table("alembic_version"):
-            return None
-        version = conn.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        return None if version is None else str(version)
-
-
-def upgrade(engine: sa.Engine, which: Which) -> None:
-    """Leaves the database at the newest schema, whole or untouched.
+    """Returns the revision of the schema, None where there is none yet.
 
     Raises:
-        SettingsError: a newer version of earmark wrote this database.
+        Unreachable: the database does not answer, or is none.
     """
-    version = schema_version(engine)
+    try:
+        with reading(engine) as conn:
+            if not sa.inspect(conn).has_table("alembic_version"):
+                return None
+            version = conn.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            return None if version is None else str(version)
+    except sa.exc.DBAPIError as error:
+        reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+        raise Unreachable(f"the database {named(engine)} can't be used: {reason}; start it or mend its URL") from error
+
+
+def named(engine: sa.Engine) -> str:
+    """Returns the name of a database for people: no user, no password."""
+    return str(engine.url.database) + (f" at {engine.url.host}" if engine.url.host else "")
+
+
+def prepare(engine: sa.Engine, which: Which) -> None:
+    """Leaves the database at the newest schema, where whoever opens it may decide that.
+
+    A new database is filled, and an embedded one moved on: it has one machine and one earmark. A server's may have
+    others still at work on it, and nobody has asked for its backup yet, so there an older schema is refused.
+
+    Raises:
+        SchemaRefused: a newer earmark wrote it, or an older one wrote it on a server.
+        Unreachable: it does not answer.
+    """
+    version = check_not_newer(engine, which)
     if version == HEADS[which]:
         return
-    if version is not None and version > HEADS[which]:
-        raise SettingsError(f"the {which} database has schema {version}; this earmark knows {HEADS[which]}: upgrade it")
+    if version is not None and engine.dialect.name == "postgresql":
+        raise SchemaRefused(
+            f"the {which} database has schema {version}, this earmark needs {HEADS[which]};"
+            " back it up, then run earmark upgrade"
+        )
+    upgrade(engine, which)
+
+
+def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:
+    """Leaves the database at the newest schema, whole or untouched; returns its revision before and after.
+
+    Args:
+        engine: of the database.
+        which: of the two schemas.
+        target: revision to stop at.
+
+    Raises:
+        SchemaRefused: a newer version of earmark wrote this database.
+        Damaged: its revision is none of earmark's.
+        Unreachable: it does not answer.
+    """
+    version = check_not_newer(engine, which)
+    if version == HEADS[which]:
+        return version, version
     from alembic import command
     from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     folder = Path(__file__).parent / "migrations"
     config = Config()
@@ -191,5 +258,27 @@ def upgrade(engine: sa.Engine, which: Which) -> None:
     config.set_main_option("path_separator", "newline")
     # Alembic is handed the connection: a URL would be read by configparser, which trips over its percent signs.
     with writing(engine) as conn:
+        if conn.dialect.name == "postgresql":  # SQLite's transaction keeps others out by itself
+            conn.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
         config.attributes["connection"] = conn
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, target)
+        except CommandError as error:
+            raise Damaged(f"the {which} database has schema {version}, which is unknown; restore a backup") from error
+    return version, schema_version(engine)
+
+
+def check_not_newer(engine: sa.Engine, which: Which) -> str | None:
+    """Returns the revision of the schema, which this earmark knows or can move on.
+
+    Raises:
+        SchemaRefused: a newer earmark wrote it.
+        Unreachable: the database does not answer.
+    """
+    version = schema_version(engine)
+    if version is not None and version > HEADS[which]:
+        raise SchemaRefused(
+            f"the {which} database has schema {version}, which a newer earmark wrote; this one knows {HEADS[which]}:"
+            " install the newer one"
+        )
+    return version

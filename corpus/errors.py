@@ -10,8 +10,10 @@ a path to somebody's audio. The command line prints it as one line and turns the
     ├── Refused                 1  a rule says no
     │   ├── DoorClosed             no consent, quarantine, retention, no lease, erased
     │   ├── AudioRefused           audio that can't be taken in; carries the reason
-    │   ├── HomeBusy               another run holds the home
+    │   ├── HomeBusy               another run holds the home or its database
+    │   ├── SchemaRefused          a database that an older or a newer earmark wrote
     │   └── PromotionRefused       the gate, or an alias that moved meanwhile
+    ├── Unreachable             1  a database or a content store does not answer
     └── Damaged                 1  stored data is not what was written
         └── ChainBroken            an audit chain does not verify
 """
@@ -70,11 +72,19 @@ class AudioRefused(Refused):
 
 
 class HomeBusy(Refused):
-    """Another run holds the home."""
+    """Another run holds the home or its database."""
+
+
+class SchemaRefused(Refused):
+    """A database has the schema of another earmark, and this one may not touch it as it is."""
 
 
 class PromotionRefused(Refused):
     """A promotion gate said no, or the alias moved meanwhile."""
+
+
+class Unreachable(EarmarkError):
+    """A database or a content store does not answer."""
 
 
 class Damaged(EarmarkError):

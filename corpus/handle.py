@@ -97,6 +97,8 @@ def open_corpus(
 
     Raises:
         SettingsError: no home and `create` is False; the two databases are one; the key is missing or no key.
+        SchemaRefused: a newer earmark wrote a database, or an older one wrote it on a server.
+        Unreachable: a database does not answer.
         Damaged: the key is not the one that the vault was made with.
     """
     at = places(settings)
@@ -108,11 +110,11 @@ def open_corpus(
     for url in (at.records_url, at.vault_url):
         _make_folder_of(url)
     vault_engine = database.engine(at.vault_url)
-    database.upgrade(vault_engine, "vault")
+    database.prepare(vault_engine, "vault")
     kek = _key_encryption_key(at, make=not vaults.has_secrets(vault_engine))
     vault = vaults.open_vault(vault_engine, kek)
     records = database.engine(at.records_url)
-    database.upgrade(records, "records")
+    database.prepare(records, "records")
     fs, root = files.connect(at.content_url)
     return Corpus(settings, records, vault, fs, root, clock or _now)
 

@@ -264,7 +264,7 @@ def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
         count = _destroy(conn, utterance_ids)
         if count:
             audit.append(conn, audit_table, "destroy", actor, {"destroyed": count, **_tally(utterance_ids)})
-    scrub(vault.engine)
+    scrub(vault.engine, (keys, accounts))
     return count
 
 
@@ -284,7 +284,7 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
             _update_accounts(conn, [renewed])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_tally(ids)}
             audit.append(conn, audit_table, "forget", actor, detail)
-    scrub(vault.engine)
+    scrub(vault.engine, (keys, accounts))
     return ids
 
 
@@ -311,7 +311,7 @@ def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
             audit.append(conn, audit_table, "sweep", actor, _tally(ids))
-        scrub(vault.engine)
+        scrub(vault.engine, (keys, accounts))
     return len(ids)
 
 

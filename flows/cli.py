@@ -333,10 +333,10 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
     """Makes the previous champion the champion again."""
     settings = _settings(config, overrides)
     from flows.judge import roll_back
-    from flows.lock import hold_home
+    from flows.lock import hold_corpus
     from flows.session import opened
 
-    with hold_home(settings.home, "rollback"), opened(settings, create=False) as corpus:
+    with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
         report = roll_back(corpus, settings, kind)
     if not as_json:
         console.note(f"earmark rollback {kind} again would bring version {report['was']} back")
@@ -382,6 +382,19 @@ def config_show(config: Config = None, overrides: Set = None, as_json: Json = Fa
         import yaml
 
         print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+
+
+@app.command()
+def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Brings records, vault and MLflow's store to the newest schema; back them up first."""
+    settings = _settings(config, overrides)
+    from flows.upgrade import show_upgrade, upgrade_all
+
+    report = upgrade_all(settings)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_upgrade(report)
 
 
 # --- running all the time ---------------------------------------------------------------------------------------------

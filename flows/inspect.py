@@ -75,10 +75,10 @@ def show_status(report: dict[str, Any]) -> None:
 
 def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
     """Returns the checks that were made and the problems that were found; repairs what can be where asked to."""
-    from flows.lock import hold_home
+    from flows.lock import hold_corpus
 
     if repair:
-        with hold_home(settings.home, "doctor --repair"), opened(settings) as corpus:
+        with hold_corpus(settings.corpus, "doctor --repair"), opened(settings) as corpus:
             swept = orphans.sweep(corpus)
             ask.sweep(corpus, settings)
             from flows.judge import mirror_aliases

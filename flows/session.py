@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 from corpus.errors import EarmarkError
 from corpus.handle import Corpus, open_corpus
-from flows.lock import hold_home
+from flows.lock import hold_corpus
 from flows.prefect_server import PrefectServer, prefect_server
 from flows.settings import ACTIVE, Settings, scheduled
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 @contextlib.contextmanager
 def running(settings: Settings, what: str) -> Iterator[None]:
     """The home is held, Prefect's server starts up and `settings` are the active ones until the block ends."""
-    with hold_home(settings.home, what), prefect_server(settings.home, settings.prefect) as server:
+    with hold_corpus(settings.corpus, what), prefect_server(settings.home, settings.prefect) as server:
         token = ACTIVE.set(settings)
         try:
             with _prefect(server, settings):
@@ -78,7 +78,7 @@ def at_work(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
             yield corpus, settings
         return
     settings = scheduled(config)
-    with hold_home(settings.home, "scheduled run", patience=PATIENCE), opened(settings) as corpus:
+    with hold_corpus(settings.corpus, "scheduled run", patience=PATIENCE), opened(settings) as corpus:
         token = ACTIVE.set(settings)
         try:
             yield corpus, settings

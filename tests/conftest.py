@@ -1,15 +1,40 @@
-"""The longest files first: on two workers the suite then ends when its work is done, not when its last file is."""
+"""What all tests share: the order of files, and the servers that stand in for production's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests import postgres
 
 LONGEST = ("tests/flows/test_kill.py", "tests/flows/test_demo.py", "tests/corpus/test_kill.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: on two workers the suite then ends when its work is done, not when its last file is."""
+
     def place(item: pytest.Item) -> int:
         file = item.nodeid.split("::")[0]
         return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for the tests of one worker."""
+    if postgres.INITDB is None:
+        pytest.skip(postgres.MISSING)
+    with postgres.started() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of a corpus whose databases are new: the same test runs on both kinds."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    with request.getfixturevalue("postgres_server").corpus() as settings:
+        yield settings

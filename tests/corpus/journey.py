@@ -1,18 +1,21 @@
 """One journey through the corpus as a program, and what is left of it as one JSON text.
 
-`python -m tests.corpus.journey TEMPLATE SPEAKER WORK [] [3,30]` walks it twice, each time in a copy of the template,
-and prints what a reader sees at the end: first undisturbed, then dying of SIGKILL at the 3rd event (a statement, a
-commit, a rename, a removal), beginning again, and dying at the 30th. Copies of one home give the same ids.
+`python -m tests.corpus.journey TEMPLATE DATABASES SPEAKER WORK [] [3,30]` walks it twice, each time in a copy of the
+template, and prints what a reader sees at the end: first undisturbed, then dying of SIGKILL at the 3rd event (a
+statement, a commit, a rename, a removal), beginning again, and dying at the 30th. Copies of one home give the same ids.
+DATABASES is `{}` where they lie in the home, else the folder of a PostgreSQL server and their names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Label, ModelVersion, Snapshot, SnapshotRow, task_id
 from corpus.store import erasure, labels, models, orphans, rounds, scores, utterances
 from tests.corpus.stored import arrive, choose, corpus_at, score
+from tests.postgres import Server
 
 
 def walk(corpus: Corpus, speaker_id: str) -> None:
@@ -99,23 +103,38 @@ class _Doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(template: Path, speaker_id: str, work: Path, walks: list[list[int]]) -> None:
+def main(template: Path, databases: dict[str, str], speaker_id: str, work: Path, walks: list[list[int]]) -> None:
     """Walks once for each list of events, in a home of its own, dying at each event in turn and then not at all."""
     for number, kills in enumerate(walks):
         home = work / str(number)
         shutil.copytree(template, home)
-        for at in kills:
-            _in_child(home, speaker_id, at)
-        _in_child(home, speaker_id, 0)
+        with _copied(databases) as settings:
+            for at in kills:
+                _in_child(home, settings, speaker_id, at)
+            _in_child(home, settings, speaker_id, 0)
 
 
-def _in_child(home: Path, speaker_id: str, at: int) -> None:
+@contextlib.contextmanager
+def _copied(databases: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Gives the settings of copies of the two databases, where they are not files that the home carries."""
+    if not databases:
+        yield {}
+        return
+    server = Server(databases["folder"])
+    names = {which: server.new(databases[which]) for which in ("records", "vault")}
+    try:
+        yield {f"{which}_url": server.url(name) for which, name in names.items()}
+    finally:
+        server.drop(list(names.values()))
+
+
+def _in_child(home: Path, settings: dict[str, str], speaker_id: str, at: int) -> None:
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
     doom = _Doom(at)
-    corpus = corpus_at(home)
+    corpus = corpus_at(home, **settings)
     walk(corpus, speaker_id)
     if not at:
         events = doom.seen
@@ -123,9 +142,9 @@ def _in_child(home: Path, speaker_id: str, at: int) -> None:
     os._exit(0)
 
 
-def first_speaker(home: Path) -> str:
+def first_speaker(home: Path, **settings: str) -> str:
     """Returns the speaker that the journey will erase, who is in the home before it begins."""
-    corpus = corpus_at(home)
+    corpus = corpus_at(home, **settings)
     arrive(corpus, 1, operation_id="ingest/before")
     speaker_id = vault.speaker_of(corpus.vault, "account-0")
     corpus.close()
@@ -133,4 +152,5 @@ def first_speaker(home: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), [json.loads(argument) for argument in sys.argv[4:]])
+    template, databases, speaker, work, *walks = sys.argv[1:]
+    main(Path(template), json.loads(databases), speaker, Path(work), [json.loads(walk) for walk in walks])

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from corpus import audit, schema
 from corpus.database import writing
 from corpus.errors import ChainBroken
-from tests.corpus.stored import corpus_at
+from corpus.handle import Corpus
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> sa.Engine:
-    engine = corpus_at(tmp_path).records
+def records(corpus: Corpus) -> sa.Engine:
+    engine = corpus.records
     for number in range(5):
         with writing(engine) as conn:
             audit.append(conn, schema.audit, "act", "earmark", {"count": number})

@@ -16,11 +16,6 @@ from corpus.store import labels, leases, utterances
 from tests.corpus.stored import NOON, arrive, corpus_at, heard, samples_of, score
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
-
-
 def audit_rows(corpus: Corpus) -> list[audit.AuditRow]:
     return [row for row in audit.show(corpus.records, schema.audit, 1000) if row.act == "open"]
 
@@ -115,18 +110,18 @@ def test_closed_ones_are_left_out_and_counted_where_that_is_asked_for(corpus: Co
         assert (caught.value.utterance_id, caught.value.reason) == (closed, reason)
 
 
-def test_what_is_too_old_stays_closed_unless_it_is_labelled(tmp_path: Path) -> None:
-    early = corpus_at(tmp_path, retention_days=90)
+def test_what_is_too_old_stays_closed_unless_it_is_labelled(tmp_path: Path, databases: dict[str, str]) -> None:
+    early = corpus_at(tmp_path, retention_days=90, **databases)
     ids = arrive(early, 2)
     with early.operation("label", "merge") as op:
         labels.put_labels(early, op, [Label(ids[0], "hello", None, (), 1.0, 1, 1)])
     early.close()
-    late = corpus_at(tmp_path, now=NOON + timedelta(days=91), retention_days=90)
+    late = corpus_at(tmp_path, now=NOON + timedelta(days=91), retention_days=90, **databases)
     assert len(list(late.open(ids[:1], "train"))) == 1
     with pytest.raises(DoorClosed, match="retention"):
         late.open(ids, "train")
     late.close()
-    later = corpus_at(tmp_path, now=NOON + timedelta(days=800))
+    later = corpus_at(tmp_path, now=NOON + timedelta(days=800), **databases)
     with pytest.raises(DoorClosed, match="retention"):
         later.open(ids[:1], "train")
 

@@ -32,8 +32,8 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> Iterator[Corpus]:
-    made = open_corpus(CorpusSettings(home=tmp_path / "home"))
+def corpus(tmp_path: Path, databases: dict[str, str]) -> Iterator[Corpus]:
+    made = open_corpus(CorpusSettings(home=tmp_path / "home", **databases))
     yield made
     made.close()
 
@@ -215,14 +215,12 @@ def test_batches_and_progress_cover_every_row(corpus: Corpus, tmp_path: Path) ->
     assert len({(u.speaker_id, u.split) for u in found}) == 5
 
 
-def test_parquet_is_taken_in_like_json_lines(tmp_path: Path) -> None:
+def test_parquet_is_taken_in_like_json_lines(corpus: Corpus, tmp_path: Path) -> None:
     rows = [row(tmp_path, seed) for seed in range(3)]
     write(tmp_path / "m.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "m.parquet")
-    corpus = open_corpus(CorpusSettings(home=tmp_path / "home"))
     assert ingest(corpus, tmp_path / "m.jsonl", SETTINGS).accepted == 3
     assert ingest(corpus, tmp_path / "m.parquet", SETTINGS).refused == {"duplicate": 3}
-    corpus.close()
 
 
 def test_who_agreed_to_nothing_leaves_no_trace(corpus: Corpus, tmp_path: Path) -> None:
@@ -294,7 +292,7 @@ from corpus.settings import CorpusSettings
 for delay in map(float, sys.argv[3:]):
     child = os.fork()
     if child == 0:
-        ingest(open_corpus(CorpusSettings(home=Path(sys.argv[1]))), Path(sys.argv[2]), IngestSettings())
+        ingest(open_corpus(CorpusSettings.model_validate_json(sys.argv[1])), Path(sys.argv[2]), IngestSettings())
         os._exit(0)
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
@@ -302,13 +300,13 @@ for delay in map(float, sys.argv[3:]):
 """
 
 
-def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path) -> None:
+def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path, databases: dict[str, str]) -> None:
     rows: list[Any] = [row(tmp_path, seed, text="hello") for seed in range(400)]
     rows[300:300] = ["{", row(tmp_path, 3)]
     manifest = write(tmp_path / "m.jsonl", rows)
-    home = CorpusSettings(home=tmp_path / "home")
+    home = CorpusSettings(home=tmp_path / "home", **databases)
     delays = ["0.03", "0.1", "0.2", "0.4"]
-    command = [sys.executable, "-c", KILLED, str(home.home), str(manifest), *delays]
+    command = [sys.executable, "-c", KILLED, home.model_dump_json(), str(manifest), *delays]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     corpus = open_corpus(home)
     report = ingest(corpus, manifest, SETTINGS)

@@ -3,7 +3,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +16,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from corpus import database, schema, vault_schema
+from corpus import audit, database, schema, vault_schema
 from corpus.database import HEADS, Which
-from corpus.errors import SettingsError
+from corpus.errors import Damaged, SchemaRefused, SettingsError
+from tests.postgres import Server
 
 
 def scripts(which: Which) -> Config:
@@ -30,16 +34,57 @@ def scripts(which: Which) -> Config:
 METADATA: dict[Which, sa.MetaData] = {"records": schema.METADATA, "vault": vault_schema.METADATA}
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield database.engine(f"sqlite:///{tmp_path / 'a b%40.db'}")
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    name = server.new()
+    engine = database.engine(server.url(name))
+    yield engine
+    engine.dispose()
+    server.drop([name])
+
+
 @pytest.mark.parametrize("which", ["records", "vault"])
-def test_a_new_database_has_the_tables_of_the_code(tmp_path: Path, which: Which) -> None:
-    engine = database.engine(f"sqlite:///{tmp_path / 'a b%40.db'}")
-    assert database.schema_version(engine) is None
-    database.upgrade(engine, which)
-    database.upgrade(engine, which)
-    assert database.schema_version(engine) == HEADS[which]
-    with engine.connect() as conn:
+def test_a_new_database_has_the_tables_of_the_code(empty: sa.Engine, which: Which) -> None:
+    assert database.schema_version(empty) is None
+    assert database.upgrade(empty, which) == (None, HEADS[which])
+    assert database.upgrade(empty, which) == (HEADS[which], HEADS[which])
+    with empty.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": True})
         assert compare_metadata(context, METADATA[which]) == []
+
+
+@pytest.mark.parametrize("which", ["records", "vault"])
+def test_the_first_schema_is_moved_on_and_its_rows_and_its_chain_stay(empty: sa.Engine, which: Which) -> None:
+    database.upgrade(empty, which, "0001")
+    first = sa.MetaData()
+    first.reflect(empty)
+    chain = METADATA[which].tables["audit"]
+    with database.writing(empty) as conn:
+        for number in range(3):
+            audit.append(conn, chain, "admit", "earmark", {"number": number})
+        for table, row in FIRST_ROWS[which].items():
+            conn.execute(sa.insert(first.tables[table]), row)
+    database.upgrade(empty, which)
+    assert database.schema_version(empty) == HEADS[which]
+    assert audit.verify(empty, chain) == 3
+    with empty.connect() as conn:
+        for table, row in FIRST_ROWS[which].items():
+            kept = conn.execute(sa.select(first.tables[table])).one()._mapping
+            assert {name: kept[name] for name in row} | {"at": THEN} == row | {"at": THEN}
+        assert compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), METADATA[which]) == []
+
+
+THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FIRST_ROWS: dict[Which, dict[str, dict[str, Any]]] = {
+    "records": {"operations": {"operation_id": "op", "act": "ingest", "actor": "earmark", "at": THEN, "result": "{}"}},
+    "vault": {"secrets": {"name": "split", "wrapped": b"12345"}},
+}
+"""Rows as the first schema took them."""
 
 
 @pytest.mark.parametrize("which", ["records", "vault"])
@@ -66,22 +111,47 @@ def test_answers_of_the_first_schema_are_kept(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
-def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    engine = database.engine(f"sqlite:///{tmp_path / 'records.db'}")
+def stamped(engine: sa.Engine, version: str) -> sa.Engine:
     database.upgrade(engine, "records")
     with database.writing(engine) as conn:
-        conn.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SettingsError, match="9999"):
-        database.upgrade(engine, "records")
+        conn.execute(sa.text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+    return engine
 
 
-def test_an_upgrade_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    engine = database.engine(f"sqlite:///{tmp_path / 'records.db'}")
-    with database.writing(engine) as conn:
+def test_a_newer_database_is_refused(empty: sa.Engine) -> None:
+    stamped(empty, "9999")
+    for touch in (database.prepare, database.upgrade):
+        with pytest.raises(SchemaRefused, match="9999, which a newer earmark wrote"):
+            touch(empty, "records")
+
+
+def test_an_older_schema_waits_for_an_upgrade_on_a_server_alone(empty: sa.Engine) -> None:
+    """What is embedded is moved on by whoever opens it; a revision that never was shows which way was taken."""
+    stamped(empty, "0000")
+    if empty.dialect.name == "postgresql":
+        with pytest.raises(SchemaRefused, match="back it up, then run earmark upgrade"):
+            database.prepare(empty, "records")
+    else:
+        with pytest.raises(Damaged, match="0000, which is unknown"):
+            database.prepare(empty, "records")
+
+
+def test_two_upgrades_at_once_are_one(empty: sa.Engine) -> None:
+    url = empty.url.render_as_string(hide_password=False)
+    code = f"from corpus import database; print(database.upgrade(database.engine({url!r}), 'records'))"
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert {process.wait(60) for process in both} == {0}
+    assert database.schema_version(empty) == HEADS["records"]
+    for process in both:
+        assert HEADS["records"] in process.communicate()[0]
+
+
+def test_an_upgrade_that_fails_leaves_nothing(empty: sa.Engine) -> None:
+    with database.writing(empty) as conn:
         conn.execute(sa.text("CREATE TABLE utterances (x INTEGER)"))
-    with pytest.raises(sa.exc.OperationalError):
-        database.upgrade(engine, "records")
-    assert sa.inspect(engine).get_table_names() == ["utterances"]
+    with pytest.raises(sa.exc.DBAPIError):
+        database.upgrade(empty, "records")
+    assert sa.inspect(empty).get_table_names() == ["utterances"]
 
 
 def test_sqlite_is_set_to_keep_and_to_forget(tmp_path: Path) -> None:

@@ -10,11 +10,6 @@ from corpus.store import utterances
 from tests.corpus.stored import corpus_at
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
-
-
 def test_an_operation_happens_once_and_remembers_its_result(corpus: Corpus) -> None:
     for attempt in range(3):
         with corpus.operation("op", "ingest") as op:
@@ -59,8 +54,8 @@ def test_an_operation_inside_another_is_refused_at_once(corpus: Corpus) -> None:
         assert not op.done
 
 
-def test_two_handles_take_turns(corpus: Corpus, tmp_path: Path) -> None:
-    other = corpus_at(tmp_path)
+def test_two_handles_take_turns(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
+    other = corpus_at(tmp_path, **databases)
     for number in range(4):
         for handle in (corpus, other):
             with handle.operation(f"op/{number}", "ingest") as op:

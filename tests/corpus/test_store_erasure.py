@@ -20,11 +20,6 @@ from tests.corpus.test_store_labels import answer, asked, label, merge
 NO_AGE = timedelta(seconds=-60)
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
-
-
 def full(corpus: Corpus) -> list[str]:
     """A corpus of six utterances of three speakers, scored, asked, answered, labelled, learned from."""
     ids, tasks = asked(corpus, 6)
@@ -130,9 +125,9 @@ def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) 
         assert ciphertext[-16:] not in stored
 
 
-def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path) -> None:
+def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path, databases: dict[str, str]) -> None:
     now = NOON + timedelta(days=100)
-    corpus = corpus_at(tmp_path, now=now)
+    corpus = corpus_at(tmp_path, now=now, **databases)
     old = arrive(corpus, 4)
     arrive(corpus, 1, start=10, arrived_at=now - timedelta(days=1), operation_id="ingest/1")
     label(corpus, [Label(old[0], None, "music", (), 1.0, 1, 1)], "merge")

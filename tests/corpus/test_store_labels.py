@@ -11,13 +11,8 @@ from corpus.errors import RecordError
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label, SlotSpan
 from corpus.store import erasure, labels, rounds, utterances
-from tests.corpus.stored import arrive, choose, corpus_at
+from tests.corpus.stored import arrive, choose
 from tests.corpus.test_store_rounds import question
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
 
 
 def answer(task: str, annotator: str = "ann", revision: int = 1, text: str = "play some jazz") -> Annotation:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +10,6 @@ from corpus.errors import PromotionRefused, RecordError
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, ModelVersion, Snapshot, SnapshotRow
 from corpus.store import models
-from tests.corpus.stored import corpus_at
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
-
 
 BASE = ModelVersion("asr", "1", "run-1", "", "digest", "", "models/asr/1")
 SNAPSHOT = Snapshot(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,12 +9,7 @@ from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Hypothesis, task_id
 from corpus.store import rounds
 from corpus.store.rounds import RoundRow, TaskRow
-from tests.corpus.stored import arrive, choose, corpus_at
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
+from tests.corpus.stored import arrive, choose
 
 
 def question(round_: str, utterance_id: str, draft: Hypothesis | None = None) -> AnnotationTask:

@@ -9,12 +9,7 @@ from corpus import files, vault
 from corpus.errors import RecordError
 from corpus.handle import Corpus
 from corpus.store import scores
-from tests.corpus.stored import arrive, corpus_at, predictions_of, score
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
+from tests.corpus.stored import arrive, predictions_of, score
 
 
 def test_statistics_come_back_in_the_order_of_the_ids(corpus: Corpus) -> None:

@@ -14,12 +14,7 @@ from corpus.handle import Corpus, open_corpus
 from corpus.records import Utterance, Wake
 from corpus.settings import CorpusSettings
 from corpus.store import utterances
-from tests.corpus.stored import NOON, arrive, corpus_at, samples_of
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Corpus:
-    return corpus_at(tmp_path)
+from tests.corpus.stored import NOON, arrive, samples_of
 
 
 def plain(number: int, **changes: object) -> Utterance:

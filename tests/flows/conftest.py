@@ -13,7 +13,7 @@ import pytest
 from flows.demo import run_demo
 from flows.prefect_server import prefect_server
 from flows.settings import Settings
-from tests.flows.homes import small_settings
+from tests.flows.homes import small_settings, urls
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,19 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
     """A home after two nights of the demo, and what the demo reported; its Prefect database is its own."""
     settings = small_settings(tmp_path_factory.mktemp("lived") / "home")
     return settings, run_demo(settings, 2, quiet=True)
+
+
+@pytest.fixture(scope="session", params=["embedded", pytest.param("servers", marks=pytest.mark.slow)])
+def lived_anywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Settings, dict[str, Any]]]:
+    """The same, and once more with its databases on PostgreSQL."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("lived")
+        return
+    with request.getfixturevalue("postgres_server").corpus() as servers:
+        settings = small_settings(tmp_path_factory.mktemp("servers") / "home", *urls(servers))
+        yield settings, run_demo(settings, 2, quiet=True)
 
 
 def copy_of(home: Path, target: Path) -> Path:

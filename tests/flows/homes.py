@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from corpus import schema
 from corpus.records import digest
 from flows.session import opened
 from flows.settings import Settings, load_settings
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +43,21 @@ def arguments(home: Path, *overrides: str) -> list[str]:
     """Returns the options that give a command the same settings."""
     pairs = [f"corpus.home={json.dumps(str(home))}", *SMALL, *overrides]
     return ["--config", "demo", *(part for pair in pairs for part in ("--set", pair))]
+
+
+def urls(settings: Mapping[str, str]) -> list[str]:
+    """Returns the overrides that put a home's databases and content elsewhere."""
+    return [f"corpus.{name}={json.dumps(value)}" for name, value in settings.items()]
+
+
+def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
+    """Leaves the rows of an embedded home on the servers and nothing of them in it; returns the overrides to say so."""
+    for which in postgres.TABLES:
+        if f"{which}_url" in servers:
+            postgres.move(f"sqlite:///{home / which}.db", servers[f"{which}_url"], which)
+            for file in home.glob(f"{which}.db*"):
+                file.unlink()
+    return urls(servers)
 
 
 def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.homes import SMALL, arguments, earmark
+from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
     "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor",
-    "compare", "rollback", "audit", "config", "serve", "ui",
+    "compare", "rollback", "audit", "config", "upgrade", "serve", "ui",
 )  # fmt: skip
 
 
@@ -110,13 +110,3 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
         assert roll_back(corpus, settings, kind)["was"] == was
         assert champion(corpus, kind).version != was
         assert roll_back(corpus, settings, kind)["champion"] == was
-
-
-def test_two_commands_on_one_home_exclude_each_other(tmp_path: Path):
-    from flows.lock import hold_home
-
-    with hold_home(tmp_path / "home", "nightly"):
-        done = earmark("nightly", *(part for pair in SMALL for part in ("--set", pair)), "--config", "demo",
-                       EARMARK_HOME=str(tmp_path / "home"))  # fmt: skip
-    assert done.returncode == 1
-    assert "in use" in done.stderr

@@ -12,8 +12,8 @@ from flows.session import opened
 from tests.flows.homes import arguments, earmark, state
 
 
-def test_every_night_adds_up(lived):
-    _, report = lived
+def test_every_night_adds_up(lived_anywhere):
+    _, report = lived_anywhere
     assert len(report["nights"]) == 2
     for night in report["nights"]:
         assert night["received"] == night["accepted"] + sum(night["refused"].values())
@@ -28,8 +28,8 @@ def test_every_night_adds_up(lived):
     json.dumps(report, allow_nan=False)
 
 
-def test_audit_rows_accumulate_and_learning_happened(lived):
-    settings, report = lived
+def test_audit_rows_accumulate_and_learning_happened(lived_anywhere):
+    settings, report = lived_anywhere
     counts = [night["asr"]["wer"]["n"] for night in report["nights"]]
     assert counts[0] < counts[1]
     models = status_of(settings)["models"]
@@ -38,8 +38,8 @@ def test_audit_rows_accumulate_and_learning_happened(lived):
     assert models["asr"]["looks"] == 2
 
 
-def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived):
-    settings, _ = lived
+def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived_anywhere):
+    settings, _ = lived_anywhere
     from corpus.store import labels
     from corpus.store import models as store
 
@@ -51,8 +51,8 @@ def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived):
                 assert facts[row.utterance_id].reason != "audit"
 
 
-def test_the_demo_again_adds_nothing_twice(lived):
-    settings, report = lived
+def test_the_demo_again_adds_nothing_twice(lived_anywhere):
+    settings, report = lived_anywhere
     before = state(settings)
     again = run_demo(settings, 2, quiet=True)
     assert state(settings) == before
@@ -61,8 +61,8 @@ def test_the_demo_again_adds_nothing_twice(lived):
             assert first[name] == second[name]
 
 
-def test_status_and_doctor_agree_with_the_store(lived):
-    settings, report = lived
+def test_status_and_doctor_agree_with_the_store(lived_anywhere):
+    settings, report = lived_anywhere
     status = status_of(settings)
     found = examine(settings, repair=False)
     assert found["problems"] == []
@@ -92,8 +92,8 @@ def test_the_doctor_finds_what_is_broken(lived, tmp_path):
     assert "PROBLEM" in done.stdout
 
 
-def test_prefect_and_mlflow_know_the_runs(lived):
-    settings, _ = lived
+def test_prefect_and_mlflow_know_the_runs(lived_anywhere):
+    settings, _ = lived_anywhere
     with sqlite3.connect(settings.home / "prefect" / "prefect.db") as conn:
         flows = dict(conn.execute("SELECT f.name, count(*) FROM flow_run r JOIN flow f ON f.id = r.flow_id GROUP BY 1"))
         states = {row[0] for row in conn.execute("SELECT DISTINCT state_type FROM flow_run")}

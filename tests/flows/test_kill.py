@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pytest
 from corpus.synthetic import window, write_night
 from flows import journey
 from flows.demo import _answer
+from flows.inspect import examine, status_of, verify_audit
 from flows.night import last_night
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
 from tests.flows.conftest import copy_of
-from tests.flows.homes import arguments, earmark, small_settings, state
+from tests.flows.homes import arguments, earmark, move_home, small_settings, state
 
-MOMENTS = (0.1, 0.4, 0.65, 0.9)
-"""Where the quick test kills, as a share of the moments of an undisturbed run."""
+MOMENTS = ((0.1, "embedded"), (0.4, "embedded"), (0.65, "servers"), (0.9, "embedded"))
+"""Where the quick test kills, as a share of the moments of an undisturbed run, and where the home then lies."""
 
 
 def ready_home(root: Path, url: str) -> tuple[Path, str]:
@@ -56,19 +58,34 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> d
     return {"home": home, "night": night, "moments": int(count.read_text()), "state": state(small_settings(copy))}
 
 
-def _nightly(home: Path, night: str, url: str, **rest: Any) -> Any:
-    return earmark("nightly", "--night", night, *arguments(home, f"prefect.api_url={url}"), **rest)
+def _nightly(home: Path, night: str, url: str, *overrides: str, **rest: Any) -> Any:
+    return earmark("nightly", "--night", night, *arguments(home, f"prefect.api_url={url}", *overrides), **rest)
 
 
-def _killed_and_run_again(undisturbed: dict[str, Any], url: str, tmp_path: Path, moment: int) -> None:
+def _killed_and_run_again(
+    undisturbed: dict[str, Any], url: str, tmp_path: Path, moment: int, servers: Mapping[str, str]
+) -> Settings:
     copy = copy_of(undisturbed["home"], tmp_path / "copy")
-    killed = _nightly(copy, undisturbed["night"], url, kill_at=moment)
+    elsewhere = move_home(copy, servers)
+    killed = _nightly(copy, undisturbed["night"], url, *elsewhere, kill_at=moment)
     assert killed.returncode == -9, killed.stderr
-    again = _nightly(copy, undisturbed["night"], url)
+    again = _nightly(copy, undisturbed["night"], url, *elsewhere)
     assert again.returncode == 0, again.stderr
-    found = state(small_settings(copy))
+    settings = small_settings(copy, *elsewhere)
+    found = state(settings)
     for name, expected in undisturbed["state"].items():
         assert found[name] == expected, f"{name} differs after a kill at moment {moment}"
+    return settings
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of a corpus on servers, where the test asks for one."""
+    if request.getfixturevalue("where") == "embedded":
+        yield {}
+        return
+    with request.getfixturevalue("postgres_server").corpus() as settings:
+        yield settings
 
 
 def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
@@ -79,14 +96,27 @@ def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
     assert len({row[0] for row in held["selections"]}) == 2
 
 
-@pytest.mark.parametrize("share", MOMENTS)
-def test_killed_at_some_moments(undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, share: float):
+@pytest.mark.parametrize(("share", "where"), MOMENTS)
+def test_killed_at_some_moments(
+    undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, servers: dict[str, str], share: float, where: str
+):
+    """A home on servers ends in the very state of the embedded one that nobody killed."""
     moment = max(1, round(share * undisturbed["moments"]))
-    _killed_and_run_again(undisturbed, prefect_url, tmp_path, moment)
+    settings = _killed_and_run_again(undisturbed, prefect_url, tmp_path, moment, servers)
+    if where == "embedded":
+        return
+    assert examine(settings, repair=False)["problems"] == []
+    assert min(verify_audit(settings).values()) > 0
+    versions = [status_of(settings)["models"][kind]["versions"] for kind in ("asr", "intent")]
+    assert sum(map(len, versions)) == len(undisturbed["state"]["versions"])
+    assert not list(settings.home.glob("*.db*")), "something was still written beside the servers"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("where", ["embedded", "servers"])
 @pytest.mark.parametrize("number", range(50))
-def test_killed_at_fifty_moments(undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, number: int):
+def test_killed_at_fifty_moments(
+    undisturbed: dict[str, Any], prefect_url: str, tmp_path: Path, servers: dict[str, str], number: int, where: str
+):
     moments = undisturbed["moments"]
-    _killed_and_run_again(undisturbed, prefect_url, tmp_path, 1 + number * moments // 50)
+    _killed_and_run_again(undisturbed, prefect_url, tmp_path, 1 + number * moments // 50, servers)

@@ -1,0 +1,125 @@
+"""A PostgreSQL server of the tests' own, on a socket in a temporary folder, and databases on it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from corpus import database, schema, vault_schema
+
+_FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+INITDB = shutil.which("initdb") or (str(_FOUND[-1]) if _FOUND else None)
+MISSING = "no PostgreSQL server is installed: neither initdb on the path nor /usr/lib/postgresql/*/bin/initdb"
+
+TABLES = {"records": schema.METADATA, "vault": vault_schema.METADATA}
+
+
+@dataclass
+class Server:
+    """A server that listens on the socket in `folder`; databases are made from two that hold the newest schemas."""
+
+    folder: str
+    _number: Iterator[int] = field(default_factory=itertools.count)
+    _ready: bool = False
+
+    def url(self, name: str = "postgres") -> str:
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def run(self, *statements: str) -> None:
+        engine = sa.create_engine(database.engine(self.url()).url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as conn:
+            for statement in statements:
+                conn.execute(sa.text(statement))
+        engine.dispose()
+
+    def new(self, template: str | None = None) -> str:
+        """Returns the name of a new database; empty, or with the rows of another that nobody is connected to."""
+        name = f"test_{next(self._number)}_{os.getpid()}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
+        return name
+
+    def drop(self, names: Sequence[str]) -> None:
+        self.run(*(f"DROP DATABASE {name} WITH (FORCE)" for name in names))
+
+    @contextlib.contextmanager
+    def corpus(self) -> Iterator[dict[str, str]]:
+        """Gives the settings of a corpus on two databases of the newest schema, which are dropped at the end."""
+        if not self._ready:
+            for which in TABLES:
+                self.run(f"CREATE DATABASE newest_{which} TEMPLATE template0")
+                engine = database.engine(self.url(f"newest_{which}"))
+                database.upgrade(engine, which)
+                engine.dispose()
+            self._ready = True
+        names = {which: self.new(f"newest_{which}") for which in TABLES}
+        try:
+            yield {f"{which}_url": self.url(name) for which, name in names.items()}
+        finally:
+            self.drop(list(names.values()))
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Server]:
+    """Gives a server that ends with the block and leaves no file."""
+    programs = Path(str(INITDB)).resolve().parent
+    folder = Path(tempfile.mkdtemp(prefix="earmark-pg-"))
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
+    data = folder / "data"
+    initdb = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync"]
+    subprocess.run(initdb, user=user, cwd=folder, check=True, capture_output=True)
+    command = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-F"]
+    process = subprocess.Popen(command, user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        server = Server(str(folder))
+        _wait_for(server)
+        yield server
+    finally:
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for connections that a failed test left open
+        process.wait(60)
+        shutil.rmtree(folder)
+
+
+def _wait_for(server: Server) -> None:
+    for _ in range(600):
+        try:
+            server.run("SELECT 1")
+            return
+        except sa.exc.OperationalError:
+            time.sleep(0.1)
+    raise TimeoutError("the server does not answer")
+
+
+def move(source: str, target: str, which: str) -> None:
+    """Leaves every row of one database in another, which has the schema and no rows yet, or only its first ones."""
+    from_, to = database.engine(source), database.engine(target)
+    with database.reading(from_) as rows, database.writing(to) as conn:
+        for table in reversed(TABLES[which].sorted_tables):
+            conn.execute(sa.delete(table))
+        for table in TABLES[which].sorted_tables:
+            found = [dict(row._mapping) for row in rows.execute(sa.select(table))]
+            if found:
+                conn.execute(sa.insert(table), found)
+    from_.dispose()
+    to.dispose()
+
+
+def files_of(engine: sa.Engine) -> bytes:
+    """Returns the bytes of every file that a database's tables lie in."""
+    with engine.connect() as conn:
+        conn.execute(sa.text("CHECKPOINT"))
+        oid = conn.execute(sa.text("SELECT oid FROM pg_database WHERE datname = current_database()")).scalar()
+    folder = Path(str(engine.url.query["host"])) / "data" / "base" / str(oid)
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
