@@ -9,7 +9,8 @@ from typing import Any
 from corpus import importing
 from corpus.handle import Corpus
 from corpus.mapping import plan
-from corpus.sources import open_source, scratch
+from corpus.scratch import scratch
+from corpus.sources import open_source
 from flows import console
 from flows.ask import sweep
 from flows.settings import Settings

@@ -149,7 +149,7 @@ def import_corpus(
 ) -> None:
     """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
     settings = _settings(config, overrides)
-    from corpus.sources import scratch
+    from corpus.scratch import scratch
     from flows.bring import look, named, show_look
 
     source = named(source)

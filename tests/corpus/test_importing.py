@@ -23,8 +23,9 @@ from corpus.importing import ImportReport, import_rows, preview
 from corpus.ingest import IngestSettings
 from corpus.mapping import ImportSettings, plan
 from corpus.recordings import wav
+from corpus.scratch import scratch
 from corpus.settings import CorpusSettings
-from corpus.sources import Source, open_source, scratch
+from corpus.sources import Source, open_source
 from corpus.store import utterances
 from tests.corpus import labelled
 
@@ -304,7 +305,8 @@ from corpus.importing import import_rows
 from corpus.ingest import IngestSettings
 from corpus.mapping import ImportSettings
 from corpus.settings import CorpusSettings
-from corpus.sources import open_source, scratch
+from corpus.scratch import scratch
+from corpus.sources import open_source
 home = Path(sys.argv[1])
 for delay in map(float, sys.argv[3:]):
     child = os.fork()
