@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from corpus import schema, vault, vault_schema
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
-from corpus.ingest import REASONS, IngestReport, IngestSettings, ingest
+from corpus.ingest import REASONS, IngestSettings, ingest
 from corpus.limits import AudioSettings
 from corpus.records import Label
 from corpus.settings import CorpusSettings
@@ -310,7 +310,8 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path, 
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     corpus = open_corpus(home)
     report = ingest(corpus, manifest, SETTINGS)
-    assert report == IngestReport(report.operation_id, 402, 400, {"bad_row": 1, "duplicate": 1})
+    assert (report.received, report.accepted, report.refused) == (402, 400, {"bad_row": 1, "duplicate": 1})
+    assert [(line, reason) for line, reason, _ in report.refused_lines] == [(301, "bad_row"), (302, "duplicate")]
     assert len(list(corpus.open(ids(corpus), "score", parts=("audio", "label")))) == 400
     with corpus.read() as conn:
         assert utterances.counts(conn)["accepted"] == 400
