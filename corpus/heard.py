@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -26,9 +25,6 @@ SHOWN: Final = 20
 Told = tuple[int, str, str]
 """Line, reason, and what to do about it: names of fields and remedies, never a value."""
 
-_log = logging.getLogger(__name__)
-
-
 Sound = Callable[[ManifestRow], bytes]
 """Gives the recording of a row as it came, or raises `AudioRefused`."""
 
@@ -47,15 +43,11 @@ class Heard:
 
 
 class Refusals:
-    """Reasons by line of one batch; the first few of a run are logged with what to do about them.
+    """Reasons by line of one batch; of the first few lines of a run also what to do about them."""
 
-    `item` is what a line is called where the rows come from.
-    """
-
-    def __init__(self, item: str) -> None:
+    def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
         self.shown: list[Told] = []
-        self._item = item
         self._left = SHOWN
 
     def begin(self) -> None:
@@ -69,7 +61,6 @@ class Refusals:
         if self._left > 0:
             self._left -= 1
             self.shown.append((line, reason, detail))
-            _log.warning("%s %d is refused: %s: %s", self._item, line, reason, detail)
 
 
 def listen(

@@ -84,7 +84,7 @@ def import_rows(
     received = accepted = 0
     refused: Counter[str] = Counter()
     told: list[Told] = []
-    refusals = Refusals("row")
+    refusals = Refusals()
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
         operation_id = "ingest/import/" + _digest([arrival.fingerprint() for arrival in batch])

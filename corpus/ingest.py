@@ -100,7 +100,7 @@ def ingest(
     received = accepted = 0
     refused: Counter[str] = Counter()
     told: list[Told] = []
-    refusals = Refusals("manifest line")
+    refusals = Refusals()
 
     def sound(row: ManifestRow) -> bytes:
         return audio.read_bytes(manifest.parent / row.audio, settings.audio)

@@ -75,6 +75,10 @@ def _settings(config: Path | None, overrides: list[str] | None) -> Any:
 def _run(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Any:
     """Runs a flow of `flows.journey` under the lock and Prefect's server; returns its report."""
     settings = _settings(config, overrides)
+    if parameters.get("night"):
+        from flows.frame import the_night
+
+        the_night(settings, parameters["night"])  # a wrong name costs no start of a server
     from flows.session import running
 
     with running(settings, flow.replace("_", " ")):
