@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from corpus.records import Kind
 from flows import arrive, ask, choose, hear, learn
 from flows import score as scoring
-from flows.night import Night, last_night, night_named
+from flows.night import Night, last_night, night_named, through
 from flows.session import at_work, without_content
 from flows.settings import Settings
 
@@ -110,6 +110,8 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["score"] = _score(corpus, settings, when)
         report["sample"] = dict(choice(corpus, settings, when))
         report["export"] = dict(tasks_out(corpus, settings, when.name))
+        with corpus.operation(through(when.name), "nightly") as op:
+            op.result = {"night": when.name}
     return report
 
 
