@@ -75,9 +75,7 @@ def read(
     ordered = sorted(wanted, key=lambda item: item[1])
     for span in _spans(ordered):
         first, last = span[0][1], max(location.offset + location.length for _, location in span)
-        with fs.open(f"{root}/{first.pack}", "rb") as file:
-            file.seek(first.offset)
-            data = file.read(last - first.offset)
+        data = files.load_span(fs, root, first.pack, first.offset, last)
         if len(data) < last - first.offset:
             raise Damaged(f"{first.pack} is shorter than its rows say; restore it from a backup")
         for utterance_id, location in span:

@@ -279,16 +279,26 @@ def nightly(night: NightName = None, config: Config = None, overrides: Set = Non
 
 
 @app.command()
-def status(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def status(
+    late_after: Annotated[
+        float | None,
+        typer.Option("--late-after", min=0, help="Exit status 1 where a night is not through so many hours later."),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
     settings = _settings(config, overrides)
-    from flows.inspect import show_status, status_of
+    from flows.inspect import refuse_late_night, show_status, status_of
 
     report = status_of(settings)
     if as_json:
         console.show_json(report)
     else:
         show_status(report)
+    if late_after is not None:
+        refuse_late_night(settings, late_after)
 
 
 @app.command()
@@ -377,9 +387,11 @@ def audit_show(
 
 @config_app.command("show")
 def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Every setting as resolved."""
+    """Every setting as resolved; users and passwords in URLs are blanked."""
     settings = _settings(config, overrides)
-    tree = settings.model_dump(mode="json")
+    from flows.environment import without_secrets
+
+    tree = without_secrets(settings.model_dump(mode="json"))
     if as_json:
         console.show_json(tree)
     else:

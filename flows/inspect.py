@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from corpus import audit
-from corpus.errors import ChainBroken, EarmarkError
+from corpus import audit, operations
+from corpus.errors import ChainBroken, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.schema import audit as records_chain
 from corpus.store import labels, orphans, rounds, utterances
@@ -15,6 +16,7 @@ from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console, task_folder
 from flows.models import KINDS
+from flows.night import last_night, through
 from flows.session import opened
 from flows.settings import Settings
 
@@ -68,6 +70,27 @@ def show_status(report: dict[str, Any]) -> None:
         for kind, row in report["models"].items()
     ]
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+
+
+def refuse_late_night(settings: Settings, hours: float, now: datetime | None = None) -> None:
+    """Every night that closed so long ago is through, as far as the newest of them tells.
+
+    Args:
+        settings: of the home.
+        hours: how long a night may take after it closed [h].
+        now: the machine's clock where None.
+
+    Raises:
+        Refused: it is not; the message names the night and how to run it.
+    """
+    zone, ends_at = settings.night.time_zone, settings.night.ends_at
+    night = last_night((now or datetime.now(UTC)) - timedelta(hours=hours), zone, ends_at)
+    with opened(settings) as corpus, corpus.read() as conn:
+        if operations.result_of(conn, through(night.name)) is None:
+            raise Refused(
+                f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not through {hours:g} h later;"
+                f" see what its run says, then earmark nightly --night {night.name}"
+            )
 
 
 # --- the doctor -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from flows import answers, arrive, ask, bring, choose, hear, learn, promote
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
+from flows.night import through
 from flows.session import at_work, without_content
 from flows.settings import Settings
 from flows.summary import night_markdown
@@ -129,6 +130,8 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["score"] = {"skipped": "the night's round stands"} if standing else _score(corpus, settings, ids)
         report["sample"] = dict(choice(corpus, settings, when))
         report["export"] = dict(tasks_out(corpus, settings, when.name))
+        with corpus.operation(through(when.name), "nightly") as op:
+            op.result = {"night": when.name}
     create_markdown_artifact(night_markdown(report), key="night", description=f"night {when.name}")
     return report
 

@@ -25,6 +25,7 @@ from corpus.labelled import LabelledSettings
 from corpus.mapping import ImportSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
+from flows.environment import from_environment
 from flows.prefect_server import PrefectSettings
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
@@ -156,7 +157,7 @@ class Settings(BaseModel):
 
 
 def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
-    """Returns the settings from defaults, then the file, then EARMARK_HOME, then the overrides.
+    """Returns the settings from defaults, then the file, then the environment, then the overrides.
 
     Args:
         config: YAML file; a bare name such as `demo` means the file of that name in `configs/`.
@@ -180,8 +181,8 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
         if loaded is not None and not isinstance(loaded, dict):
             raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
         tree = loaded or {}
-    if os.environ.get("EARMARK_HOME"):
-        _put(tree, ["corpus", "home"], os.environ["EARMARK_HOME"])
+    for name, value in from_environment().items():
+        _put(tree, name.split("."), value)
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key:

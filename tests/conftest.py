@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import postgres
+from tests import postgres, s3
 
 LONGEST = ("tests/flows/test_kill.py", "tests/flows/test_demo.py", "tests/corpus/test_kill.py")
 
@@ -30,11 +30,29 @@ def postgres_server() -> Iterator[postgres.Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 server for the tests of one worker, which the environment names as a user's would."""
+    with s3.started() as endpoint, s3.reached(endpoint):
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """The URL of a folder in a new bucket."""
+    return s3.new_bucket()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def databases(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """The settings of a corpus whose databases are new: the same test runs on both kinds."""
+    """The settings of a corpus whose databases are new: the same test runs on both kinds.
+
+    A test file that is about content too asks for `s3`, with the databases embedded, by an indirect parameter.
+    """
     if request.param == "sqlite":
         yield {}
-        return
-    with request.getfixturevalue("postgres_server").corpus() as settings:
-        yield settings
+    elif request.param == "s3":
+        yield {"content_url": request.getfixturevalue("bucket")}
+    else:
+        with request.getfixturevalue("postgres_server").corpus() as settings:
+            yield settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+
+import fsspec
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -57,10 +60,12 @@ def reached(endpoint: str) -> Iterator[None]:
     """This process reaches the server as a user's would."""
     before = {name: os.environ.get(name) for name in environment(endpoint)}
     os.environ.update(environment(endpoint))
+    forget_clients()
     try:
         yield
     finally:
         _restore(before)
+        forget_clients()
 
 
 def _restore(before: Mapping[str, str | None]) -> None:
@@ -69,6 +74,18 @@ def _restore(before: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def new_bucket() -> str:
+    """Returns the URL of a folder in a bucket that was not there before."""
+    name = f"earmark-{secrets.token_hex(6)}"
+    fsspec.filesystem("s3").mkdir(name)
+    return f"s3://{name}/content"
+
+
+def forget_clients() -> None:
+    """The next client looks at the environment again."""
+    type(fsspec.filesystem("s3")).clear_instance_cache()
 
 
 class Wire:
@@ -106,7 +123,8 @@ class Wire:
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread of the other direction
+            end.close()
 
     def close(self) -> None:
         self._listener.close()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, schema, vault
+from corpus import audit, files, schema, vault
 from corpus.database import writing
 from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
@@ -168,10 +168,10 @@ def test_changed_bytes_are_named_not_handed_out(corpus: Corpus) -> None:
     ids = arrive(corpus, 2)
     with corpus.read() as conn:
         rows = {row.utterance_id: row for row in conn.execute(sa.select(schema.utterances))}
-    pack = Path(corpus.root) / rows[ids[1]].pack
-    data = bytearray(pack.read_bytes())
+    pack = rows[ids[1]].pack
+    data = bytearray(files.load(corpus.fs, corpus.root, pack))
     data[rows[ids[1]].pack_offset + 40] ^= 1
-    pack.write_bytes(data)
+    files.store(corpus.fs, corpus.root, pack, bytes(data))
     assert len(list(corpus.open(ids[:1], "score"))) == 1
     with pytest.raises(Damaged, match=ids[1]):
         list(corpus.open(ids, "score"))

@@ -27,8 +27,8 @@ def test_every_clip_comes_back_whatever_the_pack_size(
     assert sorted(path for path, _ in files.listing(fs, root)) == sorted(sizes)
 
 
-def test_far_clips_are_read_apart_and_near_ones_together(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_far_clips_are_read_apart_and_near_ones_together(content: str) -> None:
+    fs, root = files.connect(content)
     writer = packs.PackWriter(fs, root, 1 << 30)
     writer.append("a", b"a" * 10)
     writer.append("far", b"x" * (packs.GAP_BYTES + 1))
@@ -39,8 +39,8 @@ def test_far_clips_are_read_apart_and_near_ones_together(tmp_path: Path) -> None
     assert list(packs.read(fs, root, wanted)) == [("a", b"a" * 10), ("b", b"b" * 10), ("c", b"c" * 10)]
 
 
-def test_a_short_or_missing_pack_is_told_apart(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_a_short_or_missing_pack_is_told_apart(content: str) -> None:
+    fs, root = files.connect(content)
     files.store(fs, root, "audio/x.pack", b"12345")
     with pytest.raises(Damaged, match="shorter"):
         list(packs.read(fs, root, [("u", packs.Location("audio/x.pack", 2, 4))]))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,15 +35,15 @@ def test_predictions_come_back(
     np.testing.assert_allclose(after.intent_probs.sum(axis=1), 1, atol=1e-6)
 
 
-def test_the_same_predictions_are_the_same_part(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_the_same_predictions_are_the_same_part(content: str) -> None:
+    fs, root = files.connect(content)
     predictions = predictions_of(["a", "b"])
     assert parts.write_part(fs, root, predictions) == parts.write_part(fs, root, predictions)
     assert len(list(files.listing(fs, root))) == 1
 
 
-def test_rows_of_several_parts_are_placed_and_do_not_depend_on_their_company(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_rows_of_several_parts_are_placed_and_do_not_depend_on_their_company(content: str) -> None:
+    fs, root = files.connect(content)
     ids = ["a", "bb", "ccc", "dddd"]
     predictions = predictions_of(ids)
     one = parts.write_part(fs, root, predictions.take(np.array([0, 2])))
@@ -61,8 +59,8 @@ def test_rows_of_several_parts_are_placed_and_do_not_depend_on_their_company(tmp
     np.testing.assert_array_equal(alone.intent_probs[0], found.intent_probs[2])
 
 
-def test_a_part_without_rows_keeps_the_others_bit_by_bit(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_a_part_without_rows_keeps_the_others_bit_by_bit(content: str) -> None:
+    fs, root = files.connect(content)
     before = parts.write_part(fs, root, predictions_of(["a", "b", "c"]))
     after, kept = parts.without(fs, root, before.path, frozenset({"b", "z"}))
     assert kept == ["a", "c"]
@@ -74,8 +72,8 @@ def test_a_part_without_rows_keeps_the_others_bit_by_bit(tmp_path: Path) -> None
     assert new.utterance_ids.tolist() == ["a", "c"]
 
 
-def test_damaged_and_mixed_parts_are_refused(tmp_path: Path) -> None:
-    fs, root = files.connect(str(tmp_path))
+def test_damaged_and_mixed_parts_are_refused(content: str) -> None:
+    fs, root = files.connect(content)
     one = parts.write_part(fs, root, predictions_of(["a"]))
     other = parts.write_part(fs, root, predictions_of(["b"], versions=("2", "1")))
     with pytest.raises(Damaged, match="other model versions"):

@@ -19,6 +19,8 @@ from tests.corpus.test_store_labels import answer, asked, label, merge
 
 NO_AGE = timedelta(seconds=-60)
 
+pytestmark = pytest.mark.parametrize("databases", ["sqlite", "postgresql", "s3"], indirect=True)
+
 
 def full(corpus: Corpus) -> list[str]:
     """A corpus of six utterances of three speakers, scored, asked, answered, labelled, learned from."""
@@ -115,11 +117,12 @@ def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) 
             *conn.execute(sa.select(schema.labels.c.content).where(schema.labels.c.utterance_id == ids[0])).scalars(),
             *conn.execute(sa.select(schema.answers.c.content).where(schema.answers.c.utterance_id == ids[0])).scalars(),
         ]
-    pack = (Path(corpus.root) / row.pack).read_bytes()
+    pack = files.load(corpus.fs, corpus.root, row.pack)
     sealed.append(pack[row.pack_offset : row.pack_offset + row.pack_length])
     erasure.erase_utterances(corpus, ids[:1])
     erasure.compact(corpus)
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    stored += b"".join(files.load(corpus.fs, corpus.root, path) for path, _ in files.listing(corpus.fs, corpus.root))
     for ciphertext in sealed:
         assert ciphertext[:40] not in stored
         assert ciphertext[-16:] not in stored

@@ -11,6 +11,8 @@ from corpus.handle import Corpus
 from corpus.store import scores
 from tests.corpus.stored import arrive, predictions_of, score
 
+pytestmark = pytest.mark.parametrize("databases", ["sqlite", "postgresql", "s3"], indirect=True)
+
 
 def test_statistics_come_back_in_the_order_of_the_ids(corpus: Corpus) -> None:
     ids = arrive(corpus, 7)

@@ -13,6 +13,7 @@ import pytest
 from flows.demo import run_demo
 from flows.prefect_server import prefect_server
 from flows.settings import Settings
+from tests import s3
 from tests.flows.homes import small_settings, urls
 
 
@@ -40,11 +41,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
 def lived_anywhere(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, dict[str, Any]]]:
-    """The same, and once more with its databases on PostgreSQL."""
+    """The same, and once more with its databases on PostgreSQL and its content on S3."""
     if request.param == "embedded":
         yield request.getfixturevalue("lived")
         return
     with request.getfixturevalue("postgres_server").corpus() as servers:
+        request.getfixturevalue("s3_server")
+        servers = {**servers, "content_url": s3.new_bucket()}
         settings = small_settings(tmp_path_factory.mktemp("servers") / "home", *urls(servers))
         yield settings, run_demo(settings, 2, quiet=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from corpus import schema
+from corpus import files, schema
 from corpus.records import digest
 from flows.session import opened
 from flows.settings import Settings, load_settings
@@ -57,6 +58,11 @@ def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
             postgres.move(f"sqlite:///{home / which}.db", servers[f"{which}_url"], which)
             for file in home.glob(f"{which}.db*"):
                 file.unlink()
+    if "content_url" in servers:
+        (fs, root), (remote, there) = files.connect(str(home / "content")), files.connect(servers["content_url"])
+        for path, _ in files.listing(fs, root):
+            files.store(remote, there, path, files.load(fs, root, path))
+        shutil.rmtree(home / "content")
     return urls(servers)
 
 

@@ -84,8 +84,9 @@ def servers(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     if request.getfixturevalue("where") == "embedded":
         yield {}
         return
+    bucket = request.getfixturevalue("bucket")
     with request.getfixturevalue("postgres_server").corpus() as settings:
-        yield settings
+        yield {**settings, "content_url": bucket}
 
 
 def test_the_undisturbed_run_does_every_step(undisturbed: dict[str, Any]):
@@ -109,7 +110,8 @@ def test_killed_at_some_moments(
     assert min(verify_audit(settings).values()) > 0
     versions = [status_of(settings)["models"][kind]["versions"] for kind in ("asr", "intent")]
     assert sum(map(len, versions)) == len(undisturbed["state"]["versions"])
-    assert not list(settings.home.glob("*.db*")), "something was still written beside the servers"
+    assert not list(settings.home.glob("*.db*")), "rows were still written beside the server"
+    assert not (settings.home / "content").exists(), "content was still written beside the server"
 
 
 @pytest.mark.slow
