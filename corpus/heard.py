@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from corpus import audio, vault
+from corpus.ahead import Hear, Recording
 from corpus.errors import AudioRefused
 from corpus.handle import Corpus
 from corpus.limits import REMEDIES, AudioSettings
@@ -24,9 +25,6 @@ SHOWN: Final = 20
 
 Told = tuple[int, str, str]
 """Line, reason, and what to do about it: names of fields and remedies, never a value."""
-
-Sound = Callable[[ManifestRow], bytes]
-"""Gives the recording of a row as it came, or raises `AudioRefused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,7 @@ def listen(
     corpus: Corpus,
     op: Operation,
     rows: list[ManifestRow],
-    sound: Sound,
-    settings: AudioSettings,
+    hear: Hear,
     refusals: Refusals,
 ) -> Iterator[Heard]:
     """Yields the rows whose recording can be used, with its samples, in order."""
@@ -81,15 +78,24 @@ def listen(
                 if utterance_id in stored:  # known without its file, which its source may have deleted since
                     refusals.add(row.line, "duplicate", DUPLICATE)
                     continue
-                data = sound(row)
+                recording = hear(row)
             else:
-                data = sound(row)
-                utterance_id = vault.utterance_id(corpus.vault, _event(row, data))
-            samples, _ = audio.decode(data, settings)
+                recording = hear(row)
+                utterance_id = vault.utterance_id(corpus.vault, _event(row, recording.sha256))
         except AudioRefused as refusal:
             refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
             continue
-        yield Heard(row, utterance_id, samples)
+        yield Heard(row, utterance_id, recording.samples)
+
+
+def decoded(data: bytes, settings: AudioSettings) -> Recording:
+    """Returns the recording that the bytes of a file hold.
+
+    Raises:
+        AudioRefused: it can't be taken in.
+    """
+    samples, _ = audio.decode(data, settings)
+    return Recording(hashlib.sha256(data).hexdigest(), samples)
 
 
 def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
@@ -111,9 +117,8 @@ def event_key(event_id: str) -> str:
     return f"event/{event_id}"
 
 
-def _event(row: ManifestRow, data: bytes = b"") -> str:
+def _event(row: ManifestRow, sha256: str = "") -> str:
     """Returns what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
     if row.event_id is not None:
         return event_key(row.event_id)
-    sound = hashlib.sha256(data).hexdigest()
-    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sound])
+    return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sha256])

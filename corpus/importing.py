@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from corpus import audio
+from corpus.ahead import Hear, Recording
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus
-from corpus.heard import SHOWN, Refusals, Told
+from corpus.heard import SHOWN, Refusals, Told, decoded
 from corpus.ingest import IngestSettings, ingest_batch
+from corpus.limits import AudioSettings
 from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of
 from corpus.recordings import recording_of
@@ -88,7 +89,7 @@ def import_rows(
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
         operation_id = "ingest/import/" + _digest([arrival.fingerprint() for arrival in batch])
-        done = ingest_batch(corpus, operation_id, rows, _sounds(batch), latest, ingest.audio, refusals)
+        done = ingest_batch(corpus, operation_id, rows, _hearing(batch, ingest.audio), latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -144,7 +145,7 @@ def _problem(
     if row.wake is None:
         return "no_wake", "no wake word and no button"
     try:
-        audio.decode(_sounds([arrival])(row), ingest.audio)
+        _hearing([arrival], ingest.audio)(row)
     except AudioRefused as refusal:
         return refusal.reason, str(refusal)
     return None
@@ -187,16 +188,16 @@ def _event(arrival: _Arrival) -> str:
     return _digest([*(arrival.values.get(name) for name in ("account", "device_serial", "arrived_at")), sound])
 
 
-def _sounds(batch: list[_Arrival]) -> Callable[[ManifestRow], bytes]:
+def _hearing(batch: list[_Arrival], settings: AudioSettings) -> Hear:
     by_number = {arrival.number: arrival.sound for arrival in batch}
 
-    def sound(row: ManifestRow) -> bytes:
+    def hear(row: ManifestRow) -> Recording:
         found = by_number[row.line]
         if isinstance(found, AudioRefused):
             raise found
-        return found
+        return decoded(found, settings)
 
-    return sound
+    return hear
 
 
 def _batches(arrivals: Iterator[_Arrival]) -> Iterator[list[_Arrival]]:

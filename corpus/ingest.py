@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +20,10 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus import audio, memory, schema, vault
+from corpus.ahead import Ahead, Hear, Recording
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.heard import DUPLICATE, SHOWN, Heard, Refusals, Sound, Told, chunks, event_key, listen
+from corpus.heard import DUPLICATE, SHOWN, Heard, Refusals, Told, chunks, decoded, event_key, listen
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
@@ -102,13 +103,13 @@ def ingest(
     told: list[Told] = []
     refusals = Refusals()
 
-    def sound(row: ManifestRow) -> bytes:
-        return audio.read_bytes(manifest.parent / row.audio, settings.audio)
+    def hear(row: ManifestRow) -> Recording:
+        return decoded(audio.read_bytes(manifest.parent / row.audio, settings.audio), settings.audio)
 
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
-    for number, rows in enumerate(_batches(read(manifest))):
-        done = ingest_batch(corpus, f"{operation_id}/{number}", rows, sound, latest, settings.audio, refusals)
+    for number, rows, ahead in _heard_ahead(_batches(read(manifest)), hear):
+        done = ingest_batch(corpus, f"{operation_id}/{number}", rows, ahead, latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -129,9 +130,8 @@ def ingest_batch(
     corpus: Corpus,
     operation_id: str,
     rows: list[ManifestRow | BadRow],
-    sound: Sound,
+    hear: Hear,
     latest: datetime,
-    settings: AudioSettings,
     refusals: Refusals,
 ) -> dict[str, Any]:
     """Leaves one batch in the corpus, once, and returns its counts: received, accepted, refused by reason."""
@@ -140,7 +140,7 @@ def ingest_batch(
             return op.result
         refusals.begin()
         wanted = _willing(corpus, rows, latest, refusals)
-        heard = listen(corpus, op, wanted, sound, settings, refusals)
+        heard = listen(corpus, op, wanted, hear, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         counts = Counter(refusals.by_line.values())
@@ -250,6 +250,24 @@ def utterance_of(corpus: Corpus, event_id: str) -> str:
 
 
 # --- cutting and counting ---------------------------------------------------------------------------------------------
+
+
+def _heard_ahead(
+    batches: Iterator[list[ManifestRow | BadRow]], hear: Hear
+) -> Iterator[tuple[int, list[ManifestRow | BadRow], Hear]]:
+    """Yields the batches with their number and what gives their recordings; the next ones are decoded meanwhile."""
+    ahead = Ahead(hear)
+    try:
+        waiting: deque[list[ManifestRow | BadRow]] = deque()
+        for number in count():
+            while len(waiting) < 2 and (rows := next(batches, None)) is not None:
+                ahead.expect(rows)
+                waiting.append(rows)
+            if not waiting:
+                return
+            yield number, waiting.popleft(), ahead
+    finally:
+        ahead.close()
 
 
 def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[list[ManifestRow | BadRow]]:

@@ -52,7 +52,7 @@ class IntentFinetuneSettings(BaseModel):
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()
-    interpolate: float = Field(default=0.0, ge=0, lt=1)
+    interpolate: float = Field(default=0.3, ge=0, lt=1)
     calibrate_from: int = Field(default=30, ge=1)
 
 

@@ -15,7 +15,7 @@ from training.intent_fit import FitSettings
 from training.model_files import weights_digest
 from training.pretrain_intent import write_replay
 
-PLAIN = IntentFinetuneSettings(fit=QUICK, noise=SILENT)
+PLAIN = IntentFinetuneSettings(interpolate=0.0, fit=QUICK, noise=SILENT)
 NEW = [
     IntentExample(f"n{i}", f"wake me at {hour}", "alarm", (SlotSpan("time", 11, 11 + len(hour)),))
     for i, hour in enumerate(("six", "seven", "eight", "nine", "ten", "noon"))

@@ -1,0 +1,234 @@
+"""Many clips: ingest against the bare work on them, and the memory of ingest, score and sample by the number of clips.
+
+    python -m benchmarks.volume --clips 1000 3000 10000 --out FOLDER
+
+The alternative is the least that anybody has to do with a recording who keeps it encrypted: read, decode, resample,
+encrypt, with no manifest, no store, no vault, no audit. Both run in turns over the same files, each in a process of its
+own, and the ratio is given with its spread. Memory is the peak of each step's own process (VmHWM).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SECONDS = 2.0
+RATES = (16_000, 8_000, 44_100)
+"""Of the clips, in turns [Hz]: what needs no resampling, what telephones send, what recorders send."""
+
+MANIFEST_DAY = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def main() -> None:
+    """Measures, prints a table and leaves `volume.json` and `volume.png` in the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 3000, 10000])
+    parser.add_argument("--repeats", type=int, default=5, help="turns of bare work and ingest")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--manifest", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        print(json.dumps(STEPS[given.step](given.home, given.manifest)))
+        return
+    given.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="earmark-volume-") as folder:
+        root = Path(folder)
+        write_clips(root / "clips", max(given.clips))
+        turns = [_turn(root, number, min(given.clips)) for number in range(given.repeats)]
+        rows = [_volume(root, clips) for clips in given.clips]
+    ratios = [turn["ingest"] / turn["bare"] for turn in turns]
+    report = {
+        "clip_seconds": SECONDS,
+        "rates": RATES,
+        "turns": turns,
+        "ingest_speed_of_bare": {"median": float(np.median(ratios)), "low": min(ratios), "high": max(ratios)},
+        "volume": rows,
+    }
+    (given.out / "volume.json").write_text(json.dumps(report, indent=2) + "\n")
+    _plot(rows, given.out / "volume.png")
+    _show(report)
+
+
+def write_clips(folder: Path, clips: int) -> None:
+    """Writes the clips as 16-bit WAV files, each different, at the rates in turns."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(clips):
+        rate = RATES[number % len(RATES)]
+        samples = rng.integers(-3000, 3000, int(SECONDS * rate), dtype=np.int16)
+        with wave.open(str(folder / f"{number:06d}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(samples.tobytes())
+
+
+def write_manifest(path: Path, clips: Iterable[int]) -> Path:
+    """Writes a manifest of the clips: a thousand customers, one night."""
+    rows = (
+        {
+            "audio": f"clips/{number:06d}.wav",
+            "account": f"account-{number % 1000}",
+            "locale": "en-US",
+            "device_type": "hub",
+            "consent": ["score", "annotate", "train"],
+            "wake": {"button": True},
+            "arrived_at": (MANIFEST_DAY + timedelta(seconds=number)).isoformat(),
+        }
+        for number in clips
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+# --- steps, each in a process of its own ------------------------------------------------------------------------------
+
+
+def bare(home: Path, manifest: Path) -> dict[str, Any]:
+    """Reads, decodes, resamples and encrypts every clip, one after the other; keeps nothing."""
+    from corpus import cipher
+    from corpus.audio import decode
+    from corpus.content import encode_audio
+    from corpus.limits import AudioSettings
+
+    names = [json.loads(line)["audio"] for line in manifest.read_text().splitlines()]
+    settings, key = AudioSettings(), cipher.new_key()
+    decode((manifest.parent / names[1]).read_bytes(), settings)  # what is imported once is no one's throughput
+    started = time.perf_counter()
+    for name in names:
+        samples, _ = decode((manifest.parent / name).read_bytes(), settings)
+        cipher.encrypt(key, encode_audio(samples), name)
+    return _done(len(names), started)
+
+
+def ingest(home: Path, manifest: Path) -> dict[str, Any]:
+    """Takes the manifest into a home."""
+    from corpus.audio import decode
+    from corpus.handle import open_corpus
+    from corpus.ingest import IngestSettings
+    from corpus.ingest import ingest as ingest_manifest
+    from corpus.settings import CorpusSettings
+
+    corpus = open_corpus(CorpusSettings(home=home))
+    decode(next(iter(sorted((manifest.parent / "clips").glob("*1.wav")))).read_bytes(), IngestSettings().audio)
+    started = time.perf_counter()
+    report = ingest_manifest(corpus, manifest, IngestSettings())
+    assert report.accepted == report.received, report.refused
+    return _done(report.accepted, started)
+
+
+def score(home: Path, manifest: Path) -> dict[str, Any]:
+    """Scores everything with the embedded models."""
+    from corpus.store import utterances
+    from flows import learn
+    from flows import score as scoring
+    from flows.session import opened
+    from flows.settings import load_settings
+
+    settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}"])
+    with opened(settings) as corpus:
+        learn.ensure_champions(corpus, settings)
+        started = time.perf_counter()
+        with corpus.read() as conn:
+            ids = utterances.in_window(conn)
+        plan = scoring.plan(corpus, settings, ids)
+        reports = [scoring.score_shard(corpus, settings, plan, shard) for shard in plan.shards]
+    return _done(sum(report["scored"] for report in reports), started)
+
+
+def sample(home: Path, manifest: Path) -> dict[str, Any]:
+    """Chooses the night's few."""
+    from flows.choose import choose_round
+    from flows.frame import the_night
+    from flows.session import opened
+    from flows.settings import load_settings
+
+    settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}", "night.ends_at=0"])
+    night = (MANIFEST_DAY + timedelta(days=1)).date().isoformat()
+    with opened(settings) as corpus:
+        started = time.perf_counter()
+        report = choose_round(corpus, settings, the_night(settings, night))
+    assert report["chosen"] > 0
+    return _done(report["pool"], started)
+
+
+STEPS = {"bare": bare, "ingest": ingest, "score": score, "sample": sample}
+
+
+def _done(clips: int, started: float) -> dict[str, Any]:
+    seconds = time.perf_counter() - started
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return {"clips": clips, "seconds": seconds, "peak_mb": peak / 1024}
+
+
+# --- turns and volumes ------------------------------------------------------------------------------------------------
+
+
+def _run(step: str, home: Path, manifest: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.volume", "--out", ".", "--step", step]
+    command += ["--home", str(home), "--manifest", str(manifest)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _turn(root: Path, number: int, clips: int) -> dict[str, float]:
+    """Returns clips a second of the bare work and of ingest; who goes first alternates."""
+    manifest = write_manifest(root / "turn.jsonl", range(clips))
+    order = ("bare", "ingest") if number % 2 == 0 else ("ingest", "bare")
+    found = {step: _run(step, root / f"turn-{number}", manifest) for step in order}
+    return {step: found[step]["clips"] / found[step]["seconds"] for step in ("bare", "ingest")}
+
+
+def _volume(root: Path, clips: int) -> dict[str, Any]:
+    manifest = write_manifest(root / f"{clips}.jsonl", range(clips))
+    home = root / f"home-{clips}"
+    return {"clips": clips, **{step: _run(step, home, manifest) for step in ("ingest", "score", "sample")}}
+
+
+def _show(report: dict[str, Any]) -> None:
+    speed = report["ingest_speed_of_bare"]
+    print(
+        f"ingest runs at {speed['median']:.2f} [{speed['low']:.2f}, {speed['high']:.2f}] of the speed of the bare work"
+    )
+    print(f"{'clips':>8} {'step':<8} {'seconds':>9} {'clips/s':>9} {'peak MB':>9}")
+    for row in report["volume"]:
+        for step in ("ingest", "score", "sample"):
+            found = row[step]
+            speed = found["clips"] / found["seconds"]
+            print(f"{row['clips']:>8} {step:<8} {found['seconds']:>9.1f} {speed:>9.0f} {found['peak_mb']:>9.0f}")
+
+
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    clips = [row["clips"] for row in rows]
+    for step in ("ingest", "score", "sample"):
+        left.plot(clips, [row[step]["peak_mb"] for row in rows], "o-", label=step)
+        right.plot(clips, [row[step]["seconds"] for row in rows], "o-", label=step)
+    left.set(xlabel=f"clips of {SECONDS:g} s", ylabel="peak memory [MB]", ylim=(0, None))
+    right.set(xlabel=f"clips of {SECONDS:g} s", ylabel="time [s]", xscale="log", yscale="log")
+    left.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
