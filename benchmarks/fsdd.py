@@ -1,0 +1,150 @@
+"""Real speech: what the default choice is worth against a random one at the same budget, night by night.
+
+    python -m benchmarks.fsdd --corpus FOLDER --seeds 5 --out FOLDER
+
+The loop of `earmark demo --config fsdd` runs for each strategy and seed from copies of one home in which two speakers'
+labels are known and the first models learned, so that pairs share ids, splits and starting models. The newest version
+of each night is judged on the corpus' own test split. Six speakers: indicative. A run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STRATEGIES = ("default", "random")
+
+
+def main() -> None:
+    """Measures, prints tables and leaves `fsdd.json` and `fsdd.png` in the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    out = given.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    start = out / "start"
+    if not (start / "done").exists():
+        shutil.rmtree(start, ignore_errors=True)
+        live(start, given.corpus, nights=0)
+        (start / "done").touch()
+    jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in STRATEGIES]
+    with ThreadPoolExecutor(given.processes) as pool:
+        reports = list(pool.map(lambda job: one_run(out, start, given.corpus, *job), jobs))
+    runs = {
+        strategy: [r for (name, _), r in zip(jobs, reports, strict=True) if name == strategy] for strategy in STRATEGIES
+    }
+    summary = summarise(runs)
+    (out / "fsdd.json").write_text(json.dumps(summary, indent=2) + "\n")
+    show(summary)
+    plot(summary, out / "fsdd.png")
+
+
+def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> list[dict[str, Any]]:
+    """Returns the nights of one strategy and seed."""
+    report = out / f"{strategy}-{seed}.json"
+    if not report.exists():
+        home = out / f"{strategy}-{seed}"
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.copytree(start, home, ignore=shutil.ignore_patterns("prefect", "lock", "done"))
+        nights = live(home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}"))
+        report.write_text(json.dumps(nights))
+        shutil.rmtree(home)
+    return list(json.loads(report.read_text()))
+
+
+def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Runs the demo on a home and returns its nights; `nights` 0 stops once the known labels are learned."""
+    changes = [f"corpus.home={json.dumps(str(home))}", *settings]
+    command = [sys.executable, "-m", "flows.cli", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]
+    command += ["--nights", str(nights)] if nights is not None else []
+    command += [part for change in changes for part in ("--set", change)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        raise SystemExit(f"benchmarks.fsdd: {' '.join(settings)}: {done.stderr.strip().splitlines()[-1]}")
+    return list(json.loads(done.stdout)["nights"])
+
+
+def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
+    """Returns, by strategy and measure, the rate after each night: mean over seeds, and by speaker."""
+    summary: dict[str, Any] = {"seeds": len(runs["default"]), "labels": labels_of(runs["default"][0])}
+    for strategy, seeds in runs.items():
+        for kind in ("asr", "intent"):
+            overall = np.array([[night[kind]["newest"]["all"]["value"] for night in nights] for nights in seeds])
+            names = sorted(seeds[0][0][kind]["newest"]["speakers"])
+            by_name = {
+                name: np.mean(
+                    [[night[kind]["newest"]["speakers"][name]["value"] for night in nights] for nights in seeds], axis=0
+                ).tolist()
+                for name in names
+            }
+            summary[f"{strategy} {kind}"] = {
+                "mean": overall.mean(axis=0).tolist(),
+                "low": overall.min(axis=0).tolist(),
+                "high": overall.max(axis=0).tolist(),
+                "by_seed": overall.tolist(),
+                "by_speaker": by_name,
+            }
+    for kind in ("asr", "intent"):
+        pairs = [np.array(summary[f"{name} {kind}"]["by_seed"])[:, -1] for name in STRATEGIES]
+        difference = pairs[0] - pairs[1]
+        summary[f"difference {kind}"] = {"mean": float(difference.mean()), "by_seed": difference.tolist()}
+    return summary
+
+
+def labels_of(nights: list[dict[str, Any]]) -> list[int]:
+    """Returns how many labels were known after each night."""
+    return np.cumsum([night["labels"] for night in nights]).tolist()
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The rates by night stand on stdout."""
+    for kind, label in (("asr", "WER"), ("intent", "intent accuracy")):
+        print(f"{label} on the test split, mean [least, most] of {summary['seeds']} seeds, by labels known")
+        print("  labels   " + "".join(f"{count:>26}" for count in summary["labels"]))
+        for strategy in STRATEGIES:
+            row = summary[f"{strategy} {kind}"]
+            cells = zip(row["mean"], row["low"], row["high"], strict=True)
+            print(f"  {strategy:<9}" + "".join(f"{m:>12.1%} [{lo:.1%}, {hi:.1%}]".rjust(26) for m, lo, hi in cells))
+        for name, rates in summary[f"default {kind}"]["by_speaker"].items():
+            random = summary[f"random {kind}"]["by_speaker"][name]
+            print(
+                f"    {name:<10} default {' '.join(f'{r:.1%}' for r in rates)}; random {' '.join(f'{r:.1%}' for r in random)}"
+            )
+        difference = summary[f"difference {kind}"]
+        print(f"  default - random after the last night: {difference['mean']:+.1%}, by seed "
+              + " ".join(f"{d:+.1%}" for d in difference["by_seed"]))  # fmt: skip
+
+
+def plot(summary: dict[str, Any], path: Path) -> None:
+    """The curves stand in a picture."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, (kind, label) in zip(axes, (("asr", "WER"), ("intent", "intent accuracy")), strict=True):
+        for strategy in STRATEGIES:
+            row = summary[f"{strategy} {kind}"]
+            axis.plot(summary["labels"], row["mean"], "o-", label=strategy)
+            axis.fill_between(summary["labels"], row["low"], row["high"], alpha=0.15)
+        axis.set(xlabel="labels", ylabel=label, ylim=(0, None))
+        axis.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
