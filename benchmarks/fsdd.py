@@ -42,9 +42,9 @@ def main() -> None:
     jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in STRATEGIES]
     with ThreadPoolExecutor(given.processes) as pool:
         reports = list(pool.map(lambda job: one_run(out, start, given.corpus, *job), jobs))
-    runs = {
-        strategy: [r for (name, _), r in zip(jobs, reports, strict=True) if name == strategy] for strategy in STRATEGIES
-    }
+    runs: dict[str, list[Any]] = {strategy: [] for strategy in STRATEGIES}
+    for (strategy, _), report in zip(jobs, reports, strict=True):
+        runs[strategy].append(report)
     summary = summarise(runs)
     (out / "fsdd.json").write_text(json.dumps(summary, indent=2) + "\n")
     show(summary)
@@ -117,14 +117,16 @@ def show(summary: dict[str, Any]) -> None:
             row = summary[f"{strategy} {kind}"]
             cells = zip(row["mean"], row["low"], row["high"], strict=True)
             print(f"  {strategy:<9}" + "".join(f"{m:>12.1%} [{lo:.1%}, {hi:.1%}]".rjust(26) for m, lo, hi in cells))
-        for name, rates in summary[f"default {kind}"]["by_speaker"].items():
-            random = summary[f"random {kind}"]["by_speaker"][name]
-            print(
-                f"    {name:<10} default {' '.join(f'{r:.1%}' for r in rates)}; random {' '.join(f'{r:.1%}' for r in random)}"
-            )
+        for name in summary[f"default {kind}"]["by_speaker"]:
+            print(f"    {name:<10}" + "; ".join(_nights(summary, strategy, kind, name) for strategy in STRATEGIES))
         difference = summary[f"difference {kind}"]
         print(f"  default - random after the last night: {difference['mean']:+.1%}, by seed "
               + " ".join(f"{d:+.1%}" for d in difference["by_seed"]))  # fmt: skip
+
+
+def _nights(summary: dict[str, Any], strategy: str, kind: str, name: str) -> str:
+    rates = summary[f"{strategy} {kind}"]["by_speaker"][name]
+    return f"{strategy} " + " ".join(f"{rate:.1%}" for rate in rates)
 
 
 def plot(summary: dict[str, Any], path: Path) -> None:

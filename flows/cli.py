@@ -101,7 +101,7 @@ def _show(title: str, report: Any, as_json: bool) -> None:
 
 @app.command()
 def demo(
-    nights: Annotated[int | None, typer.Option(min=1, help="How many nights; default from the config.")] = None,
+    nights: Annotated[int | None, typer.Option(min=0, help="How many nights; default from the config.")] = None,
     corpus: Annotated[
         Path | None, typer.Option(help="A labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic.")
     ] = None,

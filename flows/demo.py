@@ -17,6 +17,7 @@ from typing import Any
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus import vault
+from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import utterance_of
 from corpus.labelled import labelled_window, speakers_of, write_labelled_night
@@ -49,11 +50,13 @@ def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
     if settings.labelled.folder is not None:
         source = settings.labelled
         return Traffic(
-            range((nights or source.nights) + 1),
+            range((source.nights if nights is None else nights) + 1),
             lambda folder, night: write_labelled_night(folder, source, night),
             partial(labelled_window, source),
             speakers_of(source),
         )
+    if nights == 0:
+        raise UsageError("--nights 0 brings the known labels of a --corpus alone; synthesised traffic has none")
     made = settings.traffic
     return Traffic(
         range(1, (nights or made.nights) + 1),
