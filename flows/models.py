@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -93,8 +94,8 @@ def portable(settings: Settings, uri: str) -> str:
 
 
 def located(settings: Settings, uri: str) -> str:
-    """Returns the whole path or URI of what `portable` gave."""
-    return uri if "://" in uri else str(settings.home / uri)
+    """Returns the whole path or URI of what `portable` gave; a server's is `mlflow-artifacts:/1/...`, one slash."""
+    return uri if re.match(r"[a-z][a-z0-9+.-]+:/", uri) else str(settings.home / uri)
 
 
 @lru_cache(maxsize=3)
