@@ -27,7 +27,7 @@ from corpus.scratch import scratch
 from corpus.settings import CorpusSettings
 from corpus.sources import Source, open_source
 from corpus.store import utterances
-from tests.corpus import labelled
+from tests.corpus import labelled_sources as labelled
 
 SEEDS = range(6)
 BY_SPEAKER = {"columns": {"account": "speaker"}, "attributes": ["accent"]}

@@ -16,7 +16,7 @@ import pytest
 from flows.cli import app
 from flows.session import fail, opened
 from flows.settings import load_settings
-from tests.corpus import labelled
+from tests.corpus import labelled_sources as labelled
 from tests.flows.homes import ROOT, earmark
 
 BY_SPEAKER = ("--set", "importing.columns.account=speaker", "--set", "importing.attributes=[accent]")

@@ -21,7 +21,7 @@ from corpus.synthetic import write_night
 from flows.ask import sweep
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
-from tests.corpus.labelled import clip
+from tests.corpus.labelled_sources import clip
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 

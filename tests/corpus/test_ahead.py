@@ -1,0 +1,73 @@
+"""Decoding ahead gives each row what decoding in its turn would, whichever rows are asked for."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus import ahead as module
+from corpus.ahead import Ahead, Recording
+from corpus.errors import AudioRefused
+from corpus.manifest_row import BadRow, ManifestRow
+from corpus.records import Wake
+
+
+def row(line: int, *, consent: bool = True) -> ManifestRow:
+    return ManifestRow(
+        line=line, audio="a", account="b", device_serial=None, locale="en", device_type="hub",
+        consent=frozenset({"score"} if consent else ()), wake=Wake(button=True),
+        arrived_at=datetime(2026, 1, 1, tzinfo=UTC), event_id=None, attributes={}, text=None, intent=None, slots=(),
+    )  # fmt: skip
+
+
+def hear(asked: ManifestRow) -> Recording:
+    if asked.line % 5 == 3:
+        raise AudioRefused("empty", "nothing")
+    return Recording(str(asked.line), np.zeros(1000 * (asked.line % 4), np.float32))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.sampled_from(["asked", "skipped", "closed", "bad"]), max_size=40), st.integers(1, 3000))
+def test_every_row_gets_its_own_recording(kinds: list[str], most: int):
+    before, module.MOST_SAMPLES = module.MOST_SAMPLES, most  # so that the thread has to wait for us
+    rows = [BadRow(n, "bad") if kind == "bad" else row(n, consent=kind != "closed") for n, kind in enumerate(kinds)]
+    reader = Ahead(hear)
+    try:
+        for start in range(0, len(rows), 7):
+            reader.expect(rows[start : start + 7])
+        for number, kind in enumerate(kinds):
+            if kind not in ("asked", "closed"):
+                continue
+            asked = rows[number]
+            assert isinstance(asked, ManifestRow)
+            if number % 5 == 3:
+                with pytest.raises(AudioRefused):
+                    reader(asked)
+            else:
+                assert reader(asked).sha256 == str(number)
+    finally:
+        reader.close()
+        module.MOST_SAMPLES = before
+
+
+def test_what_goes_wrong_ahead_is_told_in_its_turn():
+    def broken(asked: ManifestRow) -> Recording:
+        raise OSError(f"row {asked.line}")
+
+    reader = Ahead(broken)
+    reader.expect([row(1), row(2)])
+    with pytest.raises(OSError, match="row 2"):
+        reader(row(2))
+    reader.close()
+
+
+def test_the_thread_ends_though_rows_wait():
+    reader = Ahead(hear)
+    reader.expect([row(n) for n in range(100)])
+    reader.close()
+    assert not any(thread is reader._thread for thread in threading.enumerate())
