@@ -13,6 +13,7 @@ from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion, Role, Snapshot, SnapshotRow, digest
 from corpus.store import labels, rounds
 from corpus.store import models as store
+from corpus.text import NORMALISER
 from flows import console, judge, models
 from flows.promote import judgements
 from flows.settings import Settings
@@ -180,6 +181,7 @@ def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_
             plan.kind: finetune.model_dump(mode="json"),
             "sampling": settings.sampling.model_dump(mode="json"),
             "promotion": settings.promotion.model_dump(mode="json"),
+            "text": {"normaliser": NORMALISER},
         },
         snapshot_id=plan.snapshot.snapshot_id,
         base=base,
