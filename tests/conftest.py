@@ -8,7 +8,15 @@ import pytest
 
 from tests import postgres, s3
 
-LONGEST = ("tests/flows/test_kill.py", "tests/flows/test_demo.py", "tests/corpus/test_kill.py")
+LONGEST = (
+    "tests/flows/test_kill.py",
+    "tests/flows/test_serve.py",
+    "tests/flows/test_demo.py",
+    "tests/flows/test_cli.py",
+    "tests/corpus/test_kill.py",
+    "tests/flows/test_privacy.py",
+    "tests/flows/test_learn.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
