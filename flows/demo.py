@@ -22,6 +22,7 @@ from corpus.handle import Corpus
 from corpus.ingest import utterance_of
 from corpus.labelled import labelled_window, speakers_of, write_labelled_night
 from corpus.operations import result_of
+from corpus.records import digest
 from corpus.store import labels
 from corpus.synthetic import NightFiles, read_truth, window, write_night
 from flows import console
@@ -30,15 +31,20 @@ from flows.models import KINDS
 from flows.night import last_night
 from flows.session import opened, running
 from flows.settings import Settings
+from training.promotion import PromotionSettings
 
-FEW_SPEAKERS = 24
-"""Below as many an evaluation is indicative: its interval says little about customers who were not in it."""
+FEW_SPEAKERS = PromotionSettings().min_speakers
+"""Below as many an evaluation is indicative, whatever a config asks of its gate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Where nights come from: their numbers, files and times, and the speakers that are reported one by one."""
+    """Where nights come from: the digest of their settings, their numbers, files and times.
 
+    `speakers` are the accounts that are reported one by one, none where there are too many to show.
+    """
+
+    source: str
     numbers: Sequence[int]
     write: Callable[[Path, int], NightFiles]
     window: Callable[[int], tuple[datetime, datetime]]
@@ -50,6 +56,7 @@ def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
     if settings.labelled.folder is not None:
         source = settings.labelled
         return Traffic(
+            digest(source.model_dump(mode="json")),
             range((source.nights if nights is None else nights) + 1),
             lambda folder, night: write_labelled_night(folder, source, night),
             partial(labelled_window, source),
@@ -59,6 +66,7 @@ def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
         raise UsageError("--nights 0 brings the known labels of a --corpus alone; synthesised traffic has none")
     made = settings.traffic
     return Traffic(
+        digest(made.model_dump(mode="json")),
         range(1, (nights or made.nights) + 1),
         lambda folder, night: write_night(folder, made, night),
         partial(window, made),
@@ -93,11 +101,12 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     """Returns the night's row, as it was when the night was lived through; a repeat changes nothing."""
     _, end = traffic.window(number)
     night = last_night(end, settings.night.time_zone, settings.night.ends_at).name
+    operation_id = f"demo/{traffic.source[:16]}/{night}"  # another corpus in the same home has nights of its own
     with opened(settings) as corpus, corpus.read() as conn:
-        row = result_of(conn, f"demo/{night}")
+        row = result_of(conn, operation_id)
     if row is None:
         lived = _live(settings, traffic, night, number, traffic.write(folder, number))
-        with opened(settings) as corpus, corpus.operation(f"demo/{night}", "demo") as op:
+        with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
             op.result = op.result or lived
             row = op.result
     if traffic.speakers:
