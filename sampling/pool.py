@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError
 from corpus.records import Floats, Predictions, Split, Strings
+from sampling.arrays import predictions_of, unit_rows
 
 Rows = npt.NDArray[np.intp]
 Scores = npt.NDArray[np.float64]
@@ -57,6 +58,50 @@ class Pool:
             raise RecordError(f"pool: known_embeddings are not of the predictions' width {width}; score them again")
         if self.known_embeddings is not None and not np.isfinite(self.known_embeddings).all():
             raise RecordError("pool: known_embeddings are not finite; score those utterances again")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        ids: npt.ArrayLike,
+        intent_probs: npt.ArrayLike,
+        embeddings: npt.ArrayLike,
+        *,
+        speaker_ids: npt.ArrayLike | None = None,
+        slices: Mapping[str, npt.ArrayLike] | None = None,
+        duration: npt.ArrayLike | None = None,
+        known_embeddings: npt.ArrayLike | None = None,
+        splits: npt.ArrayLike | None = None,
+        chosen: npt.ArrayLike | None = None,
+        **statistics: Any,
+    ) -> Pool:
+        """Returns a pool from plain arrays, such as a classifier of texts gives them.
+
+        Args:
+            ids: (N,) unique names; numbers become text.
+            intent_probs: (N, C) probabilities.
+            embeddings: (N, D), made to be of unit length.
+            speaker_ids: (N,); None: each row has a speaker of its own, so no cap on speakers binds.
+            slices: by name, (N,) each.
+            duration: (N,) [s]; None: 1 s each.
+            known_embeddings: (M, D) of what is labelled already; None: nothing is.
+            splits: (N,); None: all rows may train.
+            chosen: (N,) bool, rows asked about before.
+            statistics: what else `arrays.predictions_of` takes, such as `asr`, `intents` or `pass_disagreement`.
+
+        Raises:
+            RecordError: an array that does not fit the others or holds what it must not; the message names it.
+        """
+        predictions = predictions_of(ids, intent_probs, embeddings, duration=duration, **statistics)
+        names, n = predictions.utterance_ids, len(predictions)
+        known = None if known_embeddings is None else np.asarray(known_embeddings)
+        return cls(
+            predictions=predictions,
+            speaker_ids=names if speaker_ids is None else np.asarray(speaker_ids).astype(np.str_),
+            splits=np.full(n, "train") if splits is None else np.asarray(splits).astype(np.str_),
+            slices={name: np.asarray(values).astype(np.str_) for name, values in (slices or {}).items()},
+            chosen=None if chosen is None else np.asarray(chosen, np.bool_),
+            known_embeddings=None if known is None or not len(known) else unit_rows(known),
+        )
 
     def __len__(self) -> int:
         return len(self.predictions)
