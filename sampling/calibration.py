@@ -16,6 +16,9 @@ from sampling.pool import Scores
 MIN_ROWS: Final = 30
 """Fewer labelled rows than this say less than the measure itself does."""
 
+PRIOR_ROWS: Final = 10.0
+"""Rows that the straight line counts for beside the labelled ones; it keeps the order inside level stretches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
@@ -23,16 +26,22 @@ class Calibrator:
 
     Attributes:
         scores, outcomes: (K,) in rising order; between the knots the curve is straight, outside it is level.
+        line: slope of the straight line through 0 that is mixed in.
+        share: weight of that line, in [0, 1].
     """
 
     scores: tuple[float, ...] = ()
     outcomes: tuple[float, ...] = ()
+    line: float = 0.0
+    share: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.outcomes):
             raise RecordError("calibrator: scores and outcomes are of unequal length")
         if any(np.diff(self.scores) <= 0) or any(np.diff(self.outcomes) < 0):
             raise RecordError("calibrator: the knots do not rise")
+        if not (self.line >= 0.0 and 0.0 <= self.share <= 1.0):
+            raise RecordError("calibrator: the line falls, or its share is outside [0, 1]")
 
     @property
     def identity(self) -> bool:
@@ -45,22 +54,34 @@ def calibrate(calibrators: Mapping[str, Calibrator], name: str, scores: Scores) 
     calibrator = calibrators.get(name)
     if calibrator is None or calibrator.identity:
         return scores
-    return np.interp(scores, calibrator.scores, calibrator.outcomes)
+    level = np.interp(scores, calibrator.scores, calibrator.outcomes)
+    if calibrator.share == 0.0:
+        return level
+    return (1.0 - calibrator.share) * level + calibrator.share * calibrator.line * scores
 
 
 def fit_calibrator(
-    scores: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, min_rows: int = MIN_ROWS
+    scores: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    min_rows: int = MIN_ROWS,
+    prior_rows: float = 0.0,
 ) -> Calibrator:
     """Returns the rising curve that is nearest to the outcomes in least squares; the identity below `min_rows` rows.
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972), with a knot at the weighted centre of each
-    pooled block and straight lines between, so that few ties come up inside a block.
+    pooled block and straight lines between, so that few ties come up inside a block (centred isotonic regression,
+    Oron & Flournoy 2017). Beyond the outer knots the curve is level, which is where the most and the least certain rows
+    lie: `prior_rows` mixes in the line sum(outcomes) / sum(scores) as that many rows beside the labelled ones would, so
+    that their order is kept. Curve and line agree with the outcomes in sum, and so does the mixture.
 
     Args:
         scores: (L,) a measure on labelled rows.
         outcomes: (L,) what came out: word errors, or 1 where the intent was wrong.
         weights: (L,) above 0, such as 1 / inclusion probability; None: all 1.
         min_rows: fewest rows to fit on.
+        prior_rows: weight of the line; it needs scores of 0 or more.
 
     Raises:
         RecordError: unequal lengths, or a number that is not finite or not above 0 where it must be.
@@ -80,4 +101,6 @@ def fit_calibrator(
     block = np.repeat(np.arange(len(fitted.blocks) - 1), np.diff(fitted.blocks))
     centre = np.bincount(block, weights=mass * values) / np.bincount(block, weights=mass)
     level = np.maximum.accumulate(fitted.x[fitted.blocks[:-1]])
-    return Calibrator(tuple(centre.tolist()), tuple(level.tolist()))
+    slope = float(w @ y) / max(float(w @ x), 1e-12) if (x >= 0).all() and w @ x > 0 and w @ y > 0 else 0.0
+    share = prior_rows / (prior_rows + len(x)) if slope > 0.0 else 0.0
+    return Calibrator(tuple(centre.tolist()), tuple(level.tolist()), slope, share)

@@ -1,0 +1,235 @@
+"""How far a measure can be believed: its curve to real errors, and figures on rows that the curve was not fitted to.
+
+Evidence is what people found on rows that the models at work have scored and never learned from: on a row that a model
+was fitted to it errs less than on any other. Audit rows are such rows, so their labels calibrate, too. That leaves them
+fit to judge: nothing is learned from them; a curve only weighs measures against each other and against costs, for the
+choice of *other* utterances; and a round's inclusion probabilities are fixed by labels of earlier rounds before its own
+rows are drawn, so weighted estimates stay unbiased. Held-out rows are left alone: they are often a published test set,
+of which a choice must know nothing.
+
+The figures are weighted by 1 / inclusion probability and stand on audit rows alone where there are enough, since only
+those were drawn from the traffic with known probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import RecordError
+from corpus.records import Strings
+from sampling.calibration import MIN_ROWS, PRIOR_ROWS, Calibrator, calibrate, fit_calibrator
+from sampling.pool import Mask, Rows, Scores, codes
+
+FOLDS: Final = 5
+"""Parts of the speakers, each of which is calibrated by the others."""
+
+BIN_ROWS: Final = (15, 10)
+"""Rows of a bin of the calibration error at least, and bins at most: thin bins measure noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What people found on L rows.
+
+    Attributes:
+        scores: (L,) a measure.
+        outcomes: (L,) word errors, or 1 where the intent was wrong.
+        weights: (L,) 1 / inclusion probability; 1 for rows that were taken for certain.
+        speaker_ids: (L,) str.
+        audit: (L,) bool, rows of the audit share.
+
+    Raises:
+        RecordError: columns of unequal length, or a number that is not finite or below 0 where it must not be.
+    """
+
+    scores: Scores
+    outcomes: Scores
+    weights: Scores
+    speaker_ids: Strings
+    audit: Mask
+
+    def __post_init__(self) -> None:
+        shape = self.scores.shape
+        if len(shape) != 1 or any(
+            column.shape != shape for column in (self.outcomes, self.weights, self.speaker_ids, self.audit)
+        ):
+            raise RecordError("evidence: scores, outcomes, weights, speakers and audit are of unequal length")
+        if not all(np.isfinite(column).all() for column in (self.scores, self.outcomes, self.weights)):
+            raise RecordError("evidence: a score, outcome or weight is not finite")
+        if (self.outcomes < 0).any() or (self.weights <= 0).any():
+            raise RecordError("evidence: an outcome is below 0 or a weight not above 0")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, rows: Rows | Mask) -> Evidence:
+        """Returns the evidence of the given rows."""
+        return Evidence(
+            self.scores[rows], self.outcomes[rows], self.weights[rows], self.speaker_ids[rows], self.audit[rows]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """How far a measure can be believed; None where the rows do not tell.
+
+    Attributes:
+        rows: that the curve is fitted to.
+        judged, speakers: rows and speakers behind the figures.
+        of: `traffic` where the figures stand on audit rows, `chosen` where on all rows.
+        error_share: weighted share of rows with an error.
+        mean: weighted mean outcome.
+        ece_before, ece_after: expected calibration error of the measure itself and of the out-of-fold curve, in the
+            unit of the outcome: word errors an utterance, or probability.
+        nce: normalised cross entropy of the out-of-fold probability of an error; 1 is perfect, 0 says no more than the
+            share of errors does, below 0 less than that.
+        auc_roc, auc_pr: how well the measure itself tells rows with an error from those without; the second is at
+            chance where it equals `error_share`.
+        note: why there is no curve or no figure; "" where there are both.
+    """
+
+    rows: int
+    judged: int = 0
+    speakers: int = 0
+    of: str = "traffic"
+    error_share: float | None = None
+    mean: float | None = None
+    ece_before: float | None = None
+    ece_after: float | None = None
+    nce: float | None = None
+    auc_roc: float | None = None
+    auc_pr: float | None = None
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the figures as a JSON object."""
+        return asdict(self)
+
+
+def fit_all(evidence: Mapping[str, Evidence], seed: int = 0) -> tuple[dict[str, Calibrator], dict[str, Reliability]]:
+    """Returns by measure the curve to expected errors, identity where rows are few, and how far it can be believed."""
+    curves = {name: _fit(rows, MIN_ROWS) for name, rows in sorted(evidence.items())}
+    return curves, {name: reliability(rows, seed) for name, rows in sorted(evidence.items())}
+
+
+def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
+    """Returns the figures of a measure, of its curve out of fold.
+
+    Args:
+        evidence: L rows.
+        seed: deals the speakers to the folds.
+    """
+    n = len(evidence)
+    if n < MIN_ROWS:
+        return Reliability(n, note=f"{n} labelled rows, a curve needs {MIN_ROWS}")
+    if len(np.unique(evidence.speaker_ids)) < 2:
+        return Reliability(n, note="one speaker: nothing can be held out")
+    folds = speaker_folds(evidence.speaker_ids, seed)
+    curve = out_of_fold(evidence, folds)
+    wrong = Evidence(
+        evidence.scores,
+        (evidence.outcomes > 0).astype(np.float64),
+        evidence.weights,
+        evidence.speaker_ids,
+        evidence.audit,
+    )
+    chance = out_of_fold(wrong, folds)
+    on_audit = int(evidence.audit.sum()) >= MIN_ROWS
+    rows = evidence.audit if on_audit else np.ones(n, np.bool_)
+    weights, outcomes, scores = evidence.weights[rows], evidence.outcomes[rows], evidence.scores[rows]
+    error, share = wrong.outcomes[rows], float(np.average(wrong.outcomes[rows], weights=weights))
+    one_class = share in (0.0, 1.0)
+    roc, pr = (None, None) if one_class else _areas(error, scores, weights)
+    return Reliability(
+        rows=n,
+        judged=int(rows.sum()),
+        speakers=len(np.unique(evidence.speaker_ids[rows])),
+        of="traffic" if on_audit else "chosen",
+        error_share=share,
+        mean=float(np.average(outcomes, weights=weights)),
+        ece_before=calibration_error(scores, outcomes, weights),
+        ece_after=calibration_error(curve[rows], outcomes, weights),
+        nce=None if one_class else normalised_cross_entropy(chance[rows], error, weights),
+        auc_roc=roc,
+        auc_pr=pr,
+        note=("every row" if share else "no row") + " has an error" if one_class else "",
+    )
+
+
+def speaker_folds(speaker_ids: Strings, seed: int = 0) -> Rows:
+    """Returns (L,) the fold of every row, of at most `FOLDS` of about one size; a speaker's rows share one."""
+    speakers, count = codes(speaker_ids)
+    rows_of = np.bincount(speakers, minlength=count)
+    dealt = np.random.default_rng([seed, FOLDS]).permutation(count)
+    size, fold_of = np.zeros(min(FOLDS, count)), np.zeros(count, np.intp)
+    for speaker in dealt[np.argsort(-rows_of[dealt], kind="stable")]:
+        fold_of[speaker] = int(np.argmin(size))
+        size[fold_of[speaker]] += rows_of[speaker]
+    return fold_of[speakers]
+
+
+def out_of_fold(evidence: Evidence, folds: Rows) -> Scores:
+    """Returns (L,) what the curve of the other folds makes of every row's score."""
+    out = np.empty(len(evidence))
+    for fold in np.unique(folds):
+        mine = folds == fold
+        out[mine] = calibrate({"": _fit(evidence.take(~mine), 1)}, "", evidence.scores[mine])
+    return out
+
+
+def calibration_error(predicted: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike) -> float:
+    """Returns sum_b w_b |mean predicted - mean outcome| / sum_b w_b over bins of about equal numbers of rows.
+
+    Expected calibration error (Naeini et al. 2015; Guo et al. 2017, equation 3) with bins of equal mass (Nguyen &
+    O'Connor 2015), as neither counts nor skewed scores fill bins of equal width. Equal predictions share a bin.
+
+    Args:
+        predicted: (L,), L at least 1.
+        outcomes: (L,).
+        weights: (L,) above 0.
+    """
+    p, y, w = (np.asarray(column, np.float64) for column in (predicted, outcomes, weights))
+    bins = int(np.clip(len(p) // BIN_ROWS[0], 1, BIN_ROWS[1]))
+    edges = np.quantile(p, np.arange(1, bins) / bins)
+    of = np.searchsorted(edges, p, side="right")
+    gaps = np.bincount(of, weights=w * (p - y), minlength=bins)
+    return float(np.abs(gaps).sum() / w.sum())
+
+
+def normalised_cross_entropy(chance: npt.ArrayLike, wrong: npt.ArrayLike, weights: npt.ArrayLike) -> float:
+    """Returns (H_max - H) / H_max: how much of the uncertainty about errors the probabilities take away.
+
+    H = -sum w (y log p + (1 - y) log(1 - p)), H_max the same with the share of errors for p (Siu, Gish & Richardson
+    1997; NIST's evaluations of word confidence). A probability of 0 or 1 counts as half a row away from it.
+
+    Args:
+        chance: (L,) probability of an error.
+        wrong: (L,) 1 or 0, not all the same.
+        weights: (L,) above 0.
+    """
+    p, y, w = (np.asarray(column, np.float64) for column in (chance, wrong, weights))
+    p = np.clip(p, 0.5 / len(p), 1.0 - 0.5 / len(p))
+    base = float(np.average(y, weights=w))
+    entropy = -float(w @ (y * np.log(p) + (1.0 - y) * np.log(1.0 - p)))
+    most = -float(w.sum()) * (base * np.log(base) + (1.0 - base) * np.log(1.0 - base))
+    return float((most - entropy) / most)
+
+
+def _fit(evidence: Evidence, min_rows: int) -> Calibrator:
+    return fit_calibrator(
+        evidence.scores, evidence.outcomes, evidence.weights, min_rows=min_rows, prior_rows=PRIOR_ROWS
+    )
+
+
+def _areas(error: Scores, scores: Scores, weights: Scores) -> tuple[float, float]:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    return (
+        float(roc_auc_score(error, scores, sample_weight=weights)),
+        float(average_precision_score(error, scores, sample_weight=weights)),
+    )
