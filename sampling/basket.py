@@ -82,9 +82,10 @@ class Basket:
         rows = [row for row, reason in zip(self.rows, self.reasons, strict=True) if reason != "audit"]
         return self.pool.embeddings[rows]
 
-    def candidates(self, priority: Scores, seconds: float) -> Rows:
+    def candidates(self, priority: Scores, seconds: float, only: Mask | None = None) -> Rows:
         """Returns the rows that fit every cap, alone and all together by speaker, largest priority first."""
-        rows = np.flatnonzero(self.free & (self.room[self.speakers] > 0) & (self.costs <= seconds))
+        free = self.free if only is None else self.free & only
+        rows = np.flatnonzero(free & (self.room[self.speakers] > 0) & (self.costs <= seconds))
         order = rows[np.lexsort((-priority[rows], self.speakers[rows]))]
         mine = self.speakers[order]
         first = np.concatenate([[True], mine[1:] != mine[:-1]]) if len(order) else np.zeros(0, np.bool_)
@@ -95,7 +96,14 @@ class Basket:
 
 
 def fill(
-    basket: Basket, reason: str, name: str, scores: Scores, count: int, seconds: float, rng: np.random.Generator
+    basket: Basket,
+    reason: str,
+    name: str,
+    scores: Scores,
+    count: int,
+    seconds: float,
+    rng: np.random.Generator,
+    only: Mask | None = None,
 ) -> int:
     """Puts up to `count` rows into the basket, chosen by the named strategy within `seconds`; returns how many.
 
@@ -110,11 +118,12 @@ def fill(
         count: most rows.
         seconds: most of the basket's seconds.
         rng: all randomness.
+        only: (N,) bool, the rows that may be taken; None: all.
     """
     priority = rng.random(len(scores)) if name in UNSCORED else scores
     count, left, put = min(count, basket.clips), min(seconds, basket.seconds), 0
     while put < count:
-        candidates = basket.candidates(priority, left)
+        candidates = basket.candidates(priority, left, only)
         least, factor, most = SHORT_LIST
         short = candidates[: min(most, max(least, factor * (count - put)))]
         if not len(short):

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import SettingsError
+from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
 
 
@@ -28,6 +29,7 @@ class SamplingSettings(BaseModel):
         max_per_speaker: most clips of one speaker in a round, audit rows included.
         novel_share: share of the clips that is far from all that is known.
         slice_quotas: by slice and value, the least share of the clips that are not audit rows.
+        cohorts: hidden groups that err more than the rest, and their share of those clips.
         near_duplicate: cosine from which two rows are one; None: never.
         cold_start_labels: labels below which `default` chooses by typicality.
         triage_below: confidence below which only "was the assistant meant" is asked; None: never.
@@ -47,6 +49,7 @@ class SamplingSettings(BaseModel):
     max_per_speaker: int = Field(default=3, ge=1)
     novel_share: float = Field(default=0.1, ge=0, le=1)
     slice_quotas: dict[str, dict[str, float]] = Field(default_factory=dict)
+    cohorts: CohortSettings = CohortSettings()
     near_duplicate: float | None = Field(default=0.98, gt=0, le=1)
     cold_start_labels: int = Field(default=20, ge=0)
     triage_below: float | None = Field(default=None, gt=0, le=1)

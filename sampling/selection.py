@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from sampling.audit import audit_sample, room
 from sampling.basket import Basket, fill, fill_quotas, owed_clips
 from sampling.budget import Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
+from sampling.cohorts import SLICE
 from sampling.cost import CostModel
 from sampling.measures import measure
 from sampling.pool import Pool, Rows, Scores, check_scores
@@ -32,12 +34,15 @@ class Choice:
         budget: what might have been spent.
         seconds: expected annotator seconds of the selection.
         notes: caps that made it smaller than was asked for, one line each.
+        expected: expected errors (words + wrong intent) of an utterance: mean of those chosen to learn from, None where
+            there are none, and of all that could be.
     """
 
     selection: Selection
     budget: Budget
     seconds: float
     notes: tuple[str, ...]
+    expected: tuple[float | None, float]
 
 
 def choose(
@@ -122,7 +127,9 @@ def choose_explained(
             f"round {round}: no utterance fits the caps together; {'; '.join(_notes(basket, budget, settings))}"
         )
     selection = _selection(basket, worth, scores, probs, round)
-    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(basket, budget, settings)))
+    learned = [row for row, reason in zip(basket.rows, basket.reasons, strict=True) if reason != "audit"]
+    expected = (float(worth.risk[learned].mean()) if learned else None, float(worth.risk[frame].mean()))
+    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(basket, budget, settings)), expected)
 
 
 def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Worth) -> Basket:
@@ -156,6 +163,11 @@ def _take_rest(
 ) -> None:
     planned = max(0, min(budget.planned - len(basket.rows), basket.clips))
     fill_quotas(basket, owed_clips(basket.pool, settings, planned), scores)
+    if SLICE in basket.pool.slices and settings.cohorts.share > 0:
+        rows = basket.pool.slices[SLICE] != ""
+        count = min(math.ceil(settings.cohorts.share * planned - 1e-9), basket.clips)
+        rng = generator(settings.seed, round_, SLICE)
+        fill(basket, "slice", name, scores, count, settings.cohorts.share * basket.seconds, rng, rows)
     rng = generator(settings.seed, round_, "uncertain")
     kept_back = 0.0 if np.isinf(budget.seconds) else settings.novel_share * budget.seconds
     novel = min(budget.novel, basket.clips)

@@ -67,8 +67,7 @@ def test_the_figures_are_of_rows_that_the_curve_did_not_see():
         inside.append(normalised_cross_entropy(learned, wrong, rows.weights))
         outside.append(reliability(rows).nce)
         assert outside[-1] == normalised_cross_entropy(out_of_fold(rows, speaker_folds(speakers)), wrong, rows.weights)
-    assert np.mean(inside) > 0.03
-    assert np.mean(outside) < 0
+    assert np.mean(outside) < min(0, np.mean(inside))
 
 
 def test_a_speaker_is_in_one_fold_and_folds_are_of_one_size():
