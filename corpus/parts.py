@@ -105,6 +105,17 @@ def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Pl
     )
 
 
+def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) -> npt.NDArray[np.float32]:
+    """Returns one of `ASR_COLUMNS` of a part, (rows,) float32; nothing else of it is decoded.
+
+    Raises:
+        Damaged: the part is missing or unreadable.
+    """
+    table, _ = _load(fs, root, path, [f"asr_{name}"])
+    values: npt.NDArray[np.float32] = table.column(f"asr_{name}").to_numpy()
+    return values
+
+
 def without(
     fs: fsspec.AbstractFileSystem, root: str, path: str, dropped: frozenset[str]
 ) -> tuple[Part | None, list[str]]:
@@ -128,12 +139,14 @@ def _store(fs: fsspec.AbstractFileSystem, root: str, table: Any) -> Part:
     return Part(path, table.num_rows, hashlib.sha256(data).hexdigest())
 
 
-def _load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> tuple[Any, Mapping[str, Any]]:
+def _load(
+    fs: fsspec.AbstractFileSystem, root: str, path: str, columns: Sequence[str] | None = None
+) -> tuple[Any, Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(files.load(fs, root, path)))
+        table = pq.read_table(pa.BufferReader(files.load(fs, root, path)), columns=columns and list(columns))
         return table, json.loads(table.schema.metadata[METADATA_KEY])
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError) as error:
         raise Damaged(f"{path} is missing or no part; restore it from a backup or score again") from error

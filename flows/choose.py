@@ -10,15 +10,18 @@ import numpy as np
 from corpus import vault
 from corpus.handle import Corpus
 from corpus.operations import result_of
-from corpus.records import Selection, digest
+from corpus.records import digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
 from flows.frame import PREFIX, frame
+from flows.known import Known, informed, know, told_costs
 from flows.night import Night
+from flows.outlook import outlooks
 from flows.settings import Settings
 
 if TYPE_CHECKING:
     from sampling.pool import Pool
+    from sampling.selection import Choice
 
 
 NOTHING = (
@@ -39,24 +42,30 @@ def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, 
     if pool is None:
         nothing = {"pool": 0, "scored": scored, "chosen": 0, "fraction": 0.0}
         return {"skipped": NOTHING, **nothing}
-    selection = select(corpus, settings, night, pool)
+    known = know(corpus, settings, night.name)
+    pool = informed(pool, known)
+    choice = select(corpus, settings, night, pool, known)
+    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": outlooks(corpus, settings)}
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
             rounds.put_selection(
-                op.conn, selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
+                op.conn, choice.selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
             )
-            op.result = {**summary(selection, len(pool), scored), **bounds}
+            op.result = {**told, **bounds}
         return dict(op.result)
 
 
 def dry_run(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
-    """Returns what would be chosen, row by row; nothing is written."""
+    """Returns what would be chosen, row by row; nothing is chosen, and the look at labels is on the audit chain."""
     with corpus.read() as conn:
         ids, _ = frame(conn, settings, night)
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return {"skipped": NOTHING, "rows": []}
-    selection = select(corpus, settings, night, pool)
+    known = know(corpus, settings, night.name)
+    pool = informed(pool, known)
+    choice = select(corpus, settings, night, pool, known)
+    selection = choice.selection
     rows = [
         {
             "utterance": str(selection.utterance_ids[k]),
@@ -68,7 +77,8 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
         }
         for k in range(len(selection))
     ]
-    return {"night": night.name, **summary(selection, len(pool), scored), "rows": rows}
+    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": outlooks(corpus, settings)}
+    return {"night": night.name, **told, "rows": rows}
 
 
 def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
@@ -96,31 +106,74 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
     )
 
 
-def select(corpus: Corpus, settings: Settings, night: Night, pool: Pool) -> Selection:
-    """Returns the round's selection."""
-    from sampling.selection import choose
+def select(corpus: Corpus, settings: Settings, night: Night, pool: Pool, known: Known) -> Choice:
+    """Returns the round's selection, with what there is to say about it."""
+    from sampling.selection import choose_explained
 
     with corpus.read() as conn:
         current = labels.current(conn)
     audit = sum(row.reason == "audit" for row in current)
-    return choose(
+    return choose_explained(
         pool,
         settings.sampling,
         round=night.name,
         audit_rows_so_far=audit,
         labels_so_far=sum(not row.judges for row in current),
-        cost_model=settings.cost,
+        cost_model=known.costs,
+        calibrators=known.calibrators,
     )
 
 
-def summary(selection: Selection, pool_size: int, scored: int) -> dict[str, Any]:
+def summary(choice: Choice, pool: Pool, scored: int) -> dict[str, Any]:
     """Returns the round in numbers; the fraction is of what was scored."""
+    selection = choice.selection
     return {
-        "pool": pool_size,
+        "pool": len(pool),
         "scored": scored,
         "chosen": len(selection),
         "fraction": len(selection) / scored if scored else 0.0,
         "reasons": dict(sorted(Counter(selection.reasons.tolist()).items())),
         "asks": dict(sorted(Counter(selection.asks.tolist()).items())),
         "minutes": float(np.round(selection.costs.sum() / 60.0, 2)),
+        "notes": list(choice.notes),
     }
+
+
+def taught(choice: Choice, pool: Pool, known: Known) -> dict[str, Any]:
+    """Returns what earlier answers taught the choice: figures and counts, no centre, no curve, no embedding."""
+    from sampling.cohorts import SLICE
+
+    selection = choice.selection
+    names = pool.slices.get(SLICE, np.full(len(pool), ""))
+    served = names[np.isin(pool.utterance_ids, selection.utterance_ids[selection.reasons == "slice"])]
+    cohorts = [
+        {**cohort.as_json(), "pool": int((names == cohort.name).sum()), "chosen": int((served == cohort.name).sum())}
+        for cohort in known.cohorts
+    ]
+    return {
+        "known": {"labelled": known.labelled, "scored": known.scored, "unseen": known.unseen},
+        "calibration": {kind: found.as_json() for kind, found in known.reliability.items()},
+        "expected_errors": {"chosen": choice.expected[0], "pool": choice.expected[1]},
+        "costs": told_costs(known.costs, known.answers),
+        "cohorts": cohorts,
+    }
+
+
+def track(settings: Settings, night: str, report: dict[str, Any]) -> None:
+    """The night's run in MLflow, which holds its retrainings together, shows what was chosen and how reliable it is."""
+    if not report.get("chosen") or "calibration" not in report:  # a round that an older earmark chose told less
+        return
+    from training.tracking.runs import cycle_run, log_metrics
+    from training.tracking.store import open_tracking
+
+    figures = {f"sample_{name}": report[name] for name in ("pool", "chosen", "fraction", "minutes")}
+    for kind, found in report["calibration"].items():
+        names = ("rows", "error_share", "ece_before", "ece_after", "nce", "auc_roc", "auc_pr")
+        figures |= {f"sample_{kind}_{name}": found[name] for name in names}
+    figures |= {f"sample_expected_errors_{name}": value for name, value in report["expected_errors"].items()}
+    figures["sample_cohorts"] = len(report["cohorts"])
+    for kind, ahead in report["outlook"].items():
+        figures[f"sample_{kind}_expected_gain"] = ahead["gain"]
+    tracking = open_tracking(settings.tracking, settings.home)
+    run_id = cycle_run(tracking, night)
+    log_metrics(tracking, run_id, {name: float(value) for name, value in figures.items() if value is not None})

@@ -203,8 +203,10 @@ def sample(
     if as_json:
         console.show_json(report)
         return
+    from flows.told import sample_lines
+
     rows = report.pop("rows", None)
-    console.show_pairs("would choose" if dry_run else "chosen", report)
+    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(report))
     if rows:
         headers = list(rows[0])
         console.show_table("", headers, [list(row.values()) for row in rows])
@@ -266,10 +268,13 @@ def nightly(night: NightName = None, config: Config = None, overrides: Set = Non
     if as_json:
         console.show_json(report)
         return
+    from flows.told import sample_lines
+
     for step, result in report.items():
         if isinstance(result, dict):
             refused = result.pop("refused_lines", [])
-            console.show_pairs(step, {k: v for k, v in result.items() if k not in ("decision_text", "decision")})
+            shown = sample_lines(result) if step == "sample" else result
+            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
             console.show_refused(refused)
         else:
             print(f"{step}  {result}")

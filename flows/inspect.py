@@ -15,10 +15,13 @@ from corpus.store import labels, orphans, rounds, utterances
 from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console, task_folder
+from flows.known import learned_costs, told_costs
 from flows.models import KINDS
 from flows.night import last_night, through
+from flows.outlook import outlooks
 from flows.session import opened
 from flows.settings import Settings
+from flows.told import cost_lines, outlook_lines
 
 
 def status_of(settings: Settings) -> dict[str, Any]:
@@ -35,6 +38,8 @@ def status_of(settings: Settings) -> dict[str, Any]:
             "answers": labels.outcomes(conn),
             "labels": _label_counts(conn),
             "models": {kind: _versions(conn, kind) for kind in KINDS},
+            "costs": told_costs(*learned_costs(corpus, settings)),
+            "outlook": outlooks(corpus, settings),
         }
 
 
@@ -69,6 +74,8 @@ def show_status(report: dict[str, Any]) -> None:
         (kind, row["versions"], row["champion"], row["challenger"], row["previous"], row["looks"])
         for kind, row in report["models"].items()
     ]
+    console.show_pairs("annotators' time", cost_lines(report["costs"]))
+    console.show_pairs("the next labels", outlook_lines(report["outlook"]))
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
 
 

@@ -17,11 +17,11 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, learn, promote
+from flows import answers, arrive, ask, bring, choose, hear, known, learn, promote
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
-from flows.night import through
+from flows.night import Night, through
 from flows.session import at_work, without_content
 from flows.settings import Settings
 from flows.summary import night_markdown
@@ -75,7 +75,7 @@ def score(night: str | None = None, config: str | None = None) -> dict[str, Any]
         when = the_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
-        return _score(corpus, settings, ids)
+        return {**_score(corpus, settings, ids), "rescored": _rescore(corpus, settings).get("scored", 0)}
 
 
 @flow(name="sample")
@@ -83,7 +83,7 @@ def score(night: str | None = None, config: str | None = None) -> dict[str, Any]
 def sample(night: str | None = None, config: str | None = None) -> dict[str, Any]:
     """The night's few are chosen."""
     with at_work(config) as (corpus, settings):
-        return dict(choice(corpus, settings, the_night(settings, night)))
+        return _choose(corpus, settings, the_night(settings, night))
 
 
 @flow(name="export")
@@ -128,7 +128,8 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         with corpus.read() as conn:
             ids, standing = frame(conn, settings, when)[0], stands(conn, when)
         report["score"] = {"skipped": "the night's round stands"} if standing else _score(corpus, settings, ids)
-        report["sample"] = dict(choice(corpus, settings, when))
+        report["rescore"] = {"skipped": "the night's round stands"} if standing else _rescore(corpus, settings)
+        report["sample"] = _choose(corpus, settings, when)
         report["export"] = dict(tasks_out(corpus, settings, when.name))
         with corpus.operation(through(when.name), "nightly") as op:
             op.result = {"night": when.name}
@@ -170,6 +171,21 @@ def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
     if not plan.shards:
         return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
     return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+
+
+def _rescore(corpus: Any, settings: Settings) -> dict[str, Any]:
+    """The labelled rows that teach a choice are scored by the models that are at work now."""
+    held = known.labelled(corpus, settings)
+    plan = scoring.plan(corpus, settings, [row.utterance_id for row in held.rows], held.learned_from)
+    if not plan.shards:
+        return {"skipped": "no labelled utterance is unscored by the champions"}
+    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+
+
+def _choose(corpus: Any, settings: Settings, when: Night) -> dict[str, Any]:
+    report = dict(choice(corpus, settings, when))
+    choose.track(settings, when.name, report)
+    return report
 
 
 def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> dict[str, Any]:

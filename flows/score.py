@@ -24,15 +24,20 @@ class ScorePlan:
         shards: ids by shard. A shard is cut from all ids that were given, scored or not, so that a run that was killed
             and one that was not batch alike.
         already: how many were scored before.
+        numbers_only: utterances that a model at work has learned from. Their new transcripts are kept nowhere: a model
+            knows by heart what it learned, and the intent model is to learn from drafts with everyday errors.
     """
 
     asr: ModelVersion
     intent: ModelVersion
     shards: tuple[tuple[str, ...], ...]
     already: int
+    numbers_only: frozenset[str] = frozenset()
 
 
-def plan(corpus: Corpus, settings: Settings, ids: Sequence[str]) -> ScorePlan:
+def plan(
+    corpus: Corpus, settings: Settings, ids: Sequence[str], numbers_only: frozenset[str] = frozenset()
+) -> ScorePlan:
     """Returns the shards of the utterances that the champions have not scored."""
     asr, intent = models.champion(corpus, "asr"), models.champion(corpus, "intent")
     with corpus.read() as conn:
@@ -41,7 +46,7 @@ def plan(corpus: Corpus, settings: Settings, ids: Sequence[str]) -> ScorePlan:
     ids = sorted(ids)
     shards = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
     due = tuple(todo for shard in shards if (todo := tuple(i for i in shard if i in unscored)))
-    return ScorePlan(asr, intent, due, len(ids) - len(unscored))
+    return ScorePlan(asr, intent, due, len(ids) - len(unscored), numbers_only)
 
 
 def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequence[str]) -> dict[str, Any]:
@@ -65,7 +70,8 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
     key = digest([plan.asr.version, plan.intent.version, heard])
     with corpus.operation(f"score/{key}", "score") as op:
         if not op.done:
-            scores.put(corpus, op, scored.predictions, scored.hypotheses)
+            drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
+            scores.put(corpus, op, scored.predictions, drafts)
             for reason in sorted(set(scored.set_aside.values())):
                 aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
                 utterances.set_aside(op.conn, aside, reason)

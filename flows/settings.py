@@ -29,6 +29,7 @@ from flows.environment import from_environment
 from flows.prefect_server import PrefectSettings
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
+from sampling.stopping import StoppingSettings
 from training.finetune_asr import AsrFinetuneSettings
 from training.finetune_intent import IntentFinetuneSettings
 from training.predict import ScoreSettings
@@ -111,6 +112,21 @@ class ModelSettings(BaseModel):
     intent_revision: str | None = None
 
 
+class LearnedSettings(BaseModel):
+    """What a round takes from the answers to earlier ones.
+
+    Attributes:
+        rows: labelled utterances at most, audit rows first, that curves, novelty and cohorts rest on; a new champion
+            scores them again, so that they speak of the models at work. 0: none.
+        answers: newest answers that costs are learned from; 0: the costs of the settings stand.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int = Field(default=2000, ge=0)
+    answers: int = Field(default=5000, ge=0)
+
+
 class Settings(BaseModel):
     """All settings, as resolved. `earmark config show` prints them."""
 
@@ -123,6 +139,8 @@ class Settings(BaseModel):
     score: ScoreSettings = ScoreSettings()
     sampling: SamplingSettings = SamplingSettings()
     cost: CostModel = CostModel()
+    learned: LearnedSettings = LearnedSettings()
+    stopping: StoppingSettings = StoppingSettings()
     tasks: TaskSettings = TaskSettings()
     export: ExportSettings = ExportSettings()
     annotator: AnnotatorSettings = AnnotatorSettings()

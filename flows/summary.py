@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows.console import cell, percent
+from flows.told import sample_lines
 
 
 def night_markdown(report: dict[str, Any]) -> str:
@@ -14,7 +15,7 @@ def night_markdown(report: dict[str, Any]) -> str:
     for step, result in report.items():
         if not isinstance(result, dict):
             continue
-        lines.append(f"| {step} | {_told(result)} |")
+        lines.append(f"| {step} | {_told(sample_lines(result) if step == 'sample' else result)} |")
         if result.get("decision_text"):
             decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
     return "\n".join(lines + decisions) + "\n"
@@ -25,7 +26,7 @@ def _told(result: dict[str, Any]) -> str:
         return f"skipped: {result['skipped']}"
     left_out = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
     shown = {
-        key: percent(value) if key == "fraction" else cell(value)
+        key: percent(value) if key == "fraction" and isinstance(value, float) else cell(value)
         for key, value in result.items()
         if key not in left_out
     }

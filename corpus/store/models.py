@@ -106,6 +106,19 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **arrays)
 
 
+def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
+    """Returns, by version, the ids of the sets that it was judged on."""
+    found: dict[str, list[str]] = {}
+    rows = conn.execute(
+        sa.select(reports.c.version, reports.c.eval_set_id)
+        .where(reports.c.kind == kind)
+        .order_by(reports.c.version, reports.c.eval_set_id)
+    )
+    for row in rows:
+        found.setdefault(row.version, []).append(row.eval_set_id)
+    return found
+
+
 # --- register ---------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from corpus.content import encode_hypotheses, seal_name
 from corpus.database import fetch_among, insert_new
 from corpus.errors import RecordError
 from corpus.operations import Operation
-from corpus.parts import Placement, read_parts, write_part
+from corpus.parts import Placement, read_column, read_parts, write_part
 from corpus.records import Hypothesis, Predictions
 from corpus.schema import parts, scores, utterances
 
@@ -105,6 +105,22 @@ def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_ver
         for part in sorted(source)
     ]
     return read_parts(corpus.fs, corpus.root, placements)
+
+
+def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
+    """Returns one of `ASR_COLUMNS` by utterance id, as the latest models that scored it say; others are left out.
+
+    Raises:
+        Damaged: a part is missing or unreadable.
+    """
+    statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row, parts.c.seq).join(
+        parts, parts.c.path == scores.c.part
+    )
+    with corpus.read() as conn:
+        found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: int(row.seq))
+    latest = {row.utterance_id: (row.part, row.row) for row in found}
+    values = {part: read_column(corpus.fs, corpus.root, part, name) for part in sorted({p for p, _ in latest.values()})}
+    return {i: float(values[part][row]) for i, (part, row) in sorted(latest.items())}
 
 
 def version_pairs(conn: sa.Connection) -> list[tuple[str, str]]:
