@@ -2,6 +2,7 @@
 
 In reading order: `pool` (what there is to choose from), `measures` and `calibration` (how uncertain), `cost` (how
 dear), `worth` (which label to buy and what it is worth a second), `audit` (the probability sample that judges),
-`lazy`, `spread`, `kcenter`, `badge`, `clusters`, `facility`, `diversity` and `strategies` (which rows), `budget` (how many), `basket` (every cap), `selection` (the whole choice),
-`estimation` (what the audit share says).
+`strategies` (which rows) with their algorithms `lazy`, `spread`, `kcenter`, `badge`, `clusters`, `facility` and
+`diversity`, `budget` (how many), `basket` (every cap), `selection` (the whole choice), `estimation` (what the audit
+share says).
 """
