@@ -26,7 +26,7 @@ try:
     from skactiveml.utils import MISSING_LABEL, labeled_indices
 except ImportError as error:
     raise SettingsError(
-        "scikit-activeml is not installed; it comes with the extra scikit-activeml: pip install 'earmark[scikit-activeml]'"
+        "scikit-activeml is not installed; it comes with an extra: pip install 'earmark[scikit-activeml]'"
     ) from error
 
 UNMEASURED: Final = frozenset({"random", "kcenter", "typiclust"})
@@ -96,7 +96,7 @@ def from_scikit_activeml(query_strategy: SingleAnnotatorPoolQueryStrategy, **opt
         takes = inspect.signature(seeded.query).parameters
         if "clf" in takes and "clf" not in given:
             given["clf"] = StoredProbabilities(pool.embeddings, pool.predictions.intent_probs)
-            given["fit_clf"] = False
+            given |= {"fit_clf": False} if "fit_clf" in takes else {}
         needed = [
             name
             for name, parameter in takes.items()
