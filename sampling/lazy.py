@@ -19,7 +19,7 @@ Keys = npt.NDArray[np.floating[Any]]
 Refresh = Callable[[Rows, Rows], Keys]
 """`(rows, seen) -> keys`: what the rows are worth now; `seen` counts the picks that their old keys account for."""
 
-BATCH: Final = (32, 8_192)
+BATCH: Final = (128, 8_192)
 """Rows that are brought up to date together: at first, and at most, as a pick that needs more doubles it."""
 
 WINDOW: Final = (4_096, 32)
