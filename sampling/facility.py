@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from corpus.records import Floats
 from sampling.lazy import greedy
 from sampling.pool import Rows, Scores
 from sampling.spread import blocks
+
+FIRST: Final = 16
+"""Gains that are worked out together at first: each of them is a look at all rows."""
 
 
 def facility_location(embeddings: Floats, count: int, scores: Scores, covered: Floats) -> Rows:
@@ -41,7 +46,7 @@ def facility_location(embeddings: Floats, count: int, scores: Scores, covered: F
     else:  # nothing is cut off at 0 yet, so the sum of the similarities is the similarity to the sum
         gains = n + (embeddings @ embeddings.sum(axis=0, dtype=np.float64).astype(np.float32)).astype(np.float64)
     picks = np.empty(count, np.intp)
-    best = greedy(gains, scores, gains_now)
+    best = greedy(gains, scores, gains_now, FIRST)
     for k in range(count):
         picks[k] = next(best)
         np.maximum(served, embeddings @ embeddings[picks[k]], out=served)

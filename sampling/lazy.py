@@ -26,7 +26,7 @@ WINDOW: Final = (4_096, 32)
 """Rows among which picks are made without a look at the rest: at least, and the divisor of the pool."""
 
 
-def greedy(keys: Keys, ties: Scores, refresh: Refresh) -> Iterator[int]:
+def greedy(keys: Keys, ties: Scores, refresh: Refresh, first: int | None = None) -> Iterator[int]:
     """Yields rows, each the one with the largest key at that moment; ties go to the larger tie score, then upwards.
 
     It ends when no row has a key above -inf. Between two rows the caller takes note of the pick, so that `refresh`
@@ -36,10 +36,12 @@ def greedy(keys: Keys, ties: Scores, refresh: Refresh) -> Iterator[int]:
         keys: (N,) exact before the first pick, never larger later; -inf for rows that can't be picked. Changed.
         ties: (N,) float64.
         refresh: returns the keys of rows that are out of date.
+        first: rows that are brought up to date at first; few where a key is dear. None: `BATCH`.
     """
     seen = np.zeros(len(keys), np.int32)
     window, outside = _window(keys)
-    picks, batch = 0, BATCH[0]
+    first = first or BATCH[0]
+    picks, batch = 0, first
     while True:
         inside = keys[window]
         best = inside.max(initial=-np.inf)
@@ -53,7 +55,7 @@ def greedy(keys: Keys, ties: Scores, refresh: Refresh) -> Iterator[int]:
             row = int(tied[np.argmax(ties[tied])])
             yield row
             keys[row] = -np.inf
-            picks, batch = picks + 1, BATCH[0]
+            picks, batch = picks + 1, first
             continue
         rows = window[inside >= _largest(inside, batch)]
         rows = rows[seen[rows] < picks]
