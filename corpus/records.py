@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,9 @@ ASR_COLUMNS: Final = (
     "duration",  # [s]
 )
 """The columns of `Predictions.asr`, in order."""
+
+BLOCK: Final = 65_536
+"""Rows of `Predictions` that are checked at a time."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -200,14 +203,17 @@ class Predictions:
         for name, shape in shapes.items():
             values = getattr(self, name)
             _require(values.shape == shape, f"predictions: {name} has shape {values.shape}, not {shape}")
-            finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+            finite = by_blocks(
+                values, lambda block: np.isfinite(block.reshape(len(block), block[0].size)).all(axis=1), np.bool_
+            )
             _require(bool(finite.all()), f"predictions: {name} is not finite for {self._first(~finite)}")
         _require(len(set(self.utterance_ids.tolist())) == n, "predictions: an utterance stands twice")
         if n:
             off = np.abs(self.intent_probs.sum(axis=1, dtype=np.float64) - 1.0) > 1e-5
             _require(not off.any(), f"predictions: intent_probs of {self._first(off)} do not sum to 1")
-            _require(bool((self.intent_probs >= 0).all()), "predictions: a probability is negative")
-            off = np.abs(np.linalg.norm(self.embeddings.astype(np.float64), axis=1) - 1.0) > 1e-3
+            _require(bool(self.intent_probs.min() >= 0), "predictions: a probability is negative")
+            lengths = by_blocks(self.embeddings, lambda block: np.linalg.norm(block, axis=1), np.float32)
+            off = np.abs(lengths - 1.0) > 1e-3
             _require(not off.any(), f"predictions: the embedding of {self._first(off)} is not of unit length")
 
     def _first(self, mask: npt.NDArray[np.bool_]) -> str:
@@ -236,6 +242,14 @@ class Predictions:
             embeddings=self.embeddings[rows],
             asr=self.asr[rows],
         )
+
+
+def by_blocks(values: Floats, of_rows: Callable[[Floats], Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Returns (N,) what the function gives for every row, worked out in blocks: a check needs no copy of a million."""
+    out = np.empty(len(values), dtype)
+    for start in range(0, len(values), BLOCK):
+        out[start : start + BLOCK] = of_rows(values[start : start + BLOCK])
+    return out
 
 
 def join_predictions(parts: Sequence[Predictions]) -> Predictions:

@@ -2,8 +2,9 @@
 
 In reading order: `pool` (what there is to choose from) and `arrays` (the same from plain arrays), `measures` and
 `calibration` (how uncertain), `cost` (how dear), `worth` (which label to buy and what it is worth a second), `audit`
-(the probability sample that judges), `diversity` and `strategies` (which rows), `budget` (how many), `basket` (every
-cap), `selection` (the whole choice), `estimation` (what the audit share says).
+(the probability sample that judges), `strategies` (which rows) with their algorithms `lazy`, `spread`, `kcenter`,
+`badge`, `clusters`, `facility` and `diversity`, `budget` (how many), `basket` (every cap), `selection` (the whole
+choice), `estimation` (what the audit share says).
 
 From a notebook, with nothing but numpy, scipy and scikit-learn loaded:
 

@@ -13,8 +13,10 @@ from typing import Final
 import numpy as np
 
 from corpus.errors import RecordError, SettingsError
-from sampling.diversity import badge as badge_rows
-from sampling.diversity import clusters, k_center, proportional, typicality
+from sampling.badge import badge as badge_rows
+from sampling.clusters import centres, clusters, nearest_centre, proportional, ranks, typicality
+from sampling.facility import facility_location
+from sampling.kcenter import k_center
 from sampling.pool import Pool, Rows, Scores, check_scores
 
 Strategy = Callable[[Pool, int, Scores, np.random.Generator], Rows]
@@ -24,6 +26,12 @@ POWER: Final = 1.0
 
 CANDIDATES: Final = 10
 """Best-scored rows a pick that `cluster_margin` clusters (Citovsky et al. 2021: ten times the batch)."""
+
+LISTED: Final = (2_000, 20_000)
+"""Best-scored rows that `facility` covers: at least, and at most, for its time grows with their square."""
+
+TYPICAL: Final = 2
+"""Known rows an intent from which on `typiclust_margin` prefers doubt to typicality (Hacohen et al. 2022)."""
 
 SMALL: Final = (3, 0.25)
 """The short list of `default` in a small pool: three rows a pick or the best quarter; the rest pays for no errors."""
@@ -36,7 +44,7 @@ def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> 
 
 def top(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
     """Returns the rows of the largest scores, ties in the order of the pool."""
-    return np.argsort(-scores, kind="stable")[:count]
+    return best(scores, count)
 
 
 def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -47,7 +55,7 @@ def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> R
     """
     weights = scores - min(0.0, float(scores.min()))
     keys = POWER * np.log(np.maximum(weights, 1e-300)) + rng.gumbel(size=len(scores))
-    return np.argsort(-keys, kind="stable")[:count]
+    return best(keys, count)
 
 
 def kcenter(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -78,15 +86,11 @@ def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) ->
 
 
 def _by_cluster(pool: Pool, count: int, scores: Scores, rng: np.random.Generator, listed: int) -> Rows:
-    candidates = np.argsort(-scores, kind="stable")[:listed]
+    candidates = best(scores, listed)
     assigned = clusters(pool.embeddings[candidates], min(count, len(candidates)), rng)
     shares = proportional(np.bincount(assigned), count)
     # Candidates stand best first, so a row's rank within its cluster is how often the cluster came up before.
-    order = np.argsort(assigned, kind="stable")
-    starts = np.cumsum(np.bincount(assigned)) - np.bincount(assigned)
-    rank = np.empty(len(candidates), np.intp)
-    rank[order] = np.arange(len(candidates)) - starts[assigned[order]]
-    return candidates[rank < shares[assigned]]
+    return candidates[ranks(assigned, np.argsort(assigned, kind="stable")) < shares[assigned]]
 
 
 def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -94,19 +98,55 @@ def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) 
 
     There are as many clusters as known embeddings and picks together; covered ones come last.
     """
-    n, known = len(pool), pool.known
-    points = np.concatenate([pool.embeddings, known])
-    assigned = clusters(points, min(n, count + len(known)), rng)
-    covered = np.bincount(assigned[n:], minlength=int(assigned.max()) + 1)
-    assigned = assigned[:n]
-    typical = typicality(pool.embeddings, assigned)
-    size = np.bincount(assigned, minlength=len(covered))
-    order = np.lexsort((-typical, assigned))
-    starts = np.cumsum(size) - size
-    rank = np.empty(n, np.intp)
-    rank[order] = np.arange(n) - starts[assigned[order]]
+    known = pool.known
+    points = np.concatenate([pool.embeddings, known]) if len(known) else pool.embeddings
+    means = centres(points, min(len(pool), count + len(known)), rng)
+    assigned = nearest_centre(pool.embeddings, means)
+    covered = np.bincount(nearest_centre(known, means), minlength=len(means))
+    size = np.bincount(assigned, minlength=len(means))
+    typical = typicality(pool.embeddings, assigned, rng)
     # Known rows of a cluster count like picks of it: the next pick of a cluster waits its turn.
-    return np.lexsort((-typical, -size[assigned], rank + covered[assigned]))[:count]
+    turn = ranks(assigned, np.lexsort((-typical, assigned))) + covered[assigned]
+    return np.lexsort((-typical, -size[assigned], turn))[:count]
+
+
+def typiclust_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns typical rows until `TYPICAL` an intent are known, then the best scores of every cluster in proportion."""
+    wanted = TYPICAL * pool.predictions.intent_probs.shape[1] - len(pool.known)
+    typical = typiclust(pool, min(count, wanted), scores, rng) if wanted > 0 else np.zeros(0, np.intp)
+    left = count - len(typical)
+    if not left:
+        return typical
+    others = scores.copy()
+    others[typical] = -np.inf
+    listed = min(CANDIDATES * left, len(pool) - len(typical))
+    return np.concatenate([typical, _by_cluster(pool, left, others, rng, listed)])
+
+
+def facility(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns rows of a list of the best-scored that are most like all of the list (Wei, Iyer & Bilmes 2015).
+
+    Dense facility location over the pool would need N x N similarities; what nobody doubts needs no likeness either.
+    """
+    least, most = LISTED
+    candidates = best(scores, max(count, min(most, max(least, CANDIDATES * count))))
+    return candidates[facility_location(pool.embeddings[candidates], count, scores[candidates], pool.known)]
+
+
+def best(scores: Scores, count: int) -> Rows:
+    """Returns the rows of the `count` largest scores, largest first, ties in the order of the rows.
+
+    Args:
+        scores: (N,) float64.
+        count: rows wanted; all where there are fewer.
+    """
+    if count < len(scores):
+        least = np.partition(scores, -count)[-count]
+        above, level = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+        rows = np.sort(np.concatenate([above, level[: count - len(above)]]))
+    else:
+        rows = np.arange(len(scores))
+    return rows[np.argsort(-scores[rows], kind="stable")]
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
@@ -118,10 +158,12 @@ STRATEGIES: Final[dict[str, Strategy]] = {
     "badge": badge,
     "cluster_margin": cluster_margin,
     "typiclust": typiclust,
+    "typiclust_margin": typiclust_margin,
+    "facility": facility,
 }
 """Every strategy by name."""
 
-UNSCORED: Final = frozenset({"random", "typiclust", "kcenter"})
+UNSCORED: Final = frozenset({"random", "typiclust", "typiclust_margin", "kcenter"})
 """Strategies that a short list by score would bend: theirs is drawn at random."""
 
 
@@ -153,11 +195,14 @@ def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Gener
         RecordError: an empty pool, a count outside 1..N, or a score that is not finite (names the utterance).
     """
     function = strategy(name)
+    if not len(pool):
+        raise RecordError(f"strategy {name}: the pool is empty; score utterances first")
     if not 1 <= count <= len(pool):
         raise RecordError(f"strategy {name}: asked for {count} of {len(pool)} utterances; ask for 1 to {len(pool)}")
     check_scores(pool.utterance_ids, scores, "score")
-    order = np.argsort(pool.utterance_ids, kind="stable")
-    rows = function(pool.sorted_by_id(), count, scores[order], rng)
+    ordered = pool.sorted_by_id()
+    order = np.arange(len(pool)) if ordered is pool else np.argsort(pool.utterance_ids, kind="stable")
+    rows = function(ordered, count, scores[order], rng)
     if len(rows) != count or len(np.unique(rows)) != count:
         raise RecordError(f"strategy {name} returned {len(np.unique(rows))} distinct rows, not {count}")
     return order[rows].astype(np.intp)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError, SettingsError
-from sampling.strategies import STRATEGIES, pick
+from sampling.clusters import centres, clusters, nearest_centre, typicality
+from sampling.strategies import CANDIDATES, STRATEGIES, TYPICAL, pick
+from tests.sampling import plain
 from tests.sampling.pools import pool_of, predictions_of, probabilities, unit
 
 names = st.sampled_from(sorted(STRATEGIES))
@@ -66,6 +68,39 @@ def test_no_strategy_ranks_what_is_not_finite(name, bad):
 def test_a_count_outside_the_pool_is_refused(count):
     with pytest.raises(RecordError, match=f"asked for {count} of 10 utterances"):
         pick("top", pool_of(10), count, np.ones(10), np.random.default_rng(0))
+
+
+def test_an_empty_pool_is_refused():
+    with pytest.raises(RecordError, match="the pool is empty; score utterances first"):
+        pick("top", pool_of(0), 1, np.ones(0), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_strategy_can_take_the_whole_pool_and_a_pool_of_one(name):
+    for n in (1, 7):
+        rows = pick(name, pool_of(n), n, np.zeros(n), np.random.default_rng(0))
+        assert sorted(rows.tolist()) == list(range(n))
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_strategy_copes_with_more_known_rows_than_it_has_to_choose_from(name):
+    pool = replace(pool_of(12), known_embeddings=pool_of(40, seed=1).embeddings)
+    assert len(set(pick(name, pool, 5, np.arange(12.0), np.random.default_rng(0)).tolist())) == 5
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_no_strategy_changes_what_it_is_given(name):
+    pool, scores = pool_of(40), np.random.default_rng(0).random(40)
+    before = [pool.embeddings.tobytes(), pool.predictions.intent_probs.tobytes(), scores.tobytes()]
+    pick(name, pool, 10, scores, np.random.default_rng(0))
+    assert [pool.embeddings.tobytes(), pool.predictions.intent_probs.tobytes(), scores.tobytes()] == before
+
+
+@pytest.mark.parametrize("name", ["top", "power", "cluster_margin", "default", "facility"])
+def test_every_strategy_that_ranks_leans_to_the_larger_scores(name):
+    pool, scores = pool_of(4_000, predictions=predictions_of(4_000, intents=2, width=4)), np.arange(4_000.0)
+    rows = pick(name, pool, 40, scores, np.random.default_rng(0))
+    assert scores[rows].mean() > scores.mean() + 200
 
 
 def test_an_unknown_strategy_lists_the_known():
@@ -146,6 +181,55 @@ def test_kcenter_keeps_away_from_what_is_known():
     pool, group, centres = grouped([40, 30, 30])
     rows = pick("kcenter", replace(pool, known_embeddings=centres[:1]), 2, np.zeros(100), np.random.default_rng(0))
     assert sorted(group[rows].tolist()) == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cluster_margin_is_the_plain_one_on_the_same_clusters(seed):
+    pool = pool_of(200, seed=seed)
+    scores = np.random.default_rng(seed).random(200)
+    listed = np.argsort(-scores, kind="stable")[: CANDIDATES * 8]
+    assigned = clusters(pool.embeddings[listed], 8, np.random.default_rng(seed))
+    expected = listed[plain.cluster_proportional(assigned, scores[listed], 8)]
+    found = pick("cluster_margin", pool, 8, scores, np.random.default_rng(seed))
+    assert sorted(found.tolist()) == sorted(expected.tolist())
+    assert (np.diff(scores[found]) <= 0).all()
+
+
+@pytest.mark.parametrize("known", [0, 6])
+@pytest.mark.parametrize("seed", range(5))
+def test_typiclust_is_the_plain_one_on_the_same_clusters(seed, known):
+    pool = pool_of(80, seed=seed)
+    if known:
+        pool = replace(pool, known_embeddings=pool_of(known, seed=seed + 100).embeddings)
+    rng = np.random.default_rng(seed)
+    means = centres(np.concatenate([pool.embeddings, pool.known]), 10 + known, rng)
+    assigned = nearest_centre(pool.embeddings, means)
+    covered = np.bincount(nearest_centre(pool.known, means), minlength=len(means))
+    expected = plain.typiclust(assigned, covered, typicality(pool.embeddings, assigned, rng), 10)
+    assert pick("typiclust", pool, 10, np.zeros(80), np.random.default_rng(seed)).tolist() == expected
+
+
+def test_typiclust_margin_takes_typical_rows_until_enough_are_known_and_then_doubtful_ones():
+    pool, scores = pool_of(400), np.random.default_rng(0).random(400)
+    enough = TYPICAL * len(pool.predictions.intents)
+
+    def picked(known: int, count: int = 20):
+        some = replace(pool, known_embeddings=pool_of(known, seed=9).embeddings) if known else pool
+        return pick("typiclust_margin", some, count, scores, np.random.default_rng(0))
+
+    first = pick("typiclust", pool, enough, scores, np.random.default_rng(0))
+    assert picked(0)[:enough].tolist() == first.tolist()
+    assert scores[picked(0)[enough:]].min() > 0.5
+    assert picked(0, 5).tolist() == pick("typiclust", pool, 5, scores, np.random.default_rng(0)).tolist()
+    assert scores[picked(enough)].min() > 0.4
+
+
+def test_facility_serves_the_large_groups_of_its_list_and_nothing_known():
+    pool, group, centres_ = grouped([40, 30, 20, 1, 1])
+    rows = pick("facility", pool, 3, np.zeros(92), np.random.default_rng(0))
+    assert sorted(group[rows].tolist()) == [0, 1, 2]
+    known = replace(pool, known_embeddings=centres_[:1])
+    assert sorted(group[pick("facility", known, 2, np.zeros(92), np.random.default_rng(0))].tolist()) == [1, 2]
 
 
 def test_the_top_of_a_large_pool_allocates_no_matrix():

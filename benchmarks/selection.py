@@ -1,0 +1,439 @@
+"""Choosing from up to a million rows: time and memory, beside scikit-activeml, small-text and modAL in the same run.
+
+They go into an environment of their own, which also runs this:
+
+    python -m venv .bench
+    .bench/bin/pip install -c constraints.txt pydantic scikit-activeml==1.0.1 small-text==1.4.1 modAL-python==0.4.2.1
+    OMP_NUM_THREADS=1 .bench/bin/python -m benchmarks.selection --out FOLDER
+
+One thread, since two that wait for each other say more about what else the machine does than about the algorithms; for
+the same reason ratios are of CPU seconds, with wall seconds beside them.
+
+Every measurement is a process of its own: it loads its rows, makes the same call on a few of them so that nobody's
+imports and threads are counted, and then measures once; memory is the peak of the process (VmHWM), rows included. Peer
+and earmark take turns on the same rows, who goes first alternates, and the ratio is given with its spread. Peers get
+what they ask for in the way their documentation shows, with the probabilities at hand, so that no model's time counts.
+Where a peer would take minutes its pool is smaller; the table says how large. Rows are 150 groups of unequal size.
+
+`of bandwidth` is what a plain implementation reads (all rows at every pick) over our time, in the bandwidth that BLAS's
+dot was measured to reach: above 100 % no plain one can follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.records import ASR_COLUMNS, Floats, Predictions
+from sampling.measures import measure
+from sampling.pool import Pool
+from sampling.selection import SamplingSettings, choose
+from sampling.strategies import UNSCORED, best, pick
+
+INTENTS, WIDTH = 150, 256
+PICKS = 1_000
+LIMIT = 170
+"""A measurement that takes longer, loading included, is given up [s]."""
+
+Job = Callable[[], Any]
+
+
+def main() -> None:
+    """Measures, prints the tables and leaves `selection.json`, `selection.md` and `selection.png` in the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--repeats", type=int, default=3, help="turns of a peer and earmark")
+    parser.add_argument("--scale-repeats", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        print(json.dumps(_measure(given.step, given.n, given.data)))
+        return
+    given.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="earmark-selection-") as folder:
+        data = Path(folder)
+        write_rows(data, max(1_000_000, *given.rows))
+        report = {
+            "bandwidth": _bandwidth(data, given.repeats),
+            "peers": [_beside(data, *pair, given.repeats) for pair in PAIRS],
+            "scale": [_row(data, step, n, given.scale_repeats) for step in SCALE for n in given.rows],
+        }
+    (given.out / "selection.json").write_text(json.dumps(report, indent=2) + "\n")
+    (given.out / "selection.md").write_text(as_markdown(report))
+    _plot(report["scale"], given.out / "selection.png")
+    print(as_markdown(report))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def write_rows(folder: Path, n: int) -> None:
+    """Writes unit embeddings and probabilities in groups whose sizes fall like 1 / rank, a quarter of them in doubt."""
+    rng = np.random.default_rng(0)
+    embeddings = np.lib.format.open_memmap(folder / "embeddings.npy", "w+", np.float32, (n, WIDTH))
+    probs = np.lib.format.open_memmap(folder / "probs.npy", "w+", np.float32, (n, INTENTS))
+    centres = rng.standard_normal((INTENTS, WIDTH), np.float32)
+    sizes = 1.0 / np.arange(1, INTENTS + 1)
+    for start in range(0, n, 50_000):
+        size = min(50_000, n - start)
+        group = rng.choice(INTENTS, size, p=sizes / sizes.sum())
+        points = centres[group] + rng.standard_normal((size, WIDTH), np.float32)
+        embeddings[start : start + size] = points / np.linalg.norm(points, axis=1, keepdims=True)
+        logits = rng.standard_normal((size, INTENTS), np.float32)
+        logits[np.arange(size), group] += rng.gamma(3.0, 3.0, size)
+        raised = np.exp(logits)
+        probs[start : start + size] = raised / raised.sum(axis=1, keepdims=True)
+
+
+def rows_of(data: Path, name: str, n: int) -> Floats:
+    """Returns the first rows, in memory."""
+    return np.array(np.load(data / f"{name}.npy", mmap_mode="r")[:n])
+
+
+def pool_of(embeddings: Floats, probs: Floats, known: Floats | None = None) -> Pool:
+    """Returns a pool of the rows, 20 of a speaker."""
+    n, rng = len(embeddings), np.random.default_rng(1)
+    asr = rng.random((n, len(ASR_COLUMNS)), np.float32)
+    asr[:, [ASR_COLUMNS.index("logprob_sum"), ASR_COLUMNS.index("logprob_mean")]] *= -1.0
+    predictions = Predictions(
+        utterance_ids=np.array([f"u{row:031x}" for row in range(n)]),
+        asr_version="1",
+        intent_version="1",
+        intents=tuple(f"intent{k}" for k in range(probs.shape[1])),
+        intent_probs=probs,
+        intent_logsumexp=rng.random(n, np.float32),
+        entropy_given_hypothesis=rng.random(n, np.float32),
+        pass_disagreement=np.zeros(n, np.float32),
+        embeddings=embeddings,
+        asr=asr,
+    )
+    speakers = np.array([f"s{row:031x}" for row in rng.integers(0, max(1, n // 20), n)])
+    slices = {"locale": np.array(["en-GB", "en-IN", "en-US"])[rng.integers(0, 3, n)]}
+    return Pool(predictions, speakers, np.full(n, "train"), slices, known_embeddings=known)
+
+
+# --- what is measured: each returns the call to time ------------------------------------------------------------------
+
+
+def stream(n: int, data: Path) -> Job:
+    """Reads a gigabyte once: the memory bandwidth, by BLAS's dot."""
+    values = np.ones(2**28, np.float32)
+    return lambda: float(values.dot(values))
+
+
+def scored_pick(strategy: str, count: int, known: int = 0, intents: int = INTENTS) -> Callable[[int, Path], Job]:
+    """The named strategy, with the measure `margin` where it asks for scores."""
+
+    def made(n: int, data: Path) -> Job:
+        embeddings, probs = rows_of(data, "embeddings", n), rows_of(data, "probs", n)
+        if intents < INTENTS:
+            probs = np.ascontiguousarray(probs[:, :intents])
+            probs /= probs.sum(axis=1, keepdims=True)
+        pool = pool_of(embeddings[: n - known], probs[: n - known], embeddings[n - known :] if known else None)
+
+        def call() -> list[int]:
+            scores = np.zeros(len(pool)) if strategy in UNSCORED else measure("margin", pool.predictions)
+            return pick(strategy, pool, min(count, len(pool)), scores, np.random.default_rng(0)).tolist()
+
+        return call
+
+    return made
+
+
+def top_of_scores(n: int, data: Path) -> Job:
+    """The 500 largest of scores that are there."""
+    scores = np.random.default_rng(0).random(n)
+    return lambda: best(scores, min(500, n)).tolist()
+
+
+def whole_choice(n: int, data: Path) -> Job:
+    """`choose`: worth, audit share, caps, near-duplicates, the default strategy, novelty."""
+    pool = pool_of(rows_of(data, "embeddings", n), rows_of(data, "probs", n))
+    settings = SamplingSettings(clips=min(PICKS, n), max_fraction=1.0)
+    return lambda: choose(pool, settings, round="r1", audit_rows_so_far=1000, labels_so_far=1000).utterance_ids.tolist()
+
+
+def skactiveml(kind: str, count: int, known: int = 0, intents: int = INTENTS) -> Callable[[int, Path], Job]:
+    """A query strategy of scikit-activeml over all rows, the last `known` of them labelled."""
+
+    def made(n: int, data: Path) -> Job:
+        from skactiveml import pool
+        from skactiveml.utils import simple_batch
+
+        from sampling.scikit_activeml import StoredProbabilities
+
+        embeddings, labels = rows_of(data, "embeddings", n), np.full(n, np.nan)
+        labels[n - known :] = 0.0
+        if kind == "simple_batch":
+            scores = np.random.default_rng(0).random(n)
+            return lambda: simple_batch(scores, random_state=0, batch_size=min(count, n)).tolist()
+        strategies = {
+            "core_set": pool.CoreSet,
+            "badge": pool.Badge,
+            "typiclust": pool.TypiClust,
+            "random": pool.RandomSampling,
+            "margin": lambda random_state: pool.UncertaintySampling("margin_sampling", random_state=random_state),
+        }
+        options: dict[str, Any] = {}
+        if kind in {"margin", "badge"}:
+            probs = np.ascontiguousarray(rows_of(data, "probs", n)[:, :intents])
+            probs /= probs.sum(axis=1, keepdims=True)
+            options = {"clf": StoredProbabilities(embeddings, probs), "fit_clf": False}
+        strategy = strategies[kind](random_state=0)
+        return lambda: np.asarray(strategy.query(embeddings, labels, batch_size=min(count, n), **options)).tolist()
+
+    return made
+
+
+def small_text(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
+    """A query strategy of small-text; its classifier answers with the stored probabilities."""
+
+    def made(n: int, data: Path) -> Job:
+        from small_text.query_strategies import BreakingTies, GreedyCoreset
+
+        free, labelled = np.arange(n - known), np.arange(n - known, n)
+        if kind == "core_set":
+            embeddings, strategy = rows_of(data, "embeddings", n), GreedyCoreset()
+            return lambda: strategy.sample(None, None, free, labelled, None, min(count, n), embeddings).tolist()
+        answers = _Answers(rows_of(data, "probs", n))
+        return lambda: BreakingTies().query(answers, None, free, labelled, None, n=min(count, n - 1)).tolist()
+
+    return made
+
+
+def modal(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
+    """A query strategy of modAL. Ranked batch under constant doubt is farthest-first, as its distances alone differ."""
+
+    def made(n: int, data: Path) -> Job:
+        from modAL.batch import ranked_batch
+        from modAL.models import ActiveLearner
+        from modAL.uncertainty import margin_sampling
+
+        embeddings = rows_of(data, "embeddings", n)
+        answers = _Answers(rows_of(data, "probs", n))
+        learner = ActiveLearner(answers, query_strategy=margin_sampling)
+        if kind == "margin":
+            return lambda: margin_sampling(learner, embeddings, n_instances=min(count, n))[0].tolist()
+        learner.X_training = embeddings[n - known :]
+        pool, doubt = embeddings[: n - known], np.ones(n - known)
+        return lambda: ranked_batch(learner, pool, doubt, min(count, n), "euclidean", 1)[0].tolist()
+
+    return made
+
+
+class _Answers:
+    """A classifier that has the probabilities of the pool."""
+
+    def __init__(self, probs: Floats) -> None:
+        self.probs = probs
+
+    def fit(self, X: Any, y: Any) -> _Answers:
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        return self.probs
+
+
+SCALE = {
+    "default": ("default strategy", scored_pick("default", PICKS)),
+    "choose": ("whole choice", whole_choice),
+    "kcenter": ("k-center", scored_pick("kcenter", PICKS)),
+    "badge": ("BADGE", scored_pick("badge", PICKS)),
+    "cluster_margin": ("cluster margin", scored_pick("cluster_margin", PICKS)),
+    "typiclust": ("TypiClust", scored_pick("typiclust", PICKS)),
+    "facility": ("facility location", scored_pick("facility", PICKS)),
+    "power": ("power", scored_pick("power", PICKS)),
+}
+"""By name: how the plot calls it, and what is measured with 1,000 picks."""
+
+STEPS: dict[str, Callable[[int, Path], Job]] = {
+    "stream": stream,
+    **{name: made for name, (_, made) in SCALE.items()},
+    "ours top of scores": top_of_scores,
+    "ours margin 500": scored_pick("top", 500),
+    "ours random 500": scored_pick("random", 500),
+    "ours k-center 100": scored_pick("kcenter", 100, known=1),
+    "ours k-center 20": scored_pick("kcenter", 20, known=1),
+    "ours k-center 50": scored_pick("kcenter", 50, known=1),
+    "ours BADGE 50": scored_pick("badge", 50, intents=20),
+    "ours TypiClust 50": scored_pick("typiclust", 50),
+    "scikit-activeml simple_batch": skactiveml("simple_batch", 500),
+    "scikit-activeml margin": skactiveml("margin", 500),
+    "scikit-activeml RandomSampling": skactiveml("random", 500),
+    "scikit-activeml CoreSet": skactiveml("core_set", 100, known=1),
+    "scikit-activeml Badge": skactiveml("badge", 50, intents=20),
+    "scikit-activeml TypiClust": skactiveml("typiclust", 50),
+    "small-text BreakingTies": small_text("margin", 500),
+    "small-text GreedyCoreset": small_text("core_set", 20, known=1),
+    "modAL margin_sampling": modal("margin", 500),
+    "modAL ranked_batch": modal("ranked", 50, known=1),
+}
+
+PAIRS = [
+    # algorithm, peer, ours, rows, what a plain one reads [bytes], whether the picks are the same by design
+    ("top 500 of scores", "scikit-activeml simple_batch", "ours top of scores", 1_000_000, 8_000_000, True),
+    ("margin of 150 intents, top 500", "scikit-activeml margin", "ours margin 500", 100_000, 60_000_000, True),
+    ("margin of 150 intents, top 500", "small-text BreakingTies", "ours margin 500", 100_000, 60_000_000, True),
+    ("margin of 150 intents, top 500", "modAL margin_sampling", "ours margin 500", 1_000_000, 600_000_000, True),
+    ("random, 500 picks", "scikit-activeml RandomSampling", "ours random 500", 100_000, 0, False),
+    ("k-center, 100 picks", "scikit-activeml CoreSet", "ours k-center 100", 50_000, 100 * 50_000 * 1024, True),
+    ("k-center, 20 picks", "small-text GreedyCoreset", "ours k-center 20", 10_000, 20 * 10_000 * 1024, True),
+    ("k-center, 50 picks", "modAL ranked_batch", "ours k-center 50", 50_000, 50 * 50_000 * 1024, True),
+    ("BADGE of 20 intents, 50 picks", "scikit-activeml Badge", "ours BADGE 50", 20_000, 50 * 20_000 * 1104, False),
+    ("TypiClust, 50 picks", "scikit-activeml TypiClust", "ours TypiClust 50", 20_000, 0, False),
+]
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def _measure(step: str, n: int, data: Path) -> dict[str, Any]:
+    warnings.simplefilter("ignore")
+    STEPS[step](min(n, 2_000), data)()
+    job = STEPS[step](n, data)
+    before = _status("VmRSS")
+    started, cpu = time.perf_counter(), time.process_time()
+    found = job()
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    picks = found if isinstance(found, list) else []
+    return {"seconds": seconds, "cpu": cpu, "peak_mb": _status("VmHWM"), "rows_mb": before, "picks": picks}
+
+
+def _status(key: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+
+
+def _run(step: str, n: int, data: Path) -> dict[str, Any] | None:
+    command = [sys.executable, "-m", "benchmarks.selection", "--out", ".", "--step", step]
+    command += ["--n", str(n), "--data", str(data)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode:
+        raise SystemExit(f"{step} of {n} rows failed:\n{done.stderr}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _bandwidth(data: Path, repeats: int) -> dict[str, float]:
+    found = [_run("stream", 1, data) for _ in range(repeats)]
+    rates = [2**30 / 1e9 / run["cpu"] for run in found if run]
+    return {"GB/s": max(rates), "low": min(rates)}
+
+
+def _beside(
+    data: Path, what: str, peer: str, ours: str, n: int, plain: int, same: bool, repeats: int
+) -> dict[str, Any]:
+    """Returns the medians of both, the ratio with its spread, and how many picks are the same."""
+    turns: list[dict[str, dict[str, Any]]] = []
+    for number in range(repeats):
+        order = (peer, ours) if number % 2 == 0 else (ours, peer)
+        found = {step: _run(step, n, data) for step in order}
+        if found[peer] is None:
+            return {"what": what, "peer": peer, "rows": n, "given_up_after": LIMIT}
+        turns.append({step: run for step, run in found.items() if run})
+    ratios = [turn[peer]["cpu"] / turn[ours]["cpu"] for turn in turns]
+    picks = [set(turns[0][step]["picks"]) for step in (peer, ours)]
+    row = {"what": what, "peer": peer, "rows": n, "plain_bytes": plain, "ratio": float(np.median(ratios))}
+    row |= {"ratio_low": min(ratios), "ratio_high": max(ratios)}
+    row |= {"same_picks": len(picks[0] & picks[1]) if same else None, "picks": len(picks[1])}
+    for name, step in (("peer", peer), ("ours", ours)):
+        row |= {f"{name}_{key}": float(np.median([turn[step][key] for turn in turns])) for key in KEYS}
+    print(json.dumps(row), file=sys.stderr)
+    return row
+
+
+KEYS = ("seconds", "cpu", "peak_mb", "rows_mb")
+
+
+def _row(data: Path, step: str, n: int, repeats: int) -> dict[str, Any]:
+    runs = [run for run in (_run(step, n, data) for _ in range(repeats)) if run]
+    row: dict[str, Any] = {"step": step, "rows": n, "repeats": len(runs)}
+    row |= {key: float(np.median([run[key] for run in runs])) for key in KEYS if runs}
+    row |= {"low": min(run["cpu"] for run in runs), "high": max(run["cpu"] for run in runs)} if runs else {}
+    print(json.dumps(row), file=sys.stderr)
+    return row
+
+
+# --- showing ----------------------------------------------------------------------------------------------------------
+
+
+HEAD = (
+    "| algorithm | rows | peer, CPU (wall) | earmark, CPU (wall) | times faster | of bandwidth | memory | same picks |"
+)
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """Returns both tables."""
+    lines = [f"memory bandwidth {report['bandwidth']['GB/s']:.1f} GB/s", ""]
+    lines += [HEAD, "|" + " --- |" * 8]
+    for row in report["peers"]:
+        if "given_up_after" in row:
+            lines.append(f"| {row['what']} | {row['rows']:,} | {row['peer']}: over {LIMIT} s | | | | | |")
+            continue
+        same = "random" if row["same_picks"] is None else f"{row['same_picks']} of {row['picks']}"
+        ratio = f"{row['ratio']:.3g} [{row['ratio_low']:.3g}, {row['ratio_high']:.3g}]"
+        share = row["plain_bytes"] / row["ours_cpu"] / 1e9 / report["bandwidth"]["GB/s"]
+        lines.append(
+            f"| {row['what']} | {row['rows']:,} | {row['peer']}: {row['peer_cpu']:.3g} ({row['peer_seconds']:.3g}) s | "
+            f"{row['ours_cpu']:.3g} ({row['ours_seconds']:.3g}) s | {ratio} | {f'{share:.0%}' if share else ''} | "
+            f"{row['peer_peak_mb']:,.0f} / {row['ours_peak_mb']:,.0f} MB | {same} |"
+        )
+    counts = sorted({row["rows"] for row in report["scale"]})
+    lines += [
+        "",
+        "| 1,000 picks, CPU (wall) | " + " | ".join(f"{n:,}" for n in counts) + " |",
+        "| --- |" + " --- |" * len(counts),
+    ]
+    for step, (name, _) in SCALE.items():
+        rows = [row for row in report["scale"] if row["step"] == step]
+        cells = [
+            f"{r['cpu']:.3g} ({r['seconds']:.3g}) s, {r['peak_mb']:,.0f} MB" if "seconds" in r else f"over {LIMIT} s"
+            for r in rows
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for step, (name, _) in SCALE.items():
+        mine = [row for row in rows if row["step"] == step and "seconds" in row]
+        n = [row["rows"] for row in mine]
+        left.errorbar(
+            n,
+            [row["cpu"] for row in mine],
+            yerr=np.array([[row["cpu"] - row["low"], row["high"] - row["cpu"]] for row in mine]).T,
+            marker="o",
+            markersize=3,
+            label=name,
+        )
+        right.plot(n, [row["peak_mb"] / 1024 for row in mine], "o-", markersize=3)
+    left.set(xlabel="rows of the pool", ylabel="1,000 picks [CPU s]", xscale="log", yscale="log")
+    right.set(xlabel="rows of the pool", ylabel="peak memory, rows included [GB]", xscale="log", yscale="log")
+    left.legend(frameon=False, fontsize=7)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
