@@ -327,6 +327,48 @@ def doctor(
 
 
 @app.command()
+def replay(
+    corpus: Annotated[Path, typer.Option(help="Folder with train.jsonl (the pool) and test.jsonl.")],
+    strategy: Annotated[str, typer.Option(help="Names, separated by commas; random is added.")] = "default",
+    learner: Annotated[str, typer.Option(help="linear (quick), or model (earmark's own fine-tuning).")] = "linear",
+    seeds: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Labels bought in a round.")] = 20,
+    until: Annotated[float, typer.Option(help="Share of the whole pool's accuracy at which a run has arrived.")] = 0.97,
+    skew: Annotated[str, typer.Option(help="none, or zipf: intents as unequal as 1 / rank.")] = "none",
+    label_noise: Annotated[float, typer.Option(help="Share of labels that are wrong.")] = 0.0,
+    rare: Annotated[list[str] | None, typer.Option(help="speaker=share of the pool, such as theo=0.05.")] = None,
+    neighbours: Annotated[int, typer.Option(min=0, help="Rows that each row is averaged with; 0: none.")] = 15,
+    max_labels: Annotated[int | None, typer.Option(min=1, help="A run ends there at the latest.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="At work at once; default all cores.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where curves go; default in the home.")] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate the loop on a labelled corpus: learning curves, and what choosing saves against random."""
+    settings = _settings(config, overrides)
+    from flows import replay as replaying
+
+    how = replaying.settings_of(
+        learner=learner,
+        batch=batch,
+        until=until,
+        skew=skew,
+        label_noise=label_noise,
+        rare=rare or [],
+        neighbours=neighbours,
+        max_labels=max_labels,
+        cold_start_labels=settings.sampling.cold_start_labels,
+    )
+    plan = replaying.plan_replay(settings, corpus, strategy, seeds, how, out, processes)
+    report = replaying.run_replay(settings, plan)
+    if as_json:
+        console.show_json(report)
+    else:
+        replaying.show(report, plan.out)
+
+
+@app.command()
 def compare(
     first: Annotated[str, typer.Argument(metavar="V1", help="Such as asr/2, asr/champion or intent/base.")],
     second: Annotated[str, typer.Argument(metavar="V2", help="Another version of the same kind.")],

@@ -19,7 +19,7 @@ from sampling.cost import CostModel
 from sampling.measures import measure
 from sampling.pool import Pool, Rows, Scores, check_scores
 from sampling.seeds import generator
-from sampling.strategies import strategy
+from sampling.strategies import in_phase, strategy
 from sampling.worth import Worth, appraise
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
@@ -120,8 +120,9 @@ def choose_explained(
     )
     basket = _basket(pool, settings, budget, worth)
     probs = _take_audit(basket, budget, worth, frame, settings, round)
-    cold = name == "default" and not measured_by and labels_so_far < settings.cold_start_labels
-    _take_rest(basket, budget, settings, scores, "typiclust" if cold else name, round)
+    if not measured_by:
+        name = in_phase(name, labels_so_far, pool.predictions.intent_probs.shape[1], settings.cold_start_labels)
+    _take_rest(basket, budget, settings, scores, name, round)
     if not basket.rows:
         raise Refused(
             f"round {round}: no utterance fits the caps together; {'; '.join(_notes(basket, budget, settings))}"

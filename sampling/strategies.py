@@ -31,7 +31,7 @@ LISTED: Final = (2_000, 20_000)
 """Best-scored rows that `facility` covers: at least, and at most, for its time grows with their square."""
 
 TYPICAL: Final = 2
-"""Known rows an intent from which on `typiclust_margin` prefers doubt to typicality (Hacohen et al. 2022)."""
+"""Labels an intent from which on doubt is preferred to typicality (Hacohen et al. 2022)."""
 
 SMALL: Final = (3, 0.25)
 """The short list of `default` in a small pool: three rows a pick or the best quarter; the rest pays for no errors."""
@@ -79,7 +79,7 @@ def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Genera
 def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
     """Returns the best-scored rows of every cluster of a short list, which in a small pool is shorter.
 
-    While labels are few `choose` calls `typiclust` in its place (the phase transition of Hacohen et al. 2022).
+    While labels are few `typiclust` stands in its place (`in_phase`).
     """
     small = max(SMALL[0] * count, int(SMALL[1] * len(pool)))
     return _by_cluster(pool, count, scores, rng, min(CANDIDATES * count, small))
@@ -165,6 +165,16 @@ STRATEGIES: Final[dict[str, Strategy]] = {
 
 UNSCORED: Final = frozenset({"random", "typiclust", "typiclust_margin", "kcenter"})
 """Strategies that a short list by score would bend: theirs is drawn at random."""
+
+
+def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> str:
+    """Returns the strategy that `name` means at this many labels: `default` is `typiclust` while they are few.
+
+    Few are less than `cold_start_labels`, or than `TYPICAL` an intent: until then doubt says little, and what is
+    typical teaches most (the phase transition of Hacohen et al. 2022).
+    """
+    few = max(cold_start_labels, TYPICAL * intents)
+    return "typiclust" if name == "default" and labels < few else name
 
 
 def strategy(name: str) -> Strategy:
