@@ -8,7 +8,7 @@ from typing import Final
 
 import fsspec
 
-from corpus import files
+from corpus import cipher, files
 from corpus.errors import Damaged
 
 GAP_BYTES: Final = 256 << 10
@@ -32,16 +32,18 @@ class PackWriter:
 
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str, pack_bytes: int) -> None:
         self._fs, self._root, self._pack_bytes = fs, root, pack_bytes
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
         self._waiting: list[tuple[str, int, int]] = []
+        self._size = 0
         self._locations: dict[str, Location] = {}
         self._sizes: dict[str, int] = {}
 
     def append(self, utterance_id: str, ciphertext: bytes) -> None:
         """Adds one ciphertext to the pack."""
-        self._waiting.append((utterance_id, len(self._buffer), len(ciphertext)))
-        self._buffer += ciphertext
-        if len(self._buffer) >= self._pack_bytes:
+        self._waiting.append((utterance_id, self._size, len(ciphertext)))
+        self._pieces.append(ciphertext)
+        self._size += len(ciphertext)
+        if self._size >= self._pack_bytes:
             self._flush()
 
     def close(self) -> tuple[dict[str, Location], dict[str, int]]:
@@ -52,15 +54,16 @@ class PackWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        data = bytes(self._buffer)
-        name = files.digest_name(data)
+        # The tags at the ends stand for all the bytes: no two ciphertexts share theirs.
+        name = files.digest_name(b"".join(piece[-cipher.TAG_BYTES :] for piece in self._pieces))
         pack = f"audio/{name[:2]}/{name}.pack"
-        files.store(self._fs, self._root, pack, data)
-        self._sizes[pack] = len(data)
+        files.store(self._fs, self._root, pack, *self._pieces)
+        self._sizes[pack] = self._size
         for utterance_id, offset, length in self._waiting:
             self._locations[utterance_id] = Location(pack, offset, length)
-        self._buffer.clear()
+        self._pieces.clear()
         self._waiting.clear()
+        self._size = 0
 
 
 def read(

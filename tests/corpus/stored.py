@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus import vault
+from corpus.content import encode_audio
 from corpus.handle import Corpus, open_corpus
 from corpus.records import ASR_COLUMNS, Hypothesis, Predictions, Selection, SlotSpan, Utterance, Wake
 from corpus.settings import CorpusSettings
@@ -53,7 +54,7 @@ def arrive(
     ]
     admitted = vault.admit(corpus.vault, arrivals, operation_id)
     records = [
-        (_utterance(corpus, arrival, admitted[arrival.utterance_id], n), samples_of(n))
+        (_utterance(corpus, arrival, admitted[arrival.utterance_id], n), encode_audio(samples_of(n)))
         for n, arrival in zip(numbers, arrivals, strict=True)
         if arrival.utterance_id in admitted
     ]
