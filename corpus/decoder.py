@@ -74,6 +74,11 @@ class Decoder:
         return found
 
     @property
+    def pid(self) -> int:
+        """Which process it is."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None

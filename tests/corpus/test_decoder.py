@@ -47,7 +47,7 @@ def test_one_that_died_is_replaced_and_none_outlives_the_block(tmp_path: Path) -
     with Decoders() as decoders:
         first, second = decoders.begun()
         assert decoders.begun() == [first, second]
-        os.kill(first._process.pid, signal.SIGKILL)
+        os.kill(first.pid, signal.SIGKILL)
         with pytest.raises((EOFError, OSError)):
             first(paths, SETTINGS)
         again = decoders.begun()
@@ -64,7 +64,7 @@ from corpus.limits import AudioSettings
 decoders = Decoders().begun()
 for decoder in decoders:
     decoder([], AudioSettings())
-print(*(decoder._process.pid for decoder in decoders), flush=True)
+print(*(decoder.pid for decoder in decoders), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
