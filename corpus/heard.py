@@ -18,6 +18,8 @@ from corpus.store import utterances
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
+ERASED: Final = "its customer asked for it to be erased; leave the row out"
+
 _CHUNK_BYTES: Final = 32 << 20  # are in memory before they are stored
 SHOWN: Final = 20
 """Refused lines of a manifest that are shown with what to do about them; all are counted and stored by reason."""

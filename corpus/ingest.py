@@ -1,7 +1,7 @@
 """A manifest's arrivals are in the corpus: each row accepted, or refused with its reason, and none counted twice.
 
-A batch of rows is one operation. Within it the vault is written first, then the packs, then one transaction on the
-records; a kill anywhere leaves at most keys without rows and packs without names, and the same command does the rest.
+A batch of rows is one operation. Within it vault and packs are written first, at the same time, then one transaction on
+the records; a kill anywhere leaves at most keys without rows and packs without names, and the same command does the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -26,11 +26,12 @@ from corpus.content import SAMPLE_BYTES
 from corpus.decoder import Decoder, Decoders, Recording, decoded
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.heard import DUPLICATE, SHOWN, Heard, Refusals, Told, chunks, event_key, listen
+from corpus.heard import DUPLICATE, ERASED, SHOWN, Heard, Refusals, Told, chunks, event_key, listen
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
 from corpus.operations import Operation
+from corpus.packs import PackWriter
 from corpus.records import Label, Split, Utterance
 from corpus.resample import RATE
 from corpus.store import labels, utterances
@@ -208,22 +209,31 @@ def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals
     arrivals = [
         vault.Arrival(i, h.row.account, h.row.consent, h.row.arrived_at, h.row.device_serial) for i, h in fresh.items()
     ]
-    speakers = vault.admit(corpus.vault, arrivals, op.operation_id)
-    for i in [i for i in fresh if i not in speakers]:
-        refusals.add(fresh.pop(i).row.line, "erased", "its customer asked for it to be erased; leave the row out")
-    shares = corpus.settings.split
-    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in set(speakers.values())}
-    utterances.put(
-        corpus,
-        op,
-        ((_utterance(i, speakers[i], split[speakers[i]], h), h.pcm) for i, h in fresh.items()),
-    )
+    # The vault commits while the packs are still being written; the records do so after both.
+    with (
+        PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
+        vault.admitting(corpus.vault, arrivals, op.operation_id) as admitted,
+    ):
+        for i in [i for i in fresh if i not in admitted]:
+            refusals.add(fresh.pop(i).row.line, "erased", ERASED)
+        utterances.put(op, writer, _admitted(corpus, fresh, admitted))
     known = {i: h.row for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None}
     for source, held_out in _SOURCES.items():
         rows = [_label(i, row) for i, row in known.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
     return len(fresh)
+
+
+def _admitted(
+    corpus: Corpus, fresh: Mapping[str, Heard], admitted: Mapping[str, vault.Admitted]
+) -> Iterator[utterances.Arrived]:
+    shares = corpus.settings.split
+    speakers = {entry.speaker_id for entry in admitted.values()}
+    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in speakers}
+    for i, h in fresh.items():
+        speaker = admitted[i].speaker_id
+        yield _utterance(i, speaker, split[speaker], h), admitted[i].key, h.pcm
 
 
 def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: Heard) -> Utterance:
