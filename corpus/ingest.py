@@ -1,7 +1,7 @@
 """A manifest's arrivals are in the corpus: each row accepted, or refused with its reason, and none counted twice.
 
 A batch of rows is one operation. Within it vault and packs are written first, at the same time, then one transaction on
-the records; a kill anywhere leaves at most keys without rows and packs without names, and the same command does the rest.
+the records; a kill leaves at most keys without rows and packs without names, and the same command does the rest.
 """
 
 from __future__ import annotations

@@ -77,7 +77,12 @@ def test_an_unknown_store_is_refused() -> None:
 
 def test_what_fails_in_the_block_leaves_no_pack(content: str) -> None:
     fs, root = files.connect(content)
-    with pytest.raises(ZeroDivisionError), packs.PackWriter(fs, root, 1 << 30) as writer:
-        writer.append("a", b"a" * 40)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with packs.PackWriter(fs, root, 1 << 30) as writer:
+            writer.append("a", b"a" * 40)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(files.listing(fs, root)) == []
