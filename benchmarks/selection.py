@@ -14,6 +14,7 @@ imports and threads are counted, and then measures once; memory is the peak of t
 and earmark take turns on the same rows, who goes first alternates, and the ratio is given with its spread. Peers get
 what they ask for in the way their documentation shows, with the probabilities at hand, so that no model's time counts.
 Where a peer would take minutes its pool is smaller; the table says how large. Rows are 150 groups of unequal size.
+A part that is not asked for stays as the folder has it.
 
 `of bandwidth` is what a plain implementation reads (all rows at every pick) over our time, in the bandwidth that BLAS's
 dot was measured to reach: above 100 % no plain one can follow.
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--repeats", type=int, default=3, help="turns of a peer and earmark")
     parser.add_argument("--scale-repeats", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=("peers", "scale"), default=["peers", "scale"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--n", type=int, help=argparse.SUPPRESS)
@@ -66,11 +68,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-selection-") as folder:
         data = Path(folder)
         write_rows(data, max(1_000_000, *given.rows))
-        report = {
-            "bandwidth": _bandwidth(data, given.repeats),
-            "peers": [_beside(data, *pair, given.repeats) for pair in PAIRS],
-            "scale": [_row(data, step, n, given.scale_repeats) for step in SCALE for n in given.rows],
-        }
+        kept = given.out / "selection.json"
+        report: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"peers": [], "scale": []}
+        report["bandwidth"] = _bandwidth(data, given.repeats)
+        if "peers" in given.parts:
+            report["peers"] = [_beside(data, *pair, given.repeats) for pair in PAIRS]
+        if "scale" in given.parts:
+            report["scale"] = [_row(data, step, n, given.scale_repeats) for step in SCALE for n in given.rows]
     (given.out / "selection.json").write_text(json.dumps(report, indent=2) + "\n")
     (given.out / "selection.md").write_text(as_markdown(report))
     _plot(report["scale"], given.out / "selection.png")

@@ -1,16 +1,20 @@
 """Many clips: ingest against the bare work on them, and the memory of ingest, score and sample by the number of clips.
 
-    python -m benchmarks.volume --clips 1000 3000 10000 --out FOLDER
+    python -m benchmarks.volume --clips 1000 4000 10000 --out FOLDER
 
 The alternative is the least that anybody has to do with a recording who keeps it encrypted: read, decode, resample,
-encrypt, with no manifest, no store, no vault, no audit. Both run in turns over the same files, each in a process of its
-own, and the ratio is given with its spread. Memory is the peak of each step's own process (VmHWM).
+encrypt, with no manifest, no store, no vault, no audit. They run in turns over the same files, the most of them, each
+in a process of its own, and ratios are given with their spread: against the plain loop, as anybody would write it, and
+against the same loop in as many processes as ingest decodes in. What is imported once counts for nobody; what the start
+of the decoders takes stands beside it. Memory is the peak of each step's own process and its decoders (VmHWM, summed).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,13 +31,19 @@ SECONDS = 2.0
 RATES = (16_000, 8_000, 44_100)
 """Of the clips, in turns [Hz]: what needs no resampling, what telephones send, what recorders send."""
 
+DECODERS = 2
+
+TURN = ("bare", "bare_in_processes", "ingest")
+
+KEY = secrets.token_bytes(32)
+
 MANIFEST_DAY = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def main() -> None:
     """Measures, prints a table and leaves `volume.json` and `volume.png` in the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 3000, 10000])
+    parser.add_argument("--clips", type=int, nargs="+", default=[1000, 4000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of bare work and ingest")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--step", help=argparse.SUPPRESS)
@@ -47,14 +57,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-volume-") as folder:
         root = Path(folder)
         write_clips(root / "clips", max(given.clips))
-        turns = [_turn(root, number, min(given.clips)) for number in range(given.repeats)]
+        turns = [_turn(root, number, max(given.clips)) for number in range(given.repeats)]
         rows = [_volume(root, clips) for clips in given.clips]
-    ratios = [turn["ingest"] / turn["bare"] for turn in turns]
     report = {
         "clip_seconds": SECONDS,
         "rates": RATES,
         "turns": turns,
-        "ingest_speed_of_bare": {"median": float(np.median(ratios)), "low": min(ratios), "high": max(ratios)},
+        "ingest_speed_of_bare": _ratio(turns, "bare"),
+        "ingest_speed_of_bare_in_processes": _ratio(turns, "bare_in_processes"),
         "volume": rows,
     }
     (given.out / "volume.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -99,35 +109,57 @@ def write_manifest(path: Path, clips: Iterable[int]) -> Path:
 
 def bare(home: Path, manifest: Path) -> dict[str, Any]:
     """Reads, decodes, resamples and encrypts every clip, one after the other; keeps nothing."""
+    paths = _paths(manifest)
+    sealed(paths[1])  # what is imported once is no one's throughput
+    started = time.perf_counter()
+    for path in paths:
+        sealed(path)
+    return _done(len(paths), started)
+
+
+def bare_in_processes(home: Path, manifest: Path) -> dict[str, Any]:
+    """Does the same in as many processes as ingest decodes in."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    paths = _paths(manifest)
+    sealed(paths[1])  # before they are forked
+    with ProcessPoolExecutor(DECODERS) as processes:
+        list(processes.map(sealed, paths[:DECODERS]))
+        started = time.perf_counter()
+        list(processes.map(sealed, paths, chunksize=16))
+        return _done(len(paths), started)
+
+
+def sealed(path: Path) -> int:
+    """Returns the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
     from corpus import cipher
     from corpus.audio import decode
     from corpus.content import encode_audio
     from corpus.limits import AudioSettings
 
-    names = [json.loads(line)["audio"] for line in manifest.read_text().splitlines()]
-    settings, key = AudioSettings(), cipher.new_key()
-    decode((manifest.parent / names[1]).read_bytes(), settings)  # what is imported once is no one's throughput
-    started = time.perf_counter()
-    for name in names:
-        samples, _ = decode((manifest.parent / name).read_bytes(), settings)
-        cipher.encrypt(key, encode_audio(samples), name)
-    return _done(len(names), started)
+    samples, _ = decode(path.read_bytes(), AudioSettings())
+    return len(cipher.encrypt(KEY, encode_audio(samples), path.name))
 
 
 def ingest(home: Path, manifest: Path) -> dict[str, Any]:
     """Takes the manifest into a home."""
-    from corpus.audio import decode
+    from corpus.decoder import Decoders
     from corpus.handle import open_corpus
     from corpus.ingest import IngestSettings
     from corpus.ingest import ingest as ingest_manifest
     from corpus.settings import CorpusSettings
 
-    corpus = open_corpus(CorpusSettings(home=home))
-    decode(next(iter(sorted((manifest.parent / "clips").glob("*1.wav")))).read_bytes(), IngestSettings().audio)
-    started = time.perf_counter()
-    report = ingest_manifest(corpus, manifest, IngestSettings())
-    assert report.accepted == report.received, report.refused
-    return _done(report.accepted, started)
+    corpus, settings, paths = open_corpus(CorpusSettings(home=home)), IngestSettings(), _paths(manifest)
+    begun = time.perf_counter()
+    with Decoders(DECODERS) as decoders:
+        for decoder in decoders.begun():  # as above: what is imported once is no one's throughput
+            decoder(paths[: len(RATES)], settings.audio)
+        started = time.perf_counter()
+        report = ingest_manifest(corpus, manifest, settings, None, decoders)
+        assert report.accepted == report.received, report.refused
+        others = sum(_peak(decoder.pid) for decoder in decoders.begun())
+        done = _done(report.accepted, started)
+    return {**done, "own_peak_mb": done["peak_mb"], "peak_mb": done["peak_mb"] + others, "start": started - begun}
 
 
 def score(home: Path, manifest: Path) -> dict[str, Any]:
@@ -165,14 +197,22 @@ def sample(home: Path, manifest: Path) -> dict[str, Any]:
     return _done(report["pool"], started)
 
 
-STEPS = {"bare": bare, "ingest": ingest, "score": score, "sample": sample}
+STEPS = {"bare": bare, "bare_in_processes": bare_in_processes, "ingest": ingest, "score": score, "sample": sample}
 
 
 def _done(clips: int, started: float) -> dict[str, Any]:
     seconds = time.perf_counter() - started
-    status = Path("/proc/self/status").read_text()
-    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-    return {"clips": clips, "seconds": seconds, "peak_mb": peak / 1024}
+    return {"clips": clips, "seconds": seconds, "peak_mb": _peak("self")}
+
+
+def _peak(process: int | str) -> float:
+    """Returns the most memory that a process ever had [MB]."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def _paths(manifest: Path) -> list[Path]:
+    return [manifest.parent / json.loads(line)["audio"] for line in manifest.read_text().splitlines()]
 
 
 # --- turns and volumes ------------------------------------------------------------------------------------------------
@@ -186,11 +226,18 @@ def _run(step: str, home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def _turn(root: Path, number: int, clips: int) -> dict[str, float]:
-    """Returns clips a second of the bare work and of ingest; who goes first alternates."""
+    """Returns clips a second of the bare work, alone and in processes, and of ingest; who goes first alternates."""
     manifest = write_manifest(root / "turn.jsonl", range(clips))
-    order = ("bare", "ingest") if number % 2 == 0 else ("ingest", "bare")
+    order = TURN if number % 2 == 0 else TURN[::-1]
     found = {step: _run(step, root / f"turn-{number}", manifest) for step in order}
-    return {step: found[step]["clips"] / found[step]["seconds"] for step in ("bare", "ingest")}
+    shutil.rmtree(root / f"turn-{number}")
+    print(*(f"{step} {found[step]['clips'] / found[step]['seconds']:.0f}/s" for step in TURN), file=sys.stderr)
+    return {step: found[step]["clips"] / found[step]["seconds"] for step in TURN}
+
+
+def _ratio(turns: list[dict[str, float]], alternative: str) -> dict[str, float]:
+    ratios = [turn["ingest"] / turn[alternative] for turn in turns]
+    return {"median": float(np.median(ratios)), "low": min(ratios), "high": max(ratios)}
 
 
 def _volume(root: Path, clips: int) -> dict[str, Any]:
@@ -200,10 +247,11 @@ def _volume(root: Path, clips: int) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    speed = report["ingest_speed_of_bare"]
-    print(
-        f"ingest runs at {speed['median']:.2f} [{speed['low']:.2f}, {speed['high']:.2f}] of the speed of the bare work"
-    )
+    for name, what in (("bare", "the bare work"), ("bare_in_processes", f"the bare work in {DECODERS} processes")):
+        speed = report[f"ingest_speed_of_{name}"]
+        print(f"ingest runs at {speed['median']:.2f} [{speed['low']:.2f}, {speed['high']:.2f}] of the speed of {what}")
+    starts = [row["ingest"]["start"] for row in report["volume"]]
+    print(f"its decoders begin in {min(starts):.1f} to {max(starts):.1f} s, once a run")
     print(f"{'clips':>8} {'step':<8} {'seconds':>9} {'clips/s':>9} {'peak MB':>9}")
     for row in report["volume"]:
         for step in ("ingest", "score", "sample"):

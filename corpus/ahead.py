@@ -1,46 +1,39 @@
-"""Recordings are read and decoded ahead of their turn, by a thread of its own, while others are being stored."""
+"""Recordings are read and decoded ahead of their turn, by others, while those before them are being stored."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from corpus.decoder import Recording
 from corpus.errors import AudioRefused
 from corpus.manifest_row import BadRow, ManifestRow
-from corpus.records import Floats
 
-MOST_SAMPLES: Final = 8 << 20
-"""Samples that wait for their turn: 32 MB, whatever the clips are like."""
+MOST_BYTES: Final = 64 << 20
+"""Recordings that wait for their turn, whatever the clips are like [bytes]."""
 
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording as it came and as it is kept.
-
-    Attributes:
-        sha256: of the file's bytes, as hex.
-        samples: (n,) float32 mono at 16 kHz.
-    """
-
-    sha256: str
-    samples: Floats
+TOGETHER: Final = 16
+"""Rows that a helper hears at a time: few messages, and none waits long for its own."""
 
 
 Hear = Callable[[ManifestRow], Recording]
 """Gives the recording of a row, or raises `AudioRefused`."""
 
+Helper = Callable[[Sequence[ManifestRow]], Sequence[Recording | AudioRefused | None]]
+"""Gives for each row its recording, why it can't be taken in, or None where it can't tell."""
+
 
 class Ahead:
-    """`hear` for rows whose recordings another thread already works on.
+    """`hear` for rows whose recordings the helpers already work on, each called by a thread of its own.
 
     Rows are announced by `expect` and asked for in the same order; one that nobody asks for is let go once a later one
     is asked for. A row that was not announced is heard at once.
     """
 
-    def __init__(self, hear: Hear) -> None:
+    def __init__(self, hear: Hear, helpers: Iterable[Helper]) -> None:
         self._hear = hear
         self._wanted: deque[ManifestRow] = deque()
         self._ready: dict[int, Recording | AudioRefused] = {}
@@ -49,8 +42,9 @@ class Ahead:
         self._waiting = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, args=(helper,), daemon=True) for helper in helpers]
+        for thread in self._threads:
+            thread.start()
 
     def expect(self, rows: Iterable[ManifestRow | BadRow]) -> None:
         """These rows are asked for next, if at all; what can't be taken in for other reasons is not heard."""
@@ -79,33 +73,35 @@ class Ahead:
         return found
 
     def close(self) -> None:
-        """The thread has ended."""
+        """The threads have ended."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
+    def _work(self, helper: Helper) -> None:
         while True:
             with self._changed:
-                while not self._closed and (not self._wanted or self._waiting > MOST_SAMPLES):
+                while not self._closed and (not self._wanted or self._waiting > MOST_BYTES):
                     self._changed.wait()
                 if self._closed:
                     return
-                row = self._wanted.popleft()
-            try:
-                found: Recording | AudioRefused | None = self._hear(row)
-            except AudioRefused as refused:
-                found = refused
-            except Exception:  # whatever it is comes up again, and is told, when it is this row's turn
-                found = None
+                rows = [self._wanted.popleft() for _ in range(min(TOGETHER, len(self._wanted)))]
+            found: Sequence[Recording | AudioRefused | None] = [None] * len(rows)
+            with contextlib.suppress(Exception):  # whatever it is comes up again, and is told, when it is a row's turn
+                found = helper(rows)
             with self._changed:
-                if found is None or row.line not in self._pending:
-                    self._pending.discard(row.line)
-                else:
-                    self._ready[row.line] = found
-                    self._waiting += _size(found)
+                for row, heard in zip(rows, found, strict=True):
+                    self._keep(row.line, heard)
                 self._changed.notify_all()
+
+    def _keep(self, line: int, found: Recording | AudioRefused | None) -> None:
+        if found is None or line not in self._pending:
+            self._pending.discard(line)
+        else:
+            self._ready[line] = found
+            self._waiting += _size(found)
 
     def _forget_before(self, line: int) -> None:
         while self._announced and self._announced[0] < line:
@@ -123,4 +119,4 @@ class Ahead:
 
 
 def _size(found: Recording | AudioRefused) -> int:
-    return len(found.samples) if isinstance(found, Recording) else 0
+    return len(found.pcm) if isinstance(found, Recording) else 0

@@ -12,7 +12,8 @@ from corpus.errors import Damaged
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-OVERHEAD_BYTES: Final = NONCE_BYTES + 16
+TAG_BYTES: Final = 16
+OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
 """How much longer a ciphertext is than its plaintext: nonce and tag."""
 
 

@@ -15,6 +15,8 @@ from corpus.records import Annotation, Floats, Hypothesis, Label, SlotSpan, Utte
 
 Part = Literal["audio", "hypotheses", "annotations", "label"]
 
+SAMPLE_BYTES: Final = 2
+
 _SCALE: Final = 32768.0
 
 
@@ -62,7 +64,7 @@ def decode_audio(data: bytes, utterance: Utterance) -> Floats:
     Raises:
         Damaged: the length is not the utterance's.
     """
-    if len(data) != 2 * utterance.num_samples:
+    if len(data) != SAMPLE_BYTES * utterance.num_samples:
         raise Damaged(f"the audio of utterance {utterance.utterance_id} has another length than its row")
     samples: Floats = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(_SCALE)
     return samples

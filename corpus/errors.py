@@ -70,6 +70,9 @@ class AudioRefused(Refused):
         self.reason = reason
         super().__init__(detail)
 
+    def __reduce__(self) -> tuple[type[AudioRefused], tuple[str, str]]:
+        return type(self), (self.reason, str(self))  # it travels between processes
+
 
 class HomeBusy(Refused):
     """Another run holds the home or its database."""

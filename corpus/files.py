@@ -71,15 +71,15 @@ def digest_name(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def store(fs: fsspec.AbstractFileSystem, root: str, path: str, data: bytes) -> None:
-    """Leaves `data` durably under `root/path`; a kill at any moment leaves the old state and at most a temporary file.
+def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -> None:
+    """Leaves the pieces durably in `root/path`; a kill at any moment leaves the old state and at most a temporary file.
 
     An object store puts an object whole or not at all, so only folders take the way through a temporary name.
     """
     target = f"{root}/{path}"
     if not isinstance(fs, LocalFileSystem):
         with answering(fs):
-            fs.pipe_file(target, data)
+            fs.pipe_file(target, b"".join(pieces))
         return
     final = Path(target)
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,7 +87,7 @@ def store(fs: fsspec.AbstractFileSystem, root: str, path: str, data: bytes) -> N
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(final)

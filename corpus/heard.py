@@ -1,25 +1,26 @@
-"""The rows of a manifest whose recordings can be used, with their samples; the others have their reason."""
+"""The rows of a manifest whose recordings can be used, with what is kept of them; the others have their reason."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from corpus import audio, vault
-from corpus.ahead import Hear, Recording
+from corpus import vault
+from corpus.ahead import Hear
 from corpus.errors import AudioRefused
 from corpus.handle import Corpus
-from corpus.limits import REMEDIES, AudioSettings
+from corpus.limits import REMEDIES
 from corpus.manifest_row import ManifestRow
 from corpus.operations import Operation
-from corpus.records import Floats, digest
+from corpus.records import digest
 from corpus.store import utterances
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
-_CHUNK_SAMPLES: Final = 8 << 20  # 32 MB of float32 are in memory before they are encrypted
+ERASED: Final = "its customer asked for it to be erased; leave the row out"
+
+_CHUNK_BYTES: Final = 32 << 20  # are in memory before they are stored
 SHOWN: Final = 20
 """Refused lines of a manifest that are shown with what to do about them; all are counted and stored by reason."""
 
@@ -32,12 +33,12 @@ class Heard:
     """A row whose recording can be used.
 
     Attributes:
-        samples: (n,) float32 mono at 16 kHz.
+        pcm: PCM16, mono at 16 kHz.
     """
 
     row: ManifestRow
     utterance_id: str
-    samples: Floats
+    pcm: bytes
 
 
 class Refusals:
@@ -68,7 +69,7 @@ def listen(
     hear: Hear,
     refusals: Refusals,
 ) -> Iterator[Heard]:
-    """Yields the rows whose recording can be used, with its samples, in order."""
+    """Yields the rows whose recording can be used, with it, in order."""
     named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
     stored = utterances.known(op.conn, named)
     for row in rows:
@@ -85,17 +86,7 @@ def listen(
         except AudioRefused as refusal:
             refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
             continue
-        yield Heard(row, utterance_id, recording.samples)
-
-
-def decoded(data: bytes, settings: AudioSettings) -> Recording:
-    """Returns the recording that the bytes of a file hold.
-
-    Raises:
-        AudioRefused: it can't be taken in.
-    """
-    samples, _ = audio.decode(data, settings)
-    return Recording(hashlib.sha256(data).hexdigest(), samples)
+        yield Heard(row, utterance_id, recording.pcm)
 
 
 def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
@@ -104,8 +95,8 @@ def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
     size = 0
     for h in heard:
         chunk.append(h)
-        size += len(h.samples)
-        if size >= _CHUNK_SAMPLES:
+        size += len(h.pcm)
+        if size >= _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:

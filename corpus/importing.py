@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from corpus.ahead import Hear, Recording
+from corpus.ahead import Hear
+from corpus.decoder import Recording, decoded
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus
-from corpus.heard import SHOWN, Refusals, Told, decoded
+from corpus.heard import SHOWN, Refusals, Told
 from corpus.ingest import IngestSettings, ingest_batch
 from corpus.limits import AudioSettings
 from corpus.manifest_row import BadRow, ManifestRow, parse

@@ -1,33 +1,37 @@
 """A manifest's arrivals are in the corpus: each row accepted, or refused with its reason, and none counted twice.
 
-A batch of rows is one operation. Within it the vault is written first, then the packs, then one transaction on the
-records; a kill anywhere leaves at most keys without rows and packs without names, and the same command does the rest.
+A batch of rows is one operation. Within it vault and packs are written first, at the same time, then one transaction on
+the records; a kill leaves at most keys without rows and packs without names, and the same command does the rest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus import audio, memory, schema, vault
-from corpus.ahead import Ahead, Hear, Recording
+from corpus import memory, schema, vault
+from corpus.ahead import Ahead, Hear, Helper
+from corpus.content import SAMPLE_BYTES
+from corpus.decoder import Decoder, Decoders, Recording, decoded
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.heard import DUPLICATE, SHOWN, Heard, Refusals, Told, chunks, decoded, event_key, listen
+from corpus.heard import DUPLICATE, ERASED, SHOWN, Heard, Refusals, Told, chunks, event_key, listen
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
 from corpus.operations import Operation
+from corpus.packs import PackWriter
 from corpus.records import Label, Split, Utterance
 from corpus.resample import RATE
 from corpus.store import labels, utterances
@@ -35,7 +39,9 @@ from corpus.store import labels, utterances
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for which a row is refused, in the order in which they are found."""
 
-_BATCH_ROWS: Final = 256  # no setting: an interrupted ingest must cut the manifest where it cut it before
+_BATCH_ROWS: Final = 512  # no setting: an interrupted ingest must cut the manifest where it cut it before
+
+_Batch = list[ManifestRow | BadRow]
 
 _SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": True}
 
@@ -79,6 +85,7 @@ def ingest(
     manifest: Path,
     settings: IngestSettings,
     on_progress: Callable[[int], None] | None = None,
+    decoders: Decoders | None = None,
 ) -> IngestReport:
     """Returns what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
 
@@ -89,6 +96,7 @@ def ingest(
         manifest: JSON Lines or Parquet; relative audio paths start at its folder.
         settings: how arrivals are judged.
         on_progress: told how many rows are done, after every batch.
+        decoders: whose processes decode; None for its own, where the manifest is long enough for any.
 
     Raises:
         UsageError: the manifest is missing, can't be read, or changes meanwhile; single rows never raise.
@@ -102,14 +110,10 @@ def ingest(
     refused: Counter[str] = Counter()
     told: list[Told] = []
     refusals = Refusals()
-
-    def hear(row: ManifestRow) -> Recording:
-        return decoded(audio.read_bytes(manifest.parent / row.audio, settings.audio), settings.audio)
-
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
-    for number, rows, ahead in _heard_ahead(_batches(read(manifest)), hear):
-        done = ingest_batch(corpus, f"{operation_id}/{number}", rows, ahead, latest, refusals)
+    for rows, hear in _heard_ahead(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
+        done = ingest_batch(corpus, f"{operation_id}/{received}+{len(rows)}", rows, hear, latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -129,7 +133,7 @@ def ingest(
 def ingest_batch(
     corpus: Corpus,
     operation_id: str,
-    rows: list[ManifestRow | BadRow],
+    rows: _Batch,
     hear: Hear,
     latest: datetime,
     refusals: Refusals,
@@ -205,22 +209,31 @@ def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals
     arrivals = [
         vault.Arrival(i, h.row.account, h.row.consent, h.row.arrived_at, h.row.device_serial) for i, h in fresh.items()
     ]
-    speakers = vault.admit(corpus.vault, arrivals, op.operation_id)
-    for i in [i for i in fresh if i not in speakers]:
-        refusals.add(fresh.pop(i).row.line, "erased", "its customer asked for it to be erased; leave the row out")
-    shares = corpus.settings.split
-    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in set(speakers.values())}
-    utterances.put(
-        corpus,
-        op,
-        ((_utterance(i, speakers[i], split[speakers[i]], h), h.samples) for i, h in fresh.items()),
-    )
+    # The vault commits while the packs are still being written; the records do so after both.
+    with (
+        PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
+        vault.admitting(corpus.vault, arrivals, op.operation_id) as admitted,
+    ):
+        for i in [i for i in fresh if i not in admitted]:
+            refusals.add(fresh.pop(i).row.line, "erased", ERASED)
+        utterances.put(op, writer, _admitted(corpus, fresh, admitted))
     known = {i: h.row for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None}
     for source, held_out in _SOURCES.items():
         rows = [_label(i, row) for i, row in known.items() if row.held_out == held_out]
         if rows:
             labels.put_labels(corpus, op, rows, source=source)
     return len(fresh)
+
+
+def _admitted(
+    corpus: Corpus, fresh: Mapping[str, Heard], admitted: Mapping[str, vault.Admitted]
+) -> Iterator[utterances.Arrived]:
+    shares = corpus.settings.split
+    speakers = {entry.speaker_id for entry in admitted.values()}
+    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in speakers}
+    for i, h in fresh.items():
+        speaker = admitted[i].speaker_id
+        yield _utterance(i, speaker, split[speaker], h), admitted[i].key, h.pcm
 
 
 def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: Heard) -> Utterance:
@@ -231,7 +244,7 @@ def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: Heard) -
         speaker_id=speaker_id,
         arrived_at=row.arrived_at,
         sample_rate=RATE,
-        num_samples=len(heard.samples),
+        num_samples=len(heard.pcm) // SAMPLE_BYTES,
         locale=row.locale,
         device_type=row.device_type,
         wake=row.wake,
@@ -253,24 +266,35 @@ def utterance_of(corpus: Corpus, event_id: str) -> str:
 
 
 def _heard_ahead(
-    batches: Iterator[list[ManifestRow | BadRow]], hear: Hear
-) -> Iterator[tuple[int, list[ManifestRow | BadRow], Hear]]:
-    """Yields the batches with their number and what gives their recordings; the next ones are decoded meanwhile."""
-    ahead = Ahead(hear)
-    try:
-        waiting: deque[list[ManifestRow | BadRow]] = deque()
-        for number in count():
-            while len(waiting) < 2 and (rows := next(batches, None)) is not None:
+    batches: Iterator[_Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
+) -> Iterator[tuple[_Batch, Hear]]:
+    """Yields the batches with what gives their recordings; the next ones are decoded meanwhile."""
+
+    def hear(row: ManifestRow) -> Recording:
+        return decoded(folder / row.audio, settings)
+
+    def helper(decoder: Decoder) -> Helper:
+        return lambda rows: decoder([folder / row.audio for row in rows], settings)
+
+    waiting = deque(islice(batches, 2))
+    if len(waiting) < 2:  # a short manifest is done before other processes have begun
+        yield from ((rows, hear) for rows in waiting)
+        return
+    with contextlib.nullcontext(decoders) if decoders else Decoders() as crew:
+        ahead = Ahead(hear, [helper(decoder) for decoder in crew.begun()])
+        try:
+            for rows in waiting:
                 ahead.expect(rows)
-                waiting.append(rows)
-            if not waiting:
-                return
-            yield number, waiting.popleft(), ahead
-    finally:
-        ahead.close()
+            while waiting:
+                yield waiting.popleft(), ahead
+                for rows in islice(batches, 1):
+                    ahead.expect(rows)
+                    waiting.append(rows)
+        finally:
+            ahead.close()
 
 
-def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[list[ManifestRow | BadRow]]:
+def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[_Batch]:
     while batch := list(islice(rows, _BATCH_ROWS)):
         yield batch
 

@@ -45,6 +45,21 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
         ) from (error)
 
 
+def length(path: Path) -> int | None:
+    """Returns how many rows a manifest has, None where it can't be read; a line that is too long counts as several."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb", buffering=_BUFFER) as file:
+            if file.read(4) == b"PAR1":
+                return int(pq.ParquetFile(file).metadata.num_rows)
+            file.seek(0)
+            return sum(1 for line in iter(lambda: file.readline(MAX_LINE), b"") if line.strip())
+    except (pa.ArrowException, OSError):
+        return None
+
+
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
     """Yields (line, decoded value or BadRow) of every line that is not blank."""
     number = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import fsspec
 
-from corpus import files
+from corpus import cipher, files
 from corpus.errors import Damaged
 
 GAP_BYTES: Final = 256 << 10
@@ -28,39 +29,63 @@ class Location:
 
 
 class PackWriter:
-    """Gathers ciphertexts and leaves them in packs; nothing is on disk for certain before `close` has returned."""
+    """Gathers ciphertexts and leaves them in packs; they are durable once `close` has returned, or the block has ended.
+
+    A pack is written by a thread of its own: whoever appends does something else than wait for the disk.
+    """
 
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str, pack_bytes: int) -> None:
         self._fs, self._root, self._pack_bytes = fs, root, pack_bytes
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
         self._waiting: list[tuple[str, int, int]] = []
+        self._size = 0
         self._locations: dict[str, Location] = {}
         self._sizes: dict[str, int] = {}
+        self._thread = ThreadPoolExecutor(1)
+        self._writes: list[Future[None]] = []
+
+    def __enter__(self) -> PackWriter:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # nobody will name what still waits
+            self._waiting.clear()
+        self.close()
 
     def append(self, utterance_id: str, ciphertext: bytes) -> None:
         """Adds one ciphertext to the pack."""
-        self._waiting.append((utterance_id, len(self._buffer), len(ciphertext)))
-        self._buffer += ciphertext
-        if len(self._buffer) >= self._pack_bytes:
+        self._waiting.append((utterance_id, self._size, len(ciphertext)))
+        self._pieces.append(ciphertext)
+        self._size += len(ciphertext)
+        if self._size >= self._pack_bytes:
             self._flush()
+
+    def placed(self) -> tuple[dict[str, Location], dict[str, int]]:
+        """Returns where every ciphertext will lie once `close` has returned, and the size of each new pack [bytes]."""
+        self._flush()
+        return self._locations, self._sizes
 
     def close(self) -> tuple[dict[str, Location], dict[str, int]]:
         """Returns where every ciphertext lies, durably, and the size of each new pack [bytes]."""
-        self._flush()
-        return self._locations, self._sizes
+        found = self.placed()
+        self._thread.shutdown()
+        for write in self._writes:
+            write.result()
+        return found
 
     def _flush(self) -> None:
         if not self._waiting:
             return
-        data = bytes(self._buffer)
-        name = files.digest_name(data)
+        # The tags at the ends stand for all the bytes: no two ciphertexts share theirs.
+        name = files.digest_name(b"".join(piece[-cipher.TAG_BYTES :] for piece in self._pieces))
         pack = f"audio/{name[:2]}/{name}.pack"
-        files.store(self._fs, self._root, pack, data)
-        self._sizes[pack] = len(data)
+        self._writes.append(self._thread.submit(files.store, self._fs, self._root, pack, *self._pieces))
+        self._sizes[pack] = self._size
         for utterance_id, offset, length in self._waiting:
             self._locations[utterance_id] = Location(pack, offset, length)
-        self._buffer.clear()
+        self._pieces.clear()
         self._waiting.clear()
+        self._size = 0
 
 
 def read(

@@ -5,8 +5,9 @@ It is written before the records, so what a kill leaves behind is a key without 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,10 +27,11 @@ from corpus.vault_schema import audit as audit_table
 __all__ = (
     "CONSENTS",
     "SECRETS",
+    "Admitted",
     "Arrival",
     "Vault",
     "account_key",
-    "admit",
+    "admitting",
     "consenting",
     "consents",
     "data_keys",
@@ -77,8 +79,17 @@ class Arrival:
 # --- arrive -----------------------------------------------------------------------------------------------------------
 
 
-def admit(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> dict[str, str]:
-    """Leaves a key, a speaker and the consent of every arrival in the vault, and returns speaker ids by utterance id.
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the vault says of an utterance that may come in."""
+
+    speaker_id: str
+    key: bytes = field(repr=False)
+
+
+@contextmanager
+def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Iterator[dict[str, Admitted]]:
+    """Gives speaker and key by utterance id; with the consent they are in the vault for good once the block has ended.
 
     An utterance that has a key keeps it, so a step that was killed can run again. Left out of the answer is what was
     erased and must stay so: utterances whose key was destroyed, and those spoken before their account was forgotten.
@@ -89,28 +100,28 @@ def admit(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> dict[str,
         filed_as = {account: account_key(vault, account) for account in {row.account for row in rows}}
         by_account = _welcome(vault, conn, rows, filed_as)
         ids = [row.utterance_id for row in rows]
-        statement = sa.select(keys.c.utterance_id, keys.c.speaker_id, keys.c.destroyed_at)
+        statement = sa.select(keys.c.utterance_id, keys.c.speaker_id, keys.c.wrapped, keys.c.destroyed_at)
         known = {row.utterance_id: row for row in fetch_among(conn, statement, keys.c.utterance_id, ids)}
-        speakers: dict[str, str] = {}
+        admitted: dict[str, Admitted] = {}
         fresh: list[dict[str, Any]] = []
         for row in rows:
             account = by_account[filed_as[row.account]]
             old = known.get(row.utterance_id)
             if old is not None:
                 if old.destroyed_at is None:
-                    speakers[row.utterance_id] = old.speaker_id
-            elif not _forgotten(account, row) and row.utterance_id not in speakers:
-                speakers[row.utterance_id] = account["speaker_id"]
-                fresh.append(_key_row(vault, row, account["speaker_id"], operation_id, now))
+                    admitted[row.utterance_id] = Admitted(old.speaker_id, _unwrapped(vault, old))
+            elif not _forgotten(account, row) and row.utterance_id not in admitted:
+                admitted[row.utterance_id] = Admitted(account["speaker_id"], cipher.new_key())
+                fresh.append(_key_row(vault, row, admitted[row.utterance_id], operation_id, now))
         insert_new(conn, keys, fresh)
-        again = [i for i in speakers if i in known]
+        again = [i for i in admitted if i in known]
         if again:  # in use again: not an orphan, however old
             statement_ = sa.update(keys).where(keys.c.utterance_id == sa.bindparam("id")).values(touched_at=now)
             conn.execute(statement_, [{"id": i} for i in again])
         if fresh:
             detail = {"operation_id": operation_id, **_tally([row["utterance_id"] for row in fresh])}
             audit.append(conn, audit_table, "admit", "earmark", detail)
-    return speakers
+        yield admitted
 
 
 def _welcome(
@@ -162,12 +173,11 @@ def _forgotten(account: Mapping[str, Any], row: Arrival) -> bool:
     return forgotten_at is not None and utc(row.arrived_at) <= forgotten_at
 
 
-def _key_row(vault: Vault, row: Arrival, speaker_id: str, operation_id: str, now: datetime) -> dict[str, Any]:
-    key = cipher.new_key()
-    serial = row.device_serial
+def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, now: datetime) -> dict[str, Any]:
+    key, serial = admitted.key, row.device_serial
     return {
         "utterance_id": row.utterance_id,
-        "speaker_id": speaker_id,
+        "speaker_id": admitted.speaker_id,
         "wrapped": cipher.wrap(vault.kek, key, seal_name(row.utterance_id, "key")),
         "device": serial
         and cipher.encrypt(key, serial.encode("utf-8", "surrogatepass"), seal_name(row.utterance_id, "device")),
@@ -186,9 +196,11 @@ def data_keys(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, bytes]:
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
         found = list(fetch_among(conn, statement, keys.c.utterance_id, utterance_ids))
-    return {
-        row.utterance_id: cipher.unwrap(vault.kek, row.wrapped, seal_name(row.utterance_id, "key")) for row in found
-    }
+    return {row.utterance_id: _unwrapped(vault, row) for row in found}
+
+
+def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
+    return cipher.unwrap(vault.kek, row.wrapped, seal_name(row.utterance_id, "key"))
 
 
 def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from corpus.decoder import Decoders
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import ingest
+from corpus.manifest import length
 from flows.ask import sweep
 from flows.console import progress
 from flows.settings import Settings
@@ -48,24 +50,26 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
     refused: Counter[str] = Counter()
     told: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
-    for manifest in manifests:
-        try:
-            with progress("ingest", None) as advance:
-                report = ingest(corpus, manifest, settings.ingest, advance)
-        except UsageError as error:
-            if not ours:
-                raise
-            failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
-            continue
-        already += report.known
-        if report.known and ours:
-            continue
-        received += report.received
-        accepted += report.accepted
-        refused.update(report.refused)
-        told += [
-            {"file": manifest.name, "line": n, "reason": why, "detail": what} for n, why, what in report.refused_lines
-        ]
+    with Decoders() as decoders:
+        for manifest in manifests:
+            try:
+                with progress("ingest", length(manifest)) as advance:
+                    report = ingest(corpus, manifest, settings.ingest, advance, decoders)
+            except UsageError as error:
+                if not ours:
+                    raise
+                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
+                continue
+            already += report.known
+            if report.known and ours:
+                continue
+            received += report.received
+            accepted += report.accepted
+            refused.update(report.refused)
+            told += [
+                {"file": manifest.name, "line": n, "reason": why, "detail": what}
+                for n, why, what in report.refused_lines
+            ]
     sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
     counts = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
     counts |= {"refused_lines": told} if told else {}

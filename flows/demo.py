@@ -29,9 +29,14 @@ from flows import console
 from flows.judge import by_speaker, standing
 from flows.models import KINDS
 from flows.night import last_night
+from flows.outlook import outlooks
 from flows.session import opened, running
 from flows.settings import Settings
+from flows.told import outlook_lines, sample_lines
 from training.promotion import PromotionSettings
+
+TAUGHT = ("known", "calibration", "expected_errors", "costs", "cohorts")
+"""What a round reports of the answers that it rests on."""
 
 FEW_SPEAKERS = PromotionSettings().min_speakers
 """Below as many an evaluation is indicative, whatever a config asks of its gate."""
@@ -131,6 +136,7 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
         asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
         if traffic.speakers:
             asr["newest"], intent["newest"] = (by_speaker(corpus, settings, kind) for kind in KINDS)
+        ahead = outlooks(corpus, settings)
         with corpus.read() as conn:
             held = labels.current(conn)
     labelled = [row.round == night if number else row.reason == "" for row in held]
@@ -139,6 +145,8 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
         "night": night,
         **{name: arrived[name] for name in ("received", "accepted", "refused")},
         **{name: run["sample"][name] for name in ("scored", "chosen", "fraction")},
+        "taught": {name: run["sample"][name] for name in TAUGHT if name in run["sample"]},
+        "outlook": ahead,
         "labels": sum(labelled),
         "outcomes": morning["merge"].get("outcomes", {}),
         "asr": asr,
@@ -211,6 +219,14 @@ def show_demo(report: dict[str, Any]) -> None:
         )
     if any("newest" in r["asr"] for r in nights):
         _show_speakers(nights)
+    print("what each choice knew")
+    for row in nights:
+        for name, line in sample_lines(row.get("taught", {})).items():
+            if name not in ("cost label_intent", "cost triage"):
+                print(f"  {row['night']} {name}: {line}")
+    print("what the next labels bring")
+    for name, line in outlook_lines(nights[-1].get("outlook", {})).items():
+        print(f"  {name.removeprefix('outlook ')}: {line}")
     print("decisions")
     for row in nights:
         for kind, why in row["decisions"].items():

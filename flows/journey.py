@@ -167,7 +167,7 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
 
 
 def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
-    plan = scoring.plan(corpus, settings, ids)
+    plan = scoring.plan(corpus, settings, ids, known.labelled(corpus, settings).learned_from)
     if not plan.shards:
         return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
     return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])

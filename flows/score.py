@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from corpus import memory
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
@@ -64,6 +65,7 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
         )
+    memory.give_back()
     heard = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
     if not heard:  # all closed by now: nothing was done that a repeat could leave out
         return {"scored": 0, "set_aside": {}, "not_opened": len(ids)}

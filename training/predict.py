@@ -46,7 +46,7 @@ class ScoreSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transcribe: TranscribeSettings = TranscribeSettings()
-    shard_size: int = Field(default=2000, ge=1)
+    shard_size: int = Field(default=1000, ge=1)
     chunk_seconds: float = Field(default=900.0, gt=0)
     text_tokens: int = Field(default=4096, ge=1)
     dropout_passes: int = Field(default=0, ge=0)

@@ -12,54 +12,52 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from corpus import cipher, vault
-from corpus.content import encode_audio, seal_name
+from corpus import cipher
+from corpus.content import SAMPLE_BYTES, seal_name
 from corpus.database import fetch_among, insert_new
 from corpus.errors import RecordError
 from corpus.operations import Operation
 from corpus.packs import Location, PackWriter
-from corpus.records import Floats, Strings, Utterance, Wake, canonical_json
+from corpus.records import Strings, Utterance, Wake, canonical_json
 from corpus.schema import operations, packs, utterances
 from corpus.schema import refusals as refusals_table
 
 if TYPE_CHECKING:
-    from corpus.handle import Corpus
+    pass
 
 State = Literal["accepted", "set_aside", "erased"]
 
+Arrived = tuple[Utterance, bytes, bytes]
+"""An utterance, its key, which the vault holds or is about to, and its audio, as `encode_audio` gives it."""
 
-def put(corpus: Corpus, op: Operation, arrivals: Iterable[tuple[Utterance, Floats]]) -> list[str]:
+
+def put(op: Operation, writer: PackWriter, arrivals: Iterable[Arrived]) -> list[str]:
     """Leaves utterances with their audio stored and returns the ids that are new, in order.
 
-    Each must have its key in the vault (`vault.admit`). Ids that are stored already stay as they are.
+    Ids that are stored already stay as they are.
 
     Args:
-        corpus: the handle.
-        op: its transaction commits the rows; the packs are durable before.
-        arrivals: utterance and samples (num_samples,) float32 at the utterance's rate; consumed as a stream.
+        op: its transaction commits the rows, once the vault holds the keys and the packs are durable.
+        writer: of the packs; it may still be at work on them.
+        arrivals: consumed as a stream.
 
     Raises:
-        RecordError: audio of another length than its record says, or an utterance without a key.
+        RecordError: audio of another length than its record says.
     """
-    writer = PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes)
     fresh: list[Utterance] = []
     taken: set[str] = set()
     for batch in _batches(arrivals, 256):
-        ids = [utterance.utterance_id for utterance, _ in batch]
-        taken |= known(op.conn, ids)
-        keys = vault.data_keys(corpus.vault, ids)
-        for utterance, samples in batch:
+        taken |= known(op.conn, [utterance.utterance_id for utterance, _, _ in batch])
+        for utterance, key, pcm in batch:
             i = utterance.utterance_id
             if i in taken:
                 continue
-            if i not in keys:
-                raise RecordError(f"utterance {i} has no key in the vault; admit it first")
-            if len(samples) != utterance.num_samples:
-                raise RecordError(f"utterance {i}: {len(samples)} samples, its record says {utterance.num_samples}")
-            writer.append(i, cipher.encrypt(keys[i], encode_audio(samples), seal_name(i, "audio")))
+            if len(pcm) != SAMPLE_BYTES * utterance.num_samples:
+                raise RecordError(f"utterance {i}: {len(pcm)} bytes, its record says {utterance.num_samples} samples")
+            writer.append(i, cipher.encrypt(key, pcm, seal_name(i, "audio")))
             fresh.append(utterance)
             taken.add(i)
-    locations, sizes = writer.close()
+    locations, sizes = writer.placed()
     insert_new(
         op.conn,
         packs,
@@ -332,8 +330,8 @@ def _move(conn: sa.Connection, ids: Sequence[str], old: State, new: State, reaso
     return len(moving)
 
 
-def _batches(arrivals: Iterable[tuple[Utterance, Floats]], size: int) -> Iterable[list[tuple[Utterance, Floats]]]:
-    batch: list[tuple[Utterance, Floats]] = []
+def _batches(arrivals: Iterable[Arrived], size: int) -> Iterable[list[Arrived]]:
+    batch: list[Arrived] = []
     for arrival in arrivals:
         batch.append(arrival)
         if len(batch) == size:

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from corpus import vault
+from corpus.content import encode_audio
 from corpus.handle import Corpus, open_corpus
+from corpus.operations import Operation
+from corpus.packs import PackWriter
 from corpus.records import ASR_COLUMNS, Hypothesis, Predictions, Selection, SlotSpan, Utterance, Wake
 from corpus.settings import CorpusSettings
 from corpus.store import rounds, scores, utterances
@@ -51,16 +54,29 @@ def arrive(
         )
         for n in numbers
     ]
-    admitted = vault.admit(corpus.vault, arrivals, operation_id)
+    admitted = admit(corpus.vault, arrivals, operation_id)
+    keys = vault.data_keys(corpus.vault, list(admitted))
     records = [
-        (_utterance(corpus, arrival, admitted[arrival.utterance_id], n), samples_of(n))
+        (_utterance(corpus, arrival, admitted[i], n), keys[i], encode_audio(samples_of(n)))
         for n, arrival in zip(numbers, arrivals, strict=True)
-        if arrival.utterance_id in admitted
+        if (i := arrival.utterance_id) in admitted
     ]
     with corpus.operation(operation_id, "ingest") as op:
         if not op.done:
-            op.result = {"accepted": len(utterances.put(corpus, op, records))}
+            op.result = {"accepted": len(put(corpus, op, records))}
     return [arrival.utterance_id for arrival in arrivals]
+
+
+def admit(filed: vault.Vault, arrivals: Sequence[vault.Arrival], operation_id: str) -> dict[str, str]:
+    """Leaves the arrivals in the vault; returns speaker ids by utterance id."""
+    with vault.admitting(filed, arrivals, operation_id) as admitted:
+        return {i: entry.speaker_id for i, entry in admitted.items()}
+
+
+def put(corpus: Corpus, op: Operation, records: Sequence[utterances.Arrived]) -> list[str]:
+    """Leaves utterances with their audio stored; returns the ids that are new."""
+    with PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer:
+        return utterances.put(op, writer, records)
 
 
 def _utterance(corpus: Corpus, arrival: vault.Arrival, speaker_id: str, number: int) -> Utterance:

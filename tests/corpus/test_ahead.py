@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus import ahead as module
-from corpus.ahead import Ahead, Recording
+from corpus.ahead import Ahead
+from corpus.decoder import Recording
 from corpus.errors import AudioRefused
 from corpus.manifest_row import BadRow, ManifestRow
 from corpus.records import Wake
@@ -28,15 +29,34 @@ def row(line: int, *, consent: bool = True) -> ManifestRow:
 def hear(asked: ManifestRow) -> Recording:
     if asked.line % 5 == 3:
         raise AudioRefused("empty", "nothing")
-    return Recording(str(asked.line), np.zeros(1000 * (asked.line % 4), np.float32))
+    return Recording(str(asked.line), bytes(1000 * (asked.line % 4)))
+
+
+def helper(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]:
+    """Answers as `hear` would, but for every seventh row, of which it knows nothing."""
+    found: list[Recording | AudioRefused | None] = []
+    for asked in rows:
+        try:
+            found.append(None if asked.line % 7 == 0 else hear(asked))
+        except AudioRefused as refused:
+            found.append(refused)
+    return found
+
+
+def broken(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]:
+    raise EOFError
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.sampled_from(["asked", "skipped", "closed", "bad"]), max_size=40), st.integers(1, 3000))
-def test_every_row_gets_its_own_recording(kinds: list[str], most: int):
-    before, module.MOST_SAMPLES = module.MOST_SAMPLES, most  # so that the thread has to wait for us
+@given(
+    st.lists(st.sampled_from(["asked", "skipped", "closed", "bad"]), max_size=40),
+    st.integers(1, 3000),
+    st.integers(1, 3),
+)
+def test_every_row_gets_its_own_recording(kinds: list[str], most: int, helpers: int):
+    before, module.MOST_BYTES = module.MOST_BYTES, most  # so that the threads have to wait for us
     rows = [BadRow(n, "bad") if kind == "bad" else row(n, consent=kind != "closed") for n, kind in enumerate(kinds)]
-    reader = Ahead(hear)
+    reader = Ahead(hear, [helper, broken, helper][:helpers])
     try:
         for start in range(0, len(rows), 7):
             reader.expect(rows[start : start + 7])
@@ -52,22 +72,23 @@ def test_every_row_gets_its_own_recording(kinds: list[str], most: int):
                 assert reader(asked).sha256 == str(number)
     finally:
         reader.close()
-        module.MOST_SAMPLES = before
+        module.MOST_BYTES = before
 
 
 def test_what_goes_wrong_ahead_is_told_in_its_turn():
-    def broken(asked: ManifestRow) -> Recording:
+    def failing(asked: ManifestRow) -> Recording:
         raise OSError(f"row {asked.line}")
 
-    reader = Ahead(broken)
+    reader = Ahead(failing, [broken])
     reader.expect([row(1), row(2)])
     with pytest.raises(OSError, match="row 2"):
         reader(row(2))
     reader.close()
 
 
-def test_the_thread_ends_though_rows_wait():
-    reader = Ahead(hear)
+def test_the_threads_end_though_rows_wait():
+    before = set(threading.enumerate())
+    reader = Ahead(hear, [helper, broken])
     reader.expect([row(n) for n in range(100)])
     reader.close()
-    assert not any(thread is reader._thread for thread in threading.enumerate())
+    assert set(threading.enumerate()) <= before

@@ -203,12 +203,12 @@ def test_the_same_event_in_another_manifest_is_a_duplicate(corpus: Corpus, tmp_p
 
 
 def test_batches_and_progress_cover_every_row(corpus: Corpus, tmp_path: Path) -> None:
-    rows: list[Any] = [row(tmp_path, seed) for seed in range(300)]
-    rows.insert(270, "{")
+    rows: list[Any] = [row(tmp_path, seed) for seed in range(560)]
+    rows.insert(530, "{")
     seen: list[int] = []
     report = ingest(corpus, write(tmp_path / "m.jsonl", rows), SETTINGS, on_progress=seen.append)
-    assert seen == [256, 301]
-    assert (report.received, report.accepted, report.refused) == (301, 300, {"bad_row": 1})
+    assert seen == [512, 561]
+    assert (report.received, report.accepted, report.refused) == (561, 560, {"bad_row": 1})
     with corpus.read() as conn:
         found = utterances.get(conn, ids(corpus))
     assert len({u.speaker_id for u in found}) == 5
@@ -286,9 +286,11 @@ def test_an_empty_manifest_is_an_empty_report(corpus: Corpus, tmp_path: Path) ->
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+import corpus.ingest
 from corpus.handle import open_corpus
 from corpus.ingest import IngestSettings, ingest
 from corpus.settings import CorpusSettings
+corpus.ingest._BATCH_ROWS = 100
 for delay in map(float, sys.argv[3:]):
     child = os.fork()
     if child == 0:
@@ -300,12 +302,15 @@ for delay in map(float, sys.argv[3:]):
 """
 
 
-def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path, databases: dict[str, str]) -> None:
+def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(
+    tmp_path: Path, databases: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpus.ingest._BATCH_ROWS", 100)
     rows: list[Any] = [row(tmp_path, seed, text="hello") for seed in range(400)]
     rows[300:300] = ["{", row(tmp_path, 3)]
     manifest = write(tmp_path / "m.jsonl", rows)
     home = CorpusSettings(home=tmp_path / "home", **databases)
-    delays = ["0.03", "0.1", "0.2", "0.4"]
+    delays = ["0.03", "0.1", "0.2", "0.4", "0.8"]
     command = [sys.executable, "-c", KILLED, home.model_dump_json(), str(manifest), *delays]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     corpus = open_corpus(home)
@@ -315,7 +320,7 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path, 
     assert len(list(corpus.open(ids(corpus), "score", parts=("audio", "label")))) == 400
     with corpus.read() as conn:
         assert utterances.counts(conn)["accepted"] == 400
-        assert conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one() == 3
+        assert conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one() == 6
     with vault_reader(corpus) as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(vault_schema.keys)).scalar_one() == 400
     corpus.close()

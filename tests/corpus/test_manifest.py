@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import UsageError
-from corpus.manifest import MAX_LINE, read
+from corpus.manifest import MAX_LINE, length, read
 from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.records import SlotSpan, Wake
 
@@ -31,6 +31,16 @@ ROW: dict[str, Any] = {
 def write(path: Path, *rows: Any) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_its_length_is_known_before_it_is_read(tmp_path: Path) -> None:
+    lines = write(tmp_path / "m.jsonl", ROW, ROW, ROW)
+    lines.write_text("\n" + lines.read_text() + " \n{")
+    table = tmp_path / "m.parquet"
+    pq.write_table(pa.Table.from_pylist([ROW, ROW]), table)
+    assert (length(lines), length(table)) == (len(list(read(lines))), len(list(read(table)))) == (4, 2)
+    (tmp_path / "cut.parquet").write_bytes(table.read_bytes()[:-9])
+    assert (length(tmp_path / "none.jsonl"), length(tmp_path / "cut.parquet")) == (None, None)
 
 
 def test_a_row_is_read_as_it_stands(tmp_path: Path) -> None:

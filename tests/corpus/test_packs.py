@@ -73,3 +73,16 @@ def test_an_object_store_serves_too() -> None:
 def test_an_unknown_store_is_refused() -> None:
     with pytest.raises(SettingsError, match="content_url"):
         files.connect("nowhere://bucket")
+
+
+def test_what_fails_in_the_block_leaves_no_pack(content: str) -> None:
+    fs, root = files.connect(content)
+
+    def fail() -> None:
+        with packs.PackWriter(fs, root, 1 << 30) as writer:
+            writer.append("a", b"a" * 40)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(files.listing(fs, root)) == []

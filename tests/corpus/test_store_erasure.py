@@ -14,7 +14,7 @@ from corpus.handle import Corpus
 from corpus.records import Label, ModelVersion, Snapshot, SnapshotRow
 from corpus.store import erasure, labels, leases, models, orphans, rounds, scores, utterances
 from corpus.store.orphans import Orphan
-from tests.corpus.stored import NOON, arrive, corpus_at, samples_of, score
+from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score
 from tests.corpus.test_store_labels import answer, asked, label, merge
 
 NO_AGE = timedelta(seconds=-60)
@@ -144,7 +144,7 @@ def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Pat
 def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     arrive(corpus, 2)
     lost = vault.utterance_id(corpus.vault, "lost")
-    vault.admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
+    admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
     files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
     files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")
     files.store(corpus.fs, corpus.root, f"parts/{files.TEMPORARY}cc", b"x")

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corpus.cipher import new_key
+from corpus.content import decode_audio, encode_audio
 from corpus.database import writing
 from corpus.errors import RecordError
 from corpus.handle import Corpus, open_corpus
 from corpus.records import Utterance, Wake
 from corpus.settings import CorpusSettings
 from corpus.store import utterances
-from tests.corpus.stored import NOON, arrive, samples_of
+from tests.corpus.stored import NOON, arrive, put, samples_of
 
 
 def plain(number: int, **changes: object) -> Utterance:
@@ -99,24 +101,19 @@ def test_a_pool_has_its_columns_in_the_order_of_the_ids(corpus: Corpus) -> None:
             utterances.pool_columns(conn, ["u9"])
 
 
-def test_audio_needs_a_key_and_the_length_of_its_record(corpus: Corpus) -> None:
+def test_audio_has_the_length_of_its_record(corpus: Corpus) -> None:
     (known,) = arrive(corpus, 1)
     with corpus.read() as conn:
         utterance = utterances.get(conn, [known])[0]
-    for record, samples, message in (
-        (replace(utterance, utterance_id="nokey"), samples_of(0), "nokey has no key"),
-        (replace(utterance, utterance_id="nokey", num_samples=5), samples_of(0), "nokey"),
-    ):
-        operation = corpus.operation("op", "ingest")
-        with pytest.raises(RecordError, match=message), operation as op:
-            utterances.put(corpus, op, [(record, samples)])
+    key, pcm = new_key(), encode_audio(samples_of(0))
+    wrong = replace(utterance, utterance_id="other", num_samples=5)
+    with pytest.raises(RecordError, match="other: 3200 bytes"), corpus.operation("op", "ingest") as op:
+        put(corpus, op, [(wrong, key, pcm)])
     with corpus.operation("again", "ingest") as op:
-        assert utterances.put(corpus, op, [(utterance, samples_of(0))]) == []
+        assert put(corpus, op, [(utterance, key, pcm)]) == []
 
 
 def test_audio_outside_16_bits_is_clipped_and_nan_refused(corpus: Corpus) -> None:
-    from corpus.content import decode_audio, encode_audio
-
     loud = np.array([2.0, -2.0, 0.5, 0.0], np.float32)
     utterance = plain(0, num_samples=4)
     assert decode_audio(encode_audio(loud), utterance).tolist() == [32767 / 32768, -1.0, 0.5, 0.0]

@@ -16,7 +16,7 @@ from corpus.errors import Damaged, RecordError, SettingsError
 from corpus.handle import Corpus, open_corpus
 from corpus.settings import CorpusSettings
 from tests import postgres
-from tests.corpus.stored import ALL, NOON, corpus_at
+from tests.corpus.stored import ALL, NOON, admit, corpus_at
 
 
 def arrival(
@@ -27,9 +27,9 @@ def arrival(
 
 def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
     rows = [arrival(corpus, f"e{n}", f"account-{n % 2}") for n in range(6)]
-    speakers = vault.admit(corpus.vault, rows, "op")
+    speakers = admit(corpus.vault, rows, "op")
     keys = vault.data_keys(corpus.vault, list(speakers))
-    assert vault.admit(corpus.vault, rows, "op") == speakers
+    assert admit(corpus.vault, rows, "op") == speakers
     assert vault.data_keys(corpus.vault, list(speakers)) == keys
     assert len(speakers) == 6
     assert len(set(speakers.values())) == 2
@@ -47,7 +47,7 @@ def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: d
 
 
 def test_nothing_of_the_account_stands_in_the_file(corpus: Corpus, tmp_path: Path) -> None:
-    vault.admit(corpus.vault, [arrival(corpus, "e", "ada@example.org")], "op")
+    admit(corpus.vault, [arrival(corpus, "e", "ada@example.org")], "op")
     corpus.close()
     for file in tmp_path.rglob("*"):
         if file.is_file():
@@ -61,7 +61,7 @@ def test_consent_is_what_was_allowed_then_and_still_is(corpus: Corpus) -> None:
         arrival(corpus, "e2", consent=frozenset({"score", "train"}), at=NOON + timedelta(hours=1)),
         arrival(corpus, "e3", "bob", consent=frozenset({"annotate"})),
     ]
-    vault.admit(corpus.vault, rows, "op")
+    admit(corpus.vault, rows, "op")
     ids = [row.utterance_id for row in rows]
     found = vault.consents(corpus.vault, [*ids, "unknown"])
     assert [found[i] for i in ids] == [{"score", "train"}, {"score", "train"}, {"annotate"}]
@@ -71,15 +71,15 @@ def test_consent_is_what_was_allowed_then_and_still_is(corpus: Corpus) -> None:
 
 
 def test_a_late_arrival_does_not_bring_an_old_consent_back(corpus: Corpus) -> None:
-    vault.admit(corpus.vault, [arrival(corpus, "new", consent=frozenset(), at=NOON)], "op1")
+    admit(corpus.vault, [arrival(corpus, "new", consent=frozenset(), at=NOON)], "op1")
     late = arrival(corpus, "old", consent=ALL, at=NOON - timedelta(days=1))
-    vault.admit(corpus.vault, [late], "op2")
+    admit(corpus.vault, [late], "op2")
     assert vault.consents(corpus.vault, [late.utterance_id])[late.utterance_id] == frozenset()
 
 
 def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
     row = arrival(corpus, "e", consent=frozenset({"score", "annotate"}))
-    vault.admit(corpus.vault, [row], "op")
+    admit(corpus.vault, [row], "op")
     vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
     assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
     vault.set_consent(corpus.vault, "ada", vault.CONSENTS, NOON + timedelta(hours=2), "desk")
@@ -111,7 +111,7 @@ def test_the_order_of_arrival_does_not_change_consent(
         if found:
             order.shuffle(shuffled)
         for row in shuffled:
-            vault.admit(corpus.vault, [row], "op")
+            admit(corpus.vault, [row], "op")
         consents = vault.consents(corpus.vault, [row.utterance_id for row in rows])
         found.append([consents[row.utterance_id] for row in rows])
     assert found[0] == found[1]
@@ -119,28 +119,28 @@ def test_the_order_of_arrival_does_not_change_consent(
 
 def test_a_destroyed_key_stays_destroyed(corpus: Corpus) -> None:
     rows = [arrival(corpus, "e1"), arrival(corpus, "e2")]
-    vault.admit(corpus.vault, rows, "op")
+    admit(corpus.vault, rows, "op")
     gone, left = (row.utterance_id for row in rows)
     assert vault.destroy(corpus.vault, [gone], "desk") == 1
     assert vault.destroy(corpus.vault, [gone], "desk") == 0
     assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
     assert vault.consents(corpus.vault, [gone])[gone] == frozenset()
-    assert set(vault.admit(corpus.vault, rows, "op")) == {left}
+    assert set(admit(corpus.vault, rows, "op")) == {left}
     assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
 
 
 def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     first = arrival(corpus, "e1")
-    speaker = vault.admit(corpus.vault, [first], "op1")[first.utterance_id]
+    speaker = admit(corpus.vault, [first], "op1")[first.utterance_id]
     assert vault.speaker_of(corpus.vault, "ada") == speaker
     erased_at = NOON + timedelta(days=1)
     assert vault.forget(corpus.vault, speaker, "desk", erased_at) == [first.utterance_id]
     assert vault.forget(corpus.vault, speaker, "desk", erased_at) == [first.utterance_id]
     assert vault.speaker_of(corpus.vault, "ada") is None
     late = arrival(corpus, "e2", at=NOON + timedelta(hours=3))
-    assert vault.admit(corpus.vault, [first, late], "op2") == {}
+    assert admit(corpus.vault, [first, late], "op2") == {}
     back = arrival(corpus, "e3", at=erased_at + timedelta(hours=1))
-    returned = vault.admit(corpus.vault, [back], "op3")[back.utterance_id]
+    returned = admit(corpus.vault, [back], "op3")[back.utterance_id]
     assert returned != speaker
     assert vault.consents(corpus.vault, [back.utterance_id, first.utterance_id]) == {
         back.utterance_id: ALL,
@@ -152,7 +152,7 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
 
 def test_erased_bytes_leave_the_files(corpus: Corpus, tmp_path: Path) -> None:
     rows = [arrival(corpus, f"e{n}", f"account-{n}") for n in range(12)]
-    speakers = vault.admit(corpus.vault, rows, "op1")
+    speakers = admit(corpus.vault, rows, "op1")
     with corpus.vault.engine.connect() as conn:
         gone = conn.execute(sa.select(vault_schema.keys).where(vault_schema.keys.c.device.is_not(None))).all()
         accounts = conn.execute(sa.select(vault_schema.accounts.c.account)).scalars().all()
@@ -168,14 +168,14 @@ def test_erased_bytes_leave_the_files(corpus: Corpus, tmp_path: Path) -> None:
 
 def test_orphaned_keys_are_swept_once_old(corpus: Corpus) -> None:
     rows = [arrival(corpus, f"e{n}") for n in range(3)]
-    vault.admit(corpus.vault, rows, "op")
+    admit(corpus.vault, rows, "op")
     kept, *lost = (row.utterance_id for row in rows)
     hour = timedelta(hours=1)
     assert vault.sweep_orphans(corpus.vault, {kept}, datetime.now(UTC) - hour) == 0
     assert vault.orphans(corpus.vault, {kept}, datetime.now(UTC) + hour) == sorted(lost)
     assert vault.sweep_orphans(corpus.vault, {kept}, datetime.now(UTC) + hour) == 2
     assert set(vault.data_keys(corpus.vault, [kept, *lost])) == {kept}
-    assert set(vault.admit(corpus.vault, rows, "op")) == {kept, *lost}
+    assert set(admit(corpus.vault, rows, "op")) == {kept, *lost}
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20, unique=True))

@@ -28,6 +28,21 @@ def test_every_night_adds_up(lived_anywhere):
     json.dumps(report, allow_nan=False)
 
 
+def test_the_second_choice_rests_on_the_answers_to_the_first(lived_anywhere):
+    """The champions moved or not in between: what is labelled was scored by those at work, and none of it learned."""
+    _, report = lived_anywhere
+    first, second = (night["taught"] for night in report["nights"])
+    assert first["known"]["labelled"] == 0
+    assert second["known"]["labelled"] == second["known"]["scored"] == report["nights"][0]["labels"]
+    audit = report["nights"][0]["asr"]["wer"]["n"]
+    assert audit <= second["known"]["unseen"] <= second["known"]["labelled"]
+    assert set(second["calibration"]) == {"words", "intent"}
+    assert second["costs"]["transcribe"]["answers"] > 0
+    for ahead in report["nights"][1]["outlook"].values():
+        assert ahead["advice"] == "unknown"
+        assert "needs at least 3 judged versions" in ahead["why"]
+
+
 def test_audit_rows_accumulate_and_learning_happened(lived_anywhere):
     settings, report = lived_anywhere
     counts = [night["asr"]["wer"]["n"] for night in report["nights"]]
@@ -102,5 +117,6 @@ def test_prefect_and_mlflow_know_the_runs(lived_anywhere):
     with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as conn:
         metrics = {row[0] for row in conn.execute("SELECT DISTINCT key FROM latest_metrics")}
         tags = {row[0] for row in conn.execute("SELECT DISTINCT key FROM tags")}
+    assert {"sample_chosen", "sample_expected_errors_pool"} <= metrics
     assert {"wer", "wer_low", "wer_high", "intent_accuracy", "labels", "gain_per_100_labels"} <= metrics
     assert {"earmark.snapshot_id", "earmark.eval_set_id", "earmark.flow_run_id"} <= tags

@@ -39,6 +39,7 @@ from flows.settings import Settings
 from flows.told import sample_lines
 from sampling.arrays import predictions_of
 from tests.corpus.stored import arrive
+from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 from tests.sampling.pools import unit
 
@@ -136,9 +137,13 @@ def duration(number: int) -> float:
     return (1600 + number % 7) / 16000
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    settings = small_settings(tmp_path / "home", 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}')
+TRAIN = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The home of a world, and its ids; each test gets a copy."""
+    settings = small_settings(tmp_path_factory.mktemp("known") / "home", TRAIN)
     corpus = open_corpus(settings.corpus, clock=lambda: DAY + timedelta(days=3))
     ids = arrive(corpus, LABELLED, arrived_at=DAY, speakers=30)
     ids += arrive(
@@ -149,7 +154,15 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(settings, corpus, ids)
     made.version("asr", "1", [])
     made.version("intent", "1", [])
-    yield made
+    corpus.close()
+    return settings.home, ids
+
+
+@pytest.fixture
+def world(built: tuple[Path, list[str]], tmp_path: Path) -> Iterator[World]:
+    settings = small_settings(copy_of(built[0], tmp_path / "home"), TRAIN)
+    corpus = open_corpus(settings.corpus, clock=lambda: DAY + timedelta(days=3))
+    yield World(settings, corpus, built[1])
     corpus.close()
 
 
@@ -244,7 +257,7 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
 def test_what_is_erased_or_withdrawn_has_no_part_in_it(world: World):
     speakers = {row.utterance_id: row.speaker_id for row in known.labelled(world.corpus, world.settings).rows}
     erasure.erase_speaker(world.corpus, speakers[world.labelled[0]])
-    vault.set_consent(world.corpus.vault, "account-1", ["score"], DAY, "test")
+    vault.set_consent(world.corpus.vault, "account-1", ["score"], DAY + timedelta(days=2), "test")
     found = world.know()
     assert (found.labelled, found.unseen) == (116, 112)
 

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records import Selection
+from sampling.calibration import Calibrator, fit_calibrator
 from sampling.cost import AskCost, CostModel
+from sampling.estimation import horvitz_thompson_mean
 from sampling.selection import SamplingSettings, choose, choose_explained
 from sampling.strategies import STRATEGIES
 from tests.sampling.pools import pool_of, predictions_of, unit, with_column
@@ -137,6 +139,63 @@ def test_the_logged_probabilities_are_true_for_whole_rounds():
         expected[rows] = selection.inclusion_probs[audit]
     error = np.sqrt(np.maximum(expected * (1 - expected), 1e-9) / 250)
     assert (np.abs(hits / 250 - expected) <= 4.5 * error + 1e-9).all()
+
+
+def test_the_weighted_estimate_of_whole_rounds_is_unbiased():
+    """Rounds choose by curves, quotas and strategy, and what their audit share says of the pool is true."""
+    pool, rng = pool_of(80, speakers=25, seed=4), np.random.default_rng(8)
+    errors = rng.poisson(np.minimum(pool.predictions.column("expected_errors"), 4.0)).astype(float)
+    curves = {"expected_errors": fit_calibrator(np.repeat(np.arange(6.0), 10), np.repeat(np.arange(6.0) / 2, 10))}
+    made = SamplingSettings(floor=16, audit_share=0.5, slice_quotas={"locale": {"en-US": 0.1}}, max_per_speaker=4)
+    means, plain, everything = [], [], []
+    for night in range(200):
+        selection = choose(pool, made, round=f"r{night}", labels_so_far=100, calibrators=curves)
+        rows, audit = rows_of(pool, selection), selection.reasons == "audit"
+        means.append(horvitz_thompson_mean(errors[rows[audit]], selection.inclusion_probs[audit], 80))
+        plain.append(errors[rows[audit]].mean())
+        everything.append(errors[rows].mean())
+    bound = 4 * np.std(means) / np.sqrt(200)
+    assert np.mean(means) == pytest.approx(errors.mean(), abs=bound)
+    assert abs(np.mean(everything) - errors.mean()) > 4 * np.std(everything) / np.sqrt(200)  # it is not for show
+
+
+def cohort_pool(count=20):
+    pool = pool_of(400, speakers=200)
+    names = np.full(400, "", dtype="<U32")
+    names[np.flatnonzero(pool.splits == "train")[:count]] = "cohort-1"
+    return replace(pool, slices={**pool.slices, "cohort": names})
+
+
+def test_cohorts_get_their_share_and_never_more_than_the_caps_allow():
+    pool = cohort_pool()
+    selection = chosen(pool, audit_so_far=999)  # 34 clips are not audit rows
+    served = rows_of(pool, selection)[selection.reasons == "slice"]
+    assert len(served) == 4
+    assert (pool.slices["cohort"][served] == "cohort-1").all()
+    check_caps(pool, selection, SamplingSettings(floor=40))
+    more = chosen(pool, audit_so_far=999, cohorts={"share": 0.5})
+    assert Counter(more.reasons.tolist())["slice"] == 17
+    assert "slice" not in chosen(pool, cohorts={"share": 0.0}).reasons
+    few = chosen(cohort_pool(2), audit_so_far=999, cohorts={"share": 0.5})
+    assert Counter(few.reasons.tolist())["slice"] <= 2
+    assert len(few) == 40
+    assert chosen(pool, audit_so_far=999, minutes=3.0, cohorts={"share": 1.0}).costs.sum() <= 180
+
+
+def test_what_the_chosen_are_expected_to_hold_is_said():
+    choice = choose_explained(pool_of(), SamplingSettings(), round="r1", labels_so_far=100)
+    assert choice.expected[0] > choice.expected[1] > 0
+    pool = replace(pool_of(50), splits=np.full(50, "test"))
+    assert choose_explained(pool, SamplingSettings(), round="r1").expected[0] is None
+
+
+def test_a_number_that_is_not_finite_stops_the_round_before_anything_is_chosen():
+    pool = pool_of()
+    with pytest.raises(RecordError, match=f"utterance {pool.utterance_ids[7]}"):
+        replace(pool.predictions, intent_logsumexp=np.where(np.arange(300) == 7, np.nan, 0.0).astype(np.float32))
+    lost = {"expected_errors": Calibrator((0.0, 1.0), (0.0, np.inf))}
+    with pytest.raises(RecordError, match="score of utterance"):
+        choose(pool, SamplingSettings(), round="r1", calibrators=lost)
 
 
 def test_novel_rows_lie_far_from_what_is_known():
