@@ -112,7 +112,10 @@ def simulate(problem: Problem, settings: ReplaySettings, strategy: str, seed: in
     spent = annotator_seconds(problem)
     known = np.zeros(0, np.intp)
     probs = np.full((len(names), len(problem.intents)), 1.0 / len(problem.intents), np.float32)
-    labels, accuracy, seconds, groups = [], [], [], []
+    labels: list[int] = []
+    accuracy: list[float] = []
+    seconds: list[float] = []
+    groups: list[list[float]] = []
     most = min(len(names), settings.max_labels or len(names))
     while len(known) < most and first_held(accuracy, settings.until * full) is None:
         count = min(settings.batch, most - len(known))

@@ -104,7 +104,7 @@ def find_cohorts(
     Raises:
         RecordError: unequal lengths.
     """
-    from sampling.diversity import clusters
+    from sampling.clusters import clusters
 
     settings = settings or CohortSettings()
     n, w = len(embeddings), np.asarray(weights, np.float64)

@@ -28,13 +28,10 @@ CANDIDATES: Final = 10
 """Best-scored rows a pick that `cluster_margin` clusters (Citovsky et al. 2021: ten times the batch)."""
 
 LISTED: Final = (2_000, 20_000)
-"""Best-scored rows that `facility` covers: at least, and at most, for its time grows with their square."""
+"""Best-scored rows that `facility` and `herding` cover: at least, and at most, for its time grows with their square."""
 
 TYPICAL: Final = 2
 """Labels an intent from which on doubt is preferred to typicality (Hacohen et al. 2022)."""
-
-SMALL: Final = (3, 0.25)
-"""The short list of `default` in a small pool: three rows a pick or the best quarter; the rest pays for no errors."""
 
 
 def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -77,12 +74,24 @@ def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Genera
 
 
 def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns the best-scored rows of every cluster of a short list, which in a small pool is shorter.
+    """Returns rows of a list of the best-scored that stand for as much as possible of its doubt (`herding`).
 
     While labels are few `typiclust` stands in its place (`in_phase`).
     """
-    small = max(SMALL[0] * count, int(SMALL[1] * len(pool)))
-    return _by_cluster(pool, count, scores, rng, min(CANDIDATES * count, small))
+    return herding(pool, count, scores, rng)
+
+
+def herding(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns rows of a list of the best-scored so that every doubtful row of it has a pick or a known row like it.
+
+    Facility location in which a row counts as much as its score: uncertainty herding (Bae et al. 2025, "Uncertainty
+    herding: one active learning method for all label budgets"), on a list that keeps it from N x N.
+    """
+    candidates = _listed(count, scores)
+    weights = (scores[candidates] - min(0.0, float(scores.min()))).astype(np.float32)
+    if not weights.any():
+        weights[:] = 1.0
+    return candidates[facility_location(pool.embeddings[candidates], count, scores[candidates], pool.known, weights)]
 
 
 def _by_cluster(pool: Pool, count: int, scores: Scores, rng: np.random.Generator, listed: int) -> Rows:
@@ -128,9 +137,13 @@ def facility(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -
 
     Dense facility location over the pool would need N x N similarities; what nobody doubts needs no likeness either.
     """
-    least, most = LISTED
-    candidates = best(scores, max(count, min(most, max(least, CANDIDATES * count))))
+    candidates = _listed(count, scores)
     return candidates[facility_location(pool.embeddings[candidates], count, scores[candidates], pool.known)]
+
+
+def _listed(count: int, scores: Scores) -> Rows:
+    least, most = LISTED
+    return best(scores, max(count, min(most, max(least, CANDIDATES * count))))
 
 
 def best(scores: Scores, count: int) -> Rows:
@@ -160,6 +173,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
     "typiclust": typiclust,
     "typiclust_margin": typiclust_margin,
     "facility": facility,
+    "herding": herding,
 }
 """Every strategy by name."""
 

@@ -104,6 +104,7 @@ def _row(folder: Path, line: bytes, where: str) -> LabelledRow:
         raise UsageError(f"{where}: audio names no file")
     text = normalise(row["text"])
     rate, samples = row.get("sample_rate"), row.get("num_samples")
-    known = audio is not None and isinstance(rate, int) and isinstance(samples, int) and rate > 0
-    duration = samples / rate if known else max(1, len(text.split())) / WORDS_PER_SECOND
+    duration = max(1, len(text.split())) / WORDS_PER_SECOND
+    if audio is not None and isinstance(rate, int) and isinstance(samples, int) and rate > 0:
+        duration = samples / rate
     return LabelledRow(text, row["intent"], str(row.get("speaker", "")), folder / audio if audio else None, duration)
