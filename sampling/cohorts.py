@@ -32,7 +32,7 @@ class CohortSettings(BaseModel):
 
     Attributes:
         share: share of a round's clips, audit rows aside, that goes to cohorts while there are any; 0 looks for none.
-        min_rows: labelled rows of a cohort, at least; there are as many clusters as this size allows.
+        min_rows: labelled rows of a cohort, at least; clusters have twice that on average, so that few are too small.
         min_speakers: speakers of a cohort, at least: one odd voice is no cohort.
         false_finds: expected share of cohorts that are none.
         prior_rows: rows of the overall rate that a cohort's rate is shrunk by.
@@ -110,7 +110,7 @@ def find_cohorts(
     n, w = len(embeddings), np.asarray(weights, np.float64)
     if any(column.shape != (n,) for column in (w, speaker_ids, *errors.values())):
         raise RecordError("cohorts: embeddings, errors, weights and speakers are of unequal length")
-    count = n // settings.min_rows
+    count = n // (2 * settings.min_rows)
     if count < 2:
         return []
     assigned = clusters(embeddings, count, rng)

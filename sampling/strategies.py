@@ -34,6 +34,10 @@ TYPICAL: Final = 2
 """Labels an intent from which on doubt is preferred to typicality (Hacohen et al. 2022)."""
 
 
+SMALL: Final = (3, 0.25)
+"""The list of `herding` in a small pool: three rows a pick or the best quarter, whichever is more."""
+
+
 def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
     """Returns a simple random sample without replacement."""
     return rng.permutation(len(pool))[:count].astype(np.intp)
@@ -87,7 +91,7 @@ def herding(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) ->
     Facility location in which a row counts as much as its score: uncertainty herding (Bae et al. 2025, "Uncertainty
     herding: one active learning method for all label budgets"), on a list that keeps it from N x N.
     """
-    candidates = _listed(count, scores)
+    candidates = _doubtful(count, scores)
     weights = (scores[candidates] - min(0.0, float(scores.min()))).astype(np.float32)
     if not weights.any():
         weights[:] = 1.0
@@ -144,6 +148,12 @@ def facility(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -
 def _listed(count: int, scores: Scores) -> Rows:
     least, most = LISTED
     return best(scores, max(count, min(most, max(least, CANDIDATES * count))))
+
+
+def _doubtful(count: int, scores: Scores) -> Rows:
+    """Returns the list of `herding`, which in a small pool is shorter: the rest of it pays for no errors."""
+    few, share = SMALL
+    return _listed(count, scores)[: max(few * count, int(share * len(scores)))]
 
 
 def best(scores: Scores, count: int) -> Rows:

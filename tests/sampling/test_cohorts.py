@@ -43,9 +43,9 @@ def test_a_cohort_that_errs_is_found_and_its_own_are_known_again():
         assert worst.rate > 0.6
         fresh = unit(vectors + 0.05 * np.random.default_rng(seed + 1).normal(size=vectors.shape))
         names = members(cohorts, fresh)
-        inside = names == "cohort-1"
+        inside = names != ""  # the accent may fill several clusters
         assert (accent[inside] == 0).mean() > 0.9
-        assert inside[accent == 0].mean() > 0.4  # the accent may fill two clusters
+        assert inside[accent == 0].mean() > 0.4
         json.dumps([cohort.as_json() for cohort in cohorts], allow_nan=False)
     assert hits >= 10
 

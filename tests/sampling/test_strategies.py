@@ -147,13 +147,35 @@ def grouped(sizes: list[int], seed: int = 0):
     return pool_of(len(group), predictions=predictions), group, centres
 
 
-@pytest.mark.parametrize("name", ["cluster_margin", "default"])
-def test_clusters_are_served_in_proportion_on_a_skewed_pool(name):
+@pytest.mark.parametrize("name", ["default", "herding", "facility"])
+def test_no_doubtful_cluster_is_left_out_and_the_common_one_gets_most(name):
+    pool, group, _ = grouped([80, 10, 10])
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        counts = np.bincount(group[pick(name, pool, 20, rng.random(100), rng)], minlength=3)
+        assert counts.min() >= 1
+        assert counts[0] == counts.max()
+
+
+def test_where_all_scores_are_equal_herding_is_facility_location():
+    pool = pool_of(60)
+    rows = pick("herding", pool, 20, np.zeros(60), np.random.default_rng(0))
+    np.testing.assert_array_equal(rows, pick("facility", pool, 20, np.zeros(60), np.random.default_rng(0)))
+
+
+def test_herding_covers_doubt_and_not_what_is_sure():
+    pool, group, _ = grouped([200, 200])
+    scores = np.where(group == 0, 0.9, 0.01)
+    rows = pick("herding", pool, 10, scores, np.random.default_rng(0))
+    assert (group[rows] == 0).all()
+
+
+def test_clusters_are_served_in_proportion_on_a_skewed_pool():
     pool, group, _ = grouped([80, 10, 10])
     counts = np.zeros(3)
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        counts += np.bincount(group[pick(name, pool, 20, rng.random(100), rng)], minlength=3)
+        counts += np.bincount(group[pick("cluster_margin", pool, 20, rng.random(100), rng)], minlength=3)
     assert counts[0] / counts.sum() == pytest.approx(0.8, abs=0.1)
 
 
