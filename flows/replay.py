@@ -144,6 +144,8 @@ def _work_off(plan: Replay, results: _Results, folder: str, advance: console.Adv
     given = (folder, plan.settings.model_dump_json())
     with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, given) as pool:
         for stage_jobs in (_full_jobs, _strategy_jobs):
+            if stage_jobs is _strategy_jobs:
+                _spread(plan, results)
             running = [pool.submit(work, job) for job in stage_jobs(plan, results)]
             try:
                 for done in as_completed(running):
@@ -155,7 +157,9 @@ def _work_off(plan: Replay, results: _Results, folder: str, advance: console.Adv
 
 
 def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    for seed in range(plan.seeds):
+    """Yields each seed's whole pool; where no seed changes the pool, one of them speaks for all."""
+    same = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
+    for seed in range(1 if same else plan.seeds):
         if (FULL, seed) not in results.lines:
             yield FULL, seed, None
 
@@ -166,6 +170,13 @@ def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
         for name in plan.strategies:
             if (name, seed) not in results.lines:
                 yield name, seed, results.lines[FULL, seed]["full_pool"]
+
+
+def _spread(plan: Replay, results: _Results) -> None:
+    """Each seed has its whole pool: the first one's where only that one was taught."""
+    for seed in range(plan.seeds):
+        if (FULL, seed) not in results.lines:
+            results.keep({**results.lines[FULL, 0], "seed": seed})
 
 
 class _Results:

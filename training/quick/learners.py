@@ -50,20 +50,20 @@ def linear(problem: Problem) -> Learn:
 def _softmax_regression(problem: Problem) -> Learn:
     from sklearn.linear_model import LogisticRegression
 
-    model: Any = None
+    regression: Any = None
 
     def learn(rows: Rows, labels: Rows) -> Beliefs:
-        nonlocal model
+        nonlocal regression
         classes = np.unique(labels)
         if len(classes) == 1:
             return _certain(problem, int(classes[0]))
-        if model is None or not np.array_equal(model.classes_, classes):
-            model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, warm_start=True)
+        if regression is None or not np.array_equal(regression.classes_, classes):
+            regression = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, warm_start=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The number of unique classes")  # early rounds have few of each
-            model.fit(problem.features[rows], labels)  # the problem is convex: where it starts only saves time
-        probs = _wide(model.predict_proba(problem.features), classes, problem)
-        return Beliefs(probs, model.predict(problem.test_features).astype(np.intp))
+            regression.fit(problem.features[rows], labels)  # the problem is convex: where it starts only saves time
+        probs = _wide(regression.predict_proba(problem.features), classes, problem)
+        return Beliefs(probs, regression.predict(problem.test_features).astype(np.intp))
 
     return learn
 
@@ -98,5 +98,13 @@ def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
     return out
 
 
-LEARNERS: Final[dict[str, Callable[[Problem], Learn]]] = {"linear": linear}
+def model(problem: Problem) -> Learn:
+    """Returns earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
+    from training.quick.fine_tuned import fine_tuned
+
+    learn = fine_tuned(problem)
+    return lambda rows, labels: Beliefs(*learn(rows, labels))
+
+
+LEARNERS: Final[dict[str, Callable[[Problem], Learn]]] = {"linear": linear, "model": model}
 """Every learner by name."""

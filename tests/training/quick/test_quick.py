@@ -130,3 +130,11 @@ def test_a_corpus_that_can_not_be_replayed_says_why(tmp_path):
     spoil(folder, "test", '{"text": "a", "intent": "never seen"}')
     with pytest.raises(UsageError, match="never seen"):
         make_problem(read_corpus(folder))
+
+
+def test_the_real_models_learn_in_the_place_of_the_quick_ones(texts):
+    problem = make_problem(read_corpus(texts))
+    rows = np.arange(0, 240, 3)
+    beliefs = LEARNERS["model"](problem)(rows, problem.labels[rows])
+    assert (beliefs.predicted == problem.test_labels).mean() > 0.6
+    np.testing.assert_allclose(beliefs.probs.sum(axis=1), 1.0, atol=1e-4)
