@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -178,9 +181,17 @@ _settings: ReplaySettings = ReplaySettings()
 
 
 def prepare_worker(path: str, settings: str) -> None:
-    """The process has the problem of the file, mapped into memory, and learns on one thread."""
+    """The process has the problem of the folder, mapped into memory, and ends as soon as the one that began it does."""
     global _problem, _settings
+    threading.Thread(target=_follow_parent, daemon=True).start()
     _problem, _settings = load_problem(Path(path)), ReplaySettings.model_validate_json(settings)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(job: tuple[str, int, float | None]) -> dict[str, Any]:

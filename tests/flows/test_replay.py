@@ -1,4 +1,10 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +118,35 @@ def test_bad_input_is_one_clear_error(texts, settings, given, said):
     strategies = options.pop("strategies")
     with pytest.raises(UsageError, match=said):
         replay.plan_replay(settings, texts, strategies, 1, replay.settings_of(options.pop("rare"), **options))
+
+
+def descendants(pid):
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(child) for child in children] + [deeper for child in children for deeper in descendants(int(child))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see a process's children")
+def test_workers_end_with_a_replay_that_is_killed(tmp_path):
+    folder = write_texts(tmp_path / "texts", pool=400, test=100)
+    command = [sys.executable, "-m", "flows.cli", "replay", "--corpus", str(folder), "--until", "1", "--seeds", "50"]
+    run = subprocess.Popen(
+        [*command, "--batch", "1", "--processes", "1"],
+        env={**os.environ, "EARMARK_HOME": str(tmp_path / "home")},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    results = next(iter((tmp_path / "home").glob("replay/*/curves.jsonl")), None)
+    while results is None and time.monotonic() < deadline:  # the first line comes from a worker
+        assert run.poll() is None
+        time.sleep(0.2)
+        results = next(iter((tmp_path / "home").glob("replay/*/curves.jsonl")), None)
+    workers = descendants(run.pid)
+    assert workers
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
