@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from annotation.crowd import Crowd
 from annotation.revisions import latest_answers
 from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
 from corpus.records import Annotation, Label, Verdict
@@ -32,6 +33,7 @@ class Merged:
             ever said anything but `help`, what came with the arrival still holds.
         agreement: mean over pairs of answers, in [0, 1], see `annotation.votes.pair_agreement`; 1 where one answered.
         annotators: how many people answered (who asks for help has not answered).
+        people: how many said anything, help included.
         conflict: what the answers disagree in, "" without a conflict; `revision` is one person who said two things
             under one revision number.
         flags: the safety verdicts that anybody ever raised, gravest first; the first of them is the outcome. One that
@@ -47,6 +49,7 @@ class Merged:
     withdraws: bool
     agreement: float
     annotators: int
+    people: int
     conflict: Conflict = ""
     flags: tuple[Verdict, ...] = ()
     proposals: tuple[str, ...] = ()
@@ -57,6 +60,8 @@ def merge_annotations(
     current: Mapping[str, Label],
     settings: ConsensusSettings | None = None,
     withdrawn: Collection[str] = (),
+    crowd: Crowd | None = None,
+    others: Mapping[str, int] | None = None,
 ) -> list[Merged]:
     """Returns one `Merged` for each utterance that has annotations, sorted by utterance id.
 
@@ -70,22 +75,34 @@ def merge_annotations(
         current: utterance id -> its label of the highest revision, even if that is withdrawn.
         settings: see `ConsensusSettings`.
         withdrawn: utterances whose current label is withdrawn; their next label is a new revision in any case.
+        crowd: what is known of the people; by default nothing, and all count alike.
+        others: utterance id -> how many of its label's revisions no answer made: those that came with a manifest, or
+            of a review of the crowd. Where it is left out, 1 for a current label without annotators, else 0.
 
     Returns:
-        New labels carry the revision above the current one, or 1. They are made only where transcript, intent or slots
-        changed: more people saying the same is no new revision, and the current label is returned as it is.
+        A label's revision is the number of different answers that were ever given, and of the revisions that others
+        made. So it depends on what was said, like all else of the label, and not on the order in which it came: an
+        answer that agrees is a new revision, too, as more people stand behind the label.
     """
-    settings = settings or ConsensusSettings()
+    settings, crowd = settings or ConsensusSettings(), crowd or Crowd()
     given = {utterance_id: list(rows) for utterance_id, rows in annotations.items()}
-    return [
-        _merge(utterance_id, rows, current.get(utterance_id), settings, utterance_id in withdrawn)
-        for utterance_id, rows in sorted(given.items())
-        if rows
-    ]
+    merged = []
+    for utterance_id, rows in sorted(given.items()):
+        held = current.get(utterance_id)
+        other = others.get(utterance_id, 0) if others is not None else int(held is not None and not held.annotators)
+        if rows:
+            merged.append(_merge(utterance_id, rows, held, settings, utterance_id in withdrawn, crowd, other))
+    return merged
 
 
 def _merge(
-    utterance_id: str, given: list[Annotation], current: Label | None, settings: ConsensusSettings, withdrawn: bool
+    utterance_id: str,
+    given: list[Annotation],
+    current: Label | None,
+    settings: ConsensusSettings,
+    withdrawn: bool,
+    crowd: Crowd,
+    others: int,
 ) -> Merged:
     answers = latest_answers(given)
     raised = {answer.verdict for answer in given}
@@ -95,14 +112,15 @@ def _merge(
     elif answers.contradicted:
         decision = Decision("conflict", "revision")
     else:
-        decision = decide(answers.latest, settings)
+        decision = decide(answers.latest, settings, crowd)
     people = {answer.annotator_id for answer in answers.latest if answer.verdict != "help"}
-    agreement = mean_agreement(answers.latest)
+    agreement = mean_agreement(answers.latest, crowd)
     label, is_new = None, False
     content = _with_untouched(decision.content, given, current)
     if content is not None and (content.transcript is not None or content.intent is not None):
-        is_new = current is None or withdrawn or content != _content(current)
-        label = _label(utterance_id, content, agreement, len(people), current) if is_new else current
+        revision = others + len({replace(answer, lead_time=0.0) for answer in given})
+        label = Label(utterance_id, content.transcript, content.intent, content.slots, agreement, len(people), revision)
+        is_new = withdrawn or current is None or replace(current, slots=_content(current).slots) != label
     return Merged(
         utterance_id=utterance_id,
         outcome=decision.outcome,
@@ -111,21 +129,10 @@ def _merge(
         withdraws=current is not None and not withdrawn and label is None and raised != {"help"},
         agreement=agreement,
         annotators=len(people),
+        people=len({answer.annotator_id for answer in given}),
         conflict=decision.conflict,
         flags=flags,
         proposals=tuple(sorted({answer.proposal for answer in answers.latest if answer.proposal})),
-    )
-
-
-def _label(utterance_id: str, content: Content, agreement: float, annotators: int, current: Label | None) -> Label:
-    return Label(
-        utterance_id=utterance_id,
-        transcript=content.transcript,
-        intent=content.intent,
-        slots=content.slots,
-        agreement=agreement,
-        annotators=annotators,
-        revision=current.revision + 1 if current else 1,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.rows import Asked, RefusedReason, RowError, annotation_row, parse_annotation, parse_task, task_row
+from annotation.tables import SUFFIXES, table_rows
 from corpus.errors import UsageError
 from corpus.records import Annotation, AnnotationTask, canonical_json
 
@@ -170,10 +171,31 @@ def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSetti
     return _parsed(_lines(path, settings.max_line_bytes), tasks)
 
 
-def parse_annotations(data: bytes, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:
-    """Returns what `read_annotations` returns of a file with these bytes; no row raises."""
+def parse_annotations(
+    data: bytes, tasks: Mapping[str, Asked], settings: ReadSettings | None = None, suffix: str = ".jsonl"
+) -> Parsed:
+    """Returns what `read_annotations` returns of a file with these bytes; no row raises.
+
+    Args:
+        data: of the file.
+        tasks: task id -> what was asked.
+        settings: see `ReadSettings`.
+        suffix: of the file's name; `.csv` and `.tsv` are read as `annotation.tables` says.
+
+    Raises:
+        UsageError: a table whose first line names no columns; nothing of it is merged.
+    """
     settings = settings or ReadSettings()
-    return _parsed(_lines_of(BytesIO(data), settings.max_line_bytes), tasks)
+    lines = _lines_of(BytesIO(data), settings.max_line_bytes)
+    if suffix not in SUFFIXES:
+        return _parsed(lines, tasks)
+    parsed = Parsed([], [])
+    for number, found in table_rows(lines, suffix, tasks):
+        if isinstance(found, RowError):
+            parsed.refused.append(RefusedRow(number, found.reason, found.field))
+        else:
+            parsed.annotations.append(found)
+    return parsed
 
 
 def _parsed(lines: Iterable[tuple[int, bytes | None]], tasks: Mapping[str, Asked]) -> Parsed:

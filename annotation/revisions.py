@@ -62,7 +62,9 @@ def by_utterance(annotations: Iterable[Annotation], tasks: Mapping[str, Asked]) 
 
 def _canonical(annotation: Annotation) -> Annotation:
     if annotation.verdict != "labelled":
-        return replace(annotation, transcript=None, intent=None, slots=(), proposal=None)
+        question = annotation.question if annotation.verdict == "help" else None
+        return replace(annotation, transcript=None, intent=None, slots=(), proposal=None, question=question)
+    annotation = replace(annotation, question=None)
     if annotation.transcript is None:
         return replace(annotation, slots=())
     if not annotation.slots:

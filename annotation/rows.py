@@ -26,6 +26,7 @@ RefusedReason = Literal[
     "wrong_ask",  # another question than the task's
     "bad_span",  # a slot outside the transcript, empty, overlapping, or without a transcript
     "unknown_slot",  # a slot name that the task does not offer
+    "lost_slot",  # a slot that was marked on other words and has no place on these
 ]
 
 
@@ -39,6 +40,7 @@ class Asked:
         intents: the inventory of that time.
         slot_names: the slots of that time.
         closed: answers are no longer taken, as after an erasure or a finished round.
+        people: how many have to answer before nobody else is asked.
     """
 
     utterance_id: str
@@ -46,6 +48,7 @@ class Asked:
     intents: tuple[str, ...]
     slot_names: tuple[str, ...]
     closed: bool = False
+    people: int = 1
 
 
 def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
@@ -77,6 +80,7 @@ def task_row(task: AnnotationTask) -> TaskRow:
         intents=list(task.intents),
         slot_names=list(task.slot_names),
         draft=draft,
+        question=task.question,
     )
 
 
@@ -98,6 +102,7 @@ def annotation_row(annotation: Annotation) -> AnnotationRow:
             lead_time=annotation.lead_time,
             revision=annotation.revision,
             proposal=annotation.proposal,
+            question=annotation.question,
         )
     except ValidationError as error:
         field = _shape_error(error, AnnotationRow).field
@@ -129,6 +134,7 @@ def parse_task(line: bytes | None) -> AnnotationTask:
             intents=tuple(row.intents),
             slot_names=tuple(row.slot_names),
             draft=draft,
+            question=row.question,
         )
     except ValidationError as error:
         raise _shape_error(error, TaskRow) from None
@@ -167,8 +173,17 @@ def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotati
     Raises:
         RowError: the line breaks a rule; says which, and never what stands there.
     """
+    return annotation_of(_json_object(line), tasks)
+
+
+def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annotation:
+    """Returns the annotation that a published row's fields make, normalised.
+
+    Raises:
+        RowError: they break a rule; says which, and never what stands there.
+    """
     try:
-        row = AnnotationRow.model_validate(_json_object(line))
+        row = AnnotationRow.model_validate(value)
     except ValidationError as error:
         raise _shape_error(error, AnnotationRow) from None
     task = tasks.get(row.task_id)
@@ -204,6 +219,7 @@ def _unlabelled(row: AnnotationRow) -> Annotation:
         verdict=row.verdict,
         lead_time=row.lead_time,
         revision=row.revision,
+        question=(row.question or "").strip() or None if row.verdict == "help" else None,
     )
 
 

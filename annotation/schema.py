@@ -58,6 +58,7 @@ class TaskRow(_Row):
     intents: Annotated[list[str], Field(description="the inventory; any other name in an answer is a proposal")]
     slot_names: list[str]
     draft: Annotated[DraftRow | None, Field(description="null where it is withheld: answer from the clip alone")] = None
+    question: Annotated[str | None, Field(description="of somebody who asked for help with this clip")] = None
 
 
 # What follows from ask and verdict, in JSON Schema's words; `annotation.files` says the same in code.
@@ -100,6 +101,9 @@ class AnnotationRow(_Row):
     lead_time: Seconds = 0.0
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     proposal: Annotated[str | None, Field(description="a name for an intent outside the inventory")] = None
+    question: Annotated[
+        str | None, Field(max_length=2_000, description="with the verdict `help`: what a second person is asked")
+    ] = None
 
 
 ROWS: Final[dict[str, type[_Row]]] = {"task": TaskRow, "annotation": AnnotationRow}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +50,9 @@ class AnnotatorSettings(BaseModel):
             the others are labelled as if they were commands.
         false_unintelligible_rate: share of good clips that are called unintelligible.
         draft_trust: share of tasks with a draft whose transcript, intent and slots are sent back unread.
+        manner: `careful`, or somebody to be found out: `random` names any intent and types half of the words wrong,
+            `first` always names the first intent, `flips` names the second intent wherever the first is meant. Who
+            copies is `careful` with a `draft_trust` of 1.
         seed: of all draws.
     """
 
@@ -65,6 +69,7 @@ class AnnotatorSettings(BaseModel):
     verdict_recall: float = Field(default=1.0, ge=0.0, le=1.0)
     false_unintelligible_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     draft_trust: float = Field(default=0.0, ge=0.0, le=1.0)
+    manner: Literal["careful", "random", "first", "flips"] = "careful"
     seed: int = 0
 
 
@@ -99,8 +104,10 @@ def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> 
         intent = truth.intent or OTHER_INTENT
         if misnames < settings.intent_error_rate:
             intent = _other_intent(task.intents, intent, rng)
+        intent = _in_manner(task.intents, intent, settings, rng)
         if task.ask == "transcribe":
-            transcript, slots = _heard(truth, settings.word_error_rate, rng)
+            wrong = max(0.5, settings.word_error_rate) if settings.manner == "random" else settings.word_error_rate
+            transcript, slots = _heard(truth, wrong, rng)
             slots = tuple(slot for slot in slots if slot.name in task.slot_names)
         if task.draft is not None and trusts < settings.draft_trust:
             intent = task.draft.intent or intent
@@ -132,6 +139,15 @@ def _verdict(truth: Truth, asks_help: float, misjudges: float, settings: Annotat
     if truth.verdict != "labelled":
         return truth.verdict if misjudges < settings.verdict_recall else "labelled"
     return "unintelligible" if misjudges < settings.false_unintelligible_rate else "labelled"
+
+
+def _in_manner(intents: Sequence[str], intent: str, settings: AnnotatorSettings, rng: np.random.Generator) -> str:
+    """Returns the intent that somebody of this manner names."""
+    if settings.manner == "random":
+        return intents[int(rng.integers(len(intents)))]
+    if settings.manner == "first":
+        return intents[0]
+    return intents[1] if settings.manner == "flips" and intent == intents[0] else intent
 
 
 def _other_intent(intents: Sequence[str], intent: str, rng: np.random.Generator) -> str:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, TypeVar
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.agreement import common_slots, word_similarity
+from annotation.alignment import carry_spans
+from annotation.crowd import Crowd
+from annotation.dawid_skene import Confusions
+from annotation.rover import fuse
 from corpus.records import Annotation, SlotSpan, Verdict
 
 Outcome = Verdict | Literal["conflict"]
 Conflict = Literal["", "revision", "verdict", "intent", "transcript"]
-Name = TypeVar("Name", bound=str)
 
 
 class ConsensusSettings(BaseModel):
     """When answers are one label.
 
     Attributes:
-        min_vote: least share of the votes that the winning verdict and the winning intent must hold.
+        min_vote: least share of the votes, weighted by people's accuracy, of the winning verdict and intent.
+        min_posterior: how sure the winning verdict and intent must be, given who said what.
         min_transcript_similarity: least mean word similarity of the winning transcript to the others' transcripts;
             below it people heard different things, and a third has to listen.
+        enough_people: so many settle a transcript even where two words have the same weight; fewer ask one more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_vote: float = Field(default=0.5, ge=0.0, le=1.0)
+    min_posterior: float = Field(default=0.75, ge=0.0, le=1.0)
     min_transcript_similarity: float = Field(default=0.5, ge=0.0, le=1.0)
+    enough_people: int = Field(default=3, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,86 +57,94 @@ class Decision:
     content: Content | None = None
 
 
-def decide(answers: Sequence[Annotation], settings: ConsensusSettings) -> Decision:
+def decide(answers: Sequence[Annotation], settings: ConsensusSettings, crowd: Crowd | None = None) -> Decision:
     """Returns the decision of the answers, whose transcripts are normalised; `help` counts as no answer.
 
-    Verdict and intent need the most votes and at least `min_vote` of them. The transcript is the one that most people
-    wrote; among equals the medoid, the one with the highest mean similarity to all; then the first in the alphabet.
-    The slots come from the people who wrote that transcript, by the same rule.
+    Verdict and intent are the likeliest given who said what (Dawid-Skene), if sure enough and not a tie. The transcript
+    is fused word by word (weighted ROVER); two voices of the same weight that differ in a word are a conflict, so that
+    a third listens. The slots are those that the voices marked, carried onto the fused words.
     """
+    crowd = crowd or Crowd()
     voices = [answer for answer in answers if answer.verdict != "help"]
     if not voices:
         return Decision("help")
-    verdict = plurality([answer.verdict for answer in voices], settings.min_vote)
+    verdict = winner([(a.annotator_id, a.verdict) for a in voices], crowd.verdicts, settings)
     if verdict is None:
         return Decision("conflict", "verdict")
     if verdict != "labelled":
-        return Decision(verdict)
+        return Decision(cast(Verdict, verdict))
     labelled = [answer for answer in voices if answer.verdict == "labelled"]
-    intents = [answer.intent for answer in labelled if answer.intent is not None]
-    intent = plurality(intents, settings.min_vote)
+    intents = [(answer.annotator_id, answer.intent) for answer in labelled if answer.intent is not None]
+    intent = winner(intents, crowd.intents, settings)
     if intents and intent is None:
         return Decision("conflict", "intent")
-    texts = [answer.transcript for answer in labelled if answer.transcript is not None]
-    if not texts:
+    heard = sorted((a for a in labelled if a.transcript is not None), key=lambda a: (a.annotator_id, a.task_id))
+    if not heard:
         return Decision("labelled", content=Content(None, intent))
-    transcript = medoid(texts)
-    if _support(transcript, texts) < settings.min_transcript_similarity:
+    weights = [crowd.text_weight(answer.annotator_id) for answer in heard]
+    texts = [answer.transcript or "" for answer in heard]
+    fused = fuse(texts, weights)
+    if _support(fused.text, texts, weights) < settings.min_transcript_similarity:
         return Decision("conflict", "transcript")
-    return Decision("labelled", content=Content(transcript, intent, _vote_slots(labelled, transcript, intent)))
+    if fused.doubtful and len({answer.annotator_id for answer in heard}) < settings.enough_people:
+        return Decision("conflict", "transcript")
+    return Decision("labelled", content=Content(fused.text, intent, vote_slots(heard, weights, fused.text, intent)))
 
 
-def plurality(votes: Sequence[Name], min_share: float) -> Name | None:
-    """Returns the value with the most votes; None for a tie, for less than `min_share` of the votes, and for none."""
-    ranked = Counter(votes).most_common(2)
-    if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
+def winner(votes: Sequence[tuple[str, str]], model: Confusions, settings: ConsensusSettings) -> str | None:
+    """Returns the value that is likeliest to be true; None for a tie, for one that is not sure enough, and for none.
+
+    Args:
+        votes: annotator and value.
+        model: whom to believe.
+        settings: `min_vote` of the votes and `min_posterior` have to be reached.
+    """
+    ranked = sorted(model.posterior(votes).items(), key=lambda item: (-item[1], item[0]))
+    if not ranked or ranked[0][1] < settings.min_posterior:
         return None
-    return ranked[0][0] if ranked[0][1] >= min_share * len(votes) else None
+    if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < 1e-9:
+        return None
+    value = ranked[0][0]
+    trust = [(model.worth(who), given) for who, given in sorted(votes)]
+    total = sum(weight for weight, _ in trust)
+    share = sum(weight for weight, given in trust if given == value) / total if total else 1.0
+    return value if share >= settings.min_vote - 1e-9 else None
 
 
-def medoid(texts: Sequence[str]) -> str:
-    """Returns the most frequent text; among equals the nearest to all by word edits; then the first in the alphabet."""
-    counts = Counter(texts)
-    most = max(counts.values())
-    front = sorted(text for text, count in counts.items() if count == most)
-    if len(front) == 1:
-        return front[0]
-    others = sorted(counts)  # summed in one order, so that rounding is the same for every order of arrival
-    return max(front, key=lambda text: sum(counts[other] * word_similarity(text, other) for other in others))
+def _support(transcript: str, texts: Sequence[str], weights: Sequence[float]) -> float:
+    """Returns the mean similarity of the fused transcript to the texts, by their weights; 1 for a lone one."""
+    if len(texts) < 2:
+        return 1.0
+    total = sum(weights)
+    given = list(weights) if total > 0 else [1.0] * len(texts)
+    similar = sum(w * word_similarity(transcript, text) for w, text in zip(given, texts, strict=True))
+    return similar / sum(given)
 
 
-def _support(transcript: str, texts: Sequence[str]) -> float:
-    """Returns the mean similarity of the winner to the other people's texts; 1 for a lone one."""
-    counts = Counter(texts)
-    counts[transcript] -= 1  # the winner is no witness for itself
-    total = counts.total()
-    return sum(n * word_similarity(transcript, text) for text, n in sorted(counts.items())) / total if total else 1.0
+def vote_slots(
+    heard: Sequence[Annotation], weights: Sequence[float], transcript: str, intent: str | None
+) -> tuple[SlotSpan, ...]:
+    """Returns the slots that at least half of the voices marked on the fused words, those of the winning intent first.
 
-
-def _vote_slots(labelled: Sequence[Annotation], transcript: str, intent: str | None) -> tuple[SlotSpan, ...]:
-    """Returns the slots that most writers of the transcript marked; those who share the winning intent come first."""
-    writers = [answer for answer in labelled if answer.transcript == transcript]
-    writers = [answer for answer in writers if answer.intent == intent] or writers
-    counts: Counter[tuple[SlotSpan, ...]] = Counter(answer.slots for answer in writers)
-    most = max(counts.values())
-    front = sorted((slots for slots, count in counts.items() if count == most), key=_slot_order)
-    if len(front) == 1:
-        return front[0]
-    return max(front, key=lambda slots: sum(n * slot_f1(slots, other) for other, n in _ordered(counts)))
-
-
-def slot_f1(first: Sequence[SlotSpan], second: Sequence[SlotSpan]) -> float:
-    """Returns 2 x common / all spans of two answers with the same transcript, in [0, 1]; 1 where neither has any."""
-    both = len(first) + len(second)
-    return 2 * len(set(first) & set(second)) / both if both else 1.0
-
-
-def _slot_order(slots: tuple[SlotSpan, ...]) -> list[tuple[int, int, str]]:
-    return [(slot.start, slot.end, slot.name) for slot in slots]
-
-
-def _ordered(counts: Mapping[tuple[SlotSpan, ...], int]) -> list[tuple[tuple[SlotSpan, ...], int]]:
-    return sorted(counts.items(), key=lambda item: _slot_order(item[0]))
+    A slot that a voice marked on other words is carried over by alignment; where that is unsure, it has no vote.
+    Of two that overlap the one with more weight stays, then the earlier.
+    """
+    voices = list(zip(heard, weights, strict=True))
+    sharing = [(answer, weight) for answer, weight in voices if answer.intent == intent] or voices
+    total = sum(weight for _, weight in sharing)
+    if total <= 0:
+        sharing, total = [(answer, 1.0) for answer, _ in sharing], float(len(sharing))
+    votes: dict[SlotSpan, float] = {}
+    for answer, weight in sharing:
+        carried, _ = carry_spans(answer.slots, answer.transcript or "", transcript)
+        for slot in carried:
+            votes[slot] = votes.get(slot, 0.0) + weight / total
+    chosen: list[SlotSpan] = []
+    for slot in sorted(votes, key=lambda s: (-round(votes[s], 9), s.start, s.end, s.name)):
+        apart = all(slot.end <= other.start or slot.start >= other.end for other in chosen)
+        if apart and votes[slot] >= 0.5 - 1e-9:
+            chosen.append(slot)
+    return tuple(sorted(chosen, key=lambda slot: slot.start))
 
 
 # --- agreement of the answers to one utterance ------------------------------------------------------------------------
@@ -155,8 +169,17 @@ def pair_agreement(first: Annotation, second: Annotation) -> float:
     return sum(parts) / len(parts) if parts else 1.0
 
 
-def mean_agreement(answers: Sequence[Annotation]) -> float:
-    """Returns the mean of `pair_agreement` over all pairs of answers (not counting `help`); 1 for fewer than two."""
+def mean_agreement(answers: Sequence[Annotation], crowd: Crowd | None = None) -> float:
+    """Returns the mean of `pair_agreement` over all pairs of answers (not counting `help`); 1 for fewer than two.
+
+    A pair counts as much as the two people's weights say: whoever says anything takes nothing from the others.
+    """
+    crowd = crowd or Crowd()
     voices = [answer for answer in answers if answer.verdict != "help"]
-    pairs = sorted(pair_agreement(first, second) for first, second in combinations(voices, 2))
-    return min(1.0, sum(pairs) / len(pairs)) if pairs else 1.0
+    pairs = sorted(
+        (pair_agreement(first, second), crowd.weight(first.annotator_id) * crowd.weight(second.annotator_id))
+        for first, second in combinations(voices, 2)
+    )
+    total = sum(weight for _, weight in pairs)
+    # Rounded, so that the last digits of a sum make no new revision.
+    return round(min(1.0, sum(agreed * weight for agreed, weight in pairs) / total), 6) if total > 0 else 1.0

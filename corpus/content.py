@@ -80,15 +80,18 @@ def decode_hypotheses(data: bytes) -> tuple[Hypothesis, ...]:
     return tuple(Hypothesis(text, weight, intent, _spans(slots)) for text, weight, intent, slots in json.loads(data))
 
 
-def encode_texts(transcript: str | None, slots: Sequence[SlotSpan], proposal: str | None = None) -> bytes:
-    """Returns the texts of an annotation or a label as canonical JSON."""
-    return canonical_json([transcript, _slots(slots), proposal]).encode()
+def encode_texts(
+    transcript: str | None, slots: Sequence[SlotSpan], proposal: str | None = None, question: str | None = None
+) -> bytes:
+    """Returns the texts of an annotation or a label as canonical JSON; a question only where there is one."""
+    asked = [] if question is None else [question]  # without one the bytes are those of older versions
+    return canonical_json([transcript, _slots(slots), proposal, *asked]).encode()
 
 
-def decode_texts(data: bytes) -> tuple[str | None, tuple[SlotSpan, ...], str | None]:
-    """Returns transcript, slots and proposal, as `encode_texts` took them."""
-    transcript, slots, proposal = json.loads(data)
-    return transcript, _spans(slots), proposal
+def decode_texts(data: bytes) -> tuple[str | None, tuple[SlotSpan, ...], str | None, str | None]:
+    """Returns transcript, slots, proposal and question, as `encode_texts` took them."""
+    transcript, slots, proposal, *asked = json.loads(data)
+    return transcript, _spans(slots), proposal, asked[0] if asked else None
 
 
 def mac(key: bytes, data: bytes) -> str:

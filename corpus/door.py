@@ -241,7 +241,7 @@ def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, b
     for row in (row for row in ordered if row.content is not None):
         name = seal_name(row.utterance_id, f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}")
         texts = contents.decode_texts(cipher.decrypt(keys[row.utterance_id], row.content, name))
-        transcript, slots, proposal = texts
+        transcript, slots, proposal, question = texts
         given.setdefault(row.utterance_id, []).append(
             Annotation(
                 task_id=row.task_id,
@@ -254,6 +254,7 @@ def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, b
                 lead_time=row.lead_time,
                 revision=row.revision,
                 proposal=proposal,
+                question=question,
             )
         )
     return given
@@ -269,6 +270,6 @@ def _labels(
         if not wanted or row.content is None:
             continue
         plain = cipher.decrypt(keys[i], row.content, seal_name(i, f"label/{row.revision}"))
-        transcript, slots, _ = contents.decode_texts(plain)
+        transcript, slots, _, _ = contents.decode_texts(plain)
         held[i] = Label(i, transcript, row.intent, slots, row.agreement, row.annotators, row.revision)
     return held

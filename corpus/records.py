@@ -342,6 +342,7 @@ class AnnotationTask:
     Attributes:
         draft: the best hypothesis, shown to be corrected; None where it is withheld.
         intents, slot_names: what the annotator may choose from.
+        question: what somebody who asked for help wants to know; None where nobody did.
         audio: name of the clip's file beside the task file.
         duration: [s].
     """
@@ -355,6 +356,7 @@ class AnnotationTask:
     intents: tuple[str, ...]
     slot_names: tuple[str, ...]
     draft: Hypothesis | None = None
+    question: str | None = None
 
     def __post_init__(self) -> None:
         _one_of(self.ask, Ask, f"task {self.task_id}: ask")
@@ -373,7 +375,7 @@ class Annotation:
 
     Required by verdict `labelled` and ask: `transcribe` a transcript and an intent, `label_intent` an intent,
     `triage` nothing. Other verdicts need nothing. `proposal` is the annotator's name for an intent outside the
-    inventory, whose `intent` is then `other`.
+    inventory, whose `intent` is then `other`; `question` is what somebody who asks for help wants to know.
     """
 
     task_id: str
@@ -386,6 +388,7 @@ class Annotation:
     lead_time: float = 0.0
     revision: int = 1
     proposal: str | None = None
+    question: str | None = None
 
     def __post_init__(self) -> None:
         item = f"annotation of task {self.task_id}"

@@ -175,6 +175,16 @@ tasks: Final = sa.Table(
     sa.CheckConstraint("state IN ('open', 'exported', 'answered', 'closed')", name="ck_tasks_state"),
 )
 
+assignments: Final = sa.Table(  # who was asked; until when they may hear it, their lease says
+    "assignments",
+    METADATA,
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
+    sa.Column("annotator_id", sa.Text, primary_key=True),
+    _text("kind"),
+    _moment("at"),
+    sa.Index("ix_assignments_annotator_id", "annotator_id"),
+)
+
 # --- hear and merge ---------------------------------------------------------------------------------------------------
 
 answers: Final = sa.Table(  # the records are `Annotation`; a module can't have a variable called annotations
@@ -192,7 +202,17 @@ answers: Final = sa.Table(  # the records are `Annotation`; a module can't have 
     _number("lead_time"),
     sa.Column("content", sa.LargeBinary, nullable=True),  # transcript, slots and proposal, encrypted
     _text("content_mac"),
+    sa.Column("at", UtcDateTime, nullable=True),  # when it was merged; empty in rows of older versions
     sa.Index("ix_annotations_utterance_id", "utterance_id"),
+)
+
+crowds: Final = sa.Table(  # what was known of annotators after each review: ids and numbers
+    "crowds",
+    METADATA,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _moment("at"),
+    _text("answers_digest"),
+    _text("numbers"),
 )
 
 labels: Final = sa.Table(

@@ -14,13 +14,15 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from annotation.tables import SUFFIXES
 from corpus.errors import UsageError
 from corpus.files import sync_folder
 from flows.settings import Settings
 
 TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
-REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.jsonl")
-UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.jsonl\.tmp")
+ENDINGS: Final = (".jsonl", *SUFFIXES)
+REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.(jsonl|csv|tsv)", re.IGNORECASE)
+UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re.IGNORECASE)
 
 
 def waiting(settings: Settings) -> list[Path]:
@@ -29,7 +31,7 @@ def waiting(settings: Settings) -> list[Path]:
         return []
     files = sorted(path for path in settings.answers.iterdir() if path.is_file())
     taken = [path for path in files if TAKEN.fullmatch(path.name)]
-    named = [path for path in files if path.suffix == ".jsonl" and not path.name.startswith(".")]
+    named = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
     return [*taken, *(path for path in named if not REFUSED.fullmatch(path.name))]
 
 
@@ -72,6 +74,13 @@ def take(file: Path) -> tuple[Path, bytes]:
         raise
 
 
+def give_back(taken: Path) -> None:
+    """The file has the name again with which it came, so that somebody can mend it; unless there is a new one."""
+    named = taken.with_name(name_of(taken))
+    if not os.path.lexists(named):
+        taken.rename(named)
+
+
 def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
     """The file is gone, and its refused lines stand in one of their own; the refused lines of earlier files stay.
 
@@ -83,16 +92,18 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
         refused: numbers of lines, from 1.
     """
     if refused:
-        kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in refused]
-        _keep(taken.parent, Path(name_of(taken)).stem, b"\n".join(kept) + b"\n")
+        name = Path(name_of(taken))
+        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be mended
+        kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in header.union(refused)]
+        _keep(taken.parent, name.stem, name.suffix, b"\n".join(kept) + b"\n")
     if taken.read_bytes() == data:
         taken.unlink()
 
 
-def _keep(folder: Path, stem: str, lines: bytes) -> None:
+def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
     """The lines stand in `STEM.refused.jsonl`, or in the next number that is free, once, and for its owner alone."""
     for number in count(1):
-        target = folder / (f"{stem}.refused.jsonl" if number == 1 else f"{stem}.refused-{number}.jsonl")
+        target = folder / f"{stem}.refused{f'-{number}' if number > 1 else ''}{suffix}"
         if not target.exists():
             break
         if target.read_bytes() == lines:

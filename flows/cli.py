@@ -220,7 +220,10 @@ def export(night: NightName = None, config: Config = None, overrides: Set = None
 
 @app.command()
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="JSON Lines of annotations.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="JSON Lines or tables (.csv, .tsv) of annotations; by default what came back by itself."),
+    ] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -228,12 +231,17 @@ def merge(
     """Takes annotations in and makes labels of them; the same file again changes nothing."""
     from corpus.errors import UsageError
 
-    for file in files:
+    for file in files or []:
         if not file.is_file():
             raise UsageError(f"annotation file {file}: no such file")
-    report = _run("merge", config, overrides, files=[str(file.resolve()) for file in files])
+    named = [str(file.resolve()) for file in files] if files else None
+    report = _run("merge", config, overrides, files=named)
     _show("merged", dict(report), as_json)
-    if report["rows"] and not report["annotations"]:  # nothing could be used: perhaps they are not annotations at all
+    if report.get("failed"):
+        raise typer.Exit(1)
+    if (
+        named and report["rows"] and not report["annotations"]
+    ):  # nothing could be used: perhaps they are not annotations at all
         raise typer.Exit(2)
 
 
@@ -304,6 +312,34 @@ def status(
         show_status(report)
     if late_after is not None:
         refuse_late_night(settings, late_after)
+
+
+@app.command()
+def report(
+    weeks: Annotated[int, typer.Option(min=1, help="How many weeks back.")] = 8,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the page and its pictures; default <home>/report.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """The week of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
+    settings = _settings(config, overrides)
+    from flows.session import opened
+    from flows.weekly import write_report
+
+    with opened(settings, create=False) as corpus:
+        found = write_report(corpus, settings, out or settings.home / "report", weeks)
+    if as_json:
+        console.show_json(found)
+    else:
+        for name in ("weeks", "people", "locales"):
+            if found[name]:
+                headers = list(found[name][0])
+                console.show_table(name, headers, [[row[h] for h in headers] for row in found[name]])
+        console.show_pairs("cost", found["cost"])
+        print(f"page  {found['page']}")
 
 
 @app.command()
@@ -458,6 +494,20 @@ def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False)
         console.show_json(report)
     else:
         show_upgrade(report)
+
+
+@app.command()
+def clips(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="As in label_studio.clips_url.")] = 8077,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Serves clips to the browsers of annotators in Label Studio until stopped; each hearing is audited."""
+    settings = _settings(config, overrides)
+    from flows.clips import serve_clips
+
+    serve_clips(settings, host, port)
 
 
 # --- running all the time ---------------------------------------------------------------------------------------------

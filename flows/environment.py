@@ -16,6 +16,8 @@ VARIABLES = {
     "EARMARK_CONTENT_URL": "corpus.content_url",
     "EARMARK_MLFLOW_URI": "tracking.uri",
     "EARMARK_PREFECT_API_URL": "prefect.api_url",
+    "EARMARK_LABEL_STUDIO_URL": "label_studio.url",
+    "EARMARK_LABEL_STUDIO_TOKEN": "label_studio.token",
 }
 """Environment variables and the settings they stand for; NAME_FILE names a file that holds the value instead."""
 
@@ -54,9 +56,9 @@ def _content(variable: str, file: Path) -> str:
 
 
 def without_secrets(tree: Any) -> Any:
-    """Returns the settings with the users and passwords of all URLs blanked, for whoever looks at them."""
+    """Returns the settings with tokens and the users and passwords of all URLs blanked, for whoever looks at them."""
     if isinstance(tree, dict):
-        return {key: without_secrets(value) for key, value in tree.items()}
+        return {k: "***" if k == "token" and value else without_secrets(value) for k, value in tree.items()}
     if isinstance(tree, list):
         return [without_secrets(value) for value in tree]
     if isinstance(tree, str):

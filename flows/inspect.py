@@ -19,6 +19,7 @@ from flows.known import learned_costs, told_costs
 from flows.models import KINDS
 from flows.night import last_night, through
 from flows.outlook import outlooks
+from flows.queues import queues, show_queues
 from flows.session import opened
 from flows.settings import Settings
 from flows.told import cost_lines, outlook_lines
@@ -35,6 +36,7 @@ def status_of(settings: Settings) -> dict[str, Any]:
                 {"round": row.round, "pool": row.pool_size, "chosen": row.selected} for row in rounds.rounds(conn)
             ],
             "tasks": ask.count_waiting(corpus),
+            "queues": queues(corpus, settings),
             "answers": labels.outcomes(conn),
             "labels": _label_counts(conn),
             "models": {kind: _versions(conn, kind) for kind in KINDS},
@@ -70,6 +72,7 @@ def show_status(report: dict[str, Any]) -> None:
     if report["rounds"]:
         rows = [(row["round"], row["pool"], row["chosen"]) for row in report["rounds"]]
         console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    show_queues(report["queues"])
     versions = [
         (kind, row["versions"], row["champion"], row["challenger"], row["previous"], row["looks"])
         for kind, row in report["models"].items()
@@ -196,7 +199,7 @@ def _task_folder(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
     )
     if stray or lines:
         problems.append(f"{stray} files and {lines} lines of no open task lie there; run earmark doctor --repair")
-    return {"open tasks": len(now.wanted), "stray files": stray, "stray lines": lines}, problems
+    return {"open tasks": len(now.all_wanted), "stray files": stray, "stray lines": lines}, problems
 
 
 def show_findings(report: dict[str, Any]) -> None:

@@ -14,10 +14,10 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from corpus.errors import UsageError
+from corpus.errors import EarmarkError, UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, known, learn, promote
+from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
@@ -39,7 +39,11 @@ labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
 choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
+pushing = _step(label_studio.push, "push")
+pulling = _step(label_studio.pull, "pull")
+settling = _step(label_studio.settle, "settle")
 answers_in = _step(hear.merge_file, "merge")
+reviewing = _step(review.review, "review")
 learning = _step(learn.learn, "retrain")
 judging = _step(promote.judge_and_promote, "judge")
 
@@ -91,13 +95,14 @@ def sample(night: str | None = None, config: str | None = None) -> dict[str, Any
 def export(night: str | None = None, config: str | None = None) -> dict[str, Any]:
     """The chosen stand as tasks before the annotators."""
     with at_work(config) as (corpus, settings):
-        return dict(tasks_out(corpus, settings, the_night(settings, night).name, again=True))
+        report = dict(tasks_out(corpus, settings, the_night(settings, night).name, again=True))
+        return {**report, **_before_people(corpus, settings)}
 
 
 @flow(name="merge")
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> dict[str, Any]:
-    """What annotators answered is labels; without files, what lies in the answers folder."""
+    """What annotators answered is labels; without files, what lies in the answers folder or on Label Studio."""
     with at_work(config) as (corpus, settings):
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
@@ -121,6 +126,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         when = the_night(settings, night)
         learn.ensure_champions(corpus, settings)
         report: dict[str, Any] = {"night": when.name, "sweep": dict(sweeping(corpus, settings))}
+        report["sweep"] |= _off_label_studio(corpus, settings)
         report["merge"] = _merge(corpus, settings, None)
         report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
@@ -131,6 +137,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["rescore"] = {"skipped": "the night's round stands"} if standing else _rescore(corpus, settings)
         report["sample"] = _choose(corpus, settings, when)
         report["export"] = dict(tasks_out(corpus, settings, when.name))
+        report["export"] |= _before_people(corpus, settings)
         with corpus.operation(through(when.name), "nightly") as op:
             op.result = {"night": when.name}
     create_markdown_artifact(night_markdown(report), key="night", description=f"night {when.name}")
@@ -152,9 +159,16 @@ def morning(night: str, config: str | None = None) -> dict[str, Any]:
 
 def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
     waiting = answers.waiting(settings) if files is None else files
-    if not waiting:
-        return {"skipped": "no annotations came back"}
+    there = files is None and settings.export.backend == "label_studio"
+    if not waiting and not there:
+        reviewed = reviewing(corpus, settings)  # what a killed run may have left
+        return {"skipped": "no annotations came back", **({} if "skipped" in reviewed else {"review": reviewed})}
     reports, failed = [], {}
+    if there:
+        try:
+            reports.append(dict(pulling(corpus, settings)))
+        except EarmarkError as error:
+            failed["label-studio"] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
@@ -163,7 +177,33 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
             if files is not None:
                 raise
             failed[answers.name_of(file)] = str(error)  # nobody watches at night: one file costs only itself
-    return hear.total(reports, failed)
+    reviewed = reviewing(corpus, settings)
+    if there and not failed:
+        removed = _off_label_studio(corpus, settings)
+        ask.distribute(corpus, settings)
+        sent = _before_people(corpus, settings)
+        failed |= {name: row["not_done"] for name, row in (("settle", removed), ("push", sent)) if "not_done" in row}
+    return {**hear.total(reports, failed), **({} if "skipped" in reviewed else {"review": reviewed})}
+
+
+def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
+    """What is exported stands on Label Studio, where that is the backend; a server that is down costs only time."""
+    if settings.export.backend != "label_studio":
+        return {}
+    try:
+        return dict(pushing(corpus, settings))
+    except EarmarkError as error:
+        return {"not_done": str(error)}
+
+
+def _off_label_studio(corpus: Any, settings: Settings) -> dict[str, Any]:
+    """What nobody may hear any more, or is merged, is gone from Label Studio, where that is the backend."""
+    if settings.export.backend != "label_studio":
+        return {}
+    try:
+        return dict(settling(corpus, settings))
+    except EarmarkError as error:
+        return {"not_done": str(error)}
 
 
 def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:

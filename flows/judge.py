@@ -16,6 +16,7 @@ from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion
 from corpus.store import labels, utterances
 from corpus.store import models as store
 from flows import console, models
+from flows.review import relied
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def current_snapshot(corpus: Corpus, settings: Settings, kind: Kind) -> Snapshot
     from training.snapshots import build_snapshot
 
     with corpus.read() as conn:
-        rows = labels.current(conn)
+        rows = relied(conn, labels.current(conn))
     ids = [row.utterance_id for row in rows]
     train = vault.consenting(corpus.vault, ids, "train").tolist()
     judge = vault.consenting(corpus.vault, ids, "annotate").tolist()

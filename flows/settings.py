@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from annotation.crowd import CrowdSettings
+from annotation.people import PeopleSettings
 from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
 from corpus.errors import SettingsError
@@ -84,16 +86,40 @@ class ExportSettings(BaseModel):
     """Where tasks go.
 
     Attributes:
-        backend: `files` writes JSON Lines and clips.
+        backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there.
         folder: default `<home>/tasks`.
         due_days: how long a task stays open before its clip is swept [days].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["files"] = "files"
+    backend: Literal["files", "label_studio"] = "files"
     folder: Path | None = None
     due_days: int = Field(default=14, ge=1)
+
+
+class LabelStudioSettings(BaseModel):
+    """Where annotators label in the browser.
+
+    Attributes:
+        url: of the server; EARMARK_LABEL_STUDIO_URL.
+        token: a personal access token, better by EARMARK_LABEL_STUDIO_TOKEN or its _FILE than in a YAML file.
+        title: of the project; where people are listed each has one of their own, `TITLE: PERSON`.
+        clips_url: where the annotators' browsers reach `earmark clips`.
+        batch: tasks in one import.
+        pause: between two imports [s]; the server's makers advise against more than one in 30 s.
+        timeout: of one call [s].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = ""
+    token: str = Field(default="", repr=False)
+    title: str = Field(default="earmark", min_length=3, max_length=40)
+    clips_url: str = "http://127.0.0.1:8077"
+    batch: int = Field(default=1000, ge=1, le=100_000)
+    pause: float = Field(default=30.0, ge=0.0)
+    timeout: float = Field(default=60.0, gt=0.0)
 
 
 class ModelSettings(BaseModel):
@@ -143,6 +169,9 @@ class Settings(BaseModel):
     stopping: StoppingSettings = StoppingSettings()
     tasks: TaskSettings = TaskSettings()
     export: ExportSettings = ExportSettings()
+    label_studio: LabelStudioSettings = LabelStudioSettings()
+    people: PeopleSettings = PeopleSettings()
+    crowd: CrowdSettings = CrowdSettings()
     annotator: AnnotatorSettings = AnnotatorSettings()
     asr: AsrFinetuneSettings = AsrFinetuneSettings()
     intent: IntentFinetuneSettings = IntentFinetuneSettings()

@@ -35,6 +35,10 @@ class LabelFacts(Protocol):
         """Between the annotators, in [0, 1]."""
 
     @property
+    def reliability(self) -> float:
+        """How far its annotators can be relied on, in [0, 1]."""
+
+    @property
     def reason(self) -> str:
         """Why the utterance was chosen; `audit` and `held_out` rows judge."""
 
@@ -52,12 +56,14 @@ class SnapshotSettings(BaseModel):
 
     Attributes:
         min_agreement: a train label with less is left out, as annotators did not find the same.
-        min_weight: weight of a label that is kept, at least; above it, the weight is the agreement.
+        min_reliability: a train label of people who can be relied on less is left out.
+        min_weight: weight of a label that is kept, at least; above it, the weight is agreement x reliability.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_agreement: float = Field(default=0.0, ge=0.0, le=1.0)
+    min_reliability: float = Field(default=0.3, ge=0.0, le=1.0)
     min_weight: float = Field(default=0.25, gt=0.0, le=1.0)
 
 
@@ -70,10 +76,10 @@ def build_snapshot(
     """Returns the snapshot of the current labels that a model of `kind` can use.
 
     Audit and held-out rows never train, whatever their speaker's split; those of the reason `judged_on` judge, in the
-    role `audit`, and the others stay out. Of the rest, those of train speakers are learned, weighted by agreement, and
-    those of dev speakers watch over the learning; those of test speakers stay out, so that no speaker is in two of the
-    three. A speech model needs a transcript, an intent model an intent. The same labels in any order give the same
-    snapshot.
+    role `audit`, and the others stay out. Of the rest, those of train speakers are learned, weighted by agreement and
+    reliability, and those of dev speakers watch over the learning; those of test speakers stay out, so that no speaker
+    is in two of the three. A speech model needs a transcript, an intent model an intent. The same labels in any order
+    give the same snapshot.
 
     Raises:
         RecordError: an utterance has two current labels.
@@ -99,7 +105,8 @@ def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings, judged_on: str
         return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0) if row.reason == judged_on else None
     if row.split == "dev":
         return SnapshotRow(row.utterance_id, row.revision, "dev", 1.0)
-    if row.split == "train" and row.agreement >= settings.min_agreement:
-        weight = round(max(settings.min_weight, float(row.agreement)), 6)
+    sure = row.agreement >= settings.min_agreement and row.reliability >= settings.min_reliability
+    if row.split == "train" and sure:
+        weight = round(max(settings.min_weight, float(row.agreement) * float(row.reliability)), 6)
         return SnapshotRow(row.utterance_id, row.revision, "train", weight)
     return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
 Source = Literal["annotators", "manifest", "held_out"]
 
+REVIEW: Final = "review/"
+"""What the ids of operations begin with that weigh all people anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """The latest answer of one person to one question, without its texts; `lead_time` and `duration` in [s]."""
+    """The latest answer of one person to one question, without its texts; `lead_time` and `duration` in [s].
+
+    `at` is when it was merged, None in rows of older versions.
+    """
 
     task_id: str
     annotator_id: str
@@ -38,6 +45,8 @@ class AnswerRow:
     duration: float
     draft_shown: bool
     reason: str
+    locale: str
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class LabelRow:
         reason: `held_out` where it arrived to judge; `audit` where any round drew it for the audit share; else that of
             the latest round; "" if never chosen.
         round, inclusion_prob: of the selection that `reason` names; "" and 1 if never chosen.
+        reliability: how far those who gave it can be relied on, in [0, 1]; 1 until somebody has looked.
     """
 
     utterance_id: str
@@ -63,6 +73,7 @@ class LabelRow:
     inclusion_prob: float
     split: str
     speaker_id: str
+    reliability: float = 1.0
 
     @property
     def judges(self) -> bool:
@@ -99,7 +110,7 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
             counts["repeated"] += 1
             continue
         counts["conflicting" if macs else "added"] += 1
-        rows.append(row | {"variant": len(macs)})
+        rows.append(row | {"variant": len(macs), "at": corpus.clock()})
         macs.append(row["content_mac"])
     insert_new(op.conn, answers, rows)
     if rows:
@@ -111,10 +122,11 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
 def put_labels(
     corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
 ) -> dict[str, int]:
-    """Leaves each label current, in a revision one above the last; returns how many by what became of them.
+    """Leaves each label current, in a revision above the last; returns how many by what became of them.
 
     `new`; `superseded`; `unchanged` (the same as the current one: no new revision); `kept` (a label of annotators,
-    which one from a manifest does not replace); `erased`. The revision that a label carries is not looked at.
+    which one from a manifest does not replace); `erased`. A label of annotators keeps the revision that it carries, as
+    that is the number of their answers, unless an older version has counted further; the others are one above the last.
 
     Raises:
         RecordError: an utterance stands twice, or is unknown.
@@ -208,6 +220,51 @@ def current(
     return found
 
 
+def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
+    columns = (labels.c.utterance_id, labels.c.source, labels.c.operation_id)
+    rows = fetch_among(conn, sa.select(*columns), columns[0], ids)
+    counts = Counter(
+        row.utterance_id for row in rows if row.source != "annotators" or row.operation_id.startswith(REVIEW)
+    )
+    return dict(sorted(counts.items()))
+
+
+def known_revisions(conn: sa.Connection) -> dict[str, int]:
+    """Returns the revision that came with the arrival, of utterances that somebody answered on, by id."""
+    said = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)
+    statement = sa.select(labels.c.utterance_id, sa.func.max(labels.c.revision).label("revision"))
+    rows = conn.execute(statement.where(labels.c.source != "annotators", said).group_by(labels.c.utterance_id))
+    return {row.utterance_id: row.revision for row in rows}
+
+
+def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns how many answers of an utterance are stored, all revisions counted, by id."""
+    rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)
+    return dict(sorted(Counter(row.utterance_id for row in rows).items()))
+
+
+def voices(conn: sa.Connection, ids: Sequence[str] | None = None) -> dict[str, list[tuple[str, str, str | None]]]:
+    """Returns who said what of each utterance: annotator, verdict and intent of everyone's latest answer, by id.
+
+    Whoever asks for help has not answered. Of two contents of one revision none is returned, as in
+    `annotation.revisions`; of the answers to several questions about one utterance all are.
+    """
+    names = ("utterance_id", "task_id", "annotator_id", "revision", "variant", "verdict", "intent")
+    statement = sa.select(*(answers.c[name] for name in names))
+    rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, answers.c.utterance_id, ids))
+    latest: dict[tuple[str, str], list[sa.Row[Any]]] = {}
+    for row in sorted(rows, key=lambda r: (r.task_id, r.annotator_id, -r.revision, r.variant)):
+        latest.setdefault((row.task_id, row.annotator_id), []).append(row)
+    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    for said in latest.values():
+        top = [row for row in said if row.revision == said[0].revision]
+        if len(top) == 1 and top[0].verdict != "help":
+            row = top[0]
+            found.setdefault(row.utterance_id, []).append((row.annotator_id, row.verdict, row.intent))
+    return found
+
+
 def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
     """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order.
 
@@ -223,7 +280,16 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
     duration = sa.cast(utterances.c.num_samples, sa.Double) / utterances.c.sample_rate
     columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict", "lead_time")]
     statement = (
-        sa.select(*newest.c, tasks.c.round, *columns, duration, tasks.c.draft_shown, selections.c.reason)
+        sa.select(
+            *newest.c,
+            tasks.c.round,
+            *columns,
+            duration,
+            tasks.c.draft_shown,
+            selections.c.reason,
+            utterances.c.locale,
+            answers.c.at,
+        )
         .select_from(answers)
         .join(newest, sa.and_(*same))
         .join(tasks, tasks.c.task_id == answers.c.task_id)
@@ -250,7 +316,7 @@ def _asked(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any
 
 
 def _answer_row(annotation: Annotation, utterance_id: str, key: bytes) -> dict[str, Any]:
-    plain = encode_texts(annotation.transcript, annotation.slots, annotation.proposal)
+    plain = encode_texts(annotation.transcript, annotation.slots, annotation.proposal, annotation.question)
     clear = canonical_json([annotation.verdict, annotation.intent]).encode()
     what = f"annotation/{annotation.task_id}/{annotation.annotator_id}/{annotation.revision}"
     return {
@@ -278,9 +344,11 @@ def _label_row(
     plain = encode_texts(label.transcript, label.slots)
     clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
     content_mac = mac(keys[i], clear + plain)
-    if held is not None and held.current and held.content_mac == content_mac:
+    last = 0 if held is None else held.revision
+    counted = label.revision if source == "annotators" else 0
+    if held is not None and held.current and held.content_mac == content_mac and counted <= last:
         return "unchanged", None
-    revision = 1 if held is None else held.revision + 1
+    revision = max(last + 1, counted)
     row = {
         "utterance_id": i,
         "revision": revision,

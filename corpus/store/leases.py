@@ -44,6 +44,13 @@ def leased(conn: sa.Connection, now: datetime, ids: Sequence[str] | None = None)
     return {row.utterance_id for row in rows}
 
 
+def holders(conn: sa.Connection, now: datetime) -> dict[tuple[str, str], datetime]:
+    """Returns the end of every lease to annotate that runs, by utterance and holder."""
+    statement = sa.select(leases.c.utterance_id, leases.c.holder, leases.c.until)
+    rows = conn.execute(statement.where(leases.c.until > now, leases.c.purpose == "annotate"))
+    return {(row.utterance_id, row.holder): row.until for row in rows}
+
+
 def _each(conn: sa.Connection, statement: sa.Update | sa.Delete, ids: Sequence[str], holder: str, purpose: str) -> None:
     if ids:
         one = (leases.c.utterance_id == sa.bindparam("id"), leases.c.holder == holder, leases.c.purpose == purpose)

@@ -134,6 +134,19 @@ def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskS
     return [TaskRow(*row) for row in conn.execute(statement)]
 
 
+def drafts_shown(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Returns those of the utterances of which a question showed its draft."""
+    statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.draft_shown)
+    return {row.utterance_id for row in fetch_among(conn, statement, tasks_table.c.utterance_id, ids)}
+
+
+def utterance_of(conn: sa.Connection, task_id: str) -> str | None:
+    """Returns what a question asks about; None where there is no such question."""
+    statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.task_id == task_id)
+    found: str | None = conn.execute(statement).scalar()
+    return found
+
+
 def set_task_state(conn: sa.Connection, task_ids: Sequence[str], state: TaskState) -> None:
     """Leaves the questions in a state.
 

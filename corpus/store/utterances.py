@@ -168,6 +168,12 @@ class PoolColumns:
     states: Strings
 
 
+def locales(conn: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Returns the locale of each utterance, by id."""
+    columns = (utterances.c.utterance_id, utterances.c.locale)
+    return {row.utterance_id: row.locale for row in fetch_among(conn, sa.select(*columns), columns[0], ids)}
+
+
 def pool_columns(conn: sa.Connection, ids: Sequence[str] | Strings) -> PoolColumns:
     """Returns the columns of a pool, each in the order of the ids.
 

@@ -3,97 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from annotation.files import TASK_FILE, read_tasks, write_annotations
+from annotation.files import TASK_FILE
 from corpus import vault
 from corpus.database import writing
 from corpus.errors import DoorClosed
-from corpus.handle import Corpus, open_corpus
-from corpus.records import Annotation, AnnotationTask, ModelVersion
-from corpus.store import models as store
-from corpus.store import rounds, utterances
-from corpus.store.leases import leased
-from flows import models
+from corpus.store import utterances
 from flows.arrive import arrive as take_in
-from flows.ask import export_round, sweep
-from flows.hear import merge_file
-from flows.inspect import _task_folder
-from flows.settings import Settings
-from tests.corpus.stored import arrive, choose, score
-from tests.flows.homes import small_settings
-
-ROUND = "2026-11-03"
-
-
-@dataclass
-class World:
-    """A home with a round of four clips, and a clock that a test can turn."""
-
-    settings: Settings
-    corpus: Corpus
-    ids: list[str]
-    now: list[datetime]
-
-    @property
-    def folder(self) -> Path:
-        return self.settings.task_folder / ROUND
-
-    def export(self, **kw: Any) -> dict[str, Any]:
-        return export_round(self.corpus, self.settings, ROUND, **kw)
-
-    def sweep(self) -> dict[str, int]:
-        return sweep(self.corpus, self.settings)
-
-    def after(self, days: float) -> None:
-        self.now[0] += timedelta(days=days)
-
-    def tasks(self) -> list[AnnotationTask]:
-        return read_tasks(self.folder / TASK_FILE)
-
-    def states(self) -> list[str]:
-        with self.corpus.read() as conn:
-            return [row.state for row in rounds.tasks(conn)]
-
-    def leased(self) -> set[str]:
-        with self.corpus.read() as conn:
-            return leased(conn, self.corpus.clock())
-
-    def merge(self, *answers: Annotation) -> dict[str, Any]:
-        file = write_annotations(self.settings.home / "answers.jsonl", answers)
-        return merge_file(self.corpus, self.settings, file, ours=False)
-
-    def problems(self) -> list[str]:
-        return _task_folder(self.corpus, self.settings)[1]
-
-    def clips(self) -> list[str]:
-        return sorted(path.stem for path in self.folder.glob("*.wav"))
+from tests.flows.small_round import World, answer, round_of
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    settings = small_settings(tmp_path / "home", "export.due_days=3")
-    now = [datetime.now(UTC)]
-    corpus = open_corpus(settings.corpus, clock=lambda: now[0])
-    ids = arrive(corpus, 4, arrived_at=now[0] - timedelta(hours=9), speakers=4)
-    score(corpus, ids)
-    choose(corpus, ids, ROUND)
-    base = ModelVersion("intent", "1", "run", "", "base", "", str(models.base_folder(settings, "intent")))
-    with writing(corpus.records) as conn:
-        store.put_version(conn, base)
-        store.move_alias(conn, "intent", "champion", None, "1")
-    yield World(settings, corpus, ids, now)
-    corpus.close()
-
-
-def answer(task: AnnotationTask, who: str = "ann", verdict: str = "labelled", **texts: Any) -> Annotation:
-    texts = {"transcript": "play some jazz", "intent": "other"} | texts if verdict == "labelled" else texts
-    return Annotation(task.task_id, who, task.ask, verdict, **texts)  # type: ignore[arg-type]
+    with round_of(tmp_path / "home", 4) as made:
+        yield made
 
 
 def test_a_repeated_export_within_the_lease_changes_nothing(world: World):

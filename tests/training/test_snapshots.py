@@ -17,6 +17,7 @@ class Row:
     has_transcript: bool = True
     has_intent: bool = True
     agreement: float = 1.0
+    reliability: float = 1.0
     reason: str | None = "uncertain"
     split: str = "train"
 

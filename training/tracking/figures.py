@@ -48,7 +48,7 @@ def learning_curve(
         measure: name of the error rate.
         cost: unit of the cost.
     """
-    figure, axes = _figure(6.4, 4.2)
+    figure, axes = new_figure(6.4, 4.2)
     for row, (name, points) in enumerate(curves.items()):
         ordered = sorted(points, key=lambda point: point[0])
         x = [float(spent) for spent, _ in ordered]
@@ -70,7 +70,7 @@ def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 
         right: (N,) in [0, 1], such as `training.metrics.rightness`.
         bins: of equal width.
     """
-    figure, axes = _figure(5.0, 4.6)
+    figure, axes = new_figure(5.0, 4.6)
     sure = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
     of = np.minimum((sure * bins).astype(np.intp), bins - 1)
     counts = np.bincount(of, minlength=bins)
@@ -93,7 +93,7 @@ def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
     """
     names, table = confusion_counts(truth, predicted)
     size = 2.6 + 0.32 * len(names)
-    figure, axes = _figure(size + 0.6, size)
+    figure, axes = new_figure(size + 0.6, size)
     share = table / np.maximum(1, table.sum(axis=1, keepdims=True))
     if names:
         axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
@@ -129,7 +129,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
     Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
     """
     kept = sorted(sorted(rows, key=lambda row: -row.rate.n)[:MOST_SLICES], key=lambda row: (row.dimension, row.value))
-    figure, axes = _figure(7.0, 1.6 + 0.26 * max(1, len(kept)))
+    figure, axes = new_figure(7.0, 1.6 + 0.26 * max(1, len(kept)))
     for at, row in enumerate(reversed(kept)):
         colour = "#999999" if row.thin else COLOURS[0]
         axes.plot([row.rate.low, row.rate.high], [at, at], color=colour, lw=2)
@@ -146,7 +146,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
 
 def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
     """Returns the champion's error rate night by night with its intervals; a line marks each promotion."""
-    figure, axes = _figure(7.0, 4.0)
+    figure, axes = new_figure(7.0, 4.0)
     at = np.arange(len(nights))
     values = np.array([night.rate.value for night in nights])
     below = np.array([night.rate.value - night.rate.low for night in nights])
@@ -163,7 +163,7 @@ def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Returns an empty figure [inch] on the Agg canvas, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

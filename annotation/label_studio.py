@@ -1,0 +1,255 @@
+"""Label Studio's formats: the labelling page, tasks with drafts, and raw annotations back into published rows.
+
+Nothing here speaks to a server. Formats as of Label Studio 1.23; https://labelstud.io/guide/task_format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+from annotation.alignment import carry_spans
+from annotation.rows import Asked, RowError, annotation_of
+from annotation.tables import word_slots
+from corpus.records import OTHER_INTENT, Annotation, AnnotationTask, SlotSpan, Verdict
+from corpus.text import normalise_with_spans
+
+MODEL_VERSION: Final = "earmark-draft"
+"""Name under which a task's draft is a prediction; the project shows those of this name as a first answer."""
+
+VERDICTS: Final[dict[str, tuple[Verdict, str]]] = {
+    "Unintelligible": ("unintelligible", "u"),
+    "Accidental activation": ("accidental", "a"),
+    "Critical data": ("critical_data", "k"),
+    "Distress": ("distress", "d"),
+    "Help": ("help", "h"),
+}
+"""What the page offers, each with its verdict and its key; without a choice the answer is `labelled`."""
+
+MOST_RADIO: Final = 30
+"""Intents that are shown at once, each with its own key as far as there are keys; more are a list to search in."""
+
+
+def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
+    """Returns the labelling page: player with speed and loop, transcript, intent, slots, verdicts, question.
+
+    Args:
+        intents: the inventory.
+        slot_names: the slots that may be marked.
+    """
+    names = [name for name in intents if name != OTHER_INTENT] + [OTHER_INTENT]
+    layout = "inline" if len(names) <= MOST_RADIO else "select"
+    choice = "single-radio" if layout == "inline" else "single"
+    intent_rows = "\n".join(f"      <Choice value={quoteattr(name)}{_key(k)}/>" for k, name in enumerate(names))
+    slots = "\n".join(f"      <Label value={quoteattr(name)}/>" for name in slot_names)
+    verdicts = "\n".join(f'      <Choice value={quoteattr(v)} hotkey="{key}"/>' for v, (_, key) in VERDICTS.items())
+    return f"""<View>
+  <Header value="$heading" size="4"/>
+  <Text name="question_asked" value="$question"/>
+  <Audio name="audio" value="$audio" hotkey="ctrl+space" sync="none" defaultspeed="1" height="64"/>
+  <HyperText name="player" value="$player" inline="true"/>
+  <Header value="What was said (empty: nothing)" size="5"/>
+  <TextArea name="transcript" toName="audio" rows="1" maxSubmissions="1" editable="true"
+    placeholder="type, then Enter"/>
+  <Header value="What was meant" size="5"/>
+  <View>
+    <Choices name="intent" toName="audio" choice="{choice}" layout="{layout}">
+{intent_rows}
+    </Choices>
+    <TextArea name="proposal" toName="audio" rows="1" maxSubmissions="1" editable="true"
+      placeholder="other: a name for what was meant"/>
+  </View>
+  <Header value="Slots: mark them in what the machine heard, or type them: room=kitchen; device=light" size="5"/>
+  <View>
+    <Labels name="slots" toName="asr_text">
+{slots}
+    </Labels>
+    <Text name="asr_text" value="$asr_text"/>
+    <TextArea name="slot_words" toName="audio" rows="1" maxSubmissions="1" editable="true" placeholder="name=words"/>
+  </View>
+  <Header value="Or it can't be labelled" size="5"/>
+  <View>
+    <Choices name="verdict" toName="audio" choice="single" layout="inline">
+{verdicts}
+    </Choices>
+    <TextArea name="question" toName="audio" rows="1" maxSubmissions="1" editable="true"
+      placeholder="help: what do you want to know?"/>
+  </View>
+</View>
+"""
+
+
+def _key(k: int) -> str:
+    return f' hotkey="{k + 1}"' if k < 9 else ""
+
+
+def studio_task(task: AnnotationTask, audio_url: str) -> dict[str, Any]:
+    """Returns the task as Label Studio takes it in, its draft as a prediction; a blind one has none.
+
+    Args:
+        task: of the round.
+        audio_url: where the clip is heard.
+    """
+    draft = task.draft
+    data = {
+        "task_id": task.task_id,
+        "audio": audio_url,
+        "player": f'<audio controls loop src="{audio_url}"></audio>',
+        "asr_text": draft.text if draft is not None else "",
+        "question": task.question or "",
+        "heading": "Correct what the machine heard" if draft is not None else "Listen and write what was said",
+    }
+    made: dict[str, Any] = {"data": data}
+    if draft is not None:
+        result = [_textarea("transcript", draft.text), *([_choice("intent", draft.intent)] if draft.intent else [])]
+        result += [_span(slot, draft.text) for slot in draft.slots]
+        made["predictions"] = [{"model_version": MODEL_VERSION, "result": result}]  # no score: it would be shown
+    return made
+
+
+def _textarea(name: str, text: str) -> dict[str, Any]:
+    # A list: as a plain string the page would stay empty without a word (label-studio#3941).
+    return {"id": name, "from_name": name, "to_name": "audio", "type": "textarea", "value": {"text": [text]}}
+
+
+def _choice(name: str, value: str) -> dict[str, Any]:
+    return {"id": name, "from_name": name, "to_name": "audio", "type": "choices", "value": {"choices": [value]}}
+
+
+def _span(slot: SlotSpan, text: str) -> dict[str, Any]:
+    value = {
+        "start": _units(text[: slot.start]),
+        "end": _units(text[: slot.end]),
+        "text": text[slot.start : slot.end],
+        "labels": [slot.name],
+    }
+    key = f"{slot.name}-{slot.start}"
+    return {"id": key, "from_name": "slots", "to_name": "asr_text", "type": "labels", "value": value}
+
+
+def _units(text: str) -> int:
+    """Returns the length of a text as browsers count it, in UTF-16 units."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def revision_of(updated_at: str) -> int:
+    """Returns the revision of an annotation by when it was last changed, in microseconds: a later change is higher.
+
+    Raises:
+        RowError: that is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(updated_at)
+        return int(moment.timestamp() * 1_000_000)
+    except (TypeError, ValueError):
+        raise RowError("bad_field", "revision") from None
+
+
+def read_studio(
+    annotation: Mapping[str, Any], data: Mapping[str, Any], annotator_id: str, tasks: Mapping[str, Asked]
+) -> Annotation:
+    """Returns the answer that a raw annotation gives, normalised.
+
+    Slots that were marked on what the machine heard are carried over to the corrected transcript.
+
+    Args:
+        annotation: of the export or of the API, unconverted: the converters drop what they do not know.
+        data: of its task.
+        annotator_id: whose answer it is.
+        tasks: task id -> what was asked.
+
+    Raises:
+        RowError: it breaks a rule of the published rows, or a marked slot has no place in the corrected transcript
+            (`lost_slot`); says which rule, and never what stands there.
+    """
+    task_id = str(data.get("task_id", ""))
+    result = annotation.get("result")
+    results = [row for row in result if isinstance(row, Mapping)] if isinstance(result, list) else []
+    texts = {row.get("from_name"): _value(row, "text") for row in results if row.get("type") == "textarea"}
+    chosen = {row.get("from_name"): _value(row, "choices") for row in results if row.get("type") == "choices"}
+    verdict = "labelled"
+    if "verdict" in chosen:
+        if chosen["verdict"] not in VERDICTS:
+            raise RowError("unknown_verdict", "verdict")
+        verdict = VERDICTS[chosen["verdict"]][0]
+    transcript = texts.get("transcript", "") if verdict == "labelled" else None
+    asked = tasks.get(task_id)
+    if asked is not None and asked.ask != "transcribe" and not transcript:
+        transcript = None
+    slots = _slots(results, str(data.get("asr_text") or ""), transcript, texts.get("slot_words", ""))
+    row = {
+        "task_id": task_id,
+        "annotator_id": annotator_id,
+        "ask": asked.ask if asked is not None else "transcribe",
+        "verdict": verdict,
+        "transcript": transcript,
+        "intent": chosen.get("intent"),
+        "slots": slots,
+        "lead_time": max(0.0, float(annotation.get("lead_time") or 0.0)),
+        "proposal": texts.get("proposal") or None,
+        "question": texts.get("question") or None,
+    }
+    revision = revision_of(str(annotation.get("updated_at", "")))
+    return replace(annotation_of(row, tasks), revision=revision)
+
+
+def _value(row: Mapping[str, Any], key: str) -> str:
+    """Returns a text area's or a choice's text, "" for none; a list of texts is joined, as one Enter makes another."""
+    value = row.get("value")
+    found = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(found, list):
+        return " ".join(str(part) for part in found)
+    return str(found) if found is not None else ""
+
+
+def _slots(
+    results: Sequence[Mapping[str, Any]], heard: str, transcript: str | None, typed: str
+) -> list[dict[str, Any]]:
+    if transcript is None:
+        return []
+    found = word_slots(typed, transcript) if typed.strip() else []
+    marked = [slot for row in results if row.get("type") == "labels" and (slot := _marked(row, heard)) is not None]
+    if not marked:
+        return found
+    # Two texts in normal form are compared word by word; the spans of the row lie on the transcript as it was typed.
+    source, spans = normalise_with_spans(heard, marked)
+    target, _ = normalise_with_spans(transcript, ())
+    carried, lost = carry_spans(spans, source, target)
+    if lost:
+        raise RowError("lost_slot", "slots")
+    return found + [{"name": s.name, **_original(s, target, transcript)} for s in carried]
+
+
+def _original(slot: SlotSpan, normal: str, typed: str) -> dict[str, int]:
+    """Returns where a span of the normal form lies in the text as it was typed."""
+    if normal == typed:
+        return {"start": slot.start, "end": slot.end}
+    words = len(normal[: slot.start].split()), len(normal[: slot.end].split())
+    pieces, at = [], 0
+    for piece in typed.split():
+        start = typed.index(piece, at)
+        at = start + len(piece)
+        pieces += [(start, at)] * len(normalise_with_spans(piece, ())[0].split())
+    if len(pieces) != len(normal.split()):
+        raise RowError("lost_slot", "slots")
+    return {"start": pieces[words[0]][0], "end": pieces[words[1] - 1][1]}
+
+
+def _marked(row: Mapping[str, Any], heard: str) -> SlotSpan | None:
+    value = row.get("value")
+    if not isinstance(value, Mapping):
+        raise RowError("bad_span", "slots")
+    try:
+        units = heard.encode("utf-16-le")
+        start = len(units[: 2 * int(value["start"])].decode("utf-16-le"))
+        end = len(units[: 2 * int(value["end"])].decode("utf-16-le"))
+        name = str(value["labels"][0])
+        inside = int(value["start"]) >= 0 and 2 * int(value["end"]) <= len(units)
+        if not inside or not start < end or not heard[start:end].strip():
+            raise ValueError
+        return SlotSpan(name, start, end)
+    except (KeyError, IndexError, TypeError, ValueError, UnicodeDecodeError):
+        raise RowError("bad_span", "slots") from None

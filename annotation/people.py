@@ -1,0 +1,171 @@
+"""People: who is asked what. Audit rows twice, others once, more where answers disagree; nobody the same clip twice.
+
+Everything here works on ids, counts and the settings' list of people; whose turn it is follows from ids by a hash, so
+neither a restart nor the order of the tasks changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from corpus.records import digest
+
+Kind = Literal["first", "second", "more", "help", "gold"]
+
+
+class Person(BaseModel):
+    """Somebody who listens.
+
+    Attributes:
+        annotator_id: as it stands in answers; also the name of the person's folder of tasks.
+        locales: which they understand, such as en-GB; empty for all.
+        hours: that they listen a day [h].
+        login: their e-mail address or user name in Label Studio; `annotator_id` where empty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    annotator_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
+    locales: tuple[str, ...] = ()
+    hours: float = Field(default=9.0, gt=0.0, le=24.0)
+    login: str = ""
+
+    def understands(self, locale: str) -> bool:
+        """Says whether clips of this locale may be put before the person."""
+        return not self.locales or locale in self.locales
+
+
+class PeopleSettings(BaseModel):
+    """Who is asked, how many of them, and how much.
+
+    Attributes:
+        people: who they are. Without any, tasks stand open to whoever has the task folder, and one answer is enough.
+        audit_answers: people that an audit row is put before.
+        other_answers: people that any other row is put before.
+        most_answers: people who are asked at most where the answers disagree.
+        clips_per_shift: short clips that a person hears in `shift_hours`, at most; 1,000 is the known ceiling.
+        shift_hours: see above [h].
+        gold_share: of a person's tasks, how many more are settled clips asked again, which tell whom to believe.
+        gold_answers: people who must have settled a clip, in full agreement, before it may be gold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    people: tuple[Person, ...] = ()
+    audit_answers: int = Field(default=2, ge=1)
+    other_answers: int = Field(default=1, ge=1)
+    most_answers: int = Field(default=3, ge=1)
+    clips_per_shift: int = Field(default=600, ge=1, le=1000)
+    shift_hours: float = Field(default=9.0, gt=0.0)
+    gold_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    gold_answers: int = Field(default=2, ge=1)
+
+    @field_validator("people")
+    @classmethod
+    def _once(cls, value: tuple[Person, ...]) -> tuple[Person, ...]:
+        if len({person.annotator_id for person in value}) < len(value):
+            raise ValueError("somebody stands twice; give each annotator_id once")
+        return value
+
+    def answers_for(self, reason: str) -> int:
+        """Returns how many people a row chosen for this reason is put before; one where nobody is listed."""
+        if not self.people:
+            return 1
+        return min(len(self.people), self.audit_answers if reason == "audit" else self.other_answers)
+
+    def capacity(self, person: Person) -> int:
+        """Returns how many clips the person hears a day."""
+        return int(self.clips_per_shift * person.hours / self.shift_hours)
+
+    def clips_by_locale(self, locales: Sequence[str]) -> dict[str, int]:
+        """Returns how many clips a day can be heard in each locale; who understands several is counted in each."""
+        return {
+            locale: sum(self.capacity(person) for person in self.people if person.understands(locale))
+            for locale in sorted(locales)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A task that needs people.
+
+    Attributes:
+        task_id, locale: of its clip.
+        count: how many more are to be asked.
+        kind: why.
+        barred: people who may not be asked: they answered or hold it already.
+    """
+
+    task_id: str
+    locale: str
+    count: int
+    kind: Kind
+    barred: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who gets what: (task, person, kind) in the order of the needs; and the tasks for which somebody is missing."""
+
+    given: list[tuple[str, str, Kind]] = field(default_factory=list)
+    short: list[str] = field(default_factory=list)
+
+
+def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings: PeopleSettings, seed: int) -> Plan:
+    """Returns who is asked what, most valuable first, each task by different people.
+
+    Among those who understand the locale and have room, whoever has the smallest share of their capacity filled is
+    next; among equals a hash of seed, task and person decides.
+
+    Args:
+        needs: in order of value.
+        load: annotator -> tasks that they hold.
+        days: over which a person's capacity counts.
+        settings: see `PeopleSettings`.
+        seed: of the hash.
+    """
+    room = {person.annotator_id: max(1.0, settings.capacity(person) * days) for person in settings.people}
+    held = {who: load.get(who, 0) for who in room}
+    plan = Plan()
+    for need in needs:
+        able = [p.annotator_id for p in settings.people if p.understands(need.locale)]
+        free = [who for who in able if who not in need.barred and held[who] < room[who]]
+        free.sort(key=lambda who: (held[who] / room[who], digest([seed, need.task_id, who])))
+        for who in free[: need.count]:
+            held[who] += 1
+            plan.given.append((need.task_id, who, need.kind))
+        if len(free) < need.count:
+            plan.short.append(need.task_id)
+    return plan
+
+
+def rotate_gold(
+    settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
+    settings: PeopleSettings, seed: int,
+) -> list[tuple[str, str, Kind]]:  # fmt: skip
+    """Returns which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
+
+    Args:
+        settled: task id -> people who know the clip already.
+        locales: task id -> locale of its clip.
+        load: annotator -> tasks that they are given this time; nobody without any gets gold.
+        turn: name of the round; another turn draws other clips.
+        settings: see `PeopleSettings`.
+        seed: of the draw.
+    """
+    given: list[tuple[str, str, Kind]] = []
+    for person in settings.people:
+        who = person.annotator_id
+        count = round(settings.gold_share * load.get(who, 0) + _uniform([seed, turn, who, "gold"]) - 0.5)
+        able = [task for task, known in settled.items() if who not in known and person.understands(locales[task])]
+        able.sort(key=lambda task: digest([seed, turn, who, task]))
+        given += [(task, who, "gold") for task in able[: max(0, count)]]
+    return given
+
+
+def _uniform(key: list[object]) -> float:
+    return int(digest(key)[:13], 16) / 16**13

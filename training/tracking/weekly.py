@@ -1,0 +1,55 @@
+"""Figures of the weekly report on annotation; weeks on the x axis, no content anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from training.tracking.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def throughput_figure(weeks: Sequence[str], answers: Sequence[int], minutes: Sequence[float]) -> Figure:
+    """Returns answers as bars and annotator minutes as a line, by week."""
+    figure, axes = new_figure(6.4, 3.6)
+    axes.bar(range(len(weeks)), answers, color="0.75")
+    axes.set_ylabel("answers")
+    other = axes.twinx()
+    other.plot(range(len(weeks)), minutes, marker="o")
+    other.set_ylabel("annotator minutes")
+    other.set_ylim(bottom=0)
+    axes.set_xticks(range(len(weeks)), weeks)
+    axes.set_xlabel("week that begins on")
+    return figure
+
+
+def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: Sequence[float | None]) -> Figure:
+    """Returns Krippendorff's alpha of the intents and the word error rate between annotators, by week."""
+    figure, axes = new_figure(6.4, 3.6)
+    for name, values, marker in (("alpha, intents", alpha, "o"), ("WER between annotators", wer, "s")):
+        known = [(k, value) for k, value in enumerate(values) if value is not None]
+        axes.plot([k for k, _ in known], [value for _, value in known], marker=marker, label=name)
+    axes.set_xticks(range(len(weeks)), weeks)
+    axes.set_xlabel("week that begins on")
+    axes.axhline(0, color="0.8", linewidth=0.8)
+    axes.legend()
+    return figure
+
+
+def false_starts_figure(weeks: Sequence[str], shares: Sequence[tuple[float, float, float, int] | None]) -> Figure:
+    """Returns the share of accidental activations with its 95 % interval, by week."""
+    figure, axes = new_figure(6.4, 3.6)
+    known = [(k, share) for k, share in enumerate(shares) if share is not None]
+    if known:
+        x = [k for k, _ in known]
+        y = [100 * share[0] for _, share in known]
+        low = [100 * max(0.0, share[0] - share[1]) for _, share in known]
+        high = [100 * max(0.0, share[2] - share[0]) for _, share in known]
+        axes.errorbar(x, y, yerr=[low, high], marker="o", capsize=3)
+    axes.set_xticks(range(len(weeks)), weeks)
+    axes.set_xlabel("week that begins on")
+    axes.set_ylabel("accidental activations [%]")
+    axes.set_ylim(bottom=0)
+    return figure
