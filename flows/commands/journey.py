@@ -1,0 +1,211 @@
+"""The journey of an utterance: what the nightly run does, step by step and as a whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import console
+from flows.commands.options import (
+    Config,
+    Json,
+    Kind,
+    NightName,
+    Set,
+    app,
+    run_flow,
+    settings_of,
+    show_report,
+)
+
+
+@app.command()
+def demo(
+    nights: Annotated[int | None, typer.Option(min=0, help="How many nights; default from the config.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="A labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic.")
+    ] = None,
+    config: Config = Path("demo"),
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; in minutes."""
+    changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
+    settings = settings_of(config, changes)
+    from flows.demo import run_demo, show_demo
+
+    report = run_demo(settings, nights, quiet=as_json)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_demo(report)
+
+
+@app.command()
+def ingest(
+    manifest: Annotated[Path, typer.Argument(help="JSON Lines or Parquet.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes in the utterances of a manifest; received = accepted + refused by reason."""
+    from corpus.errors import UsageError
+
+    if not manifest.is_file():
+        what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
+        raise UsageError(f"manifest {manifest}: {what}")
+    show_report("ingested", run_flow("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
+
+
+@app.command("import")
+def import_corpus(
+    source: Annotated[
+        str,
+        typer.Argument(help="save_to_disk, Parquet, AudioFolder or JSON Lines; or a hub id, owner/name@revision."),
+    ],
+    split: Annotated[str | None, typer.Option("--split", help="Such as test; default the only one, or train.")] = None,
+    subset: Annotated[str | None, typer.Option("--subset", help="Which configuration of a hub id.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many rows only.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems, write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
+    settings = settings_of(config, overrides)
+    from corpus.scratch import scratch
+    from flows.bring import look, named, show_look
+
+    source = named(source)
+    with scratch(None if dry_run else settings.home):
+        report = look(settings, source, split, subset, limit, only_schema=not dry_run)
+        if not dry_run:
+            parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
+            report = run_flow("import_corpus", config, overrides, **parameters)
+    if not dry_run:
+        show_report("imported", report, as_json)
+    elif as_json:
+        console.show_json(report)
+    else:
+        show_look(report)
+
+
+@app.command()
+def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Scores what has not been scored by the champions: one night, or all that is there."""
+    show_report("scored", run_flow("score", config, overrides, night=night), as_json)
+
+
+@app.command()
+def sample(
+    night: NightName = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
+    clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice, write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Chooses the few utterances of a night that are worth a person's time."""
+    changes = list(overrides or [])
+    changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
+    changes += [f"sampling.clips={clips}"] if clips is not None else []
+    if dry_run:
+        from flows.choose import dry_run as choose_dry
+        from flows.frame import the_night
+        from flows.session import opened
+
+        settings = settings_of(config, changes)
+        with opened(settings, create=False) as corpus:
+            report = choose_dry(corpus, settings, the_night(settings, night))
+    else:
+        report = run_flow("sample", config, changes, night=night)
+    if as_json:
+        console.show_json(report)
+        return
+    from flows.told import sample_lines
+
+    rows = report.pop("rows", None)
+    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(report))
+    if rows:
+        headers = list(rows[0])
+        console.show_table("", headers, [list(row.values()) for row in rows])
+
+
+@app.command()
+def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Writes the chosen utterances as tasks for annotators."""
+    show_report("exported", run_flow("export", config, overrides, night=night), as_json)
+
+
+@app.command()
+def merge(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="JSON Lines or tables (.csv, .tsv) of annotations; by default what came back by itself."),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes annotations in and makes labels of them; the same file again changes nothing."""
+    from corpus.errors import UsageError
+
+    for file in files or []:
+        if not file.is_file():
+            raise UsageError(f"annotation file {file}: no such file")
+    named = [str(file.resolve()) for file in files] if files else None
+    report = run_flow("merge", config, overrides, files=named)
+    show_report("merged", dict(report), as_json)
+    if report.get("failed"):
+        raise typer.Exit(1)
+    if (
+        named and report["rows"] and not report["annotations"]
+    ):  # nothing could be used: perhaps they are not annotations at all
+        raise typer.Exit(2)
+
+
+@app.command()
+def retrain(
+    kind: Kind,
+    remote: Annotated[bool, typer.Option("--remote", help="As a run of what `earmark serve` serves.")] = False,
+    wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tunes from the base on all labels, judges on the audit rows, registers, promotes or says why not."""
+    if remote:
+        from flows.remote import retrain_remotely
+
+        show_report("retrained there", retrain_remotely(settings_of(config, overrides), kind, wait=wait), as_json)
+        return
+    report = run_flow("retrain", config, overrides, kind=kind)
+    if as_json:
+        console.show_json(report)
+        return
+    text = report.pop("decision_text", "")
+    console.show_pairs(f"retrained {kind}", {k: v for k, v in report.items() if not isinstance(v, dict)})
+    print(text, end="")
+
+
+@app.command()
+def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """The main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
+    report = run_flow("nightly", config, overrides, night=night)
+    if as_json:
+        console.show_json(report)
+        return
+    from flows.told import sample_lines
+
+    for step, result in report.items():
+        if isinstance(result, dict):
+            refused = result.pop("refused_lines", [])
+            shown = sample_lines(result) if step == "sample" else result
+            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
+            console.show_refused(refused)
+        else:
+            print(f"{step}  {result}")

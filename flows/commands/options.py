@@ -1,0 +1,60 @@
+"""What every command shares: the application, the options, and the way into settings and flows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flows import console
+
+app = typer.Typer(
+    name="earmark",
+    help="Sets aside the few utterances that are worth a person's ear, and retrains the voice assistant on them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+audit_app = typer.Typer(help="Who opened what, and the proof of it.", no_args_is_help=True)
+config_app = typer.Typer(help="Settings as resolved.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+app.add_typer(config_app, name="config")
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file, or the name of one that comes with earmark.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the file, such as sampling.clips=40.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
+Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
+
+
+def settings_of(config: Path | None, overrides: list[str] | None) -> Any:
+    """Returns the settings of a command."""
+    from flows.settings import load_settings
+
+    return load_settings(config, overrides or [])
+
+
+def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Any:
+    """Runs a flow of `flows.journey` under the lock and Prefect's server; returns its report."""
+    settings = settings_of(config, overrides)
+    if parameters.get("night"):
+        from flows.frame import the_night
+
+        the_night(settings, parameters["night"])  # a wrong name costs no start of a server
+    from flows.session import running
+
+    with running(settings, flow.replace("_", " ")):
+        from flows import journey
+
+        return getattr(journey, flow)(**parameters)
+
+
+def show_report(title: str, report: Any, as_json: bool) -> None:
+    """The report stands on stdout, as a table of pairs or as JSON."""
+    if as_json:
+        console.show_json(report)
+    else:
+        refused = report.pop("refused_lines", [])
+        console.show_pairs(title, report)
+        console.show_refused(refused)

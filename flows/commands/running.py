@@ -1,0 +1,50 @@
+"""What runs until it is stopped: schedules, pages, clips."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import (
+    Config,
+    Set,
+    app,
+    settings_of,
+)
+
+
+@app.command()
+def clips(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="As in label_studio.clips_url.")] = 8077,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Serves clips to the browsers of annotators in Label Studio until stopped; each hearing is audited."""
+    settings = settings_of(config, overrides)
+    from flows.clips import serve_clips
+
+    serve_clips(settings, host, port)
+
+
+@app.command()
+def serve(config: Config = None, overrides: Set = None) -> None:
+    """Serves the schedules with Prefect until stopped."""
+    settings = settings_of(config, overrides)
+    from flows.serve import serve_schedules
+
+    serve_schedules(settings, config, overrides or [])
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="MLflow's port; Prefect's pages stand one above.")] = 5000,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Opens MLflow's and Prefect's pages on this home's stores."""
+    settings = settings_of(config, overrides)
+    from flows.serve import serve_pages
+
+    serve_pages(settings, port)

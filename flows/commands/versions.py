@@ -1,0 +1,97 @@
+"""Model versions, and what choosing would save before there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows import console
+from flows.commands.options import (
+    Config,
+    Json,
+    Kind,
+    Set,
+    app,
+    settings_of,
+    show_report,
+)
+
+
+@app.command()
+def replay(
+    corpus: Annotated[Path, typer.Option(help="Folder with train.jsonl (the pool) and test.jsonl.")],
+    strategy: Annotated[str, typer.Option(help="Names, separated by commas; random is added.")] = "default",
+    learner: Annotated[str, typer.Option(help="linear (quick), or model (earmark's own fine-tuning).")] = "linear",
+    seeds: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Labels bought in a round.")] = 20,
+    until: Annotated[float, typer.Option(help="Share of the whole pool's accuracy at which a run has arrived.")] = 0.97,
+    skew: Annotated[str, typer.Option(help="none, or zipf: intents as unequal as 1 / rank.")] = "none",
+    label_noise: Annotated[float, typer.Option(help="Share of labels that are wrong.")] = 0.0,
+    rare: Annotated[list[str] | None, typer.Option(help="speaker=share of the pool, such as theo=0.05.")] = None,
+    neighbours: Annotated[int, typer.Option(min=0, help="Rows that each row is averaged with; 0: none.")] = 15,
+    max_labels: Annotated[int | None, typer.Option(min=1, help="A run ends there at the latest.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="At work at once; default all cores.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where curves go; default in the home.")] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate the loop on a labelled corpus: learning curves, and what choosing saves against random."""
+    settings = settings_of(config, overrides)
+    from flows import replay as replaying
+
+    how = replaying.settings_of(
+        learner=learner,
+        batch=batch,
+        until=until,
+        skew=skew,
+        label_noise=label_noise,
+        rare=rare or [],
+        neighbours=neighbours,
+        max_labels=max_labels,
+        cold_start_labels=settings.sampling.cold_start_labels,
+    )
+    plan = replaying.plan_replay(settings, corpus, strategy, seeds, how, out, processes)
+    report = replaying.run_replay(settings, plan)
+    if as_json:
+        console.show_json(report)
+    else:
+        replaying.show(report, plan.out)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="V1", help="Such as asr/2, asr/champion or intent/base.")],
+    second: Annotated[str, typer.Argument(metavar="V2", help="Another version of the same kind.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Judges two versions on the same accumulated audit rows."""
+    settings = settings_of(config, overrides)
+    from flows.judge import compare_versions, show_comparison
+    from flows.session import opened
+
+    with opened(settings, create=False) as corpus:
+        report = compare_versions(corpus, settings, first, second)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_comparison(report)
+
+
+@app.command()
+def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Makes the previous champion the champion again."""
+    settings = settings_of(config, overrides)
+    from flows.judge import roll_back
+    from flows.lock import hold_corpus
+    from flows.session import opened
+
+    with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
+        report = roll_back(corpus, settings, kind)
+    if not as_json:
+        console.note(f"earmark rollback {kind} again would bring version {report['was']} back")
+    show_report("rolled back", report, as_json)
