@@ -28,6 +28,9 @@ from tests.label_studio import PASSWORD, TOKEN, USER, Line, label_studio
 
 pytestmark = pytest.mark.label_studio
 
+CLIPS = 12
+"""In a round: enough that some are blind and some are not, whatever their ids."""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -94,8 +97,8 @@ def bare(server: str, tmp_path: Path) -> Iterator[Studio]:
 @contextmanager
 def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> Iterator[Studio]:
     line = Line(server)
-    told = LabelStudioSettings(url=line.address, token=TOKEN, title=f"try {uuid.uuid4().hex[:8]}", pause=0.0, batch=2)
-    home_of = round_of(home, 5, "export.backend=label_studio", "tasks.blind_share=0.4", *overrides)
+    told = LabelStudioSettings(url=line.address, token=TOKEN, title=f"try {uuid.uuid4().hex[:8]}", pause=0.0, batch=5)
+    home_of = round_of(home, CLIPS, "export.backend=label_studio", "tasks.blind_share=0.5", *overrides)
     with home_of as world, clip_server(world.corpus, "127.0.0.1", 0) as clips:
         told = told.model_copy(update={"clips_url": clips})
         world = replace(world, settings=world.settings.model_copy(update={"label_studio": told}))
@@ -123,7 +126,7 @@ def test_the_round_stands_there_once_most_valuable_first_with_drafts_or_blind(at
     assert [row.task_id for row in sorted(rows, key=lambda row: row.number)] == chosen
     assert {row.task_id: bool(row.data["asr_text"]) for row in rows} == shown
     assert set(shown.values()) == {True, False}
-    assert at.push() == {"sent": 0, "removed": 0, "standing": 5}
+    assert at.push() == {"sent": 0, "removed": 0, "standing": CLIPS}
     project = at.client.projects()[at.settings.label_studio.title]
     assert at.client.call("GET", f"/api/projects/{project}")["model_version"] == MODEL_VERSION
     assert not list(at.settings.task_folder.rglob("*.wav"))
@@ -236,7 +239,7 @@ def test_a_server_that_goes_down_anywhere_in_a_push_costs_only_time(bare: Studio
     bare.line.cut_after(None)
     bare.push()
     rows = bare.there()
-    assert len(rows) == len({row.task_id for row in rows}) == 5
+    assert len(rows) == len({row.task_id for row in rows}) == CLIPS
 
 
 def test_a_server_that_goes_down_anywhere_in_a_pull_costs_only_time(at: Studio):
@@ -254,7 +257,7 @@ def test_a_server_that_goes_down_anywhere_in_a_pull_costs_only_time(at: Studio):
         at.settle()
     at.line.cut_after(None)
     at.settle()
-    assert len(at.there()) == 2
+    assert len(at.there()) == CLIPS - 3
     assert len(at.labels()) == 3
 
 
@@ -283,7 +286,7 @@ def test_each_person_has_a_project_and_a_question_goes_to_one_other(server: str,
     team = [{"annotator_id": "ann", "login": USER}, {"annotator_id": "bob"}, {"annotator_id": "cid"}]
     with studio_at(server, tmp_path / "home", f"people.people={json.dumps(team)}") as at:
         by_person = {row.task_id: row.holder for row in at.there()}
-        assert len(by_person) == len(at.there()) == 5
+        assert len(by_person) == len(at.there()) == CLIPS
         row = next(row for row in at.there() if row.holder == "ann")
         at.answer(row, result=[choice("verdict", "Help"), area("question", "Who is that?")])
         at.pull()
