@@ -157,11 +157,12 @@ def _pipelines(asr: Any, intent: Any, device: str) -> tuple[Any, Any]:
 def _hours(way: Callable[[], Any], device: str) -> float:
     import torch
 
-    started = time.perf_counter()
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    started = clock()
     way()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) / 3600
+    return (clock() - started) / 3600
 
 
 def _ratio(turns: list[dict[str, float]], alternative: str) -> dict[str, float]:
