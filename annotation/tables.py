@@ -83,9 +83,10 @@ def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[st
         raise RowError("malformed")
     given = {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell.strip()}
     row: dict[str, Any] = {"verdict": "labelled"}
-    task = tasks.get(given.get("task_id", ""))
-    if task is not None:
-        row["ask"] = task.ask
+    if "task_id" in given:
+        if given["task_id"] not in tasks:
+            raise RowError("unknown_task", "task_id")
+        row["ask"] = tasks[given["task_id"]].ask
     for name, cell in given.items():
         row[name] = READ[name](cell) if name in READ else cell
     if row.get("transcript") == SILENCE:

@@ -49,7 +49,8 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
     try:
-        report = stored if stored is not None else _merge(corpus, settings, data, operation_id, suffix)
+        merged = stored if stored is not None else _merge(corpus, settings, data, operation_id, suffix)
+        report = {**merged, "already": stored is not None}
     except UsageError:
         if ours:
             answers.give_back(place)
@@ -206,7 +207,10 @@ def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
 
 
 def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the files' reports as one; `failed`: why, by name, of files that could not be read."""
+    """Returns the files' reports as one; `failed`: why, by name, of files that could not be read.
+
+    `already` counts the files that were merged before; their figures are those of then, and nothing changed now.
+    """
     outcomes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for report in reports:
@@ -214,6 +218,7 @@ def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[
         refused.update(report["refused"])
     return {
         "files": len(reports),
+        "already": sum(bool(report.get("already")) for report in reports),
         **{
             name: sum(report[name] for report in reports)
             for name in ("rows", "annotations", "repeated", "conflicting", "labels")
