@@ -234,7 +234,7 @@ def _fit(
 
 
 def _asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow]) -> list[Any]:
-    from training.ctc_loop import AsrExample
+    from training.asr_loop import AsrExample
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}

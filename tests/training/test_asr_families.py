@@ -10,8 +10,9 @@ import torch
 
 import corpus.torchaudio_guard  # noqa: F401
 from tests.training.tiny import tone_clip, tone_examples
-from training.asr import frame_posteriors, load_asr, ready, save_asr
-from training.ctc_loop import CtcLoopSettings, train_ctc
+from training.asr import load_asr, ready, save_asr
+from training.asr_loop import AsrLoopSettings, train_asr
+from training.ctc import frame_posteriors
 from training.transcribe import transcribe
 
 
@@ -53,12 +54,12 @@ def test_wav2vec2_without_mask_is_heard_clip_by_clip(wav2vec2):
 
 
 def test_wav2vec2_trains_the_same_way_twice(wav2vec2):
-    settings = CtcLoopSettings(epochs=1, learning_rate=1e-3, seed=1)
+    settings = AsrLoopSettings(epochs=1, learning_rate=1e-3, seed=1)
     start = {name: tensor.clone() for name, tensor in wav2vec2.model.state_dict().items()}
     ends = []
     for _ in range(2):
         wav2vec2.model.load_state_dict(start)
-        losses = train_ctc(wav2vec2, tone_examples(4), settings).losses
+        losses = train_asr(wav2vec2, tone_examples(4), settings).losses
         ends.append((losses, wav2vec2.model.lm_head.weight.detach().clone()))
     assert ends[0][0] == ends[1][0]
     assert torch.equal(ends[0][1], ends[1][1])
