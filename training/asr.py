@@ -68,6 +68,12 @@ class AsrModel:
         return len(self.starts_word)
 
     @property
+    def marks(self) -> frozenset[int]:
+        """Ids of special tokens, which are no part of a text; what stands between words is one in some families."""
+        gap = getattr(self.tokenizer, "word_delimiter_token_id", None)
+        return frozenset(int(token) for token in self.tokenizer.all_special_ids) - {gap}
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         first: torch.Tensor = next(self.model.parameters())

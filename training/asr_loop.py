@@ -21,7 +21,7 @@ from training.asr import AsrModel, extract_features, masks_padding, padded_lengt
 from training.batching import length_batches
 from training.ctc import ctc_losses, fits_frames
 from training.features import AugmentSettings, mask_features, vary_clip
-from training.loop import Keep, LoopResult, Progress, StepSettings, Work, run, seeded_torch
+from training.loop import Keep, LoopResult, Progress, StepSettings, Work, computing, run, seeded_torch
 from training.seq2seq import fits_window, seq2seq_losses
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": 
 
 def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
     """Returns the token ids of each transcript, without special tokens."""
-    special = set(asr.tokenizer.all_special_ids)
+    marks = asr.marks
     encoded = [asr.tokenizer(example.text, add_special_tokens=False)["input_ids"] for example in examples]
-    return [[token for token in tokens if token not in special] for tokens in encoded]
+    return [[token for token in tokens if token not in marks] for tokens in encoded]
 
 
 def train_asr(
@@ -197,7 +197,8 @@ def _batch_loss(
 
     clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
     inputs = _masked(asr, extract_features(asr, clips), clips, settings.augment, rng)
-    losses = LOSSES[asr.head](asr, inputs, targets, settings.label_smoothing)
+    with computing(asr.device.type, settings):
+        losses = LOSSES[asr.head](asr, inputs, targets, settings.label_smoothing)
     sizes = torch.tensor([len(target) for target in targets])
     scale = torch.tensor(weights, dtype=torch.float32) / sizes.clamp(min=1) / len(targets)
     return (losses * scale.to(losses.device)).sum()

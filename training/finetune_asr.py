@@ -166,7 +166,7 @@ def _finetuned(
 
 
 def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
-    """Returns the examples that the model can learn from, the ids of too long transcripts, and of those it can't spell."""
+    """Returns the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
     usable, too_long, unspellable = [], [], []
     unknown = asr.tokenizer.unk_token_id
     for example, target in zip(examples, encode_targets(asr, examples), strict=True):

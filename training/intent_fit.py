@@ -13,7 +13,7 @@ from pydantic import Field
 
 from corpus.errors import RecordError, UsageError
 from corpus.records import SlotSpan, canonical_json, check_spans
-from training.loop import Keep, LoopResult, Progress, StepSettings, Work, run
+from training.loop import Keep, LoopResult, Progress, StepSettings, Work, computing, run
 from training.slot_tags import UNTAGGED, tags_of, word_spans
 
 if TYPE_CHECKING:
@@ -166,9 +166,11 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     weights = torch.tensor([row.weight for row in batch], device=device)
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
-    intent, tags, _ = model.network(
-        input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
-    )
+    with computing(device.type, settings):
+        intent, tags, _ = model.network(
+            input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
+        )
+    intent, tags = intent.float(), tags.float()
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
     wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)

@@ -126,7 +126,7 @@ def run(
             groups = _grouped(work.batches(at.epoch), settings.accumulate)
             work.train_mode()
             for group in groups[at.group :]:
-                value = _step(work, group, parameters, settings, at.step + 1)
+                value = _step(work, group, parameters, at.step + 1)
                 at.step, at.group = at.step + 1, at.group + 1
                 at.summed += value * sum(len(batch) for batch in group)
                 at.items += sum(len(batch) for batch in group)
@@ -150,7 +150,7 @@ def _grouped(batches: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [batches[start : start + size] for start in range(0, len(batches), size)]
 
 
-def _step(work: Work, group: Sequence[Any], parameters: list[Any], settings: StepSettings, number: int) -> float:
+def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) -> float:
     """One step is made from the group's batches; returns their mean loss over all items."""
     import torch
 
@@ -158,8 +158,7 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], settings: Ste
     work.optimizer.zero_grad(set_to_none=True)
     value = 0.0
     for batch in group:
-        with _precision(parameters[0].device.type, settings.precision):
-            loss = work.loss(batch) * (len(batch) / items)
+        loss = work.loss(batch) * (len(batch) / items)
         value += float(loss.detach())
         if not math.isfinite(value):
             raise Refused(f"{work.name} training diverged at step {number}: the loss is not finite; lower the rate")
@@ -168,14 +167,6 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], settings: Ste
     work.optimizer.step()
     work.schedule.step()
     return value
-
-
-def _precision(device: str, precision: str) -> AbstractContextManager[Any]:
-    import torch
-
-    if precision == "auto":
-        precision = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def _look(work: Work, at: checkpoint.Place) -> None:
@@ -201,6 +192,16 @@ def chosen_device(settings: StepSettings) -> str:
     if settings.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return settings.device
+
+
+def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
+    """Returns a context in which a network computes in the precision that the settings mean; features stay outside."""
+    import torch
+
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 @contextmanager

@@ -154,9 +154,10 @@ READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeS
 
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Returns the normalised text of collapsed tokens."""
+    """Returns the normalised text of tokens, which CTC's are once they are collapsed."""
+    marks = asr.marks
     options = {"group_tokens": False} if asr.head == "ctc" else {}
-    return normalise(asr.tokenizer.decode(list(tokens), skip_special_tokens=True, **options))
+    return normalise(asr.tokenizer.decode([token for token in tokens if token not in marks], **options))
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
