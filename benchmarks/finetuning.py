@@ -5,8 +5,8 @@
 The alternative is what anybody would write in an afternoon: features, forward, CTC loss, backward, clip, AdamW, a
 schedule; no weights of examples, no augmentation, no progress, no checkpoint. Both take the same clips in the same
 batches on as many threads, of the embedded base and of a random model of the size of Wav2Vec2-base (some 90 million
-weights). They run in turns, and who goes first alternates; ratios are given with their spread over the turns. Time is the CPU's,
-of one thread, so that what else a machine does counts for neither.
+weights). They run in turns, and who goes first alternates; ratios are given with their spread over the turns. Time is
+the CPU's, of one thread, so that what else a machine does counts for neither.
 Augmentation is switched off in ours for the comparison and measured beside it, as the default would have it. Clips
 are noise: what a step costs does not depend on what is said.
 """

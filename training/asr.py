@@ -167,7 +167,7 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
     asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, int(extractor.sampling_rate), head)
     if head == "seq2seq":
-        from training.seq2seq import writing_rules
+        from training.writing import writing_rules
 
         writing_rules(asr, name)
     return asr

@@ -26,7 +26,8 @@ from training.posterior import (
     word_numbers,
     words_of,
 )
-from training.seq2seq import Written, write_texts, writing_rules
+from training.seq2seq import Written, write_texts
+from training.writing import writing_rules
 
 
 class TranscribeSettings(BaseModel):

@@ -18,8 +18,9 @@ from training.ctc import frame_posteriors
 from training.features import AugmentSettings
 from training.finetune_asr import AsrFinetuneSettings, alignable, finetune_asr, freeze_front
 from training.lora import LoraSettings
-from training.seq2seq import most_tokens, seq2seq_losses, write_texts, writing_rules
+from training.seq2seq import seq2seq_losses, write_texts
 from training.transcribe import TranscribeSettings, best_texts, token_text, transcribe
+from training.writing import most_tokens, writing_rules
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
 TEXT = "turn it off"
