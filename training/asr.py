@@ -47,6 +47,7 @@ class AsrModel:
         delimiter: (V,) bool, tokens that stand between words and are no part of one.
         sample_rate: what the model hears [Hz].
         head: how it puts out text: a symbol a frame, or token after token.
+        marks: ids of special tokens, which are no part of a text; what stands between words is one in some families.
     """
 
     model: Any
@@ -56,6 +57,7 @@ class AsrModel:
     delimiter: npt.NDArray[np.bool_]
     sample_rate: int
     head: Head = "ctc"
+    marks: frozenset[int] = frozenset()
 
     @property
     def tokenizer(self) -> Any:
@@ -66,12 +68,6 @@ class AsrModel:
     def vocab_size(self) -> int:
         """Number of output symbols, blank included."""
         return len(self.starts_word)
-
-    @property
-    def marks(self) -> frozenset[int]:
-        """Ids of special tokens, which are no part of a text; what stands between words is one in some families."""
-        gap = getattr(self.tokenizer, "word_delimiter_token_id", None)
-        return frozenset(int(token) for token in self.tokenizer.all_special_ids) - {gap}
 
     @property
     def device(self) -> torch.device:
@@ -165,7 +161,9 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     gap = getattr(tokenizer, "word_delimiter_token", None)
     delimiter = np.array([token == gap for token in tokens])
     starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
-    asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, int(extractor.sampling_rate), head)
+    marks = {int(token) for token in tokenizer.all_special_ids} - set(np.flatnonzero(delimiter).tolist())
+    rate = int(extractor.sampling_rate)
+    asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
     if head == "seq2seq":
         from training.writing import writing_rules
 

@@ -84,9 +84,8 @@ FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": 
 
 def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
     """Returns the token ids of each transcript, without special tokens."""
-    marks = asr.marks
     encoded = [asr.tokenizer(example.text, add_special_tokens=False)["input_ids"] for example in examples]
-    return [[token for token in tokens if token not in marks] for tokens in encoded]
+    return [[token for token in tokens if token not in asr.marks] for tokens in encoded]
 
 
 def train_asr(

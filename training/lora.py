@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,7 @@ class LoraSettings(BaseModel):
     rank: int = Field(8, ge=1)
     alpha: float = Field(16.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
-    targets: str | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
 def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:

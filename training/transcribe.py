@@ -131,17 +131,20 @@ def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: T
     """Returns the outputs of a batch that a seq2seq model hears."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
     written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
+    ends = writing_rules(asr).ends
     return [
-        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate)
+        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
         for (utterance_id, samples), one in zip(clips, written, strict=True)
     ]
 
 
-def _read_written(asr: AsrModel, utterance_id: str, written: Written, duration: float) -> AsrOutput:
+def _read_written(
+    asr: AsrModel, utterance_id: str, written: Written, duration: float, ends: tuple[int, ...]
+) -> AsrOutput:
     log_probs, path = written.log_probs, written.path
     if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
-    spoken = ~np.isin(path, writing_rules(asr).ends)
+    spoken = ~np.isin(path, ends)
     found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
     words = words_of(path, spoken, spoken, asr.starts_word, asr.delimiter)
     columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
@@ -156,9 +159,8 @@ READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeS
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
     """Returns the normalised text of tokens, which CTC's are once they are collapsed."""
-    marks = asr.marks
     options = {"group_tokens": False} if asr.head == "ctc" else {}
-    return normalise(asr.tokenizer.decode([token for token in tokens if token not in marks], **options))
+    return normalise(asr.tokenizer.decode([token for token in tokens if token not in asr.marks], **options))
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:

@@ -48,7 +48,7 @@ def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
         raise SettingsError(f"speech model {name}: generation_config.json needs decoder_start_token_id, eos_token_id")
     ends = tuple(end) if isinstance(end, list | tuple) else (int(end),)
     prefix = (int(start), *_language_and_task(asr, name))
-    special = {int(token) for token in asr.tokenizer.all_special_ids} | {int(start)}
+    special = {*asr.marks, int(start)}
     if config.pad_token_id is not None:
         special.add(int(config.pad_token_id))
     never = (special | set(general.suppress_tokens or ())) - set(ends)

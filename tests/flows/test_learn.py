@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from corpus.errors import EarmarkError
 from corpus.store import erasure, labels, rounds
 from corpus.store import models as store
 from flows import journey, learn
-from flows.examples import choose_pseudo
+from flows.examples import asr_examples, choose_pseudo, intent_examples
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
@@ -138,7 +139,15 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert plan.pseudo.ids[0] not in left.ids
 
 
-def test_without_being_told_to_it_learns_from_labels_alone(home: Path):
+def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):
     settings = small_settings(home)
     with opened(settings) as corpus:
-        assert learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo.ids == ()
+        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        assert plan.pseudo.ids == ()
+        rows = [replace(row, weight=0.25 + k / 100) for k, row in enumerate(plan.snapshot.of("train"))]
+        weights = {row.utterance_id: row.weight for row in rows}
+        for example in intent_examples(corpus, rows):
+            assert example.weight == weights[example.utterance_id.removesuffix("/draft")]
+        clips = asr_examples(corpus, rows)
+        assert clips
+        assert all(clip.weight == weights[clip.utterance_id] for clip in clips)

@@ -12,12 +12,14 @@ from corpus.errors import SettingsError
 from corpus.records import ASR_COLUMNS
 from tests.training.families import FAMILIES, family_folder
 from tests.training.tiny import tone_clip
+from tests.training.tiny_intent import tiny_intent
 from training.asr import AsrModel, extract_features, load_asr, masks_padding, save_asr
 from training.asr_loop import AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.ctc import frame_posteriors
 from training.features import AugmentSettings
 from training.finetune_asr import AsrFinetuneSettings, alignable, finetune_asr, freeze_front
 from training.lora import LoraSettings
+from training.predict import ScoreSettings, predict
 from training.seq2seq import seq2seq_losses, write_texts
 from training.transcribe import TranscribeSettings, best_texts, token_text, transcribe
 from training.writing import most_tokens, writing_rules
@@ -182,6 +184,17 @@ def test_it_writes_what_the_library_writes_and_its_probabilities_are_those_it_is
     np.testing.assert_allclose(
         written.log_probs, torch.log_softmax(logits, -1)[: len(ours)].numpy(), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("family", WRITERS)
+def test_its_scores_are_predictions_like_any_other(family, folders):
+    settings = ScoreSettings(transcribe=TranscribeSettings(draws=4))
+    clips = [*CLIPS, ("none", np.zeros(0, dtype=np.float32))]
+    scored = predict(clips, load_asr(folders(family)), tiny_intent(), settings, asr_version="1", intent_version="1")
+    assert scored.predictions.utterance_ids.tolist() == ["u0", "u1", "u2"]
+    assert scored.predictions.intent_probs.shape == (3, 3)
+    assert np.isfinite(scored.predictions.asr).all()
+    assert scored.set_aside == {"none": "no samples"}
 
 
 @pytest.mark.parametrize("family", WRITERS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import training.asr_loop
-from corpus.errors import EarmarkError
+from corpus.errors import EarmarkError, SettingsError
 from tests.training.tiny import tiny_asr, tiny_asr_folder, tone_clip, tone_examples
 from tests.training.tiny_intent import QUICK, rows, taught_intent
 from training.asr import load_asr
@@ -186,3 +186,10 @@ def test_every_kind_of_too_little_memory_is_told(error):
         raise error
     with pytest.raises(RuntimeError, match="shapes"), enough_memory("do less"):
         raise RuntimeError("shapes differ")
+
+
+def test_adapters_for_layers_that_are_not_there_are_refused(asr_base, tmp_path):
+    settings = AsrFinetuneSettings(lora=LoraSettings(targets=("no_such_layer",)))
+    with pytest.raises(SettingsError, match=r"lora\.targets"):
+        finetune_asr(asr_base, tone_examples(1), tmp_path / "out", settings)
+    assert list(tmp_path.iterdir()) == []
