@@ -228,8 +228,9 @@ def _fit(
 
     kept = kept_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # of other labels or settings, which somebody may have had erased since
-    for left in (folder, *(other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept)):
+    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept]
+    # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
+    for left in (folder, *others, *folder.parent.glob(".tmp-*")):
         shutil.rmtree(left, ignore_errors=True)
     base = models.base_folder(settings, plan.kind)
     train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)

@@ -6,6 +6,7 @@ It knows neither clips nor texts. What is learned, in which batches and by which
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.errors import EarmarkError, Refused
+from corpus.errors import EarmarkError, Refused, SettingsError
 from training import checkpoint
 
 if TYPE_CHECKING:
@@ -186,12 +187,21 @@ def _over(at: checkpoint.Place, settings: StepSettings) -> bool:
 
 
 def chosen_device(settings: StepSettings) -> str:
-    """Returns the device that the settings mean."""
+    """Returns the device that the settings mean.
+
+    Raises:
+        SettingsError: a GPU is asked for, and torch finds none.
+    """
     import torch
 
-    if settings.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return settings.device
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device is cuda, and torch finds no GPU; set it to auto or cpu")
+    if device == "cuda":  # without a workspace of its own cuBLAS does not repeat itself
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return device
 
 
 def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any]:

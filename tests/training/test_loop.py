@@ -193,3 +193,14 @@ def test_adapters_for_layers_that_are_not_there_are_refused(asr_base, tmp_path):
     with pytest.raises(SettingsError, match=r"lora\.targets"):
         finetune_asr(asr_base, tone_examples(1), tmp_path / "out", settings)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_a_wrong_setting(asr_base, intent_base, tmp_path):
+    with pytest.raises(SettingsError, match="no GPU"):
+        finetune_asr(
+            asr_base, tone_examples(1), tmp_path / "out", AsrFinetuneSettings(loop=AsrLoopSettings(device="cuda"))
+        )
+    fit = QUICK.model_copy(update={"device": "cuda"})
+    with pytest.raises(SettingsError, match="no GPU"):
+        finetune_intent(intent_base, rows(), tmp_path / "out", IntentFinetuneSettings(fit=fit))
