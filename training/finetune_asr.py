@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
 from training.asr import AsrModel, load_asr, save_asr
@@ -44,6 +44,12 @@ class AsrFinetuneSettings(BaseModel):
     lora: LoraSettings | None = None
     interpolate: float = Field(0.5, ge=0, lt=1)
     pseudo: PseudoSettings = PseudoSettings()
+
+    @field_validator("loop", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, value: Any) -> Any:
+        # a single key that is set leaves the others as they stand above, not as pretraining has them
+        return {**cls.model_fields["loop"].default.model_dump(), **value} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import Damaged, UsageError
 from corpus.records import SlotSpan
@@ -61,6 +61,12 @@ class IntentFinetuneSettings(BaseModel):
     interpolate: float = Field(default=0.3, ge=0, lt=1)
     calibrate_from: int = Field(default=30, ge=1)
     pseudo: PseudoSettings = PseudoSettings()
+
+    @field_validator("fit", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, value: Any) -> Any:
+        # a single key that is set leaves the others as they stand above, not as pretraining has them
+        return {**cls.model_fields["fit"].default.model_dump(), **value} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)

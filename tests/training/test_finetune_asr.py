@@ -167,3 +167,12 @@ def test_masks_stay_inside_the_clip_and_leave_the_input():
     assert bool((features == 1).all())
     share = float((masked[0] == 0).float().mean())
     assert 0 < share < 0.6
+
+
+def test_a_single_setting_leaves_the_others_as_they_are():
+    standard = AsrFinetuneSettings()
+    changed = AsrFinetuneSettings.model_validate({"loop": {"epochs": 2}})
+    assert changed.loop == standard.loop.model_copy(update={"epochs": 2})
+    assert changed.loop.freeze_norms
+    with pytest.raises(ValueError, match="extra_forbidden"):
+        AsrFinetuneSettings.model_validate({"loop": {"epoch": 2}})
