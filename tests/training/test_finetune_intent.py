@@ -142,3 +142,8 @@ def test_a_damaged_replay_set_names_the_line(base, tmp_path):
     (tmp_path / "m" / "replay.jsonl").write_text('{"text": "a", "intent": "b", "slots": []}\n{"text": 1}\n')
     with pytest.raises(Damaged, match="line 2"):
         finetune_intent(tmp_path / "m", NEW, tmp_path / "out", PLAIN)
+
+
+def test_a_single_setting_leaves_the_others_as_they_are():
+    changed = IntentFinetuneSettings.model_validate({"fit": {"epochs": 2}})
+    assert changed.fit == IntentFinetuneSettings().fit.model_copy(update={"epochs": 2})
