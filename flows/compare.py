@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.operations import results_of
-from corpus.records import EvaluationReport, Interval, ModelVersion
+from corpus.records import EvaluationReport, ModelVersion
 from corpus.store import labels
 from corpus.store import models as store
 from flows import console, judge, models
@@ -128,7 +128,7 @@ def _slices(
 
     rows = []
     for (_, mask), x, y in zip(slice_masks(a, shown), *tables, strict=True):
-        apart: Interval = paired_difference(a, b, IntervalSettings(), rows=mask, weights=audit.weights)
+        apart = paired_difference(a, b, IntervalSettings(), rows=mask, weights=audit.weights)
         name = {"slice": f"{x.dimension}={x.value}", "dimension": x.dimension, "value": x.value, "thin": x.thin}
         rates = {"first": x.rate.as_json(), "second": y.rate.as_json(), "difference": apart.as_json()}
         rows.append({**name, "rows": x.rate.n, "speakers": x.rate.speakers, **rates})
@@ -175,10 +175,10 @@ def versions_of(report: dict[str, Any]) -> tuple[str, str]:
     return f"{report['kind']} {report['first']}", f"{report['kind']} {report['second']}"
 
 
-def cost_rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+def cost_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Returns what both versions cost, one row a figure."""
     first, second = report["cost"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (title, *(console.cell(each[name]) for each in (first, second)))
         for title, name in (
             ("labels learned from", "labels"),

@@ -29,11 +29,28 @@ def _prefix(kind: Kind, version: str) -> str:
     return f"judge/{kind}/{version}/"
 
 
+def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = "") -> str:
+    """Returns the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
+    return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
+
+
 def judge_and_promote(
-    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot
+    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
 ) -> dict[str, Any]:
-    """The gate has decided on the version, once for the snapshot's rows that judge; the aliases stand accordingly."""
-    operation_id = f"{_prefix(kind, number)}{snapshot.eval_set_id}"
+    """The gate has decided on the version, once for the snapshot's rows that judge; the aliases stand accordingly.
+
+    Args:
+        corpus: the handle.
+        settings: of the gate.
+        kind: of the model.
+        number: of the challenger.
+        snapshot: whose audit rows judge.
+        against: the champion, where the same rows have judged the version beside another one before.
+
+    Raises:
+        PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
+    """
+    operation_id = judgement_id(kind, number, snapshot, against)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
         look = store.looks(conn, kind) + 1
@@ -55,7 +72,7 @@ def judge_and_promote(
             promote = decision is not None and decision.promotes
             _move(op.conn, kind, number, champion.version, promote=promote)
             op.result = {**_told(decision), "champion": number if promote else champion.version}
-            op.result["rows_id"] = snapshot.eval_set_id
+            op.result |= {"rows_id": snapshot.eval_set_id, "against": champion.version}
         result = dict(op.result)
     judge.mirror_aliases(corpus, settings, tracking)
     return result

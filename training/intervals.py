@@ -196,7 +196,10 @@ def paired_difference(
     require_paired(champion, challenger)
     old, words = error_counts(champion)
     new, _ = error_counts(challenger)
-    return ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
+    found = ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
+    if champion.kind == "intent":  # a t interval of a few speakers may hold what can't be
+        found = replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+    return found
 
 
 def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:

@@ -113,7 +113,9 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
         return None
     numbers = json.loads(text)
     # What an older version stored has fewer columns; it says so by having no normal form, and is judged again.
-    columns: dict[str, Any] = {name: np.array(numbers.get(name, []), dtype=dtype) for name, dtype in _REPORT_TYPES.items()}
+    columns: dict[str, Any] = {
+        name: np.array(numbers.get(name, []), dtype=kept) for name, kept in _REPORT_TYPES.items()
+    }
     columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
     columns |= {"intents": tuple(numbers.get("intents", [])), "normaliser": numbers.get("normaliser", "")}
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)
