@@ -81,11 +81,11 @@ def test_equal_models_that_are_looked_at_every_night_are_still_seldom_promoted()
 @pytest.mark.parametrize("kind", ["asr", "intent"])
 def test_gates_over_five_nights_seldom_promote_what_is_no_better(kind):
     """The benchmark's gates with fewer draws: customers differ, a challenger has its own sides, slices decide too."""
-    quick = PromotionSettings(interval=IntervalSettings(resamples=300, tail_draws=3))
-    firsts = [gates.gate(kind, seed, 0.0, quick) for seed in range(30)]
+    quick = PromotionSettings(interval=IntervalSettings(resamples=400, tail_draws=8))
+    firsts = [gates.gate(kind, seed, 0.0, quick) for seed in range(60)]
     assert sum(first["gate"] > 0 for first in firsts) <= 0.05 * len(firsts)
-    gained = [gates.gate(kind, seed, 0.4, quick) for seed in range(6)]
-    assert sum(first["gate"] > 0 for first in gained) >= 5
+    gained = [gates.gate(kind, seed, 0.4, quick) for seed in range(3)]
+    assert all(first["gate"] > 0 for first in gained)
 
 
 def test_a_clear_gain_is_promoted():
