@@ -114,6 +114,7 @@ def test_a_report_comes_back_exactly(corpus: Corpus, n: int) -> None:
         raw_confidence=rng.random(n).astype(np.float32),
         success=rng.integers(-1, 2, n),
         intents=("lights", "music"),
+        beside="3",
         normaliser="earmark-1",
     )
     with writing(corpus.records) as conn:
