@@ -15,7 +15,7 @@ from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
 from corpus.store.people import holder
 from flows import judge, models
-from flows.promote import judge_and_promote, judgement_id
+from flows.promote import judge_and_promote, judged_beside, judgement_id
 from flows.settings import Settings
 
 MOST_WHY = 500
@@ -106,10 +106,7 @@ def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: M
     snapshot = judge.current_snapshot(corpus, settings, kind)
     with corpus.read() as conn:
         before = result_of(conn, judgement_id(kind, number, snapshot))
-    against = "" if before is None or _judged_beside(before) == champion.version else champion.version
+    listener = models.champion(corpus, "asr") if kind == "intent" else None
+    now = judged_beside(listener, champion)
+    against = "" if before is None or before.get("against") == now else now
     return judge_and_promote(corpus, settings, kind, number, snapshot, against)
-
-
-def _judged_beside(before: dict[str, Any]) -> str:
-    """Returns the champion that a judgement was about; those of older versions tell it where nothing moved."""
-    return str(before.get("against") or (before["champion"] if before["decision"] != "promote" else ""))

@@ -34,6 +34,11 @@ def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = ""
     return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
 
 
+def judged_beside(listener: ModelVersion | None, champion: ModelVersion) -> str:
+    """Returns what a judgement is about besides the version: the champion, and whose ears both had."""
+    return champion.version + (f"-{listener.version}" if listener else "")
+
+
 def judge_and_promote(
     corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
 ) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def judge_and_promote(
         kind: of the model.
         number: of the challenger.
         snapshot: whose audit rows judge.
-        against: the champion, where the same rows have judged the version beside another one before.
+        against: beside what, where the same rows have judged the version beside something else before.
 
     Raises:
         PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
@@ -72,7 +77,7 @@ def judge_and_promote(
             promote = decision is not None and decision.promotes
             _move(op.conn, kind, number, champion.version, promote=promote)
             op.result = {**_told(decision), "champion": number if promote else champion.version}
-            op.result |= {"rows_id": snapshot.eval_set_id, "against": champion.version}
+            op.result |= {"rows_id": snapshot.eval_set_id, "against": judged_beside(audit.listener, champion)}
         result = dict(op.result)
     judge.mirror_aliases(corpus, settings, tracking)
     return result
