@@ -56,8 +56,9 @@ def ensure_champions(corpus: Corpus, settings: Settings) -> None:
 
 def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any) -> None:
     """The base that the settings name is a version; the first base of all is the champion, too."""
-    from training.tracking.registry import folder_digest, register
+    from training.tracking.registry import register
     from training.tracking.runs import RunFacts, tracked_run
+    from training.tracking.version_files import folder_digest
 
     folder = models.base_folder(settings, kind)
     base = folder_digest(folder)
@@ -77,7 +78,7 @@ def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any
 
 def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
     """Returns what there is to learn or to judge, or why nothing is due."""
-    from training.tracking.registry import folder_digest
+    from training.tracking.version_files import folder_digest
 
     snapshot = judge.current_snapshot(corpus, settings, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
@@ -135,9 +136,10 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
         return {**stored, "already": True}
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
+    from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
-    base = registry.folder_digest(models.base_folder(settings, plan.kind))
+    base = folder_digest(models.base_folder(settings, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.registered(tracking, plan.kind, plan.operation_id)

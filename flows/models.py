@@ -101,7 +101,7 @@ def located(settings: Settings, uri: str) -> str:
 @lru_cache(maxsize=3)
 def _asr(uri: str) -> AsrModel:
     from training.asr import load_asr
-    from training.tracking.registry import local_folder
+    from training.tracking.version_files import local_folder
 
     return load_asr(local_folder(uri))
 
@@ -109,6 +109,6 @@ def _asr(uri: str) -> AsrModel:
 @lru_cache(maxsize=3)
 def _intent(uri: str) -> IntentModel:
     from training.intent import load_intent
-    from training.tracking.registry import local_folder
+    from training.tracking.version_files import local_folder
 
     return load_intent(local_folder(uri))

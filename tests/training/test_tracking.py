@@ -13,7 +13,7 @@ import pytest
 from corpus.errors import Damaged, EarmarkError, RecordError, SettingsError
 from corpus.records import Interval, ModelVersion
 from training.metrics import SliceRow
-from training.tracking import figures, registry, runs, store
+from training.tracking import aliases, figures, registry, runs, store, version_files
 
 INTERVAL = Interval(0.2, 0.15, 0.26, 120, 30)
 
@@ -158,12 +158,12 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
     assert (Path(uri) / "model.safetensors").read_bytes() == b"weights"
     found = registry.registered(tracking, "asr", operation)
     assert (found.version, found.model_uri, found.run_id) == (version, uri, run_id)
-    assert registry.local_folder(uri, found.digest) == Path(uri)
+    assert version_files.local_folder(uri, found.digest) == Path(uri)
     (Path(uri) / "model.safetensors").write_bytes(b"others")
     with pytest.raises(Damaged, match="not what was registered"):
-        registry.local_folder(uri, found.digest)
+        version_files.local_folder(uri, found.digest)
     with pytest.raises(Damaged, match="are gone"):
-        registry.local_folder(str(tmp_path / "nowhere"))
+        version_files.local_folder(str(tmp_path / "nowhere"))
 
 
 def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking, operation, tmp_path):
@@ -173,27 +173,25 @@ def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking,
         for name in ("base", "tuned")
     ]
     assert made == ["1", "2"]
-    registry.set_aliases(tracking, "intent", {"champion": "1", "challenger": "2"})
-    registry.set_aliases(tracking, "intent", {"champion": "2", "challenger": None, "previous": "1"})
+    aliases.set_aliases(tracking, "intent", {"champion": "1", "challenger": "2"})
+    aliases.set_aliases(tracking, "intent", {"champion": "2", "challenger": None, "previous": "1"})
     held = tracking.client.get_registered_model("earmark-intent").aliases
     assert {alias: str(version) for alias, version in held.items()} == {"champion": "2", "previous": "1"}
     with pytest.raises(RecordError, match="alias 'best' is unknown"):
-        registry.set_alias(tracking, "intent", "best", "1")
+        aliases.set_alias(tracking, "intent", "best", "1")
 
 
 def test_the_registry_is_held_against_the_records(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation))
     version, uri = registry.register(tracking, "asr", model(tmp_path / "model"), run_id, operation)
     recorded = ModelVersion("asr", version, run_id, "a" * 64, "b", "", uri)
-    registry.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
+    aliases.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
     held = {"champion": version, "challenger": None, "previous": None}
-    assert registry.mirrored(tracking, "asr", [recorded], held) == []
+    assert aliases.mirrored(tracking, "asr", [recorded], held) == []
     (Path(uri) / "model.safetensors").unlink()
-    problems = registry.mirrored(
-        tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"}
-    )
+    problems = aliases.mirrored(tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"})
     assert [problem.split(" ")[1].rstrip(":") for problem in problems] == [version, "99", "champion"]
-    registry.set_alias(tracking, "asr", "champion", None)
+    aliases.set_alias(tracking, "asr", "champion", None)
 
 
 def test_what_a_finished_run_learned_stands_whatever_settings_come_later(tracking, operation):
@@ -212,10 +210,10 @@ def test_weights_of_a_killed_attempt_are_replaced_unless_an_alias_points_to_them
     second, uri = registry.register(tracking, "asr", model(tmp_path / "two", b"two"), run_id, operation)
     assert (Path(uri) / "model.safetensors").read_bytes() == b"two"
     assert [str(found.version) for found in versions_of(tracking, operation)] == [second]
-    registry.set_alias(tracking, "asr", "challenger", second)
+    aliases.set_alias(tracking, "asr", "challenger", second)
     with pytest.raises(EarmarkError, match="challenger and has other weights"):
         registry.register(tracking, "asr", model(tmp_path / "three", b"three"), run_id, operation)
-    registry.set_alias(tracking, "asr", "challenger", None)
+    aliases.set_alias(tracking, "asr", "challenger", None)
 
 
 def test_files_that_run_when_they_are_loaded_are_left_out(tracking, operation, tmp_path):
@@ -226,7 +224,7 @@ def test_files_that_run_when_they_are_loaded_are_left_out(tracking, operation, t
     assert sorted(path.name for path in Path(uri).iterdir()) == sorted(
         path.name for path in folder.iterdir() if path.name != "extra.pkl"
     )
-    assert registry.folder_digest(Path(uri)) == registry.folder_digest(folder)
+    assert version_files.folder_digest(Path(uri)) == version_files.folder_digest(folder)
 
 
 def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
@@ -240,7 +238,7 @@ def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from training.tracking import registry, runs, store
+from training.tracking import registry, runs, store, version_files
 
 tracking = store.open_tracking(store.TrackingSettings(), Path(sys.argv[1]))
 facts = runs.RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr", snapshot_id="a" * 64,
@@ -248,8 +246,8 @@ facts = runs.RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr
 run_id = runs.start_run(tracking, facts)
 runs.log_metrics(tracking, run_id, {"wer": 0.2})
 folder = Path(sys.argv[3])
-half = registry._store_files(tracking, folder, run_id, registry.folder_digest(folder))
-(Path(half.removeprefix("file://")) / "model.safetensors").write_bytes(b"wei")
+half = registry._store_files(tracking, "asr", folder, run_id, version_files.folder_digest(folder))
+(Path(half.removeprefix("file://")) / "model" / "model.safetensors").write_bytes(b"wei")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -48,6 +48,10 @@ PATHS = (
 """Where MLflow's database holds absolute paths."""
 
 
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+"""MLflow's pages show runs with their charts at once; without it they guess, and guess that prompts are developed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """An open store; every call names its store, so no global state of MLflow decides where something goes."""
@@ -222,7 +226,7 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
         elif root is not None and "://" not in root:
             root = Path(root).expanduser().resolve().as_uri()
         try:
-            return str(client.create_experiment(settings.experiment, artifact_location=root))
+            return str(client.create_experiment(settings.experiment, artifact_location=root, tags={KIND_TAG: KIND}))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -232,4 +236,6 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
             f"tracking.experiment: {settings.experiment} was deleted in the tracking store; restore it there or set "
             f"another name"
         )
+    if KIND_TAG not in found.tags:
+        client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
     return str(found.experiment_id)
