@@ -486,6 +486,22 @@ class Snapshot:
 
 # --- judge ------------------------------------------------------------------------------------------------------------
 
+REPORT_COLUMNS: Final = (
+    "utterance_ids",
+    "speaker_ids",
+    "errors",
+    "words",
+    "char_errors",
+    "chars",
+    "correct",
+    "confidence",
+    "slot_counts",
+)
+"""Columns that every report has, one row an utterance."""
+
+REPORT_DETAILS: Final = ("word_edits", "duration", "snr", "truth", "predicted", "raw_confidence", "success")
+"""Columns that reports of older versions lack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -514,6 +530,16 @@ class EvaluationReport:
         correct: (N,) bool intent correct (kind `intent`; all False for `asr`).
         confidence: (N,) float32 of the top intent, or mean word confidence.
         slot_counts: (N, 3) int64 true positive, false positive, false negative spans.
+        word_edits: (N, 3) int64 substitutions, deletions, insertions; their sum is `errors`.
+        duration: (N,) float32 [s]; 0 where the clip is gone.
+        snr: (N,) float32 speech above noise [dB], see `training.signal`; 0 where the clip is gone.
+        truth, predicted: (N,) int64 positions in `intents`, -1 where there is none.
+        raw_confidence: (N,) float32 of the top intent before temperature scaling; for `asr` as `confidence`.
+        success: (N,) int64 1 where intent and all slots are right from the sound on, 0 where not, -1 where the label
+            can't tell (no transcript, so no slots; kind `asr`).
+        intents: names, sorted.
+        normaliser: version of the normal form under which words were counted; "" in reports of older versions, whose
+            columns from `word_edits` on are empty.
     """
 
     kind: Kind
@@ -528,14 +554,30 @@ class EvaluationReport:
     correct: npt.NDArray[np.bool_]
     confidence: Floats
     slot_counts: npt.NDArray[np.int64]
+    word_edits: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    duration: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    snr: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    truth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    predicted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    raw_confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    success: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    intents: tuple[str, ...] = ()
+    normaliser: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.utterance_ids)
-        for name in ("speaker_ids", "errors", "words", "char_errors", "chars", "correct", "confidence", "slot_counts"):
-            _require(len(getattr(self, name)) == n, f"report of {self.kind} {self.version}: {name} has another length")
+        for names, length in ((REPORT_COLUMNS, n), (REPORT_DETAILS, n if self.detailed else 0)):
+            for name in names:
+                same = len(getattr(self, name)) == length
+                _require(same, f"report of {self.kind} {self.version}: {name} has another length")
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether it holds the columns from `word_edits` on, which reports of older versions lack."""
+        return bool(self.normaliser)
 
     @property
     def wer(self) -> float:

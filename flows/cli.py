@@ -11,10 +11,10 @@ import typer
 from flows.commands import journey  # first, as --help lists commands in this order
 
 # isort: split
-from flows.commands import home, running, versions
+from flows.commands import home, judging, running, versions
 from flows.commands.options import app
 
-__all__ = ["app", "home", "journey", "main", "running", "versions"]
+__all__ = ["app", "home", "journey", "judging", "main", "running", "versions"]
 
 INTERRUPTED = 130
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from corpus.errors import PromotionRefused, UsageError
+from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
+from corpus.operations import result_of
 from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, Snapshot, SnapshotRow, Strings, digest
 from corpus.store import labels, utterances
 from corpus.store import models as store
-from flows import console, models
+from corpus.text import NORMALISER
+from flows import models
+from flows.evaluation import evaluate
 from flows.review import relied
 from flows.settings import Settings
 
@@ -91,54 +94,33 @@ def current_snapshot(corpus: Corpus, settings: Settings, kind: Kind) -> Snapshot
 def reports(
     corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion]
 ) -> dict[str, EvaluationReport]:
-    """Returns each version's report on the audit set; what was judged before is not computed again."""
+    """Returns each version's report on the audit set; what was judged before is not computed again.
+
+    Unless it was judged under another normal form of texts, or by an earmark that counted less.
+    """
     found: dict[str, EvaluationReport] = {}
     for version in versions:
         with corpus.read() as conn:
             stored = store.report(conn, audit.kind, version.version, audit.eval_set_id)
-        found[version.version] = stored or _evaluate(corpus, settings, audit, version)
-        if stored is None:
-            operation_id = f"evaluate/{audit.kind}/{version.version}/{audit.eval_set_id}"
-            with corpus.operation(operation_id, "evaluate") as op:
-                if not op.done:
-                    store.put_report(op.conn, found[version.version])
-                    op.result = {"rows": len(found[version.version])}
+        if stored is not None and stored.normaliser == NORMALISER:
+            found[version.version] = stored
+            continue
+        found[version.version], took = evaluate(corpus, settings, audit, version)
+        with corpus.operation(_judged(audit.kind, version.version, audit.eval_set_id), "evaluate") as op:
+            if not op.done:
+                store.put_report(op.conn, found[version.version])
+                op.result = took
     return found
 
 
-def _evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> EvaluationReport:
-    from training.evaluate import evaluate_asr, evaluate_intent
-    from training.intent import classify
-    from training.transcribe import transcribe
+def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> dict[str, Any]:
+    """Returns what judging took: seconds, and as `speed` real-time factor and latency; empty where not measured."""
+    with corpus.read() as conn:
+        return result_of(conn, _judged(kind, version, eval_set_id)) or {}
 
-    ears = audit.listener or version
-    ids = sorted(audit.labels)
-    clips = [
-        (c.utterance.utterance_id, c.audio) for c in corpus.open(ids, "judge", strict=False) if c.audio is not None
-    ]
-    with console.progress(f"judge {audit.kind} {version.version}", len(clips)) as advance:
-        heard = transcribe(models.load_asr(settings, ears), clips, settings.score.transcribe)
-        advance(len(clips))
-    texts = {output.utterance_id: output.text for output in heard}
-    if audit.kind == "asr":
-        sure = {o.utterance_id: float(o.confidences.mean()) if len(o.confidences) else 0.0 for o in heard}
-        references = {i: label.transcript or "" for i, label in audit.labels.items()}
-        return evaluate_asr(version.version, audit.eval_set_id, references, texts, audit.speaker_ids, sure)
-    from corpus.records import Hypothesis
 
-    model = models.load_intent(settings, version)
-    order = sorted(texts)
-    output = classify(model, [texts[i] for i in order])
-    top = output.probs.argmax(axis=1)
-    return evaluate_intent(
-        version.version,
-        audit.eval_set_id,
-        audit.labels,
-        {i: model.intents[int(top[k])] for k, i in enumerate(order)},
-        {i: float(output.probs[k, top[k]]) for k, i in enumerate(order)},
-        audit.speaker_ids,
-        {i: Hypothesis(texts[i], 1.0, "", output.slots[k]) for k, i in enumerate(order)},
-    )
+def _judged(kind: Kind, version: str, eval_set_id: str) -> str:
+    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}"
 
 
 def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
@@ -226,66 +208,3 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
         result = dict(op.result)
     mirror_aliases(corpus, settings)
     return result
-
-
-# --- comparing --------------------------------------------------------------------------------------------------------
-
-
-def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str) -> dict[str, Any]:
-    """Returns two versions on the same accumulated audit rows: rates, paired difference, flips and slices.
-
-    Raises:
-        UsageError: unknown versions, versions of two kinds, or no audit row is labelled.
-    """
-    from training.intervals import IntervalSettings, paired_difference, report_interval
-    from training.metrics import slice_rows
-    from training.promotion import flips
-
-    (kind, one), (other_kind, two) = models.parse(first), models.parse(second)
-    if kind != other_kind:
-        raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
-    versions = [models.by_name(corpus, kind, one), models.by_name(corpus, kind, two)]
-    audit = audit_set(corpus, settings, kind)
-    if not audit.labels:
-        raise UsageError("no audit row is labelled yet; merge annotations first")
-    found = reports(corpus, settings, audit, versions)
-    a, b = found[versions[0].version], found[versions[1].version]
-    interval = IntervalSettings(alpha=0.05)
-    worse, better = flips(a, b)
-    slices = [
-        {"slice": f"{x.dimension}={x.value}", "first": x.rate.as_json(), "second": y.rate.as_json(), "thin": x.thin}
-        for x, y in zip(*(slice_rows(each, audit.slices, None, audit.weights) for each in (a, b)), strict=True)
-    ]
-    return {
-        "kind": kind,
-        "measure": MEASURE[kind],
-        "first": versions[0].version,
-        "second": versions[1].version,
-        "eval_set_id": audit.eval_set_id,
-        "rates": [report_interval(report, interval, weights=audit.weights).as_json() for report in (a, b)],
-        "difference": paired_difference(a, b, interval, weights=audit.weights).as_json(),
-        "worse": worse,
-        "better": better,
-        "slices": slices,
-    }
-
-
-def show_comparison(report: dict[str, Any]) -> None:
-    """The comparison stands on stdout."""
-
-    def shown(rate: dict[str, Any]) -> str:
-        return console.percent(rate["value"], rate["low"], rate["high"])
-
-    names = (f"{report['kind']} {report['first']}", f"{report['kind']} {report['second']}")
-    difference, rates = report["difference"], report["rates"]
-    print(f"{report['measure']} on {difference['n']} audit rows of {difference['speakers']} speakers, 95 % intervals")
-    console.show_table(
-        "",
-        ("", *names, "difference"),
-        [("all", shown(rates[0]), shown(rates[1]), shown(difference))]
-        + [
-            (row["slice"] + (" (thin)" if row["thin"] else ""), shown(row["first"]), shown(row["second"]), "")
-            for row in report["slices"]
-        ],
-    )
-    print(f"{report['better']} utterances are better in {names[1]}, {report['worse']} are worse")

@@ -13,6 +13,7 @@ from corpus.records import EvaluationReport, Interval, Kind, ModelVersion, Snaps
 from corpus.store import models as store
 from flows import judge, models
 from flows.settings import Settings
+from flows.slices import shown_slices
 
 if TYPE_CHECKING:
     from training.promotion import Decision
@@ -28,11 +29,28 @@ def _prefix(kind: Kind, version: str) -> str:
     return f"judge/{kind}/{version}/"
 
 
+def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = "") -> str:
+    """Returns the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
+    return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
+
+
 def judge_and_promote(
-    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot
+    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
 ) -> dict[str, Any]:
-    """The gate has decided on the version, once for the snapshot's rows that judge; the aliases stand accordingly."""
-    operation_id = f"{_prefix(kind, number)}{snapshot.eval_set_id}"
+    """The gate has decided on the version, once for the snapshot's rows that judge; the aliases stand accordingly.
+
+    Args:
+        corpus: the handle.
+        settings: of the gate.
+        kind: of the model.
+        number: of the challenger.
+        snapshot: whose audit rows judge.
+        against: the champion, where the same rows have judged the version beside another one before.
+
+    Raises:
+        PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
+    """
+    operation_id = judgement_id(kind, number, snapshot, against)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
         look = store.looks(conn, kind) + 1
@@ -54,7 +72,7 @@ def judge_and_promote(
             promote = decision is not None and decision.promotes
             _move(op.conn, kind, number, champion.version, promote=promote)
             op.result = {**_told(decision), "champion": number if promote else champion.version}
-            op.result["rows_id"] = snapshot.eval_set_id
+            op.result |= {"rows_id": snapshot.eval_set_id, "against": champion.version}
         result = dict(op.result)
     judge.mirror_aliases(corpus, settings, tracking)
     return result
@@ -76,7 +94,7 @@ def _decide(
     found = judge.reports(corpus, settings, audit, [champion, challenger, base])
     reports = found[champion.version], found[challenger.version]
     decision = decide(*reports, look, settings.promotion, audit.slices, audit.weights)
-    _log(corpus, tracking, challenger, audit, found, found[base.version], decision)
+    _log(corpus, settings, tracking, challenger, audit, found, found[base.version], decision)
     return decision
 
 
@@ -102,6 +120,7 @@ def _move(conn: Any, kind: Kind, number: str, champion: str, *, promote: bool) -
 
 def _log(
     corpus: Corpus,
+    settings: Settings,
     tracking: Tracking,
     version: ModelVersion,
     audit: judge.AuditSet,
@@ -111,15 +130,18 @@ def _log(
 ) -> None:
     """The version's run holds its figures, the champion's, the decision and the plots."""
     from training.intervals import IntervalSettings, report_interval
-    from training.metrics import gain_per_100_labels, metrics, rightness, slice_rows
+    from training.metrics import gain_per_100_labels, metrics, slice_rows
     from training.promotion import decision_text
+    from training.rates import rightness
     from training.tracking import figures, runs
 
     report, weights = found[version.version], audit.weights
     rate, base_rate = (report_interval(each, IntervalSettings(), weights=weights) for each in (report, base))
     with corpus.read() as conn:
         count = len(store.snapshot(conn, version.snapshot_id).of("train"))
-    values = metrics(report, audit.slices, weights=weights)
+    slices = shown_slices(corpus, settings, audit, report)
+    values = metrics(report, slices, weights=weights)
+    values |= _speed(corpus, audit, version)
     values |= {
         "base_error": base_rate.value,
         "champion_error": decision.champion.value,
@@ -136,10 +158,22 @@ def _log(
     measure = judge.MEASURE[version.kind]
     plots = {
         "reliability": figures.reliability(report.confidence, rightness(report)),
-        "slices": figures.slice_intervals(slice_rows(report, audit.slices, None, weights), rate, measure),
+        "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
         "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
     }
+    if report.kind == "intent":
+        names = [*report.intents, "unknown"]
+        plots["confusion"] = figures.confusion(
+            [names[k] for k in report.truth.tolist()], [names[k] for k in report.predicted.tolist()]
+        )
     runs.log_figures(tracking, version.run_id, plots)
+
+
+def _speed(corpus: Corpus, audit: judge.AuditSet, version: ModelVersion) -> dict[str, float]:
+    """Returns real-time factor and latency with their intervals by name."""
+    took = judge.judging_cost(corpus, version.kind, version.version, audit.eval_set_id).get("speed", {})
+    bounds = (("", "value"), ("_low", "low"), ("_high", "high"))
+    return {f"{name}{end}": float(rate[key]) for name, rate in took.items() for end, key in bounds}
 
 
 def _curve(

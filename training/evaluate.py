@@ -7,52 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from corpus.errors import RecordError
 from corpus.records import EvaluationReport, Hypothesis, Label, SlotSpan, Strings
-from corpus.text import normalise, words
-
-Counts = npt.NDArray[np.int64]
-
-SEPARATOR = "\x1f"
-"""Between symbols on their way to jiwer: normalised text can't hold it."""
-
-
-def edit_counts(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]) -> Counts:
-    """Returns substitutions, deletions and insertions by row of a shortest alignment, (N, 3) int64.
-
-    An empty reference is a row like any other: all that was heard is inserted. Rates are left to the caller, as jiwer
-    reports a rate of 2 for two words heard in silence, which no sum over rows can use.
-
-    Args:
-        references: N sequences of symbols, words or characters.
-        hypotheses: N sequences of the same kind.
-    """
-    import jiwer
-
-    counts = np.zeros((len(references), 3), dtype=np.int64)
-    if not len(references):
-        return counts
-    spoken = [_joined(row) for row in references]
-    heard = [_joined(row) for row in hypotheses]
-    split = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=SEPARATOR)])
-    result = jiwer.process_words(spoken, heard, reference_transform=split, hypothesis_transform=split)
-    for row, chunks in enumerate(result.alignments):
-        for chunk in chunks:
-            if chunk.type == "substitute":
-                counts[row, 0] += chunk.ref_end_idx - chunk.ref_start_idx
-            elif chunk.type == "delete":
-                counts[row, 1] += chunk.ref_end_idx - chunk.ref_start_idx
-            elif chunk.type == "insert":
-                counts[row, 2] += chunk.hyp_end_idx - chunk.hyp_start_idx
-    return counts
-
-
-def _joined(symbols: Sequence[str]) -> str:
-    return SEPARATOR.join(symbols)
+from corpus.text import NORMALISER, normalise, words
+from training.edits import Counts, edit_counts
+from training.signal import Sound
 
 
 def word_edits(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Counts:
@@ -68,6 +31,8 @@ def evaluate_asr(
     hypotheses: Mapping[str, str],
     speaker_ids: Mapping[str, str],
     confidence: Mapping[str, float],
+    intents: Mapping[str, str] | None = None,
+    sounds: Mapping[str, Sound] | None = None,
 ) -> EvaluationReport:
     """Returns the report of a speech model: word and character errors by utterance, rows sorted by utterance id.
 
@@ -80,6 +45,8 @@ def evaluate_asr(
         hypotheses: best transcripts; more ids than `references` are fine.
         speaker_ids: by utterance id.
         confidence: mean word confidence in [0, 1].
+        intents: true ones, which only tell the utterances apart; an id may lack one.
+        sounds: of the clips; an id may lack one.
 
     Raises:
         RecordError: an utterance has no hypothesis, speaker or confidence; the message names the first.
@@ -89,19 +56,24 @@ def evaluate_asr(
     spoken = [normalise(references[name]) for name in ids]
     heard = [normalise(hypotheses[name]) for name in ids]
     spoken_words, heard_words = [text.split() for text in spoken], [text.split() for text in heard]
+    edits = edit_counts(spoken_words, heard_words)
+    nothing = dict.fromkeys(ids, "")
     return EvaluationReport(
         kind="asr",
         version=version,
         eval_set_id=eval_set_id,
         utterance_ids=_strings(ids),
         speaker_ids=_strings([speaker_ids[name] for name in ids]),
-        errors=edit_counts(spoken_words, heard_words).sum(axis=1),
+        errors=edits.sum(axis=1),
         words=np.array([len(row) for row in spoken_words], dtype=np.int64),
         char_errors=edit_counts(spoken, heard).sum(axis=1),
         chars=np.array([len(text) for text in spoken], dtype=np.int64),
         correct=np.zeros(len(ids), dtype=bool),
         confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
         slot_counts=np.zeros((len(ids), 3), dtype=np.int64),
+        word_edits=edits,
+        success=np.full(len(ids), -1, dtype=np.int64),
+        **_details(ids, {**nothing, **(intents or {})}, nothing, confidence, sounds),
     )
 
 
@@ -113,6 +85,8 @@ def evaluate_intent(
     confidence: Mapping[str, float],
     speaker_ids: Mapping[str, str],
     readings: Mapping[str, Hypothesis] | None = None,
+    raw_confidence: Mapping[str, float] | None = None,
+    sounds: Mapping[str, Sound] | None = None,
 ) -> EvaluationReport:
     """Returns the report of an intent model: right or wrong and slots found by utterance, rows sorted by utterance id.
 
@@ -125,6 +99,8 @@ def evaluate_intent(
         speaker_ids: by utterance id.
         readings: the text that was read with its slots, where slots are judged. Slots count where the label has a
             transcript; see `slot_matches`.
+        raw_confidence: probability of the top intent before temperature scaling; as `confidence` where None.
+        sounds: of the clips that were heard; an id may lack one.
 
     Raises:
         RecordError: a label has no intent, or an utterance has no prediction, speaker or confidence; names the first.
@@ -137,11 +113,14 @@ def evaluate_intent(
     unlabelled = [name for name in ids if references[name].intent is None]
     if unlabelled:
         raise RecordError(f"intent {version}: the label of utterance {unlabelled[0]} has no intent to judge by")
+    correct = np.array([intents[name] == references[name].intent for name in ids], dtype=bool)
     slots = np.zeros((len(ids), 3), dtype=np.int64)
+    success = np.full(len(ids), -1, dtype=np.int64)
     for row, name in enumerate(ids if readings is not None else ()):
         truth, reading = references[name], (readings or {})[name]
         if truth.transcript is not None:
             slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
+            success[row] = correct[row] and not slots[row, 1:].any()
     zeros = np.zeros(len(ids), dtype=np.int64)
     return EvaluationReport(
         kind="intent",
@@ -153,10 +132,36 @@ def evaluate_intent(
         words=zeros,
         char_errors=zeros,
         chars=zeros,
-        correct=np.array([intents[name] == references[name].intent for name in ids], dtype=bool),
+        correct=correct,
         confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
         slot_counts=slots,
+        word_edits=np.zeros((len(ids), 3), dtype=np.int64),
+        success=success,
+        **_details(ids, {i: references[i].intent or "" for i in ids}, intents, raw_confidence or confidence, sounds),
     )
+
+
+def _details(
+    ids: Sequence[str],
+    truth: Mapping[str, str],
+    predicted: Mapping[str, str],
+    raw_confidence: Mapping[str, float],
+    sounds: Mapping[str, Sound] | None,
+) -> dict[str, Any]:
+    """Returns the columns that both kinds of report fill alike; "" among the intents is none."""
+    names = sorted({each[name] for each in (truth, predicted) for name in ids} - {""})
+    at = {"": -1, **{name: k for k, name in enumerate(names)}}
+    unheard = Sound(0.0, 0.0)
+    heard = [(sounds or {}).get(name, unheard) for name in ids]
+    return {
+        "duration": np.array([sound.duration for sound in heard], dtype=np.float32),
+        "snr": np.array([sound.snr for sound in heard], dtype=np.float32),
+        "truth": np.array([at[truth[name]] for name in ids], dtype=np.int64),
+        "predicted": np.array([at[predicted[name]] for name in ids], dtype=np.int64),
+        "raw_confidence": np.array([raw_confidence[name] for name in ids], dtype=np.float32),
+        "intents": tuple(names),
+        "normaliser": NORMALISER,
+    }
 
 
 def slot_matches(

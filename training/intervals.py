@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
-from corpus.records import EvaluationReport, Interval, Strings
+from corpus.records import REPORT_COLUMNS, REPORT_DETAILS, EvaluationReport, Interval, Strings
 
 Numbers = npt.NDArray[np.float64]
 
@@ -196,16 +196,23 @@ def paired_difference(
     require_paired(champion, challenger)
     old, words = error_counts(champion)
     new, _ = error_counts(challenger)
-    return ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
+    found = ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
+    if champion.kind == "intent":  # a t interval of a few speakers may hold what can't be
+        found = replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+    return found
 
 
 def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:
     """Passes when both reports are of one kind, on the same utterances in the same order, with the same references.
 
+    And under one normal form, as errors under two can't be compared.
+
     Raises:
         RecordError: they are not; the message names the first utterance that differs.
     """
     names = f"reports of {champion.kind} {champion.version} and {challenger.kind} {challenger.version}"
+    if champion.normaliser != challenger.normaliser:
+        raise RecordError(f"{names} count words under different normal forms; evaluate both again")
     if champion.kind != challenger.kind:
         raise RecordError(f"{names} are of different kinds and can't be compared")
     if len(champion) != len(challenger):
@@ -228,8 +235,8 @@ def aligned(report: EvaluationReport, utterance_ids: Strings) -> EvaluationRepor
     if missing:
         raise RecordError(f"report of {report.kind} {report.version} lacks utterance {missing[0]}; evaluate it again")
     order = np.array([where[name] for name in utterance_ids.tolist()], dtype=np.intp)
-    arrays = ("utterance_ids", "speaker_ids", "errors", "words", "char_errors", "chars", "correct", "confidence")
-    return replace(report, **{name: getattr(report, name)[order] for name in (*arrays, "slot_counts")})
+    names = REPORT_COLUMNS + (REPORT_DETAILS if report.detailed else ())
+    return replace(report, **{name: getattr(report, name)[order] for name in names})
 
 
 def _sums_of(

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records import EvaluationReport, Interval, Strings
 from training.intervals import IntervalSettings, report_interval
+from training.rates import MAIN, figures
 
 
 class MetricSettings(BaseModel):
@@ -24,7 +25,6 @@ class MetricSettings(BaseModel):
     Attributes:
         interval: of every rate.
         slice_min_rows, slice_min_speakers: a slice below either is thin: shown, flagged, and never decides anything.
-        calibration_bins: of equal width over [0, 1].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,7 +32,6 @@ class MetricSettings(BaseModel):
     interval: IntervalSettings = IntervalSettings()
     slice_min_rows: int = Field(default=30, ge=1)
     slice_min_speakers: int = Field(default=5, ge=2)
-    calibration_bins: int = Field(default=15, ge=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +42,6 @@ class SliceRow:
     value: str
     rate: Interval
     thin: bool
-
-
-def slot_f1(report: EvaluationReport) -> float | None:
-    """Returns 2 TP / (2 TP + FP + FN) over all rows, None where neither side has a slot."""
-    found, invented, missed = (int(count) for count in report.slot_counts.sum(axis=0))
-    total = 2 * found + invented + missed
-    return 2 * found / total if total else None
-
-
-def rightness(report: EvaluationReport) -> npt.NDArray[np.float64]:
-    """Returns how right each row is in [0, 1], (N,): share of words right (asr), 1 or 0 (intent)."""
-    if report.kind == "intent":
-        return report.correct.astype(np.float64)
-    wrong = np.divide(report.errors, report.words, out=(report.errors > 0).astype(np.float64), where=report.words > 0)
-    return 1.0 - np.minimum(1.0, wrong)
-
-
-def calibration_error(report: EvaluationReport, bins: int = 15) -> float:
-    """Returns the expected calibration error in [0, 1]: mean |confidence - rightness| over bins of equal width.
-
-    Weighted by the rows of a bin (Guo et al. 2017, equation 3). For speech, word confidence against words right.
-    """
-    if not len(report):
-        return 0.0
-    confidence = report.confidence.astype(np.float64)
-    of = np.minimum((np.clip(confidence, 0.0, 1.0) * bins).astype(np.intp), bins - 1)
-    gaps = np.bincount(of, weights=confidence - rightness(report), minlength=bins)
-    return float(np.abs(gaps).sum() / len(report))
 
 
 def slice_rows(
@@ -124,33 +95,23 @@ def metrics(
 ) -> dict[str, float]:
     """Returns the figures of a report by name, for a tracking store: all finite, none of them content.
 
-    `wer` or `intent_error` with `_low` and `_high`, sizes, calibration, and by kind `cer` and
-    `sentence_error_rate`, or `intent_accuracy` and the slot scores. A slice is `slice/<dimension>/<value>/<figure>`,
-    among them `thin` (1.0 where it is too small to conclude from). Rates with an interval are weighted by 1 / inclusion
-    probability; the others count the rows as they were drawn.
+    Every figure of `training.rates` with `_low` and `_high`, and sizes. A slice is
+    `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 where it is too small to
+    conclude from). All are weighted by 1 / inclusion probability.
     """
     settings = settings or MetricSettings()
-    name = "wer" if report.kind == "asr" else "intent_error"
-    figures = _with_interval(name, report_interval(report, settings.interval, weights=weights))
-    figures["ece"] = calibration_error(report, settings.calibration_bins)
-    rows = max(1, len(report))
+    values = {"rows": float(len(report)), "speakers": float(len(np.unique(report.speaker_ids)))}
+    for name, rate in figures(report, settings.interval, weights=weights).items():
+        values |= _with_interval(name, rate)
     if report.kind == "asr":
-        figures["words"] = float(report.words.sum())
-        figures["cer"] = float(report.char_errors.sum() / max(1, int(report.chars.sum())))
-        figures["sentence_error_rate"] = float((report.errors > 0).sum() / rows)
-    else:
-        figures["intent_accuracy"] = report.accuracy
-        found, invented, missed = (int(count) for count in report.slot_counts.sum(axis=0))
-        f1 = slot_f1(report)
-        if f1 is not None:
-            figures["slot_f1"] = f1
-            figures["slot_precision"] = found / max(1, found + invented)
-            figures["slot_recall"] = found / max(1, found + missed)
+        values["words"] = float(report.words.sum())
+    name = MAIN[report.kind]
     for row in slice_rows(report, slices or {}, settings, weights):
         prefix = f"slice/{metric_name(row.dimension)}/{metric_name(row.value)}"
-        figures |= {f"{prefix}/{key}": value for key, value in _with_interval(name, row.rate).items()}
-        figures[f"{prefix}/thin"] = float(row.thin)
-    return figures
+        found = {**_with_interval(name, row.rate), "rows": float(row.rate.n), "speakers": float(row.rate.speakers)}
+        values |= {f"{prefix}/{key}": value for key, value in found.items()}
+        values[f"{prefix}/thin"] = float(row.thin)
+    return values
 
 
 def gain_per_100_labels(before: float, after: float, labels: int) -> float:
@@ -164,10 +125,4 @@ def metric_name(text: str) -> str:
 
 
 def _with_interval(name: str, rate: Interval) -> dict[str, float]:
-    return {
-        name: rate.value,
-        f"{name}_low": rate.low,
-        f"{name}_high": rate.high,
-        "rows": float(rate.n),
-        "speakers": float(rate.speakers),
-    }
+    return {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}

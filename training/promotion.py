@@ -25,6 +25,10 @@ SliceVerdict = Literal["held", "not shown", "harmed", "thin"]
 class PromotionSettings(BaseModel):
     """When a challenger may become the champion.
 
+    The slices that decide are locale, device and the attributes of the manifest, which say who is served and where.
+    Length, noise, intent, and new or returning speakers are shown beside them and decide nothing: every slice is one
+    more chance to refuse a better model for what a few rows did by luck, and intents alone are dozens.
+
     Attributes:
         judged_on: `audit`, the probability sample of the traffic, weighted by 1 / inclusion probability; or `held_out`,
             labels that arrived to judge, each counted once, for a project that starts from a labelled corpus.
@@ -82,6 +86,9 @@ class Decision:
         look: how many decisions this kind's gate has come to, this one included.
         alpha_used: alpha / (k (k + 1)) at the k-th look.
         negative_flips, positive_flips: rows that became worse, rows that became better.
+        flip_cap: share of rows that may become worse.
+        slice_margin: by how much a slice's error rate may rise.
+        normaliser: version of the normal form under which words were counted.
     """
 
     kind: Kind
@@ -99,6 +106,9 @@ class Decision:
     negative_flips: int
     positive_flips: int
     slices: tuple[SliceDecision, ...]
+    flip_cap: float
+    slice_margin: float
+    normaliser: str
 
     @property
     def promotes(self) -> bool:
@@ -179,6 +189,9 @@ def decide(
         negative_flips=worse,
         positive_flips=better,
         slices=tuple(table),
+        flip_cap=_flip_cap(champion.kind, settings),
+        slice_margin=settings.slice_margin,
+        normaliser=champion.normaliser,
     )
 
 
@@ -186,23 +199,27 @@ def decision_text(decision: Decision) -> str:
     """Returns the decision as a short text for people, some lines without a trailing newline."""
     name = {"wer": "WER", "intent_error": "intent error"}[decision.measure]
     rows, speakers = decision.difference.n, decision.difference.speakers
+    form = f", normal form {decision.normaliser}" if decision.normaliser else ""
     lines = [
         f"{decision.kind} {decision.challenger_version} against champion {decision.champion_version}: "
         f"{decision.decision.upper()}",
-        f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}",
+        f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
         f"  look {decision.look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
         f"  {name:<14}{'champion':<14}{_shown(decision.champion)}",
         f"  {'':<14}{'challenger':<14}{_shown(decision.challenger)}",
         f"  {'':<14}{'difference':<14}{_shown(decision.difference, signed=True)}",
-        f"  rows that became worse {decision.negative_flips}, better {decision.positive_flips}",
+        f"  rows that became worse {decision.negative_flips} ({100 * decision.negative_flips / max(1, rows):.1f} %, "
+        f"cap {100 * decision.flip_cap:.3g} %), better {decision.positive_flips}",
     ]
     lines += [f"  - {reason}" for reason in decision.reasons]
     if decision.slices:
-        lines.append(f"  {'slice':<32}{'rows':>6}{'speakers':>10}{'difference':>30}  verdict")
+        lines.append(f"  slices, which may be worse by {decision.slice_margin:.3g}; thin ones can only show harm")
+        sizes = f"{'rows':>6}{'speakers':>10}{'champion':>10}{'challenger':>12}"
+        lines.append(f"  {'slice':<32}{sizes}{'difference':>28}  verdict")
     for row in decision.slices:
-        sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}"
+        sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}{row.champion:>10.4f}{row.challenger:>12.4f}"
         shown = _shown(row.difference, signed=True)
-        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{shown:>30}  {row.verdict}")
+        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{shown:>28}  {row.verdict}")
     return "\n".join(lines)
 
 
@@ -213,6 +230,10 @@ def flips(champion: EvaluationReport, challenger: EvaluationReport) -> tuple[int
     """
     change = error_counts(challenger)[0] - error_counts(champion)[0]
     return int((change > 0).sum()), int((change < 0).sum())
+
+
+def _flip_cap(kind: Kind, settings: PromotionSettings) -> float:
+    return settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
 
 
 def _too_little(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
@@ -242,7 +263,7 @@ def _objections(
         reasons.append("the challenger is worse")
     elif difference.high >= 0:
         reasons.append("the interval of the difference reaches 0, so the challenger is not shown to be better")
-    cap = settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
+    cap = _flip_cap(kind, settings)
     if worse > cap * rows:
         reasons.append(f"{worse} of {rows} rows became worse, above the cap of {100 * cap:.3g} %")
     for row in table:

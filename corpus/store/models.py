@@ -27,7 +27,17 @@ _REPORT_TYPES: dict[str, Any] = {
     "correct": np.bool_,
     "confidence": np.float32,
     "slot_counts": np.int64,
+    "word_edits": np.int64,
+    "duration": np.float32,
+    "snr": np.float32,
+    "truth": np.int64,
+    "predicted": np.int64,
+    "raw_confidence": np.float32,
+    "success": np.int64,
 }
+
+_TRIPLES = ("slot_counts", "word_edits")
+"""Columns of three numbers an utterance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,8 @@ def snapshot(conn: sa.Connection, snapshot_id: str) -> Snapshot:
 def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
     """Leaves the report stored; a later one of the same version on the same set replaces it."""
     key = {"kind": report.kind, "version": report.version, "eval_set_id": report.eval_set_id}
-    numbers = canonical_json({name: getattr(report, name).tolist() for name in _REPORT_TYPES})
+    columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
+    numbers = canonical_json({**columns, "intents": list(report.intents), "normaliser": report.normaliser})
     insert_new(conn, reports, [key | {"numbers": numbers}])
     same = [reports.c[name] == value for name, value in key.items()]
     conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
@@ -101,9 +112,13 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     if text is None:
         return None
     numbers = json.loads(text)
-    arrays = {name: np.array(numbers[name], dtype=dtype) for name, dtype in _REPORT_TYPES.items()}
-    arrays["slot_counts"] = arrays["slot_counts"].reshape(-1, 3)
-    return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **arrays)
+    # What an older version stored has fewer columns; it says so by having no normal form, and is judged again.
+    columns: dict[str, Any] = {
+        name: np.array(numbers.get(name, []), dtype=kept) for name, kept in _REPORT_TYPES.items()
+    }
+    columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
+    columns |= {"intents": tuple(numbers.get("intents", [])), "normaliser": numbers.get("normaliser", "")}
+    return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)
 
 
 def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
@@ -198,6 +213,7 @@ def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None,
         moved = alias(conn, kind, name) is None
         if moved:
             insert_new(conn, aliases, [{"kind": kind, "name": name, "version": new}])
+            moved = alias(conn, kind, name) == new  # else another transaction put its own there first
     else:
         update = sa.update(aliases).where(*one, aliases.c.version == expected).values(version=new)
         moved = conn.execute(update).rowcount == 1

@@ -137,6 +137,13 @@ def of_speaker(conn: sa.Connection, speaker_id: str) -> list[str]:
     return sorted(conn.execute(statement).scalars())
 
 
+def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str, datetime]:
+    """Returns when each speaker was heard for the first time, whatever became of that utterance."""
+    first = sa.func.min(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
+    statement = sa.select(utterances.c.speaker_id, first).group_by(utterances.c.speaker_id)
+    return {row[0]: row[1] for row in fetch_among(conn, statement, utterances.c.speaker_id, speaker_ids)}
+
+
 def all_ids(conn: sa.Connection) -> set[str]:
     """Returns the ids of all rows, erased ones included."""
     return set(conn.execute(sa.select(utterances.c.utterance_id)).scalars())

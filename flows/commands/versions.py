@@ -69,17 +69,20 @@ def compare(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Judges two versions on the same accumulated audit rows."""
+    """Judges two versions on the same accumulated audit rows; a table here, and a page with plots in the home."""
     settings = settings_of(config, overrides)
-    from flows.judge import compare_versions, show_comparison
+    from flows.compare import compare_versions, show_comparison
+    from flows.compare_page import write_page
     from flows.session import opened
 
     with opened(settings, create=False) as corpus:
-        report = compare_versions(corpus, settings, first, second)
+        compared = compare_versions(corpus, settings, first, second)
+    page = write_page(settings, compared)
     if as_json:
-        console.show_json(report)
+        console.show_json({**compared.document, "page": str(page)})
     else:
-        show_comparison(report)
+        show_comparison(compared.document)
+        print(f"page: {page}")
 
 
 @app.command()

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from corpus.errors import RecordError
 from corpus.records import Hypothesis, Label, SlotSpan
-from training.evaluate import edit_counts, evaluate_asr, evaluate_intent, slot_matches, word_edits
-from training.metrics import MetricSettings, calibration_error, gain_per_100_labels, metrics, slice_rows, slot_f1
+from training.edits import edit_counts
+from training.evaluate import evaluate_asr, evaluate_intent, slot_matches, word_edits
+from training.metrics import MetricSettings, gain_per_100_labels, metrics, slice_rows
+from training.rates import calibration_error
 
 
 def asr_report(references, hypotheses, confidence=None):
@@ -104,7 +106,7 @@ def test_intents_and_slots_are_judged_by_name_and_words():
     )
     assert report.correct.tolist() == [True, False, True]
     assert report.slot_counts.tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 1]]
-    assert slot_f1(report) == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert metrics(report)["slot_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
     assert metrics(report)["intent_error"] == pytest.approx(1 / 3)
 
 

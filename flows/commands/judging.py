@@ -1,0 +1,78 @@
+"""A person looks at versions and decides: what they get wrong, and which is to be champion."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows import console
+from flows.commands.options import Config, Json, Set, app, settings_of
+
+By = Annotated[str | None, typer.Option("--by", help="Who you are, for the audit chain; default your login.")]
+
+
+def person(given: str | None) -> str:
+    """Returns the name of who runs the command."""
+    import getpass
+
+    try:
+        return (given or getpass.getuser()).strip() or "unknown"
+    except (OSError, KeyError):  # a container's user need not have a name
+        return "unknown"
+
+
+@app.command()
+def errors(
+    version: Annotated[str, typer.Argument(help="Such as asr/2, asr/champion or intent/base.")],
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", help="Such as device=doorbell; all of several.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=1, help="How many utterances.")] = 10,
+    by: By = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Shows what a version gets wrong, said and heard side by side: content, with an audit row a clip."""
+    settings = settings_of(config, overrides)
+    from flows.mistakes import mistakes
+    from flows.session import opened
+    from flows.side_by_side import show_mistakes
+
+    with opened(settings, create=False) as corpus:
+        report = mistakes(corpus, settings, version, slices or [], worst, person(by))
+    if as_json:
+        console.show_json(report)
+    else:
+        show_mistakes(report)
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Such as asr/3.")],
+    force: Annotated[bool, typer.Option("--force", help="Whatever the gate says; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, kept on the audit chain; no customer's name or words.")] = "",
+    by: By = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Asks the gate about a version on the audit rows of today, or overrules it; the champion moves or nothing does."""
+    settings = settings_of(config, overrides)
+    from corpus.errors import PromotionRefused
+    from flows.by_hand import promote_by_hand
+    from flows.lock import hold_corpus
+    from flows.session import opened
+
+    with hold_corpus(settings.corpus, "promote"), opened(settings, create=False) as corpus:
+        report = promote_by_hand(corpus, settings, version, person(by), force=force, why=why)
+    if as_json:
+        console.show_json(report)
+    else:
+        print(report.pop("decision_text", ""), end="")
+    if not report["promoted"]:
+        raise PromotionRefused(f"{version} was not promoted ({report['decision']}): {report['why']}")
+    if not as_json:
+        console.show_pairs("champion already" if report.get("already") else "promoted", report)
+    console.note(f"earmark rollback {report['kind']} takes it back")

@@ -1,0 +1,35 @@
+"""Utterances sorted by what they are like: how long, how noisy, what was meant. Values of slices, (N,) str."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from corpus.records import EvaluationReport, Floats, Strings
+
+DURATIONS = (1.0, 2.0, 4.0)
+"""Where bands of length begin [s]."""
+
+SNRS = (10.0, 20.0, 30.0)
+"""Where bands of speech above noise begin [dB]."""
+
+
+def described(report: EvaluationReport) -> dict[str, Strings]:
+    """Returns `duration`, `snr` and true `intent` of a report's rows; nothing of a report of an older version."""
+    if not report.detailed:
+        return {}
+    names = np.array([*report.intents, "unknown"], dtype=np.str_)  # -1 is the last
+    return {
+        "duration": banded(report.duration, DURATIONS, "s"),
+        "snr": banded(report.snr, SNRS, "dB"),
+        "intent": names[report.truth],
+    }
+
+
+def banded(values: Floats, edges: Sequence[float], unit: str) -> Strings:
+    """Returns the band of each value, such as `1-2 s`; values are 0 or more."""
+    shown = [f"{edge:g}" for edge in (0.0, *edges)]
+    names = [f"{low}-{high} {unit}" for low, high in pairwise(shown)] + [f"{shown[-1]} {unit} and more"]
+    return np.array(names, dtype=np.str_)[np.searchsorted(edges, values, side="right")]

@@ -1,0 +1,89 @@
+"""Figures of two versions side by side: slices with their intervals, and how honest each one's confidence is."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.records import Floats
+from training.metrics import SliceRow
+from training.tracking.figures import COLOURS, MOST_SLICES, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIRST, SECOND = "#777777", COLOURS[0]
+
+
+def slices_side_by_side(
+    first: Sequence[SliceRow], second: Sequence[SliceRow], names: tuple[str, str], measure: str
+) -> Figure:
+    """Returns the rate of both versions in every slice with their intervals; thin slices are hollow and pale.
+
+    Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
+
+    Args:
+        first: rates of one version.
+        second: of the other, in the same slices in the same order.
+        names: of the versions.
+        measure: name of the rate.
+    """
+    largest = sorted(range(len(first)), key=lambda k: -first[k].rate.n)[:MOST_SLICES]
+    kept = sorted(largest, key=lambda k: (first[k].dimension, first[k].value), reverse=True)
+    figure, axes = new_figure(8.0, 1.8 + 0.34 * max(1, len(kept)))
+    for place, k in enumerate(kept):
+        for row, colour, shift in ((first[k], FIRST, 0.16), (second[k], SECOND, -0.16)):
+            at, pale = place + shift, 0.45 if row.thin else 1.0
+            axes.plot([row.rate.low, row.rate.high], [at, at], color=colour, lw=2, alpha=pale)
+            face = "white" if row.thin else colour
+            axes.plot(row.rate.value, at, "o", color=colour, markerfacecolor=face, markersize=5, alpha=pale)
+    for name, colour in zip(names, (FIRST, SECOND), strict=True):
+        axes.plot([], [], "o-", color=colour, label=name)
+    labels = [f"{first[k].dimension}={first[k].value} ({first[k].rate.n})" for k in kept]
+    axes.set_yticks(range(len(kept)), labels, fontsize=8)
+    axes.set_ylim(-0.7, max(1, len(kept)) - 0.3)
+    reach = max([0.1, *(row.rate.value for rows in (first, second) for row in rows)])
+    axes.set_xlim(0.0, min(1.25 * reach, max(1.02, 1.05 * reach)))  # thin slices reach far out
+    left_out = f", {len(first) - len(kept)} small ones left out" if len(first) > len(kept) else ""
+    axes.set(xlabel=measure, title=f"{measure} by slice (rows), thin ones hollow{left_out}")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (1.8 + 0.34 * len(kept))), ncols=2)
+    return figure
+
+
+def reliability_of_both(
+    confidence: Sequence[Floats], right: Sequence[npt.NDArray[np.float64]], names: Sequence[str], bins: int = 10
+) -> Figure:
+    """Returns how right each version is against how sure it is; the larger a point, the more rows are as sure.
+
+    Args:
+        confidence: by version, (N,) in [0, 1].
+        right: by version, (N,) in [0, 1].
+        names: of the versions.
+        bins: of equal width.
+    """
+    figure, axes = new_figure(5.2, 4.6)
+    axes.plot([0, 1], [0, 1], "--", color="#BBBBBB", lw=1)
+    for sure, is_right, name, colour in zip(confidence, right, names, (FIRST, SECOND), strict=False):
+        clipped = np.clip(np.asarray(sure, dtype=np.float64), 0.0, 1.0)
+        of = np.minimum((clipped * bins).astype(np.intp), bins - 1)
+        counts = np.bincount(of, minlength=bins)
+        held = counts > 0
+        x = np.bincount(of, weights=clipped, minlength=bins)[held] / counts[held]
+        y = np.bincount(of, weights=is_right, minlength=bins)[held] / counts[held]
+        axes.plot(x, y, "-", color=colour, lw=1)
+        axes.scatter(x, y, s=8 + 160 * counts[held] / max(1, counts.sum()), color=colour, label=name, zorder=3)
+    axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title="Reliability")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def embedded(figure: Figure) -> str:
+    """Returns the figure as a `data:` address, so that a page needs no file beside it."""
+    made = io.BytesIO()
+    figure.savefig(made, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode("ascii")
