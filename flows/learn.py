@@ -84,7 +84,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     finetune = settings.asr if kind == "asr" else settings.intent
     how = digest([finetune.model_dump(mode="json"), folder_digest(models.base_folder(settings, kind))])
     with corpus.read() as conn:
-        newest = store.versions(conn, kind)[-1]
+        newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
@@ -136,6 +136,7 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
         return {**stored, "already": True}
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
+    from training.tracking.system import measured
     from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
@@ -147,7 +148,8 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
             number, uri, report = earlier.version, earlier.model_uri, {"already": True}
         else:
             folder = settings.home / "work" / digest(plan.operation_id)[:16]
-            report = _fit(corpus, settings, plan, folder, tracking, run_id)
+            with measured(tracking, run_id):
+                report = _fit(corpus, settings, plan, folder, tracking, run_id)
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
             shutil.rmtree(folder, ignore_errors=True)

@@ -54,7 +54,7 @@ def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
     """
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
-        bases = [version.version for version in versions if not version.snapshot_id]
+        bases = [version.version for version in versions if version.origin == "base"]
         number = max(bases, key=int, default=None) if name == "base" else store.alias(conn, kind, name)
         number = name if name.isdigit() else number
         known = [version.version for version in versions]

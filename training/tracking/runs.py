@@ -143,6 +143,12 @@ def find_run(tracking: Tracking, operation_id: str) -> str | None:
     return None if found is None else str(found.info.run_id)
 
 
+def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
+    """Returns the tags of a run by name."""
+    with reached(tracking.uri):
+        return dict(tracking.client.get_run(run_id).data.tags)
+
+
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
     """The run has ended with the status FINISHED, FAILED or KILLED."""
     with reached(tracking.uri):
