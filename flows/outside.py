@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +55,30 @@ def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kin
 def _check(folder: Path, kind: Kind) -> None:
     """Passes where the model loads and can say something of silence or of a sentence."""
     try:
-        said = _hears(folder) if kind == "asr" else _understands(folder)
+        with _without_warnings():
+            said = _hears(folder) if kind == "asr" else _understands(folder)
     except EarmarkError:
         raise
     except Exception as error:  # of whatever a model of another kind lacks
         raise UsageError(f"model {folder} is none that earmark can use as {kind} ({type(error).__name__})") from None
     if not said:
         raise UsageError(f"model {folder}: its numbers are not finite; repair its weights")
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Inside, transformers keeps its thoughts on models that don't fit to itself: the error is one line."""
+    import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _hears(folder: Path) -> bool:

@@ -31,7 +31,9 @@ Rows = list[dict[str, Any]]
 def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
     """Returns how many rows of a snapshot have each role."""
     statement = sa.select(snapshot_rows.c.role, sa.func.count()).where(snapshot_rows.c.snapshot_id == snapshot_id)
-    return {role: count for role, count in conn.execute(statement.group_by(snapshot_rows.c.role).order_by("role"))}
+    return {
+        str(role): int(count) for role, count in conn.execute(statement.group_by(snapshot_rows.c.role).order_by("role"))
+    }
 
 
 def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
@@ -54,7 +56,7 @@ def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
         .where(snapshot_rows.c.snapshot_id == snapshot_id)
     )
     found = conn.execute(statement.group_by(answers.c.annotator_id).order_by(answers.c.annotator_id))
-    return {name: count for name, count in found}
+    return {str(name): int(count) for name, count in found}
 
 
 def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
