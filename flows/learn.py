@@ -56,8 +56,9 @@ def ensure_champions(corpus: Corpus, settings: Settings) -> None:
 
 def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any) -> None:
     """The base that the settings name is a version; the first base of all is the champion, too."""
+    from training.tracking.facts import RunFacts
     from training.tracking.registry import register
-    from training.tracking.runs import RunFacts, tracked_run
+    from training.tracking.runs import tracked_run
     from training.tracking.version_files import folder_digest
 
     folder = models.base_folder(settings, kind)
@@ -171,7 +172,7 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> Any:
-    from training.tracking.runs import RunFacts
+    from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent
     with corpus.read() as conn:

@@ -96,11 +96,13 @@ def _show_version(report: dict[str, Any]) -> None:
     pairs["annotators"] = {name: f"{count} answers" for name, count in report["annotators"].items()}
     console.show_pairs(f"version {report['version']}", pairs)
     if report["labels"]:
-        rows = [(row["source"], row["revision"], row["labels"]) for row in report["labels"]]
-        console.show_table("labels", ("source", "revision", "labels"), rows)
+        console.show_table("labels", *_table(report["labels"], ("source", "revision", "labels")))
     if report["rounds"]:
-        rows = [(row["round"], row["night"], row["reason"], row["rows"]) for row in report["rounds"]]
-        console.show_table("rounds", ("round", "night", "reason", "rows"), rows)
+        console.show_table("rounds", *_table(report["rounds"], ("round", "night", "reason", "rows")))
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    return columns, [[row[column] for column in columns] for row in rows]
 
 
 def _show_utterance(report: dict[str, Any]) -> None:
@@ -115,7 +117,7 @@ def _show_utterance(report: dict[str, Any]) -> None:
     }
     for name, columns in tables.items():
         if report[name]:
-            console.show_table(name, columns, [[row[column] for column in columns] for row in report[name]])
+            console.show_table(name, *_table(report[name], columns))
     versions = report["learned_by"] + report["judges"]
     if versions:
         rows = [

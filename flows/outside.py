@@ -99,8 +99,9 @@ def _understands(folder: Path) -> bool:
 
 
 def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, digest: str, name: str) -> ModelVersion:
+    from training.tracking.facts import RunFacts
     from training.tracking.registry import register
-    from training.tracking.runs import RunFacts, tracked_run
+    from training.tracking.runs import tracked_run
     from training.tracking.store import open_tracking
 
     operation_id = f"outside/{kind}/{digest}"

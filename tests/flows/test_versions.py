@@ -22,8 +22,8 @@ from flows.session import opened
 from flows.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
-from training.tracking import runs
 from training.tracking.aliases import mirrored
+from training.tracking.facts import git_sha
 from training.tracking.store import open_tracking
 
 
@@ -48,7 +48,7 @@ def test_a_version_leads_back_to_labels_rounds_flow_run_and_commit(settings: Set
     assert {row["round"] for row in found["rounds"]} == {row.round for row in answered}
     held = {row.utterance_id for row in snapshot.rows}
     assert found["annotators"] == {"simulated-1": sum(row.utterance_id in held for row in answered)}
-    assert found["git_sha"] == runs.git_sha()
+    assert found["git_sha"] == git_sha()
     assert len(found["flow_run_id"]) == 36
     assert found["judged_on"]
 

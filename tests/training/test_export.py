@@ -24,7 +24,7 @@ from tests.training.tiny_intent import rows as commands
 from tests.training.tiny_intent import taught_intent
 from training.asr import load_asr
 from training.intent import IntentModel, classify, load_intent, save_intent
-from training.tracking import aliases, export, registry, runs, serving, store
+from training.tracking import aliases, export, facts, registry, runs, serving, store
 from training.transcribe import TranscribeSettings, transcribe
 
 BASES = Path(__file__).resolve().parents[2] / "training" / "bases"
@@ -82,7 +82,7 @@ def versions(tracking, taught):
         ("taught", "intent", taught),
     ):
         operation_id = f"export/{name}"
-        with runs.tracked_run(tracking, runs.RunFacts(operation_id, name, kind)) as run_id:
+        with runs.tracked_run(tracking, facts.RunFacts(operation_id, name, kind)) as run_id:
             number, uri = registry.register(tracking, kind, folder, run_id, operation_id)
         found[name] = (number, uri)
     aliases.set_alias(tracking, "asr", "champion", "1")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.tracking import runs, store
+from training.tracking import facts, runs, store
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -31,13 +31,13 @@ def home(tmp_path: Path) -> Path:
         tracking = store.open_tracking(store.TrackingSettings(), tmp_path / ".earmark")
         for strategy, points in CURVES.items():
             for labels, wer in points.items():
-                facts = runs.RunFacts(
+                known = facts.RunFacts(
                     f"retrain/asr/{strategy}/{labels}", "asr", "asr", strategy=strategy, labels=labels
                 )
-                with runs.tracked_run(tracking, facts) as run_id:
+                with runs.tracked_run(tracking, known) as run_id:
                     runs.log_metrics(tracking, run_id, {"wer": wer, "wer_low": wer - 0.05, "wer_high": wer + 0.06})
         for kind in ("asr", "intent"):
-            with runs.tracked_run(tracking, runs.RunFacts(f"base/{kind}", "base", kind)):
+            with runs.tracked_run(tracking, facts.RunFacts(f"base/{kind}", "base", kind)):
                 pass
     finally:
         os.environ.clear()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from corpus.errors import Damaged, EarmarkError, RecordError, SettingsError
 from corpus.records import Interval, ModelVersion
 from training.metrics import SliceRow
 from training.tracking import aliases, figures, registry, runs, store, version_files
+from training.tracking.facts import OPERATION_TAG, RunFacts
+from training.tracking.system import measured
 
 INTERVAL = Interval(0.2, 0.15, 0.26, 120, 30)
 
@@ -41,7 +44,7 @@ def operation(request):
 
 def facts(operation_id, **changes):
     given = {"name": "asr of night 3", "kind": "asr", "snapshot_id": "a" * 64, "eval_set_id": "b" * 64, "labels": 80}
-    return runs.RunFacts(operation_id=operation_id, **(given | changes))
+    return RunFacts(operation_id=operation_id, **(given | changes))
 
 
 def model(folder: Path, weights: bytes = b"weights") -> Path:
@@ -53,13 +56,13 @@ def model(folder: Path, weights: bytes = b"weights") -> Path:
 
 def runs_of(tracking, operation_id):
     return tracking.client.search_runs(
-        [tracking.experiment_id], f"tags.`{runs.OPERATION_TAG}` = '{operation_id}'", run_view_type=3
+        [tracking.experiment_id], f"tags.`{OPERATION_TAG}` = '{operation_id}'", run_view_type=3
     )
 
 
 def versions_of(tracking, operation_id, kind="asr"):
     name = registry.model_name(tracking, kind)
-    return tracking.client.search_model_versions(f"name = '{name}' and tags.`{runs.OPERATION_TAG}` = '{operation_id}'")
+    return tracking.client.search_model_versions(f"name = '{name}' and tags.`{OPERATION_TAG}` = '{operation_id}'")
 
 
 def test_the_store_lies_in_the_home_whatever_was_inherited(tracking, home):
@@ -130,6 +133,20 @@ def test_a_failed_run_says_so_and_holds_no_words_of_the_failure(tracking, operat
     found = tracking.client.get_run(run_id)
     assert found.info.status == "FAILED"
     assert "secret" not in str(found.to_dictionary())
+
+
+def test_a_run_shows_what_the_machine_had_to_do(tracking, operation):
+    often = replace(tracking, system_seconds=0.05)
+    with runs.tracked_run(tracking, facts(operation)) as run_id:
+        for _ in range(2):  # a run that is taken up again goes on where it was
+            with measured(often, run_id):
+                time.sleep(0.6)
+        with measured(replace(tracking, system_seconds=0.0), run_id):
+            pass
+    history = tracking.client.get_metric_history(run_id, "system/system_memory_usage_megabytes")
+    assert len(history) >= 2
+    assert len({metric.step for metric in history}) == len(history)
+    assert all(metric.value > 0 for metric in history)
 
 
 def test_other_settings_under_the_same_operation_end_the_old_run(tracking, operation):
@@ -239,9 +256,10 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from training.tracking import registry, runs, store, version_files
+from training.tracking.facts import RunFacts
 
 tracking = store.open_tracking(store.TrackingSettings(), Path(sys.argv[1]))
-facts = runs.RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr", snapshot_id="a" * 64,
+facts = RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr", snapshot_id="a" * 64,
                       eval_set_id="b" * 64, labels=80)
 run_id = runs.start_run(tracking, facts)
 runs.log_metrics(tracking, run_id, {"wer": 0.2})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from corpus.errors import Damaged, EarmarkError
 from corpus.records import Kind
 from training.tracking.export import CODE, INNER, SERVING_TAG, serving_digest, write_wrapper
-from training.tracking.runs import OPERATION_TAG, check_operation_id
+from training.tracking.facts import OPERATION_TAG, check_operation_id
 from training.tracking.store import Tracking, reached
 from training.tracking.version_files import differs, folder_digest, local_path, local_text, only_files, sync_tree
 
