@@ -1,4 +1,4 @@
-"""How the champion did night by night: each night's audit rows, judged by whoever was champion when they came."""
+"""What nights and labels brought: the champion night by night, and what 100 labels gained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
-from corpus.records import EvaluationReport, Kind
+from corpus.records import EvaluationReport, Interval, Kind
 from corpus.store import labels, rounds, scores
 from corpus.store import models as store
 from flows.judge import AuditSet
@@ -54,6 +54,28 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
             nights.append(Night(name, rate, version if last and version != last else ""))
             last = version
     return nights
+
+
+def gains(
+    corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport], base: EvaluationReport
+) -> list[tuple[float, Interval]]:
+    """Returns (labels, gain per 100 labels) of the versions that learned and were judged on the same rows as the base.
+
+    The gain is how much lower the error rate is than the base's on the same rows, per 100 labels.
+    """
+    from training.intervals import IntervalSettings, paired_difference
+
+    points: list[tuple[float, Interval]] = []
+    with corpus.read() as conn:
+        for version in (each for each in store.versions(conn, audit.kind) if each.snapshot_id):
+            report = found.get(version.version) or store.report(conn, audit.kind, version.version, audit.eval_set_id)
+            count = len(store.snapshot(conn, version.snapshot_id).of("train"))
+            if report is None or not count:
+                continue
+            less = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
+            value, low, high = (-100.0 * each / count for each in (less.value, less.high, less.low))
+            points.append((float(count), Interval(value, low, high, less.n, less.speakers)))
+    return points
 
 
 def _rows_by_night(conn: sa.Connection, audit: AuditSet) -> list[tuple[str, list[str]]]:

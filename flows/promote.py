@@ -12,7 +12,7 @@ from corpus.operations import result_of, results_of
 from corpus.records import EvaluationReport, Interval, Kind, ModelVersion, Snapshot
 from corpus.store import models as store
 from flows import judge, models
-from flows.nights import champion_by_night
+from flows.nights import champion_by_night, gains
 from flows.settings import Settings
 from flows.slices import shown_slices
 
@@ -162,6 +162,9 @@ def _log(
         "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
         "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
     }
+    gained = gains(corpus, audit, found, base)
+    if gained:
+        plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
     nights = champion_by_night(corpus, audit, found)
     if nights:
         plots["over_nights"] = figures.over_nights(nights, measure)

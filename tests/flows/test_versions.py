@@ -16,7 +16,7 @@ from corpus.store import labels
 from corpus.store import models as store
 from flows import judge, learn, models
 from flows.lineage import lineage_of
-from flows.nights import champion_by_night
+from flows.nights import champion_by_night, gains
 from flows.outside import register_outside
 from flows.session import opened
 from flows.settings import Settings
@@ -30,6 +30,9 @@ from training.tracking.store import open_tracking
 @pytest.fixture
 def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path / "home"))
+
+
+FIGURES = {"learning_curve.png", "reliability.png", "slices.png", "over_nights.png", "gain_per_100_labels.png"}
 
 
 def newest(corpus: Any, kind: Any) -> Any:
@@ -147,11 +150,24 @@ def test_each_night_is_judged_by_its_own_champion(settings: Settings):
     assert nights[0].rate.value == pytest.approx(expected)
 
 
+def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
+    with opened(settings) as corpus:
+        version, base = newest(corpus, "intent"), models.by_name(corpus, "intent", "base")
+        audit = judge.audit_set(corpus, settings, "intent")
+        found = judge.reports(corpus, settings, audit, [version, base])
+        (count, gain), *_ = gains(corpus, audit, found, found[base.version])
+        with corpus.read() as conn:
+            assert count == len(store.snapshot(conn, version.snapshot_id).of("train"))
+    wrong = [(~found[each.version].correct * audit.weights).sum() / audit.weights.sum() for each in (base, version)]
+    assert gain.value == pytest.approx(100 * (wrong[0] - wrong[1]) / count)
+    assert gain.low <= gain.value <= gain.high
+
+
 def test_the_run_shows_every_figure(settings: Settings):
     tracking = open_tracking(settings.tracking, settings.home)
     with opened(settings) as corpus:
         for kind, own in (("asr", set()), ("intent", {"confusion.png"})):
             run_id = newest(corpus, kind).run_id
             shown = {Path(each.path).name for each in tracking.client.list_artifacts(run_id, "figures")}
-            assert shown >= {"learning_curve.png", "reliability.png", "slices.png", "over_nights.png"} | own
+            assert shown >= FIGURES | own
             assert "champion_error_by_night" in tracking.client.get_run(run_id).data.metrics

@@ -306,6 +306,7 @@ def test_every_figure_is_a_picture_in_the_run(tracking, operation):
     drawn = {
         "learning_curve": figures.learning_curve({"margin": [(200, INTERVAL), (100, INTERVAL)], "random": []}),
         "reliability": figures.reliability(confidence, (rng.random(200) < confidence).astype(np.float64)),
+        "gain": figures.gain_by_labels([(120, INTERVAL), (60, INTERVAL)]),
         "confusion": figures.confusion(["a", "b", "b"], ["a", "a", "b"]),
         "slices": figures.slice_intervals(slices, INTERVAL),
         "nights": figures.over_nights([figures.Night("n1", INTERVAL), figures.Night("n2", INTERVAL, promoted="2")]),
@@ -332,6 +333,7 @@ def test_figures_of_nothing_are_drawn_too():
         figures.reliability(np.zeros(0, dtype=np.float32), np.zeros(0)),
         figures.slice_intervals([], INTERVAL),
         figures.over_nights([]),
+        figures.gain_by_labels([]),
         figures.confusion([], []),
     ):
         figure.canvas.draw()
