@@ -537,8 +537,10 @@ class EvaluationReport:
         truth, predicted: (N,) int64 positions in `intents`, -1 where there is none.
         raw_confidence: (N,) float32 of the top intent before temperature scaling; for `asr` as `confidence`.
         success: (N,) int64 1 where intent and all slots are right from the sound on, 0 where not, -1 where the label
-            can't tell (no transcript, so no slots; kind `asr`).
+            can't tell: without a transcript there are no slots.
         intents: names, sorted.
+        beside: version of the other kind that the sound went through, too: the speech model that an intent model
+            listened through, the intent model that read what a speech model heard; "" where there was none.
         normaliser: version of the normal form under which words were counted; "" in reports of older versions, whose
             columns from `word_edits` on are empty.
     """
@@ -563,6 +565,7 @@ class EvaluationReport:
     raw_confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     success: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     intents: tuple[str, ...] = ()
+    beside: str = ""
     normaliser: str = ""
 
     def __post_init__(self) -> None:

@@ -78,7 +78,8 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
     audit = judge.audit_set(corpus, settings, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
-    found = judge.reports(corpus, settings, audit, versions)
+    beside = models.champion(corpus, "intent").version if kind == "asr" else None
+    found = judge.reports(corpus, settings, audit, versions, beside)
     a, b = (found[version.version] for version in versions)
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(a, b)

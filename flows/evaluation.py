@@ -28,6 +28,7 @@ Clips = list[tuple[str, Floats]]
 class Reading:
     """What an intent model made of N texts, in the order of `ids`."""
 
+    version: str
     ids: list[str]
     texts: dict[str, str]
     model: IntentModel
@@ -58,7 +59,7 @@ def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) ->
     from training.intent import classify
 
     model, ids = models.load_intent(settings, version), sorted(texts)
-    return Reading(ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+    return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
 def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
@@ -83,7 +84,7 @@ def evaluate(
     heard = hear(settings, ears, clips)
     texts = {output.utterance_id: output.text for output in heard}
     if audit.kind == "asr":
-        report = _asr_report(audit, version, heard, sounds)
+        report = _asr_report(audit, version, heard, sounds, read(settings, models.champion(corpus, "intent"), texts))
     else:
         report = _intent_report(audit, version, read(settings, version, texts), sounds)
     took = time.perf_counter() - started
@@ -106,10 +107,16 @@ def _clips(opened: Any) -> tuple[Clips, dict[str, Sound]]:
 
 
 def _asr_report(
-    audit: AuditSet, version: ModelVersion, heard: Sequence[AsrOutput], sounds: Mapping[str, Sound]
+    audit: AuditSet,
+    version: ModelVersion,
+    heard: Sequence[AsrOutput],
+    sounds: Mapping[str, Sound],
+    reading: Reading,
 ) -> EvaluationReport:
-    from training.evaluate import evaluate_asr
+    """Returns the report of a speech model, with what the intent model at work made of what was heard."""
+    from training.evaluate import evaluate_asr, succeeded
 
+    made = reading.hypotheses()
     return evaluate_asr(
         version.version,
         audit.eval_set_id,
@@ -119,6 +126,8 @@ def _asr_report(
         {o.utterance_id: float(o.confidences.mean()) if len(o.confidences) else 0.0 for o in heard},
         {i: label.intent for i, label in audit.labels.items() if label.intent is not None},
         sounds,
+        {i: succeeded(label, made[i].intent, made[i]) for i, label in audit.labels.items() if i in made},
+        reading.version,
     )
 
 
@@ -137,6 +146,7 @@ def _intent_report(
         reading.hypotheses(),
         reading.raw_confidence(),
         sounds,
+        audit.listener.version if audit.listener else "",
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
-from corpus.operations import result_of
+from corpus.operations import results_of
 from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, Snapshot, SnapshotRow, Strings, digest
 from corpus.store import labels, utterances
 from corpus.store import models as store
@@ -92,23 +92,32 @@ def current_snapshot(corpus: Corpus, settings: Settings, kind: Kind) -> Snapshot
 
 
 def reports(
-    corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion]
+    corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion], beside: str | None = None
 ) -> dict[str, EvaluationReport]:
     """Returns each version's report on the audit set; what was judged before is not computed again.
 
     Unless it was judged under another normal form of texts, or by an earmark that counted less.
+
+    Args:
+        corpus: the handle.
+        settings: how clips are heard.
+        audit: the rows that judge.
+        versions: of the kind.
+        beside: intent champion, where what a speech model leads to in the end has to be that model's; None for any.
     """
     found: dict[str, EvaluationReport] = {}
     for version in versions:
         with corpus.read() as conn:
             stored = store.report(conn, audit.kind, version.version, audit.eval_set_id)
-        if stored is not None and stored.normaliser == NORMALISER:
+        if stored is not None and stored.normaliser == NORMALISER and beside in (None, stored.beside):
             found[version.version] = stored
             continue
-        found[version.version], took = evaluate(corpus, settings, audit, version)
-        with corpus.operation(_judged(audit.kind, version.version, audit.eval_set_id), "evaluate") as op:
+        report, took = evaluate(corpus, settings, audit, version)
+        found[version.version] = report
+        operation_id = f"{_judged(audit.kind, version.version, audit.eval_set_id)}{report.beside}"
+        with corpus.operation(operation_id, "evaluate") as op:
             if not op.done:
-                store.put_report(op.conn, found[version.version])
+                store.put_report(op.conn, report)
                 op.result = took
     return found
 
@@ -116,11 +125,11 @@ def reports(
 def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> dict[str, Any]:
     """Returns what judging took: seconds, and as `speed` real-time factor and latency; empty where not measured."""
     with corpus.read() as conn:
-        return result_of(conn, _judged(kind, version, eval_set_id)) or {}
+        return next(reversed(results_of(conn, _judged(kind, version, eval_set_id)).values()), {})
 
 
 def _judged(kind: Kind, version: str, eval_set_id: str) -> str:
-    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}"
+    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}/"
 
 
 def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:

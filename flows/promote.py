@@ -100,7 +100,7 @@ def _decide(
 
 
 def _told(decision: Decision | None) -> dict[str, str]:
-    from training.promotion import decision_text
+    from training.decision_text import decision_text
 
     if decision is None:
         why = "no row that judges is labelled; merge answers to the audit share, then retrain again"
@@ -130,9 +130,9 @@ def _log(
     decision: Decision,
 ) -> None:
     """The version's run holds its figures, the champion's, the decision and the plots."""
+    from training.decision_text import decision_text
     from training.intervals import IntervalSettings, report_interval
     from training.metrics import gain_per_100_labels, metrics, slice_rows
-    from training.promotion import decision_text
     from training.rates import rightness
     from training.tracking import figures, runs
 

@@ -33,6 +33,8 @@ def evaluate_asr(
     confidence: Mapping[str, float],
     intents: Mapping[str, str] | None = None,
     sounds: Mapping[str, Sound] | None = None,
+    success: Mapping[str, int] | None = None,
+    beside: str = "",
 ) -> EvaluationReport:
     """Returns the report of a speech model: word and character errors by utterance, rows sorted by utterance id.
 
@@ -47,6 +49,8 @@ def evaluate_asr(
         confidence: mean word confidence in [0, 1].
         intents: true ones, which only tell the utterances apart; an id may lack one.
         sounds: of the clips; an id may lack one.
+        success: of the intent model that read the hypotheses, see `succeeded`; an id may lack it.
+        beside: version of that model.
 
     Raises:
         RecordError: an utterance has no hypothesis, speaker or confidence; the message names the first.
@@ -72,7 +76,8 @@ def evaluate_asr(
         confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
         slot_counts=np.zeros((len(ids), 3), dtype=np.int64),
         word_edits=edits,
-        success=np.full(len(ids), -1, dtype=np.int64),
+        success=np.array([(success or {}).get(name, -1) for name in ids], dtype=np.int64),
+        beside=beside,
         **_details(ids, {**nothing, **(intents or {})}, nothing, confidence, sounds),
     )
 
@@ -87,6 +92,7 @@ def evaluate_intent(
     readings: Mapping[str, Hypothesis] | None = None,
     raw_confidence: Mapping[str, float] | None = None,
     sounds: Mapping[str, Sound] | None = None,
+    beside: str = "",
 ) -> EvaluationReport:
     """Returns the report of an intent model: right or wrong and slots found by utterance, rows sorted by utterance id.
 
@@ -101,6 +107,7 @@ def evaluate_intent(
             transcript; see `slot_matches`.
         raw_confidence: probability of the top intent before temperature scaling; as `confidence` where None.
         sounds: of the clips that were heard; an id may lack one.
+        beside: version of the speech model that heard them.
 
     Raises:
         RecordError: a label has no intent, or an utterance has no prediction, speaker or confidence; names the first.
@@ -120,7 +127,7 @@ def evaluate_intent(
         truth, reading = references[name], (readings or {})[name]
         if truth.transcript is not None:
             slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
-            success[row] = correct[row] and not slots[row, 1:].any()
+            success[row] = succeeded(truth, intents[name], reading)
     zeros = np.zeros(len(ids), dtype=np.int64)
     return EvaluationReport(
         kind="intent",
@@ -137,6 +144,7 @@ def evaluate_intent(
         slot_counts=slots,
         word_edits=np.zeros((len(ids), 3), dtype=np.int64),
         success=success,
+        beside=beside,
         **_details(ids, {i: references[i].intent or "" for i in ids}, intents, raw_confidence or confidence, sounds),
     )
 
@@ -162,6 +170,17 @@ def _details(
         "intents": tuple(names),
         "normaliser": NORMALISER,
     }
+
+
+def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
+    """Returns 1 where intent and all slots are right, so that a device does what was asked; 0 where not.
+
+    -1 where the label can't tell, as it lacks an intent or a transcript.
+    """
+    if truth.intent is None or truth.transcript is None:
+        return -1
+    _, invented, missed = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
+    return int(intent == truth.intent and not invented and not missed)
 
 
 def slot_matches(

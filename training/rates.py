@@ -79,7 +79,7 @@ RATES: dict[str, Rate] = {
     "slot_f1": Rate(("intent",), _slots((2, 0, 0), (2, 1, 1)), better=1),
     "slot_precision": Rate(("intent",), _slots((1, 0, 0), (1, 1, 0)), better=1),
     "slot_recall": Rate(("intent",), _slots((1, 0, 0), (1, 0, 1)), better=1),
-    "end_to_end_success": Rate(("intent",), _succeeded, better=1),
+    "end_to_end_success": Rate(("asr", "intent"), _succeeded, better=1),
 }
 """Figures that are a ratio; substitutions, deletions and insertions are those of a hundred reference words, as WER."""
 
@@ -207,11 +207,15 @@ def difference(
 ) -> Interval | None:
     """Returns second - first in a figure, both judged on the same draws of speakers; None where either has none.
 
+    And None for what two models did together, where the other model was not the same.
+
     Raises:
         RecordError: the reports are not on the same rows in the same order.
     """
     require_paired(first, second)
     speakers = first.speaker_ids
+    if name == "end_to_end_success" and first.beside != second.beside:
+        return None
     if name in RATES:
         (one, below), (two, beside) = (RATES[name].counts(report) for report in (first, second))
         if not below.any() or not beside.any():

@@ -98,7 +98,8 @@ def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
     """Leaves the report stored; a later one of the same version on the same set replaces it."""
     key = {"kind": report.kind, "version": report.version, "eval_set_id": report.eval_set_id}
     columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
-    numbers = canonical_json({**columns, "intents": list(report.intents), "normaliser": report.normaliser})
+    facts = {"intents": list(report.intents), "beside": report.beside, "normaliser": report.normaliser}
+    numbers = canonical_json({**columns, **facts})
     insert_new(conn, reports, [key | {"numbers": numbers}])
     same = [reports.c[name] == value for name, value in key.items()]
     conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
@@ -117,7 +118,8 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
         name: np.array(numbers.get(name, []), dtype=kept) for name, kept in _REPORT_TYPES.items()
     }
     columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
-    columns |= {"intents": tuple(numbers.get("intents", [])), "normaliser": numbers.get("normaliser", "")}
+    columns |= {name: numbers.get(name, "") for name in ("beside", "normaliser")}
+    columns["intents"] = tuple(numbers.get("intents", []))
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)
 
 

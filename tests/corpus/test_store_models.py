@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from corpus import schema
 from corpus.database import writing
 from corpus.errors import PromotionRefused, RecordError
 from corpus.handle import Corpus
-from corpus.records import EvaluationReport, ModelVersion, Snapshot, SnapshotRow
+from corpus.records import EvaluationReport, ModelVersion, Snapshot, SnapshotRow, canonical_json
 from corpus.store import models
+from tests.corpus.stored import corpus_at
 
 BASE = ModelVersion("asr", "1", "run-1", "", "digest", "", "models/asr/1")
 SNAPSHOT = Snapshot(
@@ -101,6 +106,16 @@ def test_a_report_comes_back_exactly(corpus: Corpus, n: int) -> None:
         correct=rng.random(n) < 0.5,
         confidence=rng.random(n).astype(np.float32),
         slot_counts=rng.integers(0, 5, (n, 3)),
+        word_edits=rng.integers(0, 5, (n, 3)),
+        duration=rng.random(n).astype(np.float32),
+        snr=rng.random(n).astype(np.float32),
+        truth=rng.integers(-1, 2, n),
+        predicted=rng.integers(-1, 2, n),
+        raw_confidence=rng.random(n).astype(np.float32),
+        success=rng.integers(-1, 2, n),
+        intents=("lights", "music"),
+        beside="3",
+        normaliser="earmark-1",
     )
     with writing(corpus.records) as conn:
         assert models.report(conn, "intent", "1", "set") is None
@@ -112,3 +127,58 @@ def test_a_report_comes_back_exactly(corpus: Corpus, n: int) -> None:
         before, after = getattr(report, name), getattr(found, name)
         np.testing.assert_array_equal(after, before)
         assert not isinstance(before, np.ndarray) or after.dtype.kind == before.dtype.kind
+
+
+def test_a_report_of_an_older_version_is_read_and_says_that_it_knows_less(corpus: Corpus) -> None:
+    columns = {"utterance_ids": ["u"], "speaker_ids": ["s"], "errors": [1], "words": [2], "char_errors": [1],
+               "chars": [9], "correct": [False], "confidence": [0.5], "slot_counts": [[0, 0, 0]]}  # fmt: skip
+    row = {"kind": "asr", "version": "1", "eval_set_id": "set", "numbers": canonical_json(columns)}
+    with writing(corpus.records) as conn:
+        conn.execute(sa.insert(schema.reports), row)
+        found = models.report(conn, "asr", "1", "set")
+    assert found is not None
+    assert not found.detailed
+    assert found.wer == 0.5
+    with pytest.raises(RecordError, match="snr has another length"):
+        replace(found, normaliser="earmark-1", word_edits=np.zeros((1, 3), np.int64), duration=np.zeros(1, np.float32))
+
+
+def _promote(corpus: Corpus, number: str, start: Barrier, told: list[str]) -> None:
+    """Reads the champion, waits for the other to have read it too, then moves the alias."""
+    with corpus.read() as conn:
+        expected = models.alias(conn, "asr", "champion")
+    start.wait(30)
+    try:
+        with writing(corpus.records) as conn:
+            models.move_alias(conn, "asr", "champion", expected, number)
+        told.append(f"{number} won")
+    except PromotionRefused as refused:
+        told.append(str(refused))
+
+
+@pytest.mark.parametrize("first", [None, "1"])
+def test_of_two_who_move_an_alias_at_once_one_wins(
+    corpus: Corpus, tmp_path: Path, databases: dict[str, str], first: str | None
+) -> None:
+    with writing(corpus.records) as conn:
+        for number in ("1", "2", "3"):
+            models.put_version(conn, replace(BASE, version=number, run_id=f"run-{number}"))
+    handles = [corpus_at(tmp_path, **databases) for _ in range(2)]
+    for _ in range(5):
+        with writing(corpus.records) as conn:
+            conn.execute(sa.delete(schema.aliases))
+            if first:
+                models.move_alias(conn, "asr", "champion", None, first)
+        start, told = Barrier(2), []
+        both = [Thread(target=_promote, args=(h, n, start, told)) for h, n in zip(handles, "23", strict=True)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join(60)
+        with corpus.read() as conn:
+            winner = models.alias(conn, "asr", "champion")
+        assert f"{winner} won" in told
+        assert [line for line in told if "moved meanwhile" in line] == [line for line in told if "won" not in line]
+        assert len(told) == 2
+    for handle in handles:
+        handle.close()

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks import gates
 from corpus.errors import RecordError
 from corpus.records import EvaluationReport
+from training.decision_text import decision_text
 from training.intervals import IntervalSettings
-from training.promotion import PromotionSettings, alpha_at, decide, decision_text
+from training.promotion import PromotionSettings, alpha_at, decide
 
 
 def report(kind, version, speakers, *, errors=None, words=None, correct=None, eval_set_id="e" * 64):
@@ -76,6 +78,16 @@ def test_equal_models_that_are_looked_at_every_night_are_still_seldom_promoted()
     assert ever <= 0.05 * 40
 
 
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_gates_over_five_nights_seldom_promote_what_is_no_better(kind):
+    """The benchmark's gates with fewer draws: customers differ, a challenger has its own sides, slices decide too."""
+    quick = PromotionSettings(interval=IntervalSettings(resamples=400, tail_draws=8))
+    firsts = [gates.gate(kind, seed, 0.0, quick) for seed in range(60)]
+    assert sum(first["gate"] > 0 for first in firsts) <= 0.05 * len(firsts)
+    gained = [gates.gate(kind, seed, 0.4, quick) for seed in range(3)]
+    assert all(first["gate"] > 0 for first in gained)
+
+
 def test_a_clear_gain_is_promoted():
     decision = decide(*asr_pair(np.random.default_rng(1), before=0.30, after=0.10), look=1, settings=LOOSE)
     assert decision.decision == "promote"
@@ -118,6 +130,7 @@ def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
     decision = decide(old, new, 1, LOOSE, slices)
     assert decision.difference.high < 0
     assert decision.decision == "refuse"
+    assert any(reason.startswith("slice device_type=far field is worse by +") for reason in decision.reasons)
     assert {row.value: row.verdict for row in decision.slices} == {"far field": "harmed", "near": "held"}
     assert decide(old, new, 1, LOOSE).decision == "promote"
 
@@ -174,3 +187,8 @@ def test_a_decision_is_json_and_a_text_for_people():
     assert text.startswith("asr 2 against champion 1: PROMOTE")
     assert "look 2, intervals at 99.17 %" in text
     assert "locale=en-GB" in text
+    worse, rows = decision.negative_flips, len(old)
+    assert f"rows that became worse {worse} ({100 * worse / rows:.1f} %, cap 100 %)" in text
+    for row in decision.slices:
+        line = next(line for line in text.splitlines() if f"={row.value} " in line)
+        assert line.split()[3:5] == [f"{row.champion:.4f}", f"{row.challenger:.4f}"]

@@ -51,7 +51,7 @@ def slices_side_by_side(
     axes.set_xlim(0.0, min(1.25 * reach, max(1.02, 1.05 * reach)))  # thin slices reach far out
     left_out = f", {len(first) - len(kept)} small ones left out" if len(first) > len(kept) else ""
     axes.set(xlabel=measure, title=f"{measure} by slice (rows), thin ones hollow{left_out}")
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.6 / (1.8 + 0.34 * len(kept))), ncols=2)
+    figure.legend(frameon=False, loc="outside upper right", ncols=2)
     return figure
 
 

@@ -1,0 +1,219 @@
+"""A person promotes a version: what the gate said, whose word counts, and that two at once can't both win."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from corpus import schema
+from corpus.database import writing
+from corpus.errors import PromotionRefused, UsageError
+from corpus.handle import Corpus
+from corpus.records import Kind, ModelVersion
+from corpus.store import models as store
+from flows import judge, models
+from flows.by_hand import MOST_WHY, move_champion, promote_by_hand
+from flows.judge import roll_back
+from flows.session import opened
+from flows.settings import Settings
+from tests.corpus.stored import corpus_at
+from tests.flows.conftest import copy_of
+from tests.flows.homes import arguments, earmark, small_settings
+from training.tracking.store import open_tracking
+
+NEVER = "promotion.max_negative_flips_asr=0.0"
+HARD = ("promotion.alpha=0.0001", NEVER, "promotion.max_negative_flips_intent=0.0")
+
+
+@pytest.fixture
+def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+    return small_settings(copy_of(lived[0].home, tmp_path / "home"), *HARD)
+
+
+def aliases(corpus: Corpus, kind: Kind) -> dict[str, str | None]:
+    with corpus.read() as conn:
+        return {name: store.alias(conn, kind, name) for name in ("champion", "previous")}
+
+
+def other_than_champion(corpus: Corpus, kind: Kind = "asr") -> tuple[str, ModelVersion]:
+    """Returns the champion's number and another version."""
+    with corpus.read() as conn:
+        champion = str(store.alias(conn, kind, "champion"))
+        return champion, next(v for v in reversed(store.versions(conn, kind)) if v.version != champion)
+
+
+def acts(corpus: Corpus, act: str) -> list[tuple[str, dict[str, Any]]]:
+    with corpus.read() as conn:
+        rows = conn.execute(sa.select(schema.audit.c.actor, schema.audit.c.detail).where(schema.audit.c.act == act))
+        return [(row.actor, json.loads(row.detail)) for row in rows]
+
+
+def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Settings):
+    with opened(settings) as corpus:
+        champion, other = other_than_champion(corpus)
+        reference = f"asr/{other.version}"
+        with pytest.raises(UsageError, match="say why"):
+            promote_by_hand(corpus, settings, reference, "lena", force=True, why="  ")
+        with pytest.raises(UsageError, match="shorten"):
+            promote_by_hand(corpus, settings, reference, "lena", force=True, why="x" * (MOST_WHY + 1))
+        with pytest.raises(UsageError, match="no version 99"):
+            promote_by_hand(corpus, settings, "asr/99", "lena", force=True, why="x")
+        assert aliases(corpus, "asr")["champion"] == champion
+        assert acts(corpus, "promote") == []
+
+        report = promote_by_hand(corpus, settings, reference, "lena", force=True, why="a gain\n on  doorbells")
+        assert (report["promoted"], report["was"]) == (True, champion)
+        assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
+        [(actor, detail)] = acts(corpus, "promote")
+        assert actor == "person:lena"
+        assert detail["result"]["why"] == "a gain on doorbells"
+        assert promote_by_hand(corpus, settings, reference, "lena", force=True, why="again")["already"]
+        assert len(acts(corpus, "promote")) == 1
+
+        tracking = open_tracking(settings.tracking, settings.home)
+        held = tracking.client.get_registered_model(f"{tracking.model_prefix}-asr").aliases
+        assert str(held["champion"]) == other.version
+        assert tracking.client.get_run(other.run_id).data.tags["earmark.promoted"] == "forced"
+        assert roll_back(corpus, settings, "asr")["champion"] == champion
+
+
+def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Settings):
+    with opened(settings) as corpus:
+        before = aliases(corpus, "asr")
+        _, other = other_than_champion(corpus)
+        with corpus.read() as conn:
+            looks = store.looks(conn, "asr")
+        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        assert not report["promoted"]
+        assert report["decision"] == "refuse"
+        assert report["why"]
+        assert f"against champion {before['champion']}: REFUSE" in report["decision_text"]
+        assert aliases(corpus, "asr") == before
+        with corpus.read() as conn:
+            after = store.looks(conn, "asr")
+        assert after in (looks, looks + 1)
+        again = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        assert again["why"] == report["why"]
+        with corpus.read() as conn:
+            assert store.looks(conn, "asr") == after
+
+
+def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[judge.AuditSet], Any]) -> None:
+    """Leaves a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
+    audit = judge.audit_set(corpus, settings, version.kind)
+    report = judge.reports(corpus, settings, audit, [version])[version.version]
+    errors = np.where(wrong(audit), report.words, 0)
+    with writing(corpus.records) as conn:
+        store.put_report(conn, replace(report, errors=errors))
+
+
+def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_look(settings: Settings):
+    with opened(settings) as corpus:
+        champion, other = other_than_champion(corpus)
+        plant(corpus, settings, models.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
+        plant(corpus, settings, other, lambda audit: np.zeros(len(audit.labels), bool))
+        with writing(corpus.records) as conn:  # what the demo's gate said of these rows is forgotten
+            made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
+            conn.execute(sa.delete(schema.operations).where(made))
+        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        assert report["promoted"], report["why"]
+        assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
+        with corpus.read() as conn:
+            looks = store.looks(conn, "asr")
+        roll_back(corpus, settings, "asr")
+        assert promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")["promoted"]
+        assert aliases(corpus, "asr")["champion"] == other.version
+        with corpus.read() as conn:
+            assert store.looks(conn, "asr") == looks
+
+
+def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
+    with opened(settings) as corpus:
+        _, other = other_than_champion(corpus)
+        audit = judge.audit_set(corpus, settings, "asr")
+        speakers = np.array([audit.speaker_ids[i] for i in sorted(audit.labels)])
+        locale = next(
+            value
+            for value in np.unique(audit.slices["locale"])
+            if len(np.unique(speakers[audit.slices["locale"] == value])) > 1
+        )
+        plant(corpus, settings, models.champion(corpus, "asr"), lambda a: a.slices["locale"] != locale)
+        plant(corpus, settings, other, lambda a: a.slices["locale"] == locale)
+        with writing(corpus.records) as conn:
+            made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
+            conn.execute(sa.delete(schema.operations).where(made))
+        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+    assert not report["promoted"]
+    assert f"slice locale={locale} is worse by +1.0000" in report["why"]
+
+
+def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):
+    with opened(settings) as corpus:
+        _, other = other_than_champion(corpus)
+        one = (schema.model_versions.c.kind == "asr", schema.model_versions.c.version == other.version)
+        with writing(corpus.records) as conn:
+            conn.execute(sa.update(schema.model_versions).where(*one).values(tainted=True))
+        with pytest.raises(PromotionRefused, match="erased since; earmark retrain asr"):
+            promote_by_hand(corpus, settings, f"asr/{other.version}", "lena", force=True, why="x")
+
+
+def test_the_command_ends_with_its_status(settings: Settings):
+    home = settings.home
+    with opened(settings) as corpus:
+        _, other = other_than_champion(corpus)
+    reference = f"asr/{other.version}"
+    refused = earmark("promote", reference, *arguments(home, *HARD))
+    assert refused.returncode == 1
+    assert f"{reference} was not promoted (refuse): " in refused.stderr
+    assert "slice" in refused.stdout
+    assert earmark("promote", reference, "--force", *arguments(home)).returncode == 2
+    done = earmark("promote", reference, "--force", "--why", "a test", "--by", "lena", "--json", *arguments(home))
+    assert json.loads(done.stdout)["champion"] == other.version
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def _promote(home: str, servers: dict[str, str], number: str, start: Any, told: Any) -> None:
+    """In a process of its own: reads the champion, waits until the other has too, and moves the alias."""
+    corpus = corpus_at(Path(home), **servers)
+    with corpus.read() as conn:
+        expected = str(store.alias(conn, "asr", "champion"))
+    start.wait(120)
+    try:
+        move_champion(corpus, "asr", expected, number, how="forced", why="first", who=f"p{number}")
+        told.put((number, "won"))
+    except PromotionRefused as refused:
+        told.put((number, str(refused)))
+    corpus.close()
+
+
+def test_of_two_processes_that_promote_at_once_one_wins(tmp_path: Path, databases: dict[str, str]):
+    corpus = corpus_at(tmp_path, **databases)
+    base = ModelVersion("asr", "1", "run-1", "", "digest", "", "models/asr/1")
+    with writing(corpus.records) as conn:
+        for number in ("1", "2", "3"):
+            store.put_version(conn, replace(base, version=number, run_id=f"run-{number}"))
+        store.move_alias(conn, "asr", "champion", None, "1")
+    processes = multiprocessing.get_context("spawn")
+    start, told = processes.Barrier(2), processes.Queue()
+    both = [processes.Process(target=_promote, args=(str(tmp_path), databases, number, start, told)) for number in "23"]
+    for process in both:
+        process.start()
+    said = dict(told.get(timeout=180) for _ in both)
+    for process in both:
+        process.join(60)
+    winner = next(number for number, line in said.items() if line == "won")
+    loser = said["3" if winner == "2" else "2"]
+    assert loser == f"the asr champion is version {winner}, not 1: it moved meanwhile; compare again"
+    assert aliases(corpus, "asr") == {"champion": winner, "previous": "1"}
+    assert [actor for actor, _ in acts(corpus, "promote")] == [f"person:p{winner}"]
+    corpus.close()

@@ -1,0 +1,118 @@
+"""Two versions on one set: table, page, and that older reports are judged again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from corpus import schema
+from corpus.database import writing
+from corpus.errors import UsageError
+from corpus.store import models as store
+from corpus.text import NORMALISER
+from flows import judge, models
+from flows.compare import compare_versions, show_comparison
+from flows.compare_page import write_page
+from flows.night import last_night
+from flows.session import opened
+from flows.settings import Settings
+from flows.slices import shown_slices
+from tests.flows.conftest import copy_of
+from tests.flows.homes import small_settings
+
+
+@pytest.fixture(scope="module")
+def settings(lived: tuple[Settings, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return small_settings(copy_of(lived[0].home, tmp_path_factory.mktemp("compare") / "home"))
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, kind: str, capsys: Any):
+    with opened(settings) as corpus:
+        compared = compare_versions(corpus, settings, f"{kind}/1", f"{kind}/2")
+        said = [label.transcript for label in compared.audit.labels.values() if label.transcript]
+    report = compared.document
+    json.dumps(report, allow_nan=False)
+    names = {row["figure"] for row in report["figures"]}
+    asked = {
+        "asr": {"wer", "substitutions", "cer", "ece", "end_to_end_success"},
+        "intent": {"macro_f1", "end_to_end_success", "ece"},
+    }
+    assert asked[kind] <= names
+    for row in report["figures"]:
+        for side in ("first", "second", "difference"):
+            assert row[side]["low"] <= row[side]["value"] <= row[side]["high"]
+        moved = row["second"]["value"] - row["first"]["value"]
+        assert row["difference"]["value"] == pytest.approx(moved, abs=1e-9)
+    assert {row["dimension"] for row in report["slices"]} >= {
+        "locale",
+        "device",
+        "duration",
+        "snr",
+        "intent",
+        "speaker",
+    }
+    assert sum(row["rows"] for row in report["slices"] if row["dimension"] == "speaker") == len(compared.reports[0])
+    assert [each["labels"] > 0 for each in report["cost"]] == [False, True]
+    assert report["cost"][1]["annotator_minutes"] > 0
+    assert report["cost"][1]["training_seconds"] > 0
+    assert all(each["speed"]["latency_p50"]["value"] > 0 for each in report["cost"])
+
+    page = write_page(settings, compared)
+    assert page == settings.home / "compare" / f"{kind}-1-2" / "index.html"
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/png;base64,") == (2 if kind == "asr" else 4)
+    assert "thin" in text
+    assert not [words for words in said if len(words.split()) > 1 and words in text]
+    show_comparison(report)
+    shown = capsys.readouterr().out
+    assert f"{report['better']} utterances are better in {kind} 2, {report['worse']} are worse" in shown
+    assert f"normal form {NORMALISER}" in shown
+
+
+def test_versions_of_two_kinds_are_not_compared(settings: Settings):
+    with opened(settings) as corpus, pytest.raises(UsageError, match="two kinds"):
+        compare_versions(corpus, settings, "asr/1", "intent/1")
+
+
+def test_a_speaker_returns_who_was_heard_in_an_earlier_night(settings: Settings):
+    with opened(settings) as corpus:
+        audit = judge.audit_set(corpus, settings, "asr")
+        report = judge.reports(corpus, settings, audit, [models.champion(corpus, "asr")])
+        found = shown_slices(corpus, settings, audit, next(iter(report.values())))["speaker"]
+        with corpus.read() as conn:
+            rows = conn.execute(sa.select(schema.utterances.c["utterance_id", "speaker_id", "arrived_at"])).all()
+    night = {row.utterance_id: last_night(row.arrived_at, "UTC", settings.night.ends_at).name for row in rows}
+    nights: dict[str, list[str]] = {}
+    for row in rows:
+        nights.setdefault(row.speaker_id, []).append(night[row.utterance_id])
+    expected = ["returning" if min(nights[audit.speaker_ids[i]]) < night[i] else "new" for i in sorted(audit.labels)]
+    assert found.tolist() == expected
+    assert set(expected) == {"new", "returning"}
+
+
+def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
+    columns = schema.reports.c
+    with opened(settings) as corpus:
+        base = models.by_name(corpus, "asr", "base")
+        audit = judge.audit_set(corpus, settings, "asr")
+        before = judge.reports(corpus, settings, audit, [base])[base.version]
+        one = (columns.kind == "asr", columns.version == base.version, columns.eval_set_id == audit.eval_set_id)
+        with writing(corpus.records) as conn:
+            numbers = json.loads(conn.execute(sa.select(columns.numbers).where(*one)).scalar_one())
+            old = {name: numbers[name] for name in list(store._REPORT_TYPES)[:9]}
+            conn.execute(sa.update(schema.reports).where(*one).values(numbers=json.dumps(old)))
+            made = schema.operations.c.operation_id.like(f"evaluate/asr/{base.version}/%")
+            conn.execute(sa.delete(schema.operations).where(made))
+        after = judge.reports(corpus, settings, audit, [base])[base.version]
+        with corpus.read() as conn:
+            stored = store.report(conn, "asr", base.version, audit.eval_set_id)
+    assert stored is not None
+    assert stored.detailed
+    for name in ("errors", "word_edits", "snr", "truth"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        np.testing.assert_array_equal(getattr(stored, name), getattr(before, name))

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.speed import CLIPS, Timing, speed_figures, spread, timed
+
+
+def test_every_clip_is_timed_by_itself_after_one_that_is_not():
+    asked = []
+    found = timed(asked.append, ["a", "b"])
+    assert asked == ["a", "a", "b"]
+    assert found.shape == (2,)
+    assert (found >= 0).all()
+    assert timed(asked.append, []).shape == (0,)
+
+
+def test_clips_are_of_as_many_speakers_as_there_are():
+    speakers = ["s1"] * 30 + ["s2", "s3"]
+    chosen = spread(speakers)
+    assert len(chosen) == CLIPS
+    assert {speakers[row] for row in chosen} == {"s1", "s2", "s3"}
+    assert spread(["a", "b"], 5) == [0, 1]
+
+
+def test_speed_is_told_with_intervals():
+    seconds = np.arange(1, 21) / 100
+    timing = Timing(np.full(20, 2.0), seconds, np.array([f"s{k}" for k in range(20)]))
+    found = speed_figures(timing)
+    assert found["rtf"].value == pytest.approx(seconds.sum() / 40)
+    assert found["latency_p50"].value == pytest.approx(0.10)
+    assert found["latency_p95"].value == pytest.approx(0.19)
+    for rate in found.values():
+        assert 0 <= rate.low <= rate.value <= rate.high <= 0.2
+    assert found["latency_p50"].low < 0.1 < found["latency_p50"].high
+    assert speed_figures(Timing(np.zeros(0), np.zeros(0), np.array([], dtype=str))) == {}
