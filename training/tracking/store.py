@@ -51,10 +51,6 @@ PATHS = (
 """Where MLflow's database holds absolute paths."""
 
 
-KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
-"""MLflow's pages show runs with their charts at once; without it they guess, and guess that prompts are developed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """An open store; every call names its store, so no global state of MLflow decides where something goes."""
@@ -93,6 +89,11 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         experiment_id = _experiment(client, settings, home)
     return Tracking(client, uri, experiment_id, settings.model_prefix, settings.system_seconds)
+
+
+def runs_page(tracking: Tracking, server: str) -> str:
+    """Returns the address of the experiment's runs on a server's pages, which else begin with traces of prompts."""
+    return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning"
 
 
 def upgrade_store(settings: TrackingSettings, home: Path) -> None:
@@ -230,7 +231,7 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
         elif root is not None and "://" not in root:
             root = Path(root).expanduser().resolve().as_uri()
         try:
-            return str(client.create_experiment(settings.experiment, artifact_location=root, tags={KIND_TAG: KIND}))
+            return str(client.create_experiment(settings.experiment, artifact_location=root))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -240,6 +241,4 @@ def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) ->
             f"tracking.experiment: {settings.experiment} was deleted in the tracking store; restore it there or set "
             f"another name"
         )
-    if KIND_TAG not in found.tags:
-        client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
     return str(found.experiment_id)
