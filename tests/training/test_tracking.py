@@ -183,6 +183,38 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
         version_files.local_folder(str(tmp_path / "nowhere"))
 
 
+def test_files_on_another_machine_come_as_they_were_registered(home, bucket, operation, tmp_path):
+    settings = store.TrackingSettings(experiment="elsewhere", artifact_root=bucket, model_prefix="elsewhere")
+    remote = store.open_tracking(settings, home)
+    folder = model(tmp_path / "model")
+    run_id = runs.start_run(remote, facts(operation))
+    version, uri = registry.register(remote, "asr", folder, run_id, operation)
+    found = registry.registered(remote, "asr", operation)
+    assert (found.version, found.model_uri) == (version, uri)
+    assert uri.startswith(bucket)
+    copied = version_files.local_folder(uri, found.digest)
+    assert {path.name for path in copied.iterdir()} == {path.name for path in folder.iterdir()}
+    outer = remote.client.list_artifacts(run_id, f"model/{found.digest[:12]}")
+    assert {Path(each.path).name for each in outer} >= {"MLmodel", "model", "serving.py"}
+
+
+def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, operation, tmp_path):
+    folder, tracking = model(tmp_path / "model"), replace(tracking, model_prefix="before")
+    run_id = runs.start_run(tracking, facts(operation))
+    tracking.client.log_artifacts(run_id, str(folder), "model/old")
+    source = f"{tracking.client.get_run(run_id).info.artifact_uri}/model/old"
+    digest = version_files.folder_digest(folder)
+    name = registry.model_name(tracking, "intent")
+    registry._ensure_model(tracking, "intent")
+    tags = {OPERATION_TAG: operation, registry.DIGEST_TAG: digest}
+    version = tracking.client.create_model_version(name, source, run_id=run_id, tags=tags)
+    found = registry.registered(tracking, "intent", operation)
+    assert found.model_uri == source.removeprefix("file://")
+    assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
+    assert registry.changed_files(version) == []
+    assert registry.register(tracking, "intent", folder, run_id, operation) == (found.version, found.model_uri)
+
+
 def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation, kind="intent"))
     made = [
