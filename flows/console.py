@@ -6,11 +6,16 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 MOST_REFUSED = 10
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """Takes how many are done in all, and how many there are where that is known only by now."""
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """The bar stands at `done` of `total`."""
 
 
 @contextlib.contextmanager
@@ -22,10 +27,10 @@ def progress(description: str, total: int | None) -> Iterator[Advance]:
         total: how many there are; None where that is not known.
 
     Yields:
-        A function that takes how many are done in all.
+        A function that takes how many are done in all, and how many there are once that is known.
     """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda done, total=None: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -46,10 +51,10 @@ def progress(description: str, total: int | None) -> Iterator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(description, total=total)
-        yield lambda done: bars.update(bar, completed=done)
+        yield lambda done, total=total: bars.update(bar, completed=done, total=total)
 
 
-def counting(advance: Advance) -> Advance:
+def counting(advance: Advance) -> Callable[[int], None]:
     """Returns a function that takes how many were done since its last call."""
     done = 0
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from corpus.handle import Corpus
 from corpus.operations import result_of
-from corpus.records import Kind, ModelVersion, Role, Snapshot, SnapshotRow, digest
+from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
 from corpus.store import labels, rounds
 from corpus.store import models as store
 from corpus.text import NORMALISER
 from flows import console, judge, models
+from flows.examples import NOTHING_PSEUDO, Pseudo, asr_examples, choose_pseudo, intent_examples
 from flows.promote import judgements
 from flows.settings import Settings
 
@@ -33,6 +33,7 @@ class LearnPlan:
         version: learned already and still to be judged, since an earlier run was killed or had too little to judge
             by; None where it is to be learned.
         new: training labels that the newest version has not learned from, and those it learned from that are gone.
+        pseudo: what is learned beside the labels.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class LearnPlan:
     skipped: str = ""
     version: str | None = None
     new: int = 0
+    pseudo: Pseudo = NOTHING_PSEUDO
 
 
 def ensure_champions(corpus: Corpus, settings: Settings) -> None:
@@ -83,13 +85,16 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
 
     snapshot = judge.current_snapshot(corpus, settings, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
-    how = digest([finetune.model_dump(mode="json"), folder_digest(models.base_folder(settings, kind))])
+    pseudo = choose_pseudo(corpus, settings, kind, snapshot)
+    base = folder_digest(models.base_folder(settings, kind))
+    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
         newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
-    found = LearnPlan(kind, cycle, f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}", snapshot, new=len(now ^ before))
+    operation_id = f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}"
+    found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
     if newest.snapshot_id and not judged:
         return replace(found, version=newest.version)
     with corpus.read() as conn:
@@ -134,7 +139,7 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
     with corpus.read() as conn:
         stored = result_of(conn, plan.operation_id)
     if stored is not None:
-        return {**stored, "already": True}
+        return {**_shown(stored), "already": True}
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
     from training.tracking.system import measured
@@ -153,7 +158,8 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
                 report = _fit(corpus, settings, plan, folder, tracking, run_id)
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
-            shutil.rmtree(folder, ignore_errors=True)
+            for done in (folder, kept_folder(folder, plan.kind)):
+                shutil.rmtree(done, ignore_errors=True)
     parent = models.champion(corpus, plan.kind).version
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
@@ -168,7 +174,15 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
                 "new_labels": plan.new,
                 **report,
             }
-        return dict(op.result)
+            if plan.pseudo.ids:  # by them an erasure finds the versions that they taught
+                heard_by = list(plan.pseudo.heard_by)
+                op.result["pseudo"] = {"weight": plan.pseudo.weight, "by": heard_by, "ids": list(plan.pseudo.ids)}
+        return _shown(op.result)
+
+
+def _shown(result: dict[str, Any]) -> dict[str, Any]:
+    """Returns a retraining's result with the number of its pseudo-labels in place of their ids."""
+    return {**result, "pseudo": len(result["pseudo"]["ids"])} if "pseudo" in result else dict(result)
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> Any:
@@ -187,6 +201,7 @@ def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_
             "sampling": settings.sampling.model_dump(mode="json"),
             "promotion": settings.promotion.model_dump(mode="json"),
             "text": {"normaliser": NORMALISER},
+            "pseudo": {"count": len(plan.pseudo.ids), "weight": plan.pseudo.weight},
         },
         snapshot_id=plan.snapshot.snapshot_id,
         base=base,
@@ -205,68 +220,54 @@ def _minutes(corpus: Corpus) -> float:
         return round(sum(row.lead_time for row in labels.latest_answers(conn)) / 60.0, 3)
 
 
+def kept_folder(folder: Path, kind: Kind) -> Path:
+    """Returns where a long training of that work folder is kept, beside it."""
+    return folder.with_name(f"{folder.name}-{kind}-kept")
+
+
 def _fit(
     corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, tracking: Any, run_id: str
 ) -> dict[str, Any]:
-    """The folder holds the fine-tuned model; the run holds its losses."""
+    """The folder holds the fine-tuned model; the run holds its losses. What a killed run kept of it is taken up."""
     from training.tracking.runs import log_series
 
-    shutil.rmtree(folder, ignore_errors=True)
+    kept = kept_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept]
+    # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
+    for left in (folder, *others, *folder.parent.glob(".tmp-*")):
+        shutil.rmtree(left, ignore_errors=True)
     base = models.base_folder(settings, plan.kind)
+    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
     with console.progress(f"fine-tune {plan.kind}", None) as advance:
 
         def on_progress(done: int, total: int, loss: float) -> None:
-            advance(done)
+            advance(done, total)
 
         if plan.kind == "asr":
             from training.finetune_asr import finetune_asr
 
-            train, dev = (_asr_examples(corpus, plan.snapshot.of(role)) for role in LEARN_FROM)
-            result: Any = finetune_asr(base, train, folder, settings.asr, on_progress, dev)
-            watched = {"dev_wer": result.dev_wer}
-            left_out = len(result.too_long) + len(result.unspellable)
+            clips, watching = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
+            result: Any = finetune_asr(base, clips, folder, settings.asr, on_progress, watching, checkpoint=kept)
+            before_after, watched = {"dev_wer": result.dev_wer}, {"dev_wer": result.watched}
+            left_out = {"too_long": list(result.too_long), "unspellable": list(result.unspellable)}
         else:
             from training.finetune_intent import finetune_intent
 
-            train, dev = (_intent_examples(corpus, plan.snapshot.of(role)) for role in LEARN_FROM)
-            result = finetune_intent(base, train, folder, settings.intent, on_progress, dev)
-            left_out, watched = 0, {"dev_accuracy": result.dev_accuracy}
+            texts, told = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
+            result = finetune_intent(base, texts, folder, settings.intent, on_progress, told, checkpoint=kept)
+            before_after, watched = {"dev_accuracy": result.dev_accuracy}, {"dev_error": result.watched}
+            left_out = {}
     series = {"train_loss": {k + 1: float(v) for k, v in enumerate(result.losses)}}
-    series |= {name: {0: pair[0], len(result.losses): pair[1]} for name, pair in watched.items() if pair is not None}
+    series |= {f"{name}_by_epoch": {k + 1: v for k, v in enumerate(found)} for name, found in watched.items() if found}
+    series |= {
+        name: {0: pair[0], len(result.losses): pair[1]} for name, pair in before_after.items() if pair is not None
+    }
     log_series(tracking, run_id, series)
-    return {"examples": result.examples, "left_out": left_out, "seconds": round(result.seconds, 1)}
-
-
-def _asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow]) -> list[Any]:
-    from training.ctc_loop import AsrExample
-
-    rows = {row.utterance_id: row for row in chosen}
-    revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
-    return [
-        AsrExample(c.utterance.utterance_id, c.audio, c.label.transcript, rows[c.utterance.utterance_id].weight)
-        for c in opened
-        if c.audio is not None and c.label is not None and c.label.transcript
-    ]
-
-
-def _intent_examples(corpus: Corpus, chosen: Sequence[SnapshotRow]) -> list[Any]:
-    """Returns transcripts with their slots and, as the model hears errors at work, drafts with the intent alone."""
-    from training.finetune_intent import IntentExample
-
-    rows = {row.utterance_id: row for row in chosen}
-    revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions)
-    examples = []
-    for content in opened:
-        label, utterance_id = content.label, content.utterance.utterance_id
-        if label is None or label.intent is None:
-            continue
-        weight = rows[utterance_id].weight
-        draft = content.hypotheses[0].text if content.hypotheses else ""
-        if label.transcript:
-            examples.append(IntentExample(utterance_id, label.transcript, label.intent, label.slots, weight))
-        if draft and draft != label.transcript:
-            examples.append(IntentExample(f"{utterance_id}/draft", draft, label.intent, None, weight))
-    return examples
+    return {
+        "examples": result.examples,
+        "left_out": sum(map(len, left_out.values())),
+        **{why: ids for why, ids in left_out.items() if ids},
+        **({"resumed_at_step": result.resumed} if result.resumed else {}),
+        "seconds": round(result.seconds, 1),
+    }

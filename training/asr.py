@@ -1,15 +1,17 @@
-"""Speech models with a CTC head: load, save and run them, whatever family of transformers they belong to.
+"""Speech models: load, save and feed them, whatever family of transformers they belong to.
 
 A model is a folder in transformers' own format: config, `model.safetensors`, feature extractor and tokenizer. Nothing
-here names a family, so Parakeet, Wav2Vec2, HuBERT, WavLM and Wav2Vec2-BERT load alike; code from a folder never runs.
+here names a family: whatever `AutoModelForCTC` knows (Parakeet, Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and what
+`AutoModelForSpeechSeq2Seq` knows with an encoder and a decoder (Whisper, Moonshine) load alike; `training.ctc` and
+`training.seq2seq` say how the two kinds are read and taught. Code from a folder never runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,8 @@ from training.model_files import check_model_folder, replaced_folder, weights_di
 
 if TYPE_CHECKING:
     import torch
+
+Head = Literal["ctc", "seq2seq"]
 
 MAX_EMBEDDING: Final = 256
 """Widest embedding that leaves this package; wider encoder states are projected at random, by a fixed seed."""
@@ -36,12 +40,14 @@ class AsrModel:
     """A speech model, ready to run.
 
     Attributes:
-        model: transformers' CTC model in evaluation mode, float32.
+        model: transformers' model in evaluation mode, float32.
         processor: its feature extractor and tokenizer.
-        blank: id of the CTC blank.
+        blank: id of the CTC blank; -1 for seq2seq models, which have none.
         starts_word: (V,) bool, tokens that begin a word.
         delimiter: (V,) bool, tokens that stand between words and are no part of one.
         sample_rate: what the model hears [Hz].
+        head: how it puts out text: a symbol a frame, or token after token.
+        marks: ids of special tokens, which are no part of a text; what stands between words is one in some families.
     """
 
     model: Any
@@ -50,6 +56,8 @@ class AsrModel:
     starts_word: npt.NDArray[np.bool_]
     delimiter: npt.NDArray[np.bool_]
     sample_rate: int
+    head: Head = "ctc"
+    marks: frozenset[int] = frozenset()
 
     @property
     def tokenizer(self) -> Any:
@@ -68,19 +76,6 @@ class AsrModel:
         return first.device
 
 
-@dataclass(frozen=True, slots=True)
-class FramePosterior:
-    """What the model says of one clip.
-
-    Attributes:
-        log_probs: (T, V) float32 log posterior of each frame's symbol [nats]; padding is left out.
-        embedding: (D,) float32 mean encoder state, of unit length, D at most `MAX_EMBEDDING`.
-    """
-
-    log_probs: Floats
-    embedding: Floats
-
-
 # --- load and save ----------------------------------------------------------------------------------------------------
 
 
@@ -90,7 +85,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     Only safetensors are read and no code of the folder runs.
 
     Raises:
-        SettingsError: no model there, no tokenizer, no safetensors, a hub id without revision, or not a CTC model.
+        SettingsError: no model there, no tokenizer, no safetensors, a hub id without revision, or of neither kind.
         Damaged: the weights don't fit the configuration, or the file is cut short.
     """
     import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
@@ -98,7 +93,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     # isort: split
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCTC, AutoProcessor
+    from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
 
     where: dict[str, Any] = {"trust_remote_code": False}
     if Path(folder).is_dir():
@@ -111,14 +106,16 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     try:
         with without_bars():
             processor = AutoProcessor.from_pretrained(str(folder), **where)
-            model, info = AutoModelForCTC.from_pretrained(
+            config: Any = AutoConfig.from_pretrained(str(folder), **where)
+            kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
+            model, info = kind.from_pretrained(
                 str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
             )
     except SafetensorError as error:
         raise Damaged(f"speech model {folder}: model.safetensors can't be read; restore the folder") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise SettingsError(f"speech model {folder} can't be loaded as a CTC model: {reason}") from error
+        raise SettingsError(f"speech model {folder} can't be loaded as a CTC or seq2seq model: {reason}") from error
     # transformers would go on with random weights in place of missing ones.
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
@@ -126,19 +123,36 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     return ready(model.to(device), processor, str(folder))
 
 
+def _writes_tokens(config: Any) -> bool:
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CTC_MAPPING_NAMES,
+        MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    )
+
+    name = config.model_type
+    if name in MODEL_FOR_CTC_MAPPING_NAMES:
+        return False
+    if name not in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES or not config.is_encoder_decoder:
+        raise ValueError(f"{name} is neither a CTC family nor one with an encoder and a decoder")
+    return True
+
+
 def ready(model: Any, processor: Any, name: str) -> AsrModel:
     """Returns the model in evaluation mode with what decoding needs to know of its vocabulary.
 
     Raises:
-        SettingsError: the processor has no tokenizer or feature extractor, or no blank is configured.
+        SettingsError: the processor has no tokenizer or feature extractor, or no blank is configured, or a seq2seq
+            model doesn't say how its texts begin and end.
         Damaged: the tokenizer has more tokens than the model has outputs.
     """
     tokenizer = getattr(processor, "tokenizer", None)
     extractor = getattr(processor, "feature_extractor", None)
     if tokenizer is None or extractor is None:
         raise SettingsError(f"speech model {name}: needs a tokenizer and a feature extractor beside the weights")
-    blank, size = model.config.pad_token_id, int(model.config.vocab_size)
-    if blank is None or not 0 <= int(blank) < size:
+    head: Head = "seq2seq" if model.config.is_encoder_decoder else "ctc"
+    size = int(model.config.vocab_size)
+    blank = -1 if head == "seq2seq" else model.config.pad_token_id
+    if head == "ctc" and (blank is None or not 0 <= int(blank) < size):
         raise SettingsError(f"speech model {name}: pad_token_id of its config has to be the CTC blank")
     special = set(tokenizer.all_special_tokens)  # some families keep markers of sentences beyond their outputs
     if max(place for token, place in tokenizer.get_vocab().items() if token not in special) >= size:
@@ -147,7 +161,14 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     gap = getattr(tokenizer, "word_delimiter_token", None)
     delimiter = np.array([token == gap for token in tokens])
     starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
-    return AsrModel(model.eval(), processor, int(blank), starts, delimiter, int(extractor.sampling_rate))
+    marks = {int(token) for token in tokenizer.all_special_ids} - set(np.flatnonzero(delimiter).tolist())
+    rate = int(extractor.sampling_rate)
+    asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
+    if head == "seq2seq":
+        from training.writing import writing_rules
+
+        writing_rules(asr, name)
+    return asr
 
 
 def save_asr(asr: AsrModel, folder: Path) -> str:
@@ -168,11 +189,13 @@ def save_asr(asr: AsrModel, folder: Path) -> str:
     with replaced_folder(folder) as draft:
         asr.model.config.save_pretrained(draft)
         asr.processor.save_pretrained(draft)
+        if asr.head == "seq2seq":  # how its texts begin, and which tokens it may not write
+            asr.model.generation_config.save_pretrained(draft)
         (draft / "model.safetensors").write_bytes(save(halved, metadata={"format": "pt"}))
     return weights_digest(folder)
 
 
-# --- run --------------------------------------------------------------------------------------------------------------
+# --- feed -------------------------------------------------------------------------------------------------------------
 
 
 def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.Tensor]:
@@ -183,53 +206,34 @@ def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.
     shortest = int(MIN_SECONDS * asr.sample_rate)
     filled = [np.pad(clip, (0, max(0, shortest - len(clip)))).astype(np.float32, copy=False) for clip in clips]
     extractor = asr.processor.feature_extractor
-    inputs = extractor(filled, sampling_rate=asr.sample_rate, padding="longest", return_tensors="pt")
+    padding = "max_length" if window_samples(asr) is not None else "longest"
+    inputs = extractor(filled, sampling_rate=asr.sample_rate, padding=padding, return_tensors="pt")
     return {name: tensor.to(asr.device) for name, tensor in inputs.items()}
 
 
+def window_samples(asr: AsrModel) -> int | None:
+    """Returns the one length [samples] to which a family such as Whisper fills up every clip; None for the others."""
+    samples = getattr(asr.processor.feature_extractor, "n_samples", None)
+    return int(samples) if samples is not None and asr.head == "seq2seq" else None
+
+
+def padded_lengths(asr: AsrModel, clips: Sequence[Floats]) -> list[int]:
+    """Returns what each clip costs in a batch [samples], before it is padded to its neighbours."""
+    return [max(1, window_samples(asr) or len(clip)) for clip in clips]
+
+
 def masks_padding(asr: AsrModel) -> bool:
-    """Returns True where the model is told what is padding; without it clips have to be run one by one."""
-    return bool(getattr(asr.processor.feature_extractor, "return_attention_mask", True))
+    """Returns True where padding changes nothing; else clips have to be run one by one.
 
-
-def output_lengths(asr: AsrModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Returns (B,) int64: the number of output frames of each clip, padding left out."""
-    import torch
-
-    mask = inputs.get("attention_mask")
-    first = inputs[asr.model.main_input_name]
-    lengths = mask.sum(-1) if mask is not None else torch.full((len(first),), first.shape[1], device=first.device)
-    for method in ("_get_subsampling_output_length", "_get_feat_extract_output_lengths"):
-        if hasattr(asr.model, method):
-            return torch.as_tensor(getattr(asr.model, method)(lengths), dtype=torch.int64)
-    return lengths.to(torch.int64)
-
-
-def output_frames(asr: AsrModel, samples: Floats) -> int:
-    """Returns how many output frames the model has for a clip of (S,) samples."""
-    return int(output_lengths(asr, extract_features(asr, [samples]))[0])
-
-
-def frame_posteriors(asr: AsrModel, clips: Sequence[Floats]) -> list[FramePosterior]:
-    """Returns what the model says of each clip; clips are (S,) float32 at the model's rate.
-
-    Padding is masked, so the other clips of a batch change a result by float rounding only.
+    Some models are not told what is padding; in others a group norm takes its mean over the whole padded clip.
     """
     import torch
 
-    if len(clips) > 1 and not masks_padding(asr):
-        return [frame_posteriors(asr, [clip])[0] for clip in clips]
-    inputs = extract_features(asr, clips)
-    with torch.inference_mode():
-        outputs = asr.model(**inputs, output_hidden_states=True)
-        log_probs = torch.log_softmax(outputs.logits.float(), dim=-1)
-        states = outputs.hidden_states[-1].float()
-        lengths = output_lengths(asr, inputs).clamp(1, log_probs.shape[1]).tolist()
-        rows = []
-        for row, length in enumerate(lengths):
-            pooled = states[row, :length].mean(dim=0).cpu().numpy()
-            rows.append(FramePosterior(log_probs[row, :length].cpu().numpy(), unit_embedding(pooled)))
-    return rows
+    if window_samples(asr) is not None:
+        return True
+    if any(isinstance(module, torch.nn.GroupNorm) for module in asr.model.modules()):
+        return False
+    return bool(getattr(asr.processor.feature_extractor, "return_attention_mask", True))
 
 
 def unit_embedding(state: Floats) -> Floats:

@@ -1,6 +1,8 @@
 """What training does to a clip before the model hears it: speed, gain, noise, a telephone's band, masked features.
 
-Every change is drawn from a generator that is handed in, so a run repeats exactly.
+Every change is drawn from a generator that is handed in, so a run repeats exactly. Speed and band are torchaudio's
+resampling. Its noise works in single precision and its masks draw from torch's global generator, which a checkpoint
+and the order of clips would then depend on: those few lines are our own.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError, Refused, UsageError
-from training.asr import AsrModel, load_asr, output_frames, save_asr
-from training.ctc_loop import AsrExample, CtcLoopSettings, Progress, encode_targets, frames_needed, train_ctc
+from training.asr import AsrModel, load_asr, save_asr
+from training.asr_loop import FITS, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.evaluate import word_edits
+from training.loop import Progress, chosen_device, enough_memory
+from training.lora import LoraSettings, adapt
 from training.model_files import weights_digest
+from training.pseudo import PseudoSettings
 from training.transcribe import best_texts
 
 if TYPE_CHECKING:
@@ -29,14 +32,18 @@ class AsrFinetuneSettings(BaseModel):
     Attributes:
         loop: epochs, rate, batches, augmentation, seed.
         freeze_feature_encoder: the front end of the base stays as it is.
+        lora: only low-rank adapters learn, and the output layer; None: all weights do.
         interpolate: share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
+        pseudo: what is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loop: CtcLoopSettings = CtcLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
+    loop: AsrLoopSettings = AsrLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
     freeze_feature_encoder: bool = False
+    lora: LoraSettings | None = None
     interpolate: float = Field(0.5, ge=0, lt=1)
+    pseudo: PseudoSettings = PseudoSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,12 @@ class FinetuneResult:
         steps: optimiser steps.
         seconds: it took [s].
         examples: learned from.
-        too_long: utterances left out because the transcript needs more frames than the clip has.
+        too_long: utterances left out because the transcript needs more frames than the clip has, or more tokens than
+            the model writes.
         unspellable: utterances left out because no token of the model spells a part of the transcript.
         dev_wer: word error rate on the dev examples before and after; None without them.
+        watched: word error rate on them after each epoch, where `patience` asked for it.
+        resumed: step at which the training went on after a kill; 0 where it ran through.
     """
 
     digest: str
@@ -64,6 +74,8 @@ class FinetuneResult:
     too_long: tuple[str, ...]
     unspellable: tuple[str, ...]
     dev_wer: tuple[float, float] | None = None
+    watched: tuple[float, ...] = ()
+    resumed: int = 0
 
 
 def finetune_asr(
@@ -74,6 +86,7 @@ def finetune_asr(
     on_progress: Progress | None = None,
     dev: Sequence[AsrExample] = (),
     revision: str | None = None,
+    checkpoint: Path | None = None,
 ) -> FinetuneResult:
     """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
 
@@ -83,10 +96,13 @@ def finetune_asr(
         out: where the model goes; replaced as a whole, and only after all went well.
         settings: how.
         on_progress: called after each step with steps done, steps in all, and the loss.
-        dev: clips on which the word error rate is measured before and after.
+        dev: clips on which the word error rate is measured before and after, and after each epoch where `patience`
+            is set.
         revision: pinned revision of a hub id.
+        checkpoint: folder in which a long training is kept, to go on there after a kill; the caller removes it.
 
     Raises:
+        EarmarkError: there is too little memory. Nothing is saved.
         UsageError: no examples, or none that can be learned.
         RecordError: a clip or weight is not finite or a clip is empty.
         Refused: the loss is not finite. Nothing is saved.
@@ -97,7 +113,22 @@ def finetune_asr(
         raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
     for example in examples:
         _check(example)
-    asr = load_asr(base, revision)
+    with enough_memory("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
+        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
+
+
+def _finetuned(
+    base: str | Path,
+    examples: Sequence[AsrExample],
+    out: Path,
+    settings: AsrFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[AsrExample],
+    revision: str | None,
+    checkpoint: Path | None,
+    started: float,
+) -> FinetuneResult:
+    asr = load_asr(base, revision, chosen_device(settings.loop))
     usable, too_long, unspellable = alignable(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(
@@ -105,16 +136,23 @@ def finetune_asr(
             f"{len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or tokens"
         )
     before = _word_error_rate(asr, dev)
+    base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
+    merge = None if settings.lora is None else adapt(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
     if settings.freeze_feature_encoder:
         freeze_front(asr)
-    result = train_ctc(asr, usable, settings.loop, on_progress)
+    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
+    start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
+    kept = None if checkpoint is None else (checkpoint, start)
+    result = train_asr(asr, usable, settings.loop, on_progress, watch, kept)
+    if merge is not None:
+        merge()
     interpolate(asr, base_state, settings.interpolate)
     after = _word_error_rate(asr, dev)
     digest = save_asr(asr, out)
     return FinetuneResult(
         digest=digest,
-        base_digest=weights_digest(base) if Path(base).is_dir() else str(revision),
+        base_digest=base_digest,
         losses=result.losses,
         steps=result.steps,
         seconds=time.monotonic() - started,
@@ -122,18 +160,20 @@ def finetune_asr(
         too_long=tuple(too_long),
         unspellable=tuple(unspellable),
         dev_wer=None if before is None or after is None else (before, after),
+        watched=result.watched,
+        resumed=result.resumed,
     )
 
 
 def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
-    """Returns the examples that CTC can learn from, the ids of too long transcripts, and of those it can't spell."""
+    """Returns the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
     usable, too_long, unspellable = [], [], []
     unknown = asr.tokenizer.unk_token_id
     for example, target in zip(examples, encode_targets(asr, examples), strict=True):
         spelled = asr.tokenizer(example.text, add_special_tokens=False)["input_ids"]
         if unknown is not None and unknown in spelled:
             unspellable.append(example.utterance_id)
-        elif frames_needed(target) > output_frames(asr, example.samples):
+        elif not FITS[asr.head](asr, example.samples, target):
             too_long.append(example.utterance_id)
         else:
             usable.append(example)
@@ -146,14 +186,28 @@ def freeze_front(asr: AsrModel) -> None:
     Raises:
         Refused: the model has none that is known.
     """
+    import torch
+
     if hasattr(asr.model, "freeze_feature_encoder"):
         asr.model.freeze_feature_encoder()
         return
-    front = [module for name, module in asr.model.named_modules() if name.rsplit(".", 1)[-1] == "subsampling"]
+    named = asr.model.named_modules()
+    front = [module for name, module in named if name.rsplit(".", 1)[-1] in ("subsampling", "feature_projection")][:1]
+    if not front and asr.head == "seq2seq":  # the convolutions before the first block
+        kinds = (torch.nn.Conv1d, torch.nn.GroupNorm)
+        front = [module for module in asr.model.get_encoder().children() if isinstance(module, kinds)]
     if not front:
         raise Refused("this family of speech models has no front end to freeze; set freeze_feature_encoder to false")
-    for parameter in front[0].parameters():
-        parameter.requires_grad = False
+    for module in front:
+        for parameter in module.parameters():
+            parameter.requires_grad = False
+
+
+def output_layers(asr: AsrModel) -> list[str]:
+    """Returns the names of the small layers that map states to CTC's symbols; adapters leave them to learn wholly."""
+    if asr.head != "ctc":
+        return []
+    return [name for name in ("lm_head", "ctc_head") if hasattr(asr.model, name)]
 
 
 def interpolate(asr: AsrModel, base_state: dict[str, torch.Tensor], share: float) -> None:

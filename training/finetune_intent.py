@@ -19,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import Damaged, UsageError
 from corpus.records import SlotSpan
-from training.intent_fit import FitSettings, IntentExample, Progress, fit
+from training.intent_fit import FitSettings, IntentExample, fit
+from training.loop import Progress, chosen_device, enough_memory
+from training.lora import LoraSettings, adapt
 from training.model_files import weights_digest
+from training.pseudo import PseudoSettings
 from training.text_noise import NoiseSettings, misheard
 
 if TYPE_CHECKING:
@@ -42,8 +45,10 @@ class IntentFinetuneSettings(BaseModel):
         replay: sentences of the base's replay set that each epoch mixes in, at most; 0 replays none.
         replay_weight: of a replayed sentence, where a labelled text has weight 1 on average.
         noise: how texts are misheard anew in each epoch.
+        lora: of the encoder only low-rank adapters learn, and both heads; None: all weights do.
         interpolate: share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
         calibrate_from: dev examples from which on a temperature is fitted on them; below, the base's is kept.
+        pseudo: what is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,8 +57,10 @@ class IntentFinetuneSettings(BaseModel):
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()
+    lora: LoraSettings | None = None
     interpolate: float = Field(default=0.3, ge=0, lt=1)
     calibrate_from: int = Field(default=30, ge=1)
+    pseudo: PseudoSettings = PseudoSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class FinetuneResult:
         grown: intents and slot types that the base did not know.
         temperature: of the result.
         dev_accuracy: intent accuracy on the dev examples before and after; None without them.
+        watched: intent error on them after each epoch, where `patience` asked for it.
+        resumed: step at which the training went on after a kill; 0 where it ran through.
     """
 
     digest: str
@@ -84,6 +93,8 @@ class FinetuneResult:
     grown: tuple[str, ...]
     temperature: float
     dev_accuracy: tuple[float, float] | None = None
+    watched: tuple[float, ...] = ()
+    resumed: int = 0
 
 
 def finetune_intent(
@@ -94,6 +105,7 @@ def finetune_intent(
     on_progress: Progress | None = None,
     dev: Sequence[IntentExample] = (),
     revision: str | None = None,
+    checkpoint: Path | None = None,
 ) -> FinetuneResult:
     """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
 
@@ -107,27 +119,51 @@ def finetune_intent(
         on_progress: called after each step with steps done, steps in all, and the loss.
         dev: texts on which the accuracy is measured before and after, and the temperature fitted.
         revision: pinned revision of a hub id.
+        checkpoint: folder in which a long training is kept, to go on there after a kill; the caller removes it.
 
     Raises:
+        EarmarkError: there is too little memory. Nothing is saved.
         UsageError: no examples, or the base can't be loaded.
         RecordError: an example breaks its own rules.
         Refused: the loss is not finite. Nothing is saved.
     """
-    from training.calibrate_intent import with_temperature
-    from training.intent import grow, load_intent, save_intent
-
     settings = settings or IntentFinetuneSettings()
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    model = load_intent(base, revision=revision)
+    with enough_memory("lower intent.fit.batch_size and raise intent.fit.accumulate"):
+        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
+
+
+def _finetuned(
+    base: str | Path,
+    examples: Sequence[IntentExample],
+    out: Path,
+    settings: IntentFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[IntentExample],
+    revision: str | None,
+    checkpoint: Path | None,
+    started: float,
+) -> FinetuneResult:
+    from training.calibrate_intent import with_temperature
+    from training.intent import grow, load_intent, save_intent
+
+    model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
     before = _accuracy(model, dev)
+    base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     known = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
     grow(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    losses = fit(model, _drawn(examples, replay, settings), settings.fit, on_progress)
+    heads = ("intent_head", "slot_head")
+    merge = None if settings.lora is None else adapt(model.network, settings.lora, settings.fit.seed, heads)
+    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
+    kept = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
+    result = fit(model, _drawn(examples, replay, settings), settings.fit, on_progress, watch, kept)
+    if merge is not None:
+        merge()
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = with_temperature(model, dev)
@@ -135,8 +171,8 @@ def finetune_intent(
     save_intent(model, out)
     return FinetuneResult(
         digest=weights_digest(out),
-        base_digest=weights_digest(base) if Path(base).is_dir() else str(revision),
-        losses=losses,
+        base_digest=base_digest,
+        losses=result.losses,
         seconds=time.monotonic() - started,
         examples=len(examples),
         replayed=min(len(replay), settings.replay),
@@ -145,6 +181,8 @@ def finetune_intent(
         grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in known),
         temperature=model.temperature,
         dev_accuracy=None if before is None or after is None else (before, after),
+        watched=result.watched,
+        resumed=result.resumed,
     )
 
 

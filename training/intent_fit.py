@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from corpus.errors import RecordError, Refused, UsageError
-from corpus.records import SlotSpan, check_spans
+from corpus.errors import RecordError, UsageError
+from corpus.records import SlotSpan, canonical_json, check_spans
+from training.loop import Keep, LoopResult, Progress, StepSettings, Work, computing, run
 from training.slot_tags import UNTAGGED, tags_of, word_spans
 
 if TYPE_CHECKING:
     import torch
 
     from training.intent import IntentModel
-
-
-Progress = Callable[[int, int, float], None]
-"""Called with steps done, steps in all, and the loss of the last step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class IntentExample:
             check_spans(self.text, self.slots, item)
 
 
-class FitSettings(BaseModel):
-    """How to learn.
+class FitSettings(StepSettings):
+    """How to learn; see `StepSettings`, too.
 
     Attributes:
         epochs: passes over what `draw` gives.
@@ -61,8 +60,6 @@ class FitSettings(BaseModel):
         slot_weight: of the slot loss beside the intent loss.
         seed: of the order and of dropout.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -80,8 +77,10 @@ def fit(
     draw: Callable[[int], Sequence[IntentExample]],
     settings: FitSettings,
     on_progress: Progress | None = None,
-) -> tuple[float, ...]:
-    """The model has learned the examples; returns the mean loss of each epoch.
+    watch: Callable[[], float] | None = None,
+    checkpoint: tuple[Path, str] | None = None,
+) -> LoopResult:
+    """The model has learned the examples.
 
     The global generators stay as they were. The model's inventory has to hold every intent already.
 
@@ -90,6 +89,8 @@ def fit(
         draw: gives the examples of an epoch, counted from 0; each time the same number of them.
         settings: how.
         on_progress: called after each step.
+        watch: error on dev examples, for early stopping.
+        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
 
     Raises:
         UsageError: no examples.
@@ -102,37 +103,49 @@ def fit(
     rows = sorted(draw(0), key=_order)
     if not rows:
         raise UsageError("there is nothing to learn intents from; label utterances first")
-    network: Any = model.network
-    steps = -(-len(rows) // settings.batch_size) * settings.epochs
-    optimizer, schedule = _optimizer(model, steps, settings)
-    losses: list[float] = []
-    done = 0
+    keep = None
+    if checkpoint is not None:
+        keep = Keep(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
     with torch.random.fork_rng(), few_threads(model.network):
         torch.manual_seed(settings.seed)
-        network.train()
-        try:
-            for epoch in range(settings.epochs):
-                rows = rows if epoch == 0 else sorted(draw(epoch), key=_order)
-                total = 0.0
-                for batch in _shuffled(rows, settings.batch_size, np.random.default_rng([settings.seed, epoch])):
-                    loss = batch_loss(model, batch, settings)
-                    if not bool(torch.isfinite(loss)):
-                        raise Refused(
-                            f"intent training: the loss of epoch {epoch + 1} is not finite; lower the learning rates"
-                        )
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-                    optimizer.step()
-                    schedule.step()
-                    total += float(loss.detach()) * len(batch)
-                    done += 1
-                    if on_progress is not None:
-                        on_progress(done, steps, float(loss.detach()))
-                losses.append(total / len(rows))
-        finally:
-            network.eval()
-    return tuple(losses)
+        return run(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
+
+
+def _work(
+    model: IntentModel,
+    rows: Sequence[IntentExample],
+    draw: Callable[[int], Sequence[IntentExample]],
+    settings: FitSettings,
+    watch: Callable[[], float] | None,
+) -> Work:
+    network: Any = model.network
+    count = len(_shuffled(rows, settings.batch_size, np.random.default_rng([settings.seed, 0])))
+
+    def batches(epoch: int) -> list[list[IntentExample]]:
+        drawn = rows if epoch == 0 else sorted(draw(epoch), key=_order)
+        return _shuffled(drawn, settings.batch_size, np.random.default_rng([settings.seed, epoch]))
+
+    optimizer, schedule = _optimizer(model, -(-count // settings.accumulate) * settings.epochs, settings)
+    return Work(
+        name="intent",
+        network=network,
+        optimizer=optimizer,
+        schedule=schedule,
+        clip_norm=1.0,
+        batches=batches,
+        counts=[count] * settings.epochs,
+        loss=lambda batch: batch_loss(model, batch, settings),
+        train_mode=network.train,
+        watch=watch,
+    )
+
+
+def _fingerprint(rows: Sequence[IntentExample], settings: FitSettings, base: str) -> str:
+    told = [
+        [row.utterance_id, row.text, row.intent, [[s.name, s.start, s.end] for s in row.slots or ()], row.weight]
+        for row in rows
+    ]
+    return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), told]).encode()).hexdigest()
 
 
 def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: FitSettings) -> torch.Tensor:
@@ -153,9 +166,11 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     weights = torch.tensor([row.weight for row in batch], device=device)
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
-    intent, tags, _ = model.network(
-        input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
-    )
+    with computing(device.type, settings):
+        intent, tags, _ = model.network(
+            input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
+        )
+    intent, tags = intent.float(), tags.float()
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
     wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
@@ -195,7 +210,7 @@ def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[A
     network = model.network
     heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
     groups = [
-        {"params": list(network.encoder.parameters()), "lr": settings.encoder_rate},
+        {"params": [p for p in network.encoder.parameters() if p.requires_grad], "lr": settings.encoder_rate},
         {"params": heads, "lr": settings.head_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)

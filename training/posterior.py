@@ -92,9 +92,19 @@ def word_numbers(
     path: Ids, blank: int, starts_word: npt.NDArray[np.bool_], delimiter: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
     """Returns (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
-    begins = token_starts(path, blank)
+    return words_of(path, token_starts(path, blank), path != blank, starts_word, delimiter)
+
+
+def words_of(
+    path: Ids,
+    begins: npt.NDArray[np.bool_],
+    said: npt.NDArray[np.bool_],
+    starts_word: npt.NDArray[np.bool_],
+    delimiter: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.int64]:
+    """Returns (T,) as `word_numbers` does, given where tokens begin, and where one is said, both (T,)."""
     new_word = begins & starts_word[path]
-    spoken = (path != blank) & ~delimiter[path]
+    spoken = said & ~delimiter[path]
     number = np.cumsum(new_word) if delimiter[path].sum() == 0 else np.cumsum(new_word | (begins & delimiter[path]))
     numbers = np.where(spoken, number, -1)
     # Words are numbered in order without gaps, whether the first one carries a mark or not.
@@ -139,18 +149,24 @@ def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
 def asr_columns(
     log_probs: Floats,
     path: Ids,
-    blank: int,
+    spoken: npt.NDArray[np.bool_],
+    num_tokens: int,
     words: npt.NDArray[np.int64],
     found: Sequence[Hypothesis],
     duration: float,
 ) -> Floats:
     """Returns one row of `ASR_COLUMNS`, (14,) float32.
 
+    T counts the frames of a CTC model, or the tokens that a seq2seq model wrote, its end among them. There the
+    `nonblank_entropy` is that of the tokens in front of the end, and the confidences are those of tokens, too, as for
+    any model that writes token after token (Laptev & Ginsburg 2023, section 2.2).
+
     Args:
         log_probs: (T, V) [nats].
-        path: (T,) best symbol of each frame.
-        blank: id of the blank.
-        words: (T,) from `word_numbers`.
+        path: (T,) best symbol of each frame or place.
+        spoken: (T,) whether it stands for something said: no blank, no end.
+        num_tokens: of the best transcript.
+        words: (T,) the word to which each belongs; -1 for none.
         found: the hypotheses, best first.
         duration: of the clip [s].
     """
@@ -159,7 +175,6 @@ def asr_columns(
     tsallis = word_confidences(tsallis_confidence(log_probs), words)
     gibbs = word_confidences(gibbs_confidence(log_probs), words)
     entropy = frame_entropy(log_probs)
-    spoken = path != blank
     values = {
         "expected_errors": errors,
         "expected_wer": errors / max(1, len(found[0].text.split())),
@@ -172,7 +187,7 @@ def asr_columns(
         "gibbs_mean": gibbs.mean(),
         "gibbs_product": gibbs.prod(),
         "nonblank_entropy": entropy[spoken].mean() if spoken.any() else entropy.max(),
-        "num_tokens": token_starts(path, blank).sum(),
+        "num_tokens": num_tokens,
         "num_hypotheses": sum(hypothesis.weight > 0 for hypothesis in found),
         "duration": duration,
     }

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import SettingsError
 from training.asr import AsrModel, ready, save_asr
-from training.ctc_loop import AsrExample, CtcLoopSettings, LoopResult, seeded_torch, train_ctc
+from training.asr_loop import AsrExample, AsrLoopSettings, train_asr
 from training.features import AugmentSettings
+from training.loop import LoopResult, seeded_torch
 from training.pretrain_texts import salad
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"
@@ -69,7 +70,7 @@ class AsrPretrainSettings(BaseModel):
     clips: int = Field(4000, ge=1)
     salads: float = Field(0.4, ge=0, lt=1)
     shape: AsrShape = AsrShape()
-    loop: CtcLoopSettings = CtcLoopSettings(
+    loop: AsrLoopSettings = AsrLoopSettings(
         epochs=7,
         learning_rate=2e-3,
         batch_seconds=16.0,
@@ -148,7 +149,7 @@ def pretrain_on(
 ) -> AsrPretrainResult:
     """The folder `out` holds a speech model trained from scratch on the examples."""
     asr = build_asr((example.text for example in examples), settings.shape, settings.seed)
-    result = train_ctc(asr, examples, settings.loop.model_copy(update={"seed": settings.seed}), on_progress)
+    result = train_asr(asr, examples, settings.loop.model_copy(update={"seed": settings.seed}), on_progress)
     digest = save_asr(asr, out)
     parameters = sum(p.numel() for p in asr.model.parameters())
     return AsrPretrainResult(digest, parameters, sum(len(e.samples) for e in examples) / SAMPLE_RATE, result)

@@ -6,29 +6,35 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records import ASR_COLUMNS, Floats, Hypothesis
 from corpus.text import normalise
-from training.asr import AsrModel, FramePosterior, frame_posteriors
+from training.asr import AsrModel, padded_lengths
 from training.batching import length_batches
+from training.ctc import FramePosterior, frame_posteriors
 from training.posterior import (
     asr_columns,
     collapse,
     draw_tokens,
     hypotheses,
+    token_starts,
     tsallis_confidence,
     utterance_rng,
     word_confidences,
     word_numbers,
+    words_of,
 )
+from training.seq2seq import Written, write_texts
+from training.writing import writing_rules
 
 
 class TranscribeSettings(BaseModel):
     """How utterances are transcribed.
 
     Attributes:
-        draws: K, transcripts drawn from each posterior.
+        draws: K, transcripts drawn from the model's distribution.
         batch_seconds: largest padded batch [s].
         seed: of the draws, together with each utterance's id.
     """
@@ -45,7 +51,7 @@ class AsrOutput:
     """What the speech model heard in one utterance.
 
     Attributes:
-        text: best transcript (greedy path, collapsed), normalised.
+        text: best transcript (greedy), normalised.
         hypotheses: distinct transcripts with their frequency among the draws, the best first.
         columns: (len(ASR_COLUMNS),) float32, in the order of `ASR_COLUMNS`.
         embedding: (D,) float32 of unit length, D at most 256.
@@ -85,55 +91,110 @@ def transcribe(
     for row in set(range(len(clips))) - set(heard):
         utterance_id, samples = clips[row]
         done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
-    for batch, posteriors in _batches(asr, [clips[row][1] for row in heard], settings.batch_seconds):
-        for place, posterior in zip(batch, posteriors, strict=True):
-            utterance_id, samples = clips[heard[place]]
-            duration = len(samples) / asr.sample_rate
-            done[heard[place]] = read_posterior(asr, utterance_id, posterior, duration, settings)
+    for batch in _batches(asr, [clips[row][1] for row in heard], settings.batch_seconds):
+        chosen = [clips[heard[place]] for place in batch]
+        for place, output in zip(batch, READERS[asr.head](asr, chosen, settings), strict=True):
+            done[heard[place]] = output
         if on_progress is not None:
             on_progress(len(batch))
     return [done[row] for row in range(len(clips))]
 
 
+def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+    """Returns the outputs of a batch that a CTC model hears."""
+    return [
+        read_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
+        for (utterance_id, samples), posterior in zip(
+            clips, frame_posteriors(asr, [samples for _, samples in clips]), strict=True
+        )
+    ]
+
+
 def read_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
-    """Returns the output of one utterance, given the model's posterior; `duration` is the clip's [s]."""
+    """Returns the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
     log_probs = posterior.log_probs
     if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
     path = log_probs.argmax(axis=1)
     drawn = draw_tokens(log_probs, asr.blank, settings.draws, utterance_rng(settings.seed, utterance_id))
     texts = {tokens: token_text(asr, tokens) for tokens in {collapse(path, asr.blank), *drawn}}
-    best = texts[collapse(path, asr.blank)]
-    found = hypotheses(best, [texts[tokens] for tokens in drawn])
+    found = hypotheses(texts[collapse(path, asr.blank)], [texts[tokens] for tokens in drawn])
     words = word_numbers(path, asr.blank, asr.starts_word, asr.delimiter)
-    columns = asr_columns(log_probs, path, asr.blank, words, found, duration)
-    confidences = word_confidences(tsallis_confidence(log_probs), words).astype(np.float32)
-    return AsrOutput(utterance_id, best, found, columns, posterior.embedding, confidences)
+    tokens = int(token_starts(path, asr.blank).sum())
+    columns = asr_columns(log_probs, path, path != asr.blank, tokens, words, found, duration)
+    return _output(utterance_id, log_probs, words, found, columns, posterior.embedding)
+
+
+def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+    """Returns the outputs of a batch that a seq2seq model hears."""
+    generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
+    written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
+    ends = writing_rules(asr).ends
+    return [
+        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
+        for (utterance_id, samples), one in zip(clips, written, strict=True)
+    ]
+
+
+def _read_written(
+    asr: AsrModel, utterance_id: str, written: Written, duration: float, ends: tuple[int, ...]
+) -> AsrOutput:
+    log_probs, path = written.log_probs, written.path
+    if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
+        return _unusable(utterance_id, "non-finite posterior")
+    spoken = ~np.isin(path, ends)
+    found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
+    words = words_of(path, spoken, spoken, asr.starts_word, asr.delimiter)
+    columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
+    return _output(utterance_id, log_probs, words, found, columns, written.embedding)
+
+
+READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
+    "ctc": read_frames,
+    "seq2seq": read_writing,
+}
 
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Returns the normalised text of collapsed tokens."""
-    return normalise(asr.tokenizer.decode(list(tokens), group_tokens=False, skip_special_tokens=True))
+    """Returns the normalised text of tokens, which CTC's are once they are collapsed."""
+    options = {"group_tokens": False} if asr.head == "ctc" else {}
+    return normalise(asr.tokenizer.decode([token for token in tokens if token not in asr.marks], **options))
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
     """Returns the best transcript of each clip, in order, without draws or confidences."""
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
-    for rows, posteriors in _batches(asr, clips, batch_seconds):
-        for row, posterior in zip(rows, posteriors, strict=True):
-            texts[row] = token_text(asr, collapse(posterior.log_probs.argmax(axis=1), asr.blank))
+    for rows in _batches(asr, clips, batch_seconds):
+        chosen = [clips[row] for row in rows]
+        if asr.head == "ctc":
+            paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
+            spelled = [collapse(path, asr.blank) for path in paths]
+        else:
+            ends = writing_rules(asr).ends
+            written = write_texts(asr, chosen, 0, [None] * len(chosen))
+            spelled = [tuple(token for token in one.path.tolist() if token not in ends) for one in written]
+        texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 
 
-def _batches(
-    asr: AsrModel, clips: Sequence[Floats], batch_seconds: float
-) -> Iterator[tuple[list[int], list[FramePosterior]]]:
+def _batches(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float) -> Iterator[list[int]]:
     limit = max(1, int(batch_seconds * asr.sample_rate))
-    for batch in length_batches([len(clip) for clip in clips], limit):
-        rows = batch.tolist()
-        yield rows, frame_posteriors(asr, [clips[row] for row in rows])
+    for batch in length_batches(padded_lengths(asr, clips), limit):
+        yield batch.tolist()
+
+
+def _output(
+    utterance_id: str,
+    log_probs: Floats,
+    words: npt.NDArray[np.int64],
+    found: tuple[Hypothesis, ...],
+    columns: Floats,
+    embedding: Floats,
+) -> AsrOutput:
+    confidences = word_confidences(tsallis_confidence(log_probs), words).astype(np.float32)
+    return AsrOutput(utterance_id, found[0].text, found, columns, embedding, confidences)
 
 
 def _unusable(utterance_id: str, problem: str) -> AsrOutput:

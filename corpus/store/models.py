@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from corpus.database import fetch_among, insert_new
 from corpus.errors import PromotionRefused, RecordError
+from corpus.operations import results_of
 from corpus.records import EvaluationReport, Kind, ModelVersion, Snapshot, SnapshotRow, canonical_json
 from corpus.schema import aliases, model_versions, reports, snapshot_rows, snapshots
 from corpus.schema import promotions as promotions_table
@@ -182,18 +183,25 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str
     found = {
         row.snapshot_id for row in fetch_among(conn, statement, snapshot_rows.c.utterance_id, sorted(utterance_ids))
     }
-    touched = list(
-        fetch_among(
-            conn,
-            sa.select(model_versions.c.kind, model_versions.c.version),
-            model_versions.c.snapshot_id,
-            sorted(found),
-        )
-    )
-    for row in touched:
-        one = (model_versions.c.kind == row.kind, model_versions.c.version == row.version)
+    columns = sa.select(model_versions.c.kind, model_versions.c.version)
+    touched = {
+        (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
+    }
+    touched |= _taught_without_label(conn, utterance_ids)
+    for kind, version in touched:
+        one = (model_versions.c.kind == kind, model_versions.c.version == version)
         conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
-    return sorted((row.kind, row.version) for row in touched)
+    return sorted(touched)
+
+
+def _taught_without_label(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Returns (kind, version) of what learned from one of them as a pseudo-label, which no snapshot names."""
+    among = frozenset(utterance_ids)
+    return {
+        (operation_id.split("/")[1], str(result["version"]))
+        for operation_id, result in results_of(conn, "retrain/").items()
+        if not among.isdisjoint(result.get("pseudo", {}).get("ids", ()))
+    }
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows import journey
+from corpus.errors import EarmarkError
+from corpus.store import erasure, labels, rounds
+from corpus.store import models as store
+from flows import journey, learn
+from flows.examples import asr_examples, choose_pseudo, intent_examples
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
@@ -59,3 +66,88 @@ def test_the_run_names_the_set_that_judged_it(home: Path, prefect_url: str):
     tags = tracking.client.get_run(judged.run_id).data.tags
     assert {tags["earmark.eval_set_id"]} == sets
     assert tags["earmark.snapshot_id"] == judged.snapshot_id
+
+
+# --- without Prefect, which has no part in it ------------------------------------------------------------------------
+
+
+def learned(settings: Settings) -> dict[str, Any]:
+    with opened(settings) as corpus:
+        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        return learn.learn(corpus, settings, plan, "")
+
+
+def versions(settings: Settings) -> tuple[int, int]:
+    """Returns how many intent versions the records and MLflow know."""
+    tracking = open_tracking(settings.tracking, settings.home)
+    with opened(settings) as corpus, corpus.read() as conn:
+        known = len(store.versions(conn, "intent"))
+    name = f"name = '{tracking.model_prefix}-intent'"
+    return known, len(tracking.client.search_model_versions(name))
+
+
+def test_a_training_that_fails_registers_nothing(home: Path):
+    settings = small_settings(home, "intent.fit.encoder_rate=1.0e+30", "intent.fit.epochs=3")
+    before = versions(settings)
+    with pytest.raises(EarmarkError, match="not finite"):
+        learned(settings)
+    assert versions(settings) == before
+
+
+def test_a_training_that_was_killed_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch):
+    settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
+
+    @contextlib.contextmanager
+    def killing(description: str, total: int | None) -> Iterator[Any]:
+        def advance(done: int, total: int | None = None) -> None:
+            if done == 3:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn.console, "progress", killing)
+        with pytest.raises(KeyboardInterrupt):
+            learned(settings)
+    assert [path.name.endswith("-intent-kept") for path in (home / "work").iterdir()] == [True]
+    result = learned(settings)
+    assert result["resumed_at_step"] == 3
+    assert list((home / "work").iterdir()) == []
+
+
+def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path):
+    sure = ("pseudo.weight=0.5", "pseudo.max_doubt=0.9", "pseudo.most=7")
+    settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
+    with opened(settings) as corpus:
+        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        by_speech = choose_pseudo(corpus, settings, "asr", plan.snapshot)
+        with corpus.read() as conn:
+            taken = rounds.selected_ids(conn) | set(labels.known_revisions(conn))
+        for found in (plan.pseudo, by_speech):
+            assert 0 < len(found.ids) <= 7
+            assert taken.isdisjoint(found.ids)
+            assert found.weight == pytest.approx(0.5 * (1 - len(plan.snapshot.of("train")) / 500))
+        assert (
+            plan.operation_id != learn.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
+        )
+        result = learn.learn(corpus, settings, plan, "")
+        assert result["pseudo"] == len(plan.pseudo.ids)
+        assert result["examples"] > result["labels"]
+        tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
+        assert f"intent/{result['version']}" in tainted
+        left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
+        assert plan.pseudo.ids[0] not in left.ids
+
+
+def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        assert plan.pseudo.ids == ()
+        rows = [replace(row, weight=0.25 + k / 100) for k, row in enumerate(plan.snapshot.of("train"))]
+        weights = {row.utterance_id: row.weight for row in rows}
+        for example in intent_examples(corpus, rows):
+            assert example.weight == weights[example.utterance_id.removesuffix("/draft")]
+        clips = asr_examples(corpus, rows)
+        assert clips
+        assert all(clip.weight == weights[clip.utterance_id] for clip in clips)

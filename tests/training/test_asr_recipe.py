@@ -10,7 +10,7 @@ from corpus.errors import SettingsError
 from corpus.text import normalise
 from tests.training.tiny import TINY, tone_examples
 from training.asr import load_asr
-from training.ctc_loop import CtcLoopSettings
+from training.asr_loop import AsrLoopSettings
 from training.model_files import weights_digest
 from training.posterior import word_distance
 from training.pretrain import main
@@ -19,7 +19,7 @@ from training.pretrain_texts import COMMON_WORDS, salad
 from training.transcribe import best_texts
 
 BASE = Path(training.__file__).parent / "bases" / "asr"
-QUICK = AsrPretrainSettings(clips=4, shape=TINY, loop=CtcLoopSettings(epochs=1, batch_seconds=8))
+QUICK = AsrPretrainSettings(clips=4, shape=TINY, loop=AsrLoopSettings(epochs=1, batch_seconds=8))
 
 
 def test_the_recipe_repeats_itself_and_its_seed_matters(tmp_path):

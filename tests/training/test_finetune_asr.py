@@ -9,13 +9,14 @@ import torch
 from corpus.errors import RecordError, Refused, SettingsError, UsageError
 from tests.training.tiny import tiny_asr, tiny_asr_folder, tone_clip, tone_examples
 from training.asr import load_asr
-from training.ctc_loop import AsrExample, CtcLoopSettings, frames_needed, train_ctc
+from training.asr_loop import AsrExample, AsrLoopSettings, train_asr
+from training.ctc import frames_needed
 from training.features import AugmentSettings, add_noise, change_speed, mask_features, narrow_band, vary_clip
 from training.finetune_asr import AsrFinetuneSettings, finetune_asr, freeze_front
 from training.model_files import weights_digest
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
-QUICK = AsrFinetuneSettings(loop=CtcLoopSettings(epochs=1, batch_seconds=8))
+QUICK = AsrFinetuneSettings(loop=AsrLoopSettings(epochs=1, batch_seconds=8))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def base(tmp_path_factory):
 
 def test_a_model_learns_what_it_is_told(base, tmp_path):
     examples = tone_examples(6)
-    loop = CtcLoopSettings(epochs=60, learning_rate=1e-2, batch_seconds=20, augment=PLAIN)
+    loop = AsrLoopSettings(epochs=60, learning_rate=1e-2, batch_seconds=20, augment=PLAIN)
     steps = []
     result = finetune_asr(
         base,
@@ -50,7 +51,7 @@ def test_the_same_inputs_give_the_same_weights_whatever_their_order(base, tmp_pa
     torch.rand(3)
     other = finetune_asr(base, examples[::-1], tmp_path / "other", QUICK)
     seeded = finetune_asr(
-        base, examples, tmp_path / "seeded", AsrFinetuneSettings(loop=CtcLoopSettings(epochs=1, seed=4))
+        base, examples, tmp_path / "seeded", AsrFinetuneSettings(loop=AsrLoopSettings(epochs=1, seed=4))
     )
     assert one.digest == other.digest != seeded.digest
     assert one.losses == other.losses
@@ -110,19 +111,19 @@ def test_a_loss_that_is_not_finite_is_refused():
     with torch.no_grad():
         broken.model.ctc_head.bias[0] = float("nan")
     with pytest.raises(Refused, match="diverged at step 1"):
-        train_ctc(broken, tone_examples(2), CtcLoopSettings(epochs=1))
+        train_asr(broken, tone_examples(2), AsrLoopSettings(epochs=1))
 
 
 def test_weights_count_in_the_loss(base):
     asr = load_asr(base)
     start = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
     examples = tone_examples(2)
-    settings = CtcLoopSettings(epochs=1, augment=PLAIN)
+    settings = AsrLoopSettings(epochs=1, augment=PLAIN)
     losses = []
     for weights in ((1.0, 1.0), (5.0, 5.0), (9.0, 1.0)):
         asr.model.load_state_dict(start)
         weighted = [replace(example, weight=weight) for example, weight in zip(examples, weights, strict=True)]
-        losses.append(train_ctc(asr, weighted, settings).losses[0])
+        losses.append(train_asr(asr, weighted, settings).losses[0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert losses[0] != pytest.approx(losses[2], rel=1e-4)
 

@@ -123,14 +123,16 @@ def test_columns_are_what_their_names_say():
     path = log_probs.argmax(axis=1)
     found = hypotheses("turn it on", ["turn it on", "turn on", "", "turn it off"])
     words = word_numbers(path, BLANK, np.ones(6, dtype=bool), np.zeros(6, dtype=bool))
-    row = dict(zip(ASR_COLUMNS, asr_columns(log_probs, path, BLANK, words, found, 1.5).tolist(), strict=True))
+    tokens = len(collapse(path, BLANK))
+    values = asr_columns(log_probs, path, path != BLANK, tokens, words, found, 1.5)
+    row = dict(zip(ASR_COLUMNS, values.tolist(), strict=True))
     assert row["expected_errors"] == pytest.approx((0 + 1 + 3 + 1) / 4)
     assert row["expected_wer"] == pytest.approx(row["expected_errors"] / 3)
     assert row["logprob_sum"] == pytest.approx(float(log_probs.max(axis=1).sum()), rel=1e-5)
     assert row["logprob_mean"] == pytest.approx(row["logprob_sum"] / 12, rel=1e-5)
     assert row["confidence_product"] <= row["confidence_min"] <= row["confidence_mean"] <= 1
     assert row["gibbs_product"] <= row["gibbs_min"] <= row["gibbs_mean"] <= 1
-    assert row["num_tokens"] == len(collapse(path, BLANK))
+    assert row["num_tokens"] == tokens
     assert row["num_hypotheses"] == 4
     assert row["duration"] == 1.5
 
@@ -139,7 +141,7 @@ def test_silence_gives_finite_columns():
     log_probs = np.log(np.array([[0.98, 0.01, 0.01]] * 5, dtype=np.float32))
     path = log_probs.argmax(axis=1)
     words = word_numbers(path, BLANK, np.ones(3, dtype=bool), np.zeros(3, dtype=bool))
-    row = asr_columns(log_probs, path, BLANK, words, hypotheses("", [""]), 0.2)
+    row = asr_columns(log_probs, path, path != BLANK, 0, words, hypotheses("", [""]), 0.2)
     assert np.isfinite(row).all()
     assert row[ASR_COLUMNS.index("expected_wer")] == 0
 

@@ -69,7 +69,7 @@ class _Clips:
     def transcripts(self, rows: Rows, out: Path) -> tuple[Strings, Strings]:
         """Returns what a speech model that learned the rows hears in pool and test set."""
         from training.asr import load_asr
-        from training.ctc_loop import AsrExample
+        from training.asr_loop import AsrExample
         from training.finetune_asr import finetune_asr
         from training.transcribe import best_texts
 

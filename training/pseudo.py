@@ -1,0 +1,41 @@
+"""Pseudo-labels: what the champion is sure of, learned as if it were labelled, and less so as labels grow.
+
+They are no part of a snapshot. They are derived from the champion's stored hypotheses, so that with an utterance that
+is erased, or a champion that changes, they go too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PseudoSettings(BaseModel):
+    """Which utterances teach without a label.
+
+    Attributes:
+        weight: of a pseudo-label where there are no labels, a label's being 1; 0: none are learned.
+        fade_labels: labels at which the weight has fallen to 0, in a straight line.
+        most: pseudo-labels at most, the surest first.
+        max_doubt: an utterance is sure where its expected word error rate (for the intent model the probability that
+            the best intent is not the right one) is at most so much.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(0.0, ge=0, le=1)
+    fade_labels: int = Field(500, ge=1)
+    most: int = Field(200, ge=0)
+    max_doubt: float = Field(0.05, ge=0, le=1)
+
+
+def pseudo_weight(settings: PseudoSettings, labels: int) -> float:
+    """Returns the weight of a pseudo-label beside so many labels: weight * max(0, 1 - labels / fade_labels)."""
+    return settings.weight * max(0.0, 1.0 - labels / settings.fade_labels)
+
+
+def surest(doubts: Mapping[str, float], settings: PseudoSettings) -> list[str]:
+    """Returns the ids of the surest utterances, sorted; `doubts` are in [0, 1], ties go to the smaller id."""
+    sure = sorted((doubt, name) for name, doubt in doubts.items() if doubt <= settings.max_doubt)
+    return sorted(name for _, name in sure[: settings.most])
