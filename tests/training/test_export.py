@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from corpus.text import normalise
 from tests.training.bare import bare_environment, bare_python
+from tests.training.families import FAMILIES, family_folder
+from tests.training.tiny import tone_clip
 from tests.training.tiny_intent import rows as commands
 from tests.training.tiny_intent import taught_intent
 from training.asr import load_asr
@@ -260,37 +262,14 @@ def _asked(url, body, server):
     return None
 
 
-def test_models_that_write_token_by_token_answer_too(tmp_path):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_says_there_what_it_says_here(family, tmp_path):
     import pandas as pd
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import (
-        MoonshineConfig,
-        MoonshineForConditionalGeneration,
-        PreTrainedTokenizerFast,
-        Wav2Vec2FeatureExtractor,
-        Wav2Vec2Processor,
-    )
 
-    words = Tokenizer(models.BPE())
-    words.pre_tokenizer, words.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False)
-    words.train_from_iterator(TEXTS, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
-    config = MoonshineConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, pad_token_id=0, bos_token_id=1,
-        eos_token_id=2, decoder_start_token_id=1, encoder_num_hidden_layers=1, decoder_num_hidden_layers=1,
-        encoder_num_attention_heads=2, decoder_num_attention_heads=2, max_position_embeddings=64,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = MoonshineForConditionalGeneration(config)
-    word = tokenizer("turn").input_ids[-1]  # whatever it hears, it writes this
-    model.generation_config.suppress_tokens = [token for token in range(len(tokenizer)) if token != word]
-    model.save_pretrained(tmp_path)
-    Wav2Vec2Processor(Wav2Vec2FeatureExtractor(), tokenizer).save_pretrained(tmp_path)
-    clips = [np.sin(np.arange(16_000) / 7).tolist(), [0.0] * 100]
-    answers = serving.speech_model(tmp_path)(pd.DataFrame({"audio": clips}))
-    assert len(answers) == 2
-    assert answers["confidence"].between(0, 1).all()
-    assert set(answers["text"][0].split()) == {"turn"}
+    folder = family_folder(family, tmp_path)
+    clips = [tone_clip("turn it off"), tone_clip("stop", 1), np.zeros(400, np.float32)]
+    settings = TranscribeSettings(draws=1, batch_seconds=0.001)
+    here = transcribe(load_asr(folder), [(f"u{k}", clip) for k, clip in enumerate(clips)], settings)
+    there = serving.speech_model(folder)(pd.DataFrame({"audio": [clip.tolist() for clip in clips]}))
+    assert there["text"].tolist() == [output.text for output in here]
+    assert there["confidence"].tolist() == pytest.approx([float(o.confidences.mean()) for o in here], abs=1e-5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 import sys
 import types
@@ -29,7 +30,7 @@ MIN_SECONDS = 0.1
 TSALLIS_ALPHA = 1.0 / 3.0
 """Entropic index of the word confidence (Laptev & Ginsburg 2023)."""
 
-TOKENS_PER_SECOND = 8
+TOKENS_PER_SECOND = 20
 """How much text a decoder may write for a second of audio; one that is lost in a loop writes without end."""
 
 TEXTS_AT_ONCE = 64
@@ -75,16 +76,34 @@ class Served(PythonModel):  # type: ignore[misc]
 def speech_model(folder: Path) -> Any:
     """Returns a function from a table with `audio`, samples in [-1, 1] at the model's rate, to `text`, `confidence`."""
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CTC_MAPPING
 
     where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     processor = AutoProcessor.from_pretrained(str(folder), **where)
-    config = AutoConfig.from_pretrained(str(folder), **where)
-    is_ctc = type(config) in MODEL_FOR_CTC_MAPPING
-    kind = AutoModelForCTC if is_ctc else AutoModelForSpeechSeq2Seq
+    extractor, tokenizer = processor.feature_extractor, processor.tokenizer
+    writes = bool(AutoConfig.from_pretrained(str(folder), **where).is_encoder_decoder)
+    kind = AutoModelForSpeechSeq2Seq if writes else AutoModelForCTC
     model = kind.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **where).eval()
-    hear = heard_by_ctc if is_ctc else heard_by_decoder
-    rate = int(processor.feature_extractor.sampling_rate)
+    symbols = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(model.config.vocab_size)))]
+    starts = np.array([symbol.startswith(("\u2581", "\u0120")) for symbol in symbols])
+    gap = np.array([symbol == getattr(tokenizer, "word_delimiter_token", None) for symbol in symbols])
+    marks = set(tokenizer.all_special_ids) - set(np.flatnonzero(gap).tolist())
+    padding = "max_length" if writes and hasattr(extractor, "n_samples") else "longest"
+    rate = int(extractor.sampling_rate)
+
+    def hear(clip: Any) -> tuple[str, float]:
+        filled = np.pad(clip, (0, max(0, int(MIN_SECONDS * rate) - len(clip))))
+        inputs = extractor([filled], sampling_rate=rate, padding=padding, return_tensors="pt")
+        with torch.inference_mode():
+            if writes:
+                log_probs, path, spoken = written(model, tokenizer, marks, inputs, len(clip) / rate)
+                begins, options = spoken, {}
+            else:
+                log_probs, path, spoken = framed(model, inputs)
+                begins, options = spoken & np.append(True, path[1:] != path[:-1]), {"group_tokens": False}
+        text = normalise(tokenizer.decode([int(t) for t in path[begins] if int(t) not in marks], **options))
+        new_word = begins & (starts[path] | gap[path])
+        words = np.where(spoken & ~gap[path], np.cumsum(new_word), -1)
+        return text, mean_word_confidence(tsallis_confidence(log_probs), words)
 
     def answer(table: pd.DataFrame) -> pd.DataFrame:
         rows = []
@@ -92,60 +111,63 @@ def speech_model(folder: Path) -> Any:
             clip = np.asarray(samples, dtype=np.float32).ravel()
             if not len(clip) or not np.isfinite(clip).all():
                 raise ValueError(f"row {number}: audio needs finite samples at {rate} Hz")
-            clip = np.pad(clip, (0, max(0, int(MIN_SECONDS * rate) - len(clip))))
-            inputs = processor.feature_extractor([clip], sampling_rate=rate, return_tensors="pt")
-            with torch.inference_mode():
-                rows.append(hear(model, processor.tokenizer, inputs, len(clip) / rate))
+            rows.append(hear(clip))
         return pd.DataFrame(rows, columns=["text", "confidence"])
 
     return answer
 
 
-def heard_by_ctc(model: Any, tokenizer: Any, inputs: Any, seconds: float) -> tuple[str, float]:
-    """Returns the greedy transcript of one clip and its mean word confidence."""
+def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
+    """Returns of a CTC model (T, V) log probabilities, the best path (T,) and which of it are no blanks."""
     logits = model(**inputs).logits[0].float()
-    log_probs = torch.log_softmax(logits, dim=-1)[: output_frames(model, inputs)].numpy()
-    path, blank, size = log_probs.argmax(axis=1), int(model.config.pad_token_id), int(model.config.vocab_size)
-    begins = np.append(True, path[1:] != path[:-1]) & (path != blank)
-    text = normalise(tokenizer.decode(path[begins].tolist(), group_tokens=False, skip_special_tokens=True))
-    tokens = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(size)))]
-    gap = np.array([token == getattr(tokenizer, "word_delimiter_token", None) for token in tokens])[path]
-    starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])[path]
-    new_word = begins & (starts | gap) if gap.any() else begins & starts
-    words = np.where((path != blank) & ~gap, np.cumsum(new_word), -1)
-    return text, mean_word_confidence(tsallis_confidence(log_probs), words)
-
-
-def output_frames(model: Any, inputs: Any) -> int | None:
-    """Returns how many frames of the output belong to the clip; models put some of padding behind them."""
     mask = inputs.get("attention_mask")
     length = mask.sum(-1) if mask is not None else torch.tensor([inputs[model.main_input_name].shape[1]])
     for method in ("_get_subsampling_output_length", "_get_feat_extract_output_lengths"):
-        if hasattr(model, method):
-            return max(1, int(torch.as_tensor(getattr(model, method)(length))[0]))
-    return None
-
-
-def heard_by_decoder(model: Any, tokenizer: Any, inputs: Any, seconds: float) -> tuple[str, float]:
-    """Returns the greedy transcript of one clip and its mean word confidence, for models that write token by token."""
-    room = int(getattr(model.config, "max_target_positions", None) or model.config.max_position_embeddings) - 8
-    written = model.generate(
-        **inputs,
-        num_beams=1,
-        do_sample=False,
-        max_new_tokens=max(1, min(room, int(TOKENS_PER_SECOND * seconds) + 8)),
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
-    logits = torch.stack(written.logits)[:, 0].float()
+        if hasattr(model, method):  # some put frames of padding behind the clip's own
+            logits = logits[: max(1, int(torch.as_tensor(getattr(model, method)(length))[0]))]
+            break
     log_probs = torch.log_softmax(logits, dim=-1).numpy()
-    ids = written.sequences[0, -len(log_probs) :].tolist()
-    special = set(tokenizer.all_special_ids)
-    spoken = np.array([i not in special for i in ids])
-    starts = np.array([str(t or "").startswith(("\u2581", "\u0120")) for t in tokenizer.convert_ids_to_tokens(ids)])
-    text = normalise(tokenizer.decode(ids, skip_special_tokens=True))
-    words = np.where(spoken, np.cumsum(spoken & starts), -1)
-    return text, mean_word_confidence(tsallis_confidence(log_probs), words)
+    path = log_probs.argmax(axis=1)
+    return log_probs, path, path != int(model.config.pad_token_id)
+
+
+def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: float) -> tuple[Any, Any, Any]:
+    """Returns of a model that writes token by token (T, V) log probabilities, the text (T,), which are no ends."""
+    config, general = model.config, model.generation_config
+    start = config.decoder_start_token_id if general.decoder_start_token_id is None else general.decoder_start_token_id
+    end = config.eos_token_id if general.eos_token_id is None else general.eos_token_id
+    ends = [int(token) for token in (end if isinstance(end, list | tuple) else [end])]
+    prefix = [int(start), *language_and_task(general, tokenizer)]
+    never = {*marks, int(start), *([] if config.pad_token_id is None else [config.pad_token_id])}
+    never = (never | set(general.suppress_tokens or ())) - set(ends)
+    never_first = set(general.begin_suppress_tokens or ()) - set(ends)
+    places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
+    room = next((int(place) for place in places if place), 512) - len(prefix) - 1
+    encoded = model.get_encoder()(**inputs)
+    given, past, rows, tokens = torch.tensor([prefix]), None, [], []
+    for place in range(max(1, min(room, math.ceil(seconds * TOKENS_PER_SECOND) + 8))):
+        made = model(encoder_outputs=encoded, decoder_input_ids=given, past_key_values=past, use_cache=True)
+        past, logits = made.past_key_values, made.logits[0, -1].float()
+        logits[[t for t in (never if place else never | never_first) if t < len(logits)]] = -math.inf
+        rows.append(torch.log_softmax(logits, dim=-1).numpy())
+        tokens.append(int(logits.argmax()))
+        given = torch.tensor([tokens[-1:]])
+        if tokens[-1] in ends:
+            break
+    return np.stack(rows), np.array(tokens), ~np.isin(tokens, ends)
+
+
+def language_and_task(general: Any, tokenizer: Any) -> list[int]:
+    """Returns what Whisper's texts begin with behind the start, as generation config or tokenizer name it."""
+    found: list[int] = []
+    languages = getattr(general, "lang_to_id", None) or {}
+    if languages and getattr(general, "is_multilingual", True):
+        language = str(getattr(general, "language", None) or getattr(tokenizer, "language", None) or "")
+        found.append(int(languages[language if language in languages else f"<|{language}|>"]))
+        tasks = getattr(general, "task_to_id", None) or {}
+        found += [int(tasks["transcribe"])] if "transcribe" in tasks else []
+    untimed = getattr(general, "no_timestamps_token_id", None)
+    return found if untimed is None else [*found, int(untimed)]
 
 
 def tsallis_confidence(log_probs: Any) -> Any:
