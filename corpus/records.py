@@ -28,6 +28,7 @@ Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "
 Purpose = Literal["score", "annotate", "train", "judge"]
 Kind = Literal["asr", "intent"]
 Role = Literal["train", "dev", "audit"]
+Origin = Literal["base", "learned", "outside"]
 
 Floats = npt.NDArray[np.float32]
 Strings = npt.NDArray[np.str_]
@@ -604,7 +605,8 @@ class ModelVersion:
         version: number as text, counted by kind from "1", which is the base.
         run_id: MLflow run that made it.
         snapshot_id: what it learned from; "" for a base.
-        base, parent: digest of the base's weights; version that was champion when it was made ("" for a base).
+        base, parent: digest of the base's weights; version that was champion when it was made ("" for a base). An
+            outside model that somebody registered learned from no snapshot, is its own base, and has a parent.
         tainted: an utterance it learned from was erased since.
         model_uri: folder of the model's files (safetensors and JSON).
     """
@@ -621,6 +623,13 @@ class ModelVersion:
     def __post_init__(self) -> None:
         _one_of(self.kind, Kind, "model version: kind")
         _require(self.version.isdigit() and int(self.version) >= 1, f"model version {self.version!r} is not a number")
+
+    @property
+    def origin(self) -> Origin:
+        """Whether it is a base that others start from, learned from labels here, or came from outside."""
+        if self.snapshot_id:
+            return "learned"
+        return "outside" if self.parent else "base"
 
 
 def utc(moment: datetime) -> datetime:

@@ -176,7 +176,7 @@ def _counts(corpus: Corpus) -> tuple[Any, list[str]]:
 
 
 def _models(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
-    from training.tracking.registry import ALIASES, mirrored
+    from training.tracking.aliases import ALIASES, mirrored
     from training.tracking.store import open_tracking
 
     counts, problems = {}, []

@@ -189,7 +189,7 @@ def _turned(difference: Interval) -> Interval:
 
 def mirror_aliases(corpus: Corpus, settings: Settings, tracking: Tracking | None = None) -> None:
     """MLflow's aliases are those of the records."""
-    from training.tracking.registry import set_aliases
+    from training.tracking.aliases import set_aliases
     from training.tracking.store import open_tracking
 
     tracking = tracking or open_tracking(settings.tracking, settings.home)

@@ -58,8 +58,10 @@ def ensure_champions(corpus: Corpus, settings: Settings) -> None:
 
 def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any) -> None:
     """The base that the settings name is a version; the first base of all is the champion, too."""
-    from training.tracking.registry import folder_digest, register
-    from training.tracking.runs import RunFacts, tracked_run
+    from training.tracking.facts import RunFacts
+    from training.tracking.registry import register
+    from training.tracking.runs import tracked_run
+    from training.tracking.version_files import folder_digest
 
     folder = models.base_folder(settings, kind)
     base = folder_digest(folder)
@@ -79,7 +81,7 @@ def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any
 
 def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
     """Returns what there is to learn or to judge, or why nothing is due."""
-    from training.tracking.registry import folder_digest
+    from training.tracking.version_files import folder_digest
 
     snapshot = judge.current_snapshot(corpus, settings, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
@@ -87,7 +89,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     base = folder_digest(models.base_folder(settings, kind))
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
-        newest = store.versions(conn, kind)[-1]
+        newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
@@ -140,9 +142,11 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
         return {**_shown(stored), "already": True}
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
+    from training.tracking.system import measured
+    from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
-    base = registry.folder_digest(models.base_folder(settings, plan.kind))
+    base = folder_digest(models.base_folder(settings, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.registered(tracking, plan.kind, plan.operation_id)
@@ -150,7 +154,8 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
             number, uri, report = earlier.version, earlier.model_uri, {"already": True}
         else:
             folder = settings.home / "work" / digest(plan.operation_id)[:16]
-            report = _fit(corpus, settings, plan, folder, tracking, run_id)
+            with measured(tracking, run_id):
+                report = _fit(corpus, settings, plan, folder, tracking, run_id)
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
             for done in (folder, kept_folder(folder, plan.kind)):
@@ -181,7 +186,7 @@ def _shown(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> Any:
-    from training.tracking.runs import RunFacts
+    from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent
     with corpus.read() as conn:

@@ -54,7 +54,7 @@ def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
     """
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
-        bases = [version.version for version in versions if not version.snapshot_id]
+        bases = [version.version for version in versions if version.origin == "base"]
         number = max(bases, key=int, default=None) if name == "base" else store.alias(conn, kind, name)
         number = name if name.isdigit() else number
         known = [version.version for version in versions]
@@ -101,7 +101,7 @@ def located(settings: Settings, uri: str) -> str:
 @lru_cache(maxsize=3)
 def _asr(uri: str) -> AsrModel:
     from training.asr import load_asr
-    from training.tracking.registry import local_folder
+    from training.tracking.version_files import local_folder
 
     return load_asr(local_folder(uri))
 
@@ -109,6 +109,6 @@ def _asr(uri: str) -> AsrModel:
 @lru_cache(maxsize=3)
 def _intent(uri: str) -> IntentModel:
     from training.intent import load_intent
-    from training.tracking.registry import local_folder
+    from training.tracking.version_files import local_folder
 
     return load_intent(local_folder(uri))

@@ -33,7 +33,7 @@ def outlooks(corpus: Corpus, settings: Settings) -> dict[str, dict[str, Any]]:
 def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
     """Returns the newest versions, each with the base that it was learned from, on the largest set that judged both."""
     versions, sets = store.versions(conn, kind), store.judged_sets(conn, kind)
-    bases = {version.base: version.version for version in versions if not version.snapshot_id}
+    bases = {version.base: version.version for version in versions if version.origin == "base"}
     found = []
     for version in [v for v in versions if v.snapshot_id][-NEWEST:]:
         shared = set(sets.get(version.version, ())) & set(sets.get(bases.get(version.base, ""), ()))

@@ -12,6 +12,7 @@ from corpus.operations import result_of, results_of
 from corpus.records import EvaluationReport, Interval, Kind, ModelVersion, Snapshot
 from corpus.store import models as store
 from flows import judge, models
+from flows.nights import champion_by_night, gains
 from flows.settings import Settings
 from flows.slices import shown_slices
 
@@ -143,7 +144,7 @@ def _log(
     report, weights = found[version.version], audit.weights
     rate, base_rate = (report_interval(each, IntervalSettings(), weights=weights) for each in (report, base))
     with corpus.read() as conn:
-        count = len(store.snapshot(conn, version.snapshot_id).of("train"))
+        count = len(store.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
     slices = shown_slices(corpus, settings, audit, report)
     values = metrics(report, slices, weights=weights)
     values |= _speed(corpus, audit, version)
@@ -166,6 +167,14 @@ def _log(
         "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
         "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
     }
+    gained = gains(corpus, audit, found, base)
+    if gained:
+        plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
+    nights = champion_by_night(corpus, audit, found)
+    if nights:
+        plots["over_nights"] = figures.over_nights(nights, measure)
+        over = {k: night.rate.value for k, night in enumerate(nights)}
+        runs.log_series(tracking, version.run_id, {"champion_error_by_night": over})
     if report.kind == "intent":
         names = [*report.intents, "unknown"]
         plots["confusion"] = figures.confusion(

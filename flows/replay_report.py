@@ -140,7 +140,8 @@ def track(
     picture: Figure,
 ) -> None:
     """Each strategy is a run in MLflow, nested under the replay's."""
-    from training.tracking.runs import RunFacts, log_document, log_figures, log_metrics, log_series, tracked_run
+    from training.tracking.facts import RunFacts
+    from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
     from training.tracking.store import open_tracking
 
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)

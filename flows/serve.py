@@ -61,14 +61,16 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
 
 def serve_pages(settings: Settings, port: int) -> None:
     """MLflow's and Prefect's pages answer on this machine until the process is stopped."""
-    from training.tracking.store import tracking_uri
+    from training.tracking.store import open_tracking, runs_page, tracking_uri, without_password
 
     uri = tracking_uri(settings.tracking, settings.home)
+    tracking = open_tracking(settings.tracking, settings.home)  # before MLflow's own process would build a new database
     pages = None if uri.startswith(("http://", "https://")) else _mlflow_pages(uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
-            console.note(f"MLflow: {uri if pages is None else _answering(pages, port)}")
+            answering = without_password(uri) if pages is None else _answering(pages, port)
+            console.note(f"MLflow: {runs_page(tracking, answering)}")
             console.note(f"Prefect: {server.api_url.removesuffix('/api')}")
             console.note("stop with Ctrl-C")
             if pages is not None:

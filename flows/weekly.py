@@ -160,7 +160,7 @@ def cost_of_a_point(corpus: Corpus) -> dict[str, Any]:
         minutes = sum(row.lead_time for row in labels.latest_answers(conn)) / 60
         champion = store.alias(conn, "asr", "champion")
         looked = store.promotions(conn, "asr")
-        versions = [v for v in store.versions(conn, "asr") if not v.snapshot_id]
+        versions = [v for v in store.versions(conn, "asr") if v.origin == "base"]
         found: dict[str, Any] = {"minutes": round(minutes, 1)}
         if not looked or champion is None or not versions:
             return found

@@ -129,6 +129,14 @@ def version_pairs(conn: sa.Connection) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.asr_version, row.intent_version) for row in rows))
 
 
+def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Returns the pair (asr_version, intent_version) that scored each utterance first, by id."""
+    columns = (scores.c.utterance_id, parts.c.asr_version, parts.c.intent_version, parts.c.seq)
+    statement = sa.select(*columns).join(parts, parts.c.path == scores.c.part)
+    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: -int(row.seq))
+    return {row.utterance_id: (row.asr_version, row.intent_version) for row in found}
+
+
 def _scored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> set[str]:
     statement = sa.select(scores.c.utterance_id).where(
         scores.c.asr_version == asr_version, scores.c.intent_version == intent_version

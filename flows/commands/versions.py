@@ -1,9 +1,9 @@
-"""Model versions, and what choosing would save before there is one."""
+"""Model versions: compare, take back, register, trace; and what choosing would save before there is one."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -98,3 +98,46 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
     if not as_json:
         console.note(f"earmark rollback {kind} again would bring version {report['was']} back")
     show_report("rolled back", report, as_json)
+
+
+@app.command()
+def register(
+    path: Annotated[Path, typer.Argument(help="Folder with config.json, model.safetensors and tokenizer.")],
+    kind: Annotated[Literal["asr", "intent"], typer.Option(help="Which model it is.")],
+    name: Annotated[str, typer.Option(help="Shown with its run; default the folder's own name.")] = "",
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Takes a model that was made elsewhere as a version and judges it; no alias moves."""
+    settings = settings_of(config, overrides)
+    from flows.lock import hold_corpus
+    from flows.outside import register_outside, show_registered
+    from flows.session import opened
+
+    with hold_corpus(settings.corpus, "register"), opened(settings) as corpus:
+        report = register_outside(corpus, settings, path, kind, name)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_registered(report)
+
+
+@app.command()
+def lineage(
+    item: Annotated[str, typer.Argument(metavar="UTTERANCE|VERSION", help="An utterance id, or such as asr/2.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Tells what a version came from, or what became of an utterance; ids and counts, no content."""
+    settings = settings_of(config, overrides)
+    from flows.lineage import lineage_of, show_lineage
+    from flows.session import opened
+
+    with opened(settings, create=False) as corpus:
+        report = lineage_of(corpus, settings, item)
+    if as_json:
+        console.show_json(report)
+    else:
+        show_lineage(report)

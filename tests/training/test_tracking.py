@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 from corpus.errors import Damaged, EarmarkError, RecordError, SettingsError
 from corpus.records import Interval, ModelVersion
 from training.metrics import SliceRow
-from training.tracking import figures, registry, runs, store
+from training.tracking import aliases, figures, registry, runs, store, version_files
+from training.tracking.facts import OPERATION_TAG, RunFacts
+from training.tracking.system import measured
 
 INTERVAL = Interval(0.2, 0.15, 0.26, 120, 30)
 
@@ -41,7 +44,7 @@ def operation(request):
 
 def facts(operation_id, **changes):
     given = {"name": "asr of night 3", "kind": "asr", "snapshot_id": "a" * 64, "eval_set_id": "b" * 64, "labels": 80}
-    return runs.RunFacts(operation_id=operation_id, **(given | changes))
+    return RunFacts(operation_id=operation_id, **(given | changes))
 
 
 def model(folder: Path, weights: bytes = b"weights") -> Path:
@@ -53,13 +56,13 @@ def model(folder: Path, weights: bytes = b"weights") -> Path:
 
 def runs_of(tracking, operation_id):
     return tracking.client.search_runs(
-        [tracking.experiment_id], f"tags.`{runs.OPERATION_TAG}` = '{operation_id}'", run_view_type=3
+        [tracking.experiment_id], f"tags.`{OPERATION_TAG}` = '{operation_id}'", run_view_type=3
     )
 
 
 def versions_of(tracking, operation_id, kind="asr"):
     name = registry.model_name(tracking, kind)
-    return tracking.client.search_model_versions(f"name = '{name}' and tags.`{runs.OPERATION_TAG}` = '{operation_id}'")
+    return tracking.client.search_model_versions(f"name = '{name}' and tags.`{OPERATION_TAG}` = '{operation_id}'")
 
 
 def test_the_store_lies_in_the_home_whatever_was_inherited(tracking, home):
@@ -132,6 +135,20 @@ def test_a_failed_run_says_so_and_holds_no_words_of_the_failure(tracking, operat
     assert "secret" not in str(found.to_dictionary())
 
 
+def test_a_run_shows_what_the_machine_had_to_do(tracking, operation):
+    often = replace(tracking, system_seconds=0.05)
+    with runs.tracked_run(tracking, facts(operation)) as run_id:
+        for _ in range(2):  # a run that is taken up again goes on where it was
+            with measured(often, run_id):
+                time.sleep(0.6)
+        with measured(replace(tracking, system_seconds=0.0), run_id):
+            pass
+    history = tracking.client.get_metric_history(run_id, "system/system_memory_usage_megabytes")
+    assert len(history) >= 2
+    assert len({metric.step for metric in history}) == len(history)
+    assert all(metric.value > 0 for metric in history)
+
+
 def test_other_settings_under_the_same_operation_end_the_old_run(tracking, operation):
     first = runs.start_run(tracking, facts(operation, config={"lr": 1e-3}))
     second = runs.start_run(tracking, facts(operation, config={"lr": 1e-4}))
@@ -158,12 +175,44 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
     assert (Path(uri) / "model.safetensors").read_bytes() == b"weights"
     found = registry.registered(tracking, "asr", operation)
     assert (found.version, found.model_uri, found.run_id) == (version, uri, run_id)
-    assert registry.local_folder(uri, found.digest) == Path(uri)
+    assert version_files.local_folder(uri, found.digest) == Path(uri)
     (Path(uri) / "model.safetensors").write_bytes(b"others")
     with pytest.raises(Damaged, match="not what was registered"):
-        registry.local_folder(uri, found.digest)
+        version_files.local_folder(uri, found.digest)
     with pytest.raises(Damaged, match="are gone"):
-        registry.local_folder(str(tmp_path / "nowhere"))
+        version_files.local_folder(str(tmp_path / "nowhere"))
+
+
+def test_files_on_another_machine_come_as_they_were_registered(home, bucket, operation, tmp_path):
+    settings = store.TrackingSettings(experiment="elsewhere", artifact_root=bucket, model_prefix="elsewhere")
+    remote = store.open_tracking(settings, home)
+    folder = model(tmp_path / "model")
+    run_id = runs.start_run(remote, facts(operation))
+    version, uri = registry.register(remote, "asr", folder, run_id, operation)
+    found = registry.registered(remote, "asr", operation)
+    assert (found.version, found.model_uri) == (version, uri)
+    assert uri.startswith(bucket)
+    copied = version_files.local_folder(uri, found.digest)
+    assert {path.name for path in copied.iterdir()} == {path.name for path in folder.iterdir()}
+    outer = remote.client.list_artifacts(run_id, f"model/{found.digest[:12]}")
+    assert {Path(each.path).name for each in outer} >= {"MLmodel", "model", "serving.py"}
+
+
+def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, operation, tmp_path):
+    folder, tracking = model(tmp_path / "model"), replace(tracking, model_prefix="before")
+    run_id = runs.start_run(tracking, facts(operation))
+    tracking.client.log_artifacts(run_id, str(folder), "model/old")
+    source = f"{tracking.client.get_run(run_id).info.artifact_uri}/model/old"
+    digest = version_files.folder_digest(folder)
+    name = registry.model_name(tracking, "intent")
+    registry._ensure_model(tracking, "intent")
+    tags = {OPERATION_TAG: operation, registry.DIGEST_TAG: digest}
+    version = tracking.client.create_model_version(name, source, run_id=run_id, tags=tags)
+    found = registry.registered(tracking, "intent", operation)
+    assert found.model_uri == source.removeprefix("file://")
+    assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
+    assert registry.changed_files(version) == []
+    assert registry.register(tracking, "intent", folder, run_id, operation) == (found.version, found.model_uri)
 
 
 def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking, operation, tmp_path):
@@ -173,27 +222,25 @@ def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking,
         for name in ("base", "tuned")
     ]
     assert made == ["1", "2"]
-    registry.set_aliases(tracking, "intent", {"champion": "1", "challenger": "2"})
-    registry.set_aliases(tracking, "intent", {"champion": "2", "challenger": None, "previous": "1"})
+    aliases.set_aliases(tracking, "intent", {"champion": "1", "challenger": "2"})
+    aliases.set_aliases(tracking, "intent", {"champion": "2", "challenger": None, "previous": "1"})
     held = tracking.client.get_registered_model("earmark-intent").aliases
     assert {alias: str(version) for alias, version in held.items()} == {"champion": "2", "previous": "1"}
     with pytest.raises(RecordError, match="alias 'best' is unknown"):
-        registry.set_alias(tracking, "intent", "best", "1")
+        aliases.set_alias(tracking, "intent", "best", "1")
 
 
 def test_the_registry_is_held_against_the_records(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation))
     version, uri = registry.register(tracking, "asr", model(tmp_path / "model"), run_id, operation)
     recorded = ModelVersion("asr", version, run_id, "a" * 64, "b", "", uri)
-    registry.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
+    aliases.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
     held = {"champion": version, "challenger": None, "previous": None}
-    assert registry.mirrored(tracking, "asr", [recorded], held) == []
+    assert aliases.mirrored(tracking, "asr", [recorded], held) == []
     (Path(uri) / "model.safetensors").unlink()
-    problems = registry.mirrored(
-        tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"}
-    )
+    problems = aliases.mirrored(tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"})
     assert [problem.split(" ")[1].rstrip(":") for problem in problems] == [version, "99", "champion"]
-    registry.set_alias(tracking, "asr", "champion", None)
+    aliases.set_alias(tracking, "asr", "champion", None)
 
 
 def test_what_a_finished_run_learned_stands_whatever_settings_come_later(tracking, operation):
@@ -212,10 +259,10 @@ def test_weights_of_a_killed_attempt_are_replaced_unless_an_alias_points_to_them
     second, uri = registry.register(tracking, "asr", model(tmp_path / "two", b"two"), run_id, operation)
     assert (Path(uri) / "model.safetensors").read_bytes() == b"two"
     assert [str(found.version) for found in versions_of(tracking, operation)] == [second]
-    registry.set_alias(tracking, "asr", "challenger", second)
+    aliases.set_alias(tracking, "asr", "challenger", second)
     with pytest.raises(EarmarkError, match="challenger and has other weights"):
         registry.register(tracking, "asr", model(tmp_path / "three", b"three"), run_id, operation)
-    registry.set_alias(tracking, "asr", "challenger", None)
+    aliases.set_alias(tracking, "asr", "challenger", None)
 
 
 def test_files_that_run_when_they_are_loaded_are_left_out(tracking, operation, tmp_path):
@@ -226,7 +273,7 @@ def test_files_that_run_when_they_are_loaded_are_left_out(tracking, operation, t
     assert sorted(path.name for path in Path(uri).iterdir()) == sorted(
         path.name for path in folder.iterdir() if path.name != "extra.pkl"
     )
-    assert registry.folder_digest(Path(uri)) == registry.folder_digest(folder)
+    assert version_files.folder_digest(Path(uri)) == version_files.folder_digest(folder)
 
 
 def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
@@ -240,16 +287,17 @@ def test_a_folder_without_a_model_is_refused(tracking, operation, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from training.tracking import registry, runs, store
+from training.tracking import registry, runs, store, version_files
+from training.tracking.facts import RunFacts
 
 tracking = store.open_tracking(store.TrackingSettings(), Path(sys.argv[1]))
-facts = runs.RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr", snapshot_id="a" * 64,
+facts = RunFacts(operation_id=sys.argv[2], name="asr of night 3", kind="asr", snapshot_id="a" * 64,
                       eval_set_id="b" * 64, labels=80)
 run_id = runs.start_run(tracking, facts)
 runs.log_metrics(tracking, run_id, {"wer": 0.2})
 folder = Path(sys.argv[3])
-half = registry._store_files(tracking, folder, run_id, registry.folder_digest(folder))
-(Path(half.removeprefix("file://")) / "model.safetensors").write_bytes(b"wei")
+half = registry._store_files(tracking, "asr", folder, run_id, version_files.folder_digest(folder))
+(Path(half.removeprefix("file://")) / "model" / "model.safetensors").write_bytes(b"wei")
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -290,6 +338,7 @@ def test_every_figure_is_a_picture_in_the_run(tracking, operation):
     drawn = {
         "learning_curve": figures.learning_curve({"margin": [(200, INTERVAL), (100, INTERVAL)], "random": []}),
         "reliability": figures.reliability(confidence, (rng.random(200) < confidence).astype(np.float64)),
+        "gain": figures.gain_by_labels([(120, INTERVAL), (60, INTERVAL)]),
         "confusion": figures.confusion(["a", "b", "b"], ["a", "a", "b"]),
         "slices": figures.slice_intervals(slices, INTERVAL),
         "nights": figures.over_nights([figures.Night("n1", INTERVAL), figures.Night("n2", INTERVAL, promoted="2")]),
@@ -316,6 +365,7 @@ def test_figures_of_nothing_are_drawn_too():
         figures.reliability(np.zeros(0, dtype=np.float32), np.zeros(0)),
         figures.slice_intervals([], INTERVAL),
         figures.over_nights([]),
+        figures.gain_by_labels([]),
         figures.confusion([], []),
     ):
         figure.canvas.draw()

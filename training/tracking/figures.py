@@ -163,6 +163,27 @@ def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
     return figure
 
 
+def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER") -> Figure:
+    """Returns what 100 labels brought each version against its base, in points of the error rate, with intervals.
+
+    Args:
+        points: (labels, gain per 100 labels) of each version.
+        measure: name of the error rate.
+    """
+    figure, axes = new_figure(6.4, 4.2)
+    ordered = sorted(points, key=lambda point: point[0])
+    at = [labels for labels, _ in ordered]
+    values = np.array([100 * gain.value for _, gain in ordered])
+    below = np.array([100 * (gain.value - gain.low) for _, gain in ordered])
+    above = np.array([100 * (gain.high - gain.value) for _, gain in ordered])
+    if ordered:
+        axes.errorbar(at, values, yerr=np.maximum(0.0, [below, above]), fmt="o", color=COLOURS[0], capsize=3)
+    axes.axhline(0.0, color="#777777", lw=1, ls="--")
+    axes.set(xlabel="labels", ylabel=f"points of {measure} per 100 labels", title="What 100 labels brought")
+    axes.set_xlim(left=0.0)
+    return figure
+
+
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Returns an empty figure [inch] on the Agg canvas, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

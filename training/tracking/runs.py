@@ -3,82 +3,37 @@
 from __future__ import annotations
 
 import math
-import re
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import RecordError
-from corpus.records import Kind, canonical_json, digest
+from corpus.records import canonical_json
 from training.metrics import metric_name
-from training.tracking.store import Tracking, reached, without_password
+from training.tracking.facts import (
+    CYCLE_TAG,
+    OPERATION_TAG,
+    RunFacts,
+    check_operation_id,
+    git_sha,
+    params_of,
+    plain,
+    tags_of,
+)
+from training.tracking.store import Tracking, reached
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.entities import Run
 
-OPERATION_TAG = "earmark.operation_id"
 SUPERSEDED_TAG = "earmark.superseded_operation_id"
-CYCLE_TAG = "earmark.cycle"
-
-LONGEST_PARAM = 500
-"""Characters of a parameter; MLflow cuts at a length that depends on its settings and version."""
 
 LEARNING = ("config.", "snapshot_id", "base", "seed")
 """Parameters, by how they begin, that decide what is learned; the others tell where the labels came from."""
 
 BATCH = 100
 """Parameters or metrics in one call; MLflow's limits are 100 and 1000."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What a run is known by: ids, settings and counts, never content.
-
-    Attributes:
-        operation_id: of the step; the same step killed and run again has the same.
-        name: shown in lists.
-        cycle: night or replay that it belongs to, shown as its parent; "" stands alone.
-        kind: of the model.
-        config: the settings of learning, nested by name; shown as `config.<name>.<key>`.
-        snapshot_id, eval_set_id: SHA-256 of what is learned and of what judges.
-        base, parent: digest of the base's weights; version that is champion.
-        round, strategy, seed, flow_run_id: where the labels came from and which flow runs.
-        labels, annotator_minutes: what the snapshot holds and what it cost.
-    """
-
-    operation_id: str
-    name: str
-    kind: Kind
-    cycle: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    snapshot_id: str = ""
-    eval_set_id: str = ""
-    base: str = ""
-    parent: str = ""
-    round: str = ""
-    strategy: str = ""
-    seed: int = 0
-    flow_run_id: str = ""
-    labels: int = 0
-    annotator_minutes: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_operation_id(self.operation_id)
-
-
-def check_operation_id(operation_id: str) -> None:
-    """Passes when the id can stand in a search of the store.
-
-    Raises:
-        RecordError: it is empty or holds anything but letters, digits and `_ . : / @ + -`.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_.:/@+\-]{1,250}", operation_id):
-        raise RecordError(f"operation id {operation_id!r}: use 1 to 250 letters, digits and _ . : / @ + -")
 
 
 @contextmanager
@@ -99,7 +54,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
     A run that an earlier attempt left is taken up again. Where that attempt did not finish and learned otherwise
     (`LEARNING`), its run ends as KILLED, no longer answers to the operation, and a new one begins.
     """
-    params, tags = _params(facts), _tags(facts)
+    params, tags = params_of(facts), tags_of(facts)
     with reached(tracking.uri):
         if facts.cycle:
             tags["mlflow.parentRunId"] = cycle_run(tracking, facts.cycle)
@@ -116,7 +71,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
         _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, tags)
         judged = (facts.eval_set_id, "evaluation")
         _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
-        tracking.client.log_dict(run_id, _plain(facts.config), "config.json")
+        tracking.client.log_dict(run_id, plain(facts.config), "config.json")
     log_metrics(tracking, run_id, {"labels": facts.labels, "annotator_minutes": facts.annotator_minutes})
     return str(run_id)
 
@@ -141,6 +96,12 @@ def find_run(tracking: Tracking, operation_id: str) -> str | None:
     with reached(tracking.uri):
         found = _find(tracking, operation_id)
     return None if found is None else str(found.info.run_id)
+
+
+def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
+    """Returns the tags of a run by name."""
+    with reached(tracking.uri):
+        return dict(tracking.client.get_run(run_id).data.tags)
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
@@ -205,19 +166,6 @@ def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[s
             tracking.client.log_dict(run_id, dict(document), name)
 
 
-def git_sha() -> str:
-    """Returns the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return ""
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
-
-
 def _find(tracking: Tracking, operation_id: str) -> Run | None:
     found = tracking.client.search_runs(
         [tracking.experiment_id],
@@ -269,47 +217,3 @@ def _log_inputs(tracking: Tracking, run_id: str, named: Mapping[str, tuple[str, 
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
     if inputs:
         tracking.client.log_inputs(run_id, inputs)
-
-
-def _params(facts: RunFacts) -> dict[str, str]:
-    names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
-    params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
-    params["seed"] = str(facts.seed)
-    for key, value in _flat(_plain(facts.config), "config"):
-        text = without_password(value if isinstance(value, str) else canonical_json(value))
-        params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
-    return params
-
-
-def _tags(facts: RunFacts) -> dict[str, str]:
-    """Returns what may differ between two attempts of one operation, and what is searched for."""
-    tags = {
-        "earmark.kind": facts.kind,
-        CYCLE_TAG: facts.cycle,
-        "earmark.flow_run_id": facts.flow_run_id,
-        "earmark.snapshot_id": facts.snapshot_id,
-        "earmark.eval_set_id": facts.eval_set_id,
-        "mlflow.source.git.commit": git_sha(),
-    }
-    return {key: value for key, value in tags.items() if value}
-
-
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key in sorted(value, key=str):
-            yield from _flat(value[key], f"{name}.{key}")
-    else:
-        yield name, value
-
-
-def _plain(value: Any) -> Any:
-    """Returns the settings as JSON holds them, with passwords in URLs blanked."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return without_password(str(value))

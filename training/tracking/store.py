@@ -29,6 +29,8 @@ class TrackingSettings(BaseModel):
             beside the SQLite file, or what a server chooses by itself.
         experiment: its name.
         model_prefix: registered models are `<prefix>-asr` and `<prefix>-intent`.
+        system_seconds: how often processor, memory, disk, network and, where there is one, accelerator are measured
+            while a model learns [s]; 0 for never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +39,7 @@ class TrackingSettings(BaseModel):
     artifact_root: str | None = None
     experiment: str = Field(default="earmark", min_length=1)
     model_prefix: str = Field(default="earmark", pattern=r"^[A-Za-z0-9_-]+$")
+    system_seconds: float = Field(default=5.0, ge=0)
 
 
 PATHS = (
@@ -56,6 +59,7 @@ class Tracking:
     uri: str
     experiment_id: str
     model_prefix: str
+    system_seconds: float = 0.0
 
 
 def tracking_uri(settings: TrackingSettings, home: Path) -> str:
@@ -84,7 +88,12 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
     with reached(uri):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         experiment_id = _experiment(client, settings, home)
-    return Tracking(client=client, uri=uri, experiment_id=experiment_id, model_prefix=settings.model_prefix)
+    return Tracking(client, uri, experiment_id, settings.model_prefix, settings.system_seconds)
+
+
+def runs_page(tracking: Tracking, server: str) -> str:
+    """Returns the address of the experiment's runs on a server's pages, which else begin with traces of prompts."""
+    return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning"
 
 
 def upgrade_store(settings: TrackingSettings, home: Path) -> None:

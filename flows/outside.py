@@ -1,0 +1,151 @@
+"""Register: a model that was made elsewhere becomes a version, judged on the rows that judge all others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.errors import EarmarkError, UsageError
+from corpus.handle import Corpus
+from corpus.operations import result_of
+from corpus.records import Kind, ModelVersion
+from corpus.store import models as store
+from flows import console, judge, models
+from flows.learn import ensure_champions
+from flows.settings import Settings
+
+
+def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> dict[str, Any]:
+    """Returns the version that holds the folder's model, with its error rate where any row judges by now.
+
+    It learned from no label here, so it has no snapshot and is its own base; no alias moves. The same files are the
+    same version, however often they are registered.
+
+    Args:
+        corpus: the handle.
+        settings: of the home.
+        folder: in transformers' format, safetensors alone.
+        kind: of the model.
+        name: shown with its run; the folder's own name where "".
+
+    Raises:
+        UsageError: there is no such folder, or earmark can't load what lies in it.
+        Damaged: its weights are cut short or don't fit its configuration.
+    """
+    from training.tracking.version_files import folder_digest
+
+    if not folder.is_dir():
+        raise UsageError(f"model {folder}: no such folder; give one with config.json, model.safetensors and tokenizer")
+    _check(folder, kind)
+    digest = folder_digest(folder)
+    ensure_champions(corpus, settings)
+    operation_id = f"outside/{kind}/{digest}"
+    with corpus.read() as conn:
+        known = result_of(conn, operation_id) or result_of(conn, f"base/{kind}/{digest}")
+    if known is not None:
+        return _judged(corpus, settings, models.by_name(corpus, kind, known["version"])) | {"already": True}
+    version = _registered(corpus, settings, folder, kind, digest, name or folder.resolve().name)
+    return _judged(corpus, settings, version)
+
+
+def _check(folder: Path, kind: Kind) -> None:
+    """Passes where the model loads and can say something of silence or of a sentence."""
+    try:
+        with _without_warnings():
+            said = _hears(folder) if kind == "asr" else _understands(folder)
+    except EarmarkError:
+        raise
+    except Exception as error:  # of whatever a model of another kind lacks
+        raise UsageError(f"model {folder} is none that earmark can use as {kind} ({type(error).__name__})") from None
+    if not said:
+        raise UsageError(f"model {folder}: its numbers are not finite; repair its weights")
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Inside, transformers keeps its thoughts on models that don't fit to itself: the error is one line."""
+    import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _hears(folder: Path) -> bool:
+    from corpus.resample import RATE
+    from training.asr import load_asr
+    from training.transcribe import TranscribeSettings, transcribe
+
+    asr = load_asr(folder)
+    if asr.sample_rate != RATE:
+        raise UsageError(f"model {folder}: it hears {asr.sample_rate} Hz, and clips here have {RATE} Hz")
+    return not transcribe(asr, [("silence", np.zeros(RATE, np.float32))], TranscribeSettings(draws=1))[0].problem
+
+
+def _understands(folder: Path) -> bool:
+    from training.intent import classify, load_intent
+
+    return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())
+
+
+def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, digest: str, name: str) -> ModelVersion:
+    from training.tracking.facts import RunFacts
+    from training.tracking.registry import register
+    from training.tracking.runs import tracked_run
+    from training.tracking.store import open_tracking
+
+    operation_id = f"outside/{kind}/{digest}"
+    parent = models.champion(corpus, kind).version
+    tracking = open_tracking(settings.tracking, settings.home)
+    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="outside")
+    with tracked_run(tracking, facts) as run_id:
+        number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "outside"})
+    with corpus.operation(operation_id, "register") as op:
+        if not op.done:
+            made = ModelVersion(kind, number, run_id, "", digest, parent, models.portable(settings, uri))
+            store.put_version(op.conn, made)
+            op.result = {"kind": kind, "version": number}
+    return models.by_name(corpus, kind, number)
+
+
+def _judged(corpus: Corpus, settings: Settings, version: ModelVersion) -> dict[str, Any]:
+    """Returns what the version is and how it does on the rows that judge, which its run then holds, too."""
+    from training.intervals import IntervalSettings, report_interval
+    from training.metrics import metrics
+    from training.tracking import runs
+    from training.tracking.store import open_tracking
+
+    audit = judge.audit_set(corpus, settings, version.kind)
+    told: dict[str, Any] = {"kind": version.kind, "version": version.version, "base": version.base, "rate": None}
+    told["measure"] = judge.MEASURE[version.kind]
+    if not audit.labels:
+        return told
+    report = judge.reports(corpus, settings, audit, [version])[version.version]
+    values = metrics(report, audit.slices, weights=audit.weights)
+    tracking = open_tracking(settings.tracking, settings.home)
+    runs.log_metrics(tracking, version.run_id, {k: v for k, v in values.items() if np.isfinite(v)})
+    runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
+    rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
+    return told | {"rate": rate.as_json(), "eval_set_id": audit.eval_set_id}
+
+
+def show_registered(report: dict[str, Any]) -> None:
+    """The version and its error rate stand on stdout."""
+    rate, name = report["rate"], f"{report['kind']}/{report['version']}"
+    print(f"{name} {'was registered before' if report.get('already') else 'is registered'}")
+    if rate is None:
+        print("no row that judges is labelled yet; earmark compare judges it once there are some")
+    else:
+        shown = console.percent(rate["value"], rate["low"], rate["high"])
+        print(f"{report['measure']} {shown} on {rate['n']} rows of {rate['speakers']} speakers, 95 % interval")
+    console.note(f"earmark compare {report['kind']}/champion {name} sets it beside the champion")

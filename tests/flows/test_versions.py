@@ -1,0 +1,173 @@
+"""Versions: where they came from, who learned from an utterance, models from outside, the champion night by night."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpus.database import writing
+from corpus.errors import UsageError
+from corpus.store import labels
+from corpus.store import models as store
+from flows import judge, learn, models
+from flows.lineage import lineage_of
+from flows.nights import champion_by_night, gains
+from flows.outside import register_outside
+from flows.session import opened
+from flows.settings import Settings
+from tests.flows.conftest import copy_of
+from tests.flows.homes import arguments, earmark, small_settings
+from training.tracking.aliases import mirrored
+from training.tracking.facts import git_sha
+from training.tracking.store import open_tracking
+
+
+@pytest.fixture
+def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+    return small_settings(copy_of(lived[0].home, tmp_path / "home"))
+
+
+FIGURES = {"learning_curve.png", "reliability.png", "slices.png", "over_nights.png", "gain_per_100_labels.png"}
+
+
+def newest(corpus: Any, kind: Any) -> Any:
+    with corpus.read() as conn:
+        return [version for version in store.versions(conn, kind) if version.snapshot_id][-1]
+
+
+def test_a_version_leads_back_to_labels_rounds_flow_run_and_commit(settings: Settings):
+    with opened(settings) as corpus:
+        version = newest(corpus, "asr")
+        found = lineage_of(corpus, settings, f"asr/{version.version}")
+        with corpus.read() as conn:
+            snapshot = store.snapshot(conn, version.snapshot_id)
+            answered = labels.latest_answers(conn)
+    assert sum(found["rows"].values()) == len(snapshot.rows) == sum(row["labels"] for row in found["labels"])
+    assert {row["round"] for row in found["rounds"]} == {row.round for row in answered}
+    held = {row.utterance_id for row in snapshot.rows}
+    assert found["annotators"] == {"simulated-1": sum(row.utterance_id in held for row in answered)}
+    assert found["git_sha"] == git_sha()
+    assert len(found["flow_run_id"]) == 36
+    assert found["judged_on"]
+
+
+def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
+    with opened(settings) as corpus:
+        version = newest(corpus, "asr")
+        with corpus.read() as conn:
+            snapshot = store.snapshot(conn, version.snapshot_id)
+        taught, judging = snapshot.of("train")[0], snapshot.of("audit")[0]
+        with writing(corpus.records) as conn:
+            store.taint(conn, [taught.utterance_id])
+        one, other = (lineage_of(corpus, settings, row.utterance_id) for row in (taught, judging))
+    mine = [row for row in one["learned_by"] if (row["kind"], row["version"]) == ("asr", version.version)]
+    assert [(row["revision"], bool(row["tainted"])) for row in mine] == [(taught.revision, True)]
+    assert one["chosen"][0]["state"] == "answered"
+    assert one["answers"][0]["verdict"] == "labelled"
+    assert one["judged"] == []
+    assert other["learned_by"] == []
+    assert other["chosen"][0]["reason"] == "audit"
+    assert {"kind": "asr", "version": version.version} in other["judged"]
+
+
+def test_lineage_knows_no_content(settings: Settings):
+    with opened(settings) as corpus:
+        version = newest(corpus, "intent")
+        with corpus.read() as conn:
+            ids = [row.utterance_id for row in store.snapshot(conn, version.snapshot_id).of("audit")]
+        said = [c.label.transcript for c in corpus.open(ids, "judge", parts=("label",)) if c.label is not None]
+        text = json.dumps([lineage_of(corpus, settings, i) for i in [*ids, "intent/champion"]], default=str)
+    assert any(said)
+    assert [words for words in said if words and " " in words and words in text] == []
+
+
+def test_an_unknown_item_is_one_line(settings: Settings):
+    with opened(settings) as corpus:
+        with pytest.raises(UsageError, match="utterance nobody is unknown"):
+            lineage_of(corpus, settings, "nobody")
+        with pytest.raises(UsageError, match="asr has no version 99"):
+            lineage_of(corpus, settings, "asr/99")
+
+
+def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings, tmp_path: Path):
+    folder = tmp_path / "theirs"
+    shutil.copytree(models.BASES / "intent", folder)
+    (folder / "calibration.json").write_text('{"temperature": 2.5}\n')
+    with opened(settings) as corpus:
+        base, champion = (models.by_name(corpus, "intent", name) for name in ("base", "champion"))
+        due = learn.plan(corpus, settings, "intent", "again", only_if_due=True)
+        found = register_outside(corpus, settings, folder, "intent", "theirs")
+        again = register_outside(corpus, settings, folder, "intent")
+        version = models.by_name(corpus, "intent", found["version"])
+        assert again == found | {"already": True}
+        assert (version.origin, version.parent, version.snapshot_id) == ("outside", champion.version, "")
+        assert models.by_name(corpus, "intent", "base") == base
+        assert models.champion(corpus, "intent") == champion
+        assert learn.plan(corpus, settings, "intent", "again", only_if_due=True) == due
+        audit = judge.audit_set(corpus, settings, "intent")
+        report = judge.reports(corpus, settings, audit, [version])[version.version]
+        assert found["rate"]["n"] == len(report) == len(audit.labels)
+        with corpus.read() as conn:
+            versions = store.versions(conn, "intent")
+            held = {name: store.alias(conn, "intent", name) for name in ("champion", "challenger", "previous")}
+    tracking = open_tracking(settings.tracking, settings.home)
+    assert mirrored(tracking, "intent", versions, held) == []
+    run = tracking.client.get_run(version.run_id)
+    assert run.info.run_name == "theirs"
+    assert run.data.tags["earmark.eval_set_id"] == found["eval_set_id"]
+    assert 0 <= run.data.metrics["intent_error"] <= 1
+
+
+def test_a_folder_that_holds_no_such_model_is_refused_in_one_line(settings: Settings, tmp_path: Path):
+    with opened(settings) as corpus:
+        for path, message in ((tmp_path / "nowhere", "no such folder"), (models.BASES / "asr", "use as intent")):
+            with pytest.raises(UsageError, match=message):
+                register_outside(corpus, settings, path, "intent")
+    done = earmark("register", str(models.BASES / "intent"), "--kind", "asr", *arguments(settings.home))
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_each_night_is_judged_by_its_own_champion(settings: Settings):
+    with opened(settings) as corpus:
+        audit = judge.audit_set(corpus, settings, "asr")
+        versions = [models.by_name(corpus, "asr", name) for name in ("base", "champion")]
+        found = judge.reports(corpus, settings, audit, versions)
+        nights = champion_by_night(corpus, audit, found)
+        with corpus.read() as conn:
+            drawn = {row.utterance_id: row.round for row in labels.current(conn, sorted(audit.labels))}
+    assert [night.name for night in nights] == sorted(set(drawn.values()))
+    assert sum(night.rate.n for night in nights) == len(audit.labels)
+    first = found["1"]  # the base was at work when the first night was scored
+    rows = np.array([drawn[i] == nights[0].name for i in first.utterance_ids.tolist()])
+    weights = np.array(audit.weights)[rows]
+    expected = (first.errors[rows] * weights).sum() / (first.words[rows] * weights).sum()
+    assert nights[0].rate.value == pytest.approx(expected)
+
+
+def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
+    with opened(settings) as corpus:
+        version, base = newest(corpus, "intent"), models.by_name(corpus, "intent", "base")
+        audit = judge.audit_set(corpus, settings, "intent")
+        found = judge.reports(corpus, settings, audit, [version, base])
+        (count, gain), *_ = gains(corpus, audit, found, found[base.version])
+        with corpus.read() as conn:
+            assert count == len(store.snapshot(conn, version.snapshot_id).of("train"))
+    wrong = [(~found[each.version].correct * audit.weights).sum() / audit.weights.sum() for each in (base, version)]
+    assert gain.value == pytest.approx(100 * (wrong[0] - wrong[1]) / count)
+    assert gain.low <= gain.value <= gain.high
+
+
+def test_the_run_shows_every_figure(settings: Settings):
+    tracking = open_tracking(settings.tracking, settings.home)
+    with opened(settings) as corpus:
+        for kind, own in (("asr", set()), ("intent", {"confusion.png"})):
+            run_id = newest(corpus, kind).run_id
+            shown = {Path(each.path).name for each in tracking.client.list_artifacts(run_id, "figures")}
+            assert shown >= FIGURES | own
+            assert "champion_error_by_night" in tracking.client.get_run(run_id).data.metrics

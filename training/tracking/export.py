@@ -1,0 +1,152 @@
+"""Every registered version can be served: around its files stands what MLflow's pyfunc needs to answer with them.
+
+The folder of a version is an MLflow model: `MLmodel`, a copy of `serving.py`, requirements and a made-up example; the
+model's own files lie in `model/`, once. earmark itself reads `model/` alone and never runs what stands around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from corpus.records import Kind
+from corpus.text import NORMALISER
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+CODE = Path(__file__).with_name("serving.py")
+
+INNER = "model"
+"""Folder of the model's own files in that of a version."""
+
+SERVING_TAG = "earmark.serving_sha256"
+"""On a version: digest of the code beside its files. Versions without it have their files in the outer folder."""
+
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "asr": ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "torchaudio", "transformers"),
+    "intent": ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers"),
+}
+"""Packages that `serving.py` and the families of transformers import, by kind."""
+
+EXAMPLE_SECONDS = 0.25
+EXAMPLE_TEXT = "turn on the light in the kitchen"
+
+
+def serving_digest() -> str:
+    """Returns the SHA-256 of the code that answers, as `SERVING_TAG` names it."""
+    return hashlib.sha256(CODE.read_bytes()).hexdigest()
+
+
+def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run_id: str, artifact_path: str) -> None:
+    """The folder holds all of a servable version but the model's own files, which belong into `INNER`.
+
+    No path of this machine and nothing that somebody said is in it: the example is a tone, or a sentence made up.
+
+    Args:
+        folder: empty.
+        kind: of the model.
+        model_folder: its files; read for the sample rate alone.
+        digest: of the model's files.
+        run_id: of the run that it will be an artifact of.
+        artifact_path: its folder there.
+    """
+    from mlflow.models import Model
+    from mlflow.pyfunc import add_to_model
+
+    rate = sample_rate(model_folder) if kind == "asr" else None
+    (folder / CODE.name).write_bytes(CODE.read_bytes())
+    requirements = pinned(kind)
+    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
+    python = platform.python_version()
+    (folder / "python_env.yaml").write_text(f"python: {python}\ndependencies:\n- -r requirements.txt\n")
+    conda = {"channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", {"pip": requirements}]}
+    (folder / "conda.yaml").write_text(json.dumps(conda, indent=1) + "\n")  # JSON is YAML
+    columns, row = example(kind, rate)
+    table = {"columns": columns, "data": [row]}
+    (folder / "input_example.json").write_text(json.dumps(table))
+    (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": table}))
+    facts = {"kind": kind, "model_digest": digest, "normaliser": NORMALISER, "serving_sha256": serving_digest()}
+    model = Model(
+        artifact_path=artifact_path,
+        run_id=run_id,
+        model_uuid=digest[:32],
+        signature=signature(kind),
+        saved_input_example_info={
+            "artifact_path": "input_example.json",
+            "serving_input_path": "serving_input_example.json",
+            "type": "dataframe",
+            "pandas_orient": "split",
+        },
+        metadata=facts | ({"sample_rate": rate} if rate else {}),
+    )
+    add_to_model(
+        model,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        model_code_path=CODE.name,
+        python_env="python_env.yaml",
+        conda_env="conda.yaml",
+        model_config={"kind": kind},
+        artifacts={"model": {"path": INNER, "uri": INNER}},
+        streamable=False,
+    )
+    model.save(str(folder / "MLmodel"))
+
+
+def signature(kind: Kind) -> ModelSignature:
+    """Returns what goes in and what comes out, by column."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array, Object, Property
+
+    heard = [ColSpec(DataType.string, "text"), ColSpec(DataType.double, "confidence")]
+    if kind == "asr":
+        return ModelSignature(Schema([ColSpec(Array(DataType.double), "audio")]), Schema(heard))
+    slot = Object(
+        [
+            Property("name", DataType.string),
+            Property("start", DataType.long),
+            Property("end", DataType.long),
+            Property("value", DataType.string),
+        ]
+    )
+    understood = [heard[0], ColSpec(DataType.string, "intent"), heard[1], ColSpec(Array(slot), "slots")]
+    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(understood))
+
+
+def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:
+    """Returns columns and one row of input: a tone at the model's rate [Hz], or a sentence."""
+    if kind == "intent":
+        return ["text"], [EXAMPLE_TEXT]
+    time = np.arange(int(EXAMPLE_SECONDS * (rate or 16_000))) / (rate or 16_000)
+    return ["audio"], [np.round(0.2 * np.sin(2 * np.pi * 440 * time), 4).tolist()]
+
+
+def sample_rate(model_folder: Path) -> int:
+    """Returns what a speech model's feature extractor takes [Hz]; 16,000 where its files don't say."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        file = model_folder / name
+        if file.is_file():
+            settings = json.loads(file.read_text(encoding="utf-8"))
+            rate = settings.get("sampling_rate") or settings.get("feature_extractor", {}).get("sampling_rate")
+            if rate:
+                return int(rate)
+    return 16_000
+
+
+def pinned(kind: Kind) -> list[str]:
+    """Returns the packages that serving needs, as installed here; a build's own mark such as `+cpu` is left out."""
+    found = []
+    for name in NEEDED[kind]:
+        try:
+            found.append(f"{name}=={version(name).partition('+')[0]}")
+        except PackageNotFoundError:  # mlflow-skinny in place of mlflow, say
+            found.append(name)
+    return found

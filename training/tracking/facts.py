@@ -1,0 +1,126 @@
+"""What a run is known by: ids, settings and counts, as parameters and tags."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import RecordError
+from corpus.records import Kind, canonical_json, digest
+from training.metrics import metric_name
+from training.tracking.store import without_password
+
+OPERATION_TAG = "earmark.operation_id"
+CYCLE_TAG = "earmark.cycle"
+
+LONGEST_PARAM = 500
+"""Characters of a parameter; MLflow cuts at a length that depends on its settings and version."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run is known by: ids, settings and counts, never content.
+
+    Attributes:
+        operation_id: of the step; the same step killed and run again has the same.
+        name: shown in lists.
+        cycle: night or replay that it belongs to, shown as its parent; "" stands alone.
+        kind: of the model.
+        config: the settings of learning, nested by name; shown as `config.<name>.<key>`.
+        snapshot_id, eval_set_id: SHA-256 of what is learned and of what judges.
+        base, parent: digest of the base's weights; version that is champion.
+        round, strategy, seed, flow_run_id: where the labels came from and which flow runs.
+        labels, annotator_minutes: what the snapshot holds and what it cost.
+    """
+
+    operation_id: str
+    name: str
+    kind: Kind
+    cycle: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    snapshot_id: str = ""
+    eval_set_id: str = ""
+    base: str = ""
+    parent: str = ""
+    round: str = ""
+    strategy: str = ""
+    seed: int = 0
+    flow_run_id: str = ""
+    labels: int = 0
+    annotator_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_operation_id(self.operation_id)
+
+
+def check_operation_id(operation_id: str) -> None:
+    """Passes when the id can stand in a search of the store.
+
+    Raises:
+        RecordError: it is empty or holds anything but letters, digits and `_ . : / @ + -`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.:/@+\-]{1,250}", operation_id):
+        raise RecordError(f"operation id {operation_id!r}: use 1 to 250 letters, digits and _ . : / @ + -")
+
+
+def params_of(facts: RunFacts) -> dict[str, str]:
+    """Returns what two runs are compared by; too long a value is its digest."""
+    names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
+    params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
+    params["seed"] = str(facts.seed)
+    for key, value in _flat(plain(facts.config), "config"):
+        text = without_password(value if isinstance(value, str) else canonical_json(value))
+        params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
+    return params
+
+
+def tags_of(facts: RunFacts) -> dict[str, str]:
+    """Returns what may differ between two attempts of one operation, and what is searched for."""
+    tags = {
+        "earmark.kind": facts.kind,
+        CYCLE_TAG: facts.cycle,
+        "earmark.flow_run_id": facts.flow_run_id,
+        "earmark.snapshot_id": facts.snapshot_id,
+        "earmark.eval_set_id": facts.eval_set_id,
+        "mlflow.source.git.commit": git_sha(),
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key in sorted(value, key=str):
+            yield from _flat(value[key], f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def plain(value: Any) -> Any:
+    """Returns the settings as JSON holds them, with passwords in URLs blanked."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return without_password(str(value))
+
+
+def git_sha() -> str:
+    """Returns the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

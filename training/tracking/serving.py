@@ -1,0 +1,335 @@
+"""Answers requests in MLflow's pyfunc form: audio in, text and confidence out; or text in, intent and slots out.
+
+A copy of this file lies beside the files of every registered version and runs where earmark is not installed: it
+imports nothing of it, reads safetensors and JSON alone, and runs no code of the model's folder. What it repeats of
+earmark (the normal form, word confidence, the joint head, slots) gives what earmark gives; tests compare the two.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+import sys
+import types
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+MIN_SECONDS = 0.1
+"""Shorter clips are filled up with silence [s]."""
+
+TSALLIS_ALPHA = 1.0 / 3.0
+"""Entropic index of the word confidence (Laptev & Ginsburg 2023)."""
+
+TOKENS_PER_SECOND = 20
+"""How much text a decoder may write for a second of audio; one that is lost in a loop writes without end."""
+
+TEXTS_AT_ONCE = 64
+
+
+def guard_torchaudio() -> None:
+    """Torchaudio imports beside a CPU-only torch, without its native half; has to come before transformers."""
+    if "torchaudio" in sys.modules:
+        return
+    try:
+        importlib.import_module("torchaudio")
+    except ModuleNotFoundError:
+        return
+    except OSError:
+        for name in [n for n in sys.modules if n == "torchaudio" or n.startswith("torchaudio.")]:
+            del sys.modules[name]
+        stand_in: Any = types.ModuleType("torchaudio._extension")
+        stand_in._IS_TORCHAUDIO_EXT_AVAILABLE = False
+        stand_in.fail_if_no_align = lambda function: function
+        stand_in.is_stand_in = True
+        sys.modules["torchaudio._extension"] = stand_in
+        importlib.import_module("torchaudio")
+
+
+class Served(PythonModel):  # type: ignore[misc]
+    """The version of the folder, as MLflow loads and asks it."""
+
+    def load_context(self, context: Any) -> None:
+        """The model answers; which of the two it is stands in the configuration of the export."""
+        guard_torchaudio()
+        folder = Path(context.artifacts["model"])
+        self.answer = (speech_model if context.model_config["kind"] == "asr" else intent_model)(folder)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Returns one row of answers for each row of `audio` or `text`."""
+        answers: pd.DataFrame = self.answer(model_input)
+        return answers
+
+
+# --- speech -----------------------------------------------------------------------------------------------------------
+
+
+def speech_model(folder: Path) -> Any:
+    """Returns a function from a table with `audio`, samples in [-1, 1] at the model's rate, to `text`, `confidence`."""
+    from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+
+    where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+    processor = AutoProcessor.from_pretrained(str(folder), **where)
+    extractor, tokenizer = processor.feature_extractor, processor.tokenizer
+    writes = bool(AutoConfig.from_pretrained(str(folder), **where).is_encoder_decoder)
+    kind = AutoModelForSpeechSeq2Seq if writes else AutoModelForCTC
+    model = kind.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **where).eval()
+    symbols = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(model.config.vocab_size)))]
+    starts = np.array([symbol.startswith(("\u2581", "\u0120")) for symbol in symbols])
+    gap = np.array([symbol == getattr(tokenizer, "word_delimiter_token", None) for symbol in symbols])
+    marks = set(tokenizer.all_special_ids) - set(np.flatnonzero(gap).tolist())
+    padding = "max_length" if writes and hasattr(extractor, "n_samples") else "longest"
+    rate = int(extractor.sampling_rate)
+
+    def hear(clip: Any) -> tuple[str, float]:
+        filled = np.pad(clip, (0, max(0, int(MIN_SECONDS * rate) - len(clip))))
+        inputs = extractor([filled], sampling_rate=rate, padding=padding, return_tensors="pt")
+        with torch.inference_mode():
+            if writes:
+                log_probs, path, spoken = written(model, tokenizer, marks, inputs, len(clip) / rate)
+                begins, options = spoken, {}
+            else:
+                log_probs, path, spoken = framed(model, inputs)
+                begins, options = spoken & np.append(True, path[1:] != path[:-1]), {"group_tokens": False}
+        text = normalise(tokenizer.decode([int(t) for t in path[begins] if int(t) not in marks], **options))
+        new_word = begins & (starts[path] | gap[path])
+        words = np.where(spoken & ~gap[path], np.cumsum(new_word), -1)
+        return text, mean_word_confidence(tsallis_confidence(log_probs), words)
+
+    def answer(table: pd.DataFrame) -> pd.DataFrame:
+        rows = []
+        for number, samples in enumerate(table["audio"]):
+            clip = np.asarray(samples, dtype=np.float32).ravel()
+            if not len(clip) or not np.isfinite(clip).all():
+                raise ValueError(f"row {number}: audio needs finite samples at {rate} Hz")
+            rows.append(hear(clip))
+        return pd.DataFrame(rows, columns=["text", "confidence"])
+
+    return answer
+
+
+def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
+    """Returns of a CTC model (T, V) log probabilities, the best path (T,) and which of it are no blanks."""
+    logits = model(**inputs).logits[0].float()
+    mask = inputs.get("attention_mask")
+    length = mask.sum(-1) if mask is not None else torch.tensor([inputs[model.main_input_name].shape[1]])
+    for method in ("_get_subsampling_output_length", "_get_feat_extract_output_lengths"):
+        if hasattr(model, method):  # some put frames of padding behind the clip's own
+            logits = logits[: max(1, int(torch.as_tensor(getattr(model, method)(length))[0]))]
+            break
+    log_probs = torch.log_softmax(logits, dim=-1).numpy()
+    path = log_probs.argmax(axis=1)
+    return log_probs, path, path != int(model.config.pad_token_id)
+
+
+def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: float) -> tuple[Any, Any, Any]:
+    """Returns of a model that writes token by token (T, V) log probabilities, the text (T,), which are no ends."""
+    config, general = model.config, model.generation_config
+    start = config.decoder_start_token_id if general.decoder_start_token_id is None else general.decoder_start_token_id
+    end = config.eos_token_id if general.eos_token_id is None else general.eos_token_id
+    ends = [int(token) for token in (end if isinstance(end, list | tuple) else [end])]
+    prefix = [int(start), *language_and_task(general, tokenizer)]
+    never = {*marks, int(start), *([] if config.pad_token_id is None else [config.pad_token_id])}
+    never = (never | set(general.suppress_tokens or ())) - set(ends)
+    never_first = set(general.begin_suppress_tokens or ()) - set(ends)
+    places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
+    room = next((int(place) for place in places if place), 512) - len(prefix) - 1
+    encoded = model.get_encoder()(**inputs)
+    given, past, rows, tokens = torch.tensor([prefix]), None, [], []
+    for place in range(max(1, min(room, math.ceil(seconds * TOKENS_PER_SECOND) + 8))):
+        made = model(encoder_outputs=encoded, decoder_input_ids=given, past_key_values=past, use_cache=True)
+        past, logits = made.past_key_values, made.logits[0, -1].float()
+        logits[[t for t in (never if place else never | never_first) if t < len(logits)]] = -math.inf
+        rows.append(torch.log_softmax(logits, dim=-1).numpy())
+        tokens.append(int(logits.argmax()))
+        given = torch.tensor([tokens[-1:]])
+        if tokens[-1] in ends:
+            break
+    return np.stack(rows), np.array(tokens), ~np.isin(tokens, ends)
+
+
+def language_and_task(general: Any, tokenizer: Any) -> list[int]:
+    """Returns what Whisper's texts begin with behind the start, as generation config or tokenizer name it."""
+    found: list[int] = []
+    languages = getattr(general, "lang_to_id", None) or {}
+    if languages and getattr(general, "is_multilingual", True):
+        language = str(getattr(general, "language", None) or getattr(tokenizer, "language", None) or "")
+        found.append(int(languages[language if language in languages else f"<|{language}|>"]))
+        tasks = getattr(general, "task_to_id", None) or {}
+        found += [int(tasks["transcribe"])] if "transcribe" in tasks else []
+    untimed = getattr(general, "no_timestamps_token_id", None)
+    return found if untimed is None else [*found, int(untimed)]
+
+
+def tsallis_confidence(log_probs: Any) -> Any:
+    """Returns (T,) in [0, 1]: exponentially normalised Tsallis entropy of each step (Laptev & Ginsburg 2023)."""
+    symbols = log_probs.shape[-1]
+    entropy = (np.exp(TSALLIS_ALPHA * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - TSALLIS_ALPHA)
+    floor = np.exp(-(symbols ** (1.0 - TSALLIS_ALPHA) - 1.0) / (1.0 - TSALLIS_ALPHA))
+    return np.clip((np.exp(-entropy) - floor) / (1.0 - floor), 0.0, 1.0)
+
+
+def mean_word_confidence(confidence: Any, words: Any) -> float:
+    """Returns the mean over the words of the least confidence in each; over all steps where nothing was heard."""
+    known = np.unique(words[words >= 0])
+    if not len(known):
+        return float(confidence.min())
+    return float(np.mean([confidence[words == word].min() for word in known]))
+
+
+# --- intent and slots -------------------------------------------------------------------------------------------------
+
+
+def intent_model(folder: Path) -> Any:
+    """Returns a function from a table with `text` to `text` in normal form, `intent`, `confidence` and `slots`."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    encoder, intent_head, slot_head = joint_network(folder, config)
+    stored = folder / "calibration.json"
+    temperature = json.loads(stored.read_text(encoding="utf-8"))["temperature"] if stored.is_file() else 1.0
+    intents, names = config.get("intents") or ["other"], config.get("slot_names") or []
+    positions = int(getattr(encoder.config, "max_position_embeddings", 512)) - 2
+    longest = min(int(config.get("max_tokens", 128)), positions)
+
+    def ask(texts: list[str]) -> list[tuple[str, str, float, list[dict[str, Any]]]]:
+        encoding = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        mask = encoding["attention_mask"]
+        with torch.inference_mode():
+            hidden = encoder(input_ids=encoding["input_ids"], attention_mask=mask).last_hidden_state
+            wide = mask.unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * wide).sum(1) / wide.sum(1).clamp(min=1)
+            logits = intent_head(hidden[:, 0] if config.get("pooling") == "cls" else mean)
+            tags = slot_head(hidden).argmax(-1).tolist()
+        sure = torch.softmax(logits.double() / temperature, dim=-1).numpy()
+        rows = []
+        for at, text in enumerate(texts):
+            best = int(sure[at].argmax())
+            slots = slots_of(text, encoding.word_ids(at), encoding[at].offsets, tags[at], names)
+            rows.append((text, intents[best], float(sure[at, best]), slots))
+        return rows
+
+    def answer(table: pd.DataFrame) -> pd.DataFrame:
+        texts, rows = [normalise(str(text)) for text in table["text"]], []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            rows += ask(texts[start : start + TEXTS_AT_ONCE])
+        return pd.DataFrame(rows, columns=["text", "intent", "confidence", "slots"])
+
+    return answer
+
+
+def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.Linear, torch.nn.Linear]:
+    """Returns encoder, intent head and slot head; a text encoder without heads knows only `other` and no slot."""
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModel
+
+    state: dict[str, torch.Tensor] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        state |= {name: tensor.float() for name, tensor in load_file(file).items()}
+    if not config.get("encoder"):
+        encoder = AutoModel.from_pretrained(
+            str(folder), use_safetensors=True, dtype=torch.float32, trust_remote_code=False, local_files_only=True
+        )
+        width = encoder.config.hidden_size
+        state = {"intent_head.weight": torch.zeros(1, width), "intent_head.bias": torch.zeros(1)}
+        state |= {"slot_head.weight": torch.zeros(1, width), "slot_head.bias": torch.zeros(1)}
+    else:
+        given = {k: v for k, v in config["encoder"].items() if k not in ("dtype", "transformers_version")}
+        encoder = AutoModel.from_config(AutoConfig.for_model(**given), trust_remote_code=False)
+        own = "encoder."
+        encoder.load_state_dict({n.removeprefix(own): t for n, t in state.items() if n.startswith(own)})
+    heads = []
+    for name in ("intent_head", "slot_head"):
+        weight = state[f"{name}.weight"]
+        head = torch.nn.Linear(weight.shape[1], weight.shape[0])
+        head.load_state_dict({"weight": weight, "bias": state[f"{name}.bias"]})
+        heads.append(head.eval())
+    return encoder.eval(), heads[0], heads[1]
+
+
+def slots_of(text: str, word_ids: Any, offsets: Any, tags: list[int], names: list[str]) -> list[dict[str, Any]]:
+    """Returns the slots that the tags of words' first tokens spell: slot s begins by 1 + 2 s, goes on by 2 + 2 s."""
+    words: list[list[int]] = []
+    last = None
+    for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
+        if word is None or end <= start:
+            continue
+        if word == last:
+            words[-1][2] = max(words[-1][2], end)
+        else:
+            words.append([tags[position], start, end])
+            last = word
+    found: list[dict[str, Any]] = []
+    open_slot = None
+    for tag, start, end in words:
+        slot, goes_on = divmod(tag - 1, 2)
+        if tag == 0:
+            open_slot = None
+        elif goes_on and open_slot == slot:
+            found[-1] |= {"end": end, "value": text[found[-1]["start"] : end]}
+        else:
+            found.append({"name": names[slot], "start": start, "end": end, "value": text[start:end]})
+            open_slot = slot
+    return found
+
+
+# --- the normal form of texts -----------------------------------------------------------------------------------------
+
+APOSTROPHES = frozenset("'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07")
+
+
+def normalise(text: str) -> str:
+    """Returns the normal form `earmark-1`: NFKC, lower case, words of letters, digits and inner apostrophes."""
+    loose = re.sub(r"(?<![^ '])'|'(?![^ '])", " ", "".join(_characters(text)))
+    return " ".join(part for part in loose.split(" ") if part)
+
+
+def _characters(text: str) -> Iterator[str]:
+    """Yields letters, marks and digits in lower case, `'` for apostrophes, a space for all else."""
+    for cluster in _clusters(text):
+        if cluster in APOSTROPHES:
+            yield "'"
+            continue
+        carries = False  # an accent that nothing carries is noise
+        for char in _lower(cluster):
+            category = unicodedata.category(char)[0]
+            carries = category in "LN" or (category == "M" and carries)
+            yield char if carries else " "
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """Yields stretches that NFKC treats by themselves (Unicode Standard Annex #15, section 9)."""
+    cluster = ""
+    for char in text:
+        if unicodedata.category(char) == "Cf":
+            continue
+        first = unicodedata.normalize("NFKD", char)[0]
+        joins = unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"
+        if cluster and (not joins or char in APOSTROPHES or cluster in APOSTROPHES):
+            yield cluster
+            cluster = ""
+        cluster += char
+    if cluster:
+        yield cluster
+
+
+def _lower(cluster: str) -> str:
+    for _ in range(4):
+        lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).lower())
+        if lowered == cluster:
+            break
+        cluster = lowered
+    return cluster
+
+
+set_model(Served())
