@@ -47,7 +47,8 @@ class IntentFinetuneSettings(BaseModel):
         noise: how texts are misheard anew in each epoch.
         lora: of the encoder only low-rank adapters learn, and both heads; None: all weights do.
         interpolate: share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
-        calibrate_from: dev examples from which on a temperature is fitted on them; below, the base's is kept.
+        calibrate_from: dev examples from which on a temperature is fitted on them. Below, it is the one that suits the
+            base on all labelled texts, none of which the base has learned; where they are too few as well, its own.
         pseudo: what is learned from utterances that nobody labelled.
     """
 
@@ -161,6 +162,7 @@ def _finetuned(
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     known = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
+    model = _at_home(model, [*examples, *dev], settings.calibrate_from)
     grow(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     heads = ("intent_head", "slot_head")
@@ -239,6 +241,17 @@ def _heard(row: IntentExample, words: Sequence[str], epoch: int, settings: Inten
     rng = np.random.default_rng([settings.fit.seed, 31, epoch, name])
     text, slots = misheard(row.text, row.slots or (), words, rng, settings.noise)
     return replace(row, text=text, slots=None if row.slots is None else slots)
+
+
+def _at_home(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
+    """Returns the base with the temperature that suits it on labelled texts of this home, where they are enough.
+
+    The base came with one for sentences of its maker, of which speech models mishear less than customers' devices do.
+    """
+    from training.calibrate_intent import with_temperature
+
+    known = [row for row in rows if row.intent in base.intents]
+    return with_temperature(base, known) if len(known) >= enough and len(base.intents) > 1 else base
 
 
 def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:

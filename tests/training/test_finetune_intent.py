@@ -91,6 +91,16 @@ def test_interpolation_stays_nearer_to_the_base(base, tmp_path):
         torch.testing.assert_close(half[name], (start[name] + end[name]) / 2, atol=1e-5, rtol=1e-4)
 
 
+def test_without_enough_dev_examples_the_temperature_is_what_the_base_needs_here(base, tmp_path):
+    own = load_intent(base).temperature
+    known = rows(20)
+    other = {"music": "lights", "lights": "music"}
+    strange = [replace(row, intent=other.get(row.intent, row.intent), slots=None) for row in known]  # all unlike it
+    settings = PLAIN.model_copy(update={"calibrate_from": 20})
+    assert finetune_intent(base, strange, tmp_path / "hot", settings).temperature > 1.5 * own
+    assert finetune_intent(base, strange[1:], tmp_path / "few", settings).temperature == pytest.approx(own)
+
+
 def test_enough_dev_examples_fit_the_temperature(base, tmp_path):
     settings = PLAIN.model_copy(update={"calibrate_from": 20})
     result = finetune_intent(base, NEW, tmp_path / "out", settings, dev=rows(20))
