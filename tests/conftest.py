@@ -13,9 +13,12 @@ LONGEST = (
     "tests/flows/test_serve.py",
     "tests/flows/test_demo.py",
     "tests/flows/test_cli.py",
+    "tests/flows/test_versions.py",
     "tests/corpus/test_kill.py",
     "tests/flows/test_privacy.py",
     "tests/flows/test_learn.py",
+    "tests/flows/test_replay.py",
+    "tests/training/test_export.py",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from flows.prefect_server import prefect_server
 from flows.settings import Settings
 from tests import s3
 from tests.flows.homes import small_settings, urls
+from tests.surroundings import environment_kept
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +22,12 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server that all tests of a worker share: starting one takes longer than most of them."""
     from flows.prefect_server import PrefectSettings
 
-    before = dict(os.environ)
-    with prefect_server(tmp_path_factory.mktemp("prefect"), PrefectSettings()) as server:
+    with (
+        environment_kept(),
+        prefect_server(tmp_path_factory.mktemp("prefect"), PrefectSettings()) as server,
+    ):
         server.wait_until_ready(180)
         yield server.api_url
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from flows.prefect_server import RECORDS, PrefectSettings, _carrying, prefect_server
 from tests.flows.homes import ROOT
+from tests.surroundings import environment_kept
 
 OWNER = """
 import os, signal, sys
@@ -28,10 +28,8 @@ with prefect_server(Path(sys.argv[1]), PrefectSettings(), ui=sys.argv[2] == "ui"
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+    with environment_kept():
+        yield
 
 
 def owner(home: Path, what: str) -> subprocess.Popen[str]:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.text import normalise
+from tests.surroundings import environment_kept
 from tests.training.bare import bare_environment, bare_python
 from tests.training.families import FAMILIES, family_folder
 from tests.training.tiny import tone_clip
@@ -57,12 +58,8 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory):
-    before = dict(os.environ)
-    try:
+    with environment_kept():
         yield store.open_tracking(store.TrackingSettings(), tmp_path_factory.mktemp("home"))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.surroundings import environment_kept
 from training.tracking import facts, runs, store
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -26,8 +27,7 @@ print(json.dumps({name: shown[name].lines[0].get_xydata().tolist() for name in s
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Returns a home with a run for each point of `CURVES`, one of another kind and one that was not judged."""
-    before = dict(os.environ)
-    try:
+    with environment_kept():
         tracking = store.open_tracking(store.TrackingSettings(), tmp_path / ".earmark")
         for strategy, points in CURVES.items():
             for labels, wer in points.items():
@@ -39,9 +39,6 @@ def home(tmp_path: Path) -> Path:
         for kind in ("asr", "intent"):
             with runs.tracked_run(tracking, facts.RunFacts(f"base/{kind}", "base", kind)):
                 pass
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
     return tmp_path
 
 

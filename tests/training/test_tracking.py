@@ -13,6 +13,7 @@ import pytest
 
 from corpus.errors import Damaged, EarmarkError, RecordError, SettingsError
 from corpus.records import Interval, ModelVersion
+from tests.surroundings import environment_kept
 from training.metrics import SliceRow
 from training.tracking import aliases, figures, registry, runs, store, version_files
 from training.tracking.facts import OPERATION_TAG, RunFacts
@@ -28,13 +29,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tracking(home):
-    before = dict(os.environ)
-    os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
-    try:
+    with environment_kept():
+        os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
         yield store.open_tracking(store.TrackingSettings(), home)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture
@@ -318,14 +315,10 @@ def test_a_step_that_was_killed_before_it_registered_makes_one_run_and_one_versi
 
 
 def test_a_store_that_can_not_be_reached_is_one_clear_line_without_its_password(home):
-    before = dict(os.environ)
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    try:
+    with environment_kept():
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
         with pytest.raises(EarmarkError) as failed:
             store.open_tracking(store.TrackingSettings(uri="http://ann:secret@127.0.0.1:9"), home)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
     assert "secret" not in str(failed.value)
     assert "\n" not in str(failed.value)
 
