@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
@@ -107,19 +108,27 @@ def reports(
     """
     found: dict[str, EvaluationReport] = {}
     for version in versions:
+        prefix = _judged(audit.kind, version.version, audit.eval_set_id)
         with corpus.read() as conn:
-            stored = store.report(conn, audit.kind, version.version, audit.eval_set_id)
-        if stored is not None and stored.normaliser == NORMALISER and beside in (None, stored.beside):
-            found[version.version] = stored
+            held = stored(conn, audit.kind, version.version, audit.eval_set_id)
+            before = len(results_of(conn, prefix))
+        if held is not None and beside in (None, held.beside):
+            found[version.version] = held
             continue
         report, took = evaluate(corpus, settings, audit, version)
         found[version.version] = report
-        operation_id = f"{_judged(audit.kind, version.version, audit.eval_set_id)}{report.beside}"
+        operation_id = f"{prefix}{report.beside}" + (f"/{before}" if before else "")  # again, as the report is gone
         with corpus.operation(operation_id, "evaluate") as op:
             if not op.done:
                 store.put_report(op.conn, report)
                 op.result = took
     return found
+
+
+def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
+    """Returns a stored report, None where there is none or texts had another normal form then: those never meet."""
+    report = store.report(conn, kind, version, eval_set_id)
+    return report if report is not None and report.normaliser == NORMALISER else None
 
 
 def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> dict[str, Any]:
@@ -209,6 +218,11 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
         champion, previous = store.alias(conn, kind, "champion"), store.alias(conn, kind, "previous")
     if champion is None or previous is None:
         raise PromotionRefused(f"{kind} has no previous champion to go back to")
+    with corpus.read() as conn:
+        if store.version(conn, kind, previous).tainted:
+            raise PromotionRefused(
+                f"{kind} {previous} learned from an utterance that was erased since; it can't be used"
+            )
     with corpus.operation(f"rollback/{kind}/{uuid.uuid4().hex}", "rollback") as op:
         if not op.done:
             store.move_alias(op.conn, kind, "champion", champion, previous)

@@ -90,12 +90,15 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
         newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
+        champion = store.alias(conn, kind, "champion")
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}"
     found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
-    if newest.snapshot_id and not judged:
+    # what learned from the erased can't become champion, and the champion has nobody to be judged against
+    may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
+    if may_win and not judged:
         return replace(found, version=newest.version)
     with corpus.read() as conn:
         known = result_of(conn, found.operation_id)
@@ -104,7 +107,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     else:
         why = f"version {known['version']} learned from these labels with these settings" if known else ""
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
-    if why and _may_judge_again(judged, snapshot):
+    if why and may_win and _may_judge_again(judged, snapshot):
         return replace(found, version=newest.version)
     return replace(found, skipped=why)
 

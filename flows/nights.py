@@ -13,7 +13,7 @@ from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Interval, Kind
 from corpus.store import labels, rounds, scores
 from corpus.store import models as store
-from flows.judge import AuditSet
+from flows.judge import AuditSet, stored
 
 if TYPE_CHECKING:
     from training.tracking.figures import Night
@@ -68,7 +68,7 @@ def gains(
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
         for version in (each for each in store.versions(conn, audit.kind) if each.snapshot_id):
-            report = found.get(version.version) or store.report(conn, audit.kind, version.version, audit.eval_set_id)
+            report = found.get(version.version) or stored(conn, audit.kind, version.version, audit.eval_set_id)
             count = len(store.snapshot(conn, version.snapshot_id).of("train"))
             if report is None or not count:
                 continue
@@ -94,5 +94,5 @@ def _champion(conn: sa.Connection, kind: Kind, ids: list[str]) -> str:
 
 def _stored(conn: sa.Connection, kind: Kind, version: str) -> list[EvaluationReport]:
     sets = store.judged_sets(conn, kind).get(version, [])
-    held = (store.report(conn, kind, version, eval_set_id) for eval_set_id in sets)
+    held = (stored(conn, kind, version, eval_set_id) for eval_set_id in sets)
     return sorted((report for report in held if report is not None), key=len, reverse=True)

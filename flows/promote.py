@@ -35,6 +35,9 @@ def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = ""
     return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
 
 
+TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
+
+
 def judged_beside(listener: ModelVersion | None, champion: ModelVersion) -> str:
     """Returns what a judgement is about besides the version: the champion, and whose ears both had."""
     return champion.version + (f"-{listener.version}" if listener else "")
@@ -65,6 +68,8 @@ def judge_and_promote(
     from training.tracking.store import open_tracking
 
     champion = models.champion(corpus, kind)
+    if number == champion.version:
+        return {"decision": "champion", "why": "it is the champion already", "decision_text": "", "champion": number}
     audit = judge.audit_set(corpus, settings, kind, snapshot.of("audit"))
     tracking = open_tracking(settings.tracking, settings.home)
     decision = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
@@ -75,9 +80,11 @@ def judge_and_promote(
                 store.put_promotion(
                     op.conn, kind, number, champion.version, audit.eval_set_id, look, decision.decision, numbers
                 )
-            promote = decision is not None and decision.promotes
+            tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
+            promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
             op.result = {**_told(decision), "champion": number if promote else champion.version}
+            op.result |= {"decision": "refuse", "why": TAINTED} if tainted else {}
             op.result |= {"rows_id": snapshot.eval_set_id, "against": judged_beside(audit.listener, champion)}
         result = dict(op.result)
     judge.mirror_aliases(corpus, settings, tracking)
@@ -199,7 +206,7 @@ def _curve(
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
         for version in store.versions(conn, kind):
-            report = found.get(version.version) or store.report(conn, kind, version.version, audit.eval_set_id)
+            report = found.get(version.version) or judge.stored(conn, kind, version.version, audit.eval_set_id)
             if report is not None:
                 count = len(store.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
                 points.append((float(count), report_interval(report, IntervalSettings(), weights=audit.weights)))

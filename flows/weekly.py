@@ -19,6 +19,7 @@ from corpus.records import Annotation
 from corpus.store import labels, utterances
 from corpus.store import models as store
 from flows.console import cell, percent
+from flows.judge import stored
 from flows.review import known_crowd
 from flows.settings import Settings
 
@@ -165,7 +166,7 @@ def cost_of_a_point(corpus: Corpus) -> dict[str, Any]:
         if not looked or champion is None or not versions:
             return found
         held = looked[-1].eval_set_id
-        reports = [store.report(conn, "asr", version, held) for version in (versions[-1].version, champion)]
+        reports = [stored(conn, "asr", version, held) for version in (versions[-1].version, champion)]
     if any(report is None for report in reports):
         return found
     base, now = (report.wer for report in reports if report is not None)

@@ -22,6 +22,8 @@ from corpus.store import models as store
 from flows import judge, models
 from flows.by_hand import MOST_WHY, move_champion, promote_by_hand
 from flows.judge import roll_back
+from flows.learn import plan
+from flows.promote import judge_and_promote
 from flows.session import opened
 from flows.settings import Settings
 from tests.corpus.stored import corpus_at
@@ -163,6 +165,80 @@ def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):
             conn.execute(sa.update(schema.model_versions).where(*one).values(tainted=True))
         with pytest.raises(PromotionRefused, match="erased since; earmark retrain asr"):
             promote_by_hand(corpus, settings, f"asr/{other.version}", "lena", force=True, why="x")
+
+
+def newest(corpus: Corpus) -> ModelVersion:
+    with corpus.read() as conn:
+        return store.versions(conn, "asr")[-1]
+
+
+def forget(corpus: Corpus, *prefixes: str) -> None:
+    with writing(corpus.records) as conn:
+        for prefix in prefixes:
+            conn.execute(sa.delete(schema.operations).where(schema.operations.c.operation_id.like(f"{prefix}%")))
+
+
+def taint(corpus: Corpus, number: str) -> None:
+    one = (schema.model_versions.c.kind == "asr", schema.model_versions.c.version == number)
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.model_versions).where(*one).values(tainted=True))
+
+
+def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(settings: Settings):
+    easy = small_settings(settings.home, "promotion.max_negative_flips_asr=1.0")
+    with opened(easy) as corpus:
+        version = newest(corpus)
+        champion = models.champion(corpus, "asr").version
+        if version.version == champion:
+            champion = other_than_champion(corpus)[1].version
+            move_champion(corpus, "asr", version.version, champion, how="forced", why="x", who="lena")
+        forget(corpus, f"judge/asr/{version.version}/")
+        assert plan(corpus, easy, "asr", "x", only_if_due=True).version == version.version
+        taint(corpus, version.version)
+        assert plan(corpus, easy, "asr", "x", only_if_due=True).version is None
+        plant(corpus, easy, version, lambda audit: 0)
+        snapshot = judge.current_snapshot(corpus, easy, "asr")
+        report = judge_and_promote(corpus, easy, "asr", version.version, snapshot)
+        assert (report["decision"], report["champion"]) == ("refuse", champion)
+        assert "erased since" in report["why"]
+        with writing(corpus.records) as conn:
+            store.move_alias(conn, "asr", "previous", store.alias(conn, "asr", "previous"), version.version)
+        with pytest.raises(PromotionRefused, match="erased since"):
+            roll_back(corpus, easy, "asr")
+
+
+def test_a_champion_is_not_judged_against_itself(settings: Settings):
+    with opened(settings) as corpus:
+        version = newest(corpus)
+        if models.champion(corpus, "asr").version != version.version:
+            promote_by_hand(corpus, settings, f"asr/{version.version}", "lena", force=True, why="x")
+        forget(corpus, f"judge/asr/{version.version}/")
+        with corpus.read() as conn:
+            looks = store.looks(conn, "asr")
+        assert plan(corpus, settings, "asr", "x", only_if_due=True).version is None
+        snapshot = judge.current_snapshot(corpus, settings, "asr")
+        assert judge_and_promote(corpus, settings, "asr", version.version, snapshot)["decision"] == "champion"
+        with corpus.read() as conn:
+            assert store.looks(conn, "asr") == looks
+
+
+def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(settings: Settings):
+    with opened(settings) as corpus:
+        _, other = other_than_champion(corpus)
+        audit = judge.audit_set(corpus, settings, "asr")
+        for version in (models.by_name(corpus, "asr", "base"), other, models.champion(corpus, "asr")):
+            judge.reports(corpus, settings, audit, [version])
+        old = sa.update(schema.reports).values(
+            numbers=sa.func.replace(schema.reports.c.numbers, '"normaliser":"', '"normaliser":"older')
+        )
+        with writing(corpus.records) as conn:
+            conn.execute(old)
+            assert judge.stored(conn, "asr", other.version, audit.eval_set_id) is None
+        forget(corpus, f"judge/asr/{other.version}/")
+        promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
+        evaluated = len(acts(corpus, "evaluate"))
+        judge.reports(corpus, settings, audit, [other])
+        assert len(acts(corpus, "evaluate")) == evaluated
 
 
 def test_the_command_ends_with_its_status(settings: Settings):
