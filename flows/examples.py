@@ -25,7 +25,7 @@ class Pseudo:
     """The utterances whose hypotheses are learned as if a person had written them.
 
     Attributes:
-        ids: sorted; none of them is labelled, was chosen in a round, or may not train.
+        ids: sorted; none of them ever had a label, was chosen in a round, or may not train.
         weight: of each, a label's being 1.
         heard_by: versions of speech and intent model whose hypotheses they are.
     """
@@ -45,7 +45,8 @@ NOTHING_PSEUDO: Final = Pseudo()
 def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> Pseudo:
     """Returns the surest utterances of the train split that nobody labelled; none where the settings ask for none.
 
-    What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person.
+    What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person. So is what ever
+    had a label: held-out rows judge, and of what was withdrawn people know better.
     """
     from training.pseudo import pseudo_weight, surest
 
@@ -66,7 +67,7 @@ def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snap
 def _unlabelled(corpus: Corpus, asr: ModelVersion, intent: ModelVersion) -> list[str]:
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
-        taken = rounds.selected_ids(conn) | set(labels.known_revisions(conn))
+        taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
         ids = [i for i in ids if i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
@@ -102,7 +103,7 @@ def intent_examples(
 
     Those of the pseudo-labels are drafts with the champion's intent.
     """
-    from training.intent_fit import IntentExample
+    from training.intent_fit import DRAFT, IntentExample
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
@@ -117,11 +118,12 @@ def intent_examples(
         if label.transcript:
             examples.append(IntentExample(utterance_id, label.transcript, label.intent, label.slots, weight))
         if draft and draft != label.transcript:
-            examples.append(IntentExample(f"{utterance_id}/draft", draft, label.intent, None, weight))
+            examples.append(IntentExample(utterance_id + DRAFT, draft, label.intent, None, weight))
     for content in _heard(corpus, pseudo, ("hypotheses",)):
         best, utterance_id = content.hypotheses[0], content.utterance.utterance_id
         if best.text and best.intent:
-            examples.append(IntentExample(f"{utterance_id}/draft", best.text, best.intent, None, pseudo.weight))
+            example = IntentExample(utterance_id + DRAFT, best.text, best.intent, None, pseudo.weight, pseudo=True)
+            examples.append(example)
     return examples
 
 

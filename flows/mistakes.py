@@ -90,10 +90,11 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
         dimension, separator, value = each.partition("=")
         if not separator or dimension not in slices:
             raise UsageError(f"--slice {each}: give dimension=value; dimensions are {', '.join(sorted(slices))}")
-        known = np.unique(slices[dimension])
+        named = np.where(slices[dimension] == "", "unknown", slices[dimension])  # as the tables of slices name it
+        known = np.unique(named)
         if value not in known:
-            raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(v or 'unknown' for v in known)}")
-        inside &= slices[dimension] == value
+            raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(known)}")
+        inside &= named == value
     return inside
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import Damaged, UsageError
 from corpus.records import SlotSpan
-from training.intent_fit import FitSettings, IntentExample, fit
+from training.intent_fit import DRAFT, FitSettings, IntentExample, fit
 from training.loop import Progress, chosen_device, enough_memory
 from training.lora import LoraSettings, adapt
 from training.model_files import weights_digest
@@ -48,7 +48,8 @@ class IntentFinetuneSettings(BaseModel):
         lora: of the encoder only low-rank adapters learn, and both heads; None: all weights do.
         interpolate: share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
         calibrate_from: dev examples from which on a temperature is fitted on them. Below, it is the one that suits the
-            base on all labelled texts, none of which the base has learned; where they are too few as well, its own.
+            base on all texts that people labelled, none of which the base has learned; where these are of fewer
+            utterances than that, its own.
         pseudo: what is learned from utterances that nobody labelled.
     """
 
@@ -79,7 +80,7 @@ class FinetuneResult:
         base_digest: of the weights that it started from; the revision where they came from a hub.
         losses: mean loss of each epoch [nats].
         seconds: it took [s].
-        examples: labelled texts learned from.
+        examples: texts learned from, pseudo-labels among them.
         replayed: sentences mixed in beside them.
         intents, slot_names: the inventory of the result.
         grown: intents and slot types that the base did not know.
@@ -244,14 +245,16 @@ def _heard(row: IntentExample, words: Sequence[str], epoch: int, settings: Inten
 
 
 def _at_home(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
-    """Returns the base with the temperature that suits it on labelled texts of this home, where they are enough.
+    """Returns the base with the temperature that suits it on labelled texts of this home, of `enough` utterances.
 
     The base came with one for sentences of its maker, of which speech models mishear less than customers' devices do.
+    What a champion was sure of says nothing here: the base, much like it, would come out surer than it is right.
     """
     from training.calibrate_intent import with_temperature
 
-    known = [row for row in rows if row.intent in base.intents]
-    return with_temperature(base, known) if len(known) >= enough and len(base.intents) > 1 else base
+    known = [row for row in rows if row.intent in base.intents and not row.pseudo]
+    utterances = {row.utterance_id.removesuffix(DRAFT) for row in known}
+    return with_temperature(base, known) if len(utterances) >= enough and len(base.intents) > 1 else base
 
 
 def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from training.intent import IntentModel
 
+DRAFT: Final = "/draft"
+"""What an example's id ends with, behind the utterance's own, where its text is what the speech model heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntentExample:
@@ -29,6 +32,7 @@ class IntentExample:
     Attributes:
         slots: spans on this text; None where nobody labelled them, () where there are none.
         weight: counts in the loss, relative to the other examples.
+        pseudo: the intent is the champion's own guess and no person's label; only ever learned from.
     """
 
     utterance_id: str
@@ -36,6 +40,7 @@ class IntentExample:
     intent: str
     slots: tuple[SlotSpan, ...] | None = None
     weight: float = 1.0
+    pseudo: bool = False
 
     def __post_init__(self) -> None:
         item = f"intent example of utterance {self.utterance_id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -54,12 +54,18 @@ def spread(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
 
 
 def speed_figures(timing: Timing, settings: IntervalSettings | None = None) -> dict[str, Interval]:
-    """Returns `rtf`, seconds of computing a second of audio, and `latency_p50` and `latency_p95` [s], over speakers."""
+    """Returns `rtf`, seconds of computing a second of audio, and `latency_p50` and `latency_p95` [s], over speakers.
+
+    No interval goes below 0. Of one speaker it is all from 0 to the slowest clip.
+    """
     if not len(timing.seconds):
         return {}
     sums = speaker_sums(timing.seconds, timing.audio, timing.speaker_ids)
     longest = float(timing.seconds.max())
-    found = {"rtf": ratio_interval(sums, settings)}
+    ratios = np.divide(timing.seconds, timing.audio, out=np.zeros(len(timing.audio)), where=timing.audio > 0)
+    rtf = ratio_interval(sums, settings, bounds=(0.0, float(ratios.max())))
+    # A t interval of a few speakers may hold what can't be, and rounding may leave the value a hair outside.
+    found = {"rtf": replace(rtf, low=max(0.0, min(rtf.low, rtf.value)), high=max(rtf.high, rtf.value))}
     for name, share in (("latency_p50", 0.5), ("latency_p95", 0.95)):
         rows, statistic = _quantile(timing.seconds, share)
         # Nothing beyond the slowest clip was seen, so no bound lies there.

@@ -238,6 +238,11 @@ def known_revisions(conn: sa.Connection) -> dict[str, int]:
     return {row.utterance_id: row.revision for row in rows}
 
 
+def ever_labelled(conn: sa.Connection) -> set[str]:
+    """Returns the ids of utterances of which any label is stored, whoever gave it and whether or not it still holds."""
+    return set(conn.execute(sa.select(labels.c.utterance_id)).scalars())
+
+
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Returns how many answers of an utterance are stored, all revisions counted, by id."""
     rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)

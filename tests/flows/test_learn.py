@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from corpus.errors import EarmarkError
-from corpus.store import erasure, labels, rounds
+from corpus.handle import open_corpus
+from corpus.records import Kind, Label, ModelVersion, Snapshot
+from corpus.store import erasure, labels
 from corpus.store import models as store
 from flows import journey, learn
 from flows.examples import asr_examples, choose_pseudo, intent_examples
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
+from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 from training.tracking.store import open_tracking
@@ -121,12 +124,14 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
     with opened(settings) as corpus:
         plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
         by_speech = choose_pseudo(corpus, settings, "asr", plan.snapshot)
-        with corpus.read() as conn:
-            taken = rounds.selected_ids(conn) | set(labels.known_revisions(conn))
         for found in (plan.pseudo, by_speech):
             assert 0 < len(found.ids) <= 7
-            assert taken.isdisjoint(found.ids)
             assert found.weight == pytest.approx(0.5 * (1 - len(plan.snapshot.of("train")) / 500))
+        texts = intent_examples(corpus, plan.snapshot.of("train"), plan.pseudo)
+        guessed = {row.utterance_id.removesuffix("/draft") for row in texts if row.pseudo}
+        assert guessed
+        assert guessed <= set(plan.pseudo.ids)
+        assert guessed.isdisjoint(row.utterance_id.removesuffix("/draft") for row in texts if not row.pseudo)
         assert (
             plan.operation_id != learn.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
         )
@@ -137,6 +142,30 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert f"intent/{result['version']}" in tainted
         left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path, kind: Kind):
+    sure = [f"{kind}.pseudo.weight=0.3", f"{kind}.pseudo.max_doubt=1"]
+    settings = small_settings(tmp_path / "home", 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}', *sure)
+    corpus = open_corpus(settings.corpus, clock=lambda: NOON)
+    manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare = arrive(corpus, 8)
+    score(corpus, [manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare])
+    choose(corpus, [audit], "night-1", "audit")
+    choose(corpus, [waiting], "night-2", "uncertain")
+    with corpus.operation("label", "merge") as op:
+        told = {
+            i: Label(i, "lights on", "lights_on", (), 1.0, 1, 1) for i in (manifest, held_out, relabelled, withdrawn)
+        }
+        labels.put_labels(corpus, op, [told[manifest]], "manifest")
+        labels.put_labels(corpus, op, [told[held_out], told[relabelled]], "held_out")
+        labels.put_labels(corpus, op, [told[relabelled], told[withdrawn]])
+        labels.withdraw(op.conn, [withdrawn])
+        for each in ("asr", "intent"):
+            store.put_version(op.conn, ModelVersion(each, "1", "run", "", "base", "", "nowhere"))
+            store.move_alias(op.conn, each, "champion", None, "1")
+    assert choose_pseudo(corpus, settings, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
+    corpus.close()
 
 
 def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):

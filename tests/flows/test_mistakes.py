@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from corpus import schema
 from corpus.errors import UsageError
-from flows.mistakes import mistakes
+from flows.mistakes import _inside, mistakes
 from flows.session import opened
 from flows.settings import Settings
 from flows.side_by_side import cell, show_mistakes, wrapped
@@ -72,6 +73,14 @@ def test_a_slice_narrows_and_an_unknown_one_is_named(settings: Settings):
             mistakes(corpus, settings, "asr/base", ["device=toaster"], 1, "lena")
         with pytest.raises(UsageError, match=r"dimensions are .*locale"):
             mistakes(corpus, settings, "asr/base", ["planet=mars"], 1, "lena")
+
+
+def test_a_slice_is_named_as_the_tables_name_it():
+    slices = {"room": np.array(["", "den", ""])}
+    assert _inside(slices, ["room=unknown"], 3).tolist() == [True, False, True]
+    assert _inside(slices, ["room=den"], 3).tolist() == [False, True, False]
+    with pytest.raises(UsageError, match="room is one of den, unknown"):
+        _inside(slices, ["room=attic"], 3)
 
 
 def test_the_command_names_who_read(settings: Settings):

@@ -101,6 +101,18 @@ def test_without_enough_dev_examples_the_temperature_is_what_the_base_needs_here
     assert finetune_intent(base, strange[1:], tmp_path / "few", settings).temperature == pytest.approx(own)
 
 
+def test_the_temperature_rests_on_what_people_labelled_of_enough_utterances(base, tmp_path):
+    other = {"music": "lights", "lights": "music"}
+    strange = [replace(row, intent=other.get(row.intent, row.intent), slots=None) for row in rows(20)]  # all unlike it
+    settings = PLAIN.model_copy(update={"calibrate_from": 20, "fit": QUICK.model_copy(update={"epochs": 1})})
+    guesses = [replace(row, pseudo=True) for row in strange[10:]]
+    drafts = [replace(row, utterance_id=f"{row.utterance_id}/draft") for row in strange[:10]]
+    own = pytest.approx(load_intent(base).temperature)
+    assert finetune_intent(base, [*strange[:10], *guesses], tmp_path / "guesses", settings).temperature == own
+    assert finetune_intent(base, [*strange[:10], *drafts], tmp_path / "drafts", settings).temperature == own
+    assert finetune_intent(base, [*strange, *drafts], tmp_path / "enough", settings).temperature != own
+
+
 def test_enough_dev_examples_fit_the_temperature(base, tmp_path):
     settings = PLAIN.model_copy(update={"calibrate_from": 20})
     result = finetune_intent(base, NEW, tmp_path / "out", settings, dev=rows(20))

@@ -23,6 +23,20 @@ def test_clips_are_of_as_many_speakers_as_there_are():
     assert spread(["a", "b"], 5) == [0, 1]
 
 
+@pytest.mark.parametrize("seconds", [[1.8], [0.9, 1.8, 2.7]])
+def test_the_real_time_factor_of_one_speaker_is_anything_up_to_its_slowest_clip(seconds):
+    count = len(seconds)
+    rtf = speed_figures(Timing(np.ones(count), np.array(seconds), np.array(["s"] * count)))["rtf"]
+    assert (rtf.value, rtf.low, rtf.high) == (pytest.approx(1.8), 0.0, max(seconds))
+    assert rtf.low < rtf.value <= rtf.high
+
+
+def test_the_real_time_factor_of_two_speakers_reaches_far_but_not_below_nought():
+    rtf = speed_figures(Timing(np.ones(2), np.array([0.1, 3.5]), np.array(["s", "t"])))["rtf"]
+    assert (rtf.value, rtf.low) == (pytest.approx(1.8), 0.0)
+    assert rtf.high > 3.5
+
+
 def test_speed_is_told_with_intervals():
     seconds = np.arange(1, 21) / 100
     timing = Timing(np.full(20, 2.0), seconds, np.array([f"s{k}" for k in range(20)]))
