@@ -1,8 +1,8 @@
 """Erasure: the key goes first and at once, then every row, statistic and byte that it protected or that came of it.
 
 Three steps, each of which can be killed and run again: the vault (`destroy`, `forget`), the records in one operation,
-the files that the operation replaced and those of unfinished trainings. A training that runs meanwhile fails, and
-learns without the erased when it is run again. Packs, whose clips no key opens any more, are written anew by `compact`.
+the files that the operation replaced and those of unfinished trainings, of which one that runs meanwhile may fail and
+is run again. Packs, whose clips no key opens any more, are written anew by `compact`.
 """
 
 from __future__ import annotations
