@@ -33,9 +33,8 @@ def scratch(home: Path | None) -> Iterator[Path]:
     if place is not None:
         for made in (place.parent, place):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in place.glob(f"{_PREFIX}[0-9]*-*"):
-            if not _alive(int(left.name.split("-")[1])):
-                shutil.rmtree(left, ignore_errors=True)
+        for left in _imports(place):
+            shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
     token = _SCRATCH.set(folder)
     try:
@@ -49,6 +48,24 @@ def scratch(home: Path | None) -> Iterator[Path]:
                 place.rmdir()
                 if fresh:
                     place.parent.rmdir()
+
+
+def clear(home: Path) -> int:
+    """Leaves nothing in the home's work folder but what imports that run hold; returns how many folders went.
+
+    What lies there may have learned from anyone: weights of killed trainings, and checkpoints to go on from.
+    """
+    place = home / "work"
+    learned = [left for left in place.glob("*") if not left.match(f"{_PREFIX}[0-9]*-*")]
+    gone = [*learned, *_imports(place)]
+    for left in gone:
+        shutil.rmtree(left, ignore_errors=True)
+    return len(gone)
+
+
+def _imports(place: Path) -> list[Path]:
+    """Returns what imports left there that were killed."""
+    return [left for left in place.glob(f"{_PREFIX}[0-9]*-*") if not _alive(int(left.name.split("-")[1]))]
 
 
 def _alive(pid: int) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from corpus import audit, operations
+from corpus import audit, operations, scratch
 from corpus.errors import ChainBroken, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.schema import audit as records_chain
+from corpus.settings import places
 from corpus.store import labels, orphans, rounds, utterances
 from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
@@ -112,7 +113,7 @@ def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
 
     if repair:
         with hold_corpus(settings.corpus, "doctor --repair"), opened(settings) as corpus:
-            swept = orphans.sweep(corpus)
+            swept = orphans.sweep(corpus) | {"work": scratch.clear(places(settings.corpus).home)}
             ask.sweep(corpus, settings)
             from flows.judge import mirror_aliases
 

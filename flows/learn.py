@@ -151,18 +151,18 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
     tracking = open_tracking(settings.tracking, settings.home)
     base = folder_digest(models.base_folder(settings, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
+    folder = settings.home / "work" / digest(plan.operation_id)[:16]
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.registered(tracking, plan.kind, plan.operation_id)
         if earlier is not None:
             number, uri, report = earlier.version, earlier.model_uri, {"already": True}
         else:
-            folder = settings.home / "work" / digest(plan.operation_id)[:16]
             with measured(tracking, run_id):
                 report = _fit(corpus, settings, plan, folder, tracking, run_id)
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
-            for done in (folder, kept_folder(folder, plan.kind)):
-                shutil.rmtree(done, ignore_errors=True)
+        for done in (folder, kept_folder(folder, plan.kind)):
+            shutil.rmtree(done, ignore_errors=True)
     parent = models.champion(corpus, plan.kind).version
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:

@@ -39,6 +39,7 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
             "snapshot_id": held,
             "rows": lineage.rows_by_role(conn, held) if held else {},
             "labels": lineage.labels_by_source(conn, held) if held else [],
+            "pseudo": store.pseudo_labels(conn, version.kind, version.version),
             "annotators": lineage.annotators(conn, held) if held else {},
             "rounds": lineage.rounds_by_reason(conn, held) if held else [],
             "judged_on": store.judged_sets(conn, version.kind).get(version.version, []),
@@ -92,6 +93,8 @@ def show_lineage(report: dict[str, Any]) -> None:
 def _show_version(report: dict[str, Any]) -> None:
     several = ("labels", "rounds", "annotators")
     pairs = {name: value for name, value in report.items() if name not in ("version", *several) and value != ""}
+    if report["pseudo"]:
+        pairs["pseudo"] = {**report["pseudo"], "by": " ".join(report["pseudo"]["by"])}
     pairs["judged_on"] = f"{len(report['judged_on'])} sets"
     pairs["annotators"] = {name: f"{count} answers" for name, count in report["annotators"].items()}
     console.show_pairs(f"version {report['version']}", pairs)
@@ -121,7 +124,7 @@ def _show_utterance(report: dict[str, Any]) -> None:
     versions = report["learned_by"] + report["judges"]
     if versions:
         rows = [
-            (f"{row['kind']}/{row['version']}", row["role"], row["revision"], "yes" if row["tainted"] else "no")
+            (f"{row['kind']}/{row['version']}", row["role"], row["revision"] or "", "yes" if row["tainted"] else "no")
             for row in versions
         ]
         console.show_table("versions", ("version", "role", "label revision", "tainted"), rows)

@@ -23,7 +23,8 @@ def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kin
     """Returns the version that holds the folder's model, with its error rate where any row judges by now.
 
     It learned from no label here, so it has no snapshot and is its own base; no alias moves. The same files are the
-    same version, however often they are registered.
+    same version, however often they are registered: those of a version that learned here are that version, with the
+    snapshot by which an erasure finds it.
 
     Args:
         corpus: the handle.
@@ -43,13 +44,24 @@ def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kin
     _check(folder, kind)
     digest = folder_digest(folder)
     ensure_champions(corpus, settings)
-    operation_id = f"outside/{kind}/{digest}"
-    with corpus.read() as conn:
-        known = result_of(conn, operation_id) or result_of(conn, f"base/{kind}/{digest}")
+    known = _known(corpus, settings, kind, digest)
     if known is not None:
-        return _judged(corpus, settings, models.by_name(corpus, kind, known["version"])) | {"already": True}
+        return _judged(corpus, settings, known) | {"already": True}
     version = _registered(corpus, settings, folder, kind, digest, name or folder.resolve().name)
     return _judged(corpus, settings, version)
+
+
+def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
+    """Returns the version with these files, None where there is none; one that learned here comes before all others."""
+    from training.tracking.registry import holding
+    from training.tracking.store import open_tracking
+
+    held = set(holding(open_tracking(settings.tracking, settings.home), kind, digest))
+    with corpus.read() as conn:
+        done = (result_of(conn, f"{way}/{kind}/{digest}") for way in ("outside", "base"))
+        held |= {result["version"] for result in done if result is not None}
+        found = [version for version in store.versions(conn, kind) if version.version in held]
+    return min(found, key=lambda version: not version.snapshot_id, default=None)
 
 
 def _check(folder: Path, kind: Kind) -> None:

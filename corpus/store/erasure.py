@@ -1,7 +1,8 @@
 """Erasure: the key goes first and at once, then every row, statistic and byte that it protected or that came of it.
 
 Three steps, each of which can be killed and run again: the vault (`destroy`, `forget`), the records in one operation,
-the files that the operation replaced. Packs, whose clips no key opens any more, are written anew by `compact`.
+the files that the operation replaced and those of unfinished trainings, of which one that runs meanwhile may fail and
+is run again. Packs, whose clips no key opens any more, are written anew by `compact`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from corpus import door, files, packs, parts, schema, vault
+from corpus import door, files, packs, parts, schema, scratch, vault
 from corpus.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.operations import Operation
 from corpus.records import canonical_json, digest
+from corpus.settings import places
 from corpus.store import leases, models
 from corpus.store.utterances import as_location
 
@@ -53,7 +55,8 @@ def erase_speaker(
         # A speaker has rows without keys where an earlier erasure of single utterances was killed half-way.
         statement = sa.select(schema.utterances.c.utterance_id).where(schema.utterances.c.speaker_id == speaker_id)
         ids = sorted(set(ids) | set(conn.execute(statement).scalars()))
-    return _erase(corpus, ids, f"erase/speaker/{speaker_id}/{digest(ids)}", reason, actor)
+    # by a digest, since the records of the erasure stay and the pseudonym must not
+    return _erase(corpus, ids, f"erase/speaker/{digest([speaker_id, ids])}", reason, actor)
 
 
 def expired(corpus: Corpus) -> list[str]:
@@ -73,6 +76,8 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
             op.result = _erase_rows(corpus, op, ids, reason)
         result = dict(op.result)
     purge(corpus)
+    if ids:
+        scratch.clear(places(corpus.settings).home)
     scrub(corpus.records)
     return result
 
@@ -85,6 +90,9 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     each = [{"id": i} for i in ids]
     if each:
         one: sa.BindParameter[str] = sa.bindparam("id")
+        judged = fetch_among(op.conn, sa.select(schema.labels.c.utterance_id), schema.labels.c.utterance_id, ids)
+        if labelled := {row.utterance_id for row in judged}:  # no others are judged by; reports are long to read
+            models.drop_from_reports(op.conn, labelled)
         op.conn.execute(sa.delete(schema.labels).where(schema.labels.c.utterance_id == one), each)
         op.conn.execute(sa.delete(schema.leases).where(schema.leases.c.utterance_id == one), each)
         blank = {"content": None, "content_mac": "", "intent": None}

@@ -21,6 +21,7 @@ from corpus.schema import (
     tasks,
     utterances,
 )
+from corpus.store import models
 
 Rows = list[dict[str, Any]]
 
@@ -136,7 +137,10 @@ def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def learners(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted."""
+    """Returns the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted.
+
+    What it taught without a label has the role `pseudo` and no revision.
+    """
     columns = [model_versions.c[name] for name in ("kind", "version", "tainted", "snapshot_id")]
     statement = (
         sa.select(*columns, snapshot_rows.c.role, snapshot_rows.c.revision)
@@ -144,6 +148,10 @@ def learners(conn: sa.Connection, utterance_id: str) -> Rows:
         .where(snapshot_rows.c.utterance_id == utterance_id)
     )
     found = _rows(conn, statement)
+    for kind, number in models.taught_without_label(conn, [utterance_id]):
+        one = (model_versions.c.kind == kind, model_versions.c.version == number)
+        taught = _rows(conn, sa.select(*columns).where(*one))
+        found += [row | {"role": "pseudo", "revision": None} for row in taught]
     return sorted(found, key=lambda row: (row["kind"], int(row["version"])))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -124,6 +124,41 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)
 
 
+def drop_from_reports(conn: sa.Connection, utterance_ids: Collection[str]) -> int:
+    """Leaves no report with a row of the utterances; returns how many had some.
+
+    The other rows stay, for a set of which some were erased is not judged anew, and earlier versions are compared on
+    it. What was decided on the whole set stands with the promotions.
+    """
+    gone = frozenset(utterance_ids)
+    keys = [reports.c[name] for name in ("kind", "version", "eval_set_id")]
+    touched = 0
+    for key in conn.execute(sa.select(*keys)).all():
+        same = [column == value for column, value in zip(keys, key, strict=True)]
+        numbers = json.loads(conn.execute(sa.select(reports.c.numbers).where(*same)).scalar_one())
+        left = [place for place, i in enumerate(numbers["utterance_ids"]) if i not in gone]
+        if len(left) == len(numbers["utterance_ids"]):
+            continue
+        touched += 1
+        if left:
+            numbers = canonical_json(_rows_of_report(numbers, left))
+            conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
+        else:
+            conn.execute(sa.delete(reports).where(*same))
+    return touched
+
+
+def _rows_of_report(numbers: Mapping[str, Any], left: Sequence[int]) -> dict[str, Any]:
+    """Returns what a report stores, with those rows alone and the intents that they name."""
+    # What an older version stored lacks columns, or has them empty.
+    kept = {name: [numbers[name][k] for k in left] for name in _REPORT_TYPES if numbers.get(name)}
+    codes = [name for name in ("truth", "predicted") if name in kept]
+    used = sorted({code for name in codes for code in kept[name]} - {-1})
+    place = {-1: -1} | {code: k for k, code in enumerate(used)}
+    kept |= {name: [place[code] for code in kept[name]] for name in codes}
+    return {**numbers, **kept, "intents": [numbers["intents"][code] for code in used]}
+
+
 def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
     """Returns, by version, the ids of the sets that it was judged on."""
     found: dict[str, list[str]] = {}
@@ -187,14 +222,14 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str
     touched = {
         (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
     }
-    touched |= _taught_without_label(conn, utterance_ids)
+    touched |= taught_without_label(conn, utterance_ids)
     for kind, version in touched:
         one = (model_versions.c.kind == kind, model_versions.c.version == version)
         conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
     return sorted(touched)
 
 
-def _taught_without_label(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[str, str]]:
+def taught_without_label(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[str, str]]:
     """Returns (kind, version) of what learned from one of them as a pseudo-label, which no snapshot names."""
     among = frozenset(utterance_ids)
     return {
@@ -202,6 +237,16 @@ def _taught_without_label(conn: sa.Connection, utterance_ids: Collection[str]) -
         for operation_id, result in results_of(conn, "retrain/").items()
         if not among.isdisjoint(result.get("pseudo", {}).get("ids", ()))
     }
+
+
+def pseudo_labels(conn: sa.Connection, kind: Kind, number: str) -> dict[str, Any]:
+    """Returns of a version's pseudo-labels `count`, `weight` and `by`, whose hypotheses they are; empty without any."""
+    for result in results_of(conn, f"retrain/{kind}/").values():
+        if "pseudo" in result and str(result["version"]) == number:
+            held = result["pseudo"]
+            by = [f"{k}/{v}" for k, v in zip(("asr", "intent"), held["by"], strict=True)]
+            return {"count": len(held["ids"]), "weight": held["weight"], "by": by}
+    return {}
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:

@@ -73,7 +73,9 @@ def report(
 
 @app.command()
 def doctor(
-    repair: Annotated[bool, typer.Option("--repair", help="Sweep orphans and make aliases agree.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Sweep orphans and what killed runs left; make aliases agree.")
+    ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,

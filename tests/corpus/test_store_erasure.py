@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,11 +8,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, files, schema, vault, vault_schema
+from corpus import audit, files, schema, scratch, vault, vault_schema
 from corpus.database import writing
 from corpus.errors import DoorClosed, RecordError
 from corpus.handle import Corpus
-from corpus.records import Label, ModelVersion, Snapshot, SnapshotRow
+from corpus.records import EvaluationReport, Label, ModelVersion, Snapshot, SnapshotRow
 from corpus.store import erasure, labels, leases, models, orphans, rounds, scores, utterances
 from corpus.store.orphans import Orphan
 from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score
@@ -126,6 +127,63 @@ def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) 
     for ciphertext in sealed:
         assert ciphertext[:40] not in stored
         assert ciphertext[-16:] not in stored
+
+
+def judged(corpus: Corpus, ids: list[str]) -> EvaluationReport:
+    """Version 1 judged on all of them; the first has an intent of its own, which it alone is taken for, too."""
+    n = len(ids)
+    with corpus.read() as conn:
+        speakers = {row.utterance_id: row.speaker_id for row in utterances.get(conn, ids)}
+    counts = {name: np.arange(n) for name in ("errors", "words", "char_errors", "chars", "success")}
+    shares = {name: np.linspace(0, 1, n, dtype=np.float32) for name in ("confidence", "duration", "snr")}
+    codes = np.array([1, *[0, 2] * n][:n])
+    report = EvaluationReport(
+        kind="intent", version="1", eval_set_id="set", utterance_ids=np.array(ids),
+        speaker_ids=np.array([speakers[i] for i in ids]), **counts, **shares, raw_confidence=shares["confidence"],
+        correct=np.arange(n) % 2 == 0, slot_counts=np.arange(3 * n).reshape(n, 3),
+        word_edits=np.arange(3 * n).reshape(n, 3), truth=codes, predicted=codes,
+        intents=("alarms", "confession", "music"), beside="1", normaliser="earmark-1",
+    )  # fmt: skip
+    with writing(corpus.records) as conn:
+        models.put_report(conn, report)
+        models.put_report(conn, replace(report, version="2", eval_set_id="other"))
+    return report
+
+
+def test_an_erased_speaker_is_in_no_report_and_the_others_still_judge(corpus: Corpus, tmp_path: Path) -> None:
+    ids = full(corpus)
+    before = judged(corpus, ids)
+    speaker = str(before.speaker_ids[0])
+    left = before.speaker_ids != speaker
+    with corpus.read() as conn:
+        stored = str(conn.execute(sa.select(schema.reports.c.numbers)).scalars().all())
+    assert speaker in stored
+    assert "confession" in stored
+    erasure.erase_speaker(corpus, speaker)
+    with corpus.read() as conn:
+        stored = str(conn.execute(sa.select(schema.reports.c.numbers)).scalars().all())
+        after = models.report(conn, "intent", "1", "set")
+    stored += b"".join(path.read_bytes() for path in tmp_path.glob("records.db*")).decode("latin-1")
+    assert [gone for gone in (speaker, "confession") if gone in stored] == []
+    assert after is not None
+    for name in ("utterance_ids", "speaker_ids", "errors", "slot_counts", "snr", "correct"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name)[left])
+    assert [after.intents[k] for k in after.truth] == [before.intents[k] for k in before.truth[left]]
+    erasure.erase_utterances(corpus, ids)
+    with corpus.read() as conn:
+        assert models.judged_sets(conn, "intent") == {}
+
+
+def test_an_erasure_leaves_nothing_of_killed_trainings_and_does_not_touch_imports(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    with scratch.scratch(corpus.settings.home) as held:
+        for name in ("0123", "0123-asr-kept", ".tmp-45"):
+            (held.parent / name).mkdir()
+            (held.parent / name / "model.safetensors").write_bytes(b"weights")
+        erasure.erase_utterances(corpus, [])
+        assert len(list(held.parent.iterdir())) == 4
+        erasure.erase_utterances(corpus, ids[:1])
+        assert list(held.parent.iterdir()) == [held]
 
 
 def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path, databases: dict[str, str]) -> None:

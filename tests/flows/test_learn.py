@@ -17,12 +17,15 @@ from corpus.store import erasure, labels
 from corpus.store import models as store
 from flows import journey, learn
 from flows.examples import asr_examples, choose_pseudo, intent_examples
+from flows.inspect import examine
+from flows.lineage import lineage_of
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
 from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
+from training.tracking import registry
 from training.tracking.store import open_tracking
 
 
@@ -118,6 +121,35 @@ def test_a_training_that_was_killed_goes_on(home: Path, monkeypatch: pytest.Monk
     assert list((home / "work").iterdir()) == []
 
 
+def test_a_training_that_was_killed_once_it_was_registered_leaves_no_weights(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
+
+    register = registry.register
+
+    def killed(*args: Any) -> None:
+        register(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "register", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learned(settings)
+    assert len(list((home / "work").iterdir())) == 2
+    assert learned(settings)["already"]
+    assert list((home / "work").iterdir()) == []
+
+
+def test_the_doctor_drops_what_killed_trainings_left(home: Path):
+    settings = small_settings(home)
+    kept = home / "work" / "0123-asr-kept"
+    kept.mkdir(parents=True)
+    (kept / "state.safetensors").write_bytes(b"weights")
+    assert examine(settings, repair=True)["repaired"]["work"] == 1
+    assert not kept.exists()
+
+
 def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path):
     sure = ("pseudo.weight=0.5", "pseudo.max_doubt=0.9", "pseudo.most=7")
     settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
@@ -138,6 +170,13 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         result = learn.learn(corpus, settings, plan, "")
         assert result["pseudo"] == len(plan.pseudo.ids)
         assert result["examples"] > result["labels"]
+        taught = lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"]
+        assert [(row["kind"], row["version"], row["role"]) for row in taught] == [
+            ("intent", result["version"], "pseudo")
+        ]
+        told = lineage_of(corpus, settings, f"intent/{result['version']}")["pseudo"]
+        heard_by = [f"asr/{plan.pseudo.heard_by[0]}", f"intent/{plan.pseudo.heard_by[1]}"]
+        assert (told["count"], told["by"]) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
         assert f"intent/{result['version']}" in tainted
         left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo

@@ -123,6 +123,23 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
     assert 0 <= run.data.metrics["intent_error"] <= 1
 
 
+def test_the_files_of_a_version_that_learned_here_are_that_version_and_stay_tainted(settings: Settings, tmp_path: Path):
+    with opened(settings) as corpus:
+        version = newest(corpus, "intent")
+        folder = tmp_path / "theirs"
+        shutil.copytree(models.located(settings, version.model_uri), folder)
+        with corpus.read() as conn:
+            taught = store.snapshot(conn, version.snapshot_id).of("train")[0].utterance_id
+            before = store.versions(conn, "intent")
+        with writing(corpus.records) as conn:
+            store.taint(conn, [taught])
+        found = register_outside(corpus, settings, folder, "intent")
+        assert (found["version"], found["already"]) == (version.version, True)
+        assert models.by_name(corpus, "intent", found["version"]).tainted
+        with corpus.read() as conn:
+            assert len(store.versions(conn, "intent")) == len(before)
+
+
 def test_a_folder_that_holds_no_such_model_is_refused_in_one_line(settings: Settings, tmp_path: Path):
     with opened(settings) as corpus:
         for path, message in ((tmp_path / "nowhere", "no such folder"), (models.BASES / "asr", "use as intent")):

@@ -87,6 +87,14 @@ def register(
     return str(created.version), f"{local_text(uri)}/{INNER}"
 
 
+def holding(tracking: Tracking, kind: Kind, digest: str) -> list[str]:
+    """Returns the versions of a kind whose model files have that digest, oldest first."""
+    with reached(tracking.uri):
+        name = model_name(tracking, kind)
+        found = tracking.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+    return sorted((str(version.version) for version in found), key=int)
+
+
 def changed_files(found: MlflowVersion) -> list[str]:
     """Returns what of a version on this machine is not what was registered; files elsewhere can't be told cheaply."""
     record, outer = _record(found), local_path(str(found.source))
