@@ -13,6 +13,7 @@ from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion, Snapshot, SnapshotRow, digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
+from flows.frame import passed
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ NOTHING_PSEUDO: Final = Pseudo()
 def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> Pseudo:
     """Returns the surest utterances of the train split that nobody labelled; none where the settings ask for none.
 
-    What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person. So is what ever
-    had a label: held-out rows judge, and of what was withdrawn people know better.
+    What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person. So is what a
+    round may still choose, and what ever had a label: held-out rows judge, and what was withdrawn was wrong.
     """
     from training.pseudo import pseudo_weight, surest
 
@@ -55,7 +56,7 @@ def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snap
     if not weight or not how.most:
         return NOTHING_PSEUDO
     asr, intent = models.champion(corpus, "asr"), models.champion(corpus, "intent")
-    ids = _unlabelled(corpus, asr, intent)
+    ids = _unlabelled(corpus, settings, asr, intent)
     if not ids:
         return NOTHING_PSEUDO
     found = scores.predictions(corpus, ids, asr.version, intent.version)
@@ -64,12 +65,13 @@ def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snap
     return Pseudo(tuple(sure), weight, (asr.version, intent.version)) if sure else NOTHING_PSEUDO
 
 
-def _unlabelled(corpus: Corpus, asr: ModelVersion, intent: ModelVersion) -> list[str]:
+def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: ModelVersion) -> list[str]:
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
         taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
-        ids = [i for i in ids if i not in taken]
+        over = passed(conn, settings)
+        ids = [i for i in ids if i in over and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
     allowed = vault.consenting(corpus.vault, ids, "train")
     return [

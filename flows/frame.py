@@ -62,5 +62,16 @@ def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[s
     return sorted(mine), {"since": since, "up_to": newest}
 
 
+def passed(conn: sa.Connection, settings: Settings) -> set[str]:
+    """Returns the ids that no later round can draw: those of nights whose round was chosen, and in time for it."""
+    chosen = results_of(conn, PREFIX)
+    if not chosen:
+        return set()
+    names = (name.removeprefix(PREFIX) for name in chosen)
+    end = max(night_named(name, settings.night.time_zone, settings.night.ends_at).end for name in names)
+    newest = max(int(result["up_to"]) for result in chosen.values())
+    return {i for i, _, order in utterances.orders(conn, datetime.min.replace(tzinfo=UTC), end) if order <= newest}
+
+
 def _late(settings: Settings) -> timedelta:
     return timedelta(days=settings.night.late_days)

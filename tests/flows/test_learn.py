@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from corpus import schema
+from corpus.database import writing
 from corpus.errors import EarmarkError
 from corpus.handle import open_corpus
 from corpus.records import Kind, Label, ModelVersion, Snapshot
@@ -189,9 +193,14 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
     settings = small_settings(tmp_path / "home", 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}', *sure)
     corpus = open_corpus(settings.corpus, clock=lambda: NOON)
     manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare = arrive(corpus, 8)
-    score(corpus, [manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare])
+    (late,) = arrive(corpus, 1, start=8, operation_id="ingest/late")  # for the next round, which may draw it
+    score(corpus, [manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare, late])
     choose(corpus, [audit], "night-1", "audit")
     choose(corpus, [waiting], "night-2", "uncertain")
+    with writing(corpus.records) as conn:  # the two rounds stand for one that has a date
+        conn.execute(sa.delete(schema.operations).where(schema.operations.c.operation_id.like("sample/night-%")))
+    with corpus.operation(f"sample/{NOON.date() + timedelta(days=1)}", "sample") as op:
+        op.result = {"since": 0, "up_to": 8}
     with corpus.operation("label", "merge") as op:
         told = {
             i: Label(i, "lights on", "lights_on", (), 1.0, 1, 1) for i in (manifest, held_out, relabelled, withdrawn)
