@@ -10,7 +10,7 @@ from typing import Any
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
-from corpus.store import labels, rounds
+from corpus.store import labels, rounds, utterances
 from corpus.store import models as store
 from corpus.text import NORMALISER
 from flows import console, judge, models
@@ -169,7 +169,9 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
             store.put_snapshot(op.conn, plan.snapshot, plan.kind)
             uri = models.portable(settings, uri)
             version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
-            store.put_version(op.conn, version)
+            taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
+            gone = utterances.erased(op.conn, taught)  # while it learned
+            store.put_version(op.conn, replace(version, tainted=bool(gone)))
             op.result = {
                 "version": number,
                 "snapshot": plan.snapshot.snapshot_id,

@@ -131,6 +131,12 @@ def last_order(conn: sa.Connection) -> int:
     return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one())
 
 
+def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Returns those of the ids that were erased."""
+    statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")
+    return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
+
+
 def of_speaker(conn: sa.Connection, speaker_id: str) -> list[str]:
     """Returns the sorted ids of all that a speaker said, in whatever state."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.speaker_id == speaker_id)

@@ -216,6 +216,16 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
     corpus.close()
 
 
+def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        plan = learn.plan(corpus, small_settings(home, "intent.fit.epochs=1"), "intent", "test", only_if_due=False)
+        erasure.erase_utterances(corpus, [plan.snapshot.of("train")[0].utterance_id])
+        result = learn.learn(corpus, settings, plan, "")
+        with corpus.read() as conn:
+            assert store.version(conn, "intent", result["version"]).tainted
+
+
 def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):
     settings = small_settings(home)
     with opened(settings) as corpus:
