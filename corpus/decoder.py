@@ -68,9 +68,14 @@ class Decoder:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        pickle.dump((list(paths), settings), self._process.stdin)
-        self._process.stdin.flush()
-        found: list[Recording | AudioRefused | None] = pickle.load(self._process.stdout)
+        try:
+            pickle.dump((list(paths), settings), self._process.stdin)
+            self._process.stdin.flush()
+            found: list[Recording | AudioRefused | None] = pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self._process.kill()  # its pipes may end before it does; whoever asks next has to find it dead
+            self._process.wait()
+            raise
         return found
 
     @property
