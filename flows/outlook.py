@@ -11,7 +11,6 @@ from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Kind
 from corpus.store import labels
 from corpus.store import models as store
-from flows.judge import stored
 from flows.models import KINDS
 from flows.settings import Settings
 
@@ -40,8 +39,9 @@ def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
         shared = set(sets.get(version.version, ())) & set(sets.get(bases.get(version.base, ""), ()))
         pairs = []
         for eval_set_id in sorted(shared):
-            both = (stored(conn, kind, v, eval_set_id) for v in (version.version, bases[version.base]))
-            pairs.append(tuple(both))
+            both = [store.report(conn, kind, v, eval_set_id) for v in (version.version, bases[version.base])]
+            if len({report.normaliser for report in both if report is not None}) == 1:
+                pairs.append(tuple(both))
         mine, base = max(pairs, key=lambda pair: len(pair[0] or ()), default=(None, None))
         if mine is not None and base is not None and len(mine):
             count = len(store.snapshot(conn, version.snapshot_id).of("train"))

@@ -30,7 +30,6 @@ from corpus.records import (
 )
 from corpus.store import erasure, labels, rounds, scores
 from corpus.store import models as store
-from corpus.text import NORMALISER
 from flows import known
 from flows.choose import choose_round, dry_run
 from flows.inspect import show_status, status_of
@@ -322,7 +321,6 @@ def put_judged(world: World, number: str, count: int, share: float) -> None:
         report = EvaluationReport(
             "asr", version, f"set-{number}", np.array(ids), np.array([speakers[i] for i in ids]), errors,
             np.full(len(ids), 10), zeros, zeros, zeros > 0, zeros.astype(np.float32), np.zeros((len(ids), 3), np.int64),
-            normaliser=NORMALISER,
         )  # fmt: skip
         with writing(world.corpus.records) as conn:
             store.put_report(conn, report)
