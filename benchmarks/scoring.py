@@ -31,6 +31,8 @@ SHARD = 1000
 CHARACTERS = "|abcdefghijklmnopqrstuvwxyz'"
 PIPELINE_BATCH = 8
 
+AIMS = {"of_bare": 0.9, "of_pipeline": 2.0}
+
 
 def main() -> None:
     """Measures, prints a table and leaves `scoring.json` and `scoring.png` in the folder."""
@@ -266,6 +268,10 @@ def _show(report: dict[str, Any]) -> None:
         ratios = [f"{r['median']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in (row["of_bare"], row["of_pipeline"])]
         shown = [f"{speed:,.0f} h/h" for speed in speeds] + ratios
         print(f"| {row['model']} | {row['parameters'] / 1e6:.1f} M | {row['device']} | {' | '.join(shown)} |")
+    for row in report["throughput"]:
+        for name, aim in AIMS.items():
+            met = "met" if row[name]["median"] >= aim else "MISSED"
+            print(f"{row['model']} {name.replace('_', ' ')}: aimed at {aim:g}, {met}")
     for row in report["memory"]:
         print(f"{row['utterances']:>8} utterances {row['seconds']:>7.0f} s, peak {row['peak_mb']:.0f} MB")
 
