@@ -1,0 +1,57 @@
+"""Results of steps: frozen dataclasses that know how to become JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step did, in ids and counts; never content.
+
+    A field becomes the key of its name, or of its `metadata={"key": ...}`. A field that may be missing has the default
+    None, and is left out of the JSON document while it is None.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document: strings, numbers, booleans, None, lists and mappings alone."""
+        document = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            document[field.metadata.get("key", field.name)] = as_json(value)
+        return document
+
+
+def as_json(value: Any) -> Any:
+    """Return the value as what JSON has; results and other dataclasses become mappings.
+
+    Raises:
+        TypeError: it is of a type that has no form in JSON here.
+    """
+    if isinstance(value, Result):
+        return value.to_json()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): as_json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(entry) for entry in value]
+    if isinstance(value, set | frozenset):
+        return [as_json(entry) for entry in sorted(value)]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"a {type(value).__name__} has no form in JSON; give the field a plain type")
