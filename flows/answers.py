@@ -17,7 +17,6 @@ from typing import Final
 from annotation.tables import SUFFIXES
 from corpus.errors import UsageError
 from corpus.files import sync_folder
-from flows.settings import Settings
 
 TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
 ENDINGS: Final = (".jsonl", *SUFFIXES)
@@ -25,11 +24,11 @@ REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.(jsonl|csv|tsv)", re
 UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re.IGNORECASE)
 
 
-def waiting(settings: Settings) -> list[Path]:
-    """Returns the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
-    if not settings.answers.is_dir():
+def waiting(folder: Path) -> list[Path]:
+    """Return the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
+    if not folder.is_dir():
         return []
-    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     taken = [path for path in files if TAKEN.fullmatch(path.name)]
     named = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
     return [*taken, *(path for path in named if not REFUSED.fullmatch(path.name))]
@@ -118,12 +117,12 @@ def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
     sync_folder(folder)
 
 
-def expired(settings: Settings, now: datetime) -> list[Path]:
-    """Returns the files of refused lines that nobody mended within `export.due_days`, and unfinished ones."""
-    if not settings.answers.is_dir():
+def expired(folder: Path, due_days: int, now: datetime) -> list[Path]:
+    """Return the files of refused lines that nobody fixed within so many days, and unfinished ones."""
+    if not folder.is_dir():
         return []
-    oldest = (now - timedelta(days=settings.export.due_days)).timestamp()
-    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    oldest = (now - timedelta(days=due_days)).timestamp()
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     return [
         path
         for path in files

@@ -127,11 +127,11 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
     """Returns the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
     from flows import journey
 
-    arrived = journey.ingest(str(files.manifest))
-    run = journey.nightly(night)
+    arrived = journey.ingest(str(files.manifest)).to_json()
+    run = journey.nightly(night).to_json()
     with opened(settings) as corpus:
         _answer(corpus, settings, night, files.truth)
-    morning = journey.morning(night)
+    morning = journey.morning(night).to_json()
     with opened(settings) as corpus:
         asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
         if traffic.speakers:

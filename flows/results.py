@@ -30,6 +30,13 @@ class Result:
         return document
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped(Result):
+    """A step that had nothing to do, or could not be done now; `skipped` says why in one sentence."""
+
+    skipped: str
+
+
 def as_json(value: Any) -> Any:
     """Return the value as what JSON has; results and other dataclasses become mappings.
 
@@ -49,7 +56,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, datetime):
-        return value.isoformat()
+        return str(value)  # as the commands have always printed moments: a blank between date and time
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import httpx
 
+from annotation.label_studio import StudioTask
 from corpus.errors import Refused, Unreachable
 from flows.settings import LabelStudioSettings
 
@@ -38,8 +39,8 @@ class StudioClient:
         """Leaves no connection open."""
         self._http.close()
 
-    def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Returns the JSON answer of a call, None where it is empty.
+    def call(self, method: str, path: str, **kwargs: Any) -> object:
+        """Return the JSON answer of a call, None where it is empty.
 
         Raises:
             Unreachable: the server does not answer, or is out of order.
@@ -61,6 +62,17 @@ class StudioClient:
             return answer.json()
         except ValueError:
             raise Unreachable(f"Label Studio's answer to {method} {path} is not JSON; is the address right?") from None
+
+    def _mapping(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Return the JSON object that a call answers with.
+
+        Raises:
+            Unreachable, Refused: see `call`; the answer is something else.
+        """
+        answer = self.call(method, path, **kwargs)
+        if not isinstance(answer, dict):
+            raise Unreachable(f"Label Studio's answer to {method} {path} is no JSON object; is the address right?")
+        return answer
 
     def _remedy(self, answer: httpx.Response) -> str:
         if answer.status_code == 401:
@@ -94,42 +106,42 @@ class StudioClient:
         found: dict[str, int] = {}
         page = 1
         while True:
-            answer = self.call("GET", "/api/projects", params={"page": page, "page_size": PAGE})
+            answer = self._mapping("GET", "/api/projects", params={"page": page, "page_size": PAGE})
             for row in answer["results"]:
                 found[row["title"]] = min(int(row["id"]), found.get(row["title"], int(row["id"])))
             if not answer.get("next"):
                 return found
             page += 1
 
-    def ensure_project(self, title: str, fields: dict[str, Any], known: dict[str, int]) -> int:
-        """Leaves a project of this title with these fields, and returns its id."""
+    def ensure_project(self, title: str, fields: Mapping[str, str | bool | int], known: dict[str, int]) -> int:
+        """Leave a project of this title with these fields, and return its id."""
         if title not in known:
-            known[title] = int(self.call("POST", "/api/projects", json={"title": title, **fields})["id"])
+            known[title] = int(self._mapping("POST", "/api/projects", json={"title": title, **fields})["id"])
             return known[title]
         project = known[title]
-        held = self.call("GET", f"/api/projects/{project}")
+        held = self._mapping("GET", f"/api/projects/{project}")
         if any(str(held.get(name)).strip() != str(value).strip() for name, value in fields.items()):
-            self.call("PATCH", f"/api/projects/{project}", json=fields)
+            self.call("PATCH", f"/api/projects/{project}", json=dict(fields))
         return project
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
-    def tasks(self, project: int) -> Iterator[dict[str, Any]]:
-        """Yields every task of a project with its data and raw annotations, in pages."""
+    def tasks(self, project: int) -> Iterator[StudioTask]:
+        """Yield every task of a project with its data and raw annotations, in pages."""
         page = 1
         while True:
             query = {"project": project, "page": page, "page_size": PAGE, "fields": "all"}
             answer = self.call("GET", "/api/tasks", params=query)
-            rows = answer["tasks"] if isinstance(answer, dict) else answer
+            rows = answer["tasks"] if isinstance(answer, dict) else cast(list[StudioTask], answer)
             yield from rows
             total = int(answer.get("total", 0)) if isinstance(answer, dict) else len(rows)
             if page * PAGE >= total or not rows:
                 return
             page += 1
 
-    def send_tasks(self, project: int, tasks: Sequence[dict[str, Any]]) -> int:
-        """Leaves the tasks in the project; returns how many the server took."""
-        answer = self.call("POST", f"/api/projects/{project}/import", json=list(tasks))
+    def send_tasks(self, project: int, tasks: Sequence[StudioTask]) -> int:
+        """Add the tasks to the project; return how many the server took."""
+        answer = self._mapping("POST", f"/api/projects/{project}/import", json=list(tasks))
         return int(answer.get("task_count", len(tasks)))
 
     def delete_task(self, task: int) -> None:
@@ -142,7 +154,7 @@ class StudioClient:
 
     def users(self) -> dict[int, str]:
         """Returns the e-mail addresses of the server's users, by id."""
-        rows = self.call("GET", "/api/users")
+        rows = cast(list[dict[str, Any]], self.call("GET", "/api/users"))
         return {int(row["id"]): str(row.get("email") or row.get("username") or "") for row in rows}
 
 

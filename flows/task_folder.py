@@ -31,7 +31,7 @@ def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
         wanted: ids of the tasks that people may still hear, by person; "" where the round's folder is everybody's.
         now: what time it is.
     """
-    found = answers.expired(settings, now)
+    found = answers.expired(settings.answers, settings.export.due_days, now)
     for folder, mine in _folders(settings, rounds, wanted):
         for path in sorted(folder.iterdir()):
             clip = CLIP.fullmatch(path.name)

@@ -8,9 +8,9 @@ from typing import Any
 from flows.console import percent
 
 
-def sample_lines(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the report of a choice with one line for each thing that earlier answers taught it."""
-    lines: dict[str, Any] = {}
+def sample_lines(report: Mapping[str, Any]) -> dict[str, object]:
+    """Return the document of a choice with one line for each thing that earlier answers taught it."""
+    lines: dict[str, object] = {}
     for name, value in report.items():
         if name == "calibration":
             lines |= {f"calibration {kind}": calibration_line(found) for kind, found in value.items()}

@@ -41,7 +41,7 @@ def home(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Path:
 def retrain(home: Path, url: str, *overrides: str) -> dict[str, Any]:
     settings = small_settings(home, *overrides).model_copy(update={"prefect": PrefectSettings(api_url=url)})
     with running(settings, "test"):
-        return dict(journey.retrain("intent"))
+        return journey.retrain("intent").to_json()
 
 
 def test_the_same_labels_are_learned_anew_only_in_another_way(home: Path, prefect_url: str):
