@@ -19,9 +19,11 @@ from corpus.records import Kind
 from corpus.store import utterances
 from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
 from flows import score as scoring
+from flows.base_models import ensure_champions
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
 from flows.night import Night, through
+from flows.results import Skipped
 from flows.session import at_work, without_content
 from flows.settings import Settings
 from flows.summary import night_markdown
@@ -75,7 +77,7 @@ def import_corpus(
 def score(night: str | None = None, config: str | None = None) -> dict[str, Any]:
     """What the champions have not scored yet is scored."""
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         when = the_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
@@ -114,7 +116,7 @@ def retrain(kind: str, config: str | None = None) -> dict[str, Any]:
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
 
@@ -124,7 +126,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
     """The main job has run for one night; a step with nothing due says why it was skipped."""
     with at_work(config) as (corpus, settings):
         when = the_night(settings, night)
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         report: dict[str, Any] = {"night": when.name, "sweep": dict(sweeping(corpus, settings))}
         report["sweep"] |= _off_label_studio(corpus, settings)
         report["merge"] = _merge(corpus, settings, None)
@@ -149,7 +151,7 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
 def morning(night: str, config: str | None = None) -> dict[str, Any]:
     """The first half of a nightly run alone: what came back is merged, and models learn where enough is new."""
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         return {
             "merge": _merge(corpus, settings, None),
             "retrain asr": _retrain(corpus, settings, "asr", cycle=night, only_if_due=True),
@@ -162,17 +164,18 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
     there = files is None and settings.export.backend == "label_studio"
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
-        return {"skipped": "no annotations came back", **({} if "skipped" in reviewed else {"review": reviewed})}
+        kept = None if isinstance(reviewed, Skipped) else reviewed
+        return hear.MergeSkipped("no annotations came back", kept).to_json()
     reports, failed = [], {}
     if there:
         try:
-            reports.append(dict(pulling(corpus, settings)))
+            reports.append(("label-studio", hear.MergeReport.from_json(pulling(corpus, settings))))
         except EarmarkError as error:
             failed["label-studio"] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
-            reports.append({**report, "file": answers.name_of(file)})
+            reports.append((answers.name_of(file), report))
         except UsageError as error:
             if files is not None:
                 raise
@@ -183,7 +186,7 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
         ask.distribute(corpus, settings)
         sent = _before_people(corpus, settings)
         failed |= {name: row["not_done"] for name, row in (("settle", removed), ("push", sent)) if "not_done" in row}
-    return {**hear.total(reports, failed), **({} if "skipped" in reviewed else {"review": reviewed})}
+    return hear.total(reports, failed, None if isinstance(reviewed, Skipped) else reviewed).to_json()
 
 
 def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
@@ -231,7 +234,8 @@ def _choose(corpus: Any, settings: Settings, when: Night) -> dict[str, Any]:
 def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> dict[str, Any]:
     plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
-        return {"skipped": plan.skipped}
+        return Skipped(plan.skipped).to_json()
     flow_run = str(runtime.flow_run.id or "")
     learned = learning(corpus, settings, plan, flow_run)
-    return {**learned, **judging(corpus, settings, kind, learned["version"], plan.snapshot)}
+    judgement = judging(corpus, settings, kind, learned.version, plan.snapshot)
+    return learn.RetrainReport(learned, judgement).to_json()

@@ -120,7 +120,7 @@ def pull(corpus: Corpus, settings: Settings) -> dict[str, Any]:
         known = client.projects()
         for row, reason in again:
             _ask_again(client, known, holders(settings)[row.holder], row, reason)
-    return {**report, "skipped_there": skipped, "asked_again": len(again), "file": "label-studio"}
+    return {**report.to_json(), "skipped_there": skipped, "asked_again": len(again), "file": "label-studio"}
 
 
 def _annotators(client: StudioClient, settings: Settings) -> dict[int, str]:
@@ -224,7 +224,7 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     _check_clips(settings)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
-    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
     fields = {
         "label_config": label_config(model.intents, model.slot_names),
         "show_collab_predictions": True,

@@ -30,6 +30,13 @@ class Result:
         return document
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped(Result):
+    """A step that had nothing to do, or could not be done now; `skipped` says why in one sentence."""
+
+    skipped: str
+
+
 def as_json(value: Any) -> Any:
     """Return the value as what JSON has; results and other dataclasses become mappings.
 

@@ -181,7 +181,8 @@ def retrain(
     if remote:
         from flows.remote import retrain_remotely
 
-        show_report("retrained there", retrain_remotely(settings_of(config, overrides), kind, wait=wait), as_json)
+        run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
+        show_report("retrained there", run.to_json(), as_json)
         return
     report = run_flow("retrain", config, overrides, kind=kind)
     if as_json:
