@@ -59,13 +59,13 @@ class LocaleQueue:
 
     Attributes:
         waiting: tasks.
-        clips_a_day: capacity of the listed people; None where nobody is listed.
+        clips_a_day: capacity of the listed people who understand it.
         days: how long they need for what waits [days]; None where nobody can do it.
     """
 
     locale: str
     waiting: int
-    clips_a_day: int | None
+    clips_a_day: int
     days: float | None
 
 
@@ -114,8 +114,8 @@ def locale_queues(waiting: Sequence[WaitingTask], settings: PeopleSettings) -> t
         LocaleQueue(
             locale=locale,
             waiting=count,
-            clips_a_day=clips.get(locale, 0) if clips else None,
-            days=round(count / clips[locale], 2) if clips.get(locale) else None,
+            clips_a_day=clips[locale],
+            days=round(count / clips[locale], 2) if clips[locale] else None,
         )
         for locale, count in sorted(counts.items())
     )

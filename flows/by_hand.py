@@ -5,27 +5,60 @@ Moving the alias is compare-and-set: whoever read a champion that another promot
 
 from __future__ import annotations
 
-import uuid
+from dataclasses import dataclass, replace
 from typing import Any
 
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
-from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion
-from corpus.store import models as store
-from corpus.store.people import holder
-from flows import judge, models
-from flows.promote import judge_and_promote, judged_beside, judgement_id
+from flows import models
+from flows.aliases import ChampionMoved, mirror_aliases, move_champion
+from flows.eval_set import current_snapshot
+from flows.promote import Judgement, judge_and_promote, judged_beside, stored_judgement
+from flows.results import Result
 from flows.settings import Settings
 
 MOST_WHY = 500
 """Characters of a reason; it stays on the audit chain for good."""
 
 
+@dataclass(frozen=True, slots=True)
+class PromotionReport(Result):
+    """What came of asking for a version to be champion.
+
+    Attributes:
+        kind: of the model.
+        version: that was asked for.
+        promoted: whether it is the champion now.
+        judgement: what the gate said; None where it was not asked.
+        moved: how the champion moved; None where a person did not move it.
+    """
+
+    kind: Kind
+    version: str
+    promoted: bool
+    judgement: Judgement | None = None
+    moved: ChampionMoved | None = None
+
+    @property
+    def already(self) -> bool:
+        """Whether the version was the champion before anybody asked."""
+        return self.judgement is None and self.moved is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document: the gate's judgement, or who moved the champion and why, with the outcome."""
+        if self.judgement is not None:
+            outcome = {"kind": self.kind, "version": self.version, "promoted": self.promoted}
+            return {**self.judgement.to_json(), **outcome}
+        if self.moved is not None:
+            return {**self.moved.to_json(), "promoted": self.promoted}
+        return {"kind": self.kind, "champion": self.version, "promoted": self.promoted, "already": True}
+
+
 def promote_by_hand(
     corpus: Corpus, settings: Settings, reference: str, who: str, *, force: bool = False, why: str = ""
-) -> dict[str, Any]:
-    """Returns what came of asking for a version to be champion; `promoted` says whether it is.
+) -> PromotionReport:
+    """Make a version the champion where the gate allows it, or a person overrules the gate.
 
     Without `force` the gate decides on the audit rows of today, which spends a look unless it decided on the same rows
     and the same champion before. With `force` the version is champion, and the reason is on the audit chain.
@@ -46,35 +79,21 @@ def promote_by_hand(
     version, champion = models.by_name(corpus, kind, name), models.champion(corpus, kind)
     reason = _reason(why, force=force)
     if version.version == champion.version:
-        return {"kind": kind, "champion": champion.version, "promoted": True, "already": True}
+        return PromotionReport(kind, champion.version, True)
     if version.tainted:
         raise PromotionRefused(
             f"{kind} {version.version} learned from an utterance that was erased since; earmark retrain {kind} makes "
             "a version without it"
         )
     if force:
-        return _moved(corpus, settings, version, champion.version, how="forced", why=reason, who=who)
-    judged = _gate(corpus, settings, version, champion)
-    if judged["decision"] != "promote":
-        return {**judged, "kind": kind, "version": version.version, "promoted": False}
-    if judged.pop("already", False):  # it was promoted once on these rows, and rolled back since
+        moved = _moved(corpus, settings, version, champion.version, how="forced", why=reason, who=who)
+        return PromotionReport(kind, version.version, True, moved=moved)
+    judgement = _gate(corpus, settings, version, champion)
+    if judgement.decision != "promote":
+        return PromotionReport(kind, version.version, False, judgement)
+    if judgement.already:  # it was promoted once on these rows, and rolled back since
         _moved(corpus, settings, version, champion.version, how="gate", why=reason, who=who)
-    return {**judged, "kind": kind, "version": version.version, "promoted": True}
-
-
-def move_champion(
-    corpus: Corpus, kind: Kind, expected: str, number: str, *, how: str, why: str, who: str
-) -> dict[str, Any]:
-    """Leaves the version champion and the one that was `previous`, in one transaction with its audit row.
-
-    Raises:
-        PromotionRefused: `expected` is not the champion any more.
-    """
-    with corpus.operation(f"promote/{kind}/{uuid.uuid4().hex}", "promote", holder(who)) as op:
-        store.move_alias(op.conn, kind, "champion", expected, number)
-        store.move_alias(op.conn, kind, "previous", store.alias(op.conn, kind, "previous"), expected)
-        op.result = {"kind": kind, "champion": number, "was": expected, "how": how, "why": why}
-        return dict(op.result)
+    return PromotionReport(kind, version.version, True, replace(judgement, already=None))
 
 
 def _reason(why: str, *, force: bool) -> str:
@@ -88,25 +107,25 @@ def _reason(why: str, *, force: bool) -> str:
 
 def _moved(
     corpus: Corpus, settings: Settings, version: ModelVersion, champion: str, *, how: str, why: str, who: str
-) -> dict[str, Any]:
-    """The alias has moved in the records and in MLflow, whose run says how."""
+) -> ChampionMoved:
+    """Move the alias in the records and in MLflow, whose run says how."""
     from training.tracking.marks import mark_promoted
     from training.tracking.store import open_tracking
 
     moved = move_champion(corpus, version.kind, champion, version.version, how=how, why=why, who=who)
     tracking = open_tracking(settings.tracking, settings.home)
-    judge.mirror_aliases(corpus, settings, tracking)
+    mirror_aliases(corpus, settings, tracking)
     mark_promoted(tracking, version.run_id, how)
-    return {**moved, "promoted": True}
+    return moved
 
 
-def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: ModelVersion) -> dict[str, Any]:
-    """Returns the gate's decision on the version and this champion, on the audit rows of today."""
+def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: ModelVersion) -> Judgement:
+    """Return the gate's decision on the version and this champion, on the audit rows of today."""
     kind, number = version.kind, version.version
-    snapshot = judge.current_snapshot(corpus, settings, kind)
+    snapshot = current_snapshot(corpus, settings.promotion, kind)
     with corpus.read() as conn:
-        before = result_of(conn, judgement_id(kind, number, snapshot))
+        before = stored_judgement(conn, kind, number, snapshot)
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     now = judged_beside(listener, champion)
-    against = "" if before is None or before.get("against") == now else now
+    against = "" if before is None or before.against == now else now
     return judge_and_promote(corpus, settings, kind, number, snapshot, against)

@@ -11,7 +11,10 @@ from corpus.operations import results_of
 from corpus.records import EvaluationReport, ModelVersion
 from corpus.store import labels
 from corpus.store import models as store
-from flows import console, judge, models
+from flows import console, models
+from flows.eval_set import AuditSet, audit_set
+from flows.evaluation_store import MEASURE, judging_cost, reports
+from flows.results import as_json
 from flows.settings import Settings
 from flows.slices import shown_slices
 
@@ -54,7 +57,7 @@ class Compared:
         document: all of it as JSON: ids, counts and rates alone.
     """
 
-    audit: judge.AuditSet
+    audit: AuditSet
     versions: tuple[ModelVersion, ModelVersion]
     reports: tuple[EvaluationReport, EvaluationReport]
     slices: tuple[list[SliceRow], list[SliceRow]]
@@ -75,19 +78,19 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
     if kind != other_kind:
         raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
     versions = models.by_name(corpus, kind, one), models.by_name(corpus, kind, two)
-    audit = judge.audit_set(corpus, settings, kind)
+    audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
     beside = models.champion(corpus, "intent").version if kind == "asr" else None
-    found = judge.reports(corpus, settings, audit, versions, beside)
+    found = reports(corpus, settings, audit, versions, beside)
     a, b = (found[version.version] for version in versions)
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(a, b)
-    shown = shown_slices(corpus, settings, audit, a)
+    shown = shown_slices(corpus, settings.night, audit, a)
     tables = slice_rows(a, shown, None, audit.weights), slice_rows(b, shown, None, audit.weights)
     document = {
         "kind": kind,
-        "measure": judge.MEASURE[kind],
+        "measure": MEASURE[kind],
         "first": versions[0].version,
         "second": versions[1].version,
         "eval_set_id": audit.eval_set_id,
@@ -103,7 +106,7 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
     return Compared(audit, versions, (a, b), tables, document)
 
 
-def _figures(a: EvaluationReport, b: EvaluationReport, audit: judge.AuditSet) -> list[dict[str, Any]]:
+def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> list[dict[str, Any]]:
     """Returns every figure of both versions with the paired difference."""
     from training.rates import better, difference, figures
 
@@ -120,7 +123,7 @@ def _figures(a: EvaluationReport, b: EvaluationReport, audit: judge.AuditSet) ->
 def _slices(
     a: EvaluationReport,
     b: EvaluationReport,
-    audit: judge.AuditSet,
+    audit: AuditSet,
     shown: dict[str, Any],
     tables: tuple[list[SliceRow], list[SliceRow]],
 ) -> list[dict[str, Any]]:
@@ -136,7 +139,7 @@ def _slices(
     return rows
 
 
-def _cost(corpus: Corpus, audit: judge.AuditSet, version: ModelVersion) -> dict[str, Any]:
+def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> dict[str, Any]:
     """Returns what a version learned from, what that took people and machines, and how fast it is."""
     with corpus.read() as conn:
         learned = store.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
@@ -144,12 +147,12 @@ def _cost(corpus: Corpus, audit: judge.AuditSet, version: ModelVersion) -> dict[
         answers = labels.latest_answers(conn)
     ids = {row.utterance_id for row in learned}
     mine = [result for result in made.values() if result.get("version") == version.version]
-    took = judge.judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
+    took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return {
         "labels": len(ids),
         "annotator_minutes": round(sum(row.lead_time for row in answers if row.utterance_id in ids) / 60.0, 1),
         "training_seconds": mine[-1].get("seconds") if mine else None,
-        "speed": took.get("speed", {}),
+        "speed": as_json(took.speed),
     }
 
 

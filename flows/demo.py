@@ -26,7 +26,7 @@ from corpus.records import digest
 from corpus.store import labels
 from corpus.synthetic import NightFiles, read_truth, window, write_night
 from flows import console
-from flows.judge import by_speaker, standing
+from flows.champion_vs_base import by_speaker, standing
 from flows.models import KINDS
 from flows.night import last_night
 from flows.outlook import outlooks
@@ -133,9 +133,9 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
         _answer(corpus, settings, night, files.truth)
     morning = journey.morning(night).to_json()
     with opened(settings) as corpus:
-        asr, intent = standing(corpus, settings, "asr"), standing(corpus, settings, "intent")
+        asr, intent = (standing(corpus, settings, kind).to_json() for kind in KINDS)
         if traffic.speakers:
-            asr["newest"], intent["newest"] = (by_speaker(corpus, settings, kind) for kind in KINDS)
+            asr["newest"], intent["newest"] = (by_speaker(corpus, settings, kind).to_json() for kind in KINDS)
         ahead = outlooks(corpus, settings)
         with corpus.read() as conn:
             held = labels.current(conn)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from corpus.errors import SettingsError
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+"""What a JSON or YAML document holds."""
 
 VARIABLES = {
     "EARMARK_HOME": "corpus.home",
@@ -26,7 +29,7 @@ KEY_FILE_VARIABLE = "EARMARK_KEK_FILE"
 
 
 def from_environment() -> dict[str, str]:
-    """Returns the settings that the environment gives, by their dotted keys.
+    """Return the settings that the environment gives, by their dotted keys.
 
     Raises:
         SettingsError: a NAME_FILE can't be read, is empty, or stands beside its NAME; the message names the variable.
@@ -55,8 +58,8 @@ def _content(variable: str, file: Path) -> str:
     return value
 
 
-def without_secrets(tree: Any) -> Any:
-    """Returns the settings with tokens and the users and passwords of all URLs blanked, for whoever looks at them."""
+def without_secrets(tree: Json) -> Json:
+    """Return the settings with tokens and the users and passwords of all URLs blanked, for whoever looks at them."""
     if isinstance(tree, dict):
         return {k: "***" if k == "token" and value else without_secrets(value) for k, value in tree.items()}
     if isinstance(tree, list):

@@ -1,22 +1,21 @@
-"""One version on one evaluation set: what it heard and understood, counted, and how fast it was."""
+"""Evaluate one version on one evaluation set: what it transcribed and understood, counted, and how fast it was."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from corpus.content import Content
 from corpus.handle import Corpus
-from corpus.records import EvaluationReport, Floats, Hypothesis, ModelVersion
+from corpus.records import EvaluationReport, Floats, Hypothesis, Interval, ModelVersion
 from flows import console, models
+from flows.results import Result
 from flows.settings import Settings
 
 if TYPE_CHECKING:
-    from flows.judge import AuditSet
+    from flows.eval_set import AuditSet
     from training.intent import IntentModel, IntentOutput
     from training.signal import Sound
     from training.transcribe import AsrOutput
@@ -35,49 +34,74 @@ class Reading:
     output: IntentOutput
 
     def intents(self) -> dict[str, str]:
-        """Returns the top intent by utterance id."""
-        top = self.output.probs.argmax(axis=1)
-        return {i: self.model.intents[int(top[k])] for k, i in enumerate(self.ids)}
+        """Return the top intent by utterance id."""
+        top = [self.model.intents[place] for place in self.output.top().tolist()]
+        return dict(zip(self.ids, top, strict=True))
 
     def confidence(self) -> dict[str, float]:
-        """Returns the probability of the top intent by utterance id."""
-        return {i: float(self.output.probs[k].max()) for k, i in enumerate(self.ids)}
+        """Return the probability of the top intent by utterance id."""
+        return dict(zip(self.ids, self.output.confidence().tolist(), strict=True))
 
     def raw_confidence(self) -> dict[str, float]:
-        """Returns the probability that the top intent had before temperature scaling."""
-        raw = np.exp(self.output.logits.max(axis=1) - self.output.logsumexp)
-        return {i: float(raw[k]) for k, i in enumerate(self.ids)}
+        """Return the probability that the top intent had before temperature scaling."""
+        return dict(zip(self.ids, self.output.raw_confidence().tolist(), strict=True))
 
     def hypotheses(self) -> dict[str, Hypothesis]:
-        """Returns the text that was read with its slots."""
+        """Return the text that was read with its slots."""
         found = self.intents()
         return {i: Hypothesis(self.texts[i], 1.0, found[i], self.output.slots[k]) for k, i in enumerate(self.ids)}
 
 
+@dataclass(frozen=True, slots=True)
+class JudgingCost(Result):
+    """What judging a version took; it differs from run to run, so it is no part of the report.
+
+    Attributes:
+        rows: that judged.
+        seconds: transcribing and understanding all of them took [s].
+        audio: length of their clips together [s].
+        speed: `rtf`, `latency_p50` and so on, see `training.speed.judging_speed`.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+    audio: float = 0.0
+    speed: Mapping[str, Interval] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> JudgingCost:
+        """Return the cost that was stored; what an older version did not measure is 0 or missing."""
+        speed = {name: Interval(**rate) for name, rate in stored.get("speed", {}).items()}
+        return cls(stored.get("rows", 0), stored.get("seconds", 0.0), stored.get("audio", 0.0), speed)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A version on an evaluation set: the report, which is the same whenever it is made, and what it took."""
+
+    report: EvaluationReport
+    cost: JudgingCost
+
+
 def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
-    """Returns what an intent model makes of texts by utterance id."""
+    """Return what an intent model makes of texts by utterance id."""
     from training.intent import classify
 
-    model, ids = models.load_intent(settings, version), sorted(texts)
+    model, ids = models.load_intent(settings.home, version), sorted(texts)
     return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
 def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
-    """Returns what a speech model hears in clips."""
+    """Return what a speech model transcribes of clips."""
     from training.transcribe import transcribe
 
     with console.progress(f"listen with asr {ears.version}", len(clips)) as advance:
-        asr = models.load_asr(settings, ears)
+        asr = models.load_asr(settings.home, ears)
         return transcribe(asr, clips, settings.score.transcribe, console.counting(advance))
 
 
-def evaluate(
-    corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion
-) -> tuple[EvaluationReport, dict[str, Any]]:
-    """Returns the version's report on the audit set and what judging took: seconds, real-time factor, latency.
-
-    Times differ from run to run, so they are no part of the report, which is the same whenever it is made.
-    """
+def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> Evaluation:
+    """Return the version's report on the evaluation set, and what judging took."""
     ears = audit.listener or version
     started = time.perf_counter()
     clips, sounds = _clips(corpus.open(sorted(audit.labels), "judge", strict=False))
@@ -89,16 +113,15 @@ def evaluate(
         report = _intent_report(audit, version, read(settings, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
-    speed = {name: rate.as_json() for name, rate in _speed(settings, audit, version, clips, texts).items()}
-    return report, {"rows": len(report), "seconds": round(took, 3), "audio": round(audio, 3), "speed": speed}
+    speed = _speed(settings, audit, version, clips, texts)
+    return Evaluation(report, JudgingCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
-def _clips(opened: Any) -> tuple[Clips, dict[str, Sound]]:
+def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, Sound]]:
     from training.signal import sound_of
 
     clips: Clips = []
     sounds = {}
-    content: Content
     for content in opened:
         if content.audio is not None:
             clips.append((content.utterance.utterance_id, content.audio))
@@ -113,7 +136,7 @@ def _asr_report(
     sounds: Mapping[str, Sound],
     reading: Reading,
 ) -> EvaluationReport:
-    """Returns the report of a speech model, with what the intent model at work made of what was heard."""
+    """Return the report of a speech model, with what the intent model at work made of what was heard."""
     from training.evaluate import evaluate_asr, succeeded
 
     made = reading.hypotheses()
@@ -123,7 +146,7 @@ def _asr_report(
         {i: label.transcript or "" for i, label in audit.labels.items()},
         {output.utterance_id: output.text for output in heard},
         audit.speaker_ids,
-        {o.utterance_id: float(o.confidences.mean()) if len(o.confidences) else 0.0 for o in heard},
+        {output.utterance_id: output.mean_confidence for output in heard},
         {i: label.intent for i, label in audit.labels.items() if label.intent is not None},
         sounds,
         {i: succeeded(label, made[i].intent, made[i]) for i, label in audit.labels.items() if i in made},
@@ -152,25 +175,19 @@ def _intent_report(
 
 def _speed(
     settings: Settings, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
-) -> dict[str, Any]:
-    """Returns real-time factor and latency of single clips: of hearing, or of hearing and understanding.
-
-    `own_latency_p50` and `_p95` are the intent model's part.
-    """
+) -> dict[str, Interval]:
+    """Return real-time factor and latency of single clips: of transcribing, or of transcribing and understanding."""
     from training.intent import classify
-    from training.speed import Timing, speed_figures, spread, timed
+    from training.speed import judging_speed, spread, timed
     from training.transcribe import best_texts
 
-    asr = models.load_asr(settings, audit.listener or version)
-    rows = spread([audit.speaker_ids[i] for i, _ in clips])
-    chosen = [clips[row] for row in rows]
-    audio = np.array([len(samples) / asr.sample_rate for _, samples in chosen])
-    speakers = np.array([audit.speaker_ids[i] for i, _ in chosen], dtype=np.str_)
-    seconds = timed(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
-    if audit.kind == "asr":
-        return dict(speed_figures(Timing(audio, seconds, speakers)))
-    model = models.load_intent(settings, version)
-    own = timed(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
-    found = speed_figures(Timing(audio, seconds + own, speakers))
-    mine = speed_figures(Timing(audio, own, speakers))
-    return {**found, **{f"own_{name}": rate for name, rate in mine.items() if name != "rtf"}}
+    asr = models.load_asr(settings.home, audit.listener or version)
+    chosen = [clips[row] for row in spread([audit.speaker_ids[i] for i, _ in clips])]
+    audio = [len(samples) / asr.sample_rate for _, samples in chosen]
+    speakers = [audit.speaker_ids[i] for i, _ in chosen]
+    hearing = timed(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
+    understanding = None
+    if audit.kind == "intent":
+        model = models.load_intent(settings.home, version)
+        understanding = timed(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
+    return judging_speed(audio, hearing, understanding, speakers)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from corpus import vault
+from corpus.content import Content, Part
 from corpus.handle import Corpus
-from corpus.records import Kind, ModelVersion, Snapshot, SnapshotRow, digest
+from corpus.records import Hypothesis, Kind, ModelVersion, Snapshot, SnapshotRow, digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
 from flows.frame import passed
@@ -36,7 +37,7 @@ class Pseudo:
     heard_by: tuple[str, str] = ("", "")
 
     def digest(self) -> str:
-        """Returns one digest of all; "" where there are none."""
+        """Return one digest of all; "" where there are none."""
         return digest([list(self.ids), self.weight, list(self.heard_by)]) if self.ids else ""
 
 
@@ -44,7 +45,7 @@ NOTHING_PSEUDO: Final = Pseudo()
 
 
 def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> Pseudo:
-    """Returns the surest utterances of the train split that nobody labelled; none where the settings ask for none.
+    """Return the surest utterances of the train split that nobody labelled; none where the settings ask for none.
 
     What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person. So is what a
     round may still choose, and what ever had a label: held-out rows judge, and what was withdrawn was wrong.
@@ -80,7 +81,7 @@ def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: M
 
 
 def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo = NOTHING_PSEUDO) -> list[AsrExample]:
-    """Returns clips with what people wrote, and those of the pseudo-labels with what the champion heard."""
+    """Return clips with what people wrote, and those of the pseudo-labels with what the champion heard."""
     from training.asr_loop import AsrExample
 
     rows = {row.utterance_id: row for row in chosen}
@@ -91,8 +92,8 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
         for c in opened
         if c.audio is not None and c.label is not None and c.label.transcript
     ]
-    for content in _heard(corpus, pseudo, ("audio", "hypotheses")):
-        best, utterance_id = content.hypotheses[0], content.utterance.utterance_id
+    for content, best in _heard(corpus, pseudo, ("audio", "hypotheses")):
+        utterance_id = content.utterance.utterance_id
         if content.audio is not None and best.text:
             examples.append(AsrExample(utterance_id, content.audio, best.text, pseudo.weight))
     return examples
@@ -101,7 +102,7 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
 def intent_examples(
     corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo = NOTHING_PSEUDO
 ) -> list[IntentExample]:
-    """Returns transcripts with their slots and, as the model hears errors at work, drafts with the intent alone.
+    """Return transcripts with their slots and, as the model hears errors at work, drafts with the intent alone.
 
     Those of the pseudo-labels are drafts with the champion's intent.
     """
@@ -121,16 +122,17 @@ def intent_examples(
             examples.append(IntentExample(utterance_id, label.transcript, label.intent, label.slots, weight))
         if draft and draft != label.transcript:
             examples.append(IntentExample(utterance_id + DRAFT, draft, label.intent, None, weight))
-    for content in _heard(corpus, pseudo, ("hypotheses",)):
-        best, utterance_id = content.hypotheses[0], content.utterance.utterance_id
+    for content, best in _heard(corpus, pseudo, ("hypotheses",)):
+        utterance_id = content.utterance.utterance_id
         if best.text and best.intent:
             example = IntentExample(utterance_id + DRAFT, best.text, best.intent, None, pseudo.weight, pseudo=True)
             examples.append(example)
     return examples
 
 
-def _heard(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Any]) -> list[Any]:
+def _heard(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Part]) -> list[tuple[Content, Hypothesis]]:
+    """Return the utterances of the pseudo-labels, each with the best hypothesis of the champion."""
     if not pseudo.ids:
         return []
     opened = corpus.open(list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
-    return [content for content in opened if content.hypotheses]
+    return [(content, content.hypotheses[0]) for content in opened if content.hypotheses]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,19 +25,109 @@ from corpus.store import labels, people, rounds, utterances
 from corpus.store.leases import ANYONE, holders
 from flows import answers, models
 from flows.ask import distribute, sweep
-from flows.review import known_crowd
+from flows.label_reliability import known_crowd
+from flows.results import Result, Skipped
+from flows.review import ReviewReport
 from flows.settings import Settings
 
 
-def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> dict[str, Any]:
-    """The file's good rows are annotations and labels, in one transaction; its bad rows are named by line and reason.
+@dataclass(frozen=True, slots=True)
+class RefusedLine(Result):
+    """A line that was refused.
+
+    Attributes:
+        line: its number in the file; of Label Studio, the number of the task there.
+        reason, field: what is wrong, and with which field; "" stands for the whole line.
+        file: the file's name; None where the report is of one file.
+    """
+
+    line: int
+    reason: str
+    field: str
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport(Result):
+    """What became of the rows of one file.
+
+    Attributes:
+        rows: of the file.
+        annotations: rows that are annotations now, or were already.
+        repeated: of these, those that were stored before.
+        conflicting: of these, those that say something else than a stored one of the same revision.
+        labels: that are new.
+        outcomes: utterances by what is known of them now.
+        refused: rows by the reason for which they were refused.
+        refused_lines: each of these.
+        already: whether the file was merged before; the figures are those of then.
+    """
+
+    rows: int
+    annotations: int
+    repeated: int
+    conflicting: int
+    labels: int
+    outcomes: Mapping[str, int]
+    refused: Mapping[str, int]
+    refused_lines: tuple[RefusedLine, ...]
+    already: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document; a refused line is a list of its number, reason and field."""
+        lines = [[row.line, row.reason, row.field] for row in self.refused_lines]
+        return {**Result.to_json(self), "refused_lines": lines}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> MergeReport:
+        """Return the report that was stored."""
+        numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
+        lines = (RefusedLine(line, reason, field) for line, reason, field in stored["refused_lines"])
+        return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class MergeTotal(Result):
+    """What became of the rows of all files.
+
+    Attributes:
+        files: how many were read.
+        already: of these, those that were merged before; their figures are those of then, and nothing changed now.
+        rows, annotations, repeated, conflicting, labels, outcomes, refused, refused_lines: see `MergeReport`.
+        failed: why, by name, of files that could not be read; None without any.
+        review: what the answers taught of the people; None where nothing was new.
+    """
+
+    files: int
+    already: int
+    rows: int
+    annotations: int
+    repeated: int
+    conflicting: int
+    labels: int
+    outcomes: Mapping[str, int]
+    refused: Mapping[str, int]
+    refused_lines: tuple[RefusedLine, ...]
+    failed: Mapping[str, str] | None = None
+    review: ReviewReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSkipped(Skipped):
+    """No annotations came back; `review` is what an earlier run left to be reviewed."""
+
+    review: ReviewReport | None = None
+
+
+def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> MergeReport:
+    """Make the file's good rows annotations and labels, in one transaction; name its bad rows by line and reason.
 
     Args:
         corpus: the handle.
         settings: all.
         file: JSON Lines, or a table of the ending `.csv` or `.tsv`.
         ours: it lies in the answers folder. Then it goes once it is merged, since its texts stand encrypted in the
-            corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be mended.
+            corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be fixed.
 
     Raises:
         UsageError: the file can't be read.
@@ -49,8 +139,10 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
     try:
-        merged = stored if stored is not None else _merge(corpus, settings, data, operation_id, suffix)
-        report = {**merged, "already": stored is not None}
+        if stored is not None:
+            report = replace(MergeReport.from_json(stored), already=True)
+        else:
+            report = replace(_merge(corpus, settings, data, operation_id, suffix), already=False)
     except UsageError:
         if ours:
             answers.give_back(place)
@@ -58,11 +150,11 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
     sweep(corpus, settings)
     distribute(corpus, settings)
     if ours:  # last, so that a run that is killed before is taken up by its file
-        answers.put_away(place, data, {line for line, *_ in report["refused_lines"]})
+        answers.put_away(place, data, {row.line for row in report.refused_lines})
     return report
 
 
-def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> dict[str, Any]:
+def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
     tasks = asked_tasks(corpus, settings)
     parsed = parse_annotations(data, tasks, suffix=suffix)
     return merge_rows(corpus, tasks, parsed, operation_id, settings.people.most_answers)
@@ -70,8 +162,8 @@ def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, s
 
 def merge_rows(
     corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int = 3
-) -> dict[str, Any]:
-    """The good rows are annotations and labels, in one transaction; returns what became of all, by outcome and reason.
+) -> MergeReport:
+    """Make the good rows annotations and labels, in one transaction; count all by outcome and reason.
 
     What holds afterwards depends on the set of rows that ever came, not on their order nor on how they were cut into
     files: each utterance is weighed anew from everything that was said of it. Several may merge at once: who was
@@ -90,16 +182,13 @@ class _Overtaken(Exception):
 
 def _merge_rows(
     corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int
-) -> dict[str, Any]:
+) -> MergeReport:
     weighed = _weigh(corpus, tasks, parsed.annotations)
     merged = weighed.merged
     fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in weighed.open_ids]
-    refused: Counter[str] = Counter(row.reason for row in parsed.refused)
-    if len(fresh) < len(parsed.annotations):
-        refused["closed_utterance"] += len(parsed.annotations) - len(fresh)
     with corpus.operation(operation_id, "merge") as op:
         if op.done:
-            return dict(op.result)
+            return MergeReport.from_json(op.result)
         if weighed.basis != _basis(corpus, op.conn, weighed.touched):
             raise _Overtaken
         counts = labels.put_annotations(corpus, op, fresh)
@@ -115,21 +204,30 @@ def _merge_rows(
             op,
             {t: a.utterance_id for t, a in asking.items() if wants_more(by_id[a.utterance_id], a.people, most_answers)},
         )
-        op.result = {
-            "rows": len(parsed.annotations) + len(parsed.refused),
-            "annotations": len(fresh),
-            "repeated": counts["repeated"],
-            "conflicting": counts["conflicting"],
-            "labels": len(new),
-            "outcomes": dict(sorted(Counter(row.outcome for row in merged).items())),
-            "refused": dict(sorted(refused.items())),
-            "refused_lines": [[row.line, row.reason, row.field] for row in parsed.refused],
-        }
-        return dict(op.result)
+        report = MergeReport(
+            rows=len(parsed.annotations) + len(parsed.refused),
+            annotations=len(fresh),
+            repeated=counts["repeated"],
+            conflicting=counts["conflicting"],
+            labels=len(new),
+            outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
+            refused=_refused(parsed, closed=len(parsed.annotations) - len(fresh)),
+            refused_lines=tuple(RefusedLine(row.line, row.reason, row.field) for row in parsed.refused),
+        )
+        op.result = report.to_json()
+    return report
+
+
+def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
+    """Return how many rows were refused by reason; `closed` are those of utterances that may not be opened any more."""
+    refused: Counter[str] = Counter(row.reason for row in parsed.refused)
+    if closed:
+        refused["closed_utterance"] += closed
+    return dict(sorted(refused.items()))
 
 
 def wants_more(row: Merged, people: int, most_answers: int) -> bool:
-    """Says whether one more person has to listen: they disagree or ask for help, or too few were asked so far."""
+    """Say whether one more person has to listen: they disagree or ask for help, or too few were asked so far."""
     if row.flags or row.people >= most_answers:
         return False
     return row.outcome in ("conflict", "help") or row.annotators < people
@@ -189,8 +287,8 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
 
 
 def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
-    """Returns all tasks that were ever asked, as their answers are read."""
-    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    """Return all tasks that were ever asked, as their answers are read."""
+    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
@@ -206,29 +304,33 @@ def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
     }
 
 
-def total(reports: Sequence[dict[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the files' reports as one; `failed`: why, by name, of files that could not be read.
+def total(
+    reports: Sequence[tuple[str, MergeReport]], failed: Mapping[str, str], review: ReviewReport | None
+) -> MergeTotal:
+    """Return the reports of files as one.
 
-    `already` counts the files that were merged before; their figures are those of then, and nothing changed now.
+    Args:
+        reports: name of each file, and what became of its rows.
+        failed: why, by name, of files that could not be read.
+        review: what the answers taught of the people; None where nothing was new.
     """
+    found = [report for _, report in reports]
     outcomes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
-    for report in reports:
-        outcomes.update(report["outcomes"])
-        refused.update(report["refused"])
-    return {
-        "files": len(reports),
-        "already": sum(bool(report.get("already")) for report in reports),
-        **{
-            name: sum(report[name] for report in reports)
-            for name in ("rows", "annotations", "repeated", "conflicting", "labels")
-        },
-        "outcomes": dict(sorted(outcomes.items())),
-        "refused": dict(sorted(refused.items())),
-        "refused_lines": [
-            {"file": report["file"], "line": line, "reason": reason, "field": field}
-            for report in reports
-            for line, reason, field in report["refused_lines"]
-        ],
-        **({"failed": dict(failed)} if failed else {}),
-    }
+    for report in found:
+        outcomes.update(report.outcomes)
+        refused.update(report.refused)
+    return MergeTotal(
+        files=len(found),
+        already=sum(bool(report.already) for report in found),
+        rows=sum(report.rows for report in found),
+        annotations=sum(report.annotations for report in found),
+        repeated=sum(report.repeated for report in found),
+        conflicting=sum(report.conflicting for report in found),
+        labels=sum(report.labels for report in found),
+        outcomes=dict(sorted(outcomes.items())),
+        refused=dict(sorted(refused.items())),
+        refused_lines=tuple(replace(row, file=name) for name, report in reports for row in report.refused_lines),
+        failed=dict(failed) or None,
+        review=review,
+    )

@@ -116,7 +116,7 @@ def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
         with hold_corpus(settings.corpus, "doctor --repair"), opened(settings) as corpus:
             swept = orphans.sweep(corpus) | {"work": scratch.clear(places(settings.corpus).home)}
             ask.sweep(corpus, settings)
-            from flows.judge import mirror_aliases
+            from flows.aliases import mirror_aliases
 
             mirror_aliases(corpus, settings)
             return {**_examine(corpus, settings), "repaired": swept}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -23,13 +23,17 @@ from flows import answers, arrive, ask, bring, choose, hear, known, label_studio
 from flows import score as scoring
 from flows.arrive import IngestReport
 from flows.ask import ExportReport, SweepReport
+from flows.base_models import ensure_champions
 from flows.bring import ImportReport
 from flows.choose import SampleReport
 from flows.frame import frame, stands, the_night
+from flows.hear import MergeReport, MergeSkipped, MergeTotal
 from flows.label_studio import PushReport, SettleReport
+from flows.learn import RetrainReport
 from flows.models import KINDS
 from flows.night import Night, through
 from flows.results import Result, Skipped
+from flows.review import ReviewReport
 from flows.score import ScoreReport
 from flows.session import at_work, without_content
 from flows.settings import Settings
@@ -87,7 +91,7 @@ def import_corpus(
 def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score what the champions have not scored yet."""
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         when = the_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
@@ -113,7 +117,7 @@ def export(night: str | None = None, config: str | None = None) -> ExportReport:
 
 @flow(name="merge")
 @without_content
-def merge(files: list[str] | None = None, config: str | None = None) -> Result:
+def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
     """Make labels of what annotators answered; without files, of what lies in the answers folder or on Label Studio."""
     with at_work(config) as (corpus, settings):
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
@@ -121,33 +125,22 @@ def merge(files: list[str] | None = None, config: str | None = None) -> Result:
 
 @flow(name="retrain")
 @without_content
-def retrain(kind: str, config: str | None = None) -> Result:
+def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
     """Learn a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Document(Result):
-    """What a step returned as a document."""
-
-    entries: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document."""
-        return dict(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class MorningReport(Result):
     """What the first half of a nightly run did, step by step."""
 
-    merge: Result
-    retrain_asr: Result = field(metadata={"key": "retrain asr"})
-    retrain_intent: Result = field(metadata={"key": "retrain intent"})
+    merge: MergeTotal | MergeSkipped
+    retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
+    retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +149,9 @@ class NightlyReport(Result):
 
     night: str
     sweep: SweepReport
-    merge: Result
-    retrain_asr: Result = field(metadata={"key": "retrain asr"})
-    retrain_intent: Result = field(metadata={"key": "retrain intent"})
+    merge: MergeTotal | MergeSkipped
+    retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
+    retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
     ingest: IngestReport
     score: ScoreReport | Skipped
     rescore: ScoreReport | Skipped
@@ -172,7 +165,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     """Run the main job for one night; a step with nothing due says why it was skipped."""
     with at_work(config) as (corpus, settings):
         when = the_night(settings, night)
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         swept = _sweep(corpus, settings)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
@@ -197,7 +190,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge what came back, and retrain where enough is new."""
     with at_work(config) as (corpus, settings):
-        learn.ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
         intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
@@ -220,24 +213,23 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
     return replace(report, sent=pushed.sent, removed=pushed.removed, standing=pushed.standing)
 
 
-def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Result:
+def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     waiting = answers.waiting(settings.answers) if files is None else files
     there = files is None and settings.export.backend == "label_studio"
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
-        return Document(
-            {"skipped": "no annotations came back", **({} if "skipped" in reviewed else {"review": reviewed})}
-        )
-    reports, failed = [], {}
+        return MergeSkipped("no annotations came back", _found(reviewed))
+    reports: list[tuple[str, MergeReport]] = []
+    failed: dict[str, str] = {}
     if there:
         try:
-            reports.append({**pulling(corpus, settings).merged, "file": "label-studio"})
+            reports.append(("label-studio", pulling(corpus, settings).merged))
         except EarmarkError as error:
             failed["label-studio"] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
-            reports.append({**report, "file": answers.name_of(file)})
+            reports.append((answers.name_of(file), report))
         except UsageError as error:
             if files is not None:
                 raise
@@ -249,7 +241,11 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Resu
         pushed = _push(corpus, settings)
         for name, done in (("settle", settled), ("push", pushed)):
             failed |= {name: done.not_done} if isinstance(done, NotDone) else {}
-    return Document({**hear.total(reports, failed), **({} if "skipped" in reviewed else {"review": reviewed})})
+    return hear.total(reports, failed, _found(reviewed))
+
+
+def _found(reviewed: ReviewReport | Skipped) -> ReviewReport | None:
+    return None if isinstance(reviewed, Skipped) else reviewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +295,13 @@ def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
     return report
 
 
-def _retrain(corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> Result:
+def _retrain(
+    corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
+) -> RetrainReport | Skipped:
     plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
     learned = learning(corpus, settings, plan, flow_run)
-    return Document({**learned, **judging(corpus, settings, kind, learned["version"], plan.snapshot)})
+    judgement = judging(corpus, settings, kind, learned.version, plan.snapshot)
+    return RetrainReport(learned, judgement)

@@ -37,7 +37,7 @@ from flows import console, models
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
 from flows.clips import clip_url
-from flows.hear import asked_tasks, merge_rows
+from flows.hear import MergeReport, asked_tasks, merge_rows
 from flows.results import Result
 from flows.settings import LabelStudioSettings, Settings
 from flows.studio_client import StudioClient
@@ -116,7 +116,7 @@ class PullReport(Result):
         asked_again: tasks that went back to their person, since something is wrong with the answer.
     """
 
-    merged: Result
+    merged: MergeReport
     skipped_there: int
     asked_again: int
 
@@ -276,7 +276,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     _check_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
-    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
         "label_config": label_config(model.intents, model.slot_names),
         "show_collab_predictions": True,

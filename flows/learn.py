@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.handle import Corpus
-from corpus.operations import result_of
+from corpus.operations import Operation, result_of
 from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
 from corpus.store import labels, rounds, utterances
 from corpus.store import models as store
 from corpus.text import NORMALISER
-from flows import console, judge, models
+from flows import console, models
+from flows.eval_set import audit_set, current_snapshot
 from flows.examples import NOTHING_PSEUDO, Pseudo, asr_examples, choose_pseudo, intent_examples
-from flows.promote import judgements
+from flows.promote import Judgement, judgements
+from flows.results import Result
 from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from training.tracking.facts import RunFacts
+    from training.tracking.store import Tracking
 
 LEARN_FROM: tuple[Role, ...] = ("train", "dev")
 """What is learned from, and what watches over it: speakers that the model did not learn from."""
@@ -46,47 +53,108 @@ class LearnPlan:
     pseudo: Pseudo = NOTHING_PSEUDO
 
 
-def ensure_champions(corpus: Corpus, settings: Settings) -> None:
-    """Each kind has a champion: where there is none, its base is registered as version 1; MLflow's aliases agree."""
-    from training.tracking.store import open_tracking
+@dataclass(frozen=True, slots=True)
+class Training(Result):
+    """What a fine-tuning took and left out.
 
-    tracking = open_tracking(settings.tracking, settings.home)
-    for kind in models.KINDS:
-        _register_base(corpus, settings, kind, tracking)
-    judge.mirror_aliases(corpus, settings, tracking)
+    Attributes:
+        examples: learned from.
+        left_out: examples that could not be learned from.
+        too_long, unspellable: ids of these by reason, see `training.finetune_asr.FinetuneResult`; None without any.
+        resumed_at_step: step at which it went on after a kill; None where it ran through.
+        seconds: it took [s].
+    """
+
+    examples: int
+    left_out: int
+    too_long: tuple[str, ...] | None = None
+    unspellable: tuple[str, ...] | None = None
+    resumed_at_step: int | None = None
+    seconds: float = field(kw_only=True)
 
 
-def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any) -> None:
-    """The base that the settings name is a version; the first base of all is the champion, too."""
-    from training.tracking.facts import RunFacts
-    from training.tracking.registry import register
-    from training.tracking.runs import tracked_run
-    from training.tracking.version_files import folder_digest
+@dataclass(frozen=True, slots=True)
+class LearnedVersion(Result):
+    """A version that was learned and registered.
 
-    folder = models.base_folder(settings, kind)
-    base = folder_digest(folder)
-    operation_id = f"base/{kind}/{base}"
-    with corpus.read() as conn:
-        if result_of(conn, operation_id) is not None:
-            return
-    with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
-        number, uri = register(tracking, kind, folder, run_id, operation_id)
-    with corpus.operation(operation_id, "register") as op:
-        if not op.done:
-            store.put_version(op.conn, ModelVersion(kind, number, run_id, "", base, "", models.portable(settings, uri)))
-            if store.alias(op.conn, kind, "champion") is None:
-                store.move_alias(op.conn, kind, "champion", None, number)
-            op.result = {"kind": kind, "version": number}
+    Attributes:
+        version: its number.
+        snapshot: what it learned from; None, as the other numbers, where an earlier run had learned it.
+        labels: training labels.
+        new_labels: of these, those that the version before did not learn from, and those of that one that are gone.
+        training: what the fine-tuning took; None where an earlier run registered the version and was killed then.
+        pseudo: how many pseudo-labels it learned from; None without any.
+        already: True where an earlier run had learned it; None where this one did.
+    """
+
+    version: str
+    snapshot: str | None = None
+    labels: int | None = None
+    new_labels: int | None = None
+    training: Training | None = None
+    pseudo: int | None = None
+    already: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document, with what the training took among the other figures."""
+        document: dict[str, Any] = {}
+        for name, value in Result.to_json(self).items():
+            document |= value if name == "training" else {name: value}
+        return document
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LearnedVersion:
+        """Return the version whose retraining was stored; pseudo-labels are stored by their ids."""
+        training = None
+        if "examples" in stored:
+            training = Training(
+                examples=stored["examples"],
+                left_out=stored["left_out"],
+                too_long=_tuple(stored.get("too_long")),
+                unspellable=_tuple(stored.get("unspellable")),
+                resumed_at_step=stored.get("resumed_at_step"),
+                seconds=stored["seconds"],
+            )
+        return cls(
+            version=stored["version"],
+            snapshot=stored["snapshot"],
+            labels=stored["labels"],
+            new_labels=stored["new_labels"],
+            training=training,
+            pseudo=len(stored["pseudo"]["ids"]) if "pseudo" in stored else None,
+            already=stored.get("already"),
+        )
+
+
+def _tuple(ids: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if ids is None else tuple(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainReport(Result):
+    """A version that was learned and judged.
+
+    Attributes:
+        learned: what it learned from.
+        judgement: what the gate said of it.
+    """
+
+    learned: LearnedVersion
+    judgement: Judgement
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document: the version's figures and the gate's decision, side by side."""
+        return {**self.learned.to_json(), **self.judgement.to_json()}
 
 
 def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
-    """Returns what there is to learn or to judge, or why nothing is due."""
+    """Return what there is to learn or to judge, or why nothing is due."""
     from training.tracking.version_files import folder_digest
 
-    snapshot = judge.current_snapshot(corpus, settings, kind)
+    snapshot = current_snapshot(corpus, settings.promotion, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo(corpus, settings, kind, snapshot)
-    base = folder_digest(models.base_folder(settings, kind))
+    base = folder_digest(models.base_folder(settings.models, kind))
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
         newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
@@ -112,16 +180,15 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     return replace(found, skipped=why)
 
 
-def _may_judge_again(judged: dict[str, dict[str, Any]], snapshot: Snapshot) -> bool:
-    """Returns whether the last judgement had too few rows and there are others by now."""
-    last = list(judged.values())[-1:]
-    return bool(last) and last[0]["decision"] == "indicative" and last[0]["rows_id"] != snapshot.eval_set_id
+def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
+    """Say whether the last judgement had too few rows and there are others by now."""
+    return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
 def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
     if found.new < settings.night.min_new_labels:
         return f"{found.new} new training labels, a retraining is due at {settings.night.min_new_labels}"
-    audit = judge.audit_set(corpus, settings, found.kind, found.snapshot.of("audit"))
+    audit = audit_set(corpus, settings.promotion, found.kind, found.snapshot.of("audit"))
     rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
     gate = settings.promotion
     if rows < gate.min_audit_rows or speakers < gate.min_speakers:
@@ -135,67 +202,70 @@ def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
 # --- learn ------------------------------------------------------------------------------------------------------------
 
 
-def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) -> dict[str, Any]:
-    """A version learned from the plan's snapshot is registered; an earlier attempt's is taken up, never doubled."""
+def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) -> LearnedVersion:
+    """Register a version that learned from the plan's snapshot; take up an earlier attempt's, never double it."""
     if plan.version is not None:
-        return {"version": plan.version, "already": True}
+        return LearnedVersion(plan.version, already=True)
     with corpus.read() as conn:
         stored = result_of(conn, plan.operation_id)
     if stored is not None:
-        return {**_shown(stored), "already": True}
+        return replace(LearnedVersion.from_json(stored), already=True)
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
     from training.tracking.system import measured
     from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
-    base = folder_digest(models.base_folder(settings, plan.kind))
+    base = folder_digest(models.base_folder(settings.models, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
+    training = None
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.registered(tracking, plan.kind, plan.operation_id)
         if earlier is not None:
-            number, uri, report = earlier.version, earlier.model_uri, {"already": True}
+            number, uri = earlier.version, earlier.model_uri
         else:
             with measured(tracking, run_id):
-                report = _fit(corpus, settings, plan, folder, tracking, run_id)
+                training = _fit(corpus, settings, plan, folder, tracking, run_id)
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
         for done in (folder, kept_folder(folder, plan.kind)):
             shutil.rmtree(done, ignore_errors=True)
     parent = models.champion(corpus, plan.kind).version
+    uri = models.portable(settings.home, uri)
+    version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            store.put_snapshot(op.conn, plan.snapshot, plan.kind)
-            uri = models.portable(settings, uri)
-            version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
-            taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
-            gone = utterances.erased(op.conn, taught)  # while it learned
-            store.put_version(op.conn, replace(version, tainted=bool(gone)))
-            op.result = {
-                "version": number,
-                "snapshot": plan.snapshot.snapshot_id,
-                "labels": len(plan.snapshot.of("train")),
-                "new_labels": plan.new,
-                **report,
-            }
-            if plan.pseudo.ids:  # by them an erasure finds the versions that they taught
-                heard_by = list(plan.pseudo.heard_by)
-                op.result["pseudo"] = {"weight": plan.pseudo.weight, "by": heard_by, "ids": list(plan.pseudo.ids)}
-        return _shown(op.result)
+            _put_version(op, plan, version, training)
+        return LearnedVersion.from_json(op.result)
 
 
-def _shown(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns a retraining's result with the number of its pseudo-labels in place of their ids."""
-    return {**result, "pseudo": len(result["pseudo"]["ids"])} if "pseudo" in result else dict(result)
+def _put_version(op: Operation, plan: LearnPlan, version: ModelVersion, training: Training | None) -> None:
+    """Store the version with its snapshot; it is tainted where something it learned from was erased meanwhile."""
+    store.put_snapshot(op.conn, plan.snapshot, plan.kind)
+    taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
+    gone = utterances.erased(op.conn, taught)
+    store.put_version(op.conn, replace(version, tainted=bool(gone)))
+    learned = LearnedVersion(
+        version=version.version,
+        snapshot=plan.snapshot.snapshot_id,
+        labels=len(plan.snapshot.of("train")),
+        new_labels=plan.new,
+        training=training,
+        already=None if training else True,
+    )
+    op.result = learned.to_json()
+    if plan.pseudo.ids:  # by them an erasure finds the versions that they taught
+        heard_by = list(plan.pseudo.heard_by)
+        op.result["pseudo"] = {"weight": plan.pseudo.weight, "by": heard_by, "ids": list(plan.pseudo.ids)}
 
 
-def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> Any:
+def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> RunFacts:
     from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent
     with corpus.read() as conn:
-        newest = rounds.rounds(conn)[-1:]
+        newest, minutes = rounds.rounds(conn)[-1:], labels.annotator_minutes(conn)
     return RunFacts(
         operation_id=plan.operation_id,
         name=f"{plan.kind} {plan.cycle}",
@@ -216,24 +286,20 @@ def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_
         seed=settings.sampling.seed,
         flow_run_id=flow_run,
         labels=len(plan.snapshot.of("train")),
-        annotator_minutes=_minutes(corpus),
+        annotator_minutes=minutes,
     )
 
 
-def _minutes(corpus: Corpus) -> float:
-    with corpus.read() as conn:
-        return round(sum(row.lead_time for row in labels.latest_answers(conn)) / 60.0, 3)
-
-
 def kept_folder(folder: Path, kind: Kind) -> Path:
-    """Returns where a long training of that work folder is kept, beside it."""
+    """Return where a long training of that work folder is kept, beside it."""
     return folder.with_name(f"{folder.name}-{kind}-kept")
 
 
 def _fit(
-    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, tracking: Any, run_id: str
-) -> dict[str, Any]:
-    """The folder holds the fine-tuned model; the run holds its losses. What a killed run kept of it is taken up."""
+    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, tracking: Tracking, run_id: str
+) -> Training:
+    """Fine-tune the base into the folder and log its losses; what a killed run kept of it is taken up."""
+    from training.metrics import learning_series
     from training.tracking.runs import log_series
 
     kept = kept_folder(folder, plan.kind)
@@ -242,7 +308,7 @@ def _fit(
     # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
     for left in (folder, *others, *folder.parent.glob(".tmp-*")):
         shutil.rmtree(left, ignore_errors=True)
-    base = models.base_folder(settings, plan.kind)
+    base = models.base_folder(settings.models, plan.kind)
     train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
     with console.progress(f"fine-tune {plan.kind}", None) as advance:
 
@@ -253,26 +319,27 @@ def _fit(
             from training.finetune_asr import finetune_asr
 
             clips, watching = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-            result: Any = finetune_asr(base, clips, folder, settings.asr, on_progress, watching, checkpoint=kept)
-            before_after, watched = {"dev_wer": result.dev_wer}, {"dev_wer": result.watched}
-            left_out = {"too_long": list(result.too_long), "unspellable": list(result.unspellable)}
+            heard = finetune_asr(base, clips, folder, settings.asr, on_progress, watching, checkpoint=kept)
+            series = learning_series(heard.losses, {"dev_wer": heard.dev_wer}, {"dev_wer": heard.watched})
+            took = Training(
+                examples=heard.examples,
+                left_out=len(heard.too_long) + len(heard.unspellable),
+                too_long=heard.too_long or None,
+                unspellable=heard.unspellable or None,
+                resumed_at_step=heard.resumed or None,
+                seconds=round(heard.seconds, 1),
+            )
         else:
             from training.finetune_intent import finetune_intent
 
-            texts, told = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-            result = finetune_intent(base, texts, folder, settings.intent, on_progress, told, checkpoint=kept)
-            before_after, watched = {"dev_accuracy": result.dev_accuracy}, {"dev_error": result.watched}
-            left_out = {}
-    series = {"train_loss": {k + 1: float(v) for k, v in enumerate(result.losses)}}
-    series |= {f"{name}_by_epoch": {k + 1: v for k, v in enumerate(found)} for name, found in watched.items() if found}
-    series |= {
-        name: {0: pair[0], len(result.losses): pair[1]} for name, pair in before_after.items() if pair is not None
-    }
+            texts, watching_texts = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
+            read = finetune_intent(base, texts, folder, settings.intent, on_progress, watching_texts, checkpoint=kept)
+            series = learning_series(read.losses, {"dev_accuracy": read.dev_accuracy}, {"dev_error": read.watched})
+            took = Training(
+                examples=read.examples,
+                left_out=0,
+                resumed_at_step=read.resumed or None,
+                seconds=round(read.seconds, 1),
+            )
     log_series(tracking, run_id, series)
-    return {
-        "examples": result.examples,
-        "left_out": sum(map(len, left_out.values())),
-        **{why: ids for why, ids in left_out.items() if ids},
-        **({"resumed_at_step": result.resumed} if result.resumed else {}),
-        "seconds": round(result.seconds, 1),
-    }
+    return took

@@ -17,8 +17,10 @@ from corpus.handle import Corpus
 from corpus.records import EvaluationReport, SlotSpan, Strings
 from corpus.store.people import holder
 from corpus.text import normalise
-from flows import judge, models
+from flows import models
+from flows.eval_set import AuditSet, audit_set
 from flows.evaluation import Reading, hear, read
+from flows.evaluation_store import reports
 from flows.settings import Settings
 from flows.slices import shown_slices
 
@@ -41,11 +43,11 @@ def mistakes(
     """
     kind, name = models.parse(reference)
     version = models.by_name(corpus, kind, name)
-    audit = judge.audit_set(corpus, settings, kind)
+    audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
-    report = judge.reports(corpus, settings, audit, [version])[version.version]
-    slices = shown_slices(corpus, settings, audit, report)
+    report = reports(corpus, settings, audit, [version])[version.version]
+    slices = shown_slices(corpus, settings.night, audit, report)
     inside = _inside(slices, wanted, len(report))
     order = [row for row in worst_first(report) if inside[row]]
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
@@ -98,7 +100,7 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
     return inside
 
 
-def _open(corpus: Corpus, audit: judge.AuditSet, ids: Sequence[str], who: str) -> dict[str, Any]:
+def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> dict[str, Any]:
     """Returns audio and label by utterance id; what was withdrawn since is left out."""
     revisions = {i: audit.labels[i].revision for i in ids}
     opened = corpus.open(

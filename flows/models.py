@@ -11,7 +11,7 @@ from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
-from flows.settings import Settings
+from flows.settings import ModelSettings
 
 if TYPE_CHECKING:
     from training.asr import AsrModel
@@ -22,15 +22,15 @@ KINDS: tuple[Kind, ...] = ("asr", "intent")
 BASES = Path(__file__).resolve().parent.parent / "training" / "bases"
 
 
-def base_folder(settings: Settings, kind: Kind) -> Path:
-    """Returns the folder of the base that models of this kind start from.
+def base_folder(settings: ModelSettings, kind: Kind) -> Path:
+    """Return the folder of the base that models of this kind start from.
 
     Raises:
         SettingsError: there is no such folder, and it is no hub model that can be had.
     """
     from training.hub import HUB_ID, hub_folder
 
-    given: str | None = getattr(settings.models, kind)
+    given: str | None = getattr(settings, kind)
     if given is None:
         return BASES / kind
     folder = Path(given).expanduser()
@@ -38,16 +38,16 @@ def base_folder(settings: Settings, kind: Kind) -> Path:
         return folder.resolve()
     if not HUB_ID.fullmatch(given):
         raise SettingsError(f"models.{kind}: there is no folder {given}; give a folder or a hub id such as owner/name")
-    return hub_folder(given, getattr(settings.models, f"{kind}_revision"), f"models.{kind}")
+    return hub_folder(given, getattr(settings, f"{kind}_revision"), f"models.{kind}")
 
 
 def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
-    """Returns the version at work."""
+    """Return the version at work."""
     return by_name(corpus, kind, "champion")
 
 
 def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
-    """Returns a version by number, by alias, or `base`: the base that was registered last.
+    """Return a version by number, by alias, or `base`: the base that was registered last.
 
     Raises:
         UsageError: there is none of that name.
@@ -66,7 +66,7 @@ def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
 
 
 def parse(reference: str) -> tuple[Kind, str]:
-    """Returns kind and name of a reference such as `asr/2` or `intent/champion`.
+    """Return kind and name of a reference such as `asr/2` or `intent/champion`.
 
     Raises:
         UsageError: it is not of that form.
@@ -77,25 +77,25 @@ def parse(reference: str) -> tuple[Kind, str]:
     return kind, name  # type: ignore[return-value]
 
 
-def load_asr(settings: Settings, version: ModelVersion) -> AsrModel:
-    """Returns the speech model, loaded once for a run."""
-    return _asr(located(settings, version.model_uri))
+def load_asr(home: Path, version: ModelVersion) -> AsrModel:
+    """Return the speech model, loaded once for a run."""
+    return _asr(located(home, version.model_uri))
 
 
-def load_intent(settings: Settings, version: ModelVersion) -> IntentModel:
-    """Returns the intent model, loaded once for a run."""
-    return _intent(located(settings, version.model_uri))
+def load_intent(home: Path, version: ModelVersion) -> IntentModel:
+    """Return the intent model, loaded once for a run."""
+    return _intent(located(home, version.model_uri))
 
 
-def portable(settings: Settings, uri: str) -> str:
-    """Returns where a version's files are, relative to the home if they lie in it: a home can be copied and moved."""
+def portable(home: Path, uri: str) -> str:
+    """Return where a version's files are, relative to the home if they lie in it: a home can be copied and moved."""
     path = Path(uri)
-    return path.relative_to(settings.home).as_posix() if path.is_relative_to(settings.home) else uri
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else uri
 
 
-def located(settings: Settings, uri: str) -> str:
-    """Returns the whole path or URI of what `portable` gave; a server's is `mlflow-artifacts:/1/...`, one slash."""
-    return uri if re.match(r"[a-z][a-z0-9+.-]+:/", uri) else str(settings.home / uri)
+def located(home: Path, uri: str) -> str:
+    """Return the whole path or URI of what `portable` gave; a server's is `mlflow-artifacts:/1/...`, one slash."""
+    return uri if re.match(r"[a-z][a-z0-9+.-]+:/", uri) else str(home / uri)
 
 
 @lru_cache(maxsize=3)

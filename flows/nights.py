@@ -13,7 +13,8 @@ from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Interval, Kind
 from corpus.store import labels, rounds, scores
 from corpus.store import models as store
-from flows.judge import AuditSet, stored
+from flows.eval_set import AuditSet
+from flows.evaluation_store import stored
 
 if TYPE_CHECKING:
     from training.tracking.figures import Night

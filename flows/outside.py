@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.operations import result_of
-from corpus.records import Kind, ModelVersion
+from corpus.records import Interval, Kind, ModelVersion
 from corpus.store import models as store
-from flows import console, judge, models
-from flows.learn import ensure_champions
+from flows import models
+from flows.base_models import ensure_champions
+from flows.eval_set import audit_set
+from flows.evaluation_store import MEASURE, reports
+from flows.results import Result
 from flows.settings import Settings
 
 
-def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> dict[str, Any]:
-    """Returns the version that holds the folder's model, with its error rate where any row judges by now.
+@dataclass(frozen=True, slots=True)
+class RegisterReport(Result):
+    """A version whose model was made elsewhere.
+
+    Attributes:
+        kind, version: what it is.
+        base: digest of its files.
+        rate: its error rate on the rows that judge, with a 95 % interval; None where none is labelled yet.
+        measure: what the rate measures.
+        eval_set_id: the rows; None where none is labelled yet.
+        already: True where the same files were registered before.
+    """
+
+    kind: Kind
+    version: str
+    base: str
+    rate: Interval | None
+    measure: str
+    eval_set_id: str | None = None
+    already: bool | None = None
+
+
+def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> RegisterReport:
+    """Register the folder's model as a version and judge it, where any row judges by now.
 
     It learned from no label here, so it has no snapshot and is its own base; no alias moves. The same files are the
     same version, however often they are registered: those of a version that learned here are that version, with the
@@ -46,13 +71,13 @@ def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kin
     ensure_champions(corpus, settings)
     known = _known(corpus, settings, kind, digest)
     if known is not None:
-        return _judged(corpus, settings, known) | {"already": True}
+        return replace(_judged(corpus, settings, known), already=True)
     version = _registered(corpus, settings, folder, kind, digest, name or folder.resolve().name)
     return _judged(corpus, settings, version)
 
 
 def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
-    """Returns the version with these files, None where there is none; one that learned here comes before all others."""
+    """Return the version with these files, None where there is none; one that learned here comes before all others."""
     from training.tracking.registry import holding
     from training.tracking.store import open_tracking
 
@@ -65,7 +90,7 @@ def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> Model
 
 
 def _check(folder: Path, kind: Kind) -> None:
-    """Passes where the model loads and can say something of silence or of a sentence."""
+    """Pass where the model loads and can say something of silence or of a sentence."""
     try:
         with _without_warnings():
             said = _hears(folder) if kind == "asr" else _understands(folder)
@@ -79,7 +104,7 @@ def _check(folder: Path, kind: Kind) -> None:
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Inside, transformers keeps its thoughts on models that don't fit to itself: the error is one line."""
+    """Keep transformers from warning about models that don't fit, until the block ends: the error is one line."""
     import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
@@ -124,40 +149,26 @@ def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, di
         number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "outside"})
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
-            made = ModelVersion(kind, number, run_id, "", digest, parent, models.portable(settings, uri))
+            made = ModelVersion(kind, number, run_id, "", digest, parent, models.portable(settings.home, uri))
             store.put_version(op.conn, made)
             op.result = {"kind": kind, "version": number}
     return models.by_name(corpus, kind, number)
 
 
-def _judged(corpus: Corpus, settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Returns what the version is and how it does on the rows that judge, which its run then holds, too."""
+def _judged(corpus: Corpus, settings: Settings, version: ModelVersion) -> RegisterReport:
+    """Return how the version does on the rows that judge, and log that to its run."""
     from training.intervals import IntervalSettings, report_interval
-    from training.metrics import metrics
+    from training.metrics import finite, metrics
     from training.tracking import runs
     from training.tracking.store import open_tracking
 
-    audit = judge.audit_set(corpus, settings, version.kind)
-    told: dict[str, Any] = {"kind": version.kind, "version": version.version, "base": version.base, "rate": None}
-    told["measure"] = judge.MEASURE[version.kind]
+    audit = audit_set(corpus, settings.promotion, version.kind)
+    registered = RegisterReport(version.kind, version.version, version.base, None, MEASURE[version.kind])
     if not audit.labels:
-        return told
-    report = judge.reports(corpus, settings, audit, [version])[version.version]
-    values = metrics(report, audit.slices, weights=audit.weights)
+        return registered
+    report = reports(corpus, settings, audit, [version])[version.version]
     tracking = open_tracking(settings.tracking, settings.home)
-    runs.log_metrics(tracking, version.run_id, {k: v for k, v in values.items() if np.isfinite(v)})
+    runs.log_metrics(tracking, version.run_id, finite(metrics(report, audit.slices, weights=audit.weights)))
     runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
     rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
-    return told | {"rate": rate.as_json(), "eval_set_id": audit.eval_set_id}
-
-
-def show_registered(report: dict[str, Any]) -> None:
-    """The version and its error rate stand on stdout."""
-    rate, name = report["rate"], f"{report['kind']}/{report['version']}"
-    print(f"{name} {'was registered before' if report.get('already') else 'is registered'}")
-    if rate is None:
-        print("no row that judges is labelled yet; earmark compare judges it once there are some")
-    else:
-        shown = console.percent(rate["value"], rate["low"], rate["high"])
-        print(f"{report['measure']} {shown} on {rate['n']} rows of {rate['speakers']} speakers, 95 % interval")
-    console.note(f"earmark compare {report['kind']}/champion {name} sets it beside the champion")
+    return replace(registered, rate=rate, eval_set_id=audit.eval_set_id)

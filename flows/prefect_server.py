@@ -163,7 +163,7 @@ def _reap(folder: Path) -> None:
 
 
 def _started(pid: int) -> str:
-    """Returns when the process started, "" where none lives: a number alone may be a stranger's by now."""
+    """Return when the process started, "" where none lives: a number alone may be a stranger's by now."""
     try:
         state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -172,7 +172,7 @@ def _started(pid: int) -> str:
 
 
 def _carrying(word: str) -> list[int]:
-    """Returns the processes with the word in their environment."""
+    """Return the processes with the word in their environment."""
     wanted = f"{MARK}={word}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):

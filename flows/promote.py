@@ -2,28 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
 from corpus.operations import result_of, results_of
-from corpus.records import EvaluationReport, Interval, Kind, ModelVersion, Snapshot
+from corpus.records import Kind, ModelVersion, Snapshot
 from corpus.store import models as store
-from flows import judge, models
-from flows.nights import champion_by_night, gains
+from flows import models
+from flows.aliases import mirror_aliases
+from flows.eval_set import AuditSet, audit_set
+from flows.evaluation_store import reports
+from flows.results import Result
+from flows.run_log import log_judgement
 from flows.settings import Settings
-from flows.slices import shown_slices
 
 if TYPE_CHECKING:
     from training.promotion import Decision
     from training.tracking.store import Tracking
 
 
-def judgements(conn: sa.Connection, kind: Kind, version: str) -> dict[str, dict[str, Any]]:
-    """Returns what the gate has said of a version, oldest first."""
-    return results_of(conn, _prefix(kind, version))
+@dataclass(frozen=True, slots=True)
+class Judgement(Result):
+    """What the gate said of a version.
+
+    Attributes:
+        decision: `promote`, `refuse`, `indicative` where there was too little to judge by, or `champion` where the
+            version is the champion already.
+        why: the reasons, in sentences.
+        decision_text: the whole decision for people to read; "" where nothing was computed.
+        champion: version that is the champion afterwards.
+        rows_id: the set of rows that judged; None where the version is the champion already.
+        against: beside what it was judged, see `judged_beside`; None where the version is the champion already.
+        already: True where the gate had said so before; None where it was asked now.
+    """
+
+    decision: str
+    why: str
+    decision_text: str
+    champion: str
+    rows_id: str | None = None
+    against: str | None = None
+    already: bool | None = None
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, str]) -> Judgement:
+        """Return the judgement that was stored; old ones may lack what they were judged beside."""
+        return cls(
+            decision=stored["decision"],
+            why=stored["why"],
+            decision_text=stored.get("decision_text", ""),
+            champion=stored["champion"],
+            rows_id=stored.get("rows_id"),
+            against=stored.get("against"),
+        )
+
+
+def judgements(conn: sa.Connection, kind: Kind, version: str) -> list[Judgement]:
+    """Return what the gate has said of a version, oldest first."""
+    return [Judgement.from_json(stored) for stored in results_of(conn, _prefix(kind, version)).values()]
+
+
+def stored_judgement(
+    conn: sa.Connection, kind: Kind, version: str, snapshot: Snapshot, against: str = ""
+) -> Judgement | None:
+    """Return what the gate said of a version by the snapshot's rows, None where it was not asked yet."""
+    stored = result_of(conn, judgement_id(kind, version, snapshot, against))
+    return None if stored is None else Judgement.from_json(stored)
 
 
 def _prefix(kind: Kind, version: str) -> str:
@@ -31,7 +79,7 @@ def _prefix(kind: Kind, version: str) -> str:
 
 
 def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = "") -> str:
-    """Returns the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
+    """Return the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
     return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
 
 
@@ -39,14 +87,14 @@ TAINTED = "it learned from an utterance that was erased since; the next retraini
 
 
 def judged_beside(listener: ModelVersion | None, champion: ModelVersion) -> str:
-    """Returns what a judgement is about besides the version: the champion, and whose ears both had."""
+    """Return what a judgement is about besides the version: the champion, and the speech model that both used."""
     return champion.version + (f"-{listener.version}" if listener else "")
 
 
 def judge_and_promote(
     corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
-) -> dict[str, Any]:
-    """The gate has decided on the version, once for the snapshot's rows that judge; the aliases stand accordingly.
+) -> Judgement:
+    """Let the gate decide on a version, once for the snapshot's rows that judge, and move the aliases accordingly.
 
     Args:
         corpus: the handle.
@@ -59,22 +107,23 @@ def judge_and_promote(
     Raises:
         PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
     """
-    operation_id = judgement_id(kind, number, snapshot, against)
     with corpus.read() as conn:
-        stored = result_of(conn, operation_id)
+        stored = stored_judgement(conn, kind, number, snapshot, against)
         look = store.looks(conn, kind) + 1
     if stored is not None:
-        return {**stored, "already": True}
+        return replace(stored, already=True)
     from training.tracking.store import open_tracking
 
     champion = models.champion(corpus, kind)
     if number == champion.version:
-        return {"decision": "champion", "why": "it is the champion already", "decision_text": "", "champion": number}
-    audit = judge.audit_set(corpus, settings, kind, snapshot.of("audit"))
+        return Judgement("champion", "it is the champion already", "", number)
+    audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"))
     tracking = open_tracking(settings.tracking, settings.home)
     decision = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
-    with corpus.operation(operation_id, "judge") as op:
-        if not op.done:
+    with corpus.operation(judgement_id(kind, number, snapshot, against), "judge") as op:
+        if op.done:
+            judgement = Judgement.from_json(op.result)
+        else:
             if decision is not None and decision.decision != "indicative":  # else nothing could move: no look is spent
                 numbers = decision.as_json()
                 store.put_promotion(
@@ -83,131 +132,51 @@ def judge_and_promote(
             tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            op.result = {**_told(decision), "champion": number if promote else champion.version}
-            op.result |= {"decision": "refuse", "why": TAINTED} if tainted else {}
-            op.result |= {"rows_id": snapshot.eval_set_id, "against": judged_beside(audit.listener, champion)}
-        result = dict(op.result)
-    judge.mirror_aliases(corpus, settings, tracking)
-    return result
+            judgement = replace(
+                _judgement(decision, champion=number if promote else champion.version),
+                rows_id=snapshot.eval_set_id,
+                against=judged_beside(audit.listener, champion),
+            )
+            if tainted:
+                judgement = replace(judgement, decision="refuse", why=TAINTED)
+            op.result = judgement.to_json()
+    mirror_aliases(corpus, settings, tracking)
+    return judgement
 
 
 def _decide(
     corpus: Corpus,
     settings: Settings,
     tracking: Tracking,
-    audit: judge.AuditSet,
+    audit: AuditSet,
     champion: ModelVersion,
     number: str,
     look: int,
 ) -> Decision:
-    """Returns what the gate says of the version, which its run then shows, too."""
+    """Return what the gate says of the version, and log it to the version's run."""
     from training.promotion import decide
 
     challenger, base = (models.by_name(corpus, audit.kind, name) for name in (number, "base"))
-    found = judge.reports(corpus, settings, audit, [champion, challenger, base])
-    reports = found[champion.version], found[challenger.version]
-    decision = decide(*reports, look, settings.promotion, audit.slices, audit.weights)
-    _log(corpus, settings, tracking, challenger, audit, found, found[base.version], decision)
+    found = reports(corpus, settings, audit, [champion, challenger, base])
+    both = found[champion.version], found[challenger.version]
+    decision = decide(*both, look, settings.promotion, audit.slices, audit.weights)
+    log_judgement(corpus, settings.night, tracking, challenger, audit, found, found[base.version], decision)
     return decision
 
 
-def _told(decision: Decision | None) -> dict[str, str]:
+def _judgement(decision: Decision | None, *, champion: str) -> Judgement:
+    """Return the decision in words; None stands for a set without a labelled row."""
     from training.decision_text import decision_text
 
     if decision is None:
         why = "no row that judges is labelled; merge answers to the audit share, then retrain again"
-        return {"decision": "indicative", "why": why, "decision_text": ""}
-    return {
-        "decision": decision.decision,
-        "why": "; ".join(decision.reasons),
-        "decision_text": decision_text(decision) + "\n",
-    }
+        return Judgement("indicative", why, "", champion)
+    why, text = "; ".join(decision.reasons), decision_text(decision) + "\n"
+    return Judgement(decision.decision, why, text, champion)
 
 
-def _move(conn: Any, kind: Kind, number: str, champion: str, *, promote: bool) -> None:
+def _move(conn: sa.Connection, kind: Kind, number: str, champion: str, *, promote: bool) -> None:
     store.move_alias(conn, kind, "challenger", store.alias(conn, kind, "challenger"), number)
     if promote:
         store.move_alias(conn, kind, "previous", store.alias(conn, kind, "previous"), champion)
         store.move_alias(conn, kind, "champion", champion, number)
-
-
-def _log(
-    corpus: Corpus,
-    settings: Settings,
-    tracking: Tracking,
-    version: ModelVersion,
-    audit: judge.AuditSet,
-    found: dict[str, EvaluationReport],
-    base: EvaluationReport,
-    decision: Decision,
-) -> None:
-    """The version's run holds its figures, the champion's, the decision and the plots."""
-    from training.decision_text import decision_text
-    from training.intervals import IntervalSettings, report_interval
-    from training.metrics import gain_per_100_labels, metrics, slice_rows
-    from training.rates import rightness
-    from training.tracking import figures, runs
-
-    report, weights = found[version.version], audit.weights
-    rate, base_rate = (report_interval(each, IntervalSettings(), weights=weights) for each in (report, base))
-    with corpus.read() as conn:
-        count = len(store.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
-    slices = shown_slices(corpus, settings, audit, report)
-    values = metrics(report, slices, weights=weights)
-    values |= _speed(corpus, audit, version)
-    values |= {
-        "base_error": base_rate.value,
-        "champion_error": decision.champion.value,
-        "difference": decision.difference.value,
-        "difference_low": decision.difference.low,
-        "difference_high": decision.difference.high,
-        "promoted": float(decision.promotes),
-        "gain_per_100_labels": gain_per_100_labels(base_rate.value, rate.value, count),
-    }
-    runs.log_metrics(tracking, version.run_id, {k: v for k, v in values.items() if np.isfinite(v)})
-    runs.log_document(tracking, version.run_id, "decision.json", decision.as_json())
-    runs.log_document(tracking, version.run_id, "decision.txt", decision_text(decision) + "\n")
-    runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
-    measure = judge.MEASURE[version.kind]
-    plots = {
-        "reliability": figures.reliability(report.confidence, rightness(report)),
-        "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
-        "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
-    }
-    gained = gains(corpus, audit, found, base)
-    if gained:
-        plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
-    nights = champion_by_night(corpus, audit, found)
-    if nights:
-        plots["over_nights"] = figures.over_nights(nights, measure)
-        over = {k: night.rate.value for k, night in enumerate(nights)}
-        runs.log_series(tracking, version.run_id, {"champion_error_by_night": over})
-    if report.kind == "intent":
-        names = [*report.intents, "unknown"]
-        plots["confusion"] = figures.confusion(
-            [names[k] for k in report.truth.tolist()], [names[k] for k in report.predicted.tolist()]
-        )
-    runs.log_figures(tracking, version.run_id, plots)
-
-
-def _speed(corpus: Corpus, audit: judge.AuditSet, version: ModelVersion) -> dict[str, float]:
-    """Returns real-time factor and latency with their intervals by name."""
-    took = judge.judging_cost(corpus, version.kind, version.version, audit.eval_set_id).get("speed", {})
-    bounds = (("", "value"), ("_low", "low"), ("_high", "high"))
-    return {f"{name}{end}": float(rate[key]) for name, rate in took.items() for end, key in bounds}
-
-
-def _curve(
-    corpus: Corpus, kind: Kind, audit: judge.AuditSet, found: dict[str, EvaluationReport]
-) -> list[tuple[float, Interval]]:
-    """Returns (labels, error rate) of the versions that were judged on this set."""
-    from training.intervals import IntervalSettings, report_interval
-
-    points: list[tuple[float, Interval]] = []
-    with corpus.read() as conn:
-        for version in store.versions(conn, kind):
-            report = found.get(version.version) or judge.stored(conn, kind, version.version, audit.eval_set_id)
-            if report is not None:
-                count = len(store.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
-                points.append((float(count), report_interval(report, IntervalSettings(), weights=audit.weights)))
-    return points

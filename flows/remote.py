@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from corpus.errors import Refused
 from corpus.records import Kind
+from flows.results import Result
 from flows.settings import Settings
 
 
@@ -28,8 +30,18 @@ def announced(settings: Settings, api_url: str) -> Iterator[None]:
         record.unlink(missing_ok=True)
 
 
-def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> dict[str, Any]:
-    """Returns the run of the served deployment `retrain/retrain`, ended where `wait`.
+@dataclass(frozen=True, slots=True)
+class RemoteRun(Result):
+    """A run of the served deployment: its name, its id and the state that it is in."""
+
+    kind: Kind
+    flow_run: str
+    flow_run_id: str
+    state: str
+
+
+def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun:
+    """Return the run of the served deployment `retrain/retrain`, ended where `wait`.
 
     Raises:
         Refused: nothing is served, or the run did not complete.
@@ -59,7 +71,7 @@ def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> dict[str,
     state = str(run.state.name) if run.state is not None else "Scheduled"
     if wait and not run.state.is_completed():
         raise Refused(f"run {run.name} ended as {state}; its log stands on Prefect's pages: earmark ui")
-    return {"kind": kind, "flow_run": run.name, "flow_run_id": str(run.id), "state": state}
+    return RemoteRun(kind, run.name, str(run.id), state)
 
 
 def _record(settings: Settings) -> Path:

@@ -98,8 +98,8 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
     with progress("score", len(opened)) as advance:
         scored = predict(
             _clips(corpus, opened),
-            models.load_asr(settings, plan.asr),
-            models.load_intent(settings, plan.intent),
+            models.load_asr(settings.home, plan.asr),
+            models.load_intent(settings.home, plan.intent),
             settings.score,
             on_progress=counting(advance),
             asr_version=plan.asr.version,

@@ -88,7 +88,7 @@ def serve_pages(settings: Settings, port: int) -> None:
 
 
 def _mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
-    """Returns MLflow's page server, the leader of a process group of its own."""
+    """Return MLflow's page server, the leader of a process group of its own."""
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     command += ["--host", "127.0.0.1", "--workers", "1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -99,7 +99,7 @@ def _mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
 
 
 def _answering(pages: subprocess.Popen[bytes], port: int) -> str:
-    """Returns the address of MLflow's pages once they answer, or as soon as their process has ended."""
+    """Return the address of MLflow's pages once they answer, or as soon as their process has ended."""
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         with contextlib.suppress(OSError):

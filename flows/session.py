@@ -108,7 +108,7 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def place(error: BaseException) -> str:
-    """Returns the type of an exception and where in earmark it came from."""
+    """Return the type of an exception and where in earmark it came from."""
     root = Path(__file__).resolve().parent.parent
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).is_relative_to(root) and ".venv" not in Path(f.filename).parts]

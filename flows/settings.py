@@ -27,7 +27,7 @@ from corpus.labelled import LabelledSettings
 from corpus.mapping import ImportSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
-from flows.environment import from_environment
+from flows.environment import Json, from_environment
 from flows.prefect_server import PrefectSettings
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
@@ -204,7 +204,7 @@ class Settings(BaseModel):
 
 
 def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
-    """Returns the settings from defaults, then the file, then the environment, then the overrides.
+    """Return the settings from defaults, then the file, then the environment, then the overrides.
 
     Args:
         config: YAML file; a bare name such as `demo` means the file of that name in `configs/`.
@@ -213,7 +213,7 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
     Raises:
         SettingsError: missing file, bad YAML, unknown key or wrong type; one line that names the key.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[str, Json] = {}
     source = "the settings"
     if config is not None:
         path = _find(config)
@@ -224,7 +224,7 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
             raise SettingsError(f"{path.name} can't be read: {type(error).__name__}") from None
         except yaml.YAMLError as error:
             line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-            raise SettingsError(f"{path.name} line {line} is not YAML; mend it") from None
+            raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
         if loaded is not None and not isinstance(loaded, dict):
             raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
         tree = loaded or {}
@@ -252,7 +252,7 @@ def _find(config: Path) -> Path:
     raise SettingsError(f"--config {config}: no such file; the ones that come with earmark are {known}")
 
 
-def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+def _put(tree: dict[str, Json], keys: Sequence[str], value: Json) -> None:
     for key in keys[:-1]:
         branch = tree.setdefault(key, {})
         if not isinstance(branch, dict):
@@ -262,7 +262,7 @@ def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 
 def describe(error: ValidationError) -> str:
-    """Returns one line that names the first offending key and what it should be."""
+    """Return one line that names the first offending key and what it should be."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -288,5 +288,5 @@ ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=Non
 
 
 def scheduled(config: str | None) -> Settings:
-    """Returns the settings of a flow that a schedule started: its config, and the overrides that `serve` was given."""
+    """Return the settings of a flow that a schedule started: its config, and the overrides that `serve` was given."""
     return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))

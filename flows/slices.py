@@ -6,26 +6,26 @@ refuse a better model for what one slice did by luck, and intents alone would be
 
 from __future__ import annotations
 
-import numpy as np
-
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Strings
 from corpus.store import utterances
-from flows.judge import AuditSet
+from flows.eval_set import AuditSet
 from flows.night import last_night
-from flows.settings import Settings
+from flows.settings import NightSettings
 
 
-def shown_slices(corpus: Corpus, settings: Settings, audit: AuditSet, report: EvaluationReport) -> dict[str, Strings]:
-    """Returns the value of each row by dimension; an attribute of the manifest keeps its name to itself."""
+def shown_slices(corpus: Corpus, night: NightSettings, audit: AuditSet, report: EvaluationReport) -> dict[str, Strings]:
+    """Return the value of each row by dimension; an attribute of the manifest keeps its name to itself."""
     from training.bands import described
 
-    return {"speaker": _familiarity(corpus, settings, audit), **described(report), **audit.slices}
+    return {"speaker": _familiarity(corpus, night, audit), **described(report), **audit.slices}
 
 
-def _familiarity(corpus: Corpus, settings: Settings, audit: AuditSet) -> Strings:
-    """Returns `returning` where the speaker had been heard in an earlier night, else `new`."""
-    zone, ends_at = settings.night.time_zone, settings.night.ends_at
+def _familiarity(corpus: Corpus, night: NightSettings, audit: AuditSet) -> Strings:
+    """Return whether each row's speaker is `new` or `returning`."""
+    from training.bands import familiarity
+
+    zone, ends_at = night.time_zone, night.ends_at
     ids = sorted(audit.labels)
     with corpus.read() as conn:
         first = utterances.first_arrivals(conn, sorted(set(audit.speaker_ids.values())))
@@ -33,5 +33,4 @@ def _familiarity(corpus: Corpus, settings: Settings, audit: AuditSet) -> Strings
     # The night that had closed last is the same for all arrivals of one night.
     before = {speaker: last_night(moment, zone, ends_at).name for speaker, moment in first.items()}
     nights = [last_night(arrived[i], zone, ends_at).name for i in ids]
-    returning = [before[audit.speaker_ids[i]] < night for i, night in zip(ids, nights, strict=True)]
-    return np.where(np.array(returning, dtype=bool), "returning", "new").astype(np.str_)
+    return familiarity([before[audit.speaker_ids[i]] for i in ids], nights)

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
 
 from corpus import database
 from corpus.database import Which
 from corpus.settings import places
-from flows import console
 from flows.lock import hold_corpus
+from flows.results import Result
 from flows.settings import Settings
 
 DATABASES: tuple[Which, ...] = ("records", "vault")
 
 
-def upgrade_all(settings: Settings) -> dict[str, Any]:
-    """Every store has the newest schema; returns what each had before and has now.
+@dataclass(frozen=True, slots=True)
+class SchemaChange(Result):
+    """The schema of a database: what it had before, None where it was empty, and what it has now."""
+
+    before: str | None = field(metadata={"key": "from"})
+    after: str | None = field(metadata={"key": "to"})
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeReport(Result):
+    """What became of every store; `tracking` says it of MLflow's in words."""
+
+    records: SchemaChange
+    vault: SchemaChange
+    tracking: str
+
+
+def upgrade_all(settings: Settings) -> UpgradeReport:
+    """Bring every store to the newest schema.
 
     Nothing is touched while a run holds the corpus, nor where one of the databases is newer than this earmark.
 
@@ -32,15 +49,11 @@ def upgrade_all(settings: Settings) -> dict[str, Any]:
         try:
             for which, engine in engines.items():
                 database.check_not_newer(engine, which)
-            report: dict[str, Any] = {}
-            for which, engine in engines.items():
-                before, after = database.upgrade(engine, which)
-                report[which] = {"from": before, "to": after}
+            changed = {which: SchemaChange(*database.upgrade(engine, which)) for which, engine in engines.items()}
         finally:
             for engine in engines.values():
                 engine.dispose()
-        report["tracking"] = _tracking(settings)
-    return report
+        return UpgradeReport(changed["records"], changed["vault"], _tracking(settings))
 
 
 def _tracking(settings: Settings) -> str:
@@ -53,12 +66,3 @@ def _tracking(settings: Settings) -> str:
 
     upgrade_store(settings.tracking, settings.home)
     return "has the schema of the installed MLflow"
-
-
-def show_upgrade(report: dict[str, Any]) -> None:
-    """The report stands on stdout."""
-    lines = {"tracking": report["tracking"]}
-    for which in DATABASES:
-        before, after = report[which]["from"], report[which]["to"]
-        lines[which] = f"{after}, newest already" if before == after else f"{before or 'empty'} -> {after}"
-    console.show_pairs("upgraded", {name: lines[name] for name in report})

@@ -19,8 +19,8 @@ from corpus.records import Annotation
 from corpus.store import labels, utterances
 from corpus.store import models as store
 from flows.console import cell, percent
-from flows.judge import stored
-from flows.review import known_crowd
+from flows.evaluation_store import stored
+from flows.label_reliability import known_crowd
 from flows.settings import Settings
 
 

@@ -28,6 +28,17 @@ def described(report: EvaluationReport) -> dict[str, Strings]:
     }
 
 
+def familiarity(first_nights: Sequence[str], nights: Sequence[str]) -> Strings:
+    """Return `returning` for each row whose speaker was heard in an earlier night, else `new`, (N,) str.
+
+    Args:
+        first_nights: name of the night in which each row's speaker was heard first.
+        nights: name of each row's own night; names sort by date.
+    """
+    returning = [first < night for first, night in zip(first_nights, nights, strict=True)]
+    return np.where(np.array(returning, dtype=bool), "returning", "new").astype(np.str_)
+
+
 def banded(values: Floats, edges: Sequence[float], unit: str) -> Strings:
     """Returns the band of each value, such as `1-2 s`; values are 0 or more."""
     shown = [f"{edge:g}" for edge in (0.0, *edges)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -173,6 +174,18 @@ class IntentOutput:
     embeddings: Floats
     slots: tuple[tuple[SlotSpan, ...], ...]
     pass_probs: Floats
+
+    def top(self) -> npt.NDArray[np.int64]:
+        """Return the position of each text's most probable intent, (N,) int64."""
+        return np.asarray(self.probs.argmax(axis=1), dtype=np.int64)
+
+    def confidence(self) -> Floats:
+        """Return the probability of each text's most probable intent, (N,) float32."""
+        return np.asarray(self.probs.max(axis=1), dtype=np.float32)
+
+    def raw_confidence(self) -> Floats:
+        """Return the probability that the most probable intent had before temperature scaling, (N,) float32."""
+        return np.asarray(np.exp(self.logits.max(axis=1) - self.logsumexp), dtype=np.float32)
 
 
 def classify(

@@ -7,7 +7,7 @@ denominator): WER with errors and words, intent error with mistakes and ones. `w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -177,6 +177,15 @@ def report_rate(
     return float(sums.numerator.sum() / total) if total > 0 else 0.0
 
 
+def rate_by_speaker(report: EvaluationReport, *, weights: npt.ArrayLike | None = None) -> dict[str, tuple[float, int]]:
+    """Return each speaker's WER (asr) or intent error (intent), and how many rows it rests on."""
+    found = {}
+    for speaker_id in np.unique(report.speaker_ids).tolist():
+        rows = report.speaker_ids == speaker_id
+        found[speaker_id] = (report_rate(report, rows=rows, weights=weights), int(rows.sum()))
+    return found
+
+
 def paired_difference(
     champion: EvaluationReport,
     challenger: EvaluationReport,
@@ -200,6 +209,17 @@ def paired_difference(
     if champion.kind == "intent":  # a t interval of a few speakers may hold what can't be
         found = replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
     return found
+
+
+def complement(error: Interval) -> Interval:
+    """Return the rate of what is right from the rate of what is wrong: 1 - error."""
+    return Interval(1 - error.value, 1 - error.high, 1 - error.low, error.n, error.speakers)
+
+
+def reversed_difference(difference: Interval) -> Interval:
+    """Return b - a from a - b."""
+    value, low, high = (0.0 - each for each in (difference.value, difference.high, difference.low))  # 0, never -0
+    return Interval(value, low, high, difference.n, difference.speakers)
 
 
 def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:
@@ -237,6 +257,11 @@ def aligned(report: EvaluationReport, utterance_ids: Strings) -> EvaluationRepor
     order = np.array([where[name] for name in utterance_ids.tolist()], dtype=np.intp)
     names = REPORT_COLUMNS + (REPORT_DETAILS if report.detailed else ())
     return replace(report, **{name: getattr(report, name)[order] for name in names})
+
+
+def traffic_weights(probabilities: Sequence[float]) -> Numbers:
+    """Return 1 / inclusion probability of each row, (N,) float64: rates so weighted are those of the traffic."""
+    return 1.0 / np.array(probabilities, dtype=np.float64)
 
 
 def _sums_of(

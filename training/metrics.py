@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,6 +113,35 @@ def metrics(
         values |= {f"{prefix}/{key}": value for key, value in found.items()}
         values[f"{prefix}/thin"] = float(row.thin)
     return values
+
+
+def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:
+    """Return each rate as `name`, `name_low` and `name_high`."""
+    return {key: value for name, rate in rates.items() for key, value in _with_interval(name, rate).items()}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are finite numbers, as a tracking store takes no others."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def learning_series(
+    losses: Sequence[float],
+    before_after: Mapping[str, tuple[float, float] | None],
+    watched: Mapping[str, Sequence[float]],
+) -> dict[str, dict[int, float]]:
+    """Return what a training is shown by, as series of values by epoch.
+
+    Args:
+        losses: of each epoch, shown as `train_loss`.
+        before_after: by name, a figure before the first and after the last epoch; None where there was nothing to
+            measure it on.
+        watched: by name, a figure after each epoch, shown as `name_by_epoch`; empty where it was not watched.
+    """
+    series = {"train_loss": {epoch: float(loss) for epoch, loss in enumerate(losses, start=1)}}
+    series |= {f"{name}_by_epoch": dict(enumerate(found, start=1)) for name, found in watched.items() if found}
+    series |= {name: {0: pair[0], len(losses): pair[1]} for name, pair in before_after.items() if pair is not None}
+    return series
 
 
 def gain_per_100_labels(before: float, after: float, labels: int) -> float:

@@ -74,6 +74,26 @@ def speed_figures(timing: Timing, settings: IntervalSettings | None = None) -> d
     return found
 
 
+def judging_speed(
+    audio: Sequence[float], hearing: Numbers, understanding: Numbers | None, speaker_ids: Sequence[str]
+) -> dict[str, Interval]:
+    """Return how fast a model answers in use: see `speed_figures`.
+
+    Args:
+        audio: length of each clip that was timed [s].
+        hearing: how long the speech model took for each clip, (n,) [s].
+        understanding: how long the intent model took for each text, (n,) [s]; None where a speech model is judged.
+            Then `latency` is that of both, and `own_latency_p50` and `own_latency_p95` are the intent model's part.
+        speaker_ids: whose clips they are.
+    """
+    seconds, speakers = np.array(audio, dtype=np.float64), np.array(speaker_ids, dtype=np.str_)
+    if understanding is None:
+        return speed_figures(Timing(seconds, hearing, speakers))
+    both = speed_figures(Timing(seconds, hearing + understanding, speakers))
+    own = speed_figures(Timing(seconds, understanding, speakers))
+    return {**both, **{f"own_{name}": rate for name, rate in own.items() if name != "rtf"}}
+
+
 def _quantile(values: Numbers, share: float) -> tuple[Numbers, Statistic]:
     """Returns rows that count each value for itself, and the quantile as a function of how often each was drawn."""
     order = np.argsort(values, kind="stable")

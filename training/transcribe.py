@@ -68,6 +68,11 @@ class AsrOutput:
     confidences: Floats
     problem: str = ""
 
+    @property
+    def mean_confidence(self) -> float:
+        """Mean confidence of the words; 0 where nothing was heard."""
+        return float(self.confidences.mean()) if len(self.confidences) else 0.0
+
 
 def transcribe(
     asr: AsrModel,

@@ -383,3 +383,8 @@ def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str
     found = fetch_among(conn, statement, selections.c.utterance_id, ids)
     ordered = sorted(found, key=lambda row: (row.reason == "audit", row.seq))
     return {row.utterance_id: (row.reason, row.round, row.inclusion_prob) for row in ordered}
+
+
+def annotator_minutes(conn: sa.Connection) -> float:
+    """Return how long all latest answers took those who gave them [min]."""
+    return round(sum(row.lead_time for row in latest_answers(conn)) / 60.0, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from flows.commands.options import (
     settings_of,
     show_report,
 )
+
+if TYPE_CHECKING:
+    from flows.upgrade import UpgradeReport
 
 
 @app.command()
@@ -141,10 +144,19 @@ def config_show(config: Config = None, overrides: Set = None, as_json: Json = Fa
 def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Brings records, vault and MLflow's store to the newest schema; back them up first."""
     settings = settings_of(config, overrides)
-    from flows.upgrade import show_upgrade, upgrade_all
+    from flows.upgrade import upgrade_all
 
     report = upgrade_all(settings)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
-        show_upgrade(report)
+        _show_upgrade(report)
+
+
+def _show_upgrade(report: UpgradeReport) -> None:
+    """Print what every store had before and has now."""
+    lines = {}
+    for which, change in (("records", report.records), ("vault", report.vault)):
+        newest = change.before == change.after
+        lines[which] = f"{change.after}, newest already" if newest else f"{change.before or 'empty'} -> {change.after}"
+    console.show_pairs("upgraded", {**lines, "tracking": report.tracking})

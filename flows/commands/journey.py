@@ -182,7 +182,8 @@ def retrain(
     if remote:
         from flows.remote import retrain_remotely
 
-        show_report("retrained there", retrain_remotely(settings_of(config, overrides), kind, wait=wait), as_json)
+        run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
+        show_report("retrained there", run.to_json(), as_json)
         return
     document = run_flow("retrain", config, overrides, kind=kind).to_json()
     if as_json:

@@ -67,12 +67,13 @@ def promote(
 
     with hold_corpus(settings.corpus, "promote"), opened(settings, create=False) as corpus:
         report = promote_by_hand(corpus, settings, version, person(by), force=force, why=why)
+    document, judgement = report.to_json(), report.judgement
     if as_json:
-        console.show_json(report)
+        console.show_json(document)
     else:
-        print(report.pop("decision_text", ""), end="")
-    if not report["promoted"]:
-        raise PromotionRefused(f"{version} was not promoted ({report['decision']}): {report['why']}")
+        print(document.pop("decision_text", ""), end="")
+    if judgement is not None and not report.promoted:
+        raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:
-        console.show_pairs("champion already" if report.get("already") else "promoted", report)
-    console.note(f"earmark rollback {report['kind']} takes it back")
+        console.show_pairs("champion already" if report.already else "promoted", document)
+    console.note(f"earmark rollback {report.kind} takes it back")

@@ -12,6 +12,7 @@ from flows import console
 
 if TYPE_CHECKING:
     from flows.results import Result
+    from flows.settings import Settings
 
 app = typer.Typer(
     name="earmark",
@@ -32,8 +33,8 @@ NightName = Annotated[str | None, typer.Option("--night", help="Day on which the
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
 
 
-def settings_of(config: Path | None, overrides: list[str] | None) -> Any:
-    """Returns the settings of a command."""
+def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
+    """Return the settings of a command."""
     from flows.settings import load_settings
 
     return load_settings(config, overrides or [])

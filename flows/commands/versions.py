@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,6 +17,9 @@ from flows.commands.options import (
     settings_of,
     show_report,
 )
+
+if TYPE_CHECKING:
+    from flows.outside import RegisterReport
 
 
 @app.command()
@@ -89,15 +92,15 @@ def compare(
 def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Makes the previous champion the champion again."""
     settings = settings_of(config, overrides)
-    from flows.judge import roll_back
+    from flows.aliases import roll_back
     from flows.lock import hold_corpus
     from flows.session import opened
 
     with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
         report = roll_back(corpus, settings, kind)
     if not as_json:
-        console.note(f"earmark rollback {kind} again would bring version {report['was']} back")
-    show_report("rolled back", report, as_json)
+        console.note(f"earmark rollback {kind} again would bring version {report.was} back")
+    show_report("rolled back", report.to_json(), as_json)
 
 
 @app.command()
@@ -112,15 +115,27 @@ def register(
     """Takes a model that was made elsewhere as a version and judges it; no alias moves."""
     settings = settings_of(config, overrides)
     from flows.lock import hold_corpus
-    from flows.outside import register_outside, show_registered
+    from flows.outside import register_outside
     from flows.session import opened
 
     with hold_corpus(settings.corpus, "register"), opened(settings) as corpus:
         report = register_outside(corpus, settings, path, kind, name)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
-        show_registered(report)
+        _show_registered(report)
+
+
+def _show_registered(report: RegisterReport) -> None:
+    """Print the version and its error rate."""
+    rate, name = report.rate, f"{report.kind}/{report.version}"
+    print(f"{name} {'was registered before' if report.already else 'is registered'}")
+    if rate is None:
+        print("no row that judges is labelled yet; earmark compare judges it once there are some")
+    else:
+        shown = console.percent(rate.value, rate.low, rate.high)
+        print(f"{report.measure} {shown} on {rate.n} rows of {rate.speakers} speakers, 95 % interval")
+    console.note(f"earmark compare {report.kind}/champion {name} sets it beside the champion")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from corpus.store import rounds
 from corpus.store.leases import leased
 from flows import models
 from flows.ask import ExportReport, SweepReport, export_round, sweep
-from flows.hear import merge_file
+from flows.hear import MergeReport, merge_file
 from flows.inspect import _task_folder
 from flows.settings import Settings
 from tests.corpus.stored import arrive, choose, score
@@ -60,7 +60,7 @@ class World:
         with self.corpus.read() as conn:
             return leased(conn, self.corpus.clock())
 
-    def merge(self, *answers: Annotation) -> dict[str, Any]:
+    def merge(self, *answers: Annotation) -> MergeReport:
         file = write_annotations(self.settings.home / "answers.jsonl", answers)
         return merge_file(self.corpus, self.settings, file, ours=False)
 
@@ -80,7 +80,7 @@ def round_of(home: Path, clips: int, *overrides: str) -> Iterator[World]:
     ids = arrive(corpus, clips, arrived_at=now[0] - timedelta(hours=9), speakers=clips)
     score(corpus, ids)
     choose(corpus, ids, ROUND)
-    base = ModelVersion("intent", "1", "run", "", "base", "", str(models.base_folder(settings, "intent")))
+    base = ModelVersion("intent", "1", "run", "", "base", "", str(models.base_folder(settings.models, "intent")))
     with writing(corpus.records) as conn:
         store.put_version(conn, base)
         store.move_alias(conn, "intent", "champion", None, "1")

@@ -69,7 +69,7 @@ def test_a_row_that_is_openable_only_later_is_a_task_that_can_be_answered(world:
         utterances.take_back(conn, world.ids[:1])
     assert world.export().tasks == 4
     assert world.leased() == set(world.ids)
-    assert world.merge(*(answer(task) for task in world.tasks()))["refused"] == {}
+    assert world.merge(*(answer(task) for task in world.tasks())).refused == {}
 
 
 def test_overdue_tasks_are_closed_without_any_answer_and_late_ones_are_refused(world: World):
@@ -82,7 +82,7 @@ def test_overdue_tasks_are_closed_without_any_answer_and_late_ones_are_refused(w
     assert not world.folder.exists()
     assert world.problems() == []
     assert set(world.states()) == {"closed"}
-    assert world.merge(answer(task))["refused"] == {"closed_task": 1}
+    assert world.merge(answer(task)).refused == {"closed_task": 1}
 
 
 def test_a_withdrawn_consent_sweeps_clip_and_line_at_once(world: World):
@@ -134,7 +134,7 @@ def test_a_third_person_is_heard_after_the_lease_was_given_back(world: World):
     task = world.tasks()[0]
     world.merge(answer(task))
     assert task.utterance_id not in world.leased()
-    assert world.merge(answer(task, "bob", intent="play_music"))["outcomes"] == {"conflict": 1}
+    assert world.merge(answer(task, "bob", intent="play_music")).outcomes == {"conflict": 1}
     assert world.export().tasks == 4
     assert task.utterance_id in world.leased()
-    assert world.merge(answer(task, "cid"))["outcomes"] == {"labelled": 1}
+    assert world.merge(answer(task, "cid")).outcomes == {"labelled": 1}

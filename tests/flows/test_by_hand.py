@@ -19,9 +19,11 @@ from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
-from flows import judge, models
-from flows.by_hand import MOST_WHY, move_champion, promote_by_hand
-from flows.judge import roll_back
+from flows import models
+from flows.aliases import move_champion, roll_back
+from flows.by_hand import MOST_WHY, promote_by_hand
+from flows.eval_set import AuditSet, audit_set, current_snapshot
+from flows.evaluation_store import reports, stored
 from flows.learn import plan
 from flows.promote import judge_and_promote
 from flows.session import opened
@@ -72,19 +74,20 @@ def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Set
         assert acts(corpus, "promote") == []
 
         report = promote_by_hand(corpus, settings, reference, "lena", force=True, why="a gain\n on  doorbells")
-        assert (report["promoted"], report["was"]) == (True, champion)
+        assert report.moved is not None
+        assert (report.promoted, report.moved.was) == (True, champion)
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
         [(actor, detail)] = acts(corpus, "promote")
         assert actor == "person:lena"
         assert detail["result"]["why"] == "a gain on doorbells"
-        assert promote_by_hand(corpus, settings, reference, "lena", force=True, why="again")["already"]
+        assert promote_by_hand(corpus, settings, reference, "lena", force=True, why="again").already
         assert len(acts(corpus, "promote")) == 1
 
         tracking = open_tracking(settings.tracking, settings.home)
         held = tracking.client.get_registered_model(f"{tracking.model_prefix}-asr").aliases
         assert str(held["champion"]) == other.version
         assert tracking.client.get_run(other.run_id).data.tags["earmark.promoted"] == "forced"
-        assert roll_back(corpus, settings, "asr")["champion"] == champion
+        assert roll_back(corpus, settings, "asr").champion == champion
 
 
 def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Settings):
@@ -94,24 +97,25 @@ def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Sett
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
         report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
-        assert not report["promoted"]
-        assert report["decision"] == "refuse"
-        assert report["why"]
-        assert f"against champion {before['champion']}: REFUSE" in report["decision_text"]
+        assert not report.promoted
+        assert report.judgement is not None
+        assert report.judgement.decision == "refuse"
+        assert report.judgement.why
+        assert f"against champion {before['champion']}: REFUSE" in report.judgement.decision_text
         assert aliases(corpus, "asr") == before
         with corpus.read() as conn:
             after = store.looks(conn, "asr")
         assert after in (looks, looks + 1)
         again = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
-        assert again["why"] == report["why"]
+        assert again.judgement == replace(report.judgement, already=True)
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == after
 
 
-def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[judge.AuditSet], Any]) -> None:
+def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[AuditSet], Any]) -> None:
     """Leaves a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
-    audit = judge.audit_set(corpus, settings, version.kind)
-    report = judge.reports(corpus, settings, audit, [version])[version.version]
+    audit = audit_set(corpus, settings.promotion, version.kind)
+    report = reports(corpus, settings, audit, [version])[version.version]
     errors = np.where(wrong(audit), report.words, 0)
     with writing(corpus.records) as conn:
         store.put_report(conn, replace(report, errors=errors))
@@ -126,12 +130,12 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
             made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
         report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
-        assert report["promoted"], report["why"]
+        assert report.promoted, report.judgement and report.judgement.why
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
         roll_back(corpus, settings, "asr")
-        assert promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")["promoted"]
+        assert promote_by_hand(corpus, settings, f"asr/{other.version}", "lena").promoted
         assert aliases(corpus, "asr")["champion"] == other.version
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == looks
@@ -140,7 +144,7 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
 def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
     with opened(settings) as corpus:
         _, other = other_than_champion(corpus)
-        audit = judge.audit_set(corpus, settings, "asr")
+        audit = audit_set(corpus, settings.promotion, "asr")
         speakers = np.array([audit.speaker_ids[i] for i in sorted(audit.labels)])
         locale = next(
             value
@@ -153,8 +157,9 @@ def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
             made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
         report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
-    assert not report["promoted"]
-    assert f"slice locale={locale} is worse by +1.0000" in report["why"]
+    assert not report.promoted
+    assert report.judgement is not None
+    assert f"slice locale={locale} is worse by +1.0000" in report.judgement.why
 
 
 def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):
@@ -197,10 +202,10 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         taint(corpus, version.version)
         assert plan(corpus, easy, "asr", "x", only_if_due=True).version is None
         plant(corpus, easy, version, lambda audit: 0)
-        snapshot = judge.current_snapshot(corpus, easy, "asr")
+        snapshot = current_snapshot(corpus, easy.promotion, "asr")
         report = judge_and_promote(corpus, easy, "asr", version.version, snapshot)
-        assert (report["decision"], report["champion"]) == ("refuse", champion)
-        assert "erased since" in report["why"]
+        assert (report.decision, report.champion) == ("refuse", champion)
+        assert "erased since" in report.why
         with writing(corpus.records) as conn:
             store.move_alias(conn, "asr", "previous", store.alias(conn, "asr", "previous"), version.version)
         with pytest.raises(PromotionRefused, match="erased since"):
@@ -216,8 +221,8 @@ def test_a_champion_is_not_judged_against_itself(settings: Settings):
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
         assert plan(corpus, settings, "asr", "x", only_if_due=True).version is None
-        snapshot = judge.current_snapshot(corpus, settings, "asr")
-        assert judge_and_promote(corpus, settings, "asr", version.version, snapshot)["decision"] == "champion"
+        snapshot = current_snapshot(corpus, settings.promotion, "asr")
+        assert judge_and_promote(corpus, settings, "asr", version.version, snapshot).decision == "champion"
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == looks
 
@@ -225,19 +230,19 @@ def test_a_champion_is_not_judged_against_itself(settings: Settings):
 def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(settings: Settings):
     with opened(settings) as corpus:
         _, other = other_than_champion(corpus)
-        audit = judge.audit_set(corpus, settings, "asr")
+        audit = audit_set(corpus, settings.promotion, "asr")
         for version in (models.by_name(corpus, "asr", "base"), other, models.champion(corpus, "asr")):
-            judge.reports(corpus, settings, audit, [version])
+            reports(corpus, settings, audit, [version])
         old = sa.update(schema.reports).values(
             numbers=sa.func.replace(schema.reports.c.numbers, '"normaliser":"', '"normaliser":"older')
         )
         with writing(corpus.records) as conn:
             conn.execute(old)
-            assert judge.stored(conn, "asr", other.version, audit.eval_set_id) is None
+            assert stored(conn, "asr", other.version, audit.eval_set_id) is None
         forget(corpus, f"judge/asr/{other.version}/")
         promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
         evaluated = len(acts(corpus, "evaluate"))
-        judge.reports(corpus, settings, audit, [other])
+        reports(corpus, settings, audit, [other])
         assert len(acts(corpus, "evaluate")) == evaluated
 
 

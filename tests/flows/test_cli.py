@@ -90,7 +90,7 @@ def test_a_dry_run_shows_and_writes_nothing(lived):
 
 def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
     from corpus.errors import PromotionRefused
-    from flows.judge import roll_back
+    from flows.aliases import roll_back
     from flows.models import champion
     from flows.session import opened
     from tests.flows.conftest import copy_of
@@ -107,6 +107,6 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
                 roll_back(corpus, settings, "asr")
             return
         was = champion(corpus, kind).version
-        assert roll_back(corpus, settings, kind)["was"] == was
+        assert roll_back(corpus, settings, kind).was == was
         assert champion(corpus, kind).version != was
         assert roll_back(corpus, settings, kind)["champion"] == was

@@ -14,9 +14,11 @@ from corpus.database import writing
 from corpus.errors import UsageError
 from corpus.store import models as store
 from corpus.text import NORMALISER
-from flows import judge, models
+from flows import models
 from flows.compare import compare_versions, show_comparison
 from flows.compare_page import write_page
+from flows.eval_set import audit_set
+from flows.evaluation_store import reports
 from flows.night import last_night
 from flows.session import opened
 from flows.settings import Settings
@@ -81,9 +83,9 @@ def test_versions_of_two_kinds_are_not_compared(settings: Settings):
 
 def test_a_speaker_returns_who_was_heard_in_an_earlier_night(settings: Settings):
     with opened(settings) as corpus:
-        audit = judge.audit_set(corpus, settings, "asr")
-        report = judge.reports(corpus, settings, audit, [models.champion(corpus, "asr")])
-        found = shown_slices(corpus, settings, audit, next(iter(report.values())))["speaker"]
+        audit = audit_set(corpus, settings.promotion, "asr")
+        report = reports(corpus, settings, audit, [models.champion(corpus, "asr")])
+        found = shown_slices(corpus, settings.night, audit, next(iter(report.values())))["speaker"]
         with corpus.read() as conn:
             rows = conn.execute(sa.select(schema.utterances.c["utterance_id", "speaker_id", "arrived_at"])).all()
     night = {row.utterance_id: last_night(row.arrived_at, "UTC", settings.night.ends_at).name for row in rows}
@@ -99,8 +101,8 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
     columns = schema.reports.c
     with opened(settings) as corpus:
         base = models.by_name(corpus, "asr", "base")
-        audit = judge.audit_set(corpus, settings, "asr")
-        before = judge.reports(corpus, settings, audit, [base])[base.version]
+        audit = audit_set(corpus, settings.promotion, "asr")
+        before = reports(corpus, settings, audit, [base])[base.version]
         one = (columns.kind == "asr", columns.version == base.version, columns.eval_set_id == audit.eval_set_id)
         with writing(corpus.records) as conn:
             numbers = json.loads(conn.execute(sa.select(columns.numbers).where(*one)).scalar_one())
@@ -108,7 +110,7 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
             conn.execute(sa.update(schema.reports).where(*one).values(numbers=json.dumps(old)))
             made = schema.operations.c.operation_id.like(f"evaluate/asr/{base.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
-        after = judge.reports(corpus, settings, audit, [base])[base.version]
+        after = reports(corpus, settings, audit, [base])[base.version]
         with corpus.read() as conn:
             stored = store.report(conn, "asr", base.version, audit.eval_set_id)
     assert stored is not None

@@ -10,7 +10,7 @@ import pytest
 from annotation.files import write_annotations
 from corpus.records import Annotation
 from corpus.store import labels, rounds, utterances
-from flows.hear import merge_file
+from flows.hear import MergeReport, merge_file
 from flows.session import opened
 from flows.settings import Settings
 from tests.flows.conftest import copy_of
@@ -22,7 +22,7 @@ def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings
     return small_settings(copy_of(lived[0].home, tmp_path / "home"))
 
 
-def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> dict[str, Any]:
+def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> MergeReport:
     file = write_annotations(tmp_path / "answers.jsonl", annotations)
     with opened(settings) as corpus:
         return merge_file(corpus, settings, file, ours=False)
@@ -48,13 +48,13 @@ def test_a_label_is_withdrawn_and_comes_back_as_a_new_revision(settings: Setting
     who, said = before.annotator_id, {"transcript": before.transcript, "intent": before.intent, "slots": before.slots}
 
     report = merge(settings, tmp_path, answer(task_id, "accidental", 2, who))
-    assert report["outcomes"] == {"accidental": 1}
+    assert report.outcomes == {"accidental": 1}
     with opened(settings) as corpus, corpus.read() as conn:
         assert labels.current(conn, [utterance_id]) == []
         assert labels.withdrawn(conn, [utterance_id]) == {utterance_id: revision}
 
     report = merge(settings, tmp_path, answer(task_id, "labelled", 3, who, **said))
-    assert report["labels"] == 1
+    assert report.labels == 1
     with opened(settings) as corpus, corpus.read() as conn:
         (row,) = labels.current(conn, [utterance_id])
         assert row.revision == revision + 2  # of two more answers

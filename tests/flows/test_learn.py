@@ -81,7 +81,7 @@ def test_the_run_names_the_set_that_judged_it(home: Path, prefect_url: str):
 # --- without Prefect, which has no part in it ------------------------------------------------------------------------
 
 
-def learned(settings: Settings) -> dict[str, Any]:
+def learned(settings: Settings) -> learn.LearnedVersion:
     with opened(settings) as corpus:
         plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
         return learn.learn(corpus, settings, plan, "")
@@ -121,7 +121,8 @@ def test_a_training_that_was_killed_goes_on(home: Path, monkeypatch: pytest.Monk
             learned(settings)
     assert [path.name.endswith("-intent-kept") for path in (home / "work").iterdir()] == [True]
     result = learned(settings)
-    assert result["resumed_at_step"] == 3
+    assert result.training is not None
+    assert result.training.resumed_at_step == 3
     assert list((home / "work").iterdir()) == []
 
 
@@ -141,7 +142,7 @@ def test_a_training_that_was_killed_once_it_was_registered_leaves_no_weights(
         with pytest.raises(KeyboardInterrupt):
             learned(settings)
     assert len(list((home / "work").iterdir())) == 2
-    assert learned(settings)["already"]
+    assert learned(settings).already
     assert list((home / "work").iterdir()) == []
 
 
@@ -172,17 +173,16 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
             plan.operation_id != learn.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
         )
         result = learn.learn(corpus, settings, plan, "")
-        assert result["pseudo"] == len(plan.pseudo.ids)
-        assert result["examples"] > result["labels"]
+        assert result.pseudo == len(plan.pseudo.ids)
+        assert result.training is not None
+        assert result.training.examples > result.labels
         taught = lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"]
-        assert [(row["kind"], row["version"], row["role"]) for row in taught] == [
-            ("intent", result["version"], "pseudo")
-        ]
-        told = lineage_of(corpus, settings, f"intent/{result['version']}")["pseudo"]
+        assert [(row["kind"], row["version"], row["role"]) for row in taught] == [("intent", result.version, "pseudo")]
+        told = lineage_of(corpus, settings, f"intent/{result.version}")["pseudo"]
         heard_by = [f"asr/{plan.pseudo.heard_by[0]}", f"intent/{plan.pseudo.heard_by[1]}"]
         assert (told["count"], told["by"]) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
-        assert f"intent/{result['version']}" in tainted
+        assert f"intent/{result.version}" in tainted
         left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
 
@@ -223,7 +223,7 @@ def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
         erasure.erase_utterances(corpus, [plan.snapshot.of("train")[0].utterance_id])
         result = learn.learn(corpus, settings, plan, "")
         with corpus.read() as conn:
-            assert store.version(conn, "intent", result["version"]).tainted
+            assert store.version(conn, "intent", result.version).tainted
 
 
 def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):

@@ -34,8 +34,8 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
         report = journey.nightly("2026-11-03")
         again = journey.nightly("2026-11-03")
     assert list(report.ingest.failed) == ["damaged.parquet"]
-    assert list(report.merge.to_json()["failed"]) == ["a.jsonl"]
-    assert report.merge.to_json()["refused"] == {"missing_field": 1}
+    assert list(report.merge.failed) == ["a.jsonl"]
+    assert report.merge.refused == {"missing_field": 1}
     assert report.score.scored > 0
     assert report.export.tasks == report.sample.chosen > 0
     assert report.sweep == SweepReport(closed=0, files=0)

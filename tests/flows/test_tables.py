@@ -9,7 +9,7 @@ import pytest
 
 from corpus.errors import UsageError
 from flows import answers
-from flows.hear import merge_file
+from flows.hear import RefusedLine, merge_file
 from tests.flows.small_round import World, round_of
 
 
@@ -33,14 +33,14 @@ def test_a_table_is_merged_and_its_bad_lines_stay_with_their_columns(world: Worl
     file.write_text("\r\n".join(lines) + "\r\n")
     (waiting,) = answers.waiting(world.settings.answers)
     report = merge_file(world.corpus, world.settings, waiting, ours=True)
-    assert (report["rows"], report["labels"], report["refused"]) == (4, 3, {"bad_field": 1})
-    assert report["refused_lines"] == [[3, "bad_field", "lead_time"]]
+    assert (report.rows, report.labels, report.refused) == (4, 3, {"bad_field": 1})
+    assert report.refused_lines == (RefusedLine(3, "bad_field", "lead_time"),)
     assert [path.name for path in world.settings.answers.iterdir()] == ["monday.refused.csv"]
     mended = (world.settings.answers / "monday.refused.csv").read_text().replace("soon", "8").splitlines()
     assert mended[0] == lines[0]
     again = world.settings.home / "mended.csv"
     again.write_text("\n".join(mended))
-    assert merge_file(world.corpus, world.settings, again, ours=False)["labels"] == 1
+    assert merge_file(world.corpus, world.settings, again, ours=False).labels == 1
 
 
 def test_a_table_without_its_columns_is_refused_whole_and_keeps_its_name(world: World):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from corpus.database import writing
 from corpus.errors import UsageError
 from corpus.store import labels
 from corpus.store import models as store
-from flows import judge, learn, models
+from flows import learn, models
+from flows.eval_set import audit_set
+from flows.evaluation_store import reports
 from flows.lineage import lineage_of
 from flows.nights import champion_by_night, gains
 from flows.outside import register_outside
@@ -103,15 +106,16 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
         due = learn.plan(corpus, settings, "intent", "again", only_if_due=True)
         found = register_outside(corpus, settings, folder, "intent", "theirs")
         again = register_outside(corpus, settings, folder, "intent")
-        version = models.by_name(corpus, "intent", found["version"])
-        assert again == found | {"already": True}
+        version = models.by_name(corpus, "intent", found.version)
+        assert again == replace(found, already=True)
         assert (version.origin, version.parent, version.snapshot_id) == ("outside", champion.version, "")
         assert models.by_name(corpus, "intent", "base") == base
         assert models.champion(corpus, "intent") == champion
         assert learn.plan(corpus, settings, "intent", "again", only_if_due=True) == due
-        audit = judge.audit_set(corpus, settings, "intent")
-        report = judge.reports(corpus, settings, audit, [version])[version.version]
-        assert found["rate"]["n"] == len(report) == len(audit.labels)
+        audit = audit_set(corpus, settings.promotion, "intent")
+        report = reports(corpus, settings, audit, [version])[version.version]
+        assert found.rate is not None
+        assert found.rate.n == len(report) == len(audit.labels)
         with corpus.read() as conn:
             versions = store.versions(conn, "intent")
             held = {name: store.alias(conn, "intent", name) for name in ("champion", "challenger", "previous")}
@@ -119,7 +123,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
     assert mirrored(tracking, "intent", versions, held) == []
     run = tracking.client.get_run(version.run_id)
     assert run.info.run_name == "theirs"
-    assert run.data.tags["earmark.eval_set_id"] == found["eval_set_id"]
+    assert run.data.tags["earmark.eval_set_id"] == found.eval_set_id
     assert 0 <= run.data.metrics["intent_error"] <= 1
 
 
@@ -127,15 +131,15 @@ def test_the_files_of_a_version_that_learned_here_are_that_version_and_stay_tain
     with opened(settings) as corpus:
         version = newest(corpus, "intent")
         folder = tmp_path / "theirs"
-        shutil.copytree(models.located(settings, version.model_uri), folder)
+        shutil.copytree(models.located(settings.home, version.model_uri), folder)
         with corpus.read() as conn:
             taught = store.snapshot(conn, version.snapshot_id).of("train")[0].utterance_id
             before = store.versions(conn, "intent")
         with writing(corpus.records) as conn:
             store.taint(conn, [taught])
         found = register_outside(corpus, settings, folder, "intent")
-        assert (found["version"], found["already"]) == (version.version, True)
-        assert models.by_name(corpus, "intent", found["version"]).tainted
+        assert (found.version, found.already) == (version.version, True)
+        assert models.by_name(corpus, "intent", found.version).tainted
         with corpus.read() as conn:
             assert len(store.versions(conn, "intent")) == len(before)
 
@@ -152,9 +156,9 @@ def test_a_folder_that_holds_no_such_model_is_refused_in_one_line(settings: Sett
 
 def test_each_night_is_judged_by_its_own_champion(settings: Settings):
     with opened(settings) as corpus:
-        audit = judge.audit_set(corpus, settings, "asr")
+        audit = audit_set(corpus, settings.promotion, "asr")
         versions = [models.by_name(corpus, "asr", name) for name in ("base", "champion")]
-        found = judge.reports(corpus, settings, audit, versions)
+        found = reports(corpus, settings, audit, versions)
         nights = champion_by_night(corpus, audit, found)
         with corpus.read() as conn:
             drawn = {row.utterance_id: row.round for row in labels.current(conn, sorted(audit.labels))}
@@ -170,8 +174,8 @@ def test_each_night_is_judged_by_its_own_champion(settings: Settings):
 def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
     with opened(settings) as corpus:
         version, base = newest(corpus, "intent"), models.by_name(corpus, "intent", "base")
-        audit = judge.audit_set(corpus, settings, "intent")
-        found = judge.reports(corpus, settings, audit, [version, base])
+        audit = audit_set(corpus, settings.promotion, "intent")
+        found = reports(corpus, settings, audit, [version, base])
         (count, gain), *_ = gains(corpus, audit, found, found[base.version])
         with corpus.read() as conn:
             assert count == len(store.snapshot(conn, version.snapshot_id).of("train"))

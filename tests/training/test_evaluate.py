@@ -6,10 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from corpus.records import Hypothesis, Label, SlotSpan
+from corpus.records import Hypothesis, Interval, Label, SlotSpan
+from training.bands import familiarity
 from training.edits import edit_counts
 from training.evaluate import evaluate_asr, evaluate_intent, slot_matches, word_edits
-from training.metrics import MetricSettings, gain_per_100_labels, metrics, slice_rows
+from training.metrics import (
+    MetricSettings,
+    finite,
+    gain_per_100_labels,
+    learning_series,
+    metrics,
+    slice_rows,
+    with_bounds,
+)
 from training.rates import calibration_error
 
 
@@ -148,3 +157,23 @@ def test_figures_come_with_intervals_and_by_slice_with_thin_ones_flagged():
 def test_gain_is_told_for_every_hundred_labels():
     assert gain_per_100_labels(0.20, 0.14, 200) == pytest.approx(0.03)
     assert gain_per_100_labels(0.20, 0.14, 0) == 0.0
+
+
+def test_a_tracking_store_gets_bounds_beside_each_rate_and_nothing_that_is_no_number():
+    assert with_bounds({"rtf": Interval(0.25, 0.125, 0.5, 3)}) == {"rtf": 0.25, "rtf_low": 0.125, "rtf_high": 0.5}
+    assert finite({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
+
+
+def test_a_training_is_shown_by_epoch_and_a_figure_before_and_after_at_both_ends():
+    series = learning_series((2.5, 1.5), {"dev_wer": (0.5, 0.25), "other": None}, {"dev_wer": (0.4, 0.25), "idle": ()})
+    assert series == {
+        "train_loss": {1: 2.5, 2: 1.5},
+        "dev_wer": {0: 0.5, 2: 0.25},
+        "dev_wer_by_epoch": {1: 0.4, 2: 0.25},
+    }
+
+
+def test_a_speaker_is_new_in_the_night_of_the_first_arrival_and_returns_in_later_ones():
+    nights = ["2026-11-02", "2026-11-03", "2026-11-03"]
+    found = familiarity(["2026-11-02", "2026-11-02", "2026-11-03"], nights)
+    assert found.tolist() == ["new", "returning", "new"]

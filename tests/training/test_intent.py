@@ -214,3 +214,12 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(Damaged, match="intent_head"):
         save_intent(model, tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_top_intent_has_the_greatest_probability_before_and_after_scaling(taught):
+    output = classify(taught, TEXTS)
+    rows = np.arange(len(TEXTS))
+    assert output.confidence().tolist() == output.probs[rows, output.top()].tolist()
+    plain = np.exp(output.logits - output.logits.max(axis=1, keepdims=True))
+    expected = (plain / plain.sum(axis=1, keepdims=True))[rows, output.top()]
+    np.testing.assert_allclose(output.raw_confidence(), expected, rtol=1e-5)

@@ -6,15 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from corpus.records import EvaluationReport
+from corpus.records import EvaluationReport, Interval
 from training.intervals import (
     IntervalSettings,
     aligned,
+    complement,
     error_interval,
     paired_difference,
+    rate_by_speaker,
     ratio_interval,
     report_interval,
+    reversed_difference,
     speaker_sums,
+    traffic_weights,
 )
 
 
@@ -159,3 +163,23 @@ def test_reports_on_other_rows_are_not_compared_and_can_be_aligned():
     assert paired_difference(old, again).value == 0.0
     with pytest.raises(RecordError, match="lacks utterance q"):
         aligned(new, np.array(["x", "q"]))
+
+
+def test_what_is_right_is_the_complement_of_what_is_wrong_and_its_bounds_change_places():
+    assert complement(Interval(0.25, 0.125, 0.5, 40, 8)) == Interval(0.75, 0.5, 0.875, 40, 8)
+
+
+def test_a_difference_read_the_other_way_round_has_no_negative_zero():
+    turned = reversed_difference(Interval(0.0, -0.25, 0.5, 40, 8))
+    assert turned == Interval(0.0, -0.5, 0.25, 40, 8)
+    assert str(turned.value) == "0.0"
+
+
+def test_each_speaker_has_a_rate_of_its_own_rows():
+    report = asr_report([1, 0, 3], [4, 4, 4], ["a", "a", "b"])
+    assert rate_by_speaker(report) == {"a": (0.125, 2), "b": (0.75, 1)}
+    assert rate_by_speaker(report, weights=[3.0, 1.0, 1.0])["a"] == (0.1875, 2)
+
+
+def test_a_row_that_was_drawn_one_time_in_four_stands_for_four():
+    assert traffic_weights([0.25, 1.0]).tolist() == [4.0, 1.0]

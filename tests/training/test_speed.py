@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.speed import CLIPS, Timing, speed_figures, spread, timed
+from training.speed import CLIPS, Timing, judging_speed, speed_figures, spread, timed
 
 
 def test_every_clip_is_timed_by_itself_after_one_that_is_not():
@@ -48,3 +48,14 @@ def test_speed_is_told_with_intervals():
         assert 0 <= rate.low <= rate.value <= rate.high <= 0.2
     assert found["latency_p50"].low < 0.1 < found["latency_p50"].high
     assert speed_figures(Timing(np.zeros(0), np.zeros(0), np.array([], dtype=str))) == {}
+
+
+def test_an_intent_model_is_as_slow_as_hearing_and_understanding_together_and_its_part_is_shown():
+    hearing, understanding, speakers = np.array([0.2, 0.4]), np.array([0.1, 0.1]), ["a", "b"]
+    speech = judging_speed([1.0, 2.0], hearing, None, speakers)
+    assert set(speech) == {"rtf", "latency_p50", "latency_p95"}
+    assert speech["rtf"].value == pytest.approx(0.2)
+    both = judging_speed([1.0, 2.0], hearing, understanding, speakers)
+    assert set(both) == {*speech, "own_latency_p50", "own_latency_p95"}
+    assert both["latency_p95"].value == pytest.approx(0.5)
+    assert both["own_latency_p95"].value == pytest.approx(0.1)

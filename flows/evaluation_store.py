@@ -1,0 +1,69 @@
+"""Reports of versions on evaluation sets: each is computed once, stored, and read again from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from corpus.handle import Corpus
+from corpus.operations import results_of
+from corpus.records import EvaluationReport, Kind, ModelVersion
+from corpus.store import models as store
+from corpus.text import NORMALISER
+from flows.eval_set import AuditSet
+from flows.evaluation import JudgingCost, evaluate
+from flows.settings import Settings
+
+MEASURE = {"asr": "WER", "intent": "intent error"}
+
+
+def reports(
+    corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion], beside: str | None = None
+) -> dict[str, EvaluationReport]:
+    """Return each version's report on the audit set; what was judged before is not computed again.
+
+    Unless it was judged under another normal form of texts, or by an earmark that counted less.
+
+    Args:
+        corpus: the handle.
+        settings: how clips are transcribed, and where models lie.
+        audit: the rows that judge.
+        versions: of the kind.
+        beside: intent champion, where what a speech model leads to in the end has to be that model's; None for any.
+    """
+    found: dict[str, EvaluationReport] = {}
+    for version in versions:
+        prefix = _judged(audit.kind, version.version, audit.eval_set_id)
+        with corpus.read() as conn:
+            held = stored(conn, audit.kind, version.version, audit.eval_set_id)
+            before = len(results_of(conn, prefix))
+        if held is not None and beside in (None, held.beside):
+            found[version.version] = held
+            continue
+        evaluation = evaluate(corpus, settings, audit, version)
+        report = evaluation.report
+        found[version.version] = report
+        operation_id = f"{prefix}{report.beside}" + (f"/{before}" if before else "")  # again, as the report is gone
+        with corpus.operation(operation_id, "evaluate") as op:
+            if not op.done:
+                store.put_report(op.conn, report)
+                op.result = evaluation.cost.to_json()
+    return found
+
+
+def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
+    """Return a stored report, None where there is none or texts had another normal form then: those never meet."""
+    report = store.report(conn, kind, version, eval_set_id)
+    return report if report is not None and report.normaliser == NORMALISER else None
+
+
+def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> JudgingCost:
+    """Return what the last judging of a version on a set took; its `speed` is empty where it was not measured."""
+    with corpus.read() as conn:
+        stored = list(results_of(conn, _judged(kind, version, eval_set_id)).values())
+    return JudgingCost.from_json(stored[-1]) if stored else JudgingCost()
+
+
+def _judged(kind: Kind, version: str, eval_set_id: str) -> str:
+    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}/"
