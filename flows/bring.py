@@ -11,7 +11,7 @@ from corpus.handle import Corpus
 from corpus.mapping import plan
 from corpus.scratch import scratch
 from corpus.sources import open_source
-from flows import console
+from flows import console, progress
 from flows.ask import sweep
 from flows.settings import Settings
 
@@ -32,7 +32,7 @@ def bring(
     with scratch(settings.home) as cache:
         opened = open_source(source, split, subset, cache)
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
-        with console.progress("import", total) as advance:
+        with progress.track("import", total) as advance:
             report = importing.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
     sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
     return {

@@ -12,7 +12,7 @@ import numpy as np
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, ModelVersion
-from flows import console, models
+from flows import models, progress
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput
     """Returns what a speech model hears in clips."""
     from training.transcribe import transcribe
 
-    with console.progress(f"listen with asr {ears.version}", len(clips)) as advance:
+    with progress.track(f"listen with asr {ears.version}", len(clips)) as advance:
         asr = models.load_asr(settings, ears)
-        return transcribe(asr, clips, settings.score.transcribe, console.counting(advance))
+        return transcribe(asr, clips, settings.score.transcribe, progress.counting(advance))
 
 
 def evaluate(
