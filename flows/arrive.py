@@ -12,8 +12,8 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import ingest
 from corpus.manifest import length
+from flows import progress
 from flows.ask import sweep
-from flows.console import progress
 from flows.results import Result
 from flows.settings import Settings
 
@@ -87,7 +87,7 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
     with Decoders() as decoders:
         for manifest in manifests:
             try:
-                with progress("ingest", length(manifest)) as advance:
+                with progress.track("ingest", length(manifest)) as advance:
                     report = ingest(corpus, manifest, settings.ingest, advance, decoders)
             except UsageError as error:
                 if not ours:

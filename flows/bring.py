@@ -13,7 +13,7 @@ from corpus.ingest import IngestSettings
 from corpus.mapping import ImportSettings, plan
 from corpus.scratch import scratch
 from corpus.sources import open_source
-from flows import console
+from flows import console, progress
 from flows.arrive import RefusedLine
 from flows.ask import sweep
 from flows.results import Result
@@ -62,7 +62,7 @@ def bring(
     with scratch(settings.home) as cache:
         opened = open_source(source, split, subset, cache)
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
-        with console.progress("import", total) as advance:
+        with progress.track("import", total) as advance:
             report = importing.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
     sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
     return ImportReport(

@@ -33,7 +33,7 @@ from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records import Annotation, Ask, digest
 from corpus.store import labels, rounds
-from flows import console, models
+from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
 from flows.clips import clip_url
@@ -327,7 +327,7 @@ def _send(client: StudioClient, settings: LabelStudioSettings, project: int, tas
     """Send the tasks to the project, in batches with the pauses that the server's makers advise."""
     size = settings.batch
     sent = 0
-    with console.progress("send tasks", len(tasks)) as advance:
+    with progress.track("send tasks", len(tasks)) as advance:
         for start in range(0, len(tasks), size):
             if start:
                 time.sleep(settings.pause)

@@ -14,7 +14,7 @@ from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
 from corpus.store import labels, rounds, utterances
 from corpus.store import models as store
 from corpus.text import NORMALISER
-from flows import console, models
+from flows import models, progress
 from flows.eval_set import audit_set, current_snapshot
 from flows.examples import NOTHING_PSEUDO, Pseudo, asr_examples, choose_pseudo, intent_examples
 from flows.promote import Judgement, judgements
@@ -310,7 +310,7 @@ def _fit(
         shutil.rmtree(left, ignore_errors=True)
     base = models.base_folder(settings.models, plan.kind)
     train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
-    with console.progress(f"fine-tune {plan.kind}", None) as advance:
+    with progress.track(f"fine-tune {plan.kind}", None) as advance:
 
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)

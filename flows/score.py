@@ -11,8 +11,7 @@ from corpus import memory
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
-from flows import models
-from flows.console import counting, progress
+from flows import models, progress
 from flows.results import Result
 from flows.settings import Settings
 
@@ -95,13 +94,13 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
     from training.predict import predict
 
     opened = list(utterance_order(corpus, ids))
-    with progress("score", len(opened)) as advance:
+    with progress.track("score", len(opened)) as advance:
         scored = predict(
             _clips(corpus, opened),
             models.load_asr(settings.home, plan.asr),
             models.load_intent(settings.home, plan.intent),
             settings.score,
-            on_progress=counting(advance),
+            on_progress=progress.counting(advance),
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
         )
