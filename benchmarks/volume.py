@@ -177,7 +177,7 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
         with corpus.read() as conn:
             ids = utterances.in_window(conn)
         plan = scoring.plan(corpus, settings.score, ids)
-        reports = [scoring.score_shard(corpus, settings, plan, shard) for shard in plan.shards]
+        reports = [scoring.score_shard(corpus, settings.score, settings.home, plan, shard) for shard in plan.shards]
     return _done(sum(report.scored for report in reports), started)
 
 

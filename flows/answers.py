@@ -35,13 +35,13 @@ def waiting(folder: Path) -> list[Path]:
 
 
 def name_of(file: Path) -> str:
-    """Returns the name that a file had when it came."""
+    """Return the name that a file had when it came."""
     found = TAKEN.fullmatch(file.name)
     return found["name"] if found else file.name
 
 
 def read(file: Path) -> bytes:
-    """Returns what the file holds.
+    """Return what the file holds.
 
     Raises:
         UsageError: it can't be read.
@@ -49,11 +49,11 @@ def read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; mend it") from None
+        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; fix it") from None
 
 
 def take(file: Path) -> tuple[Path, bytes]:
-    """The file has a name that only we know; returns where it is now and what it holds.
+    """Rename the file to a name that no tool knows; return where it is now and what it holds.
 
     Raises:
         UsageError: it can't be read; then it has its own name again.
@@ -64,7 +64,7 @@ def take(file: Path) -> tuple[Path, bytes]:
     try:
         file.rename(taken)
     except OSError as error:
-        raise UsageError(f"annotation file {file.name} can't be moved: {type(error).__name__}; mend it") from None
+        raise UsageError(f"annotation file {file.name} can't be moved: {type(error).__name__}; fix it") from None
     try:
         return taken, read(taken)
     except UsageError:
@@ -74,14 +74,14 @@ def take(file: Path) -> tuple[Path, bytes]:
 
 
 def give_back(taken: Path) -> None:
-    """The file has the name again with which it came, so that somebody can mend it; unless there is a new one."""
+    """Give the file the name again with which it came, so that somebody can fix it, unless there is a new one."""
     named = taken.with_name(name_of(taken))
     if not os.path.lexists(named):
         taken.rename(named)
 
 
 def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
-    """The file is gone, and its refused lines stand in one of their own; the refused lines of earlier files stay.
+    """Remove the file, and keep its refused lines in one of their own beside those of earlier files.
 
     A file that somebody who held it open wrote to meanwhile stays, to be merged again: rows count once.
 
@@ -92,7 +92,7 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
     """
     if refused:
         name = Path(name_of(taken))
-        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be mended
+        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be fixed
         kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in header.union(refused)]
         _keep(taken.parent, name.stem, name.suffix, b"\n".join(kept) + b"\n")
     if taken.read_bytes() == data:
@@ -100,7 +100,7 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
 
 
 def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
-    """The lines stand in `STEM.refused.jsonl`, or in the next number that is free, once, and for its owner alone."""
+    """Write the lines to `STEM.refused.jsonl` or the next number that is free, once, for its owner alone."""
     for number in count(1):
         target = folder / f"{stem}.refused{f'-{number}' if number > 1 else ''}{suffix}"
         if not target.exists():

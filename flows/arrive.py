@@ -1,4 +1,4 @@
-"""Arrive: manifests become utterances in the corpus."""
+"""Ingest: manifests become utterances in the corpus."""
 
 from __future__ import annotations
 

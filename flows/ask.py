@@ -1,4 +1,4 @@
-"""Ask: the chosen stand as tasks before people, with their clips beside them, until they are answered or overdue."""
+"""Export: chosen utterances are exported as tasks with their clips, until they are answered or overdue."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
 
 
 def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> dict[str, AnnotationTask]:
-    """Returns those of the tasks that may be opened, by id: oldest round first, most valuable first within it."""
+    """Return those of the tasks that may be opened, by id: oldest round first, most valuable first within it."""
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn) if row.task_id in set(task_ids)}
         chosen = {name: rounds.selection(conn, name) for name in dict.fromkeys(row.round for row in rows.values())}
@@ -131,7 +131,7 @@ def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> d
 
 
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
-    """Returns the tasks of those utterances of a selection that may be opened, with drafts and questions."""
+    """Return the tasks of those utterances of a selection that may be opened, with drafts and questions."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
     intent_model = models.load_intent(settings.home, models.champion(corpus, "intent"))
     tasks = make_tasks(
@@ -147,13 +147,13 @@ def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequen
 
 
 def _lay_out(corpus: Corpus, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
-    """The folder holds the tasks' lines and clips."""
+    """Write the tasks' lines and clips into the folder."""
     _write_clips(corpus, folder, {task.utterance_id: task.audio for task in tasks})
     write_tasks(folder, tasks)
 
 
 def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """The tasks stand as open, to be assigned."""
+    """Store the tasks as open, to be assigned."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
         with corpus.operation(f"export/{round_}/{uuid.uuid4().hex}", "export") as op:
@@ -163,7 +163,7 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
 
 
 def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """The tasks stand as exported, with a lease that begins now."""
+    """Store the tasks as exported, with a lease that begins now."""
     if not tasks:
         return
     until = corpus.clock() + timedelta(days=settings.due_days)
@@ -177,7 +177,7 @@ def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequ
 
 
 def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], dict[str, float], dict[str, str]]:
-    """Returns drafts and durations by utterance, and the last question of those who asked for help, by task."""
+    """Return drafts and durations by utterance, and the last question of those who asked for help, by task."""
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
@@ -192,7 +192,7 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
 
 
 def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
-    """The clips of the tasks lie in the folder, readable by its owner alone."""
+    """Write the clips of the tasks into the folder, readable by its owner alone."""
     import soundfile
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -206,7 +206,7 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the tasks stand that people may hear.
+    """Which tasks annotators may work on now.
 
     Attributes:
         rounds: names of all rounds.
@@ -225,12 +225,12 @@ class Standing:
 
     @property
     def all_wanted(self) -> list[str]:
-        """Returns the ids of all tasks that anybody may hear, sorted."""
+        """Return the ids of all tasks that anybody may hear, sorted."""
         return sorted(set().union(*self.wanted.values()))
 
 
 def standing(corpus: Corpus) -> Standing:
-    """Returns where the tasks stand now."""
+    """Return where the tasks stand now."""
     now = corpus.clock()
     with corpus.read() as conn:
         names = {row.round for row in rounds.rounds(conn)}
@@ -290,6 +290,6 @@ def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
 
 
 def count_waiting(corpus: Corpus) -> dict[str, int]:
-    """Returns how many tasks are in each state."""
+    """Return how many tasks are in each state."""
     with corpus.read() as conn:
         return dict(Counter(row.state for row in rounds.tasks(conn, None, None)))

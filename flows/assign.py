@@ -1,4 +1,4 @@
-"""Assign: open tasks stand before the people whom the settings list, each before as many as its answers call for."""
+"""Assign: open tasks go to the people whom the settings list, each to as many as its answers call for."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ def assign_tasks(
 
 
 def _first(held: Sequence[people.Assignment], round_: str, rows: dict[str, rounds.TaskRow]) -> datetime:
-    """Returns when the first task of a round was given to anybody; after all others where none was."""
+    """Return when the first task of a round was given to anybody; after all others where none was."""
     times = [each.at for each in held if rows[each.task_id].round == round_ and each.kind != "gold"]
     return min(times, default=datetime.max.replace(tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Bring: labelled corpora, however others keep them, become utterances with labels."""
+"""Import: labelled corpora, in the formats that others keep them in, become utterances with labels."""
 
 from __future__ import annotations
 

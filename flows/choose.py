@@ -1,4 +1,4 @@
-"""Choose: the night's few, with a reason, an inclusion probability and a price for each."""
+"""Sample: choose a few utterances of a night, each with a reason, an inclusion probability and a cost."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _report(corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scor
 
 
 def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
-    """Returns what of a frame may be chosen, and how many of it were scored.
+    """Return what of a frame may be chosen, and how many of it were scored.
 
     In the pool stands what was scored by the champions, may be annotated by its customer's
     consent, was never chosen before and has no label yet.
@@ -229,7 +229,7 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
 
 
 def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, known: Known) -> Choice:
-    """Returns the round's selection, with what there is to say about it."""
+    """Return the round's selection, with what there is to say about it."""
     from sampling.selection import choose_explained
 
     with corpus.read() as conn:

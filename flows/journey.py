@@ -277,7 +277,11 @@ def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None
 
 def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
     plan = scoring.plan(corpus, settings.score, ids, known.labelled(corpus, settings).learned_from)
-    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+    return scoring.total(plan, _shards(corpus, settings, plan))
+
+
+def _shards(corpus: Corpus, settings: Settings, plan: scoring.ScorePlan) -> list[scoring.ShardReport]:
+    return [scores(corpus, settings.score, settings.home, plan, shard) for shard in plan.shards]
 
 
 def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
@@ -286,7 +290,7 @@ def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
     plan = scoring.plan(corpus, settings.score, [row.utterance_id for row in held.rows], held.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")
-    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+    return scoring.total(plan, _shards(corpus, settings, plan))
 
 
 def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:

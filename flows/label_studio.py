@@ -1,7 +1,7 @@
-"""Label Studio as the place of annotation: open tasks stand there before people, raw annotations come back.
+"""Label Studio as the place of annotation: open tasks are pushed there, raw annotations are pulled back.
 
-The server holds nothing that earmark needs to remember: what stands there is compared with what should, each time. So a
-killed run, a server that was down or a hint that never came cost nothing but time.
+The server holds nothing that earmark needs to remember: what it has is compared with what it should have, each time.
+So a killed run, a server that was down or a hint that never came cost nothing but time.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _author(annotation: StudioAnnotation, names: dict[int, str]) -> str:
 
 
 def _taken_back(corpus: Corpus, rows: list[Standing], annotations: list[Annotation]) -> list[Annotation]:
-    """Returns what takes back answers that were merged from a person's own task, which still stands, but without them.
+    """Return what takes back answers that were merged from a person's own task, which still stands, but without them.
 
     Where nobody is listed, a task that stands may be another one for the next person, which tells nothing.
     """
@@ -232,7 +232,7 @@ def _merged(corpus: Corpus) -> set[tuple[str, str, int]]:
 
 
 def _silent(corpus: Corpus, rows: Sequence[Standing]) -> set[str]:
-    """Returns the tasks whose clips nobody may hear any more, answered or not, and those that earmark never made."""
+    """Return the tasks whose clips nobody may open any more, answered or not, and those that earmark never made."""
     with corpus.read() as conn:
         asked = {row.task_id: rounds.utterance_of(conn, row.task_id) for row in rows}
         known = sorted({i for i in asked.values() if i is not None})
@@ -241,7 +241,7 @@ def _silent(corpus: Corpus, rows: Sequence[Standing]) -> set[str]:
 
 
 def _is_over(row: Standing, now: Waiting, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
-    """Returns whether nobody needs a task on the server any more."""
+    """Return whether nobody needs a task on the server any more."""
     answered = [said for said in row.annotations if not said.get("was_cancelled")]
     if not answered:
         return row.task_id not in now.wanted.get(row.holder, ())

@@ -1,10 +1,11 @@
-"""Score: what the champions hear in an utterance, and how sure they are."""
+"""Score: what the champions recognise in an utterance, and how sure they are."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus import memory
@@ -13,7 +14,6 @@ from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
 from flows import models, progress
 from flows.results import Result
-from flows.settings import Settings
 
 if TYPE_CHECKING:
     from training.predict import ScoreSettings
@@ -89,17 +89,27 @@ def plan(
     return ScorePlan(asr, intent, due, len(ids) - len(unscored), numbers_only)
 
 
-def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequence[str]) -> ShardReport:
-    """Store the shard's predictions and hypotheses; a row that is not finite is set aside with its reason."""
+def score_shard(
+    corpus: Corpus, settings: ScoreSettings, home: Path, plan: ScorePlan, ids: Sequence[str]
+) -> ShardReport:
+    """Store the shard's predictions and hypotheses; a row that is not finite is set aside with its reason.
+
+    Args:
+        corpus: the handle.
+        settings: how it is scored.
+        home: where the models are.
+        plan: of the run.
+        ids: of the shard.
+    """
     from training.predict import predict
 
     opened = list(utterance_order(corpus, ids))
     with progress.track("score", len(opened)) as advance:
         scored = predict(
             _clips(corpus, opened),
-            models.load_asr(settings.home, plan.asr),
-            models.load_intent(settings.home, plan.intent),
-            settings.score,
+            models.load_asr(home, plan.asr),
+            models.load_intent(home, plan.intent),
+            settings,
             on_progress=progress.counting(advance),
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
@@ -122,7 +132,7 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
 
 
 def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
-    """Returns the ids as their audio lies in the packs."""
+    """Return the ids as their audio lies in the packs."""
     with corpus.read() as conn:
         return utterances.reading_order(conn, ids)
 

@@ -16,6 +16,9 @@ from flows.settings import LabelStudioSettings
 PAGE = 100
 """Tasks in one answer of the server."""
 
+Query = Mapping[str, str | int]
+"""The parameters of a call's address."""
+
 
 class StudioClient:
     """A session with one server.
@@ -36,20 +39,20 @@ class StudioClient:
         self._access = "" if self._personal else f"Token {settings.token}"
 
     def close(self) -> None:
-        """Leaves no connection open."""
+        """Close all connections."""
         self._http.close()
 
-    def call(self, method: str, path: str, **kwargs: Any) -> object:
+    def call(self, method: str, path: str, *, params: Query | None = None, json: object = None) -> object:
         """Return the JSON answer of a call, None where it is empty.
 
         Raises:
             Unreachable: the server does not answer, or is out of order.
             Refused: it says no.
         """
-        answer = self._send(method, path, **kwargs)
+        answer = self._send(method, path, params, json)
         if answer.status_code == 401 and self._personal:
             self._access = ""
-            answer = self._send(method, path, **kwargs)
+            answer = self._send(method, path, params, json)
         if answer.status_code >= 500:
             raise Unreachable(
                 f"Label Studio answers {answer.status_code} to {method} {path}; look at its log, run again"
@@ -63,13 +66,13 @@ class StudioClient:
         except ValueError:
             raise Unreachable(f"Label Studio's answer to {method} {path} is not JSON; is the address right?") from None
 
-    def _mapping(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+    def _mapping(self, method: str, path: str, *, params: Query | None = None, json: object = None) -> dict[str, Any]:
         """Return the JSON object that a call answers with.
 
         Raises:
             Unreachable, Refused: see `call`; the answer is something else.
         """
-        answer = self.call(method, path, **kwargs)
+        answer = self.call(method, path, params=params, json=json)
         if not isinstance(answer, dict):
             raise Unreachable(f"Label Studio's answer to {method} {path} is no JSON object; is the address right?")
         return answer
@@ -81,12 +84,12 @@ class StudioClient:
             return "make label_studio.batch smaller"
         return "look at its log"
 
-    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, params: Query | None, json: object) -> httpx.Response:
         try:
             if not self._access:
                 self._access = self._fresh_access()
-            headers = {"Authorization": self._access, **kwargs.pop("headers", {})}
-            return self._http.request(method, path, headers=headers, **kwargs)
+            headers = {"Authorization": self._access}
+            return self._http.request(method, path, headers=headers, params=params, json=json)
         except httpx.HTTPError as error:
             raise Unreachable(
                 f"Label Studio at {self._settings.url} does not answer ({type(error).__name__}); nothing is lost,"
@@ -102,7 +105,7 @@ class StudioClient:
     # --- projects -----------------------------------------------------------------------------------------------------
 
     def projects(self) -> dict[str, int]:
-        """Returns the ids of the projects that the token sees, by title; of one title the oldest."""
+        """Return the ids of the projects that the token sees, by title; of one title the oldest."""
         found: dict[str, int] = {}
         page = 1
         while True:
@@ -114,7 +117,7 @@ class StudioClient:
             page += 1
 
     def ensure_project(self, title: str, fields: Mapping[str, str | bool | int], known: dict[str, int]) -> int:
-        """Leave a project of this title with these fields, and return its id."""
+        """Create or update the project of this title with these fields, and return its id."""
         if title not in known:
             known[title] = int(self._mapping("POST", "/api/projects", json={"title": title, **fields})["id"])
             return known[title]
@@ -130,7 +133,7 @@ class StudioClient:
         """Yield every task of a project with its data and raw annotations, in pages."""
         page = 1
         while True:
-            query = {"project": project, "page": page, "page_size": PAGE, "fields": "all"}
+            query: Query = {"project": project, "page": page, "page_size": PAGE, "fields": "all"}
             answer = self.call("GET", "/api/tasks", params=query)
             rows = answer["tasks"] if isinstance(answer, dict) else cast(list[StudioTask], answer)
             yield from rows
@@ -145,7 +148,7 @@ class StudioClient:
         return int(answer.get("task_count", len(tasks)))
 
     def delete_task(self, task: int) -> None:
-        """Leaves no task of this id, nor its annotations and predictions; one that is gone already is no error."""
+        """Delete the task with its annotations and predictions; one that is gone already is no error."""
         try:
             self.call("DELETE", f"/api/tasks/{task}")
         except Refused as error:
@@ -153,13 +156,13 @@ class StudioClient:
                 raise
 
     def users(self) -> dict[int, str]:
-        """Returns the e-mail addresses of the server's users, by id."""
+        """Return the e-mail addresses of the server's users, by id."""
         rows = cast(list[dict[str, Any]], self.call("GET", "/api/users"))
         return {int(row["id"]): str(row.get("email") or row.get("username") or "") for row in rows}
 
 
 def token_expiry(token: str) -> float | None:
-    """Returns when a personal access token ends [s since 1970], None for a legacy token."""
+    """Return when a personal access token ends [s since 1970], None for a legacy token."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
