@@ -67,14 +67,3 @@ def look(
             plan(opened, settings.importing)
             return {}
         return importing.preview(opened, settings.importing, settings.ingest, datetime.now(UTC), limit)
-
-
-def show_look(report: dict[str, Any]) -> None:
-    """The columns, what they would become and the first problems stand on stdout."""
-    names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
-    console.show_pairs("would import", {name: report[name] for name in names})
-    console.show_table("columns", ("column", "type"), list(report["columns"].items()))
-    console.show_table("mapping", ("field", "from"), list(report["mapping"].items()))
-    if report["problems"]:
-        rows = [tuple(problem.values()) for problem in report["problems"][:20]]
-        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)

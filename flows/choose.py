@@ -13,10 +13,12 @@ from corpus.operations import result_of
 from corpus.records import digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
+from flows.annotation_costs import costs_by_question
 from flows.frame import PREFIX, frame
-from flows.known import Known, informed, know, told_costs
+from flows.label_evidence import Known, informed, know
 from flows.night import Night
 from flows.outlook import outlooks
+from flows.results import as_json
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, 
     known = know(corpus, settings, night.name)
     pool = informed(pool, known)
     choice = select(corpus, settings, night, pool, known)
-    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": outlooks(corpus, settings)}
+    ahead = as_json(outlooks(corpus, settings.stopping, settings.sampling.seed))
+    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": ahead}
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
             rounds.put_selection(
@@ -77,7 +80,8 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
         }
         for k in range(len(selection))
     ]
-    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": outlooks(corpus, settings)}
+    ahead = as_json(outlooks(corpus, settings.stopping, settings.sampling.seed))
+    told = {**summary(choice, pool, scored), **taught(choice, pool, known), "outlook": ahead}
     return {"night": night.name, **told, "rows": rows}
 
 
@@ -154,7 +158,7 @@ def taught(choice: Choice, pool: Pool, known: Known) -> dict[str, Any]:
         "known": {"labelled": known.labelled, "scored": known.scored, "unseen": known.unseen},
         "calibration": {kind: found.as_json() for kind, found in known.reliability.items()},
         "expected_errors": {"chosen": choice.expected[0], "pool": choice.expected[1]},
-        "costs": told_costs(known.costs, known.answers),
+        "costs": as_json(costs_by_question(known.costs, known.answers)),
         "cohorts": cohorts,
     }
 

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import EarmarkError, UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
+from flows import answers, arrive, ask, bring, choose, hear, label_evidence, label_studio, learn, promote, review
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
@@ -207,7 +207,7 @@ def _off_label_studio(corpus: Any, settings: Settings) -> dict[str, Any]:
 
 
 def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
-    plan = scoring.plan(corpus, settings, ids, known.labelled(corpus, settings).learned_from)
+    plan = scoring.plan(corpus, settings, ids, label_evidence.labelled(corpus, settings.learned).learned_from)
     if not plan.shards:
         return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
     return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
@@ -215,7 +215,7 @@ def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
 
 def _rescore(corpus: Any, settings: Settings) -> dict[str, Any]:
     """The labelled rows that teach a choice are scored by the models that are at work now."""
-    held = known.labelled(corpus, settings)
+    held = label_evidence.labelled(corpus, settings.learned)
     plan = scoring.plan(corpus, settings, [row.utterance_id for row in held.rows], held.learned_from)
     if not plan.shards:
         return {"skipped": "no labelled utterance is unscored by the champions"}

@@ -35,11 +35,12 @@ def demo(
     """Several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; in minutes."""
     changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
     settings = settings_of(config, changes)
-    from flows.demo import run_demo, show_demo
+    from flows.demo import run_demo
+    from flows.demo_tables import show_demo
 
     report = run_demo(settings, nights, quiet=as_json)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
         show_demo(report)
 
@@ -77,7 +78,8 @@ def import_corpus(
     """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
     settings = settings_of(config, overrides)
     from corpus.scratch import scratch
-    from flows.bring import look, named, show_look
+    from flows.bring import look, named
+    from flows.import_table import show_look
 
     source = named(source)
     with scratch(None if dry_run else settings.home):

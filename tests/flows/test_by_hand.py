@@ -21,6 +21,7 @@ from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
 from flows import judge, models
 from flows.by_hand import MOST_WHY, move_champion, promote_by_hand
+from flows.demo_tables import DemoReport
 from flows.judge import roll_back
 from flows.learn import plan
 from flows.promote import judge_and_promote
@@ -36,7 +37,7 @@ HARD = ("promotion.alpha=0.0001", NEVER, "promotion.max_negative_flips_intent=0.
 
 
 @pytest.fixture
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path / "home"), *HARD)
 
 

@@ -1,0 +1,18 @@
+"""How a labelled corpus would be imported, as tables in the terminal."""
+
+from __future__ import annotations
+
+from flows import console
+from flows.results import as_json
+
+
+def show_look(look: object) -> None:
+    """Print the columns, what they would become, and the first problems."""
+    report = as_json(look)
+    names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
+    console.show_pairs("would import", {name: report[name] for name in names})
+    console.show_table("columns", ("column", "type"), list(report["columns"].items()))
+    console.show_table("mapping", ("field", "from"), list(report["mapping"].items()))
+    if report["problems"]:
+        rows = [tuple(problem.values()) for problem in report["problems"][:20]]
+        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)
