@@ -64,7 +64,7 @@ def _run(name: str, settings: Settings, given: argparse.Namespace) -> dict[str, 
         scenario["until"] = scenario.pop("accuracy") / FULL[folder.name]
     how = settings_of(scenario.pop("rare", []), **scenario)
     plan = plan_replay(settings, folder, strategies, given.seeds, how, given.out / name, given.processes)
-    return run_replay(settings, plan)
+    return run_replay(settings, plan).to_json()
 
 
 def _show(found: dict[str, dict[str, Any]]) -> None:

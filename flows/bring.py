@@ -13,7 +13,7 @@ from corpus.ingest import IngestSettings
 from corpus.mapping import ImportSettings, plan
 from corpus.scratch import scratch
 from corpus.sources import open_source
-from flows import console, progress
+from flows import progress
 from flows.arrive import RefusedLine
 from flows.ask import sweep
 from flows.results import Result
@@ -103,14 +103,3 @@ def look(
     with scratch(None) as cache:
         opened = open_source(source, split, subset, cache)
         return importing.preview(opened, settings, ingest, datetime.now(UTC), limit)
-
-
-def show_look(report: importing.Preview) -> None:
-    """Print the columns, what they would become and the first problems on stdout."""
-    names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
-    console.show_pairs("would import", {name: getattr(report, name) for name in names})
-    console.show_table("columns", ("column", "type"), list(report.columns.items()))
-    console.show_table("mapping", ("field", "from"), list(report.mapping.items()))
-    if report.problems:
-        rows = [(problem.row, problem.reason, problem.detail) for problem in report.problems[:20]]
-        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from corpus import vault
 from corpus.handle import Corpus
 from corpus.operations import result_of
-from corpus.records import digest
+from corpus.records import Kind, digest
 from corpus.store import labels, rounds, scores, utterances
 from flows import models
+from flows.annotation_costs import QuestionCost, costs_by_question
 from flows.frame import PREFIX, frame
-from flows.known import Known, informed, know, told_costs
+from flows.label_evidence import Known, informed, know
 from flows.night import Night
 from flows.outlook import outlooks
 from flows.results import Result
@@ -34,17 +35,6 @@ NOTHING = (
     "nothing to choose from: of the night's utterances none is scored by the champions, without a label, "
     "and of a customer who allows annotation"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionCost(Result):
-    """What one question costs, and how many timed answers there are; see `learned_costs`."""
-
-    base: float
-    per_second: float
-    per_token: float
-    answers: int
-    learned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +84,7 @@ class SampleReport(Result):
     expected_errors: ExpectedErrors | None = None
     costs: Mapping[str, QuestionCost] | None = None
     cohorts: Sequence[CohortChoice] | None = None
-    outlook: Mapping[str, Outlook] | None = None
+    outlook: Mapping[Kind, Outlook] | None = None
     since: int | None = None
     up_to: int | None = None
     already: str | None = None
@@ -197,9 +187,9 @@ def _report(corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scor
         known=KnownRows(known.labelled, known.scored, known.unseen),
         calibration=known.reliability,
         expected_errors=ExpectedErrors(*choice.expected),
-        costs={ask: QuestionCost(**cost) for ask, cost in told_costs(known.costs, known.answers).items()},
+        costs=costs_by_question(known.costs, known.answers),
         cohorts=cohort_choices(choice, pool, known.cohorts),
-        outlook={kind: Outlook(**ahead) for kind, ahead in outlooks(corpus, settings).items()},
+        outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
     )
 
 

@@ -1,25 +1,27 @@
-"""Compare: two versions on the same accumulated audit rows, as numbers, as a table and as a page."""
+"""Compare two versions of one kind on the same accumulated audit rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.operations import results_of
-from corpus.records import EvaluationReport, ModelVersion
+from corpus.records import EvaluationReport, Interval, Kind, ModelVersion
 from corpus.store import labels
 from corpus.store import models as store
-from flows import console, models
+from flows import models
 from flows.eval_set import AuditSet, audit_set
 from flows.evaluation_store import MEASURE, judging_cost, reports
-from flows.results import as_json
+from flows.results import Result
 from flows.settings import Settings
 from flows.slices import shown_slices
 
 if TYPE_CHECKING:
     from training.metrics import SliceRow
+    from training.report_pairs import SlicePair
 
 NAMES = {
     "wer": "WER",
@@ -43,36 +45,128 @@ NAMES = {
     "own_latency_p50": "understanding alone, median",
     "own_latency_p95": "understanding alone, 95th percentile",
 }
-"""What people call the figures."""
+"""What people call each figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow(Result):
+    """One figure of both versions.
+
+    Attributes:
+        figure: as training.rates names it.
+        name: as people call it.
+        better: whether less or more of it is better.
+        first, second: of each version, with its 95 % interval by speaker.
+        difference: second - first on the same draws of speakers; None where the two can't be paired.
+    """
+
+    figure: str
+    name: str
+    better: Literal["less", "more"]
+    first: Interval
+    second: Interval
+    difference: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceComparison(Result):
+    """The error rate of both versions in one slice.
+
+    Attributes:
+        slice: `dimension=value`.
+        dimension, value: its parts.
+        thin: whether too few rows or speakers are in it to conclude from.
+        rows, speakers: how many are in it.
+        first, second, difference: error rates, and second - first.
+    """
+
+    slice: str
+    dimension: str
+    value: str
+    thin: bool
+    rows: int
+    speakers: int
+    first: Interval
+    second: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCost(Result):
+    """What a version took.
+
+    Attributes:
+        labels: utterances that it learned from.
+        annotator_minutes: that their answers took.
+        training_seconds: of its retraining; None where it was not retrained here.
+        speed: real-time factor and latency by name; empty where not measured.
+    """
+
+    labels: int
+    annotator_minutes: float
+    training_seconds: float | None
+    speed: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Result):
+    """Two versions on one evaluation set, in ids, counts and rates alone.
+
+    Attributes:
+        kind, measure: of the versions, and the error rate that the gate decides on.
+        first, second: the versions.
+        eval_set_id, normaliser: the rows, and the normal form of texts.
+        rates: the error rate of each version.
+        difference: second - first in it.
+        figures, slices: every figure, and the error rate in every slice.
+        worse, better: utterances that the second version gets worse or better than the first.
+        cost: what each version took.
+        page: file of the comparison as a page.
+    """
+
+    kind: Kind
+    measure: str
+    first: str
+    second: str
+    eval_set_id: str
+    normaliser: str
+    rates: tuple[Interval, Interval]
+    difference: Interval
+    figures: tuple[FigureRow, ...]
+    worse: int
+    better: int
+    slices: tuple[SliceComparison, ...]
+    cost: tuple[VersionCost, VersionCost]
+    page: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two versions that were judged on one set.
+    """Two versions that were judged on one set, with all that the page needs.
 
     Attributes:
         audit: the rows that judged.
         versions, reports: first and second.
-        slices: the rate of both in every slice, in the same order.
-        document: all of it as JSON: ids, counts and rates alone.
+        slices: the error rate of both in every slice, in the same order.
+        document: the comparison in ids, counts and rates.
     """
 
     audit: AuditSet
     versions: tuple[ModelVersion, ModelVersion]
     reports: tuple[EvaluationReport, EvaluationReport]
     slices: tuple[list[SliceRow], list[SliceRow]]
-    document: dict[str, Any]
+    document: Comparison
 
 
 def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str) -> Compared:
-    """Returns two versions on the same accumulated audit rows: figures, paired differences, flips, slices and cost.
+    """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
 
     Raises:
         UsageError: unknown versions, versions of two kinds, or no audit row is labelled.
     """
     from training.intervals import IntervalSettings, paired_difference, report_interval
-    from training.metrics import slice_rows
     from training.promotion import flips
+    from training.report_pairs import slice_pairs
 
     (kind, one), (other_kind, two) = models.parse(first), models.parse(second)
     if kind != other_kind:
@@ -83,141 +177,76 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
         raise UsageError("no audit row is labelled yet; merge annotations first")
     beside = models.champion(corpus, "intent").version if kind == "asr" else None
     found = reports(corpus, settings, audit, versions, beside)
-    a, b = (found[version.version] for version in versions)
+    a, b = found[versions[0].version], found[versions[1].version]
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(a, b)
-    shown = shown_slices(corpus, settings.night, audit, a)
-    tables = slice_rows(a, shown, None, audit.weights), slice_rows(b, shown, None, audit.weights)
-    document = {
-        "kind": kind,
-        "measure": MEASURE[kind],
-        "first": versions[0].version,
-        "second": versions[1].version,
-        "eval_set_id": audit.eval_set_id,
-        "normaliser": a.normaliser,
-        "rates": [report_interval(report, interval, weights=audit.weights).as_json() for report in (a, b)],
-        "difference": paired_difference(a, b, interval, weights=audit.weights).as_json(),
-        "figures": _figures(a, b, audit),
-        "worse": worse,
-        "better": better,
-        "slices": _slices(a, b, audit, shown, tables),
-        "cost": [_cost(corpus, audit, version) for version in versions],
-    }
+    slices = slice_pairs(a, b, shown_slices(corpus, settings.night, audit, a), audit.weights)
+    document = Comparison(
+        kind=kind,
+        measure=MEASURE[kind],
+        first=versions[0].version,
+        second=versions[1].version,
+        eval_set_id=audit.eval_set_id,
+        normaliser=a.normaliser,
+        rates=(
+            report_interval(a, interval, weights=audit.weights),
+            report_interval(b, interval, weights=audit.weights),
+        ),
+        difference=paired_difference(a, b, interval, weights=audit.weights),
+        figures=_figures(a, b, audit),
+        worse=worse,
+        better=better,
+        slices=tuple(_slice(pair) for pair in slices),
+        cost=(_cost(corpus, audit, versions[0]), _cost(corpus, audit, versions[1])),
+    )
+    tables = [pair.first for pair in slices], [pair.second for pair in slices]
     return Compared(audit, versions, (a, b), tables, document)
 
 
-def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> list[dict[str, Any]]:
-    """Returns every figure of both versions with the paired difference."""
-    from training.rates import better, difference, figures
+def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> tuple[FigureRow, ...]:
+    from training.rates import better
+    from training.report_pairs import figure_pairs
 
-    left, right = (figures(report, weights=audit.weights) for report in (a, b))
-    rows = []
-    for name in (n for n in left if n in right):
-        apart = difference(a, b, name, weights=audit.weights)
-        row = {"figure": name, "name": NAMES[name], "better": "less" if better(name) < 0 else "more"}
-        rows.append({**row, "first": left[name].as_json(), "second": right[name].as_json(),
-                     "difference": apart.as_json() if apart else None})  # fmt: skip
-    return rows
-
-
-def _slices(
-    a: EvaluationReport,
-    b: EvaluationReport,
-    audit: AuditSet,
-    shown: dict[str, Any],
-    tables: tuple[list[SliceRow], list[SliceRow]],
-) -> list[dict[str, Any]]:
-    from training.intervals import IntervalSettings, paired_difference
-    from training.metrics import slice_masks
-
-    rows = []
-    for (_, mask), x, y in zip(slice_masks(a, shown), *tables, strict=True):
-        apart = paired_difference(a, b, IntervalSettings(), rows=mask, weights=audit.weights)
-        name = {"slice": f"{x.dimension}={x.value}", "dimension": x.dimension, "value": x.value, "thin": x.thin}
-        rates = {"first": x.rate.as_json(), "second": y.rate.as_json(), "difference": apart.as_json()}
-        rows.append({**name, "rows": x.rate.n, "speakers": x.rate.speakers, **rates})
-    return rows
+    return tuple(
+        FigureRow(
+            figure=pair.figure,
+            name=NAMES[pair.figure],
+            better="less" if better(pair.figure) < 0 else "more",
+            first=pair.first,
+            second=pair.second,
+            difference=pair.difference,
+        )
+        for pair in figure_pairs(a, b, audit.weights)
+    )
 
 
-def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> dict[str, Any]:
-    """Returns what a version learned from, what that took people and machines, and how fast it is."""
+def _slice(pair: SlicePair) -> SliceComparison:
+    row = pair.first
+    return SliceComparison(
+        slice=f"{row.dimension}={row.value}",
+        dimension=row.dimension,
+        value=row.value,
+        thin=row.thin,
+        rows=row.rate.n,
+        speakers=row.rate.speakers,
+        first=row.rate,
+        second=pair.second.rate,
+        difference=pair.difference,
+    )
+
+
+def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> VersionCost:
+    """Return what a version learned from, what that took people and machines, and how fast it is."""
     with corpus.read() as conn:
         learned = store.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
         made = results_of(conn, f"retrain/{version.kind}/{version.snapshot_id}/") if version.snapshot_id else {}
-        answers = labels.latest_answers(conn)
-    ids = {row.utterance_id for row in learned}
+        ids = {row.utterance_id for row in learned}
+        seconds = sum(row.lead_time for row in labels.latest_answers(conn) if row.utterance_id in ids)
     mine = [result for result in made.values() if result.get("version") == version.version]
     took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
-    return {
-        "labels": len(ids),
-        "annotator_minutes": round(sum(row.lead_time for row in answers if row.utterance_id in ids) / 60.0, 1),
-        "training_seconds": mine[-1].get("seconds") if mine else None,
-        "speed": as_json(took.speed),
-    }
-
-
-# --- showing ----------------------------------------------------------------------------------------------------------
-
-
-def rate_text(rate: dict[str, Any] | None) -> str:
-    """Returns `12.3 % [10.1, 14.6]`."""
-    return "-" if rate is None else console.percent(rate["value"], rate["low"], rate["high"])
-
-
-def speed_text(rate: dict[str, Any] | None) -> str:
-    """Returns `0.021 [0.018, 0.025]`."""
-    return "-" if rate is None else f"{rate['value']:.3g} [{rate['low']:.3g}, {rate['high']:.3g}]"
-
-
-def size_text(row: dict[str, Any]) -> str:
-    """Returns rows and speakers of a slice, and whether it is thin."""
-    return f"{row['rows']}, {row['speakers']}" + (" thin" if row["thin"] else "")
-
-
-def versions_of(report: dict[str, Any]) -> tuple[str, str]:
-    """Returns the names of the two versions, such as `asr 2`."""
-    return f"{report['kind']} {report['first']}", f"{report['kind']} {report['second']}"
-
-
-def cost_rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns what both versions cost, one row a figure."""
-    first, second = report["cost"]
-    rows: list[tuple[str, ...]] = [
-        (title, *(console.cell(each[name]) for each in (first, second)))
-        for title, name in (
-            ("labels learned from", "labels"),
-            ("annotator minutes", "annotator_minutes"),
-            ("training in seconds", "training_seconds"),
-        )
-    ]
-    speeds = [name for name in NAMES if name in first["speed"] or name in second["speed"]]
-    rows += [(NAMES[n], *(speed_text(each["speed"].get(n)) for each in (first, second))) for n in speeds]
-    return rows
-
-
-def show_comparison(report: dict[str, Any]) -> None:
-    """The comparison stands on stdout."""
-    names, difference = versions_of(report), report["difference"]
-    print(
-        f"{difference['n']} audit rows of {difference['speakers']} speakers, set {report['eval_set_id'][:12]}, "
-        f"normal form {report['normaliser']}, 95 % intervals by speaker"
+    return VersionCost(
+        labels=len(ids),
+        annotator_minutes=round(seconds / 60.0, 1),
+        training_seconds=mine[-1].get("seconds") if mine else None,
+        speed=took.speed,
     )
-    console.show_table(
-        "",
-        ("", *names, "difference"),
-        [
-            (row["name"], rate_text(row["first"]), rate_text(row["second"]), rate_text(row["difference"]))
-            for row in report["figures"]
-        ],
-    )
-    console.show_table(
-        f"{report['measure']} by slice",
-        ("slice", "rows, speakers", *names, "difference"),
-        [
-            (row["slice"], size_text(row), rate_text(row["first"]), rate_text(row["second"]),
-             rate_text(row["difference"]))
-            for row in report["slices"]
-        ],
-    )  # fmt: skip
-    console.show_table("cost", ("", *names), cost_rows(report))
-    print(f"{report['better']} utterances are better in {names[1]}, {report['worse']} are worse")

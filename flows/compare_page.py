@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from corpus.errors import UsageError
-from flows.compare import Compared, cost_rows, rate_text, size_text, versions_of
+from corpus.records import Interval
+from flows.compare import Compared, FigureRow, SliceComparison
+from flows.compare_table import cost_rows, rate_text, size_text, versions_of
 from flows.settings import Settings
 
 STYLE = """
@@ -29,7 +30,7 @@ def write_page(settings: Settings, compared: Compared) -> Path:
         UsageError: the folder can't be written to.
     """
     report = compared.document
-    folder = settings.home / "compare" / f"{report['kind']}-{report['first']}-{report['second']}"
+    folder = settings.home / "compare" / f"{report.kind}-{report.first}-{report.second}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "index.html").write_text(_page(compared), encoding="utf-8")
@@ -40,20 +41,20 @@ def write_page(settings: Settings, compared: Compared) -> Path:
 
 def _page(compared: Compared) -> str:
     report = compared.document
-    names, difference = versions_of(report), report["difference"]
+    names, difference = versions_of(report), report.difference
     parts = [
         f"<h1>{escape(names[0])} and {escape(names[1])}</h1>",
-        f"<p>{difference['n']} audit rows of {difference['speakers']} speakers, evaluation set "
-        f"<code>{escape(report['eval_set_id'][:12])}</code>, normal form {escape(report['normaliser'])}. "
+        f"<p>{difference.n} audit rows of {difference.speakers} speakers, evaluation set "
+        f"<code>{escape(report.eval_set_id[:12])}</code>, normal form {escape(report.normaliser)}. "
         "Intervals are 95 %, by speaker; rates are weighted by 1 / inclusion probability, so they are those of the "
         "traffic. A difference is coloured where its interval leaves out 0.</p>",
-        f"<p>{report['better']} utterances are better in {escape(names[1])}, {report['worse']} are worse.</p>",
+        f"<p>{report.better} utterances are better in {escape(names[1])}, {report.worse} are worse.</p>",
         "<h2>Figures</h2>",
-        _table(("", *names, "difference"), [_figure(row) for row in report["figures"]]),
-        f"<h2>{escape(report['measure'])} by slice</h2>",
+        _table(("", *names, "difference"), [_figure(row) for row in report.figures]),
+        f"<h2>{escape(report.measure)} by slice</h2>",
         '<p class="note">Grey slices are thin: too few rows or speakers to conclude from.</p>',
         _picture(_slices(compared), "rates of both versions by slice"),
-        _table(("slice", "rows, speakers", *names, "difference"), [_slice(row) for row in report["slices"]]),
+        _table(("slice", "rows, speakers", *names, "difference"), [_slice(row) for row in report.slices]),
         "<h2>Confidence</h2>",
         _picture(_reliability(compared), "how right against how sure"),
         *_confusion(compared),
@@ -73,22 +74,22 @@ Row = tuple[str, list[tuple[str, str]]]
 """The class of a table's row, and its cells with theirs."""
 
 
-def _figure(row: dict[str, Any]) -> Row:
-    apart = row["difference"]
-    cells = [(row["name"], ""), (rate_text(row["first"]), ""), (rate_text(row["second"]), "")]
-    return "", [*cells, (rate_text(apart), _verdict(apart, -1 if row["better"] == "less" else 1))]
+def _figure(row: FigureRow) -> Row:
+    apart = row.difference
+    cells = [(row.name, ""), (rate_text(row.first), ""), (rate_text(row.second), "")]
+    return "", [*cells, (rate_text(apart), _verdict(apart, -1 if row.better == "less" else 1))]
 
 
-def _slice(row: dict[str, Any]) -> Row:
-    apart, thin = row["difference"], row["thin"]
-    cells = [(row["slice"], ""), (size_text(row), ""), (rate_text(row["first"]), ""), (rate_text(row["second"]), "")]
+def _slice(row: SliceComparison) -> Row:
+    apart, thin = row.difference, row.thin
+    cells = [(row.slice, ""), (size_text(row), ""), (rate_text(row.first), ""), (rate_text(row.second), "")]
     return "thin" if thin else "", [*cells, (rate_text(apart), "" if thin else _verdict(apart, -1))]
 
 
-def _verdict(apart: dict[str, Any] | None, sign: int) -> str:
-    if apart is None or apart["low"] <= 0 <= apart["high"]:
+def _verdict(apart: Interval | None, sign: int) -> str:
+    if apart is None or apart.low <= 0 <= apart.high:
         return ""
-    return "better" if apart["value"] * sign > 0 else "worse"
+    return "better" if apart.value * sign > 0 else "worse"
 
 
 def _table(headers: Sequence[str], rows: Sequence[Row]) -> str:
@@ -112,7 +113,7 @@ def _slices(compared: Compared) -> str:
     from training.tracking.comparison import embedded, slices_side_by_side
 
     report = compared.document
-    return embedded(slices_side_by_side(*compared.slices, versions_of(report), report["measure"]))
+    return embedded(slices_side_by_side(*compared.slices, versions_of(report), report.measure))
 
 
 def _reliability(compared: Compared) -> str:
@@ -129,7 +130,7 @@ def _confusion(compared: Compared) -> list[str]:
     from training.tracking.comparison import embedded
     from training.tracking.figures import confusion
 
-    if compared.document["kind"] != "intent":
+    if compared.document.kind != "intent":
         return []
     parts = ["<h2>Which intent is taken for which</h2>"]
     for name, report in zip(versions_of(compared.document), compared.reports, strict=True):

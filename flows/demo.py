@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,21 +25,18 @@ from corpus.operations import result_of
 from corpus.records import digest
 from corpus.store import labels
 from corpus.synthetic import NightFiles, read_truth, window, write_night
-from flows import console, progress
+from flows import progress
 from flows.champion_vs_base import by_speaker, standing
+from flows.demo_tables import DemoNight, DemoReport, NewestVersion, champion_night, newest_version, night_of
 from flows.models import KINDS
 from flows.night import last_night
 from flows.outlook import outlooks
+from flows.results import as_json
 from flows.session import opened, running
 from flows.settings import Settings
-from flows.told import outlook_lines, sample_lines
-from training.promotion import PromotionSettings
 
 TAUGHT = ("known", "calibration", "expected_errors", "costs", "cohorts")
 """What a round reports of the answers that it rests on."""
-
-FEW_SPEAKERS = PromotionSettings().min_speakers
-"""Below as many an evaluation is indicative, whatever a config asks of its gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,8 @@ def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
     )
 
 
-def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = False) -> dict[str, Any]:
-    """Returns what every night received, chose and learned; the same home again adds nothing twice.
+def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = False) -> DemoReport:
+    """Run the nights; return what each received, chose and learned. The same home again adds nothing twice.
 
     Args:
         settings: whose `labelled` corpus or `traffic` arrives and whose `annotator` answers.
@@ -95,72 +92,82 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
         for number in traffic.numbers:
             rows.append(_one_night(settings, traffic, number, Path(folder)))
             say(f"  {_line(rows[-1])}")
-    return {
-        "home": str(settings.home),
-        "seconds": round(time.monotonic() - started, 1),
-        "nights": rows,
-    }
+    return DemoReport(str(settings.home), round(time.monotonic() - started, 1), tuple(rows))
 
 
-def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) -> dict[str, Any]:
-    """Returns the night's row, as it was when the night was lived through; a repeat changes nothing."""
+def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) -> DemoNight:
+    """Return the night's row, as it was when the night was lived through; a repeat changes nothing."""
     _, end = traffic.window(number)
     night = last_night(end, settings.night.time_zone, settings.night.ends_at).name
     operation_id = f"demo/{traffic.source[:16]}/{night}"  # another corpus in the same home has nights of its own
     with opened(settings) as corpus, corpus.read() as conn:
-        row = result_of(conn, operation_id)
-    if row is None:
+        stored = result_of(conn, operation_id)
+    if stored is None:
         lived = _live(settings, traffic, night, number, traffic.write(folder, number))
         with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
-            op.result = op.result or lived
-            row = op.result
-    if traffic.speakers:
-        with opened(settings) as corpus:
-            names = {vault.speaker_of(corpus.vault, account): account for account in traffic.speakers}
-        for kind in ("asr", "intent"):
-            newest = row[kind]["newest"]
-            newest["speakers"] = {names[i]: rate for i, rate in newest["speakers"].items() if i in names}
-    return row
+            op.result = op.result or lived.to_json()
+            stored = op.result
+    row = night_of(stored)
+    if not traffic.speakers:
+        return row
+    with opened(settings) as corpus:
+        ids = {account: vault.speaker_of(corpus.vault, account) for account in traffic.speakers}
+    names = {speaker_id: account for account, speaker_id in ids.items() if speaker_id is not None}
+    asr, intent = (replace(each, newest=_named(each.newest, names)) for each in (row.asr, row.intent))
+    return replace(row, asr=asr, intent=intent)
 
 
-def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> dict[str, Any]:
-    """Returns the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
+def _named(newest: NewestVersion | None, names: Mapping[str, str]) -> NewestVersion | None:
+    """Return the newest version with the speakers that are reported one by one, by the names that they have there."""
+    if newest is None:
+        return None
+    return replace(newest, speakers={names[i]: rate for i, rate in newest.speakers.items() if i in names})
+
+
+def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> DemoNight:
+    """Return the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
     from flows import journey
 
-    arrived = journey.ingest(str(files.manifest)).to_json()
-    run = journey.nightly(night).to_json()
+    arrived = as_json(journey.ingest(str(files.manifest)))
+    run = as_json(journey.nightly(night))
     with opened(settings) as corpus:
         _answer(corpus, settings, night, files.truth)
-    morning = journey.morning(night).to_json()
+    morning = as_json(journey.morning(night))
     with opened(settings) as corpus:
-        asr, intent = (standing(corpus, settings, kind).to_json() for kind in KINDS)
+        asr, intent = (champion_night(kind, as_json(standing(corpus, settings, kind))) for kind in KINDS)
         if traffic.speakers:
-            asr["newest"], intent["newest"] = (by_speaker(corpus, settings, kind).to_json() for kind in KINDS)
-        ahead = outlooks(corpus, settings)
+            by = [newest_version(as_json(by_speaker(corpus, settings, kind))) for kind in KINDS]
+            asr, intent = replace(asr, newest=by[0]), replace(intent, newest=by[1])
+        ahead = outlooks(corpus, settings.stopping, settings.sampling.seed)
         with corpus.read() as conn:
             held = labels.current(conn)
     labelled = [row.round == night if number else row.reason == "" for row in held]
     learned = {kind: _learned(kind, run, morning) for kind in KINDS}
-    return {
-        "night": night,
-        **{name: arrived[name] for name in ("received", "accepted", "refused")},
-        **{name: run["sample"][name] for name in ("scored", "chosen", "fraction")},
-        "taught": {name: run["sample"][name] for name in TAUGHT if name in run["sample"]},
-        "outlook": ahead,
-        "labels": sum(labelled),
-        "outcomes": morning["merge"].get("outcomes", {}),
-        "asr": asr,
-        "intent": intent,
-        "promoted": [f"{kind} {row['champion']}" for kind, row in learned.items() if row.get("decision") == "promote"],
-        "decisions": {
+    sampled = run["sample"]
+    return DemoNight(
+        night=night,
+        received=arrived["received"],
+        accepted=arrived["accepted"],
+        refused=arrived["refused"],
+        scored=sampled["scored"],
+        chosen=sampled["chosen"],
+        fraction=sampled["fraction"],
+        taught={name: sampled[name] for name in TAUGHT if name in sampled},
+        outlook={str(kind): each for kind, each in ahead.items()},
+        labels=sum(labelled),
+        outcomes=morning["merge"].get("outcomes", {}),
+        asr=asr,
+        intent=intent,
+        promoted=tuple(f"{k} {row['champion']}" for k, row in learned.items() if row.get("decision") == "promote"),
+        decisions={
             kind: row.get("skipped") or f"{row['decision']} version {row['version']}: {row['why']}"
             for kind, row in learned.items()
         },
-    }
+    )
 
 
-def _learned(kind: str, *reports: dict[str, Any]) -> dict[str, Any]:
-    """Returns what came of the night's retraining; a model learns once, before the night or after it."""
+def _learned(kind: str, *reports: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what came of the night's retraining; a model learns once, before the night or after it."""
     found = [report[f"retrain {kind}"] for report in reports]
     return next((row for row in found if "decision" in row), found[-1])
 
@@ -180,73 +187,8 @@ def _answer(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> Non
     write_annotations(settings.answers / f"{round_}.jsonl", answers)
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: DemoNight) -> str:
     return (
-        f"{row['night']}: {row['received']} received, {row['accepted']} accepted, {row['chosen']} chosen "
-        f"({100 * row['fraction']:.1f} %), {row['labels']} labels, "
-        f"promoted {', '.join(row['promoted']) or 'nothing'}"
+        f"{row.night}: {row.received} received, {row.accepted} accepted, {row.chosen} chosen "
+        f"({100 * row.fraction:.1f} %), {row.labels} labels, promoted {', '.join(row.promoted) or 'nothing'}"
     )
-
-
-def show_demo(report: dict[str, Any]) -> None:
-    """The nights stand on stdout as tables."""
-    nights = report["nights"]
-    headers = ("night", "received", "accepted", "refused by reason", "scored", "chosen", "fraction", "labels")
-    console.show_table(
-        "arrivals and choice",
-        headers,
-        [
-            (r["night"], r["received"], r["accepted"], r["refused"], r["scored"], r["chosen"],
-             console.percent(r["fraction"]), r["labels"])
-            for r in nights
-        ],
-    )  # fmt: skip
-    for kind, name, label in (("asr", "wer", "WER"), ("intent", "accuracy", "intent accuracy")):
-        console.show_table(
-            f"{label} on the accumulated audit rows, 95 % intervals",
-            ("night", "rows", "speakers", "champion", "base", "difference to base"),
-            [
-                (
-                    r["night"],
-                    r[kind][name]["n"],
-                    r[kind][name]["speakers"],
-                    f"v{r[kind]['champion']}  {_rate(r[kind][name])}",
-                    _rate(r[kind][f"base_{name}"]),
-                    _rate(r[kind]["difference"]),
-                )
-                for r in nights
-            ],
-        )
-    if any("newest" in r["asr"] for r in nights):
-        _show_speakers(nights)
-    print("what each choice knew")
-    for row in nights:
-        for name, line in sample_lines(row.get("taught", {})).items():
-            if name not in ("cost label_intent", "cost triage"):
-                print(f"  {row['night']} {name}: {line}")
-    print("what the next labels bring")
-    for name, line in outlook_lines(nights[-1].get("outlook", {})).items():
-        print(f"  {name.removeprefix('outlook ')}: {line}")
-    print("decisions")
-    for row in nights:
-        for kind, why in row["decisions"].items():
-            print(f"  {row['night']} {kind}: {why}")
-    print(f"{len(nights)} nights in {report['seconds']:.0f} s; home {report['home']}")
-    print("next: earmark status, earmark ui, earmark compare asr/base asr/champion (each with --config demo)")
-
-
-def _show_speakers(nights: list[dict[str, Any]]) -> None:
-    """The newest versions' rates on the held-out rows of every speaker stand on stdout."""
-    for kind, label in (("asr", "WER"), ("intent", "intent accuracy")):
-        names = sorted(nights[-1][kind]["newest"]["speakers"])
-        rows = []
-        for r in nights:
-            newest = r[kind]["newest"]
-            shown = [console.percent(newest["speakers"][name]["value"]) for name in names]
-            rows.append((r["night"], f"v{newest['version']}", *shown, _rate(newest["all"])))
-        few = ", indicative: few speakers" if nights[-1][kind]["newest"]["all"]["speakers"] < FEW_SPEAKERS else ""
-        console.show_table(f"{label} of the newest version by speaker{few}", ("night", "version", *names, "all"), rows)
-
-
-def _rate(rate: dict[str, Any]) -> str:
-    return console.percent(rate["value"], rate["low"], rate["high"])

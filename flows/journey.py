@@ -19,7 +19,7 @@ from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
+from flows import answers, arrive, ask, bring, choose, hear, label_evidence, label_studio, learn, promote, review
 from flows import score as scoring
 from flows.arrive import IngestReport
 from flows.ask import ExportReport, SweepReport
@@ -276,7 +276,8 @@ def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None
 
 
 def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
-    plan = scoring.plan(corpus, settings.score, ids, known.labelled(corpus, settings).learned_from)
+    taught = label_evidence.labelled(corpus, settings.learned).learned_from
+    plan = scoring.plan(corpus, settings.score, ids, taught)
     return scoring.total(plan, _shards(corpus, settings, plan))
 
 
@@ -286,7 +287,7 @@ def _shards(corpus: Corpus, settings: Settings, plan: scoring.ScorePlan) -> list
 
 def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
     """Score the labelled rows that teach a choice with the champions of today."""
-    held = known.labelled(corpus, settings)
+    held = label_evidence.labelled(corpus, settings.learned)
     plan = scoring.plan(corpus, settings.score, [row.utterance_id for row in held.rows], held.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")

@@ -1,38 +1,105 @@
-"""Errors: what a version gets wrong, said and heard side by side, for a person who may hear it.
+"""What a version gets wrong, the reference beside the hypothesis, for a person who may read it.
 
-The stored report knows which rows are worst; their content is opened anew, through the door, one audit row a clip, and
-heard again by the model. Nothing of it is written anywhere but to the terminal.
+The stored report tells which rows are worst; their content is opened again through the door, one audit row a clip, and
+transcribed again by the model. None of it is written anywhere but to the terminal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.records import EvaluationReport, SlotSpan, Strings
+from corpus.records import Floats, Kind, Label, SlotSpan, Strings
 from corpus.store.people import holder
 from corpus.text import normalise
 from flows import models
 from flows.eval_set import AuditSet, audit_set
 from flows.evaluation import Reading, hear, read
 from flows.evaluation_store import reports
+from flows.results import Result
 from flows.settings import Settings
 from flows.slices import shown_slices
+
+if TYPE_CHECKING:
+    from training.edits import Step
+
+Opened: TypeAlias = dict[str, tuple[Floats, Label]]
+"""Audio and label by utterance id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotText(Result):
+    """A slot's name and the words in it; content."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake(Result):
+    """One utterance that a version got wrong; content, never to be stored or logged.
+
+    Attributes:
+        utterance_id: which.
+        slices: its value by dimension.
+        errors, words: word errors, and words of the reference; None where the label has no transcript.
+        said: the reference, in the normal form of texts.
+        heard: the hypothesis.
+        steps: a shortest alignment of the two.
+        intent, predicted, confidence: of an intent model: the label's intent, the predicted one and its probability.
+        slots, slots_read: of an intent model: the label's slots and the predicted ones.
+    """
+
+    utterance_id: str
+    slices: Mapping[str, str]
+    errors: int | None = None
+    words: int | None = None
+    said: str | None = None
+    heard: str
+    steps: tuple[Step, ...] | None = None
+    intent: str | None = None
+    predicted: str | None = None
+    confidence: float | None = None
+    slots: tuple[SlotText, ...] | None = None
+    slots_read: tuple[SlotText, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MistakesReport(Result):
+    """The worst utterances of a version; content.
+
+    Attributes:
+        kind, version, eval_set_id: what was judged on what.
+        slices: that were asked for.
+        rows, wrong: audit rows in these slices, and those with a mistake.
+        closed: of the worst, how many may not be opened any more.
+        utterances: the worst first.
+    """
+
+    kind: Kind
+    version: str
+    eval_set_id: str
+    slices: tuple[str, ...]
+    rows: int
+    wrong: int
+    closed: int
+    utterances: tuple[Mistake, ...]
 
 
 def mistakes(
     corpus: Corpus, settings: Settings, reference: str, wanted: Sequence[str], worst: int, who: str
-) -> dict[str, Any]:
-    """Returns the worst rows of a version with their content: never to be stored or logged.
+) -> MistakesReport:
+    """Return the worst rows of a version with their content: never to be stored or logged.
 
     Args:
         corpus: the handle.
-        settings: how clips are heard.
+        settings: how clips are transcribed.
         reference: kind and version, such as `asr/2`.
         wanted: slices such as `device=doorbell`, all of which a row is in.
         worst: rows at most.
@@ -41,6 +108,8 @@ def mistakes(
     Raises:
         UsageError: no such version or slice, or no audit row is labelled.
     """
+    from training.error_ranking import worst_first
+
     kind, name = models.parse(reference)
     version = models.by_name(corpus, kind, name)
     audit = audit_set(corpus, settings.promotion, kind)
@@ -59,31 +128,18 @@ def mistakes(
     for i, row in ((i, row) for i, row in rows.items() if i in held):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}
         label = held[i][1]
-        entry = _heard(label, texts[i]) if reading is None else _understood(label, reading, i)
-        shown.append({"utterance_id": i, "slices": where, **entry})
-    return {
-        "kind": kind,
-        "version": version.version,
-        "eval_set_id": audit.eval_set_id,
-        "slices": list(wanted),
-        "rows": int(inside.sum()),
-        "wrong": len(order),
-        "closed": len(rows) - len(held),
-        "utterances": shown,
-    }
-
-
-def worst_first(report: EvaluationReport) -> list[int]:
-    """Returns the rows with a mistake: most word errors first; or wrong intents, surest first, then wrong slots."""
-    if report.kind == "asr":
-        share = report.errors / np.maximum(1, report.words)
-        order = np.lexsort((report.utterance_ids, -share, -report.errors))
-        wrong = report.errors > 0
-    else:
-        slots = report.slot_counts[:, 1:].sum(axis=1)
-        order = np.lexsort((report.utterance_ids, -slots, -report.confidence, report.correct))
-        wrong = ~report.correct | (slots > 0)
-    return [int(row) for row in order if wrong[row]]
+        made = _heard(i, where, label, texts[i]) if reading is None else _understood(i, where, label, reading)
+        shown.append(made)
+    return MistakesReport(
+        kind=kind,
+        version=version.version,
+        eval_set_id=audit.eval_set_id,
+        slices=tuple(wanted),
+        rows=int(inside.sum()),
+        wrong=len(order),
+        closed=len(rows) - len(held),
+        utterances=tuple(shown),
+    )
 
 
 def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> npt.NDArray[np.bool_]:
@@ -100,8 +156,8 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
     return inside
 
 
-def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> dict[str, Any]:
-    """Returns audio and label by utterance id; what was withdrawn since is left out."""
+def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> Opened:
+    """Return audio and label by utterance id; what was withdrawn since is left out."""
     revisions = {i: audit.labels[i].revision for i in ids}
     opened = corpus.open(
         ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
@@ -109,33 +165,37 @@ def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> dict
     return {c.utterance.utterance_id: (c.audio, c.label) for c in opened if c.audio is not None and c.label is not None}
 
 
-def _heard(label: Any, text: str) -> dict[str, Any]:
+def _heard(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
     from training.edits import align
 
     said, heard = normalise(label.transcript or "").split(), normalise(text).split()
     steps = align(said, heard)
-    return {
-        "errors": sum(kind != "same" for kind, _, _ in steps),
-        "words": len(said),
-        "said": " ".join(said),
-        "heard": " ".join(heard),
-        "steps": [list(step) for step in steps],
-    }
+    return Mistake(
+        utterance_id=utterance_id,
+        slices=slices,
+        errors=sum(kind != "same" for kind, _, _ in steps),
+        words=len(said),
+        said=" ".join(said),
+        heard=" ".join(heard),
+        steps=tuple(steps),
+    )
 
 
-def _understood(label: Any, reading: Reading, utterance_id: str) -> dict[str, Any]:
+def _understood(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
     hypothesis = reading.hypotheses()[utterance_id]
-    said = None if label.transcript is None else normalise(label.transcript)
-    return {
-        **({} if said is None else _heard(label, hypothesis.text)),
-        "heard": hypothesis.text,
-        "intent": label.intent,
-        "predicted": hypothesis.intent,
-        "confidence": round(reading.confidence()[utterance_id], 4),
-        "slots": _slots(label.transcript or "", label.slots),
-        "slots_read": _slots(hypothesis.text, hypothesis.slots),
-    }
+    words = Mistake(utterance_id=utterance_id, slices=slices, heard=hypothesis.text)
+    if label.transcript is not None:
+        words = _heard(utterance_id, slices, label, hypothesis.text)
+    return replace(
+        words,
+        heard=hypothesis.text,
+        intent=label.intent,
+        predicted=hypothesis.intent,
+        confidence=round(reading.confidence()[utterance_id], 4),
+        slots=_slots(label.transcript or "", label.slots),
+        slots_read=_slots(hypothesis.text, hypothesis.slots),
+    )
 
 
-def _slots(text: str, slots: Sequence[SlotSpan]) -> list[dict[str, str]]:
-    return [{"name": slot.name, "text": text[slot.start : slot.end]} for slot in slots]
+def _slots(text: str, slots: Sequence[SlotSpan]) -> tuple[SlotText, ...]:
+    return tuple(SlotText(slot.name, text[slot.start : slot.end]) for slot in slots)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,26 +12,31 @@ from corpus.records import EvaluationReport, Kind
 from corpus.store import labels
 from corpus.store import models as store
 from flows.models import KINDS
-from flows.settings import Settings
 
 if TYPE_CHECKING:
-    from sampling.stopping import Judged
+    from sampling.stopping import Judged, Outlook, StoppingSettings
 
 NEWEST = 12
 """Versions that the curve goes through: older ones learned in other ways."""
 
 
-def outlooks(corpus: Corpus, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Returns by kind what the next labels are expected to bring, or why that can't be said yet."""
+def outlooks(corpus: Corpus, settings: StoppingSettings, seed: int) -> dict[Kind, Outlook]:
+    """Return by kind what the next labels are expected to bring, or why that can't be said yet.
+
+    Args:
+        corpus: the handle.
+        settings: what is asked of the curve.
+        seed: of the resampling.
+    """
     from sampling.stopping import outlook
 
     with corpus.read() as conn:
         judged = {kind: _judged(conn, kind) for kind in KINDS}
-    return {kind: outlook(each, settings.stopping, settings.sampling.seed).as_json() for kind, each in judged.items()}
+    return {kind: outlook(each, settings, seed) for kind, each in judged.items()}
 
 
 def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
-    """Returns the newest versions, each with the base that it was learned from, on the largest set that judged both."""
+    """Return the newest versions, each with the base that it was learned from, on the largest set that judged both."""
     versions, sets = store.versions(conn, kind), store.judged_sets(conn, kind)
     bases = {version.base: version.version for version in versions if version.origin == "base"}
     found = []
@@ -51,10 +56,8 @@ def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
 
 def _sums(conn: sa.Connection, count: int, mine: EvaluationReport, base: EvaluationReport) -> Judged:
     from sampling.stopping import Judged
-    from training.intervals import error_counts, speaker_sums
+    from training.rates import error_sums
 
-    ids = mine.utterance_ids.tolist()
-    drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
-    weights = np.array([1.0 / drawn.get(i, 1.0) for i in ids])
-    sums = [speaker_sums(*error_counts(report), report.speaker_ids, weights) for report in (mine, base)]
-    return Judged(count, np.unique(mine.speaker_ids), sums[0].numerator, sums[1].numerator, sums[0].denominator)
+    drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, mine.utterance_ids.tolist())}
+    one, other = (error_sums(report, drawn) for report in (mine, base))
+    return Judged(count, np.unique(mine.speaker_ids), one.numerator, other.numerator, one.denominator)

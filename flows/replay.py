@@ -1,7 +1,7 @@
-"""`earmark replay`: the loop on a labelled corpus with an annotator who knows the answers, before the real thing.
+"""Replay the loop on a labelled corpus with an annotator who knows the answers, before there is a real one.
 
 Runs are jobs, a strategy and a seed each, over processes; each finished run is a line of `curves.jsonl`, so that an
-interrupted replay goes on where it stood. It touches no customer's data, no store and no server but MLflow's.
+interrupted replay goes on where it was. It touches no customer's data, no store and no server but MLflow's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from pydantic import ValidationError
 
 from corpus.errors import UsageError
 from corpus.records import canonical_json, digest
-from flows import console, progress
-from flows.replay_report import document, figure, track
+from flows import progress
+from flows.replay_report import ReplayReport, figure, report_of, track
 from flows.settings import Settings, describe
-from flows.simulate import ReplaySettings, prepare_worker, work
+from flows.simulate import FullPool, ReplaySettings, prepare_worker, work
 from sampling.curves import Curve
 from sampling.measures import MEASURES
 from sampling.strategies import strategy as known_strategy
@@ -58,7 +58,7 @@ class Replay:
 
 
 def settings_of(rare: Sequence[str], **given: Any) -> ReplaySettings:
-    """Returns the settings that a command line asks for.
+    """Return the settings that a command line asks for.
 
     Raises:
         UsageError: a value out of its range, or a rare speaker without a share; the message names it.
@@ -84,7 +84,7 @@ def plan_replay(
     out: Path | None = None,
     processes: int | None = None,
 ) -> Replay:
-    """Returns the replay, all of whose input is checked.
+    """Return the replay, all of whose input is checked.
 
     Raises:
         UsageError: a corpus that can't be read, or an unknown strategy, measure or learner; the message names it.
@@ -104,18 +104,17 @@ def plan_replay(
     return Replay(corpus, ordered, seeds, replay, where, processes or os.cpu_count() or 1)
 
 
-def run_replay(settings: Settings, plan: Replay) -> dict[str, Any]:
-    """Returns the replay's document; curves, plot and document stand in its folder, the runs in MLflow."""
+def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
+    """Run the replay; leave curves, plot and document in its folder and the runs in MLflow, and return the figures."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
     with progress.track("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
-        advance(len(results.of(plan)))
-        if len(results.of(plan)) < plan.seeds * (1 + len(plan.strategies)):
+        advance(results.count(plan))
+        if results.count(plan) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
-    curves = [_curve(line) for line in results.of(plan) if "full_pool" not in line]
-    full = [line["full_pool"] for line in results.of(plan) if "full_pool" in line]
-    report = document(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
-    (plan.out / "replay.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    curves, full = results.curves_of(plan), results.full_of(plan)
+    report = report_of(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
+    (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     picture = figure(plan.corpus.name, plan.settings, full, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
     track(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
@@ -150,33 +149,33 @@ def _work_off(plan: Replay, results: _Results, folder: str, advance: progress.Ad
             try:
                 for done in as_completed(running):
                     results.keep(done.result())
-                    advance(len(results.of(plan)))
+                    advance(results.count(plan))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
 def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yields each seed's whole pool; where no seed changes the pool, one of them speaks for all."""
+    """Yield each seed's whole pool; where no seed changes the pool, one of them speaks for all."""
     same = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
     for seed in range(1 if same else plan.seeds):
-        if (FULL, seed) not in results.lines:
+        if seed not in results.full:
             yield FULL, seed, None
 
 
 def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yields seed after seed, so that a replay that is cut short has whole pairs."""
+    """Yield seed after seed, so that a replay that is cut short has whole pairs."""
     for seed in range(plan.seeds):
         for name in plan.strategies:
-            if (name, seed) not in results.lines:
-                yield name, seed, results.lines[FULL, seed]["full_pool"]
+            if (name, seed) not in results.curves:
+                yield name, seed, results.full[seed]
 
 
 def _spread(plan: Replay, results: _Results) -> None:
-    """Each seed has its whole pool: the first one's where only that one was taught."""
+    """Give each seed its whole pool: the first one's where only that one was taught."""
     for seed in range(plan.seeds):
-        if (FULL, seed) not in results.lines:
-            results.keep({**results.lines[FULL, 0], "seed": seed})
+        if seed not in results.full:
+            results.keep(FullPool(seed, results.full[0]))
 
 
 class _Results:
@@ -184,53 +183,45 @@ class _Results:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
-        self.lines: dict[tuple[str, int], dict[str, Any]] = {}
+        self.full: dict[int, float] = {}
+        self.curves: dict[tuple[str, int], Curve] = {}
         for text in path.read_text().splitlines() if path.exists() else ():
             try:
                 line = json.loads(text)
             except ValueError:
                 continue
             if isinstance(line, dict) and line.pop("key", None) == key:
-                self.lines[line.get("strategy", FULL), line["seed"]] = line
+                self._take(FullPool(line["seed"], line["full_pool"]) if "full_pool" in line else _curve(line))
 
-    def keep(self, line: dict[str, Any]) -> None:
+    def keep(self, found: FullPool | Curve) -> None:
+        if isinstance(found, FullPool):
+            line: dict[str, Any] = {"full_pool": found.accuracy, "seed": found.seed}
+        else:
+            line = asdict(found)
         with self.path.open("a") as file:
             file.write(json.dumps({"key": self.key, **line}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.lines[line.get("strategy", FULL), line["seed"]] = line
+        self._take(found)
 
-    def of(self, plan: Replay) -> list[dict[str, Any]]:
-        names = (FULL, *plan.strategies)
-        return [line for (name, seed), line in sorted(self.lines.items()) if name in names and seed < plan.seeds]
+    def _take(self, found: FullPool | Curve) -> None:
+        if isinstance(found, FullPool):
+            self.full[found.seed] = found.accuracy
+        else:
+            self.curves[found.strategy, found.seed] = found
+
+    def full_of(self, plan: Replay) -> list[float]:
+        return [accuracy for seed, accuracy in sorted(self.full.items()) if seed < plan.seeds]
+
+    def curves_of(self, plan: Replay) -> list[Curve]:
+        wanted = sorted(key for key in self.curves if key[0] in plan.strategies and key[1] < plan.seeds)
+        return [self.curves[key] for key in wanted]
+
+    def count(self, plan: Replay) -> int:
+        return len(self.full_of(plan)) + len(self.curves_of(plan))
 
 
 def _curve(line: dict[str, Any]) -> Curve:
     columns = {name: tuple(line[name]) for name in ("labels", "accuracy", "seconds")}
     groups = tuple((name, tuple(values)) for name, values in line["groups"])
     return Curve(line["strategy"], line["seed"], target=line["target"], groups=groups, **columns)
-
-
-def show(report: dict[str, Any], out: Path) -> None:
-    """A table of the strategies stands on stdout, with where the rest is."""
-    title = f"{report['corpus']}: labels to {report['target']:.1%} ({report['until']:.0%} of the full pool's accuracy)"
-    headers = ["strategy", "labels", "saving against random", "mean accuracy", "minutes", "wins", "never below random"]
-    rows = []
-    for name, found in report["strategies"].items():
-        save, area = found["saving_vs_random"], found["aulc"]
-        rows.append(
-            [
-                name,
-                f"{found['geometric_mean_labels']:,.0f}"
-                + (f" ({found['not_reached']} never)" if found["not_reached"] else ""),
-                "" if name == "random" else console.percent(save["mean"], save["low"], save["high"]),
-                console.percent(area["mean"], area["low"], area["high"]),
-                f"{found['geometric_mean_seconds'] / 60:,.0f}",
-                "" if name == "random" else f"{found['wins']}/{report['seeds']}",
-                "" if name == "random" else ("yes" if found["never_below_random"] else "no"),
-            ]
-        )
-    console.show_table(title, headers, rows)
-    for name, rare in report.get("rare", {}).items():
-        console.show_pairs(f"{name} against random at {rare['labels']:,} labels", rare["shown"])
-    console.note(f"curves and plot: {out}; runs: earmark ui")

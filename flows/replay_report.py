@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpus.records import Interval
+from flows.results import Result
 from flows.settings import Settings
 from flows.simulate import ReplaySettings
-from sampling import curves as measured
 from sampling.curves import Curve
+from sampling.replay_summary import RareSummary, StrategySummary, mean_points, summarise_rare, summarise_strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,15 +21,41 @@ POINTS = 60
 """Of a curve in the figure."""
 
 
-def document(
+@dataclass(frozen=True, slots=True)
+class ReplayReport(Result):
+    """What a replay found.
+
+    Attributes:
+        corpus, learner, seeds: what was replayed, and how often.
+        full_pool: mean accuracy that the whole pool teaches.
+        until, target: share of it at which a run has arrived, and the accuracy that this is.
+        settings: of the replay.
+        aulc_labels: labels up to which areas are taken: the fewest that a run bought.
+        strategies: what the runs of each strategy say.
+        rare: what they say of rare speakers, by strategy; None where no speaker is rare.
+    """
+
+    corpus: str
+    learner: str
+    seeds: int
+    full_pool: float
+    until: float
+    target: float
+    settings: Mapping[str, Any]
+    aulc_labels: int
+    strategies: Mapping[str, StrategySummary]
+    rare: Mapping[str, RareSummary] | None = None
+
+
+def report_of(
     corpus: str,
     settings: ReplaySettings,
     seeds: int,
     full: Sequence[float],
     strategies: Sequence[str],
     curves: Sequence[Curve],
-) -> dict[str, Any]:
-    """Returns the replay's figures, ready for JSON.
+) -> ReplayReport:
+    """Return the replay's figures.
 
     Args:
         corpus: its name.
@@ -42,83 +68,27 @@ def document(
     by_name = {name: sorted((c for c in curves if c.strategy == name), key=lambda c: c.seed) for name in strategies}
     random = by_name["random"]
     last = min(curve.labels[-1] for curve in curves)
-    report = {
-        "corpus": corpus,
-        "learner": settings.learner,
-        "seeds": seeds,
-        "full_pool": float(np.mean(full)),
-        "until": settings.until,
-        "target": float(np.mean(full)) * settings.until,
-        "settings": settings.model_dump(),
-        "aulc_labels": last,
-        "strategies": {name: _strategy(found, random, last) for name, found in by_name.items()},
-    }
-    if settings.rare:
-        report["rare"] = {name: _rare(found, random, last) for name, found in by_name.items() if name != "random"}
-    return report
-
-
-def _strategy(found: Sequence[Curve], random: Sequence[Curve], last: int) -> dict[str, Any]:
-    labels = [measured.labels_to_target(curve) for curve in found]
-    seconds = [measured.seconds_to_target(curve) for curve in found]
-    of_random = [measured.labels_to_target(curve) for curve in random]
-    return {
-        "labels_to_target": labels,
-        "geometric_mean_labels": float(np.exp(np.mean(np.log(labels)))),
-        "not_reached": sum(curve.at_target is None for curve in found),
-        "saving_vs_random": asdict(measured.saving(labels, of_random)),
-        "aulc": asdict(measured.mean_interval([measured.area(curve, last) for curve in found])),
-        "seconds_to_target": seconds,
-        "geometric_mean_seconds": float(np.exp(np.mean(np.log(seconds)))),
-        "wins": sum(mine < other for mine, other in zip(labels, of_random, strict=True)),
-        "never_below_random": measured.never_below(found, random),
-    }
-
-
-def _rare(found: Sequence[Curve], random: Sequence[Curve], last: int) -> dict[str, Any]:
-    """Returns the rare groups' error and that of all at the same budget, and how much smaller than random's it is."""
-    here, there = _errors(found, last), _errors(random, last)
-    reductions = {name: 1 - np.mean(here[name]) / max(float(np.mean(there[name])), 1e-9) for name in here}
-    shown = {
-        name: f"error {np.mean(here[name]):.1%} against {np.mean(there[name]):.1%} ({reductions[name]:+.0%} smaller)"
-        for name in here
-    }
-    return {
-        "labels": last,
-        "error": {name: float(np.mean(values)) for name, values in here.items()},
-        "error_random": {name: float(np.mean(values)) for name, values in there.items()},
-        "reduction": {name: float(value) for name, value in reductions.items()},
-        "difference": {name: asdict(measured.mean_interval(np.subtract(here[name], there[name]))) for name in here},
-        "shown": shown,
-    }
-
-
-def _errors(curves: Sequence[Curve], at: int) -> dict[str, list[float]]:
-    out: dict[str, list[float]] = {"all": []}
-    for curve in curves:
-        out["all"].append(1 - float(np.interp(at, curve.labels, curve.accuracy)))
-        for name, accuracy in curve.groups:
-            out.setdefault(name, []).append(1 - float(np.interp(at, curve.labels, accuracy)))
-    return out
-
-
-def points(found: Sequence[Curve]) -> list[tuple[float, Interval]]:
-    """Returns mean accuracy with its interval at some numbers of labels."""
-    longest = max(found, key=lambda curve: curve.labels[-1]).labels
-    grid = sorted({longest[int(k)] for k in np.linspace(0, len(longest) - 1, POINTS)})
-    mean, low, high = measured.mean_curve(found, grid)
-    return [
-        (float(x), Interval(float(m), float(lo), float(hi), len(found)))
-        for x, m, lo, hi in zip(grid, mean, low, high, strict=True)
-    ]
+    others = {name: found for name, found in by_name.items() if name != "random"}
+    return ReplayReport(
+        corpus=corpus,
+        learner=settings.learner,
+        seeds=seeds,
+        full_pool=float(np.mean(full)),
+        until=settings.until,
+        target=float(np.mean(full)) * settings.until,
+        settings=settings.model_dump(),
+        aulc_labels=last,
+        strategies={name: summarise_strategy(found, random, last) for name, found in by_name.items()},
+        rare={n: summarise_rare(found, random, last) for n, found in others.items()} if settings.rare else None,
+    )
 
 
 def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
-    """Returns the learning curves with 95 % intervals, the full pool's accuracy and the target."""
+    """Return the learning curves with 95 % intervals, the full pool's accuracy and the target."""
     from training.tracking.figures import learning_curve
 
     names = dict.fromkeys(curve.strategy for curve in sorted(curves, key=lambda c: c.strategy != "random"))
-    lines = {name: points([curve for curve in curves if curve.strategy == name]) for name in names}
+    lines = {name: mean_points([curve for curve in curves if curve.strategy == name], POINTS) for name in names}
     picture = learning_curve(lines, "accuracy")
     axes = picture.axes[0]
     mean = float(np.mean(full))
@@ -135,11 +105,11 @@ def track(
     key: str,
     corpus: str,
     replay: ReplaySettings,
-    report: dict[str, Any],
+    report: ReplayReport,
     curves: Sequence[Curve],
     picture: Figure,
 ) -> None:
-    """Each strategy is a run in MLflow, nested under the replay's."""
+    """Log each strategy as a run in MLflow, nested under the replay's."""
     from training.tracking.facts import RunFacts
     from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
     from training.tracking.store import open_tracking
@@ -147,10 +117,10 @@ def track(
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     tracking = open_tracking(settings.tracking, settings.home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
-    for name, found in report["strategies"].items():
+    for name, found in report.strategies.items():
         mine = [curve for curve in curves if curve.strategy == name]
         facts = RunFacts(
-            operation_id=f"replay/{key}/{report['seeds']}/{name}",
+            operation_id=f"replay/{key}/{report.seeds}/{name}",
             name=f"{corpus} {name}",
             kind="intent",
             cycle=cycle,
@@ -158,19 +128,19 @@ def track(
             strategy=name,
         )
         with tracked_run(tracking, facts) as run_id:
-            line = points(mine)
+            line = mean_points(mine, POINTS)
             log_series(tracking, run_id, {"accuracy": {int(x): p.value for x, p in line}})
             values = {
-                "labels_to_target": found["geometric_mean_labels"],
-                "saving_vs_random": found["saving_vs_random"]["mean"],
-                "saving_vs_random_low": found["saving_vs_random"]["low"],
-                "saving_vs_random_high": found["saving_vs_random"]["high"],
-                "aulc": found["aulc"]["mean"],
-                "full_pool": report["full_pool"],
+                "labels_to_target": found.geometric_mean_labels,
+                "saving_vs_random": found.saving_vs_random.mean,
+                "saving_vs_random_low": found.saving_vs_random.low,
+                "saving_vs_random_high": found.saving_vs_random.high,
+                "aulc": found.aulc.mean,
+                "full_pool": report.full_pool,
             }
             log_metrics(tracking, run_id, values)
             log_figures(tracking, run_id, {"learning_curve": picture})
-            log_document(tracking, run_id, "replay.json", report)
+            log_document(tracking, run_id, "replay.json", report.to_json())
 
 
 def _plain(name: str) -> str:

@@ -149,6 +149,12 @@ def gain_per_100_labels(before: float, after: float, labels: int) -> float:
     return 100.0 * (before - after) / labels if labels > 0 else 0.0
 
 
+def minutes_per_point(minutes: float, before: float, after: float) -> float | None:
+    """Return the minutes for each point (0.01) by which an error rate fell; None where it did not fall."""
+    points = 100 * (before - after)
+    return minutes / points if points > 0 else None
+
+
 def metric_name(text: str) -> str:
     """Returns the text with what a tracking store refuses in a name replaced by `_`."""
     return re.sub(r"[^A-Za-z0-9_.\- ]", "_", text)

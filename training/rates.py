@@ -5,7 +5,7 @@ Word, character and sentence errors; intents, slots and the two models together;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from corpus.records import EvaluationReport, Floats, Interval, Kind
 from training.intervals import (
     IntervalSettings,
     Numbers,
+    SpeakerSums,
+    error_counts,
     error_interval,
     ratio_interval,
     report_interval,
@@ -240,3 +242,14 @@ def difference(
 def _apart(sums: Numbers) -> Numbers:
     below = np.where(sums[:, [1, 3]] > 0, sums[:, [1, 3]], 1.0)
     return np.asarray(sums[:, 2] / below[:, 1] - sums[:, 0] / below[:, 0], dtype=np.float64)
+
+
+def error_sums(report: EvaluationReport, inclusion_probs: Mapping[str, float]) -> SpeakerSums:
+    """Return errors and units of the figure that the gate decides on, summed by speaker.
+
+    Args:
+        report: of one version.
+        inclusion_probs: by utterance id, above 0; each row is weighted by 1 / probability, by 1 where it has none.
+    """
+    weights = np.array([1.0 / inclusion_probs.get(i, 1.0) for i in report.utterance_ids.tolist()])
+    return speaker_sums(*error_counts(report), report.speaker_ids, weights)

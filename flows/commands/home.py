@@ -35,12 +35,11 @@ def status(
 ) -> None:
     """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
     settings = settings_of(config, overrides)
-    from flows.inspect import refuse_late_night, show_status, status_of
-    from flows.results import as_json as plain
+    from flows.status import refuse_late_night, show_status, status_of
 
     report = status_of(settings)
     if as_json:
-        console.show_json(plain(report))
+        console.show_json(report.to_json())
     else:
         show_status(report)
     if late_after is not None:
@@ -59,20 +58,15 @@ def report(
 ) -> None:
     """The week of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
     settings = settings_of(config, overrides)
+    from flows.annotation_weekly_page import show_weekly, write_report
     from flows.session import opened
-    from flows.weekly import write_report
 
     with opened(settings, create=False) as corpus:
-        found = write_report(corpus, settings, out or settings.home / "report", weeks)
+        found = write_report(corpus, out or settings.home / "report", weeks)
     if as_json:
-        console.show_json(found)
+        console.show_json(found.to_json())
     else:
-        for name in ("weeks", "people", "locales"):
-            if found[name]:
-                headers = list(found[name][0])
-                console.show_table(name, headers, [[row[h] for h in headers] for row in found[name]])
-        console.show_pairs("cost", found["cost"])
-        print(f"page  {found['page']}")
+        show_weekly(found)
 
 
 @app.command()
@@ -86,14 +80,14 @@ def doctor(
 ) -> None:
     """Checks the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
     settings = settings_of(config, overrides)
-    from flows.inspect import examine, show_findings
+    from flows.doctor import examine, show_findings
 
     report = examine(settings, repair=repair)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
         show_findings(report)
-    if report["problems"]:
+    if report.problems:
         raise typer.Exit(1)
 
 
@@ -101,7 +95,7 @@ def doctor(
 def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Both audit chains verify, or the first broken row is named."""
     settings = settings_of(config, overrides)
-    from flows.inspect import verify_audit
+    from flows.audit_log import verify_audit
 
     show_report("audit chains verify", verify_audit(settings), as_json)
 
@@ -115,14 +109,13 @@ def audit_show(
 ) -> None:
     """The last acts, with ids and counts."""
     settings = settings_of(config, overrides)
-    from flows.inspect import audit_rows
+    from flows.audit_log import audit_rows, show_audit
 
     rows = audit_rows(settings, last)
     if as_json:
-        console.show_json(rows)
+        console.show_json([row.to_json() for row in rows])
     else:
-        headers = ("chain", "seq", "at", "actor", "act", "detail")
-        console.show_table("audit", headers, [[row[h] for h in headers] for row in rows], last_wide=True)
+        show_audit(rows)
 
 
 @config_app.command("show")

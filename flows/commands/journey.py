@@ -36,11 +36,12 @@ def demo(
     """Several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; in minutes."""
     changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
     settings = settings_of(config, changes)
-    from flows.demo import run_demo, show_demo
+    from flows.demo import run_demo
+    from flows.demo_tables import show_demo
 
     report = run_demo(settings, nights, quiet=as_json)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
         show_demo(report)
 
@@ -78,7 +79,8 @@ def import_corpus(
     """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
     settings = settings_of(config, overrides)
     from corpus.scratch import scratch
-    from flows.bring import check_mapping, look, named, show_look
+    from flows.bring import check_mapping, look, named
+    from flows.import_table import show_look
 
     source = named(source)
     if not dry_run:

@@ -43,7 +43,7 @@ def errors(
     with opened(settings, create=False) as corpus:
         report = mistakes(corpus, settings, version, slices or [], worst, person(by))
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
         show_mistakes(report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -44,6 +45,7 @@ def replay(
     """Simulate the loop on a labelled corpus: learning curves, and what choosing saves against random."""
     settings = settings_of(config, overrides)
     from flows import replay as replaying
+    from flows.replay_table import show_replay
 
     how = replaying.settings_of(
         learner=learner,
@@ -59,9 +61,9 @@ def replay(
     plan = replaying.plan_replay(settings, corpus, strategy, seeds, how, out, processes)
     report = replaying.run_replay(settings, plan)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
-        replaying.show(report, plan.out)
+        show_replay(report, plan.out)
 
 
 @app.command()
@@ -74,18 +76,18 @@ def compare(
 ) -> None:
     """Judges two versions on the same accumulated audit rows; a table here, and a page with plots in the home."""
     settings = settings_of(config, overrides)
-    from flows.compare import compare_versions, show_comparison
+    from flows.compare import compare_versions
     from flows.compare_page import write_page
+    from flows.compare_table import show_comparison
     from flows.session import opened
 
     with opened(settings, create=False) as corpus:
         compared = compare_versions(corpus, settings, first, second)
-    page = write_page(settings, compared)
+    report = replace(compared.document, page=str(write_page(settings, compared)))
     if as_json:
-        console.show_json({**compared.document, "page": str(page)})
+        console.show_json(report.to_json())
     else:
-        show_comparison(compared.document)
-        print(f"page: {page}")
+        show_comparison(report)
 
 
 @app.command()
@@ -147,12 +149,13 @@ def lineage(
 ) -> None:
     """Tells what a version came from, or what became of an utterance; ids and counts, no content."""
     settings = settings_of(config, overrides)
-    from flows.lineage import lineage_of, show_lineage
+    from flows.lineage import lineage_of
+    from flows.lineage_table import show_lineage
     from flows.session import opened
 
     with opened(settings, create=False) as corpus:
         report = lineage_of(corpus, settings, item)
     if as_json:
-        console.show_json(report)
+        console.show_json(report.to_json())
     else:
         show_lineage(report)

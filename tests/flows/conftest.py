@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flows.demo import run_demo
+from flows.demo_tables import DemoReport
 from flows.prefect_server import prefect_server
 from flows.settings import Settings
 from tests import s3
@@ -31,7 +31,7 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str, Any]]:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, DemoReport]:
     """A home after two nights of the demo, and what the demo reported; its Prefect database is its own."""
     settings = small_settings(tmp_path_factory.mktemp("lived") / "home")
     return settings, run_demo(settings, 2, quiet=True)
@@ -40,7 +40,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
 @pytest.fixture(scope="session", params=["embedded", pytest.param("servers", marks=pytest.mark.slow)])
 def lived_anywhere(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Settings, dict[str, Any]]]:
+) -> Iterator[tuple[Settings, DemoReport]]:
     """The same, and once more with its databases on PostgreSQL and its content on S3."""
     if request.param == "embedded":
         yield request.getfixturevalue("lived")

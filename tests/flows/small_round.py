@@ -18,8 +18,8 @@ from corpus.store import rounds
 from corpus.store.leases import leased
 from flows import models
 from flows.ask import ExportReport, SweepReport, export_round, sweep
+from flows.doctor import _task_folder
 from flows.hear import MergeReport, merge_file
-from flows.inspect import _task_folder
 from flows.settings import Settings
 from tests.corpus.stored import arrive, choose, score
 from tests.flows.homes import small_settings

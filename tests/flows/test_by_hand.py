@@ -22,6 +22,7 @@ from corpus.store import models as store
 from flows import models
 from flows.aliases import move_champion, roll_back
 from flows.by_hand import MOST_WHY, promote_by_hand
+from flows.demo_tables import DemoReport
 from flows.eval_set import AuditSet, audit_set, current_snapshot
 from flows.evaluation_store import reports, stored
 from flows.learn import plan
@@ -38,7 +39,7 @@ HARD = ("promotion.alpha=0.0001", NEVER, "promotion.max_negative_flips_intent=0.
 
 
 @pytest.fixture
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path / "home"), *HARD)
 
 

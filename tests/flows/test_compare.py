@@ -15,8 +15,10 @@ from corpus.errors import UsageError
 from corpus.store import models as store
 from corpus.text import NORMALISER
 from flows import models
-from flows.compare import compare_versions, show_comparison
+from flows.compare import compare_versions
 from flows.compare_page import write_page
+from flows.compare_table import show_comparison
+from flows.demo_tables import DemoReport
 from flows.eval_set import audit_set
 from flows.evaluation_store import reports
 from flows.night import last_night
@@ -28,7 +30,7 @@ from tests.flows.homes import small_settings
 
 
 @pytest.fixture(scope="module")
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path_factory.mktemp("compare") / "home"))
 
 
@@ -37,7 +39,7 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     with opened(settings) as corpus:
         compared = compare_versions(corpus, settings, f"{kind}/1", f"{kind}/2")
         said = [label.transcript for label in compared.audit.labels.values() if label.transcript]
-    report = compared.document
+    report = compared.document.to_json()
     json.dumps(report, allow_nan=False)
     names = {row["figure"] for row in report["figures"]}
     asked = {
@@ -70,7 +72,7 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     assert text.count("data:image/png;base64,") == (2 if kind == "asr" else 4)
     assert "thin" in text
     assert not [words for words in said if len(words.split()) > 1 and words in text]
-    show_comparison(report)
+    show_comparison(compared.document)
     shown = capsys.readouterr().out
     assert f"{report['better']} utterances are better in {kind} 2, {report['worse']} are worse" in shown
     assert f"normal form {NORMALISER}" in shown

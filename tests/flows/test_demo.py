@@ -7,50 +7,53 @@ import pytest
 
 from corpus.store import rounds, utterances
 from flows.demo import run_demo
-from flows.inspect import examine, status_of
+from flows.demo_tables import night_of
+from flows.doctor import examine
 from flows.session import opened
+from flows.status import status_of
 from tests.flows.homes import arguments, earmark, state
 
 
 def test_every_night_adds_up(lived_anywhere):
     _, report = lived_anywhere
-    assert len(report["nights"]) == 2
-    for night in report["nights"]:
-        assert night["received"] == night["accepted"] + sum(night["refused"].values())
-        assert night["chosen"] == pytest.approx(night["fraction"] * night["scored"])
-        assert 0 < night["chosen"] <= 24
-        assert 0 < night["labels"] <= night["chosen"]
+    assert len(report.nights) == 2
+    for night in report.nights:
+        assert night.received == night.accepted + sum(night.refused.values())
+        assert night.chosen == pytest.approx(night.fraction * night.scored)
+        assert 0 < night.chosen <= 24
+        assert 0 < night.labels <= night.chosen
         for kind, name in (("asr", "wer"), ("intent", "accuracy")):
             for figure in (name, f"base_{name}", "difference"):
-                rate = night[kind][figure]
+                rate = night.to_json()[kind][figure]
                 assert rate["low"] <= rate["value"] <= rate["high"]
                 assert rate["n"] > 0
-    json.dumps(report, allow_nan=False)
+    json.dumps(report.to_json(), allow_nan=False)
+    assert [night_of(night.to_json()) for night in report.nights] == list(report.nights)
 
 
 def test_the_second_choice_rests_on_the_answers_to_the_first(lived_anywhere):
     """The champions moved or not in between: what is labelled was scored by those at work, and none of it learned."""
     _, report = lived_anywhere
-    first, second = (night["taught"] for night in report["nights"])
+    first, second = (night.taught for night in report.nights)
     assert first["known"]["labelled"] == 0
-    assert second["known"]["labelled"] == second["known"]["scored"] == report["nights"][0]["labels"]
-    audit = report["nights"][0]["asr"]["wer"]["n"]
+    assert second["known"]["labelled"] == second["known"]["scored"] == report.nights[0].labels
+    audit = report.nights[0].asr.rate.n
     assert audit <= second["known"]["unseen"] <= second["known"]["labelled"]
     assert set(second["calibration"]) == {"words", "intent"}
     assert second["costs"]["transcribe"]["answers"] > 0
-    for ahead in report["nights"][1]["outlook"].values():
-        assert ahead["advice"] == "unknown"
-        assert "needs at least 3 judged versions" in ahead["why"]
+    for ahead in report.nights[1].outlook.values():
+        assert ahead.advice == "unknown"
+        assert "needs at least 3 judged versions" in ahead.why
 
 
 def test_audit_rows_accumulate_and_learning_happened(lived_anywhere):
     settings, report = lived_anywhere
-    counts = [night["asr"]["wer"]["n"] for night in report["nights"]]
+    counts = [night.asr.rate.n for night in report.nights]
     assert counts[0] < counts[1]
-    models = status_of(settings)["models"]
-    assert len(models["asr"]["versions"]) == 3
-    assert len(models["intent"]["versions"]) == 3
-    assert models["asr"]["looks"] == 2
+    models = status_of(settings).models
+    assert len(models["asr"].versions) == 3
+    assert len(models["intent"].versions) == 3
+    assert models["asr"].looks == 2
 
 
 def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived_anywhere):
@@ -71,22 +74,22 @@ def test_the_demo_again_adds_nothing_twice(lived_anywhere):
     before = state(settings)
     again = run_demo(settings, 2, quiet=True)
     assert state(settings) == before
-    for first, second in zip(report["nights"], again["nights"], strict=True):
+    for first, second in zip(report.nights, again.nights, strict=True):
         for name in ("night", "received", "accepted", "refused", "scored", "chosen", "fraction", "labels"):
-            assert first[name] == second[name]
+            assert getattr(first, name) == getattr(second, name)
 
 
 def test_status_and_doctor_agree_with_the_store(lived_anywhere):
     settings, report = lived_anywhere
     status = status_of(settings)
     found = examine(settings, repair=False)
-    assert found["problems"] == []
+    assert found.problems == ()
     with opened(settings) as corpus, corpus.read() as conn:
-        assert status["utterances"] == utterances.counts(conn)
-        assert [row["chosen"] for row in status["rounds"]] == [row.selected for row in rounds.rounds(conn)]
-    accepted = sum(night["accepted"] for night in report["nights"])
-    assert found["checks"]["counts"]["accepted"] == accepted == status["utterances"]["accepted"]
-    assert status["utterances"]["received"] == sum(night["received"] for night in report["nights"])
+        assert status.utterances == utterances.counts(conn)
+        assert [row.chosen for row in status.rounds] == [row.selected for row in rounds.rounds(conn)]
+    accepted = sum(night.accepted for night in report.nights)
+    assert found.checks["counts"]["accepted"] == accepted == status.utterances["accepted"]
+    assert status.utterances["received"] == sum(night.received for night in report.nights)
 
 
 def test_the_doctor_finds_what_is_broken(lived, tmp_path):
@@ -99,7 +102,7 @@ def test_the_doctor_finds_what_is_broken(lived, tmp_path):
     pack.unlink()
     with sqlite3.connect(home / "records.db") as conn:
         conn.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 2")
-    problems = " ".join(examine(settings, repair=False)["problems"])
+    problems = " ".join(examine(settings, repair=False).problems)
     assert "row 2" in problems
     assert "content" in problems
     done = earmark("doctor", *arguments(home))

@@ -10,10 +10,10 @@ import pytest
 
 from corpus.errors import Refused, SettingsError
 from flows.environment import VARIABLES
-from flows.inspect import refuse_late_night
 from flows.night import night_named, through
 from flows.session import opened
 from flows.settings import load_settings
+from flows.status import refuse_late_night
 from tests.flows.homes import earmark, small_settings
 
 URL = "postgresql://ada:hunter2@db.example.org/records?sslmode=verify-full&password=hunter3"

@@ -10,6 +10,7 @@ import pytest
 from annotation.files import write_annotations
 from corpus.records import Annotation
 from corpus.store import labels, rounds, utterances
+from flows.demo_tables import DemoReport
 from flows.hear import MergeReport, merge_file
 from flows.session import opened
 from flows.settings import Settings
@@ -18,7 +19,7 @@ from tests.flows.homes import small_settings
 
 
 @pytest.fixture
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path / "home"))
 
 

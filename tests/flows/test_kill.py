@@ -10,12 +10,14 @@ import pytest
 
 from corpus.synthetic import window, write_night
 from flows import journey
+from flows.audit_log import verify_audit
 from flows.demo import _answer
-from flows.inspect import examine, status_of, verify_audit
+from flows.doctor import examine
 from flows.night import last_night
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
 from flows.settings import Settings
+from flows.status import status_of
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, move_home, small_settings, state
 
@@ -106,9 +108,9 @@ def test_killed_at_some_moments(
     settings = _killed_and_run_again(undisturbed, prefect_url, tmp_path, moment, servers)
     if where == "embedded":
         return
-    assert examine(settings, repair=False)["problems"] == []
+    assert examine(settings, repair=False).problems == ()
     assert min(verify_audit(settings).values()) > 0
-    versions = [status_of(settings)["models"][kind]["versions"] for kind in ("asr", "intent")]
+    versions = [status_of(settings).models[kind].versions for kind in ("asr", "intent")]
     assert sum(map(len, versions)) == len(undisturbed["state"]["versions"])
     assert not list(settings.home.glob("*.db*")), "rows were still written beside the server"
     assert not (settings.home / "content").exists(), "content was still written beside the server"

@@ -29,12 +29,12 @@ from corpus.records import (
 )
 from corpus.store import erasure, labels, rounds, scores
 from corpus.store import models as store
-from flows import known
+from flows import annotation_costs, label_evidence
 from flows.choose import DryRun, KnownRows, choose_round, dry_run
-from flows.inspect import show_status, status_of
 from flows.night import night_named
 from flows.outlook import outlooks
 from flows.settings import Settings
+from flows.status import show_status, status_of
 from flows.told import sample_lines
 from sampling.arrays import predictions_of
 from tests.corpus.stored import arrive
@@ -61,9 +61,9 @@ class World:
     def labelled(self) -> list[str]:
         return self.ids[:LABELLED]
 
-    def know(self, *overrides: str) -> known.Known:
+    def know(self, *overrides: str) -> label_evidence.Known:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
-        return known.know(self.corpus, settings, NIGHT)
+        return label_evidence.know(self.corpus, settings, NIGHT)
 
     def choose(self, *overrides: str) -> DryRun:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
@@ -193,7 +193,7 @@ def test_the_choice_rests_on_the_curves_and_says_so(world: World):
 
 
 def test_costs_are_learned_from_all_answers(world: World):
-    costs, answers = known.learned_costs(world.corpus, world.settings)
+    costs, answers = annotation_costs.learned_costs(world.corpus, world.settings.learned, world.settings.cost)
     assert answers == {"transcribe": 120}
     assert costs.transcribe.per_token == pytest.approx(1.0, abs=0.1)
     assert costs.transcribe.base + 0.1 * costs.transcribe.per_second == pytest.approx(5.2, abs=0.6)
@@ -203,7 +203,7 @@ def test_costs_are_learned_from_all_answers(world: World):
     assert "120 answers" in sample_lines(report.to_json())["cost transcribe"]
     assert not report.report.costs["triage"].learned
     few = small_settings(world.settings.home, "learned.answers=10")
-    assert known.learned_costs(world.corpus, few)[0] == world.settings.cost
+    assert annotation_costs.learned_costs(world.corpus, few.learned, few.cost)[0] == world.settings.cost
 
 
 def test_a_hidden_accent_is_found_extended_to_the_night_and_served(world: World):
@@ -249,15 +249,17 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
     assert report.report.known == KnownRows(labelled=120, scored=0, unseen=0)
     assert report.report.calibration == {}
     assert "120 are not scored by the models at work" in sample_lines(report.to_json())["labelled rows"]
-    held = known.labelled(world.corpus, world.settings)
+    held = label_evidence.labelled(world.corpus, world.settings.learned)
     assert [row.reason for row in held.rows] == ["audit"] * 80 + ["uncertain"] * 40
     assert held.learned_from == set(world.labelled[100:])
-    few = known.labelled(world.corpus, small_settings(world.settings.home, "learned.rows=10"))
+    few = label_evidence.labelled(world.corpus, small_settings(world.settings.home, "learned.rows=10").learned)
     assert [row.reason for row in few.rows] == ["audit"] * 10
 
 
 def test_what_is_erased_or_withdrawn_has_no_part_in_it(world: World):
-    speakers = {row.utterance_id: row.speaker_id for row in known.labelled(world.corpus, world.settings).rows}
+    speakers = {
+        row.utterance_id: row.speaker_id for row in label_evidence.labelled(world.corpus, world.settings.learned).rows
+    }
     erasure.erase_speaker(world.corpus, speakers[world.labelled[0]])
     vault.set_consent(world.corpus.vault, "account-1", ["score"], DAY + timedelta(days=2), "test")
     found = world.know()
@@ -311,7 +313,9 @@ def put_judged(world: World, number: str, count: int, share: float) -> None:
     """Leaves a speech version that learned from `count` rows judged beside the base, with `share` of its errors."""
     if number != "1":
         world.version("asr", number, world.labelled[80 : 80 + count])
-    speakers = {row.utterance_id: row.speaker_id for row in known.labelled(world.corpus, world.settings).rows}
+    speakers = {
+        row.utterance_id: row.speaker_id for row in label_evidence.labelled(world.corpus, world.settings.learned).rows
+    }
     ids = sorted(world.labelled[:80])
     rng = np.random.default_rng(5)
     for version, factor in (("1", 1.0), (number, share)):
@@ -326,19 +330,21 @@ def put_judged(world: World, number: str, count: int, share: float) -> None:
 
 
 def test_the_outlook_needs_three_judged_versions_and_then_speaks(world: World, capsys: pytest.CaptureFixture[str]):
+    stopping, seed = world.settings.stopping, world.settings.sampling.seed
     for number, count, share in (("2", 10, 0.9), ("3", 20, 0.82)):
         put_judged(world, number, count, share)
-    assert outlooks(world.corpus, world.settings)["asr"]["why"] == "needs at least 3 judged versions, there are 2"
+    assert outlooks(world.corpus, stopping, seed)["asr"].why == "needs at least 3 judged versions, there are 2"
     put_judged(world, "4", 40, 0.7)
-    found = outlooks(world.corpus, world.settings)
-    assert found["intent"]["advice"] == "unknown"
-    assert found["asr"]["advice"] == "go on"
-    assert found["asr"]["labels"] == 40
-    assert found["asr"]["now"] == pytest.approx(0.35, abs=0.05)
-    assert found["asr"]["low"] <= found["asr"]["gain"] <= found["asr"]["high"]
+    found = outlooks(world.corpus, stopping, seed)
+    assert found["intent"].advice == "unknown"
+    assert found["asr"].advice == "go on"
+    assert found["asr"].labels == 40
+    assert found["asr"].now == pytest.approx(0.35, abs=0.05)
+    assert found["asr"].low <= found["asr"].gain <= found["asr"].high
     report = status_of(world.settings)
-    assert report["outlook"] == found
-    assert report["costs"]["transcribe"]["answers"] == 120
+    assert report.outlook == found
+    assert report.to_json()["outlook"]["asr"] == found["asr"].as_json()
+    assert report.costs["transcribe"].answers == 120
     show_status(report)
     shown = capsys.readouterr().out
     assert "the next 100 labels are expected to bring" in shown

@@ -18,8 +18,9 @@ from corpus.records import Kind, Label, ModelVersion, Snapshot
 from corpus.store import erasure, labels
 from corpus.store import models as store
 from flows import journey, learn, progress
+from flows.demo_tables import DemoReport
+from flows.doctor import examine
 from flows.examples import asr_examples, choose_pseudo, intent_examples
-from flows.inspect import examine
 from flows.lineage import lineage_of
 from flows.prefect_server import PrefectSettings
 from flows.session import opened, running
@@ -32,7 +33,7 @@ from training.tracking.store import open_tracking
 
 
 @pytest.fixture
-def home(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Path:
+def home(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Path:
     return copy_of(lived[0].home, tmp_path / "home")
 
 
@@ -143,7 +144,7 @@ def test_the_doctor_drops_what_killed_trainings_left(home: Path):
     kept = home / "work" / "0123-asr-kept"
     kept.mkdir(parents=True)
     (kept / "state.safetensors").write_bytes(b"weights")
-    assert examine(settings, repair=True)["repaired"]["work"] == 1
+    assert examine(settings, repair=True).repaired["work"] == 1
     assert not kept.exists()
 
 
@@ -168,11 +169,11 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert result.pseudo == len(plan.pseudo.ids)
         assert result.training is not None
         assert result.training.examples > result.labels
-        taught = lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"]
-        assert [(row["kind"], row["version"], row["role"]) for row in taught] == [("intent", result.version, "pseudo")]
-        told = lineage_of(corpus, settings, f"intent/{result.version}")["pseudo"]
+        taught = lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by
+        assert [(row.kind, row.version, row.role) for row in taught] == [("intent", result.version, "pseudo")]
+        told = lineage_of(corpus, settings, f"intent/{result.version}").pseudo
         heard_by = [f"asr/{plan.pseudo.heard_by[0]}", f"intent/{plan.pseudo.heard_by[1]}"]
-        assert (told["count"], told["by"]) == (len(plan.pseudo.ids), heard_by)
+        assert (told.count, list(told.by)) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
         assert f"intent/{result.version}" in tainted
         left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo

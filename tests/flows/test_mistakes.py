@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from corpus import schema
 from corpus.errors import UsageError
+from flows.demo_tables import DemoReport
 from flows.mistakes import _inside, mistakes
 from flows.session import opened
 from flows.settings import Settings
@@ -20,7 +21,7 @@ from tests.flows.homes import arguments, earmark, small_settings
 
 
 @pytest.fixture(scope="module")
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path_factory.mktemp("mistakes") / "home"))
 
 
@@ -34,24 +35,24 @@ def readings(settings: Settings, who: str) -> list[dict[str, Any]]:
 def test_every_clip_that_is_shown_is_one_row_on_the_chain(settings: Settings, kind: str, capsys: Any):
     with opened(settings) as corpus:
         report = mistakes(corpus, settings, f"{kind}/base", [], 3, f"lena-{kind}")
-    rows = report["utterances"]
+    rows = report.utterances
     assert 0 < len(rows) <= 3
-    assert report["wrong"] <= report["rows"]
+    assert report.wrong <= report.rows
     opened_rows = readings(settings, f"lena-{kind}")
-    assert [row["utterance_id"] for row in opened_rows] == [row["utterance_id"] for row in rows]
+    assert [row["utterance_id"] for row in opened_rows] == [row.utterance_id for row in rows]
     assert all(row["purpose"] == "judge" and row["parts"] == ["audio", "label"] for row in opened_rows)
     if kind == "asr":
-        assert [row["errors"] for row in rows] == sorted((row["errors"] for row in rows), reverse=True)
-        assert rows[0]["said"].split() == [said for _, said, _ in rows[0]["steps"] if said]
+        assert [row.errors for row in rows] == sorted((row.errors for row in rows), reverse=True)
+        assert rows[0].said.split() == [said for _, said, _ in rows[0].steps if said]
     else:
-        assert rows[0]["intent"] != rows[0]["predicted"]
+        assert rows[0].intent != rows[0].predicted
     show_mistakes(report)
     shown = capsys.readouterr().out
     for row in rows:
-        assert row["utterance_id"] in shown
+        assert row.utterance_id in shown
     assert "[-" in shown
     assert "\x1b[" not in shown
-    said = [row["said"].encode() for row in rows if len(row.get("said", "").split()) > 1]
+    said = [row.said.encode() for row in rows if len((row.said or "").split()) > 1]
     assert said
     for file in (file for file in settings.home.rglob("*") if file.is_file()):
         data = file.read_bytes()
@@ -61,14 +62,14 @@ def test_every_clip_that_is_shown_is_one_row_on_the_chain(settings: Settings, ki
 def test_a_slice_narrows_and_an_unknown_one_is_named(settings: Settings):
     with opened(settings) as corpus:
         whole = mistakes(corpus, settings, "asr/base", [], 50, "lena")
-        where = whole["utterances"][0]["slices"]["device"]
+        where = whole.utterances[0].slices["device"]
         some = mistakes(corpus, settings, "asr/base", [f"device={where}", "duration=2-4 s"], 50, "lena")
         expected = [
-            row["utterance_id"]
-            for row in whole["utterances"]
-            if (row["slices"]["device"], row["slices"]["duration"]) == (where, "2-4 s")
+            row.utterance_id
+            for row in whole.utterances
+            if (row.slices["device"], row.slices["duration"]) == (where, "2-4 s")
         ]
-        assert [row["utterance_id"] for row in some["utterances"]] == expected
+        assert [row.utterance_id for row in some.utterances] == expected
         with pytest.raises(UsageError, match="device is one of"):
             mistakes(corpus, settings, "asr/base", ["device=toaster"], 1, "lena")
         with pytest.raises(UsageError, match=r"dimensions are .*locale"):

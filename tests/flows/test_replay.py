@@ -74,13 +74,13 @@ def test_a_replay_is_resumed_and_says_the_same(texts, settings, tmp_path):
     (plan.out / "curves.jsonl").write_text("\n".join(lines[:4]) + '\n{"torn')
     assert replay.run_replay(settings, plan) == report
     assert (plan.out / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((plan.out / "replay.json").read_text()) == report
-    assert report["corpus"] == texts.name
-    assert report["full_pool"] > 0.9
-    row = report["strategies"]["default"]
-    assert len(row["labels_to_target"]) == len(row["seconds_to_target"]) == 2
-    ratio = np.divide(row["labels_to_target"], report["strategies"]["random"]["labels_to_target"])
-    assert row["saving_vs_random"]["mean"] == pytest.approx(1 - np.exp(np.log(ratio).mean()))
+    assert json.loads((plan.out / "replay.json").read_text()) == report.to_json()
+    assert report.corpus == texts.name
+    assert report.full_pool > 0.9
+    row = report.strategies["default"]
+    assert len(row.labels_to_target) == len(row.seconds_to_target) == 2
+    ratio = np.divide(row.labels_to_target, report.strategies["random"].labels_to_target)
+    assert row.saving_vs_random.mean == pytest.approx(1 - np.exp(np.log(ratio).mean()))
 
     import mlflow
 
@@ -92,14 +92,14 @@ def test_a_replay_is_resumed_and_says_the_same(texts, settings, tmp_path):
     nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     assert sorted(run.data.params["strategy"] for run in nested) == ["default", "random", "top"]
     assert len({run.data.tags["mlflow.parentRunId"] for run in nested}) == 1
-    assert all(run.data.metrics["full_pool"] == pytest.approx(report["full_pool"]) for run in nested)
+    assert all(run.data.metrics["full_pool"] == pytest.approx(report.full_pool) for run in nested)
 
 
 def test_clips_are_replayed_with_rare_speakers(settings, tmp_path):
     clips = write_clips(tmp_path / "clips", pool=45, test=18)
     how = replay.settings_of(["ann=0.2"], learner="linear", batch=5, neighbours=3, until=0.9)
     report = replay.run_replay(settings, replay.plan_replay(settings, clips, "default", 1, how, tmp_path / "o", 1))
-    assert set(report["rare"]["default"]["error"]) == {"all", "ann"}
+    assert set(report.rare["default"].error) == {"all", "ann"}
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from flows.demo_tables import DemoReport
 from flows.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
 
 
 @pytest.fixture
-def served(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Iterator[Path]:
+def served(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Iterator[Path]:
     """A home whose night is due every minute, served by a process of its own."""
     home = copy_of(lived[0].home, tmp_path / "home")
     command = [sys.executable, "-m", "flows.cli", "serve", *arguments(home, "night.schedule='* * * * *'")]

@@ -16,9 +16,10 @@ from corpus.errors import UsageError
 from corpus.store import labels
 from corpus.store import models as store
 from flows import learn, models
+from flows.demo_tables import DemoReport
 from flows.eval_set import audit_set
 from flows.evaluation_store import reports
-from flows.lineage import lineage_of
+from flows.lineage import JudgedVersion, lineage_of
 from flows.nights import champion_by_night, gains
 from flows.outside import register_outside
 from flows.session import opened
@@ -31,7 +32,7 @@ from training.tracking.store import open_tracking
 
 
 @pytest.fixture
-def settings(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Settings:
+def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
     return small_settings(copy_of(lived[0].home, tmp_path / "home"))
 
 
@@ -50,13 +51,13 @@ def test_a_version_leads_back_to_labels_rounds_flow_run_and_commit(settings: Set
         with corpus.read() as conn:
             snapshot = store.snapshot(conn, version.snapshot_id)
             answered = labels.latest_answers(conn)
-    assert sum(found["rows"].values()) == len(snapshot.rows) == sum(row["labels"] for row in found["labels"])
-    assert {row["round"] for row in found["rounds"]} == {row.round for row in answered}
+    assert sum(found.rows.values()) == len(snapshot.rows) == sum(row.labels for row in found.labels)
+    assert {row.round for row in found.rounds} == {row.round for row in answered}
     held = {row.utterance_id for row in snapshot.rows}
-    assert found["annotators"] == {"simulated-1": sum(row.utterance_id in held for row in answered)}
-    assert found["git_sha"] == git_sha()
-    assert len(found["flow_run_id"]) == 36
-    assert found["judged_on"]
+    assert found.annotators == {"simulated-1": sum(row.utterance_id in held for row in answered)}
+    assert found.git_sha == git_sha()
+    assert len(found.flow_run_id) == 36
+    assert found.judged_on
 
 
 def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
@@ -68,14 +69,14 @@ def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
         with writing(corpus.records) as conn:
             store.taint(conn, [taught.utterance_id])
         one, other = (lineage_of(corpus, settings, row.utterance_id) for row in (taught, judging))
-    mine = [row for row in one["learned_by"] if (row["kind"], row["version"]) == ("asr", version.version)]
-    assert [(row["revision"], bool(row["tainted"])) for row in mine] == [(taught.revision, True)]
-    assert one["chosen"][0]["state"] == "answered"
-    assert one["answers"][0]["verdict"] == "labelled"
-    assert one["judged"] == []
-    assert other["learned_by"] == []
-    assert other["chosen"][0]["reason"] == "audit"
-    assert {"kind": "asr", "version": version.version} in other["judged"]
+    mine = [row for row in one.learned_by if (row.kind, row.version) == ("asr", version.version)]
+    assert [(row.revision, bool(row.tainted)) for row in mine] == [(taught.revision, True)]
+    assert one.chosen[0].state == "answered"
+    assert one.answers[0].verdict == "labelled"
+    assert one.judged == ()
+    assert other.learned_by == ()
+    assert other.chosen[0].reason == "audit"
+    assert JudgedVersion("asr", version.version) in other.judged
 
 
 def test_lineage_knows_no_content(settings: Settings):
@@ -84,7 +85,7 @@ def test_lineage_knows_no_content(settings: Settings):
         with corpus.read() as conn:
             ids = [row.utterance_id for row in store.snapshot(conn, version.snapshot_id).of("audit")]
         said = [c.label.transcript for c in corpus.open(ids, "judge", parts=("label",)) if c.label is not None]
-        text = json.dumps([lineage_of(corpus, settings, i) for i in [*ids, "intent/champion"]], default=str)
+        text = json.dumps([lineage_of(corpus, settings, i).to_json() for i in [*ids, "intent/champion"]])
     assert any(said)
     assert [words for words in said if words and " " in words and words in text] == []
 

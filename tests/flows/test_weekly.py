@@ -11,9 +11,9 @@ import pytest
 
 from annotation.files import TASK_FILE, read_tasks
 from corpus.records import AnnotationTask
+from flows.annotation_weekly_page import write_report
 from flows.queue_tables import show_queues
 from flows.queues import QueueReport, queues
-from flows.weekly import write_report
 from tests.flows.small_round import World, answer, round_of
 
 TEAM = "people.people=" + json.dumps(
@@ -63,11 +63,11 @@ def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path
                 texts = {"transcript": f"secretword {who}", "intent": "other"} if verdict == "labelled" else {}
                 world.merge(answer(task, who, verdict, lead_time=30.0, **texts))
         world.after(0.4 if week else 1)
-    found = write_report(world.corpus, world.settings, tmp_path / "report", 8)
-    assert sum(row["answers"] for row in found["weeks"]) == len(
-        {(r["annotator"], k) for r in found["people"] for k in range(r["answers"])}
+    found = write_report(world.corpus, tmp_path / "report", 8)
+    assert sum(row.answers for row in found.weeks) == len(
+        {(r.annotator, k) for r in found.people for k in range(r.answers)}
     )
-    assert {row["annotator"] for row in found["people"]} <= {"ann", "bob", "cid"}
+    assert {row.annotator for row in found.people} <= {"ann", "bob", "cid"}
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"report.md", "throughput.png", "agreement.png", "accidental.png"}
     assert all((tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG" for name in names if name.endswith("png"))
@@ -77,5 +77,5 @@ def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path
 
 
 def test_a_home_where_nobody_answered_has_a_page_that_says_so(world: World, tmp_path: Path):
-    assert write_report(world.corpus, world.settings, tmp_path / "report", 8)["weeks"] == []
+    assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
     assert "Nobody has answered yet" in (tmp_path / "report" / "report.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from corpus.records import Interval
 from training.tracking.figures import new_figure
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: S
     return figure
 
 
-def false_starts_figure(weeks: Sequence[str], shares: Sequence[tuple[float, float, float, int] | None]) -> Figure:
+def false_starts_figure(weeks: Sequence[str], shares: Sequence[Interval | None]) -> Figure:
     """Returns the share of accidental activations with its 95 % interval, by week."""
     figure, axes = new_figure(6.4, 3.6)
     known = [(k, share) for k, share in enumerate(shares) if share is not None]
     if known:
         x = [k for k, _ in known]
-        y = [100 * share[0] for _, share in known]
-        low = [100 * max(0.0, share[0] - share[1]) for _, share in known]
-        high = [100 * max(0.0, share[2] - share[0]) for _, share in known]
+        y = [100 * share.value for _, share in known]
+        low = [100 * max(0.0, share.value - share.low) for _, share in known]
+        high = [100 * max(0.0, share.high - share.value) for _, share in known]
         axes.errorbar(x, y, yerr=[low, high], marker="o", capsize=3)
     axes.set_xticks(range(len(weeks)), weeks)
     axes.set_xlabel("week that begins on")
