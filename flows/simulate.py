@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records import Floats
 from sampling.cost import CostModel
 from sampling.curves import Curve
-from sampling.pool import Mask
+from sampling.pool import Mask, Scores
 from sampling.simulation import RunSettings, SimulatedPool, noisy_labels, rare_rows, simulate_run, zipf_rows
 from training.quick.learners import LEARNERS
 from training.quick.problem import Problem, Rows, load_problem
@@ -97,10 +96,10 @@ def simulate(problem: Problem, settings: ReplaySettings, strategy: str, seed: in
     return simulate_run(pool, learn, strategy, seed, how)
 
 
-def annotator_seconds(problem: Problem, costs: CostModel | None = None) -> npt.NDArray[np.float64]:
+def annotator_seconds(problem: Problem, costs: CostModel | None = None) -> Scores:
     """Return (N,) what each label costs: an intent label of a text, a transcript of a clip [annotator seconds]."""
-    cost = (costs or CostModel()).of("transcribe" if problem.speech else "label_intent")
-    return cost.base + cost.per_second * problem.durations + cost.per_token * problem.words
+    ask = "transcribe" if problem.speech else "label_intent"
+    return (costs or CostModel()).of(ask).seconds(problem.durations, problem.words)
 
 
 def full_pool(problem: Problem, settings: ReplaySettings) -> float:

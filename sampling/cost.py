@@ -28,6 +28,11 @@ class AskCost(BaseModel):
     per_second: float = Field(ge=0, allow_inf_nan=False)
     per_token: float = Field(ge=0, allow_inf_nan=False)
 
+    def seconds(self, durations: npt.ArrayLike, tokens: npt.ArrayLike) -> Scores:
+        """Return (N,) what each row costs, of its duration [s] and its tokens."""
+        duration, count = np.asarray(durations, np.float64), np.asarray(tokens, np.float64)
+        return self.base + self.per_second * duration + self.per_token * count
+
 
 class CostModel(BaseModel):
     """Costs of the three questions; the defaults are a first guess until answers are back."""
@@ -52,9 +57,7 @@ class CostModel(BaseModel):
 
 def ask_costs(model: CostModel, ask: str, predictions: Predictions) -> Scores:
     """Returns (N,) float64, what `ask` costs for every row [annotator seconds]."""
-    cost = model.of(ask)
-    duration, tokens = predictions.column("duration"), predictions.column("num_tokens")
-    return cost.base + cost.per_second * duration.astype(np.float64) + cost.per_token * tokens.astype(np.float64)
+    return model.of(ask).seconds(predictions.column("duration"), predictions.column("num_tokens"))
 
 
 def fit_costs(
