@@ -17,7 +17,21 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import EarmarkError, UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
+from flows import (
+    answers,
+    arrive,
+    ask,
+    bring,
+    choose,
+    hear,
+    known,
+    label_studio,
+    learn,
+    merge_total,
+    promote,
+    retrain_plan,
+    review,
+)
 from flows import score as scoring
 from flows.base_models import ensure_champions
 from flows.frame import frame, stands, the_night
@@ -165,7 +179,7 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
         kept = None if isinstance(reviewed, Skipped) else reviewed
-        return hear.MergeSkipped("no annotations came back", kept).to_json()
+        return merge_total.MergeSkipped("no annotations came back", kept).to_json()
     reports, failed = [], {}
     if there:
         try:
@@ -186,7 +200,7 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
         ask.distribute(corpus, settings)
         sent = _before_people(corpus, settings)
         failed |= {name: row["not_done"] for name, row in (("settle", removed), ("push", sent)) if "not_done" in row}
-    return hear.total(reports, failed, None if isinstance(reviewed, Skipped) else reviewed).to_json()
+    return merge_total.total(reports, failed, None if isinstance(reviewed, Skipped) else reviewed).to_json()
 
 
 def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
@@ -232,7 +246,7 @@ def _choose(corpus: Any, settings: Settings, when: Night) -> dict[str, Any]:
 
 
 def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> dict[str, Any]:
-    plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+    plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped).to_json()
     flow_run = str(runtime.flow_run.id or "")
