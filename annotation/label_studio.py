@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from xml.sax.saxutils import quoteattr
 
 from annotation.alignment import carry_spans
@@ -31,6 +31,44 @@ VERDICTS: Final[dict[str, tuple[Verdict, str]]] = {
 
 MOST_RADIO: Final = 30
 """Intents that are shown at once, each with its own key as far as there are keys; more are a list to search in."""
+
+
+class StudioData(TypedDict, total=False):
+    """What a task shows, and the id of its task here."""
+
+    task_id: str
+    audio: str
+    player: str
+    asr_text: str
+    question: str
+    heading: str
+
+
+class StudioPrediction(TypedDict):
+    """A draft: the name that it is shown under, and its raw results."""
+
+    model_version: str
+    result: list[dict[str, Any]]
+
+
+class StudioAnnotation(TypedDict, total=False):
+    """A raw answer of a person; whatever the server holds may be missing or of another type."""
+
+    id: int
+    completed_by: int | dict[str, Any] | None
+    was_cancelled: bool
+    lead_time: float | None
+    updated_at: str
+    result: list[dict[str, Any]]
+
+
+class StudioTask(TypedDict, total=False):
+    """A task as Label Studio takes it in and gives it back; only one of the server has an id and annotations."""
+
+    id: int
+    data: StudioData
+    predictions: list[StudioPrediction]
+    annotations: list[StudioAnnotation]
 
 
 def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
@@ -86,7 +124,7 @@ def _key(k: int) -> str:
     return f' hotkey="{k + 1}"' if k < 9 else ""
 
 
-def studio_task(task: AnnotationTask, audio_url: str) -> dict[str, Any]:
+def studio_task(task: AnnotationTask, audio_url: str) -> StudioTask:
     """Returns the task as Label Studio takes it in, its draft as a prediction; a blind one has none.
 
     Args:
@@ -94,7 +132,7 @@ def studio_task(task: AnnotationTask, audio_url: str) -> dict[str, Any]:
         audio_url: where the clip is heard.
     """
     draft = task.draft
-    data = {
+    data: StudioData = {
         "task_id": task.task_id,
         "audio": audio_url,
         "player": f'<audio controls loop src="{audio_url}"></audio>',
@@ -102,7 +140,7 @@ def studio_task(task: AnnotationTask, audio_url: str) -> dict[str, Any]:
         "question": task.question or "",
         "heading": "Correct what the machine heard" if draft is not None else "Listen and write what was said",
     }
-    made: dict[str, Any] = {"data": data}
+    made: StudioTask = {"data": data}
     if draft is not None:
         result = [_textarea("transcript", draft.text), *([_choice("intent", draft.intent)] if draft.intent else [])]
         result += [_span(slot, draft.text) for slot in draft.slots]

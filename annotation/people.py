@@ -6,13 +6,18 @@ neither a restart nor the order of the tasks changes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records import digest
+
+if TYPE_CHECKING:
+    from corpus.store.labels import AnswerRow, LabelRow
+    from corpus.store.people import Assignment
+    from corpus.store.rounds import TaskRow
 
 Kind = Literal["first", "second", "more", "help", "gold"]
 
@@ -113,6 +118,78 @@ class Plan:
 
     given: list[tuple[str, str, Kind]] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
+
+
+def verdicts(answers: Iterable[AnswerRow]) -> dict[str, dict[str, str]]:
+    """Return everyone's verdict on each utterance: utterance -> annotator -> verdict, help included."""
+    found: dict[str, dict[str, str]] = {}
+    for row in answers:
+        found.setdefault(row.utterance_id, {})[row.annotator_id] = row.verdict
+    return found
+
+
+def needs_of(
+    tasks: Sequence[TaskRow],
+    held: Sequence[Assignment],
+    said: Mapping[str, Mapping[str, str]],
+    locales: Mapping[str, str],
+    settings: PeopleSettings,
+) -> list[Need]:
+    """Return which open tasks need more people, how many and why, in the order of the tasks.
+
+    Args:
+        tasks: open ones.
+        held: who was asked what.
+        said: see `verdicts`.
+        locales: utterance id -> locale.
+        settings: see `PeopleSettings`.
+    """
+    holding: dict[str, set[str]] = {}
+    for each in held:
+        if each.waits and each.kind != "gold":
+            holding.setdefault(each.utterance_id, set()).add(each.annotator_id)
+    found = []
+    for row in tasks:
+        answers, waiting = said.get(row.utterance_id, {}), holding.get(row.utterance_id, set())
+        voices = sum(verdict != "help" for verdict in answers.values())
+        base = settings.answers_for(row.reason)
+        # An open task that has its answers is one that they did not settle.
+        wanted = max(base, min(voices + 1, settings.most_answers)) if answers else base
+        count = wanted - voices - len(waiting)
+        kind: Kind = "first"
+        if "help" in answers.values():
+            kind = "help"
+        elif voices >= base:
+            kind = "more"
+        elif voices or waiting:
+            kind = "second"
+        if count > 0:
+            barred = frozenset({*answers, *waiting})
+            found.append(Need(row.task_id, locales[row.utterance_id], count, kind, barred))
+    return found
+
+
+def settled_tasks(
+    tasks: Sequence[TaskRow], labels: Sequence[LabelRow], closed: Collection[str], settings: PeopleSettings
+) -> list[str]:
+    """Return the tasks that may be gold: answered, and enough people agreed in full; sorted.
+
+    Args:
+        tasks: of all rounds.
+        labels: current ones.
+        closed: ids of utterances that may not be opened.
+        settings: see `PeopleSettings`.
+    """
+    sure = {
+        row.utterance_id
+        for row in labels
+        if row.annotators >= settings.gold_answers and row.agreement >= 0.999 and row.source == "annotators"
+    }
+    return sorted(
+        row.task_id
+        for row in tasks
+        if row.state == "answered" and row.utterance_id in sure and row.utterance_id not in closed
+    )
 
 
 def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings: PeopleSettings, seed: int) -> Plan:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Final, cast
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError, UsageError
@@ -27,6 +28,20 @@ class TaskSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     blind_share: float = Field(default=0.2, ge=0.0, le=1.0)
+
+
+def keep_rows(selection: Selection, ids: Container[str]) -> Selection:
+    """Return the selection with the rows of these utterances alone."""
+    rows = np.array([i in ids for i in selection.utterance_ids.tolist()], dtype=bool)
+    return Selection(
+        round=selection.round,
+        utterance_ids=selection.utterance_ids[rows],
+        reasons=selection.reasons[rows],
+        asks=selection.asks[rows],
+        scores=selection.scores[rows],
+        inclusion_probs=selection.inclusion_probs[rows],
+        costs=selection.costs[rows],
+    )
 
 
 def make_tasks(

@@ -176,9 +176,9 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
         started = time.perf_counter()
         with corpus.read() as conn:
             ids = utterances.in_window(conn)
-        plan = scoring.plan(corpus, settings, ids)
-        reports = [scoring.score_shard(corpus, settings, plan, shard) for shard in plan.shards]
-    return _done(sum(report["scored"] for report in reports), started)
+        plan = scoring.plan(corpus, settings.score, ids)
+        reports = [scoring.score_shard(corpus, settings.score, settings.home, plan, shard) for shard in plan.shards]
+    return _done(sum(report.scored for report in reports), started)
 
 
 def sample(home: Path, manifest: Path) -> dict[str, Any]:
@@ -193,8 +193,8 @@ def sample(home: Path, manifest: Path) -> dict[str, Any]:
     with opened(settings) as corpus:
         started = time.perf_counter()
         report = choose_round(corpus, settings, the_night(settings, night))
-    assert report["chosen"] > 0
-    return _done(report["pool"], started)
+    assert report.chosen > 0
+    return _done(report.pool, started)
 
 
 STEPS = {"bare": bare, "bare_in_processes": bare_in_processes, "ingest": ingest, "score": score, "sample": sample}

@@ -43,6 +43,40 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that would be refused: its number, the reason and the remedy."""
+
+    row: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How a labelled corpus would be read.
+
+    Attributes:
+        source, kind, split, splits: of the corpus; see `Source`.
+        rows: in all; None where the source does not say.
+        columns: type by column.
+        mapping: where each field of a manifest comes from, in words.
+        looked_at, usable: rows that were read, and those of them without a problem.
+        problems: the rows with one.
+    """
+
+    source: str
+    kind: str
+    split: str
+    splits: tuple[str, ...]
+    rows: int | None
+    columns: dict[str, str]
+    mapping: dict[str, str]
+    looked_at: int
+    usable: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Arrival:
     """A row on its way: what it holds as a manifest would say it, and its recording, or why there is none."""
 
@@ -104,7 +138,7 @@ def import_rows(
 
 def preview(
     source: Source, settings: ImportSettings, ingest: IngestSettings, now: datetime, limit: int | None = None
-) -> dict[str, Any]:
+) -> Preview:
     """Returns how the columns would be read and what is wrong with the first rows; writes nothing.
 
     Raises:
@@ -112,25 +146,25 @@ def preview(
     """
     fields = plan(source, settings)
     latest = now + timedelta(seconds=ingest.clock_skew)
-    problems: list[dict[str, Any]] = []
+    problems: list[Problem] = []
     looked_at = 0
     for arrival in islice(_arrivals(source, fields, ingest), limit or _LOOKED_AT):
         looked_at += 1
         problem = _problem(arrival, _parsed(arrival, fields, now), ingest, latest)
         if problem is not None:
-            problems.append({"row": arrival.number, "reason": problem[0], "detail": problem[1]})
-    return {
-        "source": source.name,
-        "kind": source.kind,
-        "split": source.split,
-        "splits": list(source.splits),
-        "rows": source.total,
-        "columns": dict(source.columns),
-        "mapping": fields.shown(),
-        "looked_at": looked_at,
-        "usable": looked_at - len(problems),
-        "problems": problems,
-    }
+            problems.append(Problem(arrival.number, *problem))
+    return Preview(
+        source=source.name,
+        kind=source.kind,
+        split=source.split,
+        splits=source.splits,
+        rows=source.total,
+        columns=dict(source.columns),
+        mapping=fields.shown(),
+        looked_at=looked_at,
+        usable=looked_at - len(problems),
+        problems=tuple(problems),
+    )
 
 
 def _problem(

@@ -17,7 +17,6 @@ from typing import Final
 from annotation.tables import SUFFIXES
 from corpus.errors import UsageError
 from corpus.files import sync_folder
-from flows.settings import Settings
 
 TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
 ENDINGS: Final = (".jsonl", *SUFFIXES)
@@ -25,24 +24,24 @@ REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.(jsonl|csv|tsv)", re
 UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re.IGNORECASE)
 
 
-def waiting(settings: Settings) -> list[Path]:
-    """Returns the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
-    if not settings.answers.is_dir():
+def waiting(folder: Path) -> list[Path]:
+    """Return the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
+    if not folder.is_dir():
         return []
-    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     taken = [path for path in files if TAKEN.fullmatch(path.name)]
     named = [path for path in files if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
     return [*taken, *(path for path in named if not REFUSED.fullmatch(path.name))]
 
 
 def name_of(file: Path) -> str:
-    """Returns the name that a file had when it came."""
+    """Return the name that a file had when it came."""
     found = TAKEN.fullmatch(file.name)
     return found["name"] if found else file.name
 
 
 def read(file: Path) -> bytes:
-    """Returns what the file holds.
+    """Return what the file holds.
 
     Raises:
         UsageError: it can't be read.
@@ -50,11 +49,11 @@ def read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; mend it") from None
+        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; fix it") from None
 
 
 def take(file: Path) -> tuple[Path, bytes]:
-    """The file has a name that only we know; returns where it is now and what it holds.
+    """Rename the file to a name that no tool knows; return where it is now and what it holds.
 
     Raises:
         UsageError: it can't be read; then it has its own name again.
@@ -65,7 +64,7 @@ def take(file: Path) -> tuple[Path, bytes]:
     try:
         file.rename(taken)
     except OSError as error:
-        raise UsageError(f"annotation file {file.name} can't be moved: {type(error).__name__}; mend it") from None
+        raise UsageError(f"annotation file {file.name} can't be moved: {type(error).__name__}; fix it") from None
     try:
         return taken, read(taken)
     except UsageError:
@@ -75,14 +74,14 @@ def take(file: Path) -> tuple[Path, bytes]:
 
 
 def give_back(taken: Path) -> None:
-    """The file has the name again with which it came, so that somebody can mend it; unless there is a new one."""
+    """Give the file the name again with which it came, so that somebody can fix it, unless there is a new one."""
     named = taken.with_name(name_of(taken))
     if not os.path.lexists(named):
         taken.rename(named)
 
 
 def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
-    """The file is gone, and its refused lines stand in one of their own; the refused lines of earlier files stay.
+    """Remove the file, and keep its refused lines in one of their own beside those of earlier files.
 
     A file that somebody who held it open wrote to meanwhile stays, to be merged again: rows count once.
 
@@ -93,7 +92,7 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
     """
     if refused:
         name = Path(name_of(taken))
-        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be mended
+        header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be fixed
         kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in header.union(refused)]
         _keep(taken.parent, name.stem, name.suffix, b"\n".join(kept) + b"\n")
     if taken.read_bytes() == data:
@@ -101,7 +100,7 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
 
 
 def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
-    """The lines stand in `STEM.refused.jsonl`, or in the next number that is free, once, and for its owner alone."""
+    """Write the lines to `STEM.refused.jsonl` or the next number that is free, once, for its owner alone."""
     for number in count(1):
         target = folder / f"{stem}.refused{f'-{number}' if number > 1 else ''}{suffix}"
         if not target.exists():
@@ -118,12 +117,12 @@ def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
     sync_folder(folder)
 
 
-def expired(settings: Settings, now: datetime) -> list[Path]:
-    """Returns the files of refused lines that nobody mended within `export.due_days`, and unfinished ones."""
-    if not settings.answers.is_dir():
+def expired(folder: Path, due_days: int, now: datetime) -> list[Path]:
+    """Return the files of refused lines that nobody fixed within so many days, and unfinished ones."""
+    if not folder.is_dir():
         return []
-    oldest = (now - timedelta(days=settings.export.due_days)).timestamp()
-    files = sorted(path for path in settings.answers.iterdir() if path.is_file())
+    oldest = (now - timedelta(days=due_days)).timestamp()
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     return [
         path
         for path in files

@@ -1,33 +1,72 @@
-"""Arrive: manifests become utterances in the corpus."""
+"""Ingest: manifests become utterances in the corpus."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from corpus.decoder import Decoders
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import ingest
 from corpus.manifest import length
+from flows import progress
 from flows.ask import sweep
-from flows.console import progress
+from flows.results import Result
 from flows.settings import Settings
 
 ENDINGS = (".jsonl", ".parquet")
 
 
-def waiting(settings: Settings) -> list[Path]:
-    """Returns the manifests in the inbox, sorted by name."""
-    if not settings.inbox.is_dir():
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedLine(Result):
+    """A line of a file that was refused.
+
+    Attributes:
+        file: its name; None where only one source was read.
+        line: its number, from 1.
+        reason: why, in one word.
+        detail: what to do about it.
+    """
+
+    file: str | None = None
+    line: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport(Result):
+    """What became of the rows of manifests; received = accepted + the sum of refused.
+
+    Attributes:
+        skipped: why there was nothing to do.
+        refused: rows by reason, sorted by it.
+        refused_lines: the first refused lines of each manifest; None where there are none.
+        already: how many manifests were ingested before; None where none was.
+        failed: why, by name, of manifests that could not be read; None where there are none.
+    """
+
+    skipped: str | None = None
+    received: int = 0
+    accepted: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    refused_lines: tuple[RefusedLine, ...] | None = None
+    already: int | None = None
+    failed: Mapping[str, str] | None = None
+
+
+def waiting(inbox: Path) -> list[Path]:
+    """Return the manifests in the inbox, sorted by name."""
+    if not inbox.is_dir():
         return []
-    return sorted(path for path in settings.inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
+    return sorted(path for path in inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
 
 
-def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> dict[str, Any]:
-    """The manifests' utterances are in the corpus; a manifest that was taken in before changes nothing.
+def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> IngestReport:
+    """Ingest the manifests; one that was ingested before changes nothing.
 
     Args:
         corpus: the handle.
@@ -36,24 +75,19 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
         ours: they lie in the inbox, where they stay: those of earlier nights are not counted again, and one that can't
             be read holds up neither the others nor the night. A manifest that somebody named shows its counts again.
 
-    Returns:
-        received, accepted and refused by reason, over all that are counted; `refused_lines`: the first of each
-        manifest's refused lines with what to do about them; `already`: how many manifests were taken
-        in before; `failed`: why, by name, of manifests that could not be read.
-
     Raises:
         UsageError: not `ours`, and a manifest can't be read.
     """
     if not manifests:
-        return {"skipped": "no manifest in the inbox", "received": 0, "accepted": 0, "refused": {}}
+        return IngestReport(skipped="no manifest in the inbox")
     received = accepted = already = 0
     refused: Counter[str] = Counter()
-    told: list[dict[str, Any]] = []
+    refused_lines: list[RefusedLine] = []
     failed: dict[str, str] = {}
     with Decoders() as decoders:
         for manifest in manifests:
             try:
-                with progress("ingest", length(manifest)) as advance:
+                with progress.track("ingest", length(manifest)) as advance:
                     report = ingest(corpus, manifest, settings.ingest, advance, decoders)
             except UsageError as error:
                 if not ours:
@@ -66,11 +100,16 @@ def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, our
             received += report.received
             accepted += report.accepted
             refused.update(report.refused)
-            told += [
-                {"file": manifest.name, "line": n, "reason": why, "detail": what}
-                for n, why, what in report.refused_lines
+            refused_lines += [
+                RefusedLine(file=manifest.name, line=line, reason=reason, detail=detail)
+                for line, reason, detail in report.refused_lines
             ]
-    sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
-    counts = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
-    counts |= {"refused_lines": told} if told else {}
-    return counts | ({"already": already} if already else {}) | ({"failed": failed} if failed else {})
+    sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
+    return IngestReport(
+        received=received,
+        accepted=accepted,
+        refused=dict(sorted(refused.items())),
+        refused_lines=tuple(refused_lines) or None,
+        already=already or None,
+        failed=failed or None,
+    )

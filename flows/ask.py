@@ -1,38 +1,63 @@
-"""Ask: the chosen stand as tasks before people, with their clips beside them, until they are answered or overdue."""
+"""Export: chosen utterances are exported as tasks with their clips, until they are answered or overdue."""
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from annotation.files import write_tasks
-from annotation.tasks import make_tasks
+from annotation.tasks import keep_rows, make_tasks
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Hypothesis, Selection, digest
 from corpus.store import people, rounds
 from corpus.store.leases import ANYONE, grant_lease, holders, leased, release_lease
 from flows import assign, models, task_folder
-from flows.settings import Settings
+from flows.results import Result
+from flows.settings import ExportSettings, Settings
 
 OPEN = assign.OPEN
 ANYBODY = ""
 """Stands for the people among the holders of tasks where the settings list nobody."""
 
 
-def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> dict[str, Any]:
-    """The round's open tasks stand before people, with their clips, and are leased.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport(Result):
+    """What was exported of a round.
+
+    Attributes:
+        skipped: why nothing was.
+        tasks, blind: exported tasks, and those of them that show no draft; None where nothing was.
+        given: where people are listed, tasks that were assigned by kind; see `assign_tasks`.
+        people: where people are listed, how many tasks each holds.
+        folder: of the tasks and clips, where it is everybody's.
+        sent, removed, standing: what was pushed to Label Studio; see `PushReport`.
+        not_done: why nothing was pushed to Label Studio; None where it was, and for other backends.
+    """
+
+    skipped: str | None = None
+    tasks: int = 0
+    blind: int | None = None
+    given: Mapping[str, int] | None = None
+    people: Mapping[str, int] | None = None
+    folder: str | None = None
+    sent: int | None = None
+    removed: int | None = None
+    standing: int | None = None
+    not_done: str | None = None
+
+
+def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> ExportReport:
+    """Export the round's open tasks with their clips, and lease them.
 
     In the task folder they lie as `<round>/tasks.jsonl` and a WAV file each; where the settings list people, in
     `<round>/<person>/`, those that this person holds. A repeat writes what is missing of the still open tasks, in the
     same bytes, and leaves running leases as they are. Rows and leases are committed first: no clip lies in clear that
-    nobody may hear, whenever the run is killed.
+    nobody may open, whenever the run is killed.
 
     Args:
         corpus: the handle.
@@ -42,55 +67,59 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
     """
     with corpus.read() as conn:
         if round_ not in {row.round for row in rounds.rounds(conn)}:
-            return {"skipped": f"round {round_} chose nothing", "tasks": 0}
+            return ExportReport(skipped=f"round {round_} chose nothing")
         selection = rounds.selection(conn, round_)
         asked = {row.utterance_id: row for row in rounds.tasks(conn, round_, None)}
         held = leased(conn, corpus.clock(), list(asked))
     states = (*OPEN, "closed") if again else OPEN
     ids = [str(i) for i in selection.utterance_ids if i not in asked or asked[i].state in states]
     if not ids:
-        return {"skipped": "every task of the round is answered or closed", "tasks": 0}
+        return ExportReport(skipped="every task of the round is answered or closed")
     tasks = _tasks(corpus, settings, selection, ids)
     if not tasks:
-        return {"skipped": "no utterance of the round may be heard any more", "tasks": 0}
+        return ExportReport(skipped="no utterance of the round may be heard any more")
     blind = sum(task.draft is None for task in tasks)
     if settings.people.people:
         _open(corpus, round_, [task for task in tasks if task.utterance_id not in held])
-        given = assign.assign_tasks(corpus, settings, gold_for=round_)
-        people_have = distribute(corpus, settings)
-        return {"tasks": len(tasks), "blind": blind, "given": given, **people_have}
+        due_days, seed = settings.export.due_days, settings.sampling.seed
+        given = assign.assign_tasks(corpus, settings.people, due_days, seed, gold_for=round_)
+        held_by = distribute(corpus, settings)
+        return ExportReport(tasks=len(tasks), blind=blind, given=given, people=held_by)
     out = {i for i in held if asked[i].state == "exported"}
-    _hand_out(corpus, settings, round_, [task for task in tasks if task.utterance_id not in out])
+    _hand_out(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in out])
     if settings.export.backend != "files":
-        return {"tasks": len(tasks), "blind": blind}
+        return ExportReport(tasks=len(tasks), blind=blind)
     folder = settings.task_folder / round_
     _lay_out(corpus, folder, tasks)
-    return {"tasks": len(tasks), "blind": blind, "folder": str(folder)}
+    return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
 
 
-def distribute(corpus: Corpus, settings: Settings) -> dict[str, Any]:
-    """Where the settings list people, each finds in their folders the tasks that they hold, and those alone.
+def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
+    """Assign open tasks to the listed people, and write the tasks that each holds into their folders.
 
-    What a merge left undecided is before one more person, and a question of somebody who asked for help before a
-    second, with the question. Without listed people nothing happens: the task folder is everybody's.
+    A task that a merge left undecided goes to one more person, and one whose annotator asked for help goes to a second
+    with the question. Without listed people nothing happens: the task folder is everybody's.
+
+    Returns:
+        How many tasks each person holds.
     """
     if not settings.people.people:
         return {}
-    assign.assign_tasks(corpus, settings)
+    assign.assign_tasks(corpus, settings.people, settings.export.due_days, settings.sampling.seed)
     now = standing(corpus)
     counts = {who: len(wanted) for who, wanted in sorted(now.wanted.items())}
     if settings.export.backend != "files":
-        return {"people": counts}
+        return counts
     made = made_tasks(corpus, settings, now.all_wanted)
     for who, wanted in sorted(now.wanted.items()):
         mine = [task for id_, task in made.items() if id_ in wanted]
         for name in sorted({task.round for task in mine}):
             _lay_out(corpus, settings.task_folder / name / who, [task for task in mine if task.round == name])
-    return {"people": counts}
+    return counts
 
 
 def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> dict[str, AnnotationTask]:
-    """Returns those of the tasks that may be opened, by id: oldest round first, most valuable first within it."""
+    """Return those of the tasks that may be opened, by id: oldest round first, most valuable first within it."""
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn) if row.task_id in set(task_ids)}
         chosen = {name: rounds.selection(conn, name) for name in dict.fromkeys(row.round for row in rows.values())}
@@ -102,11 +131,11 @@ def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> d
 
 
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
-    """Returns the tasks of those utterances of a selection that may be opened, with drafts and questions."""
+    """Return the tasks of those utterances of a selection that may be opened, with drafts and questions."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
     intent_model = models.load_intent(settings.home, models.champion(corpus, "intent"))
     tasks = make_tasks(
-        _only(selection, durations),
+        keep_rows(selection, durations),
         durations,
         drafts,
         intent_model.intents,
@@ -118,13 +147,13 @@ def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequen
 
 
 def _lay_out(corpus: Corpus, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
-    """The folder holds the tasks' lines and clips."""
+    """Write the tasks' lines and clips into the folder."""
     _write_clips(corpus, folder, {task.utterance_id: task.audio for task in tasks})
     write_tasks(folder, tasks)
 
 
 def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """The tasks stand as open, to be assigned."""
+    """Store the tasks as open, to be assigned."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
         with corpus.operation(f"export/{round_}/{uuid.uuid4().hex}", "export") as op:
@@ -133,11 +162,11 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
             op.result = {"tasks": len(ids), "blind": sum(task.draft is None for task in tasks)}
 
 
-def _hand_out(corpus: Corpus, settings: Settings, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """The tasks stand as exported, with a lease that begins now."""
+def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequence[AnnotationTask]) -> None:
+    """Store the tasks as exported, with a lease that begins now."""
     if not tasks:
         return
-    until = corpus.clock() + timedelta(days=settings.export.due_days)
+    until = corpus.clock() + timedelta(days=settings.due_days)
     ids = [task.task_id for task in tasks]
     with corpus.operation(f"export/{round_}/{digest([until.isoformat(), sorted(ids)])}", "export") as op:
         if not op.done:
@@ -147,22 +176,8 @@ def _hand_out(corpus: Corpus, settings: Settings, round_: str, tasks: Sequence[A
             op.result = {"tasks": len(tasks), "blind": sum(task.draft is None for task in tasks)}
 
 
-def _only(selection: Selection, keep: Mapping[str, float]) -> Selection:
-    """Returns the selection without rows that may no longer be opened."""
-    rows = np.array([i in keep for i in selection.utterance_ids.tolist()], dtype=bool)
-    return Selection(
-        round=selection.round,
-        utterance_ids=selection.utterance_ids[rows],
-        reasons=selection.reasons[rows],
-        asks=selection.asks[rows],
-        scores=selection.scores[rows],
-        inclusion_probs=selection.inclusion_probs[rows],
-        costs=selection.costs[rows],
-    )
-
-
 def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], dict[str, float], dict[str, str]]:
-    """Returns drafts and durations by utterance, and the last question of those who asked for help, by task."""
+    """Return drafts and durations by utterance, and the last question of those who asked for help, by task."""
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
@@ -177,7 +192,7 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
 
 
 def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
-    """The clips of the tasks lie in the folder, readable by its owner alone."""
+    """Write the clips of the tasks into the folder, readable by its owner alone."""
     import soundfile
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -191,7 +206,7 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the tasks stand that people may hear.
+    """Which tasks annotators may work on now.
 
     Attributes:
         rounds: names of all rounds.
@@ -210,12 +225,12 @@ class Standing:
 
     @property
     def all_wanted(self) -> list[str]:
-        """Returns the ids of all tasks that anybody may hear, sorted."""
+        """Return the ids of all tasks that anybody may hear, sorted."""
         return sorted(set().union(*self.wanted.values()))
 
 
 def standing(corpus: Corpus) -> Standing:
-    """Returns where the tasks stand now."""
+    """Return where the tasks stand now."""
     now = corpus.clock()
     with corpus.read() as conn:
         names = {row.round for row in rounds.rounds(conn)}
@@ -244,12 +259,25 @@ def standing(corpus: Corpus) -> Standing:
     return Standing(names, wanted, over, free, until)
 
 
-def sweep(corpus: Corpus, settings: Settings) -> dict[str, int]:
-    """No task is open that nobody may hear any more, and the task folder holds nothing of one that is not open.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport(Result):
+    """What a sweep closed and removed.
 
-    Returns:
-        closed: how many tasks were; files: how many went.
+    Attributes:
+        closed: tasks that were closed.
+        files: files of the task folder that were removed.
+        removed: tasks that were removed from Label Studio; None for other backends.
+        not_done: why none were; None where that was done, and for other backends.
     """
+
+    closed: int
+    files: int
+    removed: int | None = None
+    not_done: str | None = None
+
+
+def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
+    """Close the tasks that nobody may open any more, and remove from the task folder what belongs to no open task."""
     now = standing(corpus)
     if now.over or now.free:
         with corpus.operation(f"sweep/{uuid.uuid4().hex}", "sweep") as op:
@@ -258,13 +286,10 @@ def sweep(corpus: Corpus, settings: Settings) -> dict[str, int]:
                 release_lease(op.conn, [i for name, i in now.free if name == who], holder=who)
             op.result = {"closed": len(now.over), "released": len(now.free)}
     gone = task_folder.clear(settings, now.rounds, now.wanted, corpus.clock())
-    return {"closed": len(now.over), "files": gone}
+    return SweepReport(closed=len(now.over), files=gone)
 
 
 def count_waiting(corpus: Corpus) -> dict[str, int]:
-    """Returns how many tasks are in each state."""
+    """Return how many tasks are in each state."""
     with corpus.read() as conn:
-        counts: dict[str, int] = {}
-        for row in rounds.tasks(conn, None, None):
-            counts[row.state] = counts.get(row.state, 0) + 1
-    return counts
+        return dict(Counter(row.state for row in rounds.tasks(conn, None, None)))

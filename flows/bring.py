@@ -1,80 +1,116 @@
-"""Bring: labelled corpora, however others keep them, become utterances with labels."""
+"""Import: labelled corpora, in the formats that others keep them in, become utterances with labels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from corpus import importing
 from corpus.handle import Corpus
-from corpus.mapping import plan
+from corpus.ingest import IngestSettings
+from corpus.mapping import ImportSettings, plan
 from corpus.scratch import scratch
 from corpus.sources import open_source
-from flows import console
+from flows import console, progress
+from flows.arrive import RefusedLine
 from flows.ask import sweep
+from flows.results import Result
 from flows.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class ImportReport(Result):
+    """What became of the rows of a labelled corpus; received = accepted + the sum of refused.
+
+    Attributes:
+        source, split: of the corpus.
+        refused: rows by reason, sorted by it.
+        refused_lines: the first refused rows.
+    """
+
+    source: str
+    split: str
+    received: int
+    accepted: int
+    refused: Mapping[str, int]
+    refused_lines: tuple[RefusedLine, ...]
+
+
 def named(source: str) -> str:
-    """Returns a path as it is from anywhere; what is no path here is a hub id and stays."""
+    """Return a path as it is from anywhere; what is no path here is a hub id and stays."""
     return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def bring(
     corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
-) -> dict[str, Any]:
-    """The rows of a labelled corpus are in the corpus with their labels; what was brought before changes nothing.
+) -> ImportReport:
+    """Import the rows of a labelled corpus with their labels; rows that were imported before change nothing.
 
-    Returns:
-        name and split of the source; received, accepted and refused by reason.
+    Args:
+        corpus: the handle.
+        settings: all.
+        source: folder, file or hub id.
+        split: of the source; None for its only one, or train.
+        subset: of a hub id.
+        limit: the first so many rows only.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
     """
     with scratch(settings.home) as cache:
         opened = open_source(source, split, subset, cache)
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
-        with console.progress("import", total) as advance:
+        with progress.track("import", total) as advance:
             report = importing.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
-    sweep(corpus, settings)  # whoever withdrew their consent in a row means the clip before the annotators, too
-    return {
-        "source": opened.name,
-        "split": opened.split,
-        "received": report.received,
-        "accepted": report.accepted,
-        "refused": report.refused,
-        "refused_lines": [{"line": n, "reason": why, "detail": what} for n, why, what in report.refused_lines],
-    }
+    sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
+    return ImportReport(
+        source=opened.name,
+        split=opened.split,
+        received=report.received,
+        accepted=report.accepted,
+        refused=report.refused,
+        refused_lines=tuple(
+            RefusedLine(line=line, reason=reason, detail=detail) for line, reason, detail in report.refused_lines
+        ),
+    )
+
+
+def check_mapping(settings: ImportSettings, source: str, split: str | None, subset: str | None) -> None:
+    """Make sure that the mapping fits the source, before a server starts for it; touches no home.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
+    """
+    with scratch(None) as cache:
+        plan(open_source(source, split, subset, cache), settings)
 
 
 def look(
-    settings: Settings,
+    settings: ImportSettings,
+    ingest: IngestSettings,
     source: str,
     split: str | None,
     subset: str | None,
     limit: int | None,
-    *,
-    only_schema: bool,
-) -> dict[str, Any]:
-    """Returns how a source would be read, and touches no home.
-
-    Where `only_schema`, it is just made sure that the mapping fits, before a server starts up for it.
+) -> importing.Preview:
+    """Return how a source would be read, and touch no home.
 
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.
     """
     with scratch(None) as cache:
         opened = open_source(source, split, subset, cache)
-        if only_schema:
-            plan(opened, settings.importing)
-            return {}
-        return importing.preview(opened, settings.importing, settings.ingest, datetime.now(UTC), limit)
+        return importing.preview(opened, settings, ingest, datetime.now(UTC), limit)
 
 
-def show_look(report: dict[str, Any]) -> None:
-    """The columns, what they would become and the first problems stand on stdout."""
+def show_look(report: importing.Preview) -> None:
+    """Print the columns, what they would become and the first problems on stdout."""
     names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
-    console.show_pairs("would import", {name: report[name] for name in names})
-    console.show_table("columns", ("column", "type"), list(report["columns"].items()))
-    console.show_table("mapping", ("field", "from"), list(report["mapping"].items()))
-    if report["problems"]:
-        rows = [tuple(problem.values()) for problem in report["problems"][:20]]
+    console.show_pairs("would import", {name: getattr(report, name) for name in names})
+    console.show_table("columns", ("column", "type"), list(report.columns.items()))
+    console.show_table("mapping", ("field", "from"), list(report.mapping.items()))
+    if report.problems:
+        rows = [(problem.row, problem.reason, problem.detail) for problem in report.problems[:20]]
         console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)

@@ -13,6 +13,8 @@ from flows.commands import journey  # first, as --help lists commands in this or
 # isort: split
 from flows.commands import home, judging, running, versions
 from flows.commands.options import app
+from flows.commands.progress_bars import ProgressBars
+from flows.progress import listening
 
 __all__ = ["app", "home", "journey", "judging", "main", "running", "versions"]
 
@@ -29,11 +31,12 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _earmark(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    context.with_resource(listening(ProgressBars()))
 
 
 def main() -> None:

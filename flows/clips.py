@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from corpus.errors import DoorClosed, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.store import people, rounds
-from flows import console
+from flows import progress
 from flows.session import opened
 from flows.settings import Settings
 
@@ -114,7 +114,7 @@ def serve_clips(settings: Settings, host: str, port: int) -> None:
     with opened(settings, create=False) as corpus:
         try:
             with clip_server(corpus, host, port, origin) as address, contextlib.suppress(KeyboardInterrupt):
-                console.note(f"clips at {address}, for pages of {origin}; stop with Ctrl-C")
+                progress.note(f"clips at {address}, for pages of {origin}; stop with Ctrl-C")
                 threading.Event().wait()
         except OSError as error:
             raise Refused(f"no clips at {host}:{port}: {type(error).__name__}; choose another --port") from None

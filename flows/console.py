@@ -1,69 +1,13 @@
-"""What a person sees: progress on a terminal, tables, one JSON document; everything but the result goes to stderr."""
+"""What a person sees: tables, pairs, one JSON document; everything but the result goes to stderr."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MOST_REFUSED = 10
-
-
-class Advance(Protocol):
-    """Takes how many are done in all, and how many there are where that is known only by now."""
-
-    def __call__(self, done: int, total: int | None = None) -> None:
-        """The bar stands at `done` of `total`."""
-
-
-@contextlib.contextmanager
-def progress(description: str, total: int | None) -> Iterator[Advance]:
-    """A bar with the remaining time stands on stderr while the block runs; silent where stderr is no terminal.
-
-    Args:
-        description: what is counted.
-        total: how many there are; None where that is not known.
-
-    Yields:
-        A function that takes how many are done in all, and how many there are once that is known.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done, total=None: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(description, total=total)
-        yield lambda done, total=total: bars.update(bar, completed=done, total=total)
-
-
-def counting(advance: Advance) -> Callable[[int], None]:
-    """Returns a function that takes how many were done since its last call."""
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        advance(done)
-
-    return more
 
 
 def note(line: str) -> None:

@@ -25,7 +25,7 @@ from corpus.operations import result_of
 from corpus.records import digest
 from corpus.store import labels
 from corpus.synthetic import NightFiles, read_truth, window, write_night
-from flows import console
+from flows import console, progress
 from flows.champion_vs_base import by_speaker, standing
 from flows.models import KINDS
 from flows.night import last_night
@@ -88,7 +88,7 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     """
     started = time.monotonic()
     traffic = traffic_of(settings, nights)
-    say = (lambda line: None) if quiet else console.note
+    say = (lambda line: None) if quiet else progress.note
     say(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")
     with tempfile.TemporaryDirectory(prefix="earmark-traffic-") as folder, running(settings, "demo"):
         rows = []
@@ -127,11 +127,11 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
     """Returns the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
     from flows import journey
 
-    arrived = journey.ingest(str(files.manifest))
-    run = journey.nightly(night)
+    arrived = journey.ingest(str(files.manifest)).to_json()
+    run = journey.nightly(night).to_json()
     with opened(settings) as corpus:
         _answer(corpus, settings, night, files.truth)
-    morning = journey.morning(night)
+    morning = journey.morning(night).to_json()
     with opened(settings) as corpus:
         asr, intent = (standing(corpus, settings, kind).to_json() for kind in KINDS)
         if traffic.speakers:

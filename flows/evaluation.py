@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, Interval, ModelVersion
-from flows import console, models
+from flows import models, progress
 from flows.results import Result
 from flows.settings import Settings
 
@@ -95,9 +95,9 @@ def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput
     """Return what a speech model transcribes of clips."""
     from training.transcribe import transcribe
 
-    with console.progress(f"listen with asr {ears.version}", len(clips)) as advance:
+    with progress.track(f"listen with asr {ears.version}", len(clips)) as advance:
         asr = models.load_asr(settings.home, ears)
-        return transcribe(asr, clips, settings.score.transcribe, console.counting(advance))
+        return transcribe(asr, clips, settings.score.transcribe, progress.counting(advance))
 
 
 def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> Evaluation:

@@ -10,7 +10,7 @@ from typing import Any
 
 from corpus.handle import Corpus
 from corpus.records import Kind, Role
-from flows import console, models
+from flows import models, progress
 from flows.examples import asr_examples, intent_examples
 from flows.results import Result
 from flows.retrain_plan import LearnPlan
@@ -76,7 +76,7 @@ def fine_tune(corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path)
     # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
     for left in (folder, *others, *folder.parent.glob(".tmp-*")):
         shutil.rmtree(left, ignore_errors=True)
-    with console.progress(f"fine-tune {plan.kind}", None) as advance:
+    with progress.track(f"fine-tune {plan.kind}", None) as advance:
 
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)

@@ -20,7 +20,8 @@ from flows.known import learned_costs, told_costs
 from flows.models import KINDS
 from flows.night import last_night, through
 from flows.outlook import outlooks
-from flows.queues import queues, show_queues
+from flows.queue_tables import show_queues
+from flows.queues import queues
 from flows.session import opened
 from flows.settings import Settings
 from flows.told import cost_lines, outlook_lines
@@ -37,7 +38,7 @@ def status_of(settings: Settings) -> dict[str, Any]:
                 {"round": row.round, "pool": row.pool_size, "chosen": row.selected} for row in rounds.rounds(conn)
             ],
             "tasks": ask.count_waiting(corpus),
-            "queues": queues(corpus, settings),
+            "queues": queues(corpus, settings.people, settings.export.due_days),
             "answers": labels.outcomes(conn),
             "labels": _label_counts(conn),
             "models": {kind: _versions(conn, kind) for kind in KINDS},

@@ -7,14 +7,16 @@ or, where a schedule started the flow, from the config that it names. A task is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from corpus.errors import EarmarkError, UsageError
+from corpus.handle import Corpus
 from corpus.records import Kind
 from corpus.store import utterances
 from flows import (
@@ -29,24 +31,36 @@ from flows import (
     learn,
     merge_total,
     promote,
-    retrain_plan,
     review,
 )
 from flows import score as scoring
+from flows.arrive import IngestReport
+from flows.ask import ExportReport, SweepReport
 from flows.base_models import ensure_champions
+from flows.bring import ImportReport
+from flows.choose import SampleReport
 from flows.frame import frame, stands, the_night
+from flows.hear import MergeReport
+from flows.label_studio import PushReport, SettleReport
+from flows.learn import RetrainReport
+from flows.merge_total import MergeSkipped, MergeTotal
 from flows.models import KINDS
 from flows.night import Night, through
-from flows.results import Skipped
+from flows.results import Result, Skipped
+from flows.review import ReviewReport
+from flows.score import ScoreReport
 from flows.session import at_work, without_content
 from flows.settings import Settings
 from flows.summary import night_markdown
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def _step(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Returns the function as a Prefect task: not cached, not stored, and leaking nothing when it fails."""
-    made: Callable[..., Any] = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(function))
-    return made
+
+def _step(function: Callable[P, R], name: str) -> Callable[P, R]:
+    """Return the function as a Prefect task: not cached, not stored, and leaking nothing when it fails."""
+    made = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(function))
+    return cast(Callable[P, R], made)
 
 
 sweeping = _step(ask.sweep, "sweep")
@@ -66,10 +80,10 @@ judging = _step(promote.judge_and_promote, "judge")
 
 @flow(name="ingest")
 @without_content
-def ingest(manifest: str, config: str | None = None) -> dict[str, Any]:
-    """The manifest's utterances are in the corpus."""
+def ingest(manifest: str, config: str | None = None) -> IngestReport:
+    """Ingest the manifest."""
     with at_work(config) as (corpus, settings):
-        return dict(arrivals(corpus, settings, [Path(manifest)], ours=False))
+        return arrivals(corpus, settings, [Path(manifest)], ours=False)
 
 
 @flow(name="import")
@@ -80,53 +94,53 @@ def import_corpus(
     subset: str | None = None,
     limit: int | None = None,
     config: str | None = None,
-) -> dict[str, Any]:
-    """The utterances and labels of a labelled corpus are in the corpus."""
+) -> ImportReport:
+    """Import the utterances and labels of a labelled corpus."""
     with at_work(config) as (corpus, settings):
-        return dict(labelled(corpus, settings, source, split, subset, limit))
+        return labelled(corpus, settings, source, split, subset, limit)
 
 
 @flow(name="score")
 @without_content
-def score(night: str | None = None, config: str | None = None) -> dict[str, Any]:
-    """What the champions have not scored yet is scored."""
+def score(night: str | None = None, config: str | None = None) -> ScoreReport:
+    """Score what the champions have not scored yet."""
     with at_work(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         when = the_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
-        return {**_score(corpus, settings, ids), "rescored": _rescore(corpus, settings).get("scored", 0)}
+        report, again = _score(corpus, settings, ids), _rescore(corpus, settings)
+        return replace(report, rescored=again.scored if isinstance(again, ScoreReport) else 0)
 
 
 @flow(name="sample")
 @without_content
-def sample(night: str | None = None, config: str | None = None) -> dict[str, Any]:
-    """The night's few are chosen."""
+def sample(night: str | None = None, config: str | None = None) -> SampleReport:
+    """Choose the night's few."""
     with at_work(config) as (corpus, settings):
         return _choose(corpus, settings, the_night(settings, night))
 
 
 @flow(name="export")
 @without_content
-def export(night: str | None = None, config: str | None = None) -> dict[str, Any]:
-    """The chosen stand as tasks before the annotators."""
+def export(night: str | None = None, config: str | None = None) -> ExportReport:
+    """Export the chosen utterances as tasks for annotators."""
     with at_work(config) as (corpus, settings):
-        report = dict(tasks_out(corpus, settings, the_night(settings, night).name, again=True))
-        return {**report, **_before_people(corpus, settings)}
+        return _export(corpus, settings, the_night(settings, night).name, again=True)
 
 
 @flow(name="merge")
 @without_content
-def merge(files: list[str] | None = None, config: str | None = None) -> dict[str, Any]:
-    """What annotators answered is labels; without files, what lies in the answers folder or on Label Studio."""
+def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
+    """Make labels of what annotators answered; without files, of what lies in the answers folder or on Label Studio."""
     with at_work(config) as (corpus, settings):
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
 
 @flow(name="retrain")
 @without_content
-def retrain(kind: str, config: str | None = None) -> dict[str, Any]:
-    """A version of the kind, `asr` or `intent`, is learned, judged and, where the gate allows, champion."""
+def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
+    """Learn a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with at_work(config) as (corpus, settings):
@@ -134,56 +148,96 @@ def retrain(kind: str, config: str | None = None) -> dict[str, Any]:
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MorningReport(Result):
+    """What the first half of a nightly run did, step by step."""
+
+    merge: MergeTotal | MergeSkipped
+    retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
+    retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyReport(Result):
+    """What a nightly run did, step by step; `night` is its name."""
+
+    night: str
+    sweep: SweepReport
+    merge: MergeTotal | MergeSkipped
+    retrain_asr: RetrainReport | Skipped = field(metadata={"key": "retrain asr"})
+    retrain_intent: RetrainReport | Skipped = field(metadata={"key": "retrain intent"})
+    ingest: IngestReport
+    score: ScoreReport | Skipped
+    rescore: ScoreReport | Skipped
+    sample: SampleReport
+    export: ExportReport
+
+
 @flow(name="nightly")
 @without_content
-def nightly(night: str | None = None, config: str | None = None) -> dict[str, Any]:
-    """The main job has run for one night; a step with nothing due says why it was skipped."""
+def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
+    """Run the main job for one night; a step with nothing due says why it was skipped."""
     with at_work(config) as (corpus, settings):
         when = the_night(settings, night)
         ensure_champions(corpus, settings)
-        report: dict[str, Any] = {"night": when.name, "sweep": dict(sweeping(corpus, settings))}
-        report["sweep"] |= _off_label_studio(corpus, settings)
-        report["merge"] = _merge(corpus, settings, None)
-        report["retrain asr"] = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
-        report["retrain intent"] = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        report["ingest"] = dict(arrivals(corpus, settings, arrive.waiting(settings), ours=True))
+        swept = _sweep(corpus, settings)
+        merged = _merge(corpus, settings, None)
+        asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
+        intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
+        arrived = arrivals(corpus, settings, arrive.waiting(settings.inbox), ours=True)
         with corpus.read() as conn:
-            ids, standing = frame(conn, settings, when)[0], stands(conn, when)
-        report["score"] = {"skipped": "the night's round stands"} if standing else _score(corpus, settings, ids)
-        report["rescore"] = {"skipped": "the night's round stands"} if standing else _rescore(corpus, settings)
-        report["sample"] = _choose(corpus, settings, when)
-        report["export"] = dict(tasks_out(corpus, settings, when.name))
-        report["export"] |= _before_people(corpus, settings)
+            ids, chosen_before = frame(conn, settings, when)[0], stands(conn, when)
+        skipped = Skipped("the night's round stands")
+        scored = skipped if chosen_before else _score(corpus, settings, ids)
+        rescored = skipped if chosen_before else _rescore(corpus, settings)
+        chosen = _choose(corpus, settings, when)
+        exported = _export(corpus, settings, when.name)
+        report = NightlyReport(when.name, swept, merged, asr, intent, arrived, scored, rescored, chosen, exported)
         with corpus.operation(through(when.name), "nightly") as op:
             op.result = {"night": when.name}
-    create_markdown_artifact(night_markdown(report), key="night", description=f"night {when.name}")
+    create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
     return report
 
 
 @flow(name="morning")
 @without_content
-def morning(night: str, config: str | None = None) -> dict[str, Any]:
-    """The first half of a nightly run alone: what came back is merged, and models learn where enough is new."""
+def morning(night: str, config: str | None = None) -> MorningReport:
+    """Run the first half of a nightly run: merge what came back, and retrain where enough is new."""
     with at_work(config) as (corpus, settings):
         ensure_champions(corpus, settings)
-        return {
-            "merge": _merge(corpus, settings, None),
-            "retrain asr": _retrain(corpus, settings, "asr", cycle=night, only_if_due=True),
-            "retrain intent": _retrain(corpus, settings, "intent", cycle=night, only_if_due=True),
-        }
+        merged = _merge(corpus, settings, None)
+        asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
+        intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
+        return MorningReport(merged, asr, intent)
 
 
-def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
-    waiting = answers.waiting(settings) if files is None else files
+def _sweep(corpus: Corpus, settings: Settings) -> SweepReport:
+    report, settled = sweeping(corpus, settings), _settle(corpus, settings)
+    if isinstance(settled, NotDone):
+        return replace(report, not_done=settled.not_done)
+    return report if settled is None else replace(report, removed=settled.removed)
+
+
+def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> ExportReport:
+    report, pushed = tasks_out(corpus, settings, round_, again=again), _push(corpus, settings)
+    if isinstance(pushed, NotDone):
+        return replace(report, not_done=pushed.not_done)
+    if pushed is None:
+        return report
+    return replace(report, sent=pushed.sent, removed=pushed.removed, standing=pushed.standing)
+
+
+def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
+    waiting = answers.waiting(settings.answers) if files is None else files
     there = files is None and settings.export.backend == "label_studio"
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
-        kept = None if isinstance(reviewed, Skipped) else reviewed
-        return merge_total.MergeSkipped("no annotations came back", kept).to_json()
-    reports, failed = [], {}
+        return MergeSkipped("no annotations came back", _found(reviewed))
+    reports: list[tuple[str, MergeReport]] = []
+    failed: dict[str, str] = {}
     if there:
         try:
-            reports.append(("label-studio", hear.MergeReport.from_json(pulling(corpus, settings))))
+            reports.append(("label-studio", pulling(corpus, settings).merged))
         except EarmarkError as error:
             failed["label-studio"] = str(error)
     for file in waiting:
@@ -196,60 +250,76 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
             failed[answers.name_of(file)] = str(error)  # nobody watches at night: one file costs only itself
     reviewed = reviewing(corpus, settings)
     if there and not failed:
-        removed = _off_label_studio(corpus, settings)
+        settled = _settle(corpus, settings)
         ask.distribute(corpus, settings)
-        sent = _before_people(corpus, settings)
-        failed |= {name: row["not_done"] for name, row in (("settle", removed), ("push", sent)) if "not_done" in row}
-    return merge_total.total(reports, failed, None if isinstance(reviewed, Skipped) else reviewed).to_json()
+        pushed = _push(corpus, settings)
+        for name, done in (("settle", settled), ("push", pushed)):
+            failed |= {name: done.not_done} if isinstance(done, NotDone) else {}
+    return merge_total.total(reports, failed, _found(reviewed))
 
 
-def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
-    """What is exported stands on Label Studio, where that is the backend; a server that is down costs only time."""
+def _found(reviewed: ReviewReport | Skipped) -> ReviewReport | None:
+    return None if isinstance(reviewed, Skipped) else reviewed
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone(Result):
+    """A step that Label Studio could not do now, and why; the next run does it."""
+
+    not_done: str
+
+
+def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
+    """Push what is exported to Label Studio, where that is the backend; a server that is down costs only time."""
     if settings.export.backend != "label_studio":
-        return {}
+        return None
     try:
-        return dict(pushing(corpus, settings))
+        return pushing(corpus, settings)
     except EarmarkError as error:
-        return {"not_done": str(error)}
+        return NotDone(str(error))
 
 
-def _off_label_studio(corpus: Any, settings: Settings) -> dict[str, Any]:
-    """What nobody may hear any more, or is merged, is gone from Label Studio, where that is the backend."""
+def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:
+    """Remove what is merged, or may not be opened any more, from Label Studio, where that is the backend."""
     if settings.export.backend != "label_studio":
-        return {}
+        return None
     try:
-        return dict(settling(corpus, settings))
+        return settling(corpus, settings.label_studio, settings.people)
     except EarmarkError as error:
-        return {"not_done": str(error)}
+        return NotDone(str(error))
 
 
-def _score(corpus: Any, settings: Settings, ids: list[str]) -> dict[str, Any]:
-    plan = scoring.plan(corpus, settings, ids, known.labelled(corpus, settings).learned_from)
-    if not plan.shards:
-        return {"skipped": "nothing is unscored", **scoring.total(plan, [])}
-    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
+    plan = scoring.plan(corpus, settings.score, ids, known.labelled(corpus, settings).learned_from)
+    return scoring.total(plan, _shards(corpus, settings, plan))
 
 
-def _rescore(corpus: Any, settings: Settings) -> dict[str, Any]:
-    """The labelled rows that teach a choice are scored by the models that are at work now."""
+def _shards(corpus: Corpus, settings: Settings, plan: scoring.ScorePlan) -> list[scoring.ShardReport]:
+    return [scores(corpus, settings.score, settings.home, plan, shard) for shard in plan.shards]
+
+
+def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
+    """Score the labelled rows that teach a choice with the champions of today."""
     held = known.labelled(corpus, settings)
-    plan = scoring.plan(corpus, settings, [row.utterance_id for row in held.rows], held.learned_from)
+    plan = scoring.plan(corpus, settings.score, [row.utterance_id for row in held.rows], held.learned_from)
     if not plan.shards:
-        return {"skipped": "no labelled utterance is unscored by the champions"}
-    return scoring.total(plan, [scores(corpus, settings, plan, shard) for shard in plan.shards])
+        return Skipped("no labelled utterance is unscored by the champions")
+    return scoring.total(plan, _shards(corpus, settings, plan))
 
 
-def _choose(corpus: Any, settings: Settings, when: Night) -> dict[str, Any]:
-    report = dict(choice(corpus, settings, when))
-    choose.track(settings, when.name, report)
+def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
+    report = choice(corpus, settings, when)
+    choose.track(settings.tracking, settings.home, when.name, report)
     return report
 
 
-def _retrain(corpus: Any, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool) -> dict[str, Any]:
-    plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+def _retrain(
+    corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
+) -> RetrainReport | Skipped:
+    plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
-        return Skipped(plan.skipped).to_json()
+        return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
     learned = learning(corpus, settings, plan, flow_run)
     judgement = judging(corpus, settings, kind, learned.version, plan.snapshot)
-    return learn.RetrainReport(learned, judgement).to_json()
+    return RetrainReport(learned, judgement)

@@ -1,34 +1,45 @@
-"""Label Studio as the place of annotation: open tasks stand there before people, raw annotations come back.
+"""Label Studio as the place of annotation: open tasks are pushed there, raw annotations are pulled back.
 
-The server holds nothing that earmark needs to remember: what stands there is compared with what should, each time. So a
-killed run, a server that was down or a hint that never came cost nothing but time.
+The server holds nothing that earmark needs to remember: what it has is compared with what it should have, each time.
+So a killed run, a server that was down or a hint that never came cost nothing but time.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import httpx
 
 from annotation.files import Parsed, RefusedRow
-from annotation.label_studio import MODEL_VERSION, label_config, read_studio, revision_of, studio_task
+from annotation.label_studio import (
+    MODEL_VERSION,
+    StudioAnnotation,
+    StudioData,
+    StudioPrediction,
+    StudioTask,
+    label_config,
+    read_studio,
+    revision_of,
+    studio_task,
+)
+from annotation.people import PeopleSettings
 from annotation.rows import RowError
 from corpus import door
 from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records import Annotation, Ask, digest
 from corpus.store import labels, rounds
-from flows import console, models
+from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
 from flows.clips import clip_url
-from flows.hear import asked_tasks, merge_rows
-from flows.settings import Settings
+from flows.hear import MergeReport, asked_tasks, merge_rows
+from flows.results import Result
+from flows.settings import LabelStudioSettings, Settings
 from flows.studio_client import StudioClient
 
 FROM_HERE: Final = 10**15
@@ -50,32 +61,41 @@ class Standing:
     number: int
     task_id: str
     holder: str
-    data: dict[str, Any]
-    annotations: list[dict[str, Any]]
+    data: StudioData
+    annotations: list[StudioAnnotation]
 
 
 @contextmanager
-def session(settings: Settings) -> Iterator[StudioClient]:
-    """Gives a session with the server."""
-    client = StudioClient(settings.label_studio)
+def session(settings: LabelStudioSettings) -> Iterator[StudioClient]:
+    """Give a session with the server."""
+    client = StudioClient(settings)
     try:
         yield client
     finally:
         client.close()
 
 
-def holders(settings: Settings) -> dict[str, str]:
-    """Returns the titles of earmark's projects, by whose they are."""
-    title = settings.label_studio.title
-    listed = [person.annotator_id for person in settings.people.people]
+def holders(title: str, people: PeopleSettings) -> dict[str, str]:
+    """Return the titles of earmark's projects, by whose they are.
+
+    Args:
+        title: of the settings.
+        people: who is listed; each has a project of their own.
+    """
+    listed = [person.annotator_id for person in people.people]
     return {who: f"{title}: {who}"[:50] for who in listed} if listed else {ANYBODY: title}
 
 
-def there(client: StudioClient, settings: Settings) -> list[Standing]:
-    """Returns every task of earmark's projects on the server."""
+def there(client: StudioClient, titles: Mapping[str, str]) -> list[Standing]:
+    """Return every task of earmark's projects on the server.
+
+    Args:
+        client: of the server.
+        titles: see `holders`.
+    """
     known = client.projects()
     found = []
-    for who, title in holders(settings).items():
+    for who, title in titles.items():
         for row in client.tasks(known[title]) if title in known else ():
             data = row.get("data") or {}
             said = [each for each in row.get("annotations") or () if isinstance(each, dict)]
@@ -86,16 +106,32 @@ def there(client: StudioClient, settings: Settings) -> list[Standing]:
 # --- pull -------------------------------------------------------------------------------------------------------------
 
 
-def pull(corpus: Corpus, settings: Settings) -> dict[str, Any]:
-    """What people answered on the server is annotations and labels; what is settled is gone from there.
+@dataclass(frozen=True, slots=True)
+class PullReport(Result):
+    """What became of the answers on the server.
+
+    Attributes:
+        merged: of the answers.
+        skipped_there: answers that only skip their task.
+        asked_again: tasks that went back to their person, since something is wrong with the answer.
+    """
+
+    merged: MergeReport
+    skipped_there: int
+    asked_again: int
+
+
+def pull(corpus: Corpus, settings: Settings) -> PullReport:
+    """Merge what people answered on the server.
 
     The revision of an answer is the time of its last change, so the same annotation twice changes nothing and an edit
     is a new revision. An annotation that was merged and then deleted there is taken back. A skipped task is no answer:
     it stays for others.
     """
-    with session(settings) as client:
-        rows = there(client, settings)
-        names = _annotators(client, settings)
+    titles = holders(settings.label_studio.title, settings.people)
+    with session(settings.label_studio) as client:
+        rows = there(client, titles)
+        names = _annotators(client, settings.people)
     tasks = asked_tasks(corpus, settings)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
@@ -116,27 +152,27 @@ def pull(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     trouble = sorted([str(row.line), row.reason] for row in refused)
     operation_id = f"merge/label-studio/{digest([basis, trouble])}"
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, settings.people.most_answers)
-    with session(settings) as client:
+    with session(settings.label_studio) as client:
         known = client.projects()
         for row, reason in again:
-            _ask_again(client, known, holders(settings)[row.holder], row, reason)
-    return {**report.to_json(), "skipped_there": skipped, "asked_again": len(again), "file": "label-studio"}
+            _ask_again(client, known[titles[row.holder]], row, reason)
+    return PullReport(report, skipped, len(again))
 
 
-def _annotators(client: StudioClient, settings: Settings) -> dict[int, str]:
-    """Returns the annotator id of each user of the server, by user id."""
-    logins = {(p.login or p.annotator_id).lower(): p.annotator_id for p in settings.people.people}
+def _annotators(client: StudioClient, people: PeopleSettings) -> dict[int, str]:
+    """Return the annotator id of each user of the server, by user id."""
+    logins = {(p.login or p.annotator_id).lower(): p.annotator_id for p in people.people}
     return {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
 
 
-def _author(annotation: dict[str, Any], names: dict[int, str]) -> str:
+def _author(annotation: StudioAnnotation, names: dict[int, str]) -> str:
     who = annotation.get("completed_by")
     number = int(who.get("id", 0)) if isinstance(who, dict) else int(who or 0)
     return names.get(number, f"ls-{number}")
 
 
 def _taken_back(corpus: Corpus, rows: list[Standing], annotations: list[Annotation]) -> list[Annotation]:
-    """Returns what takes back answers that were merged from a person's own task, which still stands, but without them.
+    """Return what takes back answers that were merged from a person's own task, which still stands, but without them.
 
     Where nobody is listed, a task that stands may be another one for the next person, which tells nothing.
     """
@@ -151,36 +187,43 @@ def _taken_back(corpus: Corpus, rows: list[Standing], annotations: list[Annotati
     ]
 
 
-def _ask_again(client: StudioClient, known: dict[str, int], title: str, row: Standing, reason: str) -> None:
-    """The task stands there anew with what its person answered, and the line that says what is wrong with it."""
+def _ask_again(client: StudioClient, project: int, row: Standing, reason: str) -> None:
+    """Put the task there anew with what its person answered, and the line that says what is wrong with it."""
     (said,) = row.annotations
     results = [each for each in said.get("result") or () if isinstance(each, dict)]
-    data = {**row.data, "heading": AGAIN[reason]}
+    data: StudioData = {**row.data, "heading": AGAIN[reason]}
     if reason == "lost_slot":  # marked again on the words as they are now
         typed = [each["value"]["text"] for each in results if each.get("from_name") == "transcript"]
         data["asr_text"] = " ".join(" ".join(text) if isinstance(text, list) else str(text) for text in typed)
         results = [each for each in results if each.get("from_name") != "slots"]
-    prediction = {"model_version": MODEL_VERSION, "result": results}
-    client.send_tasks(known[title], [{"data": data, "predictions": [prediction]}])
+    predictions: list[StudioPrediction] = [{"model_version": MODEL_VERSION, "result": results}]
+    client.send_tasks(project, [{"data": data, "predictions": predictions}])
     client.delete_task(row.number)
 
 
 # --- push -------------------------------------------------------------------------------------------------------------
 
 
-def settle(corpus: Corpus, settings: Settings) -> dict[str, int]:
-    """No task stands on the server that nobody may hear any more, and none whose answer is merged.
+@dataclass(frozen=True, slots=True)
+class SettleReport(Result):
+    """How many tasks were removed from the server."""
 
-    An answer that was not pulled yet keeps its task, unless nobody may hear the clip any more.
+    removed: int
+
+
+def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) -> SettleReport:
+    """Remove from the server the tasks that nobody may open any more, and those whose answers are merged.
+
+    A task whose answer was not pulled yet stays, unless nobody may open its clip any more.
     """
     now = standing(corpus)
-    with session(settings) as client:
-        rows, names = there(client, settings), _annotators(client, settings)
+    with session(studio) as client:
+        rows, names = there(client, holders(studio.title, people)), _annotators(client, people)
         merged, silent = _merged(corpus), _silent(corpus, rows)
         gone = [row for row in rows if row.task_id in silent or _is_over(row, now, merged, names)]
         for row in gone:
             client.delete_task(row.number)
-    return {"removed": len(gone)}
+    return SettleReport(len(gone))
 
 
 def _merged(corpus: Corpus) -> set[tuple[str, str, int]]:
@@ -188,8 +231,8 @@ def _merged(corpus: Corpus) -> set[tuple[str, str, int]]:
         return {(row.task_id, row.annotator_id, row.revision) for row in labels.latest_answers(conn)}
 
 
-def _silent(corpus: Corpus, rows: list[Standing]) -> set[str]:
-    """Returns the tasks whose clips nobody may hear any more, answered or not, and those that earmark never made."""
+def _silent(corpus: Corpus, rows: Sequence[Standing]) -> set[str]:
+    """Return the tasks whose clips nobody may open any more, answered or not, and those that earmark never made."""
     with corpus.read() as conn:
         asked = {row.task_id: rounds.utterance_of(conn, row.task_id) for row in rows}
         known = sorted({i for i in asked.values() if i is not None})
@@ -198,22 +241,31 @@ def _silent(corpus: Corpus, rows: list[Standing]) -> set[str]:
 
 
 def _is_over(row: Standing, now: Waiting, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
-    """Returns whether nobody needs a task on the server any more."""
+    """Return whether nobody needs a task on the server any more."""
     answered = [said for said in row.annotations if not said.get("was_cancelled")]
     if not answered:
         return row.task_id not in now.wanted.get(row.holder, ())
     return all((row.task_id, _author(said, names), _changed(said)) in merged for said in answered)
 
 
-def _changed(said: dict[str, Any]) -> int:
+def _changed(said: StudioAnnotation) -> int:
     try:
         return revision_of(str(said.get("updated_at", "")))
     except RowError:
         return 0
 
 
-def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
-    """Each person's project holds the tasks that they may hear, and no others; a repeat sends what is missing.
+@dataclass(frozen=True, slots=True)
+class PushReport(Result):
+    """How many tasks were sent to the server, how many were removed there, and how many are there for people now."""
+
+    sent: int
+    removed: int
+    standing: int
+
+
+def push(corpus: Corpus, settings: Settings) -> PushReport:
+    """Bring each person's project to the tasks that they may open, and no others; a repeat sends what is missing.
 
     Answers that were not pulled yet are never deleted: their tasks stay until `pull` has merged them.
 
@@ -221,11 +273,11 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
         Refused: the clip server does not answer, so that nobody could hear anything.
         Unreachable: the server does not answer.
     """
-    _check_clips(settings)
+    _check_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
     model = models.load_intent(settings.home, models.champion(corpus, "intent"))
-    fields = {
+    fields: dict[str, str | bool | int] = {
         "label_config": label_config(model.intents, model.slot_names),
         "show_collab_predictions": True,
         "model_version": MODEL_VERSION,
@@ -234,25 +286,12 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
         "show_skip_button": True,
         "enable_empty_annotation": False,
     }
-    counts: Counter[str] = Counter({"sent": 0, "removed": 0, "standing": 0})
-    with session(settings) as client:
+    sent = wanted_in_all = 0
+    titles = holders(settings.label_studio.title, settings.people)
+    with session(settings.label_studio) as client:
         known = client.projects()
-        projects = {who: client.ensure_project(title, fields, known) for who, title in holders(settings).items()}
-        merged, names = _merged(corpus), _annotators(client, settings)
-        stands: dict[str, set[str]] = {}
-        rows = there(client, settings)
-        silent = _silent(corpus, rows)
-        for row in rows:
-            held = stands.setdefault(row.holder, set())
-            if (
-                row.task_id in silent
-                or _is_over(row, now, merged, names)
-                or (row.task_id in held and not row.annotations)
-            ):
-                client.delete_task(row.number)
-                counts["removed"] += 1
-            else:
-                held.add(row.task_id)
+        projects = {who: client.ensure_project(title, fields, known) for who, title in titles.items()}
+        stands, removed = _clear(corpus, client, there(client, titles), now, _annotators(client, settings.people))
         for who, project in projects.items():
             wanted = [task for id_, task in made.items() if id_ in now.wanted.get(who, ())]
             missing = [task for task in wanted if task.task_id not in stands.get(who, ())]
@@ -261,26 +300,44 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
                 studio_task(task, clip_url(corpus, base, task.task_id, who, now.until[task.utterance_id, who]))
                 for task in missing
             ]
-            counts["standing"] += len(wanted)
-            counts["sent"] += _send(client, settings, project, tasks)
-    return dict(counts)
+            wanted_in_all += len(wanted)
+            sent += _send(client, settings.label_studio, project, tasks)
+    return PushReport(sent, removed, wanted_in_all)
 
 
-def _send(client: StudioClient, settings: Settings, project: int, tasks: list[dict[str, Any]]) -> int:
-    """The tasks stand in the project, in batches with the pauses that the server's makers advise."""
-    size = settings.label_studio.batch
+def _clear(
+    corpus: Corpus, client: StudioClient, rows: Sequence[Standing], now: Waiting, names: dict[int, str]
+) -> tuple[dict[str, set[str]], int]:
+    """Remove the tasks that are over and those that are there twice; return who has which now, and how many went."""
+    merged, silent = _merged(corpus), _silent(corpus, rows)
+    stands: dict[str, set[str]] = {}
+    removed = 0
+    for row in rows:
+        held = stands.setdefault(row.holder, set())
+        twice = row.task_id in held and not row.annotations
+        if row.task_id in silent or _is_over(row, now, merged, names) or twice:
+            client.delete_task(row.number)
+            removed += 1
+        else:
+            held.add(row.task_id)
+    return stands, removed
+
+
+def _send(client: StudioClient, settings: LabelStudioSettings, project: int, tasks: Sequence[StudioTask]) -> int:
+    """Send the tasks to the project, in batches with the pauses that the server's makers advise."""
+    size = settings.batch
     sent = 0
-    with console.progress("send tasks", len(tasks)) as advance:
+    with progress.track("send tasks", len(tasks)) as advance:
         for start in range(0, len(tasks), size):
             if start:
-                time.sleep(settings.label_studio.pause)
+                time.sleep(settings.pause)
             sent += client.send_tasks(project, tasks[start : start + size])
             advance(sent)
     return sent
 
 
-def _check_clips(settings: Settings) -> None:
-    base = settings.label_studio.clips_url.rstrip("/")
+def _check_clips(clips_url: str) -> None:
+    base = clips_url.rstrip("/")
     try:
         answer = httpx.get(f"{base}/health", timeout=10)
     except httpx.HTTPError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from corpus.errors import Refused
 from corpus.records import Kind
+from flows import progress
 from flows.results import Result
 from flows.settings import Settings
 
@@ -51,9 +52,7 @@ def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.console import progress
-
-    with temporary_settings({PREFECT_API_URL: api_url}), progress(f"retrain {kind} there", None):
+    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} there", None):
         try:
             run: Any = run_deployment(
                 "retrain/retrain",

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from corpus.errors import UsageError
 from corpus.records import canonical_json, digest
-from flows import console
+from flows import console, progress
 from flows.replay_report import document, figure, track
 from flows.settings import Settings, describe
 from flows.simulate import ReplaySettings, prepare_worker, work
@@ -108,7 +108,7 @@ def run_replay(settings: Settings, plan: Replay) -> dict[str, Any]:
     """Returns the replay's document; curves, plot and document stand in its folder, the runs in MLflow."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
-    with console.progress("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
+    with progress.track("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
         advance(len(results.of(plan)))
         if len(results.of(plan)) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
@@ -126,9 +126,9 @@ def _key(plan: Replay) -> str:
     return digest(canonical_json([plan.corpus.digest, plan.settings.model_dump()]))
 
 
-def _simulate(plan: Replay, results: _Results, advance: console.Advance) -> None:
+def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-replay-") as folder:
-        with console.progress("rows read", len(plan.corpus.train) + len(plan.corpus.test)) as read:
+        with progress.track("rows read", len(plan.corpus.train) + len(plan.corpus.test)) as read:
             save_problem(make_problem(plan.corpus, plan.settings.neighbours, read), Path(folder))
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: each learns on one core
@@ -140,7 +140,7 @@ def _simulate(plan: Replay, results: _Results, advance: console.Advance) -> None
                 os.environ["OMP_NUM_THREADS"] = before
 
 
-def _work_off(plan: Replay, results: _Results, folder: str, advance: console.Advance) -> None:
+def _work_off(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
     given = (folder, plan.settings.model_dump_json())
     with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, given) as pool:
         for stage_jobs in (_full_jobs, _strategy_jobs):

@@ -56,7 +56,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, datetime):
-        return value.isoformat()
+        return str(value)  # as the commands have always printed moments: a blank between date and time
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):

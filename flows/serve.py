@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import Refused, SettingsError
-from flows import console
+from flows import progress
 from flows.prefect_server import prefect_server
 from flows.remote import announced
 from flows.settings import OVERRIDES_VARIABLE, Settings
@@ -45,8 +45,8 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
             raise SettingsError(
                 f"night.schedule: {settings.night.schedule!r} is no cron expression such as '30 4 * * *'"
             ) from None
-        console.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
-        console.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
+        progress.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
+        progress.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
         runner = Runner()
         deployments: list[Any] = [
             nightly.to_deployment("nightly", schedule=schedule, parameters=named, concurrency_limit=1),
@@ -70,16 +70,16 @@ def serve_pages(settings: Settings, port: int) -> None:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
             answering = without_password(uri) if pages is None else _answering(pages, port)
-            console.note(f"MLflow: {runs_page(tracking, answering)}")
-            console.note(f"Prefect: {server.api_url.removesuffix('/api')}")
-            console.note("stop with Ctrl-C")
+            progress.note(f"MLflow: {runs_page(tracking, answering)}")
+            progress.note(f"Prefect: {server.api_url.removesuffix('/api')}")
+            progress.note("stop with Ctrl-C")
             if pages is not None:
                 status = pages.wait()
                 raise Refused(f"MLflow's pages ended with status {status}; is port {port} taken? give another --port")
             if server.process is not None:
                 server.process.wait()
     except KeyboardInterrupt:
-        console.note("stopped")
+        progress.note("stopped")
     finally:
         if pages is not None:
             with contextlib.suppress(ProcessLookupError):

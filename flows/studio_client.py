@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import httpx
 
+from annotation.label_studio import StudioTask
 from corpus.errors import Refused, Unreachable
 from flows.settings import LabelStudioSettings
 
 PAGE = 100
 """Tasks in one answer of the server."""
+
+Query = Mapping[str, str | int]
+"""The parameters of a call's address."""
 
 
 class StudioClient:
@@ -35,20 +39,20 @@ class StudioClient:
         self._access = "" if self._personal else f"Token {settings.token}"
 
     def close(self) -> None:
-        """Leaves no connection open."""
+        """Close all connections."""
         self._http.close()
 
-    def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Returns the JSON answer of a call, None where it is empty.
+    def call(self, method: str, path: str, *, params: Query | None = None, json: object = None) -> object:
+        """Return the JSON answer of a call, None where it is empty.
 
         Raises:
             Unreachable: the server does not answer, or is out of order.
             Refused: it says no.
         """
-        answer = self._send(method, path, **kwargs)
+        answer = self._send(method, path, params, json)
         if answer.status_code == 401 and self._personal:
             self._access = ""
-            answer = self._send(method, path, **kwargs)
+            answer = self._send(method, path, params, json)
         if answer.status_code >= 500:
             raise Unreachable(
                 f"Label Studio answers {answer.status_code} to {method} {path}; look at its log, run again"
@@ -62,6 +66,17 @@ class StudioClient:
         except ValueError:
             raise Unreachable(f"Label Studio's answer to {method} {path} is not JSON; is the address right?") from None
 
+    def _mapping(self, method: str, path: str, *, params: Query | None = None, json: object = None) -> dict[str, Any]:
+        """Return the JSON object that a call answers with.
+
+        Raises:
+            Unreachable, Refused: see `call`; the answer is something else.
+        """
+        answer = self.call(method, path, params=params, json=json)
+        if not isinstance(answer, dict):
+            raise Unreachable(f"Label Studio's answer to {method} {path} is no JSON object; is the address right?")
+        return answer
+
     def _remedy(self, answer: httpx.Response) -> str:
         if answer.status_code == 401:
             return "make a new personal access token on its account page (legacy tokens are off by default)"
@@ -69,12 +84,12 @@ class StudioClient:
             return "make label_studio.batch smaller"
         return "look at its log"
 
-    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, params: Query | None, json: object) -> httpx.Response:
         try:
             if not self._access:
                 self._access = self._fresh_access()
-            headers = {"Authorization": self._access, **kwargs.pop("headers", {})}
-            return self._http.request(method, path, headers=headers, **kwargs)
+            headers = {"Authorization": self._access}
+            return self._http.request(method, path, headers=headers, params=params, json=json)
         except httpx.HTTPError as error:
             raise Unreachable(
                 f"Label Studio at {self._settings.url} does not answer ({type(error).__name__}); nothing is lost,"
@@ -90,50 +105,50 @@ class StudioClient:
     # --- projects -----------------------------------------------------------------------------------------------------
 
     def projects(self) -> dict[str, int]:
-        """Returns the ids of the projects that the token sees, by title; of one title the oldest."""
+        """Return the ids of the projects that the token sees, by title; of one title the oldest."""
         found: dict[str, int] = {}
         page = 1
         while True:
-            answer = self.call("GET", "/api/projects", params={"page": page, "page_size": PAGE})
+            answer = self._mapping("GET", "/api/projects", params={"page": page, "page_size": PAGE})
             for row in answer["results"]:
                 found[row["title"]] = min(int(row["id"]), found.get(row["title"], int(row["id"])))
             if not answer.get("next"):
                 return found
             page += 1
 
-    def ensure_project(self, title: str, fields: dict[str, Any], known: dict[str, int]) -> int:
-        """Leaves a project of this title with these fields, and returns its id."""
+    def ensure_project(self, title: str, fields: Mapping[str, str | bool | int], known: dict[str, int]) -> int:
+        """Create or update the project of this title with these fields, and return its id."""
         if title not in known:
-            known[title] = int(self.call("POST", "/api/projects", json={"title": title, **fields})["id"])
+            known[title] = int(self._mapping("POST", "/api/projects", json={"title": title, **fields})["id"])
             return known[title]
         project = known[title]
-        held = self.call("GET", f"/api/projects/{project}")
+        held = self._mapping("GET", f"/api/projects/{project}")
         if any(str(held.get(name)).strip() != str(value).strip() for name, value in fields.items()):
-            self.call("PATCH", f"/api/projects/{project}", json=fields)
+            self.call("PATCH", f"/api/projects/{project}", json=dict(fields))
         return project
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
-    def tasks(self, project: int) -> Iterator[dict[str, Any]]:
-        """Yields every task of a project with its data and raw annotations, in pages."""
+    def tasks(self, project: int) -> Iterator[StudioTask]:
+        """Yield every task of a project with its data and raw annotations, in pages."""
         page = 1
         while True:
-            query = {"project": project, "page": page, "page_size": PAGE, "fields": "all"}
+            query: Query = {"project": project, "page": page, "page_size": PAGE, "fields": "all"}
             answer = self.call("GET", "/api/tasks", params=query)
-            rows = answer["tasks"] if isinstance(answer, dict) else answer
+            rows = answer["tasks"] if isinstance(answer, dict) else cast(list[StudioTask], answer)
             yield from rows
             total = int(answer.get("total", 0)) if isinstance(answer, dict) else len(rows)
             if page * PAGE >= total or not rows:
                 return
             page += 1
 
-    def send_tasks(self, project: int, tasks: Sequence[dict[str, Any]]) -> int:
-        """Leaves the tasks in the project; returns how many the server took."""
-        answer = self.call("POST", f"/api/projects/{project}/import", json=list(tasks))
+    def send_tasks(self, project: int, tasks: Sequence[StudioTask]) -> int:
+        """Add the tasks to the project; return how many the server took."""
+        answer = self._mapping("POST", f"/api/projects/{project}/import", json=list(tasks))
         return int(answer.get("task_count", len(tasks)))
 
     def delete_task(self, task: int) -> None:
-        """Leaves no task of this id, nor its annotations and predictions; one that is gone already is no error."""
+        """Delete the task with its annotations and predictions; one that is gone already is no error."""
         try:
             self.call("DELETE", f"/api/tasks/{task}")
         except Refused as error:
@@ -141,13 +156,13 @@ class StudioClient:
                 raise
 
     def users(self) -> dict[int, str]:
-        """Returns the e-mail addresses of the server's users, by id."""
-        rows = self.call("GET", "/api/users")
+        """Return the e-mail addresses of the server's users, by id."""
+        rows = cast(list[dict[str, Any]], self.call("GET", "/api/users"))
         return {int(row["id"]): str(row.get("email") or row.get("username") or "") for row in rows}
 
 
 def token_expiry(token: str) -> float | None:
-    """Returns when a personal access token ends [s since 1970], None for a legacy token."""
+    """Return when a personal access token ends [s since 1970], None for a legacy token."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flows.console import cell, percent
 from flows.told import sample_lines
 
 
-def night_markdown(report: dict[str, Any]) -> str:
-    """Returns the report of a nightly run as Markdown: a row a step, then what the gate decided."""
+def night_markdown(report: Mapping[str, Any]) -> str:
+    """Return the document of a `NightlyReport` as Markdown: a row a step, then what the gate decided."""
     lines = [f"# Night {report['night']}", "", "| step | what became of it |", "| --- | --- |"]
     decisions = []
     for step, result in report.items():
@@ -21,7 +22,7 @@ def night_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines + decisions) + "\n"
 
 
-def _told(result: dict[str, Any]) -> str:
+def _told(result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
     left_out = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")

@@ -23,7 +23,7 @@ UNFINISHED: Final = re.compile(r"\.t[0-9a-f]{31}\.wav\.tmp|" + re.escape(f".{TAS
 
 
 def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: datetime) -> list[Path]:
-    """Returns the files that no wanted task needs: clips, unfinished files, and refused lines that nobody mended.
+    """Return the files that no wanted task needs: clips, unfinished files, and refused lines that nobody fixed.
 
     Args:
         settings: all.
@@ -31,7 +31,7 @@ def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
         wanted: ids of the tasks that people may still hear, by person; "" where the round's folder is everybody's.
         now: what time it is.
     """
-    found = answers.expired(settings, now)
+    found = answers.expired(settings.answers, settings.export.due_days, now)
     for folder, mine in _folders(settings, rounds, wanted):
         for path in sorted(folder.iterdir()):
             clip = CLIP.fullmatch(path.name)
@@ -41,13 +41,13 @@ def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
 
 
 def stray_lines(settings: Settings, rounds: Collection[str], wanted: Wanted) -> int:
-    """Returns how many lines of task files are of tasks that are not wanted."""
+    """Return how many lines of task files are of tasks that are not wanted."""
     files = [(folder / TASK_FILE, mine) for folder, mine in _folders(settings, rounds, wanted)]
     return sum(id_ not in mine for file, mine in files if file.is_file() for id_ in task_ids(file))
 
 
 def clear(settings: Settings, rounds: Collection[str], wanted: Wanted, now: datetime) -> int:
-    """Of clips and lines only those of wanted tasks are left, and no empty folder; returns how many files went."""
+    """Remove all clips and lines but those of wanted tasks, and empty folders; return how many files were removed."""
     gone = stray(settings, rounds, wanted, now)
     for path in gone:
         path.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def clear(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
 
 
 def _folders(settings: Settings, rounds: Collection[str], wanted: Wanted) -> list[tuple[Path, Collection[str]]]:
-    """Returns the folders that hold tasks and the ids that are wanted in each, the folders of persons first."""
+    """Return the folders that hold tasks and the ids that are wanted in each, the folders of persons first."""
     found: list[tuple[Path, Collection[str]]] = []
     for name in sorted(rounds):
         folder = settings.task_folder / name

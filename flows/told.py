@@ -8,9 +8,9 @@ from typing import Any
 from flows.console import percent
 
 
-def sample_lines(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the report of a choice with one line for each thing that earlier answers taught it."""
-    lines: dict[str, Any] = {}
+def sample_lines(report: Mapping[str, Any]) -> dict[str, object]:
+    """Return the document of a choice with one line for each thing that earlier answers taught it."""
+    lines: dict[str, object] = {}
     for name, value in report.items():
         if name == "calibration":
             lines |= {f"calibration {kind}": calibration_line(found) for kind, found in value.items()}
@@ -32,7 +32,7 @@ def sample_lines(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def calibration_line(found: Mapping[str, Any]) -> str:
-    """Returns how far a measure can be believed."""
+    """Return how far a measure can be believed."""
     if found["ece_before"] is None:
         return str(found["note"])
     figures = [f"ECE {found['ece_before']:.3f} → {found['ece_after']:.3f}"]
@@ -47,23 +47,23 @@ FIGURES = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
 
 
 def cost_lines(costs: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what each question costs, by question."""
+    """Return what each question costs, by question."""
     return {f"cost {ask}": cost_line(cost) for ask, cost in costs.items()}
 
 
 def outlook_lines(outlook: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what the next labels bring, by kind of model."""
+    """Return what the next labels bring, by kind of model."""
     return {f"outlook {kind}": outlook_line(ahead) for kind, ahead in outlook.items()}
 
 
 def cost_line(cost: Mapping[str, Any]) -> str:
-    """Returns what a question costs."""
+    """Return what a question costs."""
     source = f"{cost['answers']} answers" if cost["learned"] else f"from the settings, {cost['answers']} answers so far"
     return f"{cost['base']:.1f} s + {cost['per_second']:.2f} s a second + {cost['per_token']:.2f} s a token ({source})"
 
 
 def cohort_line(cohort: Mapping[str, Any]) -> str:
-    """Returns who errs more, and what was done about it."""
+    """Return who errs more, and what was done about it."""
     return (
         f"{cohort['name'].replace('-', ' ')} ({cohort['measure']}): {cohort['rows']} utterances of "
         f"{cohort['speakers']} speakers, error {percent(cohort['rate'])} against {percent(cohort['rest'])}, "
@@ -72,18 +72,18 @@ def cohort_line(cohort: Mapping[str, Any]) -> str:
 
 
 def outlook_line(ahead: Mapping[str, Any]) -> str:
-    """Returns what the next labels bring."""
+    """Return what the next labels bring."""
     return str(ahead["why"]) if ahead["advice"] == "unknown" else f"{ahead['advice']}: {ahead['why']}"
 
 
 def known_line(known: Mapping[str, Any]) -> str:
-    """Returns how many labelled rows speak of the models at work."""
+    """Return how many labelled rows speak of the models at work."""
     missing = known["labelled"] - known["scored"]
     rest = f"; {missing} are not scored by the models at work, earmark score does it" if missing else ""
     return f"{known['labelled']}, of which {known['unseen']} were chosen and never learned from{rest}"
 
 
 def errors_line(errors: Mapping[str, Any]) -> str:
-    """Returns what the chosen are worth beside the pool."""
+    """Return what the chosen are worth beside the pool."""
     chosen = "-" if errors["chosen"] is None else f"{errors['chosen']:.2f}"
     return f"{chosen} in an utterance chosen to learn from, {errors['pool']:.2f} in one of the pool"

@@ -36,10 +36,11 @@ def status(
     """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
     settings = settings_of(config, overrides)
     from flows.inspect import refuse_late_night, show_status, status_of
+    from flows.results import as_json as plain
 
     report = status_of(settings)
     if as_json:
-        console.show_json(report)
+        console.show_json(plain(report))
     else:
         show_status(report)
     if late_after is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -77,20 +78,22 @@ def import_corpus(
     """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
     settings = settings_of(config, overrides)
     from corpus.scratch import scratch
-    from flows.bring import look, named, show_look
+    from flows.bring import check_mapping, look, named, show_look
 
     source = named(source)
-    with scratch(None if dry_run else settings.home):
-        report = look(settings, source, split, subset, limit, only_schema=not dry_run)
-        if not dry_run:
+    if not dry_run:
+        with scratch(settings.home):
+            check_mapping(settings.importing, source, split, subset)
             parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
             report = run_flow("import_corpus", config, overrides, **parameters)
-    if not dry_run:
         show_report("imported", report, as_json)
-    elif as_json:
-        console.show_json(report)
+        return
+    with scratch(None):
+        preview = look(settings.importing, settings.ingest, source, split, subset, limit)
+    if as_json:
+        console.show_json(asdict(preview))
     else:
-        show_look(report)
+        show_look(preview)
 
 
 @app.command()
@@ -120,16 +123,16 @@ def sample(
 
         settings = settings_of(config, changes)
         with opened(settings, create=False) as corpus:
-            report = choose_dry(corpus, settings, the_night(settings, night))
+            document = choose_dry(corpus, settings, the_night(settings, night)).to_json()
     else:
-        report = run_flow("sample", config, changes, night=night)
+        document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:
-        console.show_json(report)
+        console.show_json(document)
         return
     from flows.told import sample_lines
 
-    rows = report.pop("rows", None)
-    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(report))
+    rows = document.pop("rows", None)
+    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(document))
     if rows:
         headers = list(rows[0])
         console.show_table("", headers, [list(row.values()) for row in rows])
@@ -158,13 +161,11 @@ def merge(
         if not file.is_file():
             raise UsageError(f"annotation file {file}: no such file")
     named = [str(file.resolve()) for file in files] if files else None
-    report = run_flow("merge", config, overrides, files=named)
-    show_report("merged", dict(report), as_json)
-    if report.get("failed"):
+    document = run_flow("merge", config, overrides, files=named).to_json()
+    show_report("merged", document, as_json)
+    if document.get("failed"):
         raise typer.Exit(1)
-    if (
-        named and report["rows"] and not report["annotations"]
-    ):  # nothing could be used: perhaps they are not annotations at all
+    if named and document["rows"] and not document["annotations"]:  # perhaps the files hold no annotations at all
         raise typer.Exit(2)
 
 
@@ -184,25 +185,25 @@ def retrain(
         run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
         show_report("retrained there", run.to_json(), as_json)
         return
-    report = run_flow("retrain", config, overrides, kind=kind)
+    document = run_flow("retrain", config, overrides, kind=kind).to_json()
     if as_json:
-        console.show_json(report)
+        console.show_json(document)
         return
-    text = report.pop("decision_text", "")
-    console.show_pairs(f"retrained {kind}", {k: v for k, v in report.items() if not isinstance(v, dict)})
+    text = document.pop("decision_text", "")
+    console.show_pairs(f"retrained {kind}", {k: v for k, v in document.items() if not isinstance(v, dict)})
     print(text, end="")
 
 
 @app.command()
 def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """The main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
-    report = run_flow("nightly", config, overrides, night=night)
+    document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
-        console.show_json(report)
+        console.show_json(document)
         return
     from flows.told import sample_lines
 
-    for step, result in report.items():
+    for step, result in document.items():
         if isinstance(result, dict):
             refused = result.pop("refused_lines", [])
             shown = sample_lines(result) if step == "sample" else result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import typer
 from flows import console
 
 if TYPE_CHECKING:
+    from flows.results import Result
     from flows.settings import Settings
 
 app = typer.Typer(
@@ -38,8 +40,8 @@ def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
     return load_settings(config, overrides or [])
 
 
-def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Any:
-    """Runs a flow of `flows.journey` under the lock and Prefect's server; returns its report."""
+def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Result:
+    """Run a flow of `flows.journey` under the lock and Prefect's server; return its report."""
     settings = settings_of(config, overrides)
     if parameters.get("night"):
         from flows.frame import the_night
@@ -50,14 +52,16 @@ def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **para
     with running(settings, flow.replace("_", " ")):
         from flows import journey
 
-        return getattr(journey, flow)(**parameters)
+        report: Result = getattr(journey, flow)(**parameters)
+        return report
 
 
-def show_report(title: str, report: Any, as_json: bool) -> None:
-    """The report stands on stdout, as a table of pairs or as JSON."""
+def show_report(title: str, report: Result | Mapping[str, Any], as_json: bool) -> None:
+    """Print the report on stdout, as a table of pairs or as JSON."""
+    document = dict(report) if isinstance(report, Mapping) else report.to_json()
     if as_json:
-        console.show_json(report)
+        console.show_json(document)
     else:
-        refused = report.pop("refused_lines", [])
-        console.show_pairs(title, report)
+        refused = document.pop("refused_lines", [])
+        console.show_pairs(title, document)
         console.show_refused(refused)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
 
-from annotation.people import Need, PeopleSettings, Person, assign, rotate_gold
+from annotation.people import Need, PeopleSettings, Person, assign, needs_of, rotate_gold, settled_tasks
+from corpus.store.labels import LabelRow
+from corpus.store.people import Assignment
+from corpus.store.rounds import TaskRow
+
+NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 TEAM = PeopleSettings(people=(Person(annotator_id="ann"), Person(annotator_id="bob"), Person(annotator_id="cid")))
 
@@ -63,3 +69,37 @@ def test_gold_rotates_and_is_never_a_clip_that_the_person_knows() -> None:
         assert Counter(who for _, who, _ in given) in ({"ann": 5, "bob": 5}, {"ann": 5, "bob": 4}, {"ann": 4, "bob": 5})
         assert all(who not in settled[task] for task, who, _ in given)
     assert {task for task, _, _ in turns[0]} != {task for task, _, _ in turns[1]}
+
+
+def task(number: int, reason: str = "uncertain", state: str = "open") -> TaskRow:
+    return TaskRow(f"t{number}", "r1", f"u{number}", "transcribe", state, reason, 1.0, False)
+
+
+def asked(number: int, who: str, kind: str = "first", *, answered: bool = False) -> Assignment:
+    return Assignment(f"t{number}", f"u{number}", who, kind, NOW, answered, NOW)
+
+
+def test_a_task_needs_as_many_people_as_its_reason_asks_for_and_one_more_where_they_disagree() -> None:
+    tasks = [task(0), task(1, "audit"), task(2), task(3), task(4), task(5)]
+    held = [asked(1, "ann"), asked(4, "bob"), asked(5, "cid", "gold")]
+    said = {"u2": {"ann": "help"}, "u3": {"ann": "labelled"}}
+    found = needs_of(tasks, held, said, {f"u{k}": "en-GB" for k in range(6)}, TEAM)
+    assert [(n.task_id, n.count, n.kind, n.barred) for n in found] == [
+        ("t0", 1, "first", frozenset()),
+        ("t1", 1, "second", frozenset({"ann"})),
+        ("t2", 1, "help", frozenset({"ann"})),
+        ("t3", 1, "more", frozenset({"ann"})),
+        ("t5", 1, "first", frozenset()),  # gold is no opinion on it
+    ]
+    asked_out = {"u0": {"ann": "labelled", "bob": "labelled", "cid": "labelled"}}
+    assert needs_of([task(0)], [], asked_out, {"u0": "en-GB"}, TEAM) == []
+
+
+def test_only_answered_clips_that_enough_people_agree_on_are_gold() -> None:
+    tasks = [task(k, state="answered") for k in range(5)] + [task(5)]
+    rows = [label(0), label(1, annotators=1), label(2, agreement=0.9), label(3, source="manifest"), label(4), label(5)]
+    assert settled_tasks(tasks, rows, {"u4"}, TEAM) == ["t0"]
+
+
+def label(number: int, *, annotators: int = 2, agreement: float = 1.0, source: str = "annotators") -> LabelRow:
+    return LabelRow(f"u{number}", 1, True, True, agreement, annotators, source, "uncertain", "r1", 1.0, "train", "s1")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -224,12 +225,12 @@ def test_a_dry_run_shows_the_mapping_and_problems_by_row(cache: Path, tmp_path: 
     source = open_source(str(folder), None, None, cache)
     constants = {"locale": "en-GB", "device_serial": "planted"}
     report = preview(source, settings(BY_SPEAKER | {"constants": constants}), IngestSettings(), datetime.now(UTC))
-    assert (report["looked_at"], report["usable"]) == (6, 4)
-    assert [(p["row"], p["reason"]) for p in report["problems"]] == [(3, "missing_file"), (5, "unreadable")]
-    assert report["columns"]["audio"] == "audio"
-    assert report["mapping"]["account"] == "column speaker"
-    assert report["mapping"]["locale"] == 'constant "en-GB"'
-    assert "planted" not in json.dumps(report)
+    assert (report.looked_at, report.usable) == (6, 4)
+    assert [(p.row, p.reason) for p in report.problems] == [(3, "missing_file"), (5, "unreadable")]
+    assert report.columns["audio"] == "audio"
+    assert report.mapping["account"] == "column speaker"
+    assert report.mapping["locale"] == 'constant "en-GB"'
+    assert "planted" not in json.dumps(asdict(report))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from corpus.store import models as store
 from corpus.store import rounds
 from corpus.store.leases import leased
 from flows import models
-from flows.ask import export_round, sweep
+from flows.ask import ExportReport, SweepReport, export_round, sweep
 from flows.hear import MergeReport, merge_file
 from flows.inspect import _task_folder
 from flows.settings import Settings
@@ -40,10 +40,10 @@ class World:
     def folder(self) -> Path:
         return self.settings.task_folder / ROUND
 
-    def export(self, **kw: Any) -> dict[str, Any]:
+    def export(self, **kw: Any) -> ExportReport:
         return export_round(self.corpus, self.settings, ROUND, **kw)
 
-    def sweep(self) -> dict[str, int]:
+    def sweep(self) -> SweepReport:
         return sweep(self.corpus, self.settings)
 
     def after(self, days: float) -> None:

@@ -13,6 +13,7 @@ from corpus.database import writing
 from corpus.errors import DoorClosed
 from corpus.store import utterances
 from flows.arrive import arrive as take_in
+from flows.ask import SweepReport
 from tests.flows.small_round import World, answer, round_of
 
 
@@ -29,7 +30,7 @@ def test_a_repeated_export_within_the_lease_changes_nothing(world: World):
         until = conn.exec_driver_sql("SELECT utterance_id, until FROM leases ORDER BY 1").all()
     world.after(1)
     assert world.export() == world.export(again=True) == first
-    assert first["tasks"] == 4
+    assert first.tasks == 4
     for name in (TASK_FILE, f"{world.clips()[0]}.wav"):  # as a kill after the commit leaves it
         (world.folder / name).unlink()
     assert world.export() == first
@@ -44,10 +45,10 @@ def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(wor
         world.after(4)
         with pytest.raises(DoorClosed, match="lease"):
             world.corpus.open(world.ids[:1], "annotate", actor="person:ann")
-        assert world.sweep()["closed"] == 4
-        assert world.export()["tasks"] == 0  # a nightly run does not ask again by itself
+        assert world.sweep().closed == 4
+        assert world.export().tasks == 0  # a nightly run does not ask again by itself
         assert not world.folder.exists()
-        assert world.export(again=True)["tasks"] == 4
+        assert world.export(again=True).tasks == 4
         assert world.leased() == set(world.ids)
         assert set(world.states()) == {"exported"}
         assert len(list(world.corpus.open(world.ids[:1], "annotate", actor="person:ann"))) == 1
@@ -56,17 +57,17 @@ def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(wor
 def test_clips_never_lie_there_without_a_lease(world: World):
     world.export()
     world.after(4)  # overdue, and not swept yet
-    assert world.export()["tasks"] == 4
+    assert world.export().tasks == 4
     assert world.leased() == set(world.ids)
 
 
 def test_a_row_that_is_openable_only_later_is_a_task_that_can_be_answered(world: World):
     with writing(world.corpus.records) as conn:
         utterances.set_aside(conn, world.ids[:1], "check")
-    assert world.export()["tasks"] == 3
+    assert world.export().tasks == 3
     with writing(world.corpus.records) as conn:
         utterances.take_back(conn, world.ids[:1])
-    assert world.export()["tasks"] == 4
+    assert world.export().tasks == 4
     assert world.leased() == set(world.ids)
     assert world.merge(*(answer(task) for task in world.tasks())).refused == {}
 
@@ -74,10 +75,10 @@ def test_a_row_that_is_openable_only_later_is_a_task_that_can_be_answered(world:
 def test_overdue_tasks_are_closed_without_any_answer_and_late_ones_are_refused(world: World):
     world.export()
     task = world.tasks()[0]
-    assert world.sweep() == {"closed": 0, "files": 0}
+    assert world.sweep() == SweepReport(closed=0, files=0)
     world.after(4)
     assert world.problems()
-    assert world.sweep() == {"closed": 4, "files": 4}
+    assert world.sweep() == SweepReport(closed=4, files=4)
     assert not world.folder.exists()
     assert world.problems() == []
     assert set(world.states()) == {"closed"}
@@ -118,7 +119,7 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
     for path in (*kept, *left):
         path.write_bytes(b"x")
     assert world.problems() == ["4 files and 0 lines of no open task lie there; run earmark doctor --repair"]
-    assert world.sweep()["files"] == 4
+    assert world.sweep().files == 4
     assert all(path.exists() for path in kept)
     assert len(world.clips()) == 5
     (world.folder / TASK_FILE).unlink()
@@ -134,6 +135,6 @@ def test_a_third_person_is_heard_after_the_lease_was_given_back(world: World):
     world.merge(answer(task))
     assert task.utterance_id not in world.leased()
     assert world.merge(answer(task, "bob", intent="play_music")).outcomes == {"conflict": 1}
-    assert world.export()["tasks"] == 4
+    assert world.export().tasks == 4
     assert task.utterance_id in world.leased()
     assert world.merge(answer(task, "cid")).outcomes == {"labelled": 1}

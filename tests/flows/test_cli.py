@@ -84,7 +84,7 @@ def test_a_dry_run_shows_and_writes_nothing(lived):
     before = state(settings)
     with opened(settings) as corpus:
         report = dry_run(corpus, settings, the_night(settings, lived[1]["nights"][-1]["night"]))
-    assert 0 < len(report["rows"]) == report["chosen"] <= 5
+    assert 0 < len(report.rows) == report.report.chosen <= 5
     assert state(settings) == before
 
 

@@ -60,7 +60,7 @@ from flows.session import opened
 from flows.settings import load_settings
 settings = load_settings(None, sys.argv[2:])
 with opened(settings) as corpus:
-    print(json.dumps(bring(corpus, settings, sys.argv[1], None, None, None)))
+    print(json.dumps(bring(corpus, settings, sys.argv[1], None, None, None).to_json()))
 """
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ from corpus.records import (
 from corpus.store import erasure, labels, rounds, scores
 from corpus.store import models as store
 from flows import known
-from flows.choose import choose_round, dry_run
+from flows.choose import DryRun, KnownRows, choose_round, dry_run
 from flows.inspect import show_status, status_of
 from flows.night import night_named
 from flows.outlook import outlooks
@@ -66,7 +65,7 @@ class World:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
         return known.know(self.corpus, settings, NIGHT)
 
-    def choose(self, *overrides: str) -> dict[str, Any]:
+    def choose(self, *overrides: str) -> DryRun:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
         return dry_run(self.corpus, settings, night_named(NIGHT, "UTC", 0))
 
@@ -181,10 +180,12 @@ def test_curves_are_fitted_on_what_people_found(world: World):
 
 def test_the_choice_rests_on_the_curves_and_says_so(world: World):
     report = world.choose("sampling.clips=20", "sampling.floor=20")
-    json.dumps(report, allow_nan=False)
-    assert report["expected_errors"]["chosen"] > report["expected_errors"]["pool"]
-    assert report["expected_errors"]["pool"] < 3  # calibrated; the measure itself would say twice as much
-    lines = sample_lines({name: value for name, value in report.items() if name != "rows"})
+    document = report.to_json()
+    json.dumps(document, allow_nan=False)
+    expected = report.report.expected_errors
+    assert expected.chosen > expected.pool
+    assert expected.pool < 3  # calibrated; the measure itself would say twice as much
+    lines = sample_lines({name: value for name, value in document.items() if name != "rows"})
     assert "ECE" in lines["calibration words"]
     assert "AUC-PR" in lines["calibration intent"]
     assert lines["labelled rows"] == "120, of which 120 were chosen and never learned from"
@@ -198,9 +199,9 @@ def test_costs_are_learned_from_all_answers(world: World):
     assert costs.transcribe.base + 0.1 * costs.transcribe.per_second == pytest.approx(5.2, abs=0.6)
     assert costs.label_intent == world.settings.cost.label_intent
     report = world.choose()
-    assert report["costs"]["transcribe"]["learned"]
-    assert "120 answers" in sample_lines(report)["cost transcribe"]
-    assert not report["costs"]["triage"]["learned"]
+    assert report.report.costs["transcribe"].learned
+    assert "120 answers" in sample_lines(report.to_json())["cost transcribe"]
+    assert not report.report.costs["triage"].learned
     few = small_settings(world.settings.home, "learned.answers=10")
     assert known.learned_costs(world.corpus, few)[0] == world.settings.cost
 
@@ -208,19 +209,19 @@ def test_costs_are_learned_from_all_answers(world: World):
 def test_a_hidden_accent_is_found_extended_to_the_night_and_served(world: World):
     small = "sampling.cohorts.min_rows=8"  # about as many clusters as there are sounds
     report = world.choose("sampling.clips=30", "sampling.floor=30", "sampling.audit_share_while_few=0.2", small)
-    (cohort, *_) = report["cohorts"]
-    assert cohort["rate"] > cohort["rest"]
-    assert cohort["speakers"] >= 4
-    assert cohort["pool"] == pytest.approx(ARRIVED * 8 / 30, abs=3)
-    assert cohort["chosen"] >= 1
-    assert report["reasons"]["slice"] == sum(each["chosen"] for each in report["cohorts"])
-    assert "utterances of" in sample_lines(report)["cohorts"]
+    (cohort, *_) = report.report.cohorts
+    assert cohort.rate > cohort.rest
+    assert cohort.speakers >= 4
+    assert cohort.pool == pytest.approx(ARRIVED * 8 / 30, abs=3)
+    assert cohort.chosen >= 1
+    assert report.report.reasons["slice"] == sum(each.chosen for each in report.report.cohorts)
+    assert "utterances of" in sample_lines(report.to_json())["cohorts"]
     at = {i: k for k, i in enumerate(world.ids)}
-    served = [at[row["utterance"]] for row in report["rows"] if row["reason"] == "slice"]
+    served = [at[row.utterance] for row in report.rows if row.reason == "slice"]
     assert all(is_accent(k) for k in served)
     off = world.choose("sampling.cohorts.share=0")
-    assert off["cohorts"] == []
-    assert "slice" not in off["reasons"]
+    assert off.report.cohorts == ()
+    assert "slice" not in off.report.reasons
 
 
 def test_novelty_knows_what_is_learned_from_and_audit_rows_are_not(world: World):
@@ -245,9 +246,9 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
     put_scores(world.corpus, world.ids[LABELLED:], list(range(LABELLED, len(world.ids))), ("1", "2"), "score/2")
     world.version("intent", "2", world.labelled[100:])
     report = world.choose()
-    assert report["known"] == {"labelled": 120, "scored": 0, "unseen": 0}
-    assert report["calibration"] == {}
-    assert "120 are not scored by the models at work" in sample_lines(report)["labelled rows"]
+    assert report.report.known == KnownRows(labelled=120, scored=0, unseen=0)
+    assert report.report.calibration == {}
+    assert "120 are not scored by the models at work" in sample_lines(report.to_json())["labelled rows"]
     held = known.labelled(world.corpus, world.settings)
     assert [row.reason for row in held.rows] == ["audit"] * 80 + ["uncertain"] * 40
     assert held.learned_from == set(world.labelled[100:])
@@ -274,14 +275,12 @@ def test_a_round_keeps_its_report_and_the_same_night_gives_the_same_choice(world
     night = night_named(NIGHT, "UTC", 0)
     looked = world.choose()
     first = choose_round(world.corpus, world.settings, night)
-    assert {row["utterance"] for row in looked["rows"]} == {
-        str(i) for i in _stored(world, NIGHT).utterance_ids.tolist()
-    }
+    assert {row.utterance for row in looked.rows} == {str(i) for i in _stored(world, NIGHT).utterance_ids.tolist()}
     for name in ("calibration", "costs", "cohorts", "known", "expected_errors"):
-        assert first[name] == looked[name]
+        assert getattr(first, name) == getattr(looked.report, name)
     again = choose_round(world.corpus, world.settings, night)
-    assert again.pop("already")
-    assert again == first
+    assert again.already
+    assert replace(again, already=None) == first
 
 
 def _stored(world: World, round_: str) -> Selection:
@@ -297,11 +296,11 @@ def test_a_home_without_answers_chooses_by_the_measures(tmp_path: Path):
     World(settings, corpus, ids).version("asr", "1", [])
     World(settings, corpus, ids).version("intent", "1", [])
     report = dry_run(corpus, settings, night_named(ROUND, "UTC", 0))
-    assert report["known"] == {"labelled": 0, "scored": 0, "unseen": 0}
-    assert report["calibration"] == {}
-    assert report["cohorts"] == []
-    assert report["chosen"] > 0
-    sample_lines(report)
+    assert report.report.known == KnownRows(labelled=0, scored=0, unseen=0)
+    assert report.report.calibration == {}
+    assert report.report.cohorts == ()
+    assert report.report.chosen > 0
+    sample_lines(report.to_json())
     corpus.close()
 
 

@@ -50,17 +50,21 @@ class Studio:
     def settings(self) -> Any:
         return self.world.settings
 
-    def push(self) -> dict[str, Any]:
+    def push(self) -> studio.PushReport:
         return studio.push(self.world.corpus, self.settings)
 
-    def pull(self) -> dict[str, Any]:
+    def pull(self) -> studio.PullReport:
         return studio.pull(self.world.corpus, self.settings)
 
-    def settle(self) -> dict[str, int]:
-        return studio.settle(self.world.corpus, self.settings)
+    def settle(self) -> studio.SettleReport:
+        return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
 
     def there(self) -> list[studio.Standing]:
-        return studio.there(self.client, self.settings)
+        return studio.there(self.client, self.titles)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        return studio.holders(self.settings.label_studio.title, self.settings.people)
 
     def answer(
         self, row: studio.Standing, transcript: str = "play some jazz", intent: str = "other", **extra: Any
@@ -108,7 +112,7 @@ def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> It
         if push:
             made.push()
         yield made
-        for title in studio.holders(made.settings).values():
+        for title in made.titles.values():
             if title in (known := client.projects()):
                 client.call("DELETE", f"/api/projects/{known[title]}")
         client.close()
@@ -126,7 +130,7 @@ def test_the_round_stands_there_once_most_valuable_first_with_drafts_or_blind(at
     assert [row.task_id for row in sorted(rows, key=lambda row: row.number)] == chosen
     assert {row.task_id: bool(row.data["asr_text"]) for row in rows} == shown
     assert set(shown.values()) == {True, False}
-    assert at.push() == {"sent": 0, "removed": 0, "standing": CLIPS}
+    assert at.push() == studio.PushReport(sent=0, removed=0, standing=CLIPS)
     project = at.client.projects()[at.settings.label_studio.title]
     assert at.client.call("GET", f"/api/projects/{project}")["model_version"] == MODEL_VERSION
     assert not list(at.settings.task_folder.rglob("*.wav"))
@@ -153,9 +157,9 @@ def test_what_nobody_may_hear_any_more_is_gone_and_silent(at: Studio):
         utterances.set_aside(conn, [rounds.utterance_of(conn, row.task_id)], "critical_data")
     assert httpx.get(row.data["audio"]).status_code == 404
     sweep(at.world.corpus, at.settings)
-    assert at.settle() == {"removed": 1}
+    assert at.settle() == studio.SettleReport(1)
     assert row.task_id not in {each.task_id for each in at.there()}
-    assert at.pull()["labels"] == 1, "an answer that was not pulled yet was lost"
+    assert at.pull().merged.labels == 1, "an answer that was not pulled yet was lost"
     at.world.after(4)
     sweep(at.world.corpus, at.settings)
     at.settle()
@@ -177,17 +181,18 @@ def test_answers_become_labels_once_and_their_tasks_go(at: Studio):
     at.answer(second, result=[choice("verdict", "Accidental activation")])
     at.answer(third, skipped=True)
     report = at.pull()
-    assert (report["labels"], report["outcomes"], report["skipped_there"]) == (1, {"accidental": 1, "labelled": 1}, 1)
+    assert (report.merged.labels, report.skipped_there) == (1, 1)
+    assert report.merged.outcomes == {"accidental": 1, "labelled": 1}
     held = at.labels()
     again = at.pull()
-    assert (again["rows"], at.labels()) == (report["rows"], held)
-    assert at.settle() == {"removed": 2}
-    assert at.pull()["labels"] == 0
+    assert (again.merged.rows, at.labels()) == (report.merged.rows, held)
+    assert at.settle() == studio.SettleReport(2)
+    assert at.pull().merged.labels == 0
     assert at.labels() == held
     assert third.task_id in {row.task_id for row in at.there()}
     with at.world.corpus.read() as conn:
         assert {row.lead_time for row in labels.latest_answers(conn)} == {4.5}
-    assert at.push()["sent"] == 0
+    assert at.push().sent == 0
 
 
 def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at: Studio):
@@ -198,8 +203,8 @@ def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at:
     at.pull()
     result = [area("transcript", "play some blues"), choice("intent", "other")]
     at.client.call("PATCH", f"/api/annotations/{number}/", json={"result": result})
-    assert at.settle() == {"removed": 0}, "an edit that was not pulled yet was thrown away"
-    assert at.pull()["labels"] == 1
+    assert at.settle() == studio.SettleReport(0), "an edit that was not pulled yet was thrown away"
+    assert at.pull().merged.labels == 1
     with at.world.corpus.read() as conn:
         (held,) = labels.current(conn)
     (content,) = at.world.corpus.open([held.utterance_id], "annotate", parts=("label", "annotations"))
@@ -207,7 +212,7 @@ def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at:
     assert content.label.transcript == "play some blues"
     assert len(content.annotations) == 2
     assert held.annotators == 1
-    assert at.settle() == {"removed": 1}
+    assert at.settle() == studio.SettleReport(1)
 
 
 def test_a_slot_that_has_no_place_any_more_comes_back_to_be_marked_again(at: Studio):
@@ -217,13 +222,13 @@ def test_a_slot_that_has_no_place_any_more_comes_back_to_be_marked_again(at: Stu
     marked = {"id": "s", "from_name": "slots", "to_name": "asr_text", "type": "labels", "value": value}
     at.answer(row, transcript="kitchen", more=[marked])
     report = at.pull()
-    assert (report["refused"], report["asked_again"], report["labels"]) == ({"lost_slot": 1}, 1, 0)
+    assert (report.merged.refused, report.asked_again, report.merged.labels) == ({"lost_slot": 1}, 1, 0)
     (again,) = [each for each in at.there() if each.task_id == row.task_id]
     assert (again.data["asr_text"], again.annotations) == ("kitchen", [])
     assert "mark the slots again" in again.data["heading"]
     value = {"start": 0, "end": 7, "text": "kitchen", "labels": ["room"]}
     at.answer(again, transcript="kitchen", more=[{**marked, "value": value}])
-    assert at.pull()["labels"] == 1
+    assert at.pull().merged.labels == 1
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -327,4 +332,4 @@ def test_a_task_is_labelled_by_keys_in_a_real_browser(at: Studio, tmp_path: Path
         page.picture(pictures / "answered.png")
         page.key("Enter", control=True)
         page.wait_for(lambda: any(each.annotations for each in at.there() if each.number == row.number), "the answer")
-    assert at.pull()["labels"] == 1
+    assert at.pull().merged.labels == 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +17,7 @@ from corpus.handle import open_corpus
 from corpus.records import Kind, Label, ModelVersion, Snapshot
 from corpus.store import erasure, labels
 from corpus.store import models as store
-from flows import console, journey, learn, retrain_plan
+from flows import journey, learn, progress, retrain_plan
 from flows.examples import asr_examples, choose_pseudo, intent_examples
 from flows.inspect import examine
 from flows.lineage import lineage_of
@@ -41,7 +39,7 @@ def home(lived: tuple[Settings, dict[str, Any]], tmp_path: Path) -> Path:
 def retrain(home: Path, url: str, *overrides: str) -> dict[str, Any]:
     settings = small_settings(home, *overrides).model_copy(update={"prefect": PrefectSettings(api_url=url)})
     with running(settings, "test"):
-        return dict(journey.retrain("intent"))
+        return journey.retrain("intent").to_json()
 
 
 def test_the_same_labels_are_learned_anew_only_in_another_way(home: Path, prefect_url: str):
@@ -104,21 +102,15 @@ def test_a_training_that_fails_registers_nothing(home: Path):
     assert versions(settings) == before
 
 
-def test_a_training_that_was_killed_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_training_that_was_killed_goes_on(home: Path):
     settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
 
-    @contextlib.contextmanager
-    def killing(description: str, total: int | None) -> Iterator[Any]:
-        def advance(done: int, total: int | None = None) -> None:
-            if done == 3:
-                raise KeyboardInterrupt
+    def killing(event: progress.Event) -> None:
+        if isinstance(event, progress.Advanced) and event.done == 3:
+            raise KeyboardInterrupt
 
-        yield advance
-
-    with monkeypatch.context() as patch:
-        patch.setattr(console, "progress", killing)
-        with pytest.raises(KeyboardInterrupt):
-            learned(settings)
+    with progress.listening(killing), pytest.raises(KeyboardInterrupt):
+        learned(settings)
     assert [path.name.endswith("-intent-kept") for path in (home / "work").iterdir()] == [True]
     result = learned(settings)
     assert result.training is not None

@@ -162,7 +162,7 @@ def merge_all(world: World) -> None:
     from flows.answers import waiting
 
     corpus = open_corpus(world.settings.corpus, clock=lambda: world.now[0])
-    for file in waiting(world.settings):
+    for file in waiting(world.settings.answers):
         merge_file(corpus, world.settings, file, ours=True)
     review(corpus, world.settings)
     corpus.close()

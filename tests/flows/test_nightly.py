@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from corpus.synthetic import write_night
 from flows import journey
+from flows.ask import SweepReport
+from flows.choose import SampleReport
 from flows.prefect_server import PrefectSettings
+from flows.results import Skipped
 from flows.session import running
 from tests.flows.homes import arguments, earmark, small_settings
 
@@ -29,15 +33,20 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     with running(settings, "test"):
         report = journey.nightly("2026-11-03")
         again = journey.nightly("2026-11-03")
-    assert list(report["ingest"]["failed"]) == ["damaged.parquet"]
-    assert list(report["merge"]["failed"]) == ["a.jsonl"]
-    assert report["merge"]["refused"] == {"missing_field": 1}
-    assert report["score"]["scored"] > 0
-    assert report["export"]["tasks"] == report["sample"]["chosen"] > 0
-    assert report["sweep"] == {"closed": 0, "files": 0}
-    assert again["ingest"]["received"] == 0
-    assert again["ingest"]["already"] == 1
-    assert again["export"] == report["export"]
+    assert list(report.ingest.failed) == ["damaged.parquet"]
+    assert list(report.merge.failed) == ["a.jsonl"]
+    assert report.merge.refused == {"missing_field": 1}
+    assert report.score.scored > 0
+    assert report.export.tasks == report.sample.chosen > 0
+    assert report.sweep == SweepReport(closed=0, files=0)
+    assert again.ingest.received == 0
+    assert again.ingest.already == 1
+    assert again.export == report.export
+    assert again.score == again.rescore == Skipped("the night's round stands")
+    assert list(report.to_json()) == [
+        "night", "sweep", "merge", "retrain asr", "retrain intent", "ingest", "score", "rescore", "sample", "export",
+    ]  # fmt: skip
+    assert SampleReport.of(json.loads(json.dumps(report.sample.to_json()))).to_json() == report.sample.to_json()
 
     for command, name in (("ingest", damaged), ("merge", settings.answers / "a.jsonl")):
         done = earmark(command, str(name), *arguments(settings.home, *FEW, f"prefect.api_url={prefect_url}"))

@@ -49,7 +49,7 @@ def holders(world: World) -> dict[str, set[str]]:
 
 def test_each_task_is_before_one_person_and_nobody_elses(world: World):
     report = world.export()
-    assert sum(report["people"].values()) == 4
+    assert sum(report.people.values()) == 4
     assert {len(who) for who in holders(world).values()} == {1}
     assert not list(world.folder.glob("*.wav"))
     before = {path: path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}
@@ -132,9 +132,9 @@ def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(do
     more = arrive(doubled.corpus, 6, start=50, arrived_at=now, speakers=60, operation_id="ingest/50")
     score(doubled.corpus, more, operation_id="score/50")
     choose(doubled.corpus, more, "2026-11-04")
-    given = export_round(doubled.corpus, doubled.settings, "2026-11-04")["given"]
+    given = export_round(doubled.corpus, doubled.settings, "2026-11-04").given
     assert given["gold"] >= 1
-    again = export_round(doubled.corpus, doubled.settings, "2026-11-04")["given"]
+    again = export_round(doubled.corpus, doubled.settings, "2026-11-04").given
     assert "gold" not in again
     with doubled.corpus.read() as conn:
         gold = [each for each in people.assigned(conn, now) if each.kind == "gold"]

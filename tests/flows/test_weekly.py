@@ -11,7 +11,8 @@ import pytest
 
 from annotation.files import TASK_FILE, read_tasks
 from corpus.records import AnnotationTask
-from flows.queues import queues, show_queues
+from flows.queue_tables import show_queues
+from flows.queues import QueueReport, queues
 from flows.weekly import write_report
 from tests.flows.small_round import World, answer, round_of
 
@@ -32,21 +33,25 @@ def tasks_of(world: World, who: str) -> list[AnnotationTask]:
     return read_tasks(file) if file.exists() else []
 
 
+def queues_of(world: World) -> QueueReport:
+    return queues(world.corpus, world.settings.people, world.settings.export.due_days)
+
+
 def test_queues_tell_who_waits_for_what_and_since_when(world: World, capsys: pytest.CaptureFixture[str]):
-    found = queues(world.corpus, world.settings)
-    people = {row["annotator"]: row for row in found["people"]}
-    assert {who: row["clips_a_day"] for who, row in people.items()} == {"ann": 300, "bob": 600, "cid": 600}
-    assert sum(row["waiting"] for row in people.values()) == 12
-    assert {row["locale"]: row["clips_a_day"] for row in found["locales"]} == {"en-GB": 1500, "en-US": 900}
-    assert people["ann"]["due"] == world.corpus.clock() + timedelta(days=3)
-    assert found["ages"]["under 1 day"] == 12
+    found = queues_of(world)
+    people = {row.annotator: row for row in found.people}
+    assert {who: row.clips_a_day for who, row in people.items()} == {"ann": 300, "bob": 600, "cid": 600}
+    assert sum(row.waiting for row in people.values()) == 12
+    assert {row.locale: row.clips_a_day for row in found.locales} == {"en-GB": 1500, "en-US": 900}
+    assert people["ann"].due == world.corpus.clock() + timedelta(days=3)
+    assert found.ages["under 1 day"] == 12
     world.after(2)
-    assert queues(world.corpus, world.settings)["ages"]["1 to 3 days"] == 12
+    assert queues_of(world).ages["1 to 3 days"] == 12
     task = tasks_of(world, "ann")[0]
     world.merge(answer(task, "ann", lead_time=90.0))
-    after = {row["annotator"]: row for row in queues(world.corpus, world.settings)["people"]}
-    assert (after["ann"]["waiting"], after["ann"]["minutes_in_7_days"]) == (people["ann"]["waiting"] - 1, 1.5)
-    show_queues(queues(world.corpus, world.settings))
+    after = {row.annotator: row for row in queues_of(world).people}
+    assert (after["ann"].waiting, after["ann"].minutes_in_7_days) == (people["ann"].waiting - 1, 1.5)
+    show_queues(queues_of(world))
     assert "clips a day" in capsys.readouterr().out
 
 

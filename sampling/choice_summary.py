@@ -1,0 +1,128 @@
+"""What a round chose, in numbers: by reason and question, of each cohort, and row by row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus.records import Selection
+from sampling.cohorts import SLICE, Cohort
+from sampling.pool import Pool
+from sampling.selection import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSummary:
+    """A choice in numbers.
+
+    Attributes:
+        pool: utterances that could be chosen.
+        chosen: utterances that were.
+        fraction: share of the scored utterances that was chosen; 0 where none was scored.
+        reasons, asks: chosen utterances by reason and by question.
+        minutes: expected annotator time [min].
+        notes: caps that made the choice smaller than was asked for, one line each.
+    """
+
+    pool: int
+    chosen: int
+    fraction: float
+    reasons: dict[str, int]
+    asks: dict[str, int]
+    minutes: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortChoice:
+    """A cohort and what a round did about it; its figures without its centre, see `Cohort`.
+
+    Attributes:
+        name, measure, rows, speakers, rate, rest, shrunk, p_value: of the cohort.
+        pool, chosen: its utterances that could be chosen, and those that were chosen because of it.
+    """
+
+    name: str
+    measure: str
+    rows: int
+    speakers: int
+    rate: float
+    rest: float
+    shrunk: float
+    p_value: float
+    pool: int
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRow:
+    """A chosen utterance, rounded for people: see `Selection`; `seconds` is its expected annotator time [s]."""
+
+    utterance: str
+    reason: str
+    ask: str
+    score: float
+    inclusion: float
+    seconds: float
+
+
+def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
+    """Return the choice in numbers.
+
+    Args:
+        choice: of a round.
+        pool: what it could choose from.
+        scored: utterances of the night that were scored.
+    """
+    selection = choice.selection
+    return ChoiceSummary(
+        pool=len(pool),
+        chosen=len(selection),
+        fraction=len(selection) / scored if scored else 0.0,
+        reasons=dict(sorted(Counter(selection.reasons.tolist()).items())),
+        asks=dict(sorted(Counter(selection.asks.tolist()).items())),
+        minutes=float(np.round(selection.costs.sum() / 60.0, 2)),
+        notes=choice.notes,
+    )
+
+
+def cohort_choices(choice: Choice, pool: Pool, cohorts: Sequence[Cohort]) -> tuple[CohortChoice, ...]:
+    """Return how many utterances of each cohort the pool held and the round chose."""
+    selection = choice.selection
+    names = pool.slices.get(SLICE, np.full(len(pool), ""))
+    served = names[np.isin(pool.utterance_ids, selection.utterance_ids[selection.reasons == "slice"])]
+    return tuple(
+        CohortChoice(
+            name=cohort.name,
+            measure=cohort.measure,
+            rows=cohort.rows,
+            speakers=cohort.speakers,
+            rate=cohort.rate,
+            rest=cohort.rest,
+            shrunk=cohort.shrunk,
+            p_value=cohort.p_value,
+            pool=int((names == cohort.name).sum()),
+            chosen=int((served == cohort.name).sum()),
+        )
+        for cohort in cohorts
+    )
+
+
+def chosen_rows(selection: Selection) -> tuple[ChosenRow, ...]:
+    """Return the rows of a selection, most valuable first, rounded for people."""
+    columns = zip(
+        selection.utterance_ids.tolist(),
+        selection.reasons.tolist(),
+        selection.asks.tolist(),
+        selection.scores.tolist(),
+        selection.inclusion_probs.tolist(),
+        selection.costs.tolist(),
+        strict=True,
+    )
+    return tuple(
+        ChosenRow(utterance, reason, ask, round(score, 4), round(inclusion, 4), round(seconds, 1))
+        for utterance, reason, ask, score, inclusion, seconds in columns
+    )
