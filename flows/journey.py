@@ -316,7 +316,7 @@ def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
 def _retrain(
     corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
 ) -> RetrainReport | Skipped:
-    plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+    plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
