@@ -26,8 +26,7 @@ from corpus.store.leases import ANYONE, holders
 from flows import answers, models
 from flows.ask import distribute, sweep
 from flows.label_reliability import known_crowd
-from flows.results import Result, Skipped
-from flows.review import ReviewReport
+from flows.results import Result
 from flows.settings import Settings
 
 
@@ -84,39 +83,6 @@ class MergeReport(Result):
         numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
         lines = (RefusedLine(line, reason, field) for line, reason, field in stored["refused_lines"])
         return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
-
-
-@dataclass(frozen=True, slots=True)
-class MergeTotal(Result):
-    """What became of the rows of all files.
-
-    Attributes:
-        files: how many were read.
-        already: of these, those that were merged before; their figures are those of then, and nothing changed now.
-        rows, annotations, repeated, conflicting, labels, outcomes, refused, refused_lines: see `MergeReport`.
-        failed: why, by name, of files that could not be read; None without any.
-        review: what the answers taught of the people; None where nothing was new.
-    """
-
-    files: int
-    already: int
-    rows: int
-    annotations: int
-    repeated: int
-    conflicting: int
-    labels: int
-    outcomes: Mapping[str, int]
-    refused: Mapping[str, int]
-    refused_lines: tuple[RefusedLine, ...]
-    failed: Mapping[str, str] | None = None
-    review: ReviewReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MergeSkipped(Skipped):
-    """No annotations came back; `review` is what an earlier run left to be reviewed."""
-
-    review: ReviewReport | None = None
 
 
 def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> MergeReport:
@@ -302,35 +268,3 @@ def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
         )
         for row in rows
     }
-
-
-def total(
-    reports: Sequence[tuple[str, MergeReport]], failed: Mapping[str, str], review: ReviewReport | None
-) -> MergeTotal:
-    """Return the reports of files as one.
-
-    Args:
-        reports: name of each file, and what became of its rows.
-        failed: why, by name, of files that could not be read.
-        review: what the answers taught of the people; None where nothing was new.
-    """
-    found = [report for _, report in reports]
-    outcomes: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
-    for report in found:
-        outcomes.update(report.outcomes)
-        refused.update(report.refused)
-    return MergeTotal(
-        files=len(found),
-        already=sum(bool(report.already) for report in found),
-        rows=sum(report.rows for report in found),
-        annotations=sum(report.annotations for report in found),
-        repeated=sum(report.repeated for report in found),
-        conflicting=sum(report.conflicting for report in found),
-        labels=sum(report.labels for report in found),
-        outcomes=dict(sorted(outcomes.items())),
-        refused=dict(sorted(refused.items())),
-        refused_lines=tuple(replace(row, file=name) for name, report in reports for row in report.refused_lines),
-        failed=dict(failed) or None,
-        review=review,
-    )

@@ -19,7 +19,21 @@ from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, label_evidence, label_studio, learn, promote, review
+from flows import (
+    answers,
+    arrive,
+    ask,
+    bring,
+    choose,
+    hear,
+    label_evidence,
+    label_studio,
+    learn,
+    merge_total,
+    promote,
+    retrain_plan,
+    review,
+)
 from flows import score as scoring
 from flows.arrive import IngestReport
 from flows.ask import ExportReport, SweepReport
@@ -27,9 +41,10 @@ from flows.base_models import ensure_champions
 from flows.bring import ImportReport
 from flows.choose import SampleReport
 from flows.frame import frame, stands, the_night
-from flows.hear import MergeReport, MergeSkipped, MergeTotal
+from flows.hear import MergeReport
 from flows.label_studio import PushReport, SettleReport
 from flows.learn import RetrainReport
+from flows.merge_total import MergeSkipped, MergeTotal
 from flows.models import KINDS
 from flows.night import Night, through
 from flows.results import Result, Skipped
@@ -241,7 +256,7 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
         pushed = _push(corpus, settings)
         for name, done in (("settle", settled), ("push", pushed)):
             failed |= {name: done.not_done} if isinstance(done, NotDone) else {}
-    return hear.total(reports, failed, _found(reviewed))
+    return merge_total.total(reports, failed, _found(reviewed))
 
 
 def _found(reviewed: ReviewReport | Skipped) -> ReviewReport | None:
@@ -303,7 +318,7 @@ def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
 def _retrain(
     corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
 ) -> RetrainReport | Skipped:
-    plan = learn.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+    plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")

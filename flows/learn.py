@@ -3,74 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from corpus.handle import Corpus
 from corpus.operations import Operation, result_of
-from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
+from corpus.records import ModelVersion, digest
 from corpus.store import labels, rounds, utterances
 from corpus.store import models as store
 from corpus.text import NORMALISER
-from flows import models, progress
-from flows.eval_set import audit_set, current_snapshot
-from flows.examples import NOTHING_PSEUDO, Pseudo, asr_examples, choose_pseudo, intent_examples
-from flows.promote import Judgement, judgements
+from flows import models
+from flows.fine_tune import Training, fine_tune, kept_folder
+from flows.promote import Judgement
 from flows.results import Result
+from flows.retrain_plan import LearnPlan
 from flows.settings import Settings
 
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
-    from training.tracking.store import Tracking
-
-LEARN_FROM: tuple[Role, ...] = ("train", "dev")
-"""What is learned from, and what watches over it: speakers that the model did not learn from."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnPlan:
-    """What a retraining does.
-
-    Attributes:
-        operation_id: the same labels, settings and base make the same version once.
-        snapshot: what is learned from and what judges.
-        skipped: why nothing is due; "" where something is.
-        version: learned already and still to be judged, since an earlier run was killed or had too little to judge
-            by; None where it is to be learned.
-        new: training labels that the newest version has not learned from, and those it learned from that are gone.
-        pseudo: what is learned beside the labels.
-    """
-
-    kind: Kind
-    cycle: str
-    operation_id: str
-    snapshot: Snapshot
-    skipped: str = ""
-    version: str | None = None
-    new: int = 0
-    pseudo: Pseudo = NOTHING_PSEUDO
-
-
-@dataclass(frozen=True, slots=True)
-class Training(Result):
-    """What a fine-tuning took and left out.
-
-    Attributes:
-        examples: learned from.
-        left_out: examples that could not be learned from.
-        too_long, unspellable: ids of these by reason, see `training.finetune_asr.FinetuneResult`; None without any.
-        resumed_at_step: step at which it went on after a kill; None where it ran through.
-        seconds: it took [s].
-    """
-
-    examples: int
-    left_out: int
-    too_long: tuple[str, ...] | None = None
-    unspellable: tuple[str, ...] | None = None
-    resumed_at_step: int | None = None
-    seconds: float = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +56,15 @@ class LearnedVersion(Result):
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LearnedVersion:
         """Return the version whose retraining was stored; pseudo-labels are stored by their ids."""
-        training = None
-        if "examples" in stored:
-            training = Training(
-                examples=stored["examples"],
-                left_out=stored["left_out"],
-                too_long=_tuple(stored.get("too_long")),
-                unspellable=_tuple(stored.get("unspellable")),
-                resumed_at_step=stored.get("resumed_at_step"),
-                seconds=stored["seconds"],
-            )
         return cls(
             version=stored["version"],
             snapshot=stored["snapshot"],
             labels=stored["labels"],
             new_labels=stored["new_labels"],
-            training=training,
+            training=Training.from_json(stored) if "examples" in stored else None,
             pseudo=len(stored["pseudo"]["ids"]) if "pseudo" in stored else None,
             already=stored.get("already"),
         )
-
-
-def _tuple(ids: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if ids is None else tuple(ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,61 +82,6 @@ class RetrainReport(Result):
     def to_json(self) -> dict[str, Any]:
         """Return the document: the version's figures and the gate's decision, side by side."""
         return {**self.learned.to_json(), **self.judgement.to_json()}
-
-
-def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
-    """Return what there is to learn or to judge, or why nothing is due."""
-    from training.tracking.version_files import folder_digest
-
-    snapshot = current_snapshot(corpus, settings.promotion, kind)
-    finetune = settings.asr if kind == "asr" else settings.intent
-    pseudo = choose_pseudo(corpus, settings, kind, snapshot)
-    base = folder_digest(models.base_folder(settings.models, kind))
-    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
-    with corpus.read() as conn:
-        newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
-        champion = store.alias(conn, kind, "champion")
-        learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
-        judged = judgements(conn, kind, newest.version)
-    before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
-    operation_id = f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}"
-    found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
-    # what learned from the erased can't become champion, and the champion has nobody to be judged against
-    may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
-    if may_win and not judged:
-        return replace(found, version=newest.version)
-    with corpus.read() as conn:
-        known = result_of(conn, found.operation_id)
-    if only_if_due:
-        why = _not_due(corpus, settings, found)
-    else:
-        why = f"version {known['version']} learned from these labels with these settings" if known else ""
-        why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
-    if why and may_win and _may_judge_again(judged, snapshot):
-        return replace(found, version=newest.version)
-    return replace(found, skipped=why)
-
-
-def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
-    """Say whether the last judgement had too few rows and there are others by now."""
-    return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
-
-
-def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
-    if found.new < settings.night.min_new_labels:
-        return f"{found.new} new training labels, a retraining is due at {settings.night.min_new_labels}"
-    audit = audit_set(corpus, settings.promotion, found.kind, found.snapshot.of("audit"))
-    rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
-    gate = settings.promotion
-    if rows < gate.min_audit_rows or speakers < gate.min_speakers:
-        return (
-            f"{rows} audit rows of {speakers} speakers can't judge it yet, "
-            f"the gate needs {gate.min_audit_rows} of {gate.min_speakers}"
-        )
-    return ""
-
-
-# --- learn ------------------------------------------------------------------------------------------------------------
 
 
 def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) -> LearnedVersion:
@@ -226,7 +108,9 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
             number, uri = earlier.version, earlier.model_uri
         else:
             with measured(tracking, run_id):
-                training = _fit(corpus, settings, plan, folder, tracking, run_id)
+                trained = fine_tune(corpus, settings, plan, folder)
+                runs.log_series(tracking, run_id, trained.series)
+            training = trained.training
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
         for done in (folder, kept_folder(folder, plan.kind)):
@@ -288,58 +172,3 @@ def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_
         labels=len(plan.snapshot.of("train")),
         annotator_minutes=minutes,
     )
-
-
-def kept_folder(folder: Path, kind: Kind) -> Path:
-    """Return where a long training of that work folder is kept, beside it."""
-    return folder.with_name(f"{folder.name}-{kind}-kept")
-
-
-def _fit(
-    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, tracking: Tracking, run_id: str
-) -> Training:
-    """Fine-tune the base into the folder and log its losses; what a killed run kept of it is taken up."""
-    from training.metrics import learning_series
-    from training.tracking.runs import log_series
-
-    kept = kept_folder(folder, plan.kind)
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept]
-    # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
-    for left in (folder, *others, *folder.parent.glob(".tmp-*")):
-        shutil.rmtree(left, ignore_errors=True)
-    base = models.base_folder(settings.models, plan.kind)
-    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
-    with progress.track(f"fine-tune {plan.kind}", None) as advance:
-
-        def on_progress(done: int, total: int, loss: float) -> None:
-            advance(done, total)
-
-        if plan.kind == "asr":
-            from training.finetune_asr import finetune_asr
-
-            clips, watching = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-            heard = finetune_asr(base, clips, folder, settings.asr, on_progress, watching, checkpoint=kept)
-            series = learning_series(heard.losses, {"dev_wer": heard.dev_wer}, {"dev_wer": heard.watched})
-            took = Training(
-                examples=heard.examples,
-                left_out=len(heard.too_long) + len(heard.unspellable),
-                too_long=heard.too_long or None,
-                unspellable=heard.unspellable or None,
-                resumed_at_step=heard.resumed or None,
-                seconds=round(heard.seconds, 1),
-            )
-        else:
-            from training.finetune_intent import finetune_intent
-
-            texts, watching_texts = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-            read = finetune_intent(base, texts, folder, settings.intent, on_progress, watching_texts, checkpoint=kept)
-            series = learning_series(read.losses, {"dev_accuracy": read.dev_accuracy}, {"dev_error": read.watched})
-            took = Training(
-                examples=read.examples,
-                left_out=0,
-                resumed_at_step=read.resumed or None,
-                seconds=round(read.seconds, 1),
-            )
-    log_series(tracking, run_id, series)
-    return took

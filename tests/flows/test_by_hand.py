@@ -25,8 +25,8 @@ from flows.by_hand import MOST_WHY, promote_by_hand
 from flows.demo_tables import DemoReport
 from flows.eval_set import AuditSet, audit_set, current_snapshot
 from flows.evaluation_store import reports, stored
-from flows.learn import plan
 from flows.promote import judge_and_promote
+from flows.retrain_plan import plan
 from flows.session import opened
 from flows.settings import Settings
 from tests.corpus.stored import corpus_at

@@ -17,7 +17,7 @@ from corpus.handle import open_corpus
 from corpus.records import Kind, Label, ModelVersion, Snapshot
 from corpus.store import erasure, labels
 from corpus.store import models as store
-from flows import journey, learn, progress
+from flows import journey, learn, progress, retrain_plan
 from flows.demo_tables import DemoReport
 from flows.doctor import examine
 from flows.examples import asr_examples, choose_pseudo, intent_examples
@@ -82,7 +82,7 @@ def test_the_run_names_the_set_that_judged_it(home: Path, prefect_url: str):
 
 def learned(settings: Settings) -> learn.LearnedVersion:
     with opened(settings) as corpus:
-        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
         return learn.learn(corpus, settings, plan, "")
 
 
@@ -152,7 +152,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
     sure = ("pseudo.weight=0.5", "pseudo.max_doubt=0.9", "pseudo.most=7")
     settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
     with opened(settings) as corpus:
-        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
         by_speech = choose_pseudo(corpus, settings, "asr", plan.snapshot)
         for found in (plan.pseudo, by_speech):
             assert 0 < len(found.ids) <= 7
@@ -163,7 +163,8 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert guessed <= set(plan.pseudo.ids)
         assert guessed.isdisjoint(row.utterance_id.removesuffix("/draft") for row in texts if not row.pseudo)
         assert (
-            plan.operation_id != learn.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
+            plan.operation_id
+            != retrain_plan.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
         )
         result = learn.learn(corpus, settings, plan, "")
         assert result.pseudo == len(plan.pseudo.ids)
@@ -176,7 +177,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert (told.count, list(told.by)) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
         assert f"intent/{result.version}" in tainted
-        left = learn.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
+        left = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
 
 
@@ -212,7 +213,9 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
 def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
     settings = small_settings(home)
     with opened(settings) as corpus:
-        plan = learn.plan(corpus, small_settings(home, "intent.fit.epochs=1"), "intent", "test", only_if_due=False)
+        plan = retrain_plan.plan(
+            corpus, small_settings(home, "intent.fit.epochs=1"), "intent", "test", only_if_due=False
+        )
         erasure.erase_utterances(corpus, [plan.snapshot.of("train")[0].utterance_id])
         result = learn.learn(corpus, settings, plan, "")
         with corpus.read() as conn:
@@ -222,7 +225,7 @@ def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
 def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):
     settings = small_settings(home)
     with opened(settings) as corpus:
-        plan = learn.plan(corpus, settings, "intent", "test", only_if_due=False)
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
         assert plan.pseudo.ids == ()
         rows = [replace(row, weight=0.25 + k / 100) for k, row in enumerate(plan.snapshot.of("train"))]
         weights = {row.utterance_id: row.weight for row in rows}

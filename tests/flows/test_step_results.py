@@ -13,8 +13,10 @@ from flows.aliases import ChampionMoved
 from flows.by_hand import PromotionReport
 from flows.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate
 from flows.evaluation import JudgingCost
-from flows.hear import MergeReport, MergeSkipped, RefusedLine, total
-from flows.learn import LearnedVersion, RetrainReport, Training
+from flows.fine_tune import Training
+from flows.hear import MergeReport, RefusedLine
+from flows.learn import LearnedVersion, RetrainReport
+from flows.merge_total import MergeSkipped, total
 from flows.outside import RegisterReport
 from flows.promote import Judgement
 from flows.remote import RemoteRun

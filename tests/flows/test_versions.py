@@ -15,7 +15,7 @@ from corpus.database import writing
 from corpus.errors import UsageError
 from corpus.store import labels
 from corpus.store import models as store
-from flows import learn, models
+from flows import models, retrain_plan
 from flows.demo_tables import DemoReport
 from flows.eval_set import audit_set
 from flows.evaluation_store import reports
@@ -104,7 +104,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
     (folder / "calibration.json").write_text('{"temperature": 2.5}\n')
     with opened(settings) as corpus:
         base, champion = (models.by_name(corpus, "intent", name) for name in ("base", "champion"))
-        due = learn.plan(corpus, settings, "intent", "again", only_if_due=True)
+        due = retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True)
         found = register_outside(corpus, settings, folder, "intent", "theirs")
         again = register_outside(corpus, settings, folder, "intent")
         version = models.by_name(corpus, "intent", found.version)
@@ -112,7 +112,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
         assert (version.origin, version.parent, version.snapshot_id) == ("outside", champion.version, "")
         assert models.by_name(corpus, "intent", "base") == base
         assert models.champion(corpus, "intent") == champion
-        assert learn.plan(corpus, settings, "intent", "again", only_if_due=True) == due
+        assert retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True) == due
         audit = audit_set(corpus, settings.promotion, "intent")
         report = reports(corpus, settings, audit, [version])[version.version]
         assert found.rate is not None
