@@ -26,7 +26,7 @@ from corpus.store import labels, rounds
 from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
-from flows.clips import clip_url
+from flows.clip_address import clip_url
 from flows.hear import asked_tasks, merge_rows
 from flows.settings import Settings
 from flows.studio_client import StudioClient
