@@ -1,71 +1,120 @@
-"""Clips for annotators' browsers: each hearing is checked at the door and put on the audit chain, and no copy is made.
+"""The clip server: annotators' browsers play clips from here, and no copy is made.
 
-A task in Label Studio names an address of this server, signed for one task, one person and a time. So no audio lies on
-the annotation server, what is withdrawn is silent at once, and a stolen address ends by itself.
+A task in Label Studio names a signed address of this server (`flows.clip_address`). Each request for sound is checked
+at the door and put on the audit chain, so what is withdrawn is silent at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import io
+import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import urlsplit
 
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from corpus import door
 from corpus.errors import DoorClosed, EarmarkError, Refused
 from corpus.handle import Corpus
-from corpus.store import people, rounds
+from corpus.store import people, rounds, utterances
 from flows import progress
+from flows.clip_address import is_valid
 from flows.session import opened
 from flows.settings import Settings
 
+WAV_HEADER = 44
+"""Bytes before the samples of a 16-bit mono WAV file."""
 
-def clip_url(corpus: Corpus, base: str, task_id: str, who: str, until: datetime) -> str:
-    """Returns the address at which a person hears the clip of a task until then.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PATIENCE = 5
+"""How long answers may take to end once the server is stopped [s]."""
+
+
+def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
+    """Return the application that answers `/clips/TASK.wav` at signed addresses, and `/health`.
 
     Args:
-        corpus: holds the secret that signs it.
-        base: where browsers reach the clip server.
-        task_id: of the clip.
-        who: annotator; "" for whoever sees the task.
-        until: when the address ends.
+        corpus: the handle.
+        origin: of the pages that may play clips, such as https://label-studio.example.org.
     """
-    end = int(until.timestamp())
-    return (
-        f"{base.rstrip('/')}/clips/{task_id}.wav?who={quote(who)}&until={end}&sign={_sign(corpus, task_id, who, end)}"
+
+    def health(request: Request) -> Response:
+        return PlainTextResponse("ok", headers=HEADERS)
+
+    def clip(request: Request) -> Response:
+        return _answer(corpus, request)
+
+    def unavailable(request: Request, error: Exception) -> Response:
+        return Response(status_code=503, headers=HEADERS)
+
+    return Starlette(
+        routes=[Route("/health", health), Route("/clips/{task_id}.wav", clip)],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=[origin],
+                allow_methods=["GET", "HEAD"],
+                allow_headers=["Range"],
+                expose_headers=["Accept-Ranges", "Content-Length", "Content-Range"],
+            )
+        ],
+        exception_handlers={EarmarkError: unavailable},
     )
 
 
-def _sign(corpus: Corpus, task_id: str, who: str, end: int) -> str:
-    key = hmac.digest(corpus.vault.secrets["event"], b"earmark clip addresses", "sha256")
-    return hmac.digest(key, f"{task_id}/{who}/{end}".encode(), "sha256").hex()[:40]
+def _answer(corpus: Corpus, request: Request) -> Response:
+    """Return the clip or the part of it that is asked for; 404 where the address is wrong or over, or the door shut.
+
+    A HEAD request gives no sound away: it is checked like a GET, and opens nothing.
+    """
+    task_id, query = request.path_params["task_id"], request.query_params
+    who = query.get("who", "")
+    if not is_valid(corpus, task_id, who, query.get("until", ""), query.get("sign", "")):
+        return Response(status_code=404, headers=HEADERS)
+    actor = people.holder(who or "anybody")
+    if request.method == "HEAD":
+        size = _size(corpus, task_id, actor)
+        if size is None:
+            return Response(status_code=404, headers=HEADERS)
+        headers = {**HEADERS, "Accept-Ranges": "bytes", "Content-Length": str(size)}
+        return Response(media_type="audio/wav", headers=headers)
+    data = _sound(corpus, task_id, actor)
+    if data is None:
+        return Response(status_code=404, headers=HEADERS)
+    return _part_of(data, request.headers.get("range"))
 
 
-def clip_of(corpus: Corpus, path: str) -> bytes | None:
-    """Returns the WAV bytes that an address names; None where it is wrong, over, or the clip may not be heard."""
+def _size(corpus: Corpus, task_id: str, actor: str) -> int | None:
+    """Return the bytes of a task's clip; None where the door would stay closed."""
+    with corpus.read() as conn:
+        utterance_id = rounds.utterance_of(conn, task_id)
+        if utterance_id is None or door.closures(corpus, conn, [utterance_id], "annotate", actor):
+            return None
+        (utterance,) = utterances.get(conn, [utterance_id])
+    return WAV_HEADER + 2 * utterance.num_samples
+
+
+def _sound(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
+    """Return a task's clip as a WAV file, opened for the person; None where the door stays closed."""
     import soundfile
 
-    parts = urlsplit(path)
-    query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-    task_id, who = parts.path.removeprefix("/clips/").removesuffix(".wav"), query.get("who", "")
-    if not query.get("until", "").isascii() or not query.get("until", "").isdigit():
-        return None
-    end = int(query["until"])
-    if not hmac.compare_digest(_sign(corpus, task_id, who, end), query.get("sign", "")):
-        return None
-    if datetime.fromtimestamp(end, UTC) <= corpus.clock():
-        return None
     with corpus.read() as conn:
         utterance_id = rounds.utterance_of(conn, task_id)
     if utterance_id is None:
         return None
     try:
-        content = next(iter(corpus.open([utterance_id], "annotate", actor=people.holder(who or "anybody"))))
+        content = next(iter(corpus.open([utterance_id], "annotate", actor=actor)))
     except (DoorClosed, StopIteration):
         return None
     made = io.BytesIO()
@@ -73,38 +122,28 @@ def clip_of(corpus: Corpus, path: str) -> bytes | None:
     return made.getvalue()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    corpus: Corpus
-    origin: str
+def _part_of(data: bytes, wanted: str | None) -> Response:
+    """Return the bytes that a Range header asks for (RFC 9110, section 14): 206, or 416 where there are none such.
 
-    def do_GET(self) -> None:
-        try:
-            data = b"ok" if self.path == "/health" else clip_of(self.corpus, self.path)
-        except EarmarkError:
-            self._answer(503, b"")
-            return
-        self._answer(200 if data is not None else 404, data or b"")
-
-    def do_OPTIONS(self) -> None:
-        self._answer(204, b"")
-
-    def _answer(self, status: int, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if self.path == "/health" else "audio/wav")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Access-Control-Allow-Origin", self.origin)
-        self.send_header("Access-Control-Allow-Headers", "range")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """Logs nothing: addresses name tasks and people, and the audit chain has it already."""
+    Several ranges at once and ranges in other units are answered with the whole, as the RFC allows.
+    """
+    headers = {**HEADERS, "Accept-Ranges": "bytes"}
+    match = re.fullmatch(r"bytes=\s*(\d{0,12})-(\d{0,12})\s*", wanted or "", re.ASCII)
+    if match is None or match.group(1, 2) == ("", ""):
+        return Response(data, media_type="audio/wav", headers=headers)
+    first, last = match.group(1, 2)
+    if first and last and int(last) < int(first):  # no range at all: left unread
+        return Response(data, media_type="audio/wav", headers=headers)
+    start = int(first) if first else max(0, len(data) - int(last))
+    end = min(int(last) + 1, len(data)) if first and last else len(data)
+    if start >= end:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{len(data)}"})
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Response(data[start:end], 206, media_type="audio/wav", headers=headers)
 
 
 def serve_clips(settings: Settings, host: str, port: int) -> None:
-    """Clips are heard until the process is stopped, by pages of Label Studio alone.
+    """Serve clips until the process is stopped, for the pages of Label Studio alone.
 
     Raises:
         Refused: the address is taken.
@@ -122,22 +161,38 @@ def serve_clips(settings: Settings, host: str, port: int) -> None:
 
 @contextmanager
 def clip_server(corpus: Corpus, host: str, port: int, origin: str = "*") -> Iterator[str]:
-    """Clips are heard at the given address until the block ends.
+    """Serve clips at the given address until the block ends; yields the address.
 
     Args:
         corpus: the handle.
         host: name or address to listen on.
         port: 0 for any that is free.
         origin: of the pages that may play them, such as https://label-studio.example.org.
+
+    Raises:
+        OSError: the address is taken.
     """
-    handler = type("Handler", (_Handler,), {"corpus": corpus, "origin": origin})
-    server = ThreadingHTTPServer((host, port), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    listener = socket.create_server((host, port))
+    # Nothing is logged: addresses name tasks and people, and the audit chain has it already.
+    config = uvicorn.Config(
+        clip_app(corpus, origin),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
     try:
-        yield f"http://{host}:{server.server_address[1]}"
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
-        server.shutdown()
-        server.server_close()
+        server.should_exit = True
         thread.join()
+        listener.close()

@@ -36,7 +36,7 @@ from corpus.store import labels, rounds
 from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
-from flows.clips import clip_url
+from flows.clip_address import clip_url
 from flows.hear import MergeReport, asked_tasks, merge_rows
 from flows.results import Result
 from flows.settings import LabelStudioSettings, Settings

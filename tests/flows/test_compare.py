@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from corpus.store import models as store
 from corpus.text import NORMALISER
 from flows import models
 from flows.compare import compare_versions
-from flows.compare_page import write_page
+from flows.compare_page import page_of, write_page
 from flows.compare_table import show_comparison
 from flows.demo_tables import DemoReport
 from flows.eval_set import audit_set
@@ -76,6 +78,40 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     shown = capsys.readouterr().out
     assert f"{report['better']} utterances are better in {kind} 2, {report['worse']} are worse" in shown
     assert f"normal form {NORMALISER}" in shown
+
+
+def test_a_page_needs_no_other_file_and_shows_names_as_they_are(settings: Settings):
+    with opened(settings) as corpus:
+        compared = compare_versions(corpus, settings, "asr/1", "asr/2")
+    slices = tuple(replace(row, slice="locale=<img src=//elsewhere>") for row in compared.document.slices[:1])
+    document = replace(compared.document, normaliser="<script>&'\"", slices=slices)
+    text = page_of(replace(compared, document=document))
+    assert "normal form <script>&" not in text
+    page = Read()
+    page.feed(text)
+    assert "normal form <script>&'\"." in page.said
+    assert "locale=<img src=//elsewhere>" in page.said
+    assert page.tags.isdisjoint({"script", "link", "iframe", "base", "object"})
+    assert [source.partition(",")[0] for source in page.sources] == ["data:image/png;base64"] * 2
+    assert "url(" not in text
+    assert "{{" not in text
+
+
+class Read(HTMLParser):
+    """What a browser finds in a page: its tags, what they fetch, and its words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.sources: list[str] = []
+        self.said = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
 
 
 def test_versions_of_two_kinds_are_not_compared(settings: Settings):
