@@ -126,8 +126,8 @@ class DryRun(Result):
     def to_json(self) -> dict[str, Any]:
         """Return one flat document: the report's fields stand beside the night and the rows."""
         document = Result.to_json(self)
-        rows = document.pop("rows")
-        return {**document, **document.pop("report", {}), "rows": rows}
+        report, rows = document.pop("report", {}), document.pop("rows")
+        return {**document, **report, "rows": rows}
 
 
 def choose_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:

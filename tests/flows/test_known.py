@@ -182,6 +182,8 @@ def test_the_choice_rests_on_the_curves_and_says_so(world: World):
     report = world.choose("sampling.clips=20", "sampling.floor=20")
     document = report.to_json()
     json.dumps(document, allow_nan=False)
+    assert (document["night"], len(document["rows"])) == (NIGHT, document["chosen"])
+    assert set(document) == {"night", "rows"} | set(report.report.to_json())
     expected = report.report.expected_errors
     assert expected.chosen > expected.pool
     assert expected.pool < 3  # calibrated; the measure itself would say twice as much
