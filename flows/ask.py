@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ import numpy as np
 
 from annotation.files import write_tasks
 from annotation.tasks import make_tasks
-from corpus import door
+from corpus import door, operation_ids
 from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Hypothesis, Selection, digest
 from corpus.store import people, rounds
@@ -127,7 +126,7 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
     """The tasks stand as open, to be assigned."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
-        with corpus.operation(f"export/{round_}/{uuid.uuid4().hex}", "export") as op:
+        with corpus.operation(operation_ids.export(round_), "export") as op:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "open")
             op.result = {"tasks": len(ids), "blind": sum(task.draft is None for task in tasks)}
@@ -139,7 +138,7 @@ def _hand_out(corpus: Corpus, settings: Settings, round_: str, tasks: Sequence[A
         return
     until = corpus.clock() + timedelta(days=settings.export.due_days)
     ids = [task.task_id for task in tasks]
-    with corpus.operation(f"export/{round_}/{digest([until.isoformat(), sorted(ids)])}", "export") as op:
+    with corpus.operation(operation_ids.export(round_, digest([until.isoformat(), sorted(ids)])), "export") as op:
         if not op.done:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "exported")
@@ -252,7 +251,7 @@ def sweep(corpus: Corpus, settings: Settings) -> dict[str, int]:
     """
     now = standing(corpus)
     if now.over or now.free:
-        with corpus.operation(f"sweep/{uuid.uuid4().hex}", "sweep") as op:
+        with corpus.operation(operation_ids.sweep(), "sweep") as op:
             rounds.set_task_state(op.conn, now.over, "closed")
             for who in sorted({who for who, _ in now.free}):
                 release_lease(op.conn, [i for name, i in now.free if name == who], holder=who)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from annotation.people import Kind, Need, assign, rotate_gold
-from corpus import door
+from corpus import door, operation_ids
 from corpus.handle import Corpus
 from corpus.records import digest
 from corpus.store import labels, people, rounds, utterances
@@ -55,7 +55,7 @@ def assign_tasks(corpus: Corpus, settings: Settings, *, gold_for: str = "") -> d
             given += [each for each in turn if each[:2] not in had]
     if given:
         until = now + timedelta(days=settings.export.due_days)
-        with corpus.operation(f"assign/{digest([until.isoformat(), sorted(given)])}", "assign") as op:
+        with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
             if not op.done:
                 people.assign(op.conn, given, now)
                 for who in sorted({who for _, who, _ in given}):

@@ -5,17 +5,17 @@ Moving the alias is compare-and-set: whoever read a champion that another promot
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
+from corpus import operation_ids
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
-from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion
+from corpus.store import judgements
 from corpus.store import models as store
 from corpus.store.people import holder
 from flows import judge, models
-from flows.promote import judge_and_promote, judged_beside, judgement_id
+from flows.promote import judge_and_promote, judged_beside
 from flows.settings import Settings
 
 MOST_WHY = 500
@@ -70,7 +70,7 @@ def move_champion(
     Raises:
         PromotionRefused: `expected` is not the champion any more.
     """
-    with corpus.operation(f"promote/{kind}/{uuid.uuid4().hex}", "promote", holder(who)) as op:
+    with corpus.operation(operation_ids.promote_by_hand(kind), "promote", holder(who)) as op:
         store.move_alias(op.conn, kind, "champion", expected, number)
         store.move_alias(op.conn, kind, "previous", store.alias(op.conn, kind, "previous"), expected)
         op.result = {"kind": kind, "champion": number, "was": expected, "how": how, "why": why}
@@ -105,8 +105,9 @@ def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: M
     kind, number = version.kind, version.version
     snapshot = judge.current_snapshot(corpus, settings, kind)
     with corpus.read() as conn:
-        before = result_of(conn, judgement_id(kind, number, snapshot))
+        held = judgements.of_version(conn, kind, number)
+    before = next((each for each in held if each.rows_id == snapshot.eval_set_id), None)
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     now = judged_beside(listener, champion)
-    against = "" if before is None or before.get("against") == now else now
+    against = "" if before is None or before.against == now else now
     return judge_and_promote(corpus, settings, kind, number, snapshot, against)

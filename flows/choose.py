@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpus import vault
+from corpus import operation_ids, vault
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import digest
-from corpus.store import labels, rounds, scores, utterances
+from corpus.store import labels, nights, rounds, scores, utterances
 from flows import models
-from flows.frame import PREFIX, frame
+from flows.frame import frame
 from flows.known import Known, informed, know, told_costs
 from flows.night import Night
 from flows.outlook import outlooks
@@ -32,10 +32,10 @@ NOTHING = (
 
 def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, Any]:
     """The night's round is stored; a night has one round, so a repeat gives the stored one back."""
-    operation_id = PREFIX + night.name
+    operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
-        ids, bounds = frame(conn, settings, night)
+        ids, of_night = frame(conn, settings, night)
     if stored is not None:
         return {**stored, "already": "chosen before; a night has one round"}
     pool, scored = night_pool(corpus, ids)
@@ -51,7 +51,8 @@ def choose_round(corpus: Corpus, settings: Settings, night: Night) -> dict[str, 
             rounds.put_selection(
                 op.conn, choice.selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
             )
-            op.result = {**told, **bounds}
+            nights.put_frame(op.conn, of_night)
+            op.result = {**told, "since": of_night.since, "up_to": of_night.up_to}
         return dict(op.result)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, ModelVersion
+from corpus.store.costs import EvaluationCost
 from flows import console, models
 from flows.settings import Settings
 
@@ -73,7 +74,7 @@ def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput
 
 def evaluate(
     corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion
-) -> tuple[EvaluationReport, dict[str, Any]]:
+) -> tuple[EvaluationReport, EvaluationCost]:
     """Returns the version's report on the audit set and what judging took: seconds, real-time factor, latency.
 
     Times differ from run to run, so they are no part of the report, which is the same whenever it is made.
@@ -89,8 +90,8 @@ def evaluate(
         report = _intent_report(audit, version, read(settings, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
-    speed = {name: rate.as_json() for name, rate in _speed(settings, audit, version, clips, texts).items()}
-    return report, {"rows": len(report), "seconds": round(took, 3), "audio": round(audio, 3), "speed": speed}
+    speed = _speed(settings, audit, version, clips, texts)
+    return report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed)
 
 
 def _clips(opened: Any) -> tuple[Clips, dict[str, Sound]]:

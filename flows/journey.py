@@ -14,14 +14,15 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from corpus import operation_ids
 from corpus.errors import EarmarkError, UsageError
 from corpus.records import Kind
-from corpus.store import utterances
+from corpus.store import nights, utterances
 from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
-from flows.night import Night, through
+from flows.night import Night
 from flows.session import at_work, without_content
 from flows.settings import Settings
 from flows.summary import night_markdown
@@ -138,7 +139,8 @@ def nightly(night: str | None = None, config: str | None = None) -> dict[str, An
         report["sample"] = _choose(corpus, settings, when)
         report["export"] = dict(tasks_out(corpus, settings, when.name))
         report["export"] |= _before_people(corpus, settings)
-        with corpus.operation(through(when.name), "nightly") as op:
+        with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
+            nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
     create_markdown_artifact(night_markdown(report), key="night", description=f"night {when.name}")
     return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from corpus import operation_ids
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
-from corpus.operations import results_of
 from corpus.records import EvaluationReport, Interval, Kind, Label, ModelVersion, Snapshot, SnapshotRow, Strings, digest
-from corpus.store import labels, utterances
+from corpus.store import costs, labels, utterances
 from corpus.store import models as store
+from corpus.store.costs import EvaluationCost
 from corpus.text import NORMALISER
 from flows import models
 from flows.evaluation import evaluate
@@ -108,20 +108,21 @@ def reports(
     """
     found: dict[str, EvaluationReport] = {}
     for version in versions:
-        prefix = _judged(audit.kind, version.version, audit.eval_set_id)
+        made = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
             held = stored(conn, audit.kind, version.version, audit.eval_set_id)
-            before = len(results_of(conn, prefix))
+            before = costs.evaluations(conn, *made)
         if held is not None and beside in (None, held.beside):
             found[version.version] = held
             continue
         report, took = evaluate(corpus, settings, audit, version)
         found[version.version] = report
-        operation_id = f"{prefix}{report.beside}" + (f"/{before}" if before else "")  # again, as the report is gone
+        operation_id = operation_ids.evaluate(*made, report.beside, before)  # again, where the report is gone
         with corpus.operation(operation_id, "evaluate") as op:
             if not op.done:
                 store.put_report(op.conn, report)
-                op.result = took
+                costs.put_evaluation(op.conn, *made, took)
+                op.result = {"rows": took.rows, "seconds": took.seconds, "audio": took.audio}
     return found
 
 
@@ -131,14 +132,10 @@ def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     return report if report is not None and report.normaliser == NORMALISER else None
 
 
-def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> dict[str, Any]:
-    """Returns what judging took: seconds, and as `speed` real-time factor and latency; empty where not measured."""
+def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> EvaluationCost:
+    """Return what the newest evaluation of a version on a set took; zeros where it was not measured."""
     with corpus.read() as conn:
-        return next(reversed(results_of(conn, _judged(kind, version, eval_set_id)).values()), {})
-
-
-def _judged(kind: Kind, version: str, eval_set_id: str) -> str:
-    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}/"
+        return costs.evaluation(conn, kind, version, eval_set_id, NORMALISER) or EvaluationCost()
 
 
 def standing(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
@@ -223,7 +220,7 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> dict[str, Any]:
             raise PromotionRefused(
                 f"{kind} {previous} learned from an utterance that was erased since; it can't be used"
             )
-    with corpus.operation(f"rollback/{kind}/{uuid.uuid4().hex}", "rollback") as op:
+    with corpus.operation(operation_ids.roll_back(kind), "rollback") as op:
         if not op.done:
             store.move_alias(op.conn, kind, "champion", champion, previous)
             store.move_alias(op.conn, kind, "previous", previous, champion)

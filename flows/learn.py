@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from corpus import operation_ids
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion, Role, Snapshot, digest
-from corpus.store import labels, rounds, utterances
+from corpus.store import costs, judgements, labels, pseudo_labels, rounds, utterances
 from corpus.store import models as store
+from corpus.store.judgements import Judgement
 from corpus.text import NORMALISER
 from flows import console, judge, models
 from flows.examples import NOTHING_PSEUDO, Pseudo, asr_examples, choose_pseudo, intent_examples
-from flows.promote import judgements
 from flows.settings import Settings
 
 LEARN_FROM: tuple[Role, ...] = ("train", "dev")
@@ -65,10 +67,10 @@ def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Any
 
     folder = models.base_folder(settings, kind)
     base = folder_digest(folder)
-    operation_id = f"base/{kind}/{base}"
     with corpus.read() as conn:
-        if result_of(conn, operation_id) is not None:
+        if any(each.origin == "base" and each.base == base for each in store.versions(conn, kind)):
             return
+    operation_id = operation_ids.register_base(kind, base)
     with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
         number, uri = register(tracking, kind, folder, run_id, operation_id)
     with corpus.operation(operation_id, "register") as op:
@@ -92,9 +94,9 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
         newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
         champion = store.alias(conn, kind, "champion")
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
-        judged = judgements(conn, kind, newest.version)
+        judged = judgements.of_version(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
-    operation_id = f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}"
+    operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
     # what learned from the erased can't become champion, and the champion has nobody to be judged against
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
@@ -112,10 +114,10 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     return replace(found, skipped=why)
 
 
-def _may_judge_again(judged: dict[str, dict[str, Any]], snapshot: Snapshot) -> bool:
+def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     """Returns whether the last judgement had too few rows and there are others by now."""
-    last = list(judged.values())[-1:]
-    return bool(last) and last[0]["decision"] == "indicative" and last[0]["rows_id"] != snapshot.eval_set_id
+    last = judged[-1:]
+    return bool(last) and last[0].decision == "indicative" and last[0].rows_id != snapshot.eval_set_id
 
 
 def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
@@ -142,7 +144,7 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
     with corpus.read() as conn:
         stored = result_of(conn, plan.operation_id)
     if stored is not None:
-        return {**_shown(stored), "already": True}
+        return {**stored, "already": True}
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
     from training.tracking.system import measured
@@ -179,15 +181,14 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
                 "new_labels": plan.new,
                 **report,
             }
-            if plan.pseudo.ids:  # by them an erasure finds the versions that they taught
-                heard_by = list(plan.pseudo.heard_by)
-                op.result["pseudo"] = {"weight": plan.pseudo.weight, "by": heard_by, "ids": list(plan.pseudo.ids)}
-        return _shown(op.result)
-
-
-def _shown(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns a retraining's result with the number of its pseudo-labels in place of their ids."""
-    return {**result, "pseudo": len(result["pseudo"]["ids"])} if "pseudo" in result else dict(result)
+            if plan.pseudo.ids:  # by their rows an erasure finds the versions that they taught
+                left = [i for i in plan.pseudo.ids if i not in gone]
+                by, weight = plan.pseudo.heard_by, plan.pseudo.weight
+                pseudo_labels.put(op.conn, plan.kind, number, left, weight, by)
+                op.result["pseudo"] = len(plan.pseudo.ids)
+            if "seconds" in report:
+                costs.put_training(op.conn, plan.kind, number, report["seconds"])
+        return dict(op.result)
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> Any:

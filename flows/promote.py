@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sqlalchemy as sa
 
+from corpus import operation_ids
 from corpus.handle import Corpus
-from corpus.operations import result_of, results_of
+from corpus.operations import result_of
 from corpus.records import EvaluationReport, Interval, Kind, ModelVersion, Snapshot
+from corpus.store import judgements
 from corpus.store import models as store
+from corpus.store.judgements import Judgement
 from flows import judge, models
 from flows.nights import champion_by_night, gains
 from flows.settings import Settings
@@ -19,20 +21,6 @@ from flows.slices import shown_slices
 if TYPE_CHECKING:
     from training.promotion import Decision
     from training.tracking.store import Tracking
-
-
-def judgements(conn: sa.Connection, kind: Kind, version: str) -> dict[str, dict[str, Any]]:
-    """Returns what the gate has said of a version, oldest first."""
-    return results_of(conn, _prefix(kind, version))
-
-
-def _prefix(kind: Kind, version: str) -> str:
-    return f"judge/{kind}/{version}/"
-
-
-def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = "") -> str:
-    """Returns the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
-    return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
 
 
 TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
@@ -59,7 +47,7 @@ def judge_and_promote(
     Raises:
         PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
     """
-    operation_id = judgement_id(kind, number, snapshot, against)
+    operation_id = operation_ids.judge(kind, number, snapshot.eval_set_id, against)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
         look = store.looks(conn, kind) + 1
@@ -85,7 +73,9 @@ def judge_and_promote(
             _move(op.conn, kind, number, champion.version, promote=promote)
             op.result = {**_told(decision), "champion": number if promote else champion.version}
             op.result |= {"decision": "refuse", "why": TAINTED} if tainted else {}
-            op.result |= {"rows_id": snapshot.eval_set_id, "against": judged_beside(audit.listener, champion)}
+            beside = judged_beside(audit.listener, champion)
+            judgements.put(op.conn, kind, number, Judgement(snapshot.eval_set_id, beside, op.result["decision"]))
+            op.result |= {"rows_id": snapshot.eval_set_id, "against": beside}
         result = dict(op.result)
     judge.mirror_aliases(corpus, settings, tracking)
     return result
@@ -192,9 +182,10 @@ def _log(
 
 def _speed(corpus: Corpus, audit: judge.AuditSet, version: ModelVersion) -> dict[str, float]:
     """Returns real-time factor and latency with their intervals by name."""
-    took = judge.judging_cost(corpus, version.kind, version.version, audit.eval_set_id).get("speed", {})
-    bounds = (("", "value"), ("_low", "low"), ("_high", "high"))
-    return {f"{name}{end}": float(rate[key]) for name, rate in took.items() for end, key in bounds}
+    speed = judge.judging_cost(corpus, version.kind, version.version, audit.eval_set_id).speed
+    bounds = ("value", "low", "high")
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return {f"{name}{ends[key]}": float(getattr(rate, key)) for name, rate in speed.items() for key in bounds}
 
 
 def _curve(

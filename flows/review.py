@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from annotation.anchoring import Seen
 from annotation.consensus import merge_annotations
 from annotation.crowd import Crowd, learn_crowd
+from corpus import operation_ids
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label
 from corpus.store import labels, people, rounds
-from corpus.store.labels import REVIEW, LabelRow
+from corpus.store.labels import LabelRow
 from corpus.text import normalise
 from flows import models
 from flows.settings import Settings
@@ -53,7 +54,7 @@ def review(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     shared_given = {i: given[i] for i in shared if i in given}
     merged = merge_annotations(shared_given, current, withdrawn=withdrawn, crowd=crowd, others=others)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
-    with corpus.operation(f"{REVIEW}{basis}", "review") as op:
+    with corpus.operation(operation_ids.review(basis), "review") as op:
         if not op.done:
             if people.answers_digest(op.conn) != basis:
                 op.result = {"skipped": "answers came in meanwhile; the next merge reviews them"}

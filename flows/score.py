@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus import memory
+from corpus import memory, operation_ids
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
@@ -70,7 +70,7 @@ def score_shard(corpus: Corpus, settings: Settings, plan: ScorePlan, ids: Sequen
     if not heard:  # all closed by now: nothing was done that a repeat could leave out
         return {"scored": 0, "set_aside": {}, "not_opened": len(ids)}
     key = digest([plan.asr.version, plan.intent.version, heard])
-    with corpus.operation(f"score/{key}", "score") as op:
+    with corpus.operation(operation_ids.score(key), "score") as op:
         if not op.done:
             drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
             scores.put(corpus, op, scored.predictions, drafts)
