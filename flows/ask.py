@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from annotation.files import write_tasks
 from annotation.tasks import keep_rows, make_tasks
-from corpus import door
+from corpus import door, operation_ids
 from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Hypothesis, Selection, digest
 from corpus.store import people, rounds
@@ -156,7 +155,7 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
     """Store the tasks as open, to be assigned."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
-        with corpus.operation(f"export/{round_}/{uuid.uuid4().hex}", "export") as op:
+        with corpus.operation(operation_ids.export(round_), "export") as op:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "open")
             op.result = {"tasks": len(ids), "blind": sum(task.draft is None for task in tasks)}
@@ -168,7 +167,7 @@ def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequ
         return
     until = corpus.clock() + timedelta(days=settings.due_days)
     ids = [task.task_id for task in tasks]
-    with corpus.operation(f"export/{round_}/{digest([until.isoformat(), sorted(ids)])}", "export") as op:
+    with corpus.operation(operation_ids.export(round_, digest([until.isoformat(), sorted(ids)])), "export") as op:
         if not op.done:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "exported")
@@ -280,7 +279,7 @@ def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
     """Close the tasks that nobody may open any more, and remove from the task folder what belongs to no open task."""
     now = standing(corpus)
     if now.over or now.free:
-        with corpus.operation(f"sweep/{uuid.uuid4().hex}", "sweep") as op:
+        with corpus.operation(operation_ids.sweep(), "sweep") as op:
             rounds.set_task_state(op.conn, now.over, "closed")
             for who in sorted({who for who, _ in now.free}):
                 release_lease(op.conn, [i for name, i in now.free if name == who], holder=who)

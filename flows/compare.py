@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.operations import results_of
 from corpus.records import EvaluationReport, ModelVersion
-from corpus.store import labels
+from corpus.store import costs, labels
 from corpus.store import models as store
 from flows import console, models
 from flows.eval_set import AuditSet, audit_set
@@ -143,15 +142,14 @@ def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> dict[str, A
     """Returns what a version learned from, what that took people and machines, and how fast it is."""
     with corpus.read() as conn:
         learned = store.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
-        made = results_of(conn, f"retrain/{version.kind}/{version.snapshot_id}/") if version.snapshot_id else {}
+        seconds = costs.training_seconds(conn, version.kind, version.version)
         answers = labels.latest_answers(conn)
     ids = {row.utterance_id for row in learned}
-    mine = [result for result in made.values() if result.get("version") == version.version]
     took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return {
         "labels": len(ids),
         "annotator_minutes": round(sum(row.lead_time for row in answers if row.utterance_id in ids) / 60.0, 1),
-        "training_seconds": mine[-1].get("seconds") if mine else None,
+        "training_seconds": seconds,
         "speed": as_json(took.speed),
     }
 

@@ -15,7 +15,7 @@ from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from annotation.tables import SUFFIXES
-from corpus import door
+from corpus import door, operation_ids
 from corpus.content import Part
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -100,8 +100,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
     """
     place, data = answers.take(file) if ours else (file, answers.read(file))
     suffix = Path(answers.name_of(file)).suffix.lower()
-    # The same bytes read as another format are another merge.
-    operation_id = f"merge/{suffix[1:] + '/' if suffix in SUFFIXES else ''}{hashlib.sha256(data).hexdigest()}"
+    operation_id = operation_ids.merge_file(hashlib.sha256(data).hexdigest(), suffix if suffix in SUFFIXES else "")
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
     try:

@@ -7,18 +7,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from corpus import audit, operations, scratch
+from corpus import audit, scratch
 from corpus.errors import ChainBroken, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.schema import audit as records_chain
 from corpus.settings import places
-from corpus.store import labels, orphans, rounds, utterances
+from corpus.store import ingest_batches, labels, nights, orphans, rounds, utterances
 from corpus.store import models as store
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console, task_folder
 from flows.known import learned_costs, told_costs
 from flows.models import KINDS
-from flows.night import last_night, through
+from flows.night import last_night
 from flows.outlook import outlooks
 from flows.queue_tables import show_queues
 from flows.queues import queues
@@ -98,7 +98,7 @@ def refuse_late_night(settings: Settings, hours: float, now: datetime | None = N
     zone, ends_at = settings.night.time_zone, settings.night.ends_at
     night = last_night((now or datetime.now(UTC)) - timedelta(hours=hours), zone, ends_at)
     with opened(settings) as corpus, corpus.read() as conn:
-        if operations.result_of(conn, through(night.name)) is None:
+        if not nights.is_done(conn, night.name):
             raise Refused(
                 f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not through {hours:g} h later;"
                 f" see what its run says, then earmark nightly --night {night.name}"
@@ -168,7 +168,7 @@ def _content(corpus: Corpus) -> tuple[Any, list[str]]:
 def _counts(corpus: Corpus) -> tuple[Any, list[str]]:
     """Received = accepted + refused, and accepted = the rows that stand, whatever became of them."""
     with corpus.read() as conn:
-        reported, held = utterances.arrivals(conn), utterances.counts(conn)
+        reported, held = ingest_batches.totals(conn), utterances.counts(conn)
     problems = [
         f"ingests reported {count} {name}, {held[name]} stand in the records; restore a backup"
         for name, count in reported.items()

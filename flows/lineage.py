@@ -7,8 +7,9 @@ from typing import Any
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records import ModelVersion
-from corpus.store import lineage
+from corpus.store import lineage, pseudo_labels
 from corpus.store import models as store
+from corpus.store.pseudo_labels import PseudoLabels
 from flows import console, models
 from flows.settings import Settings
 
@@ -29,6 +30,7 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
     """Returns what a version came from: run, commit, snapshot, labels and who gave them, rounds."""
     with corpus.read() as conn:
         held = version.snapshot_id
+        pseudo = pseudo_labels.of_version(conn, version.kind, version.version)
         found: dict[str, Any] = {
             "version": f"{version.kind}/{version.version}",
             "origin": version.origin,
@@ -39,12 +41,17 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
             "snapshot_id": held,
             "rows": lineage.rows_by_role(conn, held) if held else {},
             "labels": lineage.labels_by_source(conn, held) if held else [],
-            "pseudo": store.pseudo_labels(conn, version.kind, version.version),
+            "pseudo": _pseudo_document(pseudo) if pseudo else {},
             "annotators": lineage.annotators(conn, held) if held else {},
             "rounds": lineage.rounds_by_reason(conn, held) if held else [],
             "judged_on": store.judged_sets(conn, version.kind).get(version.version, []),
         }
     return found | _run_of(settings, version)
+
+
+def _pseudo_document(held: PseudoLabels) -> dict[str, Any]:
+    by = [f"{kind}/{version}" for kind, version in zip(("asr", "intent"), held.by, strict=True)]
+    return {"count": held.count, "weight": held.weight, "by": by}
 
 
 def _run_of(settings: Settings, version: ModelVersion) -> dict[str, str]:

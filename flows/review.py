@@ -9,11 +9,11 @@ from typing import Any
 from annotation.anchoring import Seen
 from annotation.consensus import merge_annotations
 from annotation.crowd import learn_crowd
+from corpus import operation_ids
 from corpus.content import Part
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label
 from corpus.store import labels, people
-from corpus.store.labels import REVIEW
 from corpus.text import normalise
 from flows import models
 from flows.results import Result, Skipped
@@ -61,7 +61,7 @@ def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
     shared_given = {i: given[i] for i in shared if i in given}
     merged = merge_annotations(shared_given, current, withdrawn=withdrawn, crowd=crowd, others=others)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
-    with corpus.operation(f"{REVIEW}{basis}", "review") as op:
+    with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
             return _stored(op.result)
         if people.answers_digest(op.conn) != basis:

@@ -27,7 +27,7 @@ from corpus.recordings import wav
 from corpus.scratch import scratch
 from corpus.settings import CorpusSettings
 from corpus.sources import Source, open_source
-from corpus.store import utterances
+from corpus.store import ingest_batches, utterances
 from tests.corpus import labelled_sources as labelled
 
 SEEDS = range(6)
@@ -103,7 +103,7 @@ def test_every_kind_arrives_with_sound_labels_and_slices_and_again_adds_nothing(
     assert bring(corpus, open_source(str(tmp_path / "moved"), split, None, cache), given) == first
     with corpus.read() as conn:
         assert utterances.counts(conn)["received"] == 6
-        assert utterances.arrivals(conn)["received"] == 6
+        assert ingest_batches.totals(conn)["received"] == 6
 
 
 def counts(report: ImportReport) -> tuple[int, int, dict[str, int]]:
@@ -125,7 +125,7 @@ def test_one_file_is_enough_and_a_limit_holds(corpus: Corpus, cache: Path, tmp_p
     assert counts(bring(corpus, lines, BY_SPEAKER)) == (6, 3, {"duplicate": 3})
     with corpus.read() as conn:
         received = utterances.counts(conn)["received"]
-        assert utterances.arrivals(conn) == {"received": received, "accepted": 6}
+        assert ingest_batches.totals(conn) == {"received": received, "accepted": 6}
 
 
 def jsonl(folder: Path, rows: list[Any]) -> Path:
@@ -341,7 +341,7 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path) 
     assert report == ImportReport(400, 400, {})
     assert len({row[0] for row in held(corpus)}) == 400
     with corpus.read() as conn:
-        assert utterances.counts(conn)["received"] == utterances.arrivals(conn)["received"] == 400
+        assert utterances.counts(conn)["received"] == ingest_batches.totals(conn)["received"] == 400
         assert conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one() == 2
     with reading(corpus.vault.engine) as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(vault_schema.keys)).scalar_one() == 400

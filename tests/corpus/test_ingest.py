@@ -25,7 +25,7 @@ from corpus.ingest import REASONS, IngestSettings, ingest
 from corpus.limits import AudioSettings
 from corpus.records import Label
 from corpus.settings import CorpusSettings
-from corpus.store import labels, utterances
+from corpus.store import ingest_batches, labels, utterances
 
 SETTINGS = IngestSettings()
 NOW = datetime.now(UTC)
@@ -181,7 +181,7 @@ def test_counts_add_up_when_an_interrupted_manifest_is_edited(corpus: Corpus, tm
         ingest(corpus, manifest, SETTINGS, on_progress=interrupt)
     ingest(corpus, write(manifest, [*rows, row(tmp_path, 3)]), SETTINGS)
     with corpus.read() as conn:
-        held, reported = utterances.counts(conn), utterances.arrivals(conn)
+        held, reported = utterances.counts(conn), ingest_batches.totals(conn)
     assert held["accepted"] == 3
     assert reported == {name: held[name] for name in reported}
 

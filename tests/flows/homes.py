@@ -109,6 +109,12 @@ def state(settings: Settings) -> dict[str, Any]:
                 "aliases": rows(schema.aliases, "kind", "name", "version"),
                 "promotions": rows(schema.promotions, "kind", "look", "challenger", "champion", "decision", "numbers"),
                 "reports": rows(schema.reports, "kind", "version", "eval_set_id", "numbers"),
+                "frames": rows(schema.night_frames, "night", "since", "up_to"),
+                "nights": rows(schema.nights_done, "night"),
+                "batches": rows(schema.ingest_batches, "operation_id", "received", "accepted"),
+                "pseudo": rows(schema.pseudo_labels, "kind", "version", "utterance_id", "weight"),
+                "evaluations": rows(schema.evaluation_costs, "kind", "version", "eval_set_id", "number", "rows"),
+                "judgements": rows(schema.judgements, "kind", "version", "number", "rows_id", "against", "decision"),
             }
             ids = [row[0] for row in held["utterances"] if row[3] == "accepted"]
         held["content"] = digest(_content(corpus, ids))
