@@ -1,11 +1,11 @@
-"""The corpus: one handle on records, vault, content and key, and the ways in."""
+"""The corpus: one handle on records, vault, content and key. `corpus.door` opens content through it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,11 +14,9 @@ from pathlib import Path
 import fsspec
 import sqlalchemy as sa
 
-from corpus import cipher, database, door, files, operations
+from corpus import cipher, database, files, operations
 from corpus import vault as vaults
-from corpus.content import Content, Part
 from corpus.errors import SettingsError
-from corpus.records import Purpose
 from corpus.settings import CorpusSettings, Places, places
 from corpus.vault import Vault
 
@@ -45,29 +43,6 @@ class Corpus:
     fs: fsspec.AbstractFileSystem
     root: str
     clock: Callable[[], datetime] = field(default=_now)
-
-    def open(
-        self,
-        utterance_ids: Sequence[str],
-        purpose: Purpose,
-        *,
-        actor: str = "earmark",
-        parts: Sequence[Part] = ("audio",),
-        strict: bool = True,
-        versions: tuple[str, str] | None = None,
-        label_revisions: Mapping[str, int] | None = None,
-    ) -> Iterator[Content]:
-        """Gives plaintext, once the audit row is committed: see `corpus.door.open_door`."""
-        return door.open_door(
-            self,
-            utterance_ids,
-            purpose,
-            actor=actor,
-            parts=parts,
-            strict=strict,
-            versions=versions,
-            label_revisions=label_revisions,
-        )
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"

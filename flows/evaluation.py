@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpus import door
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, ModelVersion
@@ -80,7 +81,7 @@ def evaluate(
     """
     ears = audit.listener or version
     started = time.perf_counter()
-    clips, sounds = _clips(corpus.open(sorted(audit.labels), "judge", strict=False))
+    clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
     heard = hear(settings, ears, clips)
     texts = {output.utterance_id: output.text for output in heard}
     if audit.kind == "asr":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from corpus import vault
+from corpus import door, vault
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion, Snapshot, SnapshotRow, digest
 from corpus.store import labels, rounds, scores, utterances
@@ -85,7 +85,7 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
+    opened = door.open(corpus, sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     examples = [
         AsrExample(c.utterance.utterance_id, c.audio, c.label.transcript, rows[c.utterance.utterance_id].weight)
         for c in opened
@@ -109,7 +109,9 @@ def intent_examples(
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions)
+    opened = door.open(
+        corpus, sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions
+    )
     examples = []
     for content in opened:
         label, utterance_id = content.label, content.utterance.utterance_id
@@ -132,5 +134,5 @@ def intent_examples(
 def _heard(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Any]) -> list[Any]:
     if not pseudo.ids:
         return []
-    opened = corpus.open(list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
+    opened = door.open(corpus, list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
     return [content for content in opened if content.hypotheses]

@@ -177,7 +177,7 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
     parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
         content.utterance.utterance_id: content
-        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in door.open(corpus, touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     for annotation in annotations:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from corpus import door
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.operations import results_of
@@ -59,7 +60,7 @@ def audit_set(corpus: Corpus, settings: Settings, kind: Kind, rows: Sequence[Sna
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     revisions = {row.utterance_id: row.revision for row in rows}
     held: dict[str, Label] = {}
-    opened = corpus.open(sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
+    opened = door.open(corpus, sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
     for content in opened:
         if content.label is not None:
             held[content.utterance.utterance_id] = content.label

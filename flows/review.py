@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from annotation.anchoring import Seen
 from annotation.consensus import merge_annotations
 from annotation.crowd import Crowd, learn_crowd
+from corpus import door
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label
 from corpus.store import labels, people, rounds
@@ -79,13 +80,13 @@ def _content(
     given: dict[str, list[Annotation]] = {}
     current: dict[str, Label] = {}
     parts: Any = ("annotations", "label")
-    for content in corpus.open(ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
+    for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
         given[content.utterance.utterance_id] = list(content.annotations)
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     truths: dict[str, Label] = {}
     opened = [i for i in ids if i in known and i in given]
-    for content in corpus.open(opened, "annotate", parts=("label",), strict=False, label_revisions=known):
+    for content in door.open(corpus, opened, "annotate", parts=("label",), strict=False, label_revisions=known):
         if content.label is not None:
             truths[content.utterance.utterance_id] = content.label
     return given, current, truths
@@ -106,7 +107,7 @@ def _seen(corpus: Corpus, settings: Settings) -> list[Seen]:
     wanted = {(row.task_id, row.annotator_id, row.revision): row.draft_shown for row in newest}
     ids = sorted({row.utterance_id for row in newest})
     found = []
-    for content in corpus.open(ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
+    for content in door.open(corpus, ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
         draft = normalise(content.hypotheses[0].text) if content.hypotheses else None
         for said in content.annotations:
             shown = wanted.get((said.task_id, said.annotator_id, said.revision))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus import memory
+from corpus import door, memory
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
@@ -92,7 +92,7 @@ def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
 
 
 def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
-    for content in corpus.open(ids, "score", strict=False):
+    for content in door.open(corpus, ids, "score", strict=False):
         if content.audio is not None:
             yield content.utterance.utterance_id, content.audio
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from annotation.files import TASK_FILE
-from corpus import vault
+from corpus import door, vault
 from corpus.database import writing
 from corpus.errors import DoorClosed
 from corpus.store import utterances
@@ -43,14 +43,14 @@ def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(wor
     for _ in range(2):
         world.after(4)
         with pytest.raises(DoorClosed, match="lease"):
-            world.corpus.open(world.ids[:1], "annotate", actor="person:ann")
+            door.open(world.corpus, world.ids[:1], "annotate", actor="person:ann")
         assert world.sweep()["closed"] == 4
         assert world.export()["tasks"] == 0  # a nightly run does not ask again by itself
         assert not world.folder.exists()
         assert world.export(again=True)["tasks"] == 4
         assert world.leased() == set(world.ids)
         assert set(world.states()) == {"exported"}
-        assert len(list(world.corpus.open(world.ids[:1], "annotate", actor="person:ann"))) == 1
+        assert len(list(door.open(world.corpus, world.ids[:1], "annotate", actor="person:ann"))) == 1
 
 
 def test_clips_never_lie_there_without_a_lease(world: World):
