@@ -14,7 +14,7 @@ from corpus.store import models as store
 from flows.settings import Settings
 
 if TYPE_CHECKING:
-    from training.asr import AsrModel
+    from training.asr_model import AsrModel
     from training.intent import IntentModel
 
 KINDS: tuple[Kind, ...] = ("asr", "intent")

@@ -25,7 +25,8 @@ from corpus.mapping import ImportSettings, plan
 from corpus.recordings import wav
 from corpus.scratch import scratch
 from corpus.settings import CorpusSettings
-from corpus.sources import Source, open_source
+from corpus.source import Source
+from corpus.sources import open_source
 from corpus.store import utterances
 from tests.corpus import labelled_sources as labelled
 
