@@ -104,13 +104,13 @@ def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> d
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
     """Returns the tasks of those utterances of a selection that may be opened, with drafts and questions."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    intent_model = models.load_intent(settings, models.champion(corpus, "intent"))
+    names = models.inventory(settings, models.champion(corpus, "intent"))
     tasks = make_tasks(
         _only(selection, durations),
         durations,
         drafts,
-        intent_model.intents,
-        intent_model.slot_names,
+        names.intents,
+        names.slot_names,
         settings.tasks,
         settings.sampling.seed,
     )

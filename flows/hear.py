@@ -190,15 +190,15 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
 
 def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
     """Returns all tasks that were ever asked, as their answers are read."""
-    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    known = models.inventory(settings, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
         row.task_id: Asked(
             row.utterance_id,
             cast(Ask, row.ask),
-            tuple(model.intents),
-            tuple(model.slot_names),
+            known.intents,
+            known.slot_names,
             closed=row.state == "closed",
             people=settings.people.answers_for(row.reason),
         )

@@ -224,9 +224,9 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     _check_clips(settings)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
-    model = models.load_intent(settings, models.champion(corpus, "intent"))
+    inventory = models.inventory(settings, models.champion(corpus, "intent"))
     fields = {
-        "label_config": label_config(model.intents, model.slot_names),
+        "label_config": label_config(inventory.intents, inventory.slot_names),
         "show_collab_predictions": True,
         "model_version": MODEL_VERSION,
         "sampling": "Sequential sampling",

@@ -47,7 +47,7 @@ def review(corpus: Corpus, settings: Settings) -> dict[str, Any]:
         return {"skipped": "no two people answered on the same clip"}
     given, current, truths = _content(corpus, ids, known)
     seen = _seen(corpus, settings)
-    inventory = len(models.load_intent(settings, models.champion(corpus, "intent")).intents)
+    inventory = len(models.inventory(settings, models.champion(corpus, "intent")).intents)
     crowd = learn_crowd(given, truths, inventory, settings.crowd, seen)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
