@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from corpus import cipher, database, files, operations
 from corpus import vault as vaults
+from corpus.durable_write import write_new_file
 from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.vault import Vault
@@ -127,22 +128,9 @@ def _key_encryption_key(at: Places, *, make: bool) -> bytes:
             raise SettingsError(
                 f"the key-encryption key {at.key_file} is missing; put it back or set EARMARK_KEK"
             ) from None
-    at.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = base64.b64encode(cipher.new_key()).decode()
-    temporary = at.key_file.with_name(f"{files.TEMPORARY}{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, at.key_file)  # unlike a rename, a link never replaces a key that another process just made
-    except FileExistsError:
-        text = at.key_file.read_text()
-    finally:
-        temporary.unlink()
-    files.sync_folder(at.key_file.parent)
-    return _decoded(text, "key_file")
+    # Another process may have made the key a moment ago; then that one counts.
+    write_new_file(at.key_file, [base64.b64encode(cipher.new_key())])
+    return _decoded(at.key_file.read_text(), "key_file")
 
 
 def _decoded(text: str, setting: str) -> bytes:

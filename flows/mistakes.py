@@ -109,7 +109,7 @@ def _open(corpus: Corpus, audit: judge.AuditSet, ids: Sequence[str], who: str) -
 
 
 def _heard(label: Any, text: str) -> dict[str, Any]:
-    from training.edits import align
+    from corpus.edits import align
 
     said, heard = normalise(label.transcript or "").split(), normalise(text).split()
     steps = align(said, heard)

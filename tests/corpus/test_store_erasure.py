@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, door, files, schema, scratch, vault, vault_schema
+from corpus import audit, door, durable_write, files, schema, scratch, vault, vault_schema
 from corpus.database import writing
 from corpus.errors import DoorClosed, RecordError
 from corpus.handle import Corpus
@@ -205,7 +205,7 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
     files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
     files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")
-    files.store(corpus.fs, corpus.root, f"parts/{files.TEMPORARY}cc", b"x")
+    files.store(corpus.fs, corpus.root, f"parts/{durable_write.TEMPORARY}cc", b"x")
     assert orphans.orphans(corpus) == []
     assert orphans.sweep(corpus) == {"files": 0, "keys": 0}
     assert orphans.orphans(corpus, NO_AGE) == [

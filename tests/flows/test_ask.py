@@ -113,12 +113,12 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
             world.settings.answers / "b.jsonl"]  # fmt: skip
     (world.settings.task_folder / "mine").mkdir()
     task = world.tasks()[0].task_id
-    names = (f"t{'0' * 31}.wav", f".{task}.wav.tmp", ".tasks.jsonl.ab12_xyz")
+    names = (f"t{'0' * 31}.wav", f".{task}.wav.tmp", ".tasks.jsonl.ab12_xyz", f".tmp-{'0' * 16}")
     left = [*(world.folder / name for name in names), world.settings.answers / ".b.refused.jsonl.tmp"]
     for path in (*kept, *left):
         path.write_bytes(b"x")
-    assert world.problems() == ["4 files and 0 lines of no open task lie there; run earmark doctor --repair"]
-    assert world.sweep()["files"] == 4
+    assert world.problems() == ["5 files and 0 lines of no open task lie there; run earmark doctor --repair"]
+    assert world.sweep()["files"] == 5
     assert all(path.exists() for path in kept)
     assert len(world.clips()) == 5
     (world.folder / TASK_FILE).unlink()

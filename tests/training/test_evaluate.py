@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus.edits import edit_counts
 from corpus.errors import RecordError
 from corpus.records import Hypothesis, Label, SlotSpan
-from training.edits import edit_counts
 from training.evaluate import evaluate_asr, evaluate_intent, slot_matches, word_edits
 from training.metrics import MetricSettings, gain_per_100_labels, metrics, slice_rows
 from training.rates import calibration_error
