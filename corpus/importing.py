@@ -26,7 +26,7 @@ from corpus.limits import AudioSettings
 from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of
 from corpus.recordings import recording_of
-from corpus.sources import Source
+from corpus.source import Source
 
 _BATCH_ROWS: Final = 256
 _BATCH_BYTES: Final = 64 << 20  # of recordings, which are in memory together

@@ -132,13 +132,13 @@ def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> d
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
     """Return the tasks of those utterances of a selection that may be opened, with drafts and questions."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    intent_model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    names = models.inventory(settings.home, models.champion(corpus, "intent"))
     tasks = make_tasks(
         keep_rows(selection, durations),
         durations,
         drafts,
-        intent_model.intents,
-        intent_model.slot_names,
+        names.intents,
+        names.slot_names,
         settings.tasks,
         settings.sampling.seed,
     )
@@ -180,7 +180,7 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
-    for content in corpus.open(ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
+    for content in door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
         utterance = content.utterance
         durations[utterance.utterance_id] = utterance.duration
         if content.hypotheses:
@@ -196,7 +196,7 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     missing = [i for i, name in names.items() if not (folder / name).exists()]
-    for content in corpus.open(missing, "annotate", strict=False):
+    for content in door.open(corpus, missing, "annotate", strict=False):
         target = folder / names[content.utterance.utterance_id]
         temporary = target.with_name(f".{target.name}.tmp")
         soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")

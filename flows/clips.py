@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from corpus import door
 from corpus.errors import DoorClosed, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.store import people, rounds
@@ -65,7 +66,7 @@ def clip_of(corpus: Corpus, path: str) -> bytes | None:
     if utterance_id is None:
         return None
     try:
-        content = next(iter(corpus.open([utterance_id], "annotate", actor=people.holder(who or "anybody"))))
+        content = next(iter(door.open(corpus, [utterance_id], "annotate", actor=people.holder(who or "anybody"))))
     except (DoorClosed, StopIteration):
         return None
     made = io.BytesIO()

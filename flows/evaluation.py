@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from corpus import door
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, Interval, ModelVersion
@@ -81,7 +82,7 @@ def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: Model
     """Return the version's report on the evaluation set, and what judging took."""
     ears = audit.listener or version
     started = time.perf_counter()
-    clips, sounds = _clips(corpus.open(sorted(audit.labels), "judge", strict=False))
+    clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
     heard = hear(settings, ears, clips)
     texts = {output.utterance_id: output.text for output in heard}
     if audit.kind == "asr":

@@ -240,7 +240,7 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
     parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
         content.utterance.utterance_id: content
-        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in door.open(corpus, touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     for annotation in annotations:
@@ -253,15 +253,15 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
 
 def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
     """Return all tasks that were ever asked, as their answers are read."""
-    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    known = models.inventory(settings.home, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
         row.task_id: Asked(
             row.utterance_id,
             cast(Ask, row.ask),
-            tuple(model.intents),
-            tuple(model.slot_names),
+            known.intents,
+            known.slot_names,
             closed=row.state == "closed",
             people=settings.people.answers_for(row.reason),
         )

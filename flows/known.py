@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from corpus import door
 from corpus.handle import Corpus
 from corpus.records import Ask, Floats, Predictions
 from corpus.store import labels, rounds, scores
@@ -190,8 +191,8 @@ def _found(corpus: Corpus, held: Labelled, rows: Sequence[LabelRow], predictions
     from training.evaluate import word_edits
 
     at = {row.utterance_id: k for k, row in enumerate(rows) if row.reason and row.utterance_id not in held.learned_from}
-    opened = corpus.open(
-        sorted(at), "judge", parts=("hypotheses", "label"), strict=False, versions=(held.asr, held.intent)
+    opened = door.open(
+        corpus, sorted(at), "judge", parts=("hypotheses", "label"), strict=False, versions=(held.asr, held.intent)
     )
     spoken: dict[str, str] = {}
     heard: dict[str, str] = {}

@@ -276,9 +276,9 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     _check_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
-    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    inventory = models.inventory(settings.home, models.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
-        "label_config": label_config(model.intents, model.slot_names),
+        "label_config": label_config(inventory.intents, inventory.slot_names),
         "show_collab_predictions": True,
         "model_version": MODEL_VERSION,
         "sampling": "Sequential sampling",

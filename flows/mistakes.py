@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, SlotSpan, Strings
@@ -103,14 +104,14 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
 def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> dict[str, Any]:
     """Returns audio and label by utterance id; what was withdrawn since is left out."""
     revisions = {i: audit.labels[i].revision for i in ids}
-    opened = corpus.open(
-        ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
+    opened = door.open(
+        corpus, ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
     )
     return {c.utterance.utterance_id: (c.audio, c.label) for c in opened if c.audio is not None and c.label is not None}
 
 
 def _heard(label: Any, text: str) -> dict[str, Any]:
-    from training.edits import align
+    from corpus.edits import align
 
     said, heard = normalise(label.transcript or "").split(), normalise(text).split()
     steps = align(said, heard)

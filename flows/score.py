@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpus import memory, operation_ids
+from corpus import door, memory, operation_ids
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
@@ -138,7 +138,7 @@ def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
 
 
 def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
-    for content in corpus.open(ids, "score", strict=False):
+    for content in door.open(corpus, ids, "score", strict=False):
         if content.audio is not None:
             yield content.utterance.utterance_id, content.audio
 

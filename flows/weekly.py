@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.agreement import Agreement, measure_agreement
+from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records import Annotation
@@ -88,7 +89,7 @@ def _shared(corpus: Corpus, rows: Iterable[labels.AnswerRow]) -> list[Annotation
     for row in rows:
         people.setdefault(row.utterance_id, set()).add(row.annotator_id)
     ids = sorted(i for i, who in people.items() if len(who) > 1)
-    opened = corpus.open(ids, "annotate", parts=("annotations",), strict=False)
+    opened = door.open(corpus, ids, "annotate", parts=("annotations",), strict=False)
     return [annotation for content in opened for annotation in content.annotations]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from corpus import files, schema
+from corpus import door, files, schema
 from corpus.records import digest
 from flows.session import opened
 from flows.settings import Settings, load_settings
@@ -125,7 +125,7 @@ def state(settings: Settings) -> dict[str, Any]:
 def _content(corpus: Any, ids: list[str]) -> list[Any]:
     """Returns every text, through the door."""
     texts = []
-    for content in corpus.open(ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
+    for content in door.open(corpus, ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
         texts.append(
             [
                 content.utterance.utterance_id,
