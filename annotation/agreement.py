@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import jiwer
-
 from annotation.revisions import latest_answers
+from corpus.edits import distance
 from corpus.records import Annotation
 from corpus.text import words
 
@@ -83,11 +82,7 @@ def agreement_by_pair(annotations: Iterable[Annotation]) -> dict[tuple[str, str]
 
 def word_edits(first: str, second: str) -> int:
     """Returns the least number of words to substitute, delete or insert to make one normalised text the other."""
-    if first == second:
-        return 0
-    # The counts, not the rates: jiwer's rate against an empty reference is no share of anything.
-    counts = jiwer.process_words(" ".join(words(first)), " ".join(words(second)))
-    return int(counts.substitutions + counts.deletions + counts.insertions)
+    return distance(words(first), words(second))
 
 
 def word_similarity(first: str, second: str) -> float:

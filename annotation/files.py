@@ -6,8 +6,6 @@ A bad line costs only itself: it is set aside with its number and a reason, neve
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.rows import Asked, RefusedReason, RowError, annotation_row, parse_annotation, parse_task, task_row
 from annotation.tables import SUFFIXES, table_rows
+from corpus.durable_write import write_file
 from corpus.errors import UsageError
 from corpus.records import Annotation, AnnotationTask, canonical_json
 
@@ -112,27 +111,10 @@ def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
 
 
 def _write_whole(path: Path, lines: Iterable[bytes]) -> Path:
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        temporary = None
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself survives a power cut
-        finally:
-            os.close(folder)
+        write_file(path, lines)
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}; choose a folder with room and rights") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return path
 
 

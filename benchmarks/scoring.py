@@ -106,7 +106,7 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
 def _bare(asr: Any, intent: Any, spoken: list[Any], drafts: list[str], settings: Any) -> None:
     import torch
 
-    from training.asr import extract_features, masks_padding
+    from training.asr_model import extract_features, masks_padding
     from training.batching import length_batches
     from training.joint_intent import longest_input
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
 import sqlalchemy as sa
 
@@ -18,15 +18,13 @@ from corpus import content as contents
 from corpus.content import Content, Part, seal_name
 from corpus.database import fetch_among, reading, writing
 from corpus.errors import DoorClosed, RecordError
+from corpus.handle import Corpus
 from corpus.records import Annotation, Hypothesis, Label, Purpose, digest
 from corpus.schema import answers, labels, leases, scores, utterances
 from corpus.schema import audit as audit_table
 from corpus.schema import parts as parts_table
 from corpus.store.leases import ANYONE
 from corpus.store.utterances import as_location, as_utterance
-
-if TYPE_CHECKING:
-    from corpus.handle import Corpus
 
 CONSENT_FOR: Final[dict[Purpose, str]] = {
     "score": "score",
@@ -53,16 +51,16 @@ BATCH: Final = 128
 """Utterances that are in memory at once: 128 clips of 30 s are some 250 MB."""
 
 
-def open_door(
+def open(
     corpus: Corpus,
     utterance_ids: Sequence[str],
     purpose: Purpose,
     *,
-    actor: str,
-    parts: Sequence[Part],
-    strict: bool,
-    versions: tuple[str, str] | None,
-    label_revisions: Mapping[str, int] | None,
+    actor: str = "earmark",
+    parts: Sequence[Part] = ("audio",),
+    strict: bool = True,
+    versions: tuple[str, str] | None = None,
+    label_revisions: Mapping[str, int] | None = None,
 ) -> Iterator[Content]:
     """Streams the plaintext of utterances in the given order; checks and audit row are done before it returns.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +13,8 @@ from typing import Final
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from corpus.durable_write import write_file
 from corpus.errors import SettingsError, Unreachable
-
-TEMPORARY: Final = ".tmp-"
-"""What the name of an unfinished file begins with."""
 
 FOLDERS: Final = ("audio", "parts")
 
@@ -81,29 +77,7 @@ def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -
         with answering(fs):
             fs.pipe_file(target, b"".join(pieces))
         return
-    final = Path(target)
-    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = final.with_name(TEMPORARY + secrets.token_hex(8))
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(final.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Leaves the names in a folder durable: a rename is on disk only once the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_file(Path(target), pieces)
 
 
 def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:

@@ -1,11 +1,11 @@
-"""The corpus: one handle on records, vault, content and key, and the ways in."""
+"""The corpus: one handle on records, vault, content and key. `corpus.door` opens content through it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,11 +14,10 @@ from pathlib import Path
 import fsspec
 import sqlalchemy as sa
 
-from corpus import cipher, database, door, files, operations
+from corpus import cipher, database, files, operations
 from corpus import vault as vaults
-from corpus.content import Content, Part
+from corpus.durable_write import write_new_file
 from corpus.errors import SettingsError
-from corpus.records import Purpose
 from corpus.settings import CorpusSettings, Places, places
 from corpus.vault import Vault
 
@@ -45,29 +44,6 @@ class Corpus:
     fs: fsspec.AbstractFileSystem
     root: str
     clock: Callable[[], datetime] = field(default=_now)
-
-    def open(
-        self,
-        utterance_ids: Sequence[str],
-        purpose: Purpose,
-        *,
-        actor: str = "earmark",
-        parts: Sequence[Part] = ("audio",),
-        strict: bool = True,
-        versions: tuple[str, str] | None = None,
-        label_revisions: Mapping[str, int] | None = None,
-    ) -> Iterator[Content]:
-        """Gives plaintext, once the audit row is committed: see `corpus.door.open_door`."""
-        return door.open_door(
-            self,
-            utterance_ids,
-            purpose,
-            actor=actor,
-            parts=parts,
-            strict=strict,
-            versions=versions,
-            label_revisions=label_revisions,
-        )
 
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
@@ -152,22 +128,9 @@ def _key_encryption_key(at: Places, *, make: bool) -> bytes:
             raise SettingsError(
                 f"the key-encryption key {at.key_file} is missing; put it back or set EARMARK_KEK"
             ) from None
-    at.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = base64.b64encode(cipher.new_key()).decode()
-    temporary = at.key_file.with_name(f"{files.TEMPORARY}{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, at.key_file)  # unlike a rename, a link never replaces a key that another process just made
-    except FileExistsError:
-        text = at.key_file.read_text()
-    finally:
-        temporary.unlink()
-    files.sync_folder(at.key_file.parent)
-    return _decoded(text, "key_file")
+    # Another process may have made the key a moment ago; then that one counts.
+    write_new_file(at.key_file, [base64.b64encode(cipher.new_key())])
+    return _decoded(at.key_file.read_text(), "key_file")
 
 
 def _decoded(text: str, setting: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from corpus.errors import UsageError
 from corpus.manifest_row import BadRow
-from corpus.sources import Rows, Source, chosen, one_line
+from corpus.source import Rows, Source, chosen, one_line
 
 _PIECE: Final = 32  # rows that are in memory at once besides the batch that is taken in
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
+from corpus import operation_ids
 from corpus.ahead import Hear
 from corpus.decoder import Recording, decoded
 from corpus.errors import AudioRefused, UsageError
@@ -25,7 +26,7 @@ from corpus.limits import AudioSettings
 from corpus.manifest_row import BadRow, ManifestRow, parse
 from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of
 from corpus.recordings import recording_of
-from corpus.sources import Source
+from corpus.source import Source
 
 _BATCH_ROWS: Final = 256
 _BATCH_BYTES: Final = 64 << 20  # of recordings, which are in memory together
@@ -123,7 +124,7 @@ def import_rows(
     refusals = Refusals()
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
-        operation_id = "ingest/import/" + _digest([arrival.fingerprint() for arrival in batch])
+        operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
         done = ingest_batch(corpus, operation_id, rows, _hearing(batch, ingest.audio), latest, refusals)
         received += done["received"]
         accepted += done["accepted"]

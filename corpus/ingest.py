@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus import memory, schema, vault
+from corpus import memory, operation_ids, vault
 from corpus.ahead import Ahead, Hear, Helper
 from corpus.content import SAMPLE_BYTES
 from corpus.decoder import Decoder, Decoders, Recording, decoded
@@ -30,11 +28,11 @@ from corpus.heard import DUPLICATE, ERASED, SHOWN, Heard, Refusals, Told, chunks
 from corpus.limits import REMEDIES, AudioSettings
 from corpus.manifest import read
 from corpus.manifest_row import BadRow, ManifestRow
-from corpus.operations import Operation
+from corpus.operations import Operation, result_of
 from corpus.packs import PackWriter
 from corpus.records import Label, Split, Utterance
 from corpus.resample import RATE
-from corpus.store import labels, utterances
+from corpus.store import ingest_batches, labels, utterances
 
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for which a row is refused, in the order in which they are found."""
@@ -102,8 +100,9 @@ def ingest(
         UsageError: the manifest is missing, can't be read, or changes meanwhile; single rows never raise.
     """
     name = _file_digest(manifest)
-    operation_id = f"ingest/{name}"
-    stored = _result(corpus, operation_id)
+    operation_id = operation_ids.ingest_manifest(name)
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_id)
     if stored is not None:
         return _report(operation_id, stored, known=True)
     received = accepted = 0
@@ -113,7 +112,8 @@ def ingest(
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     for rows, hear in _heard_ahead(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
-        done = ingest_batch(corpus, f"{operation_id}/{received}+{len(rows)}", rows, hear, latest, refusals)
+        batch_id = operation_ids.ingest_manifest_batch(name, received, len(rows))
+        done = ingest_batch(corpus, batch_id, rows, hear, latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -147,6 +147,7 @@ def ingest_batch(
         heard = listen(corpus, op, wanted, hear, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
+        ingest_batches.put(op.conn, operation_id, len(rows), accepted)
         counts = Counter(refusals.by_line.values())
         op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
         op.result["refused_lines"] = list(refusals.shown)
@@ -307,13 +308,6 @@ def _file_digest(path: Path) -> str:
         raise UsageError(
             f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
         ) from (error)
-
-
-def _result(corpus: Corpus, operation_id: str) -> dict[str, Any] | None:
-    table = schema.operations
-    with corpus.read() as conn:
-        stored = conn.execute(sa.select(table.c.result).where(table.c.operation_id == operation_id)).scalar()
-    return None if stored is None else json.loads(stored)
 
 
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import SettingsError, UsageError
 from corpus.manifest_row import BadRow, parse
-from corpus.sources import Source
+from corpus.source import Source
 
 Constant = Literal[
     "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"

@@ -1,4 +1,7 @@
-"""Operations: a step's whole effect in one transaction with its audit row, at most once for an id."""
+"""Operations: a step's whole effect in one transaction with its audit row, at most once for an id.
+
+The stored result answers a repeat of the same operation and nothing else: what another step has to know is in a table.
+"""
 
 from __future__ import annotations
 
@@ -55,18 +58,8 @@ def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earm
         audit.append(conn, schema.audit, act, actor, {"operation_id": operation_id, "result": step.result})
 
 
-def results_of(conn: sa.Connection, prefix: str) -> dict[str, dict[str, Any]]:
-    """Returns the results of committed operations whose ids begin with `prefix`, by id, oldest first."""
-    table = schema.operations
-    statement = sa.select(table.c.operation_id, table.c.result).where(
-        table.c.operation_id.startswith(prefix, autoescape=True)
-    )
-    rows = conn.execute(statement.order_by(table.c.at, table.c.operation_id))
-    return {row.operation_id: dict(json.loads(row.result)) for row in rows}
-
-
 def result_of(conn: sa.Connection, operation_id: str) -> dict[str, Any] | None:
-    """Returns the result of a committed operation, None where there is none of that id."""
+    """Return the stored answer of a committed operation for its own repeat, None where there is none of that id."""
     table = schema.operations
     stored = conn.execute(sa.select(table.c.result).where(table.c.operation_id == operation_id)).scalar()
     return None if stored is None else dict(json.loads(stored))

@@ -12,7 +12,7 @@ import numpy as np
 from corpus import audio
 from corpus.errors import AudioRefused, Refused
 from corpus.limits import AudioSettings
-from corpus.sources import Source
+from corpus.source import Source
 
 
 def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:

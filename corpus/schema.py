@@ -107,6 +107,14 @@ leases: Final = sa.Table(
     _moment("until", index=True),
 )
 
+ingest_batches: Final = sa.Table(  # what each batch of arrivals reported; their sums are checked against the rows
+    "ingest_batches",
+    METADATA,
+    sa.Column("operation_id", sa.Text, primary_key=True),
+    _whole("received"),
+    _whole("accepted"),
+)
+
 # --- score ------------------------------------------------------------------------------------------------------------
 
 parts: Final = sa.Table(
@@ -158,6 +166,21 @@ selections: Final = sa.Table(
     _number("inclusion_prob"),
     _number("cost"),
     sa.Index("ix_selections_utterance_id", "utterance_id"),
+)
+
+night_frames: Final = sa.Table(  # what a night's round could choose from, by the order of arrivals
+    "night_frames",
+    METADATA,
+    sa.Column("night", sa.Text, primary_key=True),
+    _whole("since"),
+    _whole("up_to"),
+)
+
+nights_done: Final = sa.Table(  # nights of which every step of a nightly run was done
+    "nights_done",
+    METADATA,
+    sa.Column("night", sa.Text, primary_key=True),
+    _moment("at"),
 )
 
 tasks: Final = sa.Table(
@@ -272,6 +295,28 @@ model_versions: Final = sa.Table(
     sa.Column("tainted", sa.Boolean, nullable=False),
 )
 
+pseudo_labels: Final = sa.Table(  # utterances that taught a version without a label; an erasure removes their rows
+    "pseudo_labels",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    _number("weight"),
+    _text("asr_version"),  # whose hypotheses they are
+    _text("intent_version"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+    sa.Index("ix_pseudo_labels_utterance_id", "utterance_id"),
+)
+
+training_costs: Final = sa.Table(
+    "training_costs",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    _number("seconds"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+)
+
 aliases: Final = sa.Table(
     "aliases",
     METADATA,
@@ -301,4 +346,29 @@ reports: Final = sa.Table(
     sa.Column("version", sa.Text, primary_key=True),
     sa.Column("eval_set_id", sa.Text, primary_key=True),
     _text("numbers"),
+)
+
+evaluation_costs: Final = sa.Table(  # what each evaluation took; it is repeated where its report is gone
+    "evaluation_costs",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("eval_set_id", sa.Text, primary_key=True),
+    sa.Column("normaliser", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _whole("rows"),
+    _number("seconds"),
+    _number("audio"),
+    _text("speed"),  # real-time factor and latencies with their intervals, by name
+)
+
+judgements: Final = sa.Table(  # what the gate said of a version, oldest first
+    "judgements",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("rows_id"),  # the rows that judge, of which some may have been erased by then
+    _text("against"),
+    _text("decision"),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from corpus import operation_ids
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records import Kind
@@ -65,7 +65,7 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
                 f"{kind} {previous} learned from an utterance that was erased since; it can't be used"
             )
     moved = ChampionMoved(kind, previous, champion)
-    with corpus.operation(f"rollback/{kind}/{uuid.uuid4().hex}", "rollback") as op:
+    with corpus.operation(operation_ids.roll_back(kind), "rollback") as op:
         store.move_alias(op.conn, kind, "champion", champion, previous)
         store.move_alias(op.conn, kind, "previous", previous, champion)
         op.result = moved.to_json()
@@ -82,7 +82,7 @@ def move_champion(
         PromotionRefused: `expected` is not the champion any more.
     """
     moved = ChampionMoved(kind, number, expected, how, why)
-    with corpus.operation(f"promote/{kind}/{uuid.uuid4().hex}", "promote", holder(who)) as op:
+    with corpus.operation(operation_ids.promote_by_hand(kind), "promote", holder(who)) as op:
         store.move_alias(op.conn, kind, "champion", expected, number)
         store.move_alias(op.conn, kind, "previous", store.alias(op.conn, kind, "previous"), expected)
         op.result = moved.to_json()

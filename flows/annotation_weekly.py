@@ -12,6 +12,7 @@ from typing import Any
 
 from annotation.agreement import Agreement, measure_agreement
 from annotation.pooled_agreement import pooled, with_others
+from corpus import door
 from corpus.handle import Corpus
 from corpus.records import Annotation, Interval
 from corpus.store import labels, rounds, utterances
@@ -134,7 +135,7 @@ def _shared(corpus: Corpus, rows: Iterable[labels.AnswerRow]) -> list[Annotation
     for row in rows:
         people.setdefault(row.utterance_id, set()).add(row.annotator_id)
     ids = sorted(i for i, who in people.items() if len(who) > 1)
-    opened = corpus.open(ids, "annotate", parts=("annotations",), strict=False)
+    opened = door.open(corpus, ids, "annotate", parts=("annotations",), strict=False)
     return [annotation for content in opened for annotation in content.annotations]
 
 

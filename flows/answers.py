@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from annotation.tables import SUFFIXES
+from corpus.durable_write import write_file
 from corpus.errors import UsageError
-from corpus.files import sync_folder
 
 TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
 ENDINGS: Final = (".jsonl", *SUFFIXES)
@@ -107,14 +107,7 @@ def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
             break
         if target.read_bytes() == lines:
             return  # a killed run wrote it
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.touch(mode=0o600)
-    with temporary.open("wb") as file:
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    sync_folder(folder)
+    write_file(target, [lines], temporary=target.with_name(f".{target.name}.tmp"))
 
 
 def expired(folder: Path, due_days: int, now: datetime) -> list[Path]:

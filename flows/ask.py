@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from annotation.files import write_tasks
 from annotation.tasks import keep_rows, make_tasks
-from corpus import door
+from corpus import door, operation_ids
 from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Hypothesis, Selection, digest
 from corpus.store import people, rounds
@@ -133,13 +132,13 @@ def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> d
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
     """Return the tasks of those utterances of a selection that may be opened, with drafts and questions."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    intent_model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    names = models.inventory(settings.home, models.champion(corpus, "intent"))
     tasks = make_tasks(
         keep_rows(selection, durations),
         durations,
         drafts,
-        intent_model.intents,
-        intent_model.slot_names,
+        names.intents,
+        names.slot_names,
         settings.tasks,
         settings.sampling.seed,
     )
@@ -156,7 +155,7 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
     """Store the tasks as open, to be assigned."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
-        with corpus.operation(f"export/{round_}/{uuid.uuid4().hex}", "export") as op:
+        with corpus.operation(operation_ids.export(round_), "export") as op:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "open")
             op.result = {"tasks": len(ids), "blind": sum(task.draft is None for task in tasks)}
@@ -168,7 +167,7 @@ def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequ
         return
     until = corpus.clock() + timedelta(days=settings.due_days)
     ids = [task.task_id for task in tasks]
-    with corpus.operation(f"export/{round_}/{digest([until.isoformat(), sorted(ids)])}", "export") as op:
+    with corpus.operation(operation_ids.export(round_, digest([until.isoformat(), sorted(ids)])), "export") as op:
         if not op.done:
             rounds.put_tasks(op.conn, tasks)
             rounds.set_task_state(op.conn, ids, "exported")
@@ -181,7 +180,7 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
-    for content in corpus.open(ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
+    for content in door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
         utterance = content.utterance
         durations[utterance.utterance_id] = utterance.duration
         if content.hypotheses:
@@ -197,7 +196,7 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     missing = [i for i, name in names.items() if not (folder / name).exists()]
-    for content in corpus.open(missing, "annotate", strict=False):
+    for content in door.open(corpus, missing, "annotate", strict=False):
         target = folder / names[content.utterance.utterance_id]
         temporary = target.with_name(f".{target.name}.tmp")
         soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
@@ -280,7 +279,7 @@ def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
     """Close the tasks that nobody may open any more, and remove from the task folder what belongs to no open task."""
     now = standing(corpus)
     if now.over or now.free:
-        with corpus.operation(f"sweep/{uuid.uuid4().hex}", "sweep") as op:
+        with corpus.operation(operation_ids.sweep(), "sweep") as op:
             rounds.set_task_state(op.conn, now.over, "closed")
             for who in sorted({who for who, _ in now.free}):
                 release_lease(op.conn, [i for name, i in now.free if name == who], holder=who)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from annotation.people import PeopleSettings, assign, needs_of, rotate_gold, settled_tasks, verdicts
-from corpus import door
+from corpus import door, operation_ids
 from corpus.handle import Corpus
 from corpus.records import digest
 from corpus.store import labels, people, rounds, utterances
@@ -55,7 +55,7 @@ def assign_tasks(
             given += [each for each in turn if each[:2] not in had]
     if given:
         until = now + timedelta(days=due_days)
-        with corpus.operation(f"assign/{digest([until.isoformat(), sorted(given)])}", "assign") as op:
+        with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
             if not op.done:
                 people.assign(op.conn, given, now)
                 for who in sorted({who for _, who, _ in given}):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from corpus import operation_ids
 from corpus.handle import Corpus
-from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion
 from corpus.store import models as store
 from flows import models
@@ -35,10 +35,10 @@ def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Tra
 
     folder = models.base_folder(settings.models, kind)
     base = folder_digest(folder)
-    operation_id = f"base/{kind}/{base}"
     with corpus.read() as conn:
-        if result_of(conn, operation_id) is not None:
+        if any(each.origin == "base" and each.base == base for each in store.versions(conn, kind)):
             return
+    operation_id = operation_ids.register_base(kind, base)
     with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
         number, uri = register(tracking, kind, folder, run_id, operation_id)
     with corpus.operation(operation_id, "register") as op:

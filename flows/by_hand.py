@@ -11,10 +11,11 @@ from typing import Any
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion
+from corpus.store import judgements
 from flows import models
 from flows.aliases import ChampionMoved, mirror_aliases, move_champion
 from flows.eval_set import current_snapshot
-from flows.promote import Judgement, judge_and_promote, judged_beside, stored_judgement
+from flows.promote import Judgement, judge_and_promote, judged_beside
 from flows.results import Result
 from flows.settings import Settings
 
@@ -124,7 +125,8 @@ def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: M
     kind, number = version.kind, version.version
     snapshot = current_snapshot(corpus, settings.promotion, kind)
     with corpus.read() as conn:
-        before = stored_judgement(conn, kind, number, snapshot)
+        held = judgements.of_version(conn, kind, number)
+    before = next((each for each in held if each.rows_id == snapshot.eval_set_id), None)
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     now = judged_beside(listener, champion)
     against = "" if before is None or before.against == now else now

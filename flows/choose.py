@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpus import vault
+from corpus import operation_ids, vault
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Kind, digest
-from corpus.store import labels, rounds, scores, utterances
+from corpus.store import labels, nights, rounds, scores, utterances
 from flows import models
 from flows.annotation_costs import QuestionCost, costs_by_question
-from flows.frame import PREFIX, frame
+from flows.frame import frame
 from flows.label_evidence import Known, informed, know
 from flows.night import Night
 from flows.outlook import outlooks
@@ -132,10 +132,10 @@ class DryRun(Result):
 
 def choose_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
     """Store the night's round; a night has one round, so a repeat returns the stored one."""
-    operation_id = PREFIX + night.name
+    operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
-        ids, bounds = frame(conn, settings, night)
+        ids, of_night = frame(conn, settings, night)
     if stored is not None:
         return replace(SampleReport.of(stored), already="chosen before; a night has one round")
     pool, scored = night_pool(corpus, ids)
@@ -145,12 +145,13 @@ def choose_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     pool = informed(pool, known)
     choice = select(corpus, settings.sampling, night, pool, known)
     report = _report(corpus, settings, choice, pool, scored, known)
-    report = replace(report, since=bounds["since"], up_to=bounds["up_to"])
+    report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
             rounds.put_selection(
                 op.conn, choice.selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
             )
+            nights.put_frame(op.conn, of_night)
             op.result = report.to_json()
         return SampleReport.of(op.result)
 

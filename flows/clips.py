@@ -114,7 +114,7 @@ def _sound(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
     if utterance_id is None:
         return None
     try:
-        content = next(iter(corpus.open([utterance_id], "annotate", actor=actor)))
+        content = next(iter(door.open(corpus, [utterance_id], "annotate", actor=actor)))
     except (DoorClosed, StopIteration):
         return None
     made = io.BytesIO()

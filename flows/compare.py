@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.operations import results_of
 from corpus.records import EvaluationReport, Interval, Kind, ModelVersion
-from corpus.store import labels
+from corpus.store import costs, labels
 from corpus.store import models as store
 from flows import models
 from flows.eval_set import AuditSet, audit_set
@@ -239,14 +238,13 @@ def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> VersionCost
     """Return what a version learned from, what that took people and machines, and how fast it is."""
     with corpus.read() as conn:
         learned = store.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
-        made = results_of(conn, f"retrain/{version.kind}/{version.snapshot_id}/") if version.snapshot_id else {}
         ids = {row.utterance_id for row in learned}
         seconds = sum(row.lead_time for row in labels.latest_answers(conn) if row.utterance_id in ids)
-    mine = [result for result in made.values() if result.get("version") == version.version]
+        training_seconds = costs.training_seconds(conn, version.kind, version.version)
     took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return VersionCost(
         labels=len(ids),
         annotator_minutes=round(seconds / 60.0, 1),
-        training_seconds=mine[-1].get("seconds") if mine else None,
+        training_seconds=training_seconds,
         speed=took.speed,
     )

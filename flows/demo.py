@@ -16,7 +16,7 @@ from typing import Any
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
-from corpus import vault
+from corpus import operation_ids, vault
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import utterance_of
@@ -99,7 +99,7 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     """Return the night's row, as it was when the night was lived through; a repeat changes nothing."""
     _, end = traffic.window(number)
     night = last_night(end, settings.night.time_zone, settings.night.ends_at).name
-    operation_id = f"demo/{traffic.source[:16]}/{night}"  # another corpus in the same home has nights of its own
+    operation_id = operation_ids.demo(traffic.source, night)
     with opened(settings) as corpus, corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is None:

@@ -11,8 +11,8 @@ from corpus.errors import ChainBroken, EarmarkError
 from corpus.handle import Corpus
 from corpus.schema import audit as records_chain
 from corpus.settings import places
+from corpus.store import ingest_batches, orphans, utterances
 from corpus.store import models as store
-from corpus.store import orphans, utterances
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console, task_folder
 from flows.models import KINDS
@@ -100,7 +100,7 @@ def _content(corpus: Corpus) -> Found:
 def _counts(corpus: Corpus) -> Found:
     """Check that received = accepted + refused, and that accepted = the rows there are, whatever their state."""
     with corpus.read() as conn:
-        reported, held = utterances.arrivals(conn), utterances.counts(conn)
+        reported, held = ingest_batches.totals(conn), utterances.counts(conn)
     problems = [
         f"ingests reported {count} {name}, {held[name]} are in the records; restore a backup"
         for name, count in reported.items()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from corpus import door
 from corpus.handle import Corpus
 from corpus.records import Kind, Label, ModelVersion, Snapshot, SnapshotRow, Strings, digest
 from corpus.store import labels, utterances
@@ -51,7 +52,7 @@ def audit_set(
     listener = models.champion(corpus, "asr") if kind == "intent" else None
     revisions = {row.utterance_id: row.revision for row in rows}
     held: dict[str, Label] = {}
-    opened = corpus.open(sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
+    opened = door.open(corpus, sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
     for content in opened:
         if content.label is not None:
             held[content.utterance.utterance_id] = content.label

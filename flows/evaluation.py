@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from corpus import door
 from corpus.content import Content
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Floats, Hypothesis, Interval, ModelVersion
+from corpus.store.costs import EvaluationCost
 from flows import models, progress
-from flows.results import Result
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,34 +54,11 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgingCost(Result):
-    """What judging a version took; it differs from run to run, so it is no part of the report.
-
-    Attributes:
-        rows: that judged.
-        seconds: transcribing and understanding all of them took [s].
-        audio: length of their clips together [s].
-        speed: `rtf`, `latency_p50` and so on, see `training.speed.judging_speed`.
-    """
-
-    rows: int = 0
-    seconds: float = 0.0
-    audio: float = 0.0
-    speed: Mapping[str, Interval] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> JudgingCost:
-        """Return the cost that was stored; what an older version did not measure is 0 or missing."""
-        speed = {name: Interval(**rate) for name, rate in stored.get("speed", {}).items()}
-        return cls(stored.get("rows", 0), stored.get("seconds", 0.0), stored.get("audio", 0.0), speed)
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A version on an evaluation set: the report, which is the same whenever it is made, and what it took."""
 
     report: EvaluationReport
-    cost: JudgingCost
+    cost: EvaluationCost
 
 
 def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
@@ -104,7 +82,7 @@ def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: Model
     """Return the version's report on the evaluation set, and what judging took."""
     ears = audit.listener or version
     started = time.perf_counter()
-    clips, sounds = _clips(corpus.open(sorted(audit.labels), "judge", strict=False))
+    clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
     heard = hear(settings, ears, clips)
     texts = {output.utterance_id: output.text for output in heard}
     if audit.kind == "asr":
@@ -114,7 +92,7 @@ def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: Model
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
     speed = _speed(settings, audit, version, clips, texts)
-    return Evaluation(report, JudgingCost(len(report), round(took, 3), round(audio, 3), speed))
+    return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
 def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, Sound]]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from corpus import operation_ids
 from corpus.handle import Corpus
-from corpus.operations import results_of
 from corpus.records import EvaluationReport, Kind, ModelVersion
+from corpus.store import costs
 from corpus.store import models as store
+from corpus.store.costs import EvaluationCost
 from corpus.text import NORMALISER
 from flows.eval_set import AuditSet
-from flows.evaluation import JudgingCost, evaluate
+from flows.evaluation import evaluate
 from flows.settings import Settings
 
 MEASURE = {"asr": "WER", "intent": "intent error"}
@@ -34,21 +36,26 @@ def reports(
     """
     found: dict[str, EvaluationReport] = {}
     for version in versions:
-        prefix = _judged(audit.kind, version.version, audit.eval_set_id)
+        made = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
             held = stored(conn, audit.kind, version.version, audit.eval_set_id)
-            before = len(results_of(conn, prefix))
+            before = costs.evaluations(conn, *made)
         if held is not None and beside in (None, held.beside):
             found[version.version] = held
             continue
         evaluation = evaluate(corpus, settings, audit, version)
         report = evaluation.report
         found[version.version] = report
-        operation_id = f"{prefix}{report.beside}" + (f"/{before}" if before else "")  # again, as the report is gone
+        operation_id = operation_ids.evaluate(*made, report.beside, before)  # again, where the report is gone
         with corpus.operation(operation_id, "evaluate") as op:
             if not op.done:
                 store.put_report(op.conn, report)
-                op.result = evaluation.cost.to_json()
+                costs.put_evaluation(op.conn, *made, evaluation.cost)
+                op.result = {
+                    "rows": evaluation.cost.rows,
+                    "seconds": evaluation.cost.seconds,
+                    "audio": evaluation.cost.audio,
+                }
     return found
 
 
@@ -58,12 +65,7 @@ def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     return report if report is not None and report.normaliser == NORMALISER else None
 
 
-def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> JudgingCost:
-    """Return what the last judging of a version on a set took; its `speed` is empty where it was not measured."""
+def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> EvaluationCost:
+    """Return what the newest evaluation of a version on a set took; zeros where it was not measured."""
     with corpus.read() as conn:
-        stored = list(results_of(conn, _judged(kind, version, eval_set_id)).values())
-    return JudgingCost.from_json(stored[-1]) if stored else JudgingCost()
-
-
-def _judged(kind: Kind, version: str, eval_set_id: str) -> str:
-    return f"evaluate/{kind}/{version}/{eval_set_id}/{NORMALISER}/"
+        return costs.evaluation(conn, kind, version, eval_set_id, NORMALISER) or EvaluationCost()

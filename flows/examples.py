@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from corpus import vault
+from corpus import door, vault
 from corpus.content import Content, Part
 from corpus.handle import Corpus
 from corpus.records import Hypothesis, Kind, ModelVersion, Snapshot, SnapshotRow, digest
@@ -86,7 +86,7 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
+    opened = door.open(corpus, sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     examples = [
         AsrExample(c.utterance.utterance_id, c.audio, c.label.transcript, rows[c.utterance.utterance_id].weight)
         for c in opened
@@ -110,7 +110,9 @@ def intent_examples(
 
     rows = {row.utterance_id: row for row in chosen}
     revisions = {i: row.revision for i, row in rows.items()}
-    opened = corpus.open(sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions)
+    opened = door.open(
+        corpus, sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions
+    )
     examples = []
     for content in opened:
         label, utterance_id = content.label, content.utterance.utterance_id
@@ -134,5 +136,5 @@ def _heard(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Part]) -> list[tuple[
     """Return the utterances of the pseudo-labels, each with the best hypothesis of the champion."""
     if not pseudo.ids:
         return []
-    opened = corpus.open(list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
+    opened = door.open(corpus, list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
     return [(content, content.hypotheses[0]) for content in opened if content.hypotheses]

@@ -11,12 +11,10 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from corpus.errors import UsageError
-from corpus.operations import result_of, results_of
-from corpus.store import utterances
+from corpus.store import nights, utterances
+from corpus.store.nights import NightFrame
 from flows.night import Night, last_night, night_named
 from flows.settings import Settings
-
-PREFIX = "sample/"
 
 
 def the_night(settings: Settings, name: str | None) -> Night:
@@ -34,42 +32,39 @@ def the_night(settings: Settings, name: str | None) -> Night:
 
 def stands(conn: sa.Connection, night: Night) -> bool:
     """Returns whether the night's round was chosen."""
-    return result_of(conn, PREFIX + night.name) is not None
+    return nights.has_frame(conn, night.name)
 
 
-def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[str], dict[str, int]]:
-    """Returns the sorted ids of the night's frame, and what its round has to remember of it.
+def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[str], NightFrame]:
+    """Return the sorted ids of the night's frame, and what is stored of it with its round.
 
-    That is `up_to`, the order of the newest arrival of all, and `since`, the same when the round before was chosen:
-    what lies between and is older than the night is late.
+    What came in between `since` and `up_to` of the frame and is older than the night is late.
     """
-    rounds = results_of(conn, PREFIX)
+    held = nights.frames(conn)
     newest = utterances.last_order(conn)
-    since = max((int(result["up_to"]) for result in rounds.values()), default=newest)
+    since = max((each.up_to for each in held), default=newest)
     rows = utterances.orders(conn, night.start - _late(settings), night.end)
     mine = {i for i, at, order in rows if at >= night.start or order > since}
-    for name, result in rounds.items():
-        if name == PREFIX + night.name:
+    for each in held:
+        if each.night == night.name:
             continue  # a dry run of a night that was chosen shows its own frame again
-        other = night_named(name.removeprefix(PREFIX), settings.night.time_zone, settings.night.ends_at)
+        other = night_named(each.night, settings.night.time_zone, settings.night.ends_at)
         first = other.start - _late(settings)
-        low, high = int(result["since"]), int(result["up_to"])
         mine -= {
             i
             for i, at, order in rows
-            if first <= at < other.end and order <= high and (at >= other.start or order > low)
+            if first <= at < other.end and order <= each.up_to and (at >= other.start or order > each.since)
         }
-    return sorted(mine), {"since": since, "up_to": newest}
+    return sorted(mine), NightFrame(night.name, since, newest)
 
 
 def passed(conn: sa.Connection, settings: Settings) -> set[str]:
     """Returns the ids that no later round can draw: those of nights whose round was chosen, and in time for it."""
-    chosen = results_of(conn, PREFIX)
-    if not chosen:
+    held = nights.frames(conn)
+    if not held:
         return set()
-    names = (name.removeprefix(PREFIX) for name in chosen)
-    end = max(night_named(name, settings.night.time_zone, settings.night.ends_at).end for name in names)
-    newest = max(int(result["up_to"]) for result in chosen.values())
+    end = max(night_named(each.night, settings.night.time_zone, settings.night.ends_at).end for each in held)
+    newest = max(each.up_to for each in held)
     return {i for i, _, order in utterances.orders(conn, datetime.min.replace(tzinfo=UTC), end) if order <= newest}
 
 

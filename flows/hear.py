@@ -15,7 +15,7 @@ from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.files import Parsed, parse_annotations
 from annotation.rows import Asked
 from annotation.tables import SUFFIXES
-from corpus import door
+from corpus import door, operation_ids
 from corpus.content import Part
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -100,8 +100,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
     """
     place, data = answers.take(file) if ours else (file, answers.read(file))
     suffix = Path(answers.name_of(file)).suffix.lower()
-    # The same bytes read as another format are another merge.
-    operation_id = f"merge/{suffix[1:] + '/' if suffix in SUFFIXES else ''}{hashlib.sha256(data).hexdigest()}"
+    operation_id = operation_ids.merge_file(hashlib.sha256(data).hexdigest(), suffix if suffix in SUFFIXES else "")
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
     try:
@@ -241,7 +240,7 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
     parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
         content.utterance.utterance_id: content
-        for content in corpus.open(touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in door.open(corpus, touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     for annotation in annotations:
@@ -254,15 +253,15 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
 
 def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
     """Return all tasks that were ever asked, as their answers are read."""
-    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    known = models.inventory(settings.home, models.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
         row.task_id: Asked(
             row.utterance_id,
             cast(Ask, row.ask),
-            tuple(model.intents),
-            tuple(model.slot_names),
+            known.intents,
+            known.slot_names,
             closed=row.state == "closed",
             people=settings.people.answers_for(row.reason),
         )

@@ -15,10 +15,11 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from corpus import operation_ids
 from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind
-from corpus.store import utterances
+from corpus.store import nights, utterances
 from flows import (
     answers,
     arrive,
@@ -46,7 +47,7 @@ from flows.label_studio import PushReport, SettleReport
 from flows.learn import RetrainReport
 from flows.merge_total import MergeSkipped, MergeTotal
 from flows.models import KINDS
-from flows.night import Night, through
+from flows.night import Night
 from flows.results import Result, Skipped
 from flows.review import ReviewReport
 from flows.score import ScoreReport
@@ -194,7 +195,8 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         chosen = _choose(corpus, settings, when)
         exported = _export(corpus, settings, when.name)
         report = NightlyReport(when.name, swept, merged, asr, intent, arrived, scored, rescored, chosen, exported)
-        with corpus.operation(through(when.name), "nightly") as op:
+        with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
+            nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
     create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
     return report

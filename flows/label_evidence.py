@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpus import door
 from corpus.handle import Corpus
 from corpus.records import Floats, Predictions
 from corpus.store import labels, scores
@@ -136,8 +137,8 @@ def _findings(corpus: Corpus, held: Labelled, rows: Sequence[LabelRow], predicti
     from training.evaluate import word_edits
 
     at = {row.utterance_id: k for k, row in enumerate(rows) if row.reason and row.utterance_id not in held.learned_from}
-    opened = corpus.open(
-        sorted(at), "judge", parts=("hypotheses", "label"), strict=False, versions=(held.asr, held.intent)
+    opened = door.open(
+        corpus, sorted(at), "judge", parts=("hypotheses", "label"), strict=False, versions=(held.asr, held.intent)
     )
     spoken: dict[str, str] = {}
     transcribed: dict[str, str] = {}

@@ -28,7 +28,7 @@ from annotation.label_studio import (
 )
 from annotation.people import PeopleSettings
 from annotation.rows import RowError
-from corpus import door
+from corpus import door, operation_ids
 from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records import Annotation, Ask, digest
@@ -150,7 +150,7 @@ def pull(corpus: Corpus, settings: Settings) -> PullReport:
     annotations += _taken_back(corpus, rows, annotations)
     basis = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
     trouble = sorted([str(row.line), row.reason] for row in refused)
-    operation_id = f"merge/label-studio/{digest([basis, trouble])}"
+    operation_id = operation_ids.merge_label_studio(digest([basis, trouble]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, settings.people.most_answers)
     with session(settings.label_studio) as client:
         known = client.projects()
@@ -276,9 +276,9 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     _check_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
-    model = models.load_intent(settings.home, models.champion(corpus, "intent"))
+    inventory = models.inventory(settings.home, models.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
-        "label_config": label_config(model.intents, model.slot_names),
+        "label_config": label_config(inventory.intents, inventory.slot_names),
         "show_collab_predictions": True,
         "model_version": MODEL_VERSION,
         "sampling": "Sequential sampling",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corpus.handle import Corpus
 from corpus.operations import Operation, result_of
 from corpus.records import ModelVersion, digest
-from corpus.store import labels, rounds, utterances
+from corpus.store import costs, labels, pseudo_labels, rounds, utterances
 from corpus.store import models as store
 from corpus.text import NORMALISER
 from flows import models
@@ -55,14 +55,14 @@ class LearnedVersion(Result):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LearnedVersion:
-        """Return the version whose retraining was stored; pseudo-labels are stored by their ids."""
+        """Return the version whose retraining was stored."""
         return cls(
             version=stored["version"],
             snapshot=stored["snapshot"],
             labels=stored["labels"],
             new_labels=stored["new_labels"],
             training=Training.from_json(stored) if "examples" in stored else None,
-            pseudo=len(stored["pseudo"]["ids"]) if "pseudo" in stored else None,
+            pseudo=stored.get("pseudo"),
             already=stored.get("already"),
         )
 
@@ -136,12 +136,15 @@ def _put_version(op: Operation, plan: LearnPlan, version: ModelVersion, training
         labels=len(plan.snapshot.of("train")),
         new_labels=plan.new,
         training=training,
+        pseudo=len(plan.pseudo.ids) or None,
         already=None if training else True,
     )
+    if plan.pseudo.ids:  # by their rows an erasure finds the versions that they taught
+        left = [i for i in plan.pseudo.ids if i not in gone]
+        pseudo_labels.put(op.conn, plan.kind, version.version, left, plan.pseudo.weight, plan.pseudo.heard_by)
+    if training is not None:
+        costs.put_training(op.conn, plan.kind, version.version, training.seconds)
     op.result = learned.to_json()
-    if plan.pseudo.ids:  # by them an erasure finds the versions that they taught
-        heard_by = list(plan.pseudo.heard_by)
-        op.result["pseudo"] = {"weight": plan.pseudo.weight, "by": heard_by, "ids": list(plan.pseudo.ids)}
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> RunFacts:

@@ -10,8 +10,9 @@ from typing import Any
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records import Kind, ModelVersion
-from corpus.store import lineage
+from corpus.store import lineage, pseudo_labels
 from corpus.store import models as store
+from corpus.store.pseudo_labels import PseudoLabels
 from flows import models
 from flows.results import Result
 from flows.settings import Settings
@@ -95,7 +96,7 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
     """Return what a version came from: run, commit, snapshot, labels and who gave them, rounds."""
     held = version.snapshot_id
     with corpus.read() as conn:
-        pseudo = store.pseudo_labels(conn, version.kind, version.version)
+        pseudo = pseudo_labels.of_version(conn, version.kind, version.version)
         return VersionLineage(
             version=f"{version.kind}/{version.version}",
             origin=version.origin,
@@ -106,12 +107,17 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
             snapshot_id=held,
             rows=lineage.rows_by_role(conn, held) if held else {},
             labels=tuple(LabelSource(**row) for row in (lineage.labels_by_source(conn, held) if held else ())),
-            pseudo=PseudoSource(pseudo["count"], pseudo["weight"], tuple(pseudo["by"])) if pseudo else None,
+            pseudo=_pseudo_source(pseudo) if pseudo else None,
             annotators=lineage.annotators(conn, held) if held else {},
             rounds=tuple(RoundReason(**row) for row in (lineage.rounds_by_reason(conn, held) if held else ())),
             judged_on=tuple(store.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(settings, version),
         )
+
+
+def _pseudo_source(held: PseudoLabels) -> PseudoSource:
+    by = tuple(f"{kind}/{version}" for kind, version in zip(("asr", "intent"), held.by, strict=True))
+    return PseudoSource(held.count, held.weight, by)
 
 
 def _run_of(settings: Settings, version: ModelVersion) -> dict[str, str]:

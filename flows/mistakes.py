@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records import Floats, Kind, Label, SlotSpan, Strings
@@ -27,7 +28,7 @@ from flows.settings import Settings
 from flows.slices import shown_slices
 
 if TYPE_CHECKING:
-    from training.edits import Step
+    from corpus.edits import Step
 
 Opened: TypeAlias = dict[str, tuple[Floats, Label]]
 """Audio and label by utterance id."""
@@ -159,14 +160,14 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
 def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> Opened:
     """Return audio and label by utterance id; what was withdrawn since is left out."""
     revisions = {i: audit.labels[i].revision for i in ids}
-    opened = corpus.open(
-        ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
+    opened = door.open(
+        corpus, ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
     )
     return {c.utterance.utterance_id: (c.audio, c.label) for c in opened if c.audio is not None and c.label is not None}
 
 
 def _heard(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
-    from training.edits import align
+    from corpus.edits import align
 
     said, heard = normalise(label.transcript or "").split(), normalise(text).split()
     steps = align(said, heard)

@@ -14,8 +14,9 @@ from corpus.store import models as store
 from flows.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from training.asr import AsrModel
+    from training.asr_model import AsrModel
     from training.intent import IntentModel
+    from training.inventory import Inventory
 
 KINDS: tuple[Kind, ...] = ("asr", "intent")
 
@@ -87,6 +88,13 @@ def load_intent(home: Path, version: ModelVersion) -> IntentModel:
     return _intent(located(home, version.model_uri))
 
 
+def inventory(home: Path, version: ModelVersion) -> Inventory:
+    """Return the intents and slots that an intent model knows; the model itself is not loaded."""
+    from training.inventory import inventory
+
+    return inventory(_folder(located(home, version.model_uri)))
+
+
 def portable(home: Path, uri: str) -> str:
     """Return where a version's files are, relative to the home if they lie in it: a home can be copied and moved."""
     path = Path(uri)
@@ -101,14 +109,20 @@ def located(home: Path, uri: str) -> str:
 @lru_cache(maxsize=3)
 def _asr(uri: str) -> AsrModel:
     from training.asr import load_asr
-    from training.tracking.version_files import local_folder
 
-    return load_asr(local_folder(uri))
+    return load_asr(_folder(uri))
 
 
 @lru_cache(maxsize=3)
 def _intent(uri: str) -> IntentModel:
     from training.intent import load_intent
+
+    return load_intent(_folder(uri))
+
+
+@lru_cache(maxsize=6)
+def _folder(uri: str) -> Path:
+    """Returns where a version's files are on this machine; those of a server are fetched once for a run."""
     from training.tracking.version_files import local_folder
 
-    return load_intent(local_folder(uri))
+    return local_folder(uri)

@@ -49,11 +49,6 @@ def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
     return night_named(day.isoformat(), time_zone, ends_at)
 
 
-def through(name: str) -> str:
-    """Returns the id of the operation that stands once a nightly run has done every step of that night."""
-    return f"nightly/{name}"
-
-
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus import operation_ids
 from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
-from corpus.operations import result_of
 from corpus.records import Interval, Kind, ModelVersion
 from corpus.store import models as store
 from flows import models
@@ -83,9 +83,9 @@ def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> Model
 
     held = set(holding(open_tracking(settings.tracking, settings.home), kind, digest))
     with corpus.read() as conn:
-        done = (result_of(conn, f"{way}/{kind}/{digest}") for way in ("outside", "base"))
-        held |= {result["version"] for result in done if result is not None}
-        found = [version for version in store.versions(conn, kind) if version.version in held]
+        versions = store.versions(conn, kind)
+    # a base and a model from outside name the digest of their own files, and one that learned here that of its base
+    found = [each for each in versions if each.version in held or (not each.snapshot_id and each.base == digest)]
     return min(found, key=lambda version: not version.snapshot_id, default=None)
 
 
@@ -141,7 +141,7 @@ def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, di
     from training.tracking.runs import tracked_run
     from training.tracking.store import open_tracking
 
-    operation_id = f"outside/{kind}/{digest}"
+    operation_id = operation_ids.register_external(kind, digest)
     parent = models.champion(corpus, kind).version
     tracking = open_tracking(settings.tracking, settings.home)
     facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="outside")

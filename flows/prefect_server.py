@@ -25,6 +25,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from corpus.durable_write import write_file
 from corpus.errors import Refused
 
 RECORDS: Final = "server-*.json"
@@ -126,9 +127,8 @@ def _write_record(folder: Path, port: int) -> tuple[Path, str]:
     """A record of the server that is about to start is on disk; returns it and the word that the server carries."""
     owner, word = os.getpid(), secrets.token_hex(16)
     record = folder / f"server-{owner}-{port}.json"
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"owner": owner, "owner_started": _started(owner), "mark": word}))
-    temporary.replace(record)
+    text = json.dumps({"owner": owner, "owner_started": _started(owner), "mark": word})
+    write_file(record, [text.encode()], temporary=record.with_suffix(".tmp"))
     return record, word
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from corpus import operation_ids
 from corpus.handle import Corpus
-from corpus.operations import result_of, results_of
+from corpus.operations import result_of
 from corpus.records import Kind, ModelVersion, Snapshot
+from corpus.store import judgements
 from corpus.store import models as store
 from flows import models
 from flows.aliases import mirror_aliases
@@ -61,28 +63,6 @@ class Judgement(Result):
         )
 
 
-def judgements(conn: sa.Connection, kind: Kind, version: str) -> list[Judgement]:
-    """Return what the gate has said of a version, oldest first."""
-    return [Judgement.from_json(stored) for stored in results_of(conn, _prefix(kind, version)).values()]
-
-
-def stored_judgement(
-    conn: sa.Connection, kind: Kind, version: str, snapshot: Snapshot, against: str = ""
-) -> Judgement | None:
-    """Return what the gate said of a version by the snapshot's rows, None where it was not asked yet."""
-    stored = result_of(conn, judgement_id(kind, version, snapshot, against))
-    return None if stored is None else Judgement.from_json(stored)
-
-
-def _prefix(kind: Kind, version: str) -> str:
-    return f"judge/{kind}/{version}/"
-
-
-def judgement_id(kind: Kind, version: str, snapshot: Snapshot, against: str = "") -> str:
-    """Return the operation that decides on a version by the snapshot's rows; see `judge_and_promote`."""
-    return f"{_prefix(kind, version)}{snapshot.eval_set_id}" + (f"/{against}" if against else "")
-
-
 TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
 
 
@@ -107,11 +87,12 @@ def judge_and_promote(
     Raises:
         PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
     """
+    operation_id = operation_ids.judge(kind, number, snapshot.eval_set_id, against)
     with corpus.read() as conn:
-        stored = stored_judgement(conn, kind, number, snapshot, against)
+        stored = result_of(conn, operation_id)
         look = store.looks(conn, kind) + 1
     if stored is not None:
-        return replace(stored, already=True)
+        return replace(Judgement.from_json(stored), already=True)
     from training.tracking.store import open_tracking
 
     champion = models.champion(corpus, kind)
@@ -120,7 +101,7 @@ def judge_and_promote(
     audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"))
     tracking = open_tracking(settings.tracking, settings.home)
     decision = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
-    with corpus.operation(judgement_id(kind, number, snapshot, against), "judge") as op:
+    with corpus.operation(operation_id, "judge") as op:
         if op.done:
             judgement = Judgement.from_json(op.result)
         else:
@@ -132,13 +113,13 @@ def judge_and_promote(
             tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            judgement = replace(
-                _judgement(decision, champion=number if promote else champion.version),
-                rows_id=snapshot.eval_set_id,
-                against=judged_beside(audit.listener, champion),
-            )
+            beside = judged_beside(audit.listener, champion)
+            judgement = _judgement(decision, champion=number if promote else champion.version)
+            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=beside)
             if tainted:
                 judgement = replace(judgement, decision="refuse", why=TAINTED)
+            said = judgements.Judgement(snapshot.eval_set_id, beside, judgement.decision)
+            judgements.put(op.conn, kind, number, said)
             op.result = judgement.to_json()
     mirror_aliases(corpus, settings, tracking)
     return judgement

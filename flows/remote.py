@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from corpus.durable_write import write_file
 from corpus.errors import Refused
 from corpus.records import Kind
 from flows import progress
@@ -21,10 +22,8 @@ from flows.settings import Settings
 def announced(settings: Settings, api_url: str) -> Iterator[None]:
     """Commands on this home find the server of `earmark serve` until the block ends."""
     record = _record(settings)
-    record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"pid": os.getpid(), "api_url": api_url}), encoding="utf-8")
-    temporary.replace(record)
+    place = json.dumps({"pid": os.getpid(), "api_url": api_url})
+    write_file(record, [place.encode()], temporary=record.with_suffix(".tmp"))
     try:
         yield
     finally:

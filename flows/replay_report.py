@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpus import operation_ids
 from flows.results import Result
 from flows.settings import Settings
 from flows.simulate import ReplaySettings
@@ -120,7 +121,7 @@ def track(
     for name, found in report.strategies.items():
         mine = [curve for curve in curves if curve.strategy == name]
         facts = RunFacts(
-            operation_id=f"replay/{key}/{report.seeds}/{name}",
+            operation_id=operation_ids.replay(key, report.seeds, name),
             name=f"{corpus} {name}",
             kind="intent",
             cycle=cycle,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from corpus import operation_ids
 from corpus.handle import Corpus
 from corpus.operations import result_of
 from corpus.records import Kind, Snapshot, digest
+from corpus.store import judgements
 from corpus.store import models as store
+from corpus.store.judgements import Judgement
 from flows import models
 from flows.eval_set import audit_set, current_snapshot
 from flows.examples import NOTHING_PSEUDO, Pseudo, choose_pseudo
-from flows.promote import Judgement, judgements
 from flows.settings import Settings
 
 
@@ -53,9 +55,9 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
         newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
         champion = store.alias(conn, kind, "champion")
         learned = store.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
-        judged = judgements(conn, kind, newest.version)
+        judged = judgements.of_version(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
-    operation_id = f"retrain/{kind}/{snapshot.snapshot_id}/{how[:16]}"
+    operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
     # what learned from the erased can't become champion, and the champion has nobody to be judged against
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion

@@ -9,11 +9,11 @@ from typing import Any
 from annotation.anchoring import Seen
 from annotation.consensus import merge_annotations
 from annotation.crowd import learn_crowd
+from corpus import door, operation_ids
 from corpus.content import Part
 from corpus.handle import Corpus
 from corpus.records import Annotation, Label
 from corpus.store import labels, people
-from corpus.store.labels import REVIEW
 from corpus.text import normalise
 from flows import models
 from flows.results import Result, Skipped
@@ -54,14 +54,14 @@ def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
         return Skipped("no two people answered on the same clip")
     given, current, truths = _content(corpus, ids, known)
     seen = _seen(corpus, settings.crowd.anchoring.newest)
-    inventory = len(models.load_intent(settings.home, models.champion(corpus, "intent")).intents)
+    inventory = len(models.inventory(settings.home, models.champion(corpus, "intent")).intents)
     crowd = learn_crowd(given, truths, inventory, settings.crowd, seen)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
     shared_given = {i: given[i] for i in shared if i in given}
     merged = merge_annotations(shared_given, current, withdrawn=withdrawn, crowd=crowd, others=others)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
-    with corpus.operation(f"{REVIEW}{basis}", "review") as op:
+    with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
             return _stored(op.result)
         if people.answers_digest(op.conn) != basis:
@@ -92,13 +92,13 @@ def _content(
     given: dict[str, list[Annotation]] = {}
     current: dict[str, Label] = {}
     parts: tuple[Part, ...] = ("annotations", "label")
-    for content in corpus.open(ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
+    for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
         given[content.utterance.utterance_id] = list(content.annotations)
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     truths: dict[str, Label] = {}
     opened = [i for i in ids if i in known and i in given]
-    for content in corpus.open(opened, "annotate", parts=("label",), strict=False, label_revisions=known):
+    for content in door.open(corpus, opened, "annotate", parts=("label",), strict=False, label_revisions=known):
         if content.label is not None:
             truths[content.utterance.utterance_id] = content.label
     return given, current, truths
@@ -119,7 +119,7 @@ def _seen(corpus: Corpus, most: int) -> list[Seen]:
     wanted = {(row.task_id, row.annotator_id, row.revision): row.draft_shown for row in newest}
     ids = sorted({row.utterance_id for row in newest})
     found = []
-    for content in corpus.open(ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
+    for content in door.open(corpus, ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
         draft = normalise(content.hypotheses[0].text) if content.hypotheses else None
         for said in content.annotations:
             shown = wanted.get((said.task_id, said.annotator_id, said.revision))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpus import memory
+from corpus import door, memory, operation_ids
 from corpus.handle import Corpus
 from corpus.records import Floats, ModelVersion, digest
 from corpus.store import scores, utterances
@@ -119,7 +119,7 @@ def score_shard(
     if not done:  # all closed by now: nothing was done that a repeat could leave out
         return ShardReport(0, {}, len(ids))
     key = digest([plan.asr.version, plan.intent.version, done])
-    with corpus.operation(f"score/{key}", "score") as op:
+    with corpus.operation(operation_ids.score(key), "score") as op:
         if not op.done:
             drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
             scores.put(corpus, op, scored.predictions, drafts)
@@ -138,7 +138,7 @@ def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
 
 
 def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
-    for content in corpus.open(ids, "score", strict=False):
+    for content in door.open(corpus, ids, "score", strict=False):
         if content.audio is not None:
             yield content.utterance.utterance_id, content.audio
 

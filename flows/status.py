@@ -8,15 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from corpus import operations
 from corpus.errors import Refused
 from corpus.records import Kind
-from corpus.store import labels, rounds, utterances
+from corpus.store import labels, nights, rounds, utterances
 from corpus.store import models as store
 from flows import ask, console
 from flows.annotation_costs import QuestionCost, costs_by_question, learned_costs
 from flows.models import KINDS
-from flows.night import last_night, through
+from flows.night import last_night
 from flows.outlook import outlooks
 from flows.queue_tables import show_queues
 from flows.queues import QueueReport, queues
@@ -161,7 +160,7 @@ def refuse_late_night(settings: Settings, hours: float, now: datetime | None = N
     zone, ends_at = settings.night.time_zone, settings.night.ends_at
     night = last_night((now or datetime.now(UTC)) - timedelta(hours=hours), zone, ends_at)
     with opened(settings) as corpus, corpus.read() as conn:
-        if operations.result_of(conn, through(night.name)) is None:
+        if not nights.is_done(conn, night.name):
             raise Refused(
                 f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not through {hours:g} h later;"
                 f" see what its run says, then earmark nightly --night {night.name}"

@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from annotation.files import TASK_FILE, keep_tasks, task_ids
+from corpus.durable_write import TEMPORARY
 from flows import answers
 from flows.settings import Settings
 
 CLIP: Final = re.compile(r"(t[0-9a-f]{31})\.wav")
 PERSON: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 Wanted = Mapping[str, Collection[str]]
-UNFINISHED: Final = re.compile(r"\.t[0-9a-f]{31}\.wav\.tmp|" + re.escape(f".{TASK_FILE}.") + r"\w{8}")
+UNFINISHED: Final = re.compile(
+    r"\.t[0-9a-f]{31}\.wav\.tmp|" + re.escape(TEMPORARY) + "[0-9a-f]{16}|" + re.escape(f".{TASK_FILE}.") + r"\w{8}"
+)
+"""A clip or a task file of a killed run; the last form is that of earmark's first version."""
 
 
 def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: datetime) -> list[Path]:

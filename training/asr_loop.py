@@ -17,11 +17,12 @@ from pydantic import Field
 
 from corpus.errors import UsageError
 from corpus.records import Floats, canonical_json
-from training.asr import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
+from training.asr_model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
 from training.batching import length_batches
 from training.ctc import ctc_losses, fits_frames
 from training.features import AugmentSettings, mask_features, vary_clip
-from training.loop import Keep, LoopResult, Progress, StepSettings, Work, computing, run, seeded_torch
+from training.loop import computing, run, seeded_torch
+from training.loop_work import Keep, LoopResult, Progress, StepSettings, Work
 from training.seq2seq import fits_window, seq2seq_losses
 
 if TYPE_CHECKING:

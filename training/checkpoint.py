@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from training.loop_work import Work
 from training.model_files import replaced_folder
 
 if TYPE_CHECKING:
     import torch
-
-    from training.loop import Work
 
 STATE: Final = "state.json"
 TENSORS: Final = "state.safetensors"

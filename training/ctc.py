@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from corpus.records import Floats
-from training.asr import AsrModel, extract_features, masks_padding, unit_embedding
+from training.asr_model import AsrModel, extract_features, masks_padding, unit_embedding
 
 if TYPE_CHECKING:
     import torch

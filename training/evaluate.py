@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from corpus.edits import Counts, edit_counts
 from corpus.errors import RecordError
 from corpus.records import EvaluationReport, Hypothesis, Label, SlotSpan, Strings
 from corpus.text import NORMALISER, normalise, words
-from training.edits import Counts, edit_counts
 from training.signal import Sound
 
 

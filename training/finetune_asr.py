@@ -13,10 +13,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
-from training.asr import AsrModel, load_asr, save_asr
+from training.asr import load_asr, save_asr
 from training.asr_loop import FITS, AsrExample, AsrLoopSettings, encode_targets, train_asr
+from training.asr_model import AsrModel
 from training.evaluate import word_edits
-from training.loop import Progress, chosen_device, enough_memory
+from training.loop import chosen_device, enough_memory
+from training.loop_work import Progress
 from training.lora import LoraSettings, adapt
 from training.model_files import weights_digest
 from training.pseudo import PseudoSettings

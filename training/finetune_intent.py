@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpus.errors import Damaged, UsageError
 from corpus.records import SlotSpan
 from training.intent_fit import DRAFT, FitSettings, IntentExample, fit
-from training.loop import Progress, chosen_device, enough_memory
+from training.loop import chosen_device, enough_memory
+from training.loop_work import Progress
 from training.lora import LoraSettings, adapt
 from training.model_files import weights_digest
 from training.pseudo import PseudoSettings

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from corpus.errors import RecordError, UsageError
 from corpus.records import SlotSpan, canonical_json, check_spans
-from training.loop import Keep, LoopResult, Progress, StepSettings, Work, computing, run
+from training.loop import computing, run
+from training.loop_work import Keep, LoopResult, Progress, StepSettings, Work
 from training.slot_tags import UNTAGGED, tags_of, word_spans
 
 if TYPE_CHECKING:

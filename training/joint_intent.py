@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 
 import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
 from corpus.records import OTHER_INTENT
+from training.inventory import MODEL_TYPE
 from training.slot_tags import tag_names
 
 SMALL_NETWORK: Final = 10_000_000
@@ -31,7 +32,7 @@ class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
         max_tokens: a longer text is cut.
     """
 
-    model_type = "earmark-joint-intent"
+    model_type = MODEL_TYPE
 
     encoder: dict[str, Any] | None = None
     intents: list[str] | None = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from corpus.durable_write import sync, temporary_name
 from corpus.errors import SettingsError
 
 
@@ -43,31 +42,22 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     is gone then. After an error the draft is gone and `folder` is what it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.parent / f".tmp-{secrets.token_hex(8)}"
-    former = folder.parent / f".tmp-{secrets.token_hex(8)}"
+    draft, former = temporary_name(folder), temporary_name(folder)
     draft.mkdir()
     try:
         yield draft
         for path in [*sorted(draft.rglob("*")), draft]:
-            _sync(path)
+            sync(path)
         if folder.exists():
             folder.rename(former)
         draft.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         if former.exists() and not folder.exists():
             former.rename(folder)
         raise
     shutil.rmtree(former, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from corpus.edits import distance
 from corpus.records import ASR_COLUMNS, Floats, Hypothesis
 
 Ids = npt.NDArray[np.intp]
@@ -128,13 +129,6 @@ def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
-def word_distance(reference: str, other: str) -> int:
-    """Returns the word edit distance between two texts."""
-    from rapidfuzz.distance import Levenshtein
-
-    return int(Levenshtein.distance(reference.split(), other.split()))
-
-
 def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
     """Returns the distinct texts with their frequency among the draws, the best transcript first.
 
@@ -171,13 +165,14 @@ def asr_columns(
         duration: of the clip [s].
     """
     best = log_probs[np.arange(len(path)), path].astype(np.float64)
-    errors = sum(hypothesis.weight * word_distance(found[0].text, hypothesis.text) for hypothesis in found)
+    words_of_best = found[0].text.split()
+    errors = sum(row.weight * distance(words_of_best, row.text.split()) for row in found)
     tsallis = word_confidences(tsallis_confidence(log_probs), words)
     gibbs = word_confidences(gibbs_confidence(log_probs), words)
     entropy = frame_entropy(log_probs)
     values = {
         "expected_errors": errors,
-        "expected_wer": errors / max(1, len(found[0].text.split())),
+        "expected_wer": errors / max(1, len(words_of_best)),
         "logprob_sum": best.sum(),
         "logprob_mean": best.mean(),
         "confidence_min": tsallis.min(),

@@ -21,7 +21,7 @@ from corpus.records import ASR_COLUMNS, Floats, Hypothesis, Predictions
 from training.transcribe import AsrOutput, TranscribeSettings, transcribe
 
 if TYPE_CHECKING:
-    from training.asr import AsrModel
+    from training.asr_model import AsrModel
     from training.intent import IntentModel, IntentOutput
 
 MAX_EMBEDDING: Final = 256

@@ -14,10 +14,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import SettingsError
-from training.asr import AsrModel, ready, save_asr
+from training.asr import ready, save_asr
 from training.asr_loop import AsrExample, AsrLoopSettings, train_asr
+from training.asr_model import AsrModel
 from training.features import AugmentSettings
-from training.loop import LoopResult, seeded_torch
+from training.loop import seeded_torch
+from training.loop_work import LoopResult
 from training.pretrain_texts import salad
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"

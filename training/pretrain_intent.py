@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.records import OTHER_INTENT
 from training.finetune_intent import REPLAY
 from training.intent_fit import FitSettings, IntentExample, fit
-from training.loop import Progress
+from training.loop_work import Progress
 from training.model_files import replaced_folder
 from training.text_noise import NoiseSettings, misheard, text_with_slots, words_with_slots
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records import Floats
-from training.asr import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
+from training.asr_model import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
 from training.writing import WritingRules, most_tokens, writing_rules
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records import ASR_COLUMNS, Floats, Hypothesis
 from corpus.text import normalise
-from training.asr import AsrModel, padded_lengths
+from training.asr_model import AsrModel, padded_lengths
 from training.batching import length_batches
 from training.ctc import FramePosterior, frame_posteriors
 from training.posterior import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from corpus.errors import SettingsError
-from training.asr import AsrModel
+from training.asr_model import AsrModel
 
 TOKENS_PER_SECOND: Final = 20.0
 """A transcript has at most so many tokens a second, letters counted one by one; untaught models would write on."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from corpus import door, files, packs, parts, schema, scratch, vault
+from corpus import door, files, operation_ids, packs, parts, schema, scratch, vault
 from corpus.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.operations import Operation
 from corpus.records import canonical_json, digest
 from corpus.settings import places
-from corpus.store import leases, models
+from corpus.store import leases, models, pseudo_labels
 from corpus.store.utterances import as_location
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def erase_utterances(
     """Leaves nothing of the utterances that anyone could read; returns counts and the model versions now tainted."""
     ids = sorted(set(utterance_ids))
     vault.destroy(corpus.vault, ids, actor)
-    return _erase(corpus, ids, f"erase/utterances/{reason}/{digest(ids)}", reason, actor)
+    return _erase(corpus, ids, operation_ids.erase_utterances(reason, digest(ids)), reason, actor)
 
 
 def erase_speaker(
@@ -55,8 +55,7 @@ def erase_speaker(
         # A speaker has rows without keys where an earlier erasure of single utterances was killed half-way.
         statement = sa.select(schema.utterances.c.utterance_id).where(schema.utterances.c.speaker_id == speaker_id)
         ids = sorted(set(ids) | set(conn.execute(statement).scalars()))
-    # by a digest, since the records of the erasure stay and the pseudonym must not
-    return _erase(corpus, ids, f"erase/speaker/{digest([speaker_id, ids])}", reason, actor)
+    return _erase(corpus, ids, operation_ids.erase_speaker(digest([speaker_id, ids])), reason, actor)
 
 
 def expired(corpus: Corpus) -> list[str]:
@@ -102,6 +101,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
     tainted = models.taint(op.conn, ids)
+    pseudo_labels.erase(op.conn, ids)  # after it, as by these rows it finds what they taught
     return {
         "erased": len(live),
         "digest": digest(live),
@@ -165,7 +165,7 @@ def compact(corpus: Corpus, *, actor: str = "earmark") -> dict[str, int]:
         names = sorted(conn.execute(statement).scalars())
     moved = 0
     for name in names:
-        with corpus.operation(f"compact/{name}", "compact", actor) as op:
+        with corpus.operation(operation_ids.compact(name), "compact", actor) as op:
             if not op.done:
                 op.result = {"pack": name, "clips": _rewrite_pack(corpus, op, name)}
                 moved += op.result["clips"]

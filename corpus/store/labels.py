@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
@@ -16,15 +16,12 @@ from corpus.database import fetch_among, insert_new
 from corpus.errors import RecordError
 from corpus.operations import Operation
 from corpus.records import Annotation, Label, canonical_json
-from corpus.schema import answers, labels, rounds, selections, tasks, utterances
+from corpus.schema import answers, labels, operations, rounds, selections, tasks, utterances
 
 if TYPE_CHECKING:
     from corpus.handle import Corpus
 
 Source = Literal["annotators", "manifest", "held_out"]
-
-REVIEW: Final = "review/"
-"""What the ids of operations begin with that weigh all people anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +219,9 @@ def current(
 
 def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Returns how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
-    columns = (labels.c.utterance_id, labels.c.source, labels.c.operation_id)
-    rows = fetch_among(conn, sa.select(*columns), columns[0], ids)
-    counts = Counter(
-        row.utterance_id for row in rows if row.source != "annotators" or row.operation_id.startswith(REVIEW)
-    )
+    reviewed = sa.exists().where(operations.c.operation_id == labels.c.operation_id, operations.c.act == "review")
+    statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", reviewed))
+    counts = Counter(row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids))
     return dict(sorted(counts.items()))
 
 

@@ -21,7 +21,7 @@ from corpus.schema import (
     tasks,
     utterances,
 )
-from corpus.store import models
+from corpus.store import pseudo_labels
 
 Rows = list[dict[str, Any]]
 
@@ -148,7 +148,7 @@ def learners(conn: sa.Connection, utterance_id: str) -> Rows:
         .where(snapshot_rows.c.utterance_id == utterance_id)
     )
     found = _rows(conn, statement)
-    for kind, number in models.taught_without_label(conn, [utterance_id]):
+    for kind, number in sorted(pseudo_labels.taught(conn, [utterance_id])):
         one = (model_versions.c.kind == kind, model_versions.c.version == number)
         taught = _rows(conn, sa.select(*columns).where(*one))
         found += [row | {"role": "pseudo", "revision": None} for row in taught]

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from corpus.database import fetch_among, insert_new
 from corpus.errors import PromotionRefused, RecordError
-from corpus.operations import results_of
 from corpus.records import EvaluationReport, Kind, ModelVersion, Snapshot, SnapshotRow, canonical_json
 from corpus.schema import aliases, model_versions, reports, snapshot_rows, snapshots
 from corpus.schema import promotions as promotions_table
+from corpus.store import pseudo_labels
 
 _REPORT_TYPES: dict[str, Any] = {
     "utterance_ids": np.str_,
@@ -222,31 +222,11 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str
     touched = {
         (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
     }
-    touched |= taught_without_label(conn, utterance_ids)
+    touched |= pseudo_labels.taught(conn, utterance_ids)
     for kind, version in touched:
         one = (model_versions.c.kind == kind, model_versions.c.version == version)
         conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
     return sorted(touched)
-
-
-def taught_without_label(conn: sa.Connection, utterance_ids: Collection[str]) -> set[tuple[str, str]]:
-    """Returns (kind, version) of what learned from one of them as a pseudo-label, which no snapshot names."""
-    among = frozenset(utterance_ids)
-    return {
-        (operation_id.split("/")[1], str(result["version"]))
-        for operation_id, result in results_of(conn, "retrain/").items()
-        if not among.isdisjoint(result.get("pseudo", {}).get("ids", ()))
-    }
-
-
-def pseudo_labels(conn: sa.Connection, kind: Kind, number: str) -> dict[str, Any]:
-    """Returns of a version's pseudo-labels `count`, `weight` and `by`, whose hypotheses they are; empty without any."""
-    for result in results_of(conn, f"retrain/{kind}/").values():
-        if "pseudo" in result and str(result["version"]) == number:
-            held = result["pseudo"]
-            by = [f"{k}/{v}" for k, v in zip(("asr", "intent"), held["by"], strict=True)]
-            return {"count": len(held["ids"]), "weight": held["weight"], "by": by}
-    return {}
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import sqlalchemy as sa
 
-from corpus import files, schema, vault
+from corpus import durable_write, files, schema, vault
 from corpus.store import erasure, leases, utterances
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ def _known_ids(corpus: Corpus) -> set[str]:
 
 
 def _kind(path: str) -> Literal["pack", "part", "unfinished"]:
-    if path.rsplit("/", 1)[-1].startswith(files.TEMPORARY):
+    if path.rsplit("/", 1)[-1].startswith(durable_write.TEMPORARY):
         return "unfinished"
     return "pack" if path.startswith("audio/") else "part"

@@ -19,7 +19,7 @@ from corpus.errors import RecordError
 from corpus.operations import Operation
 from corpus.packs import Location, PackWriter
 from corpus.records import Strings, Utterance, Wake, canonical_json
-from corpus.schema import operations, packs, utterances
+from corpus.schema import packs, utterances
 from corpus.schema import refusals as refusals_table
 
 if TYPE_CHECKING:
@@ -358,18 +358,3 @@ def _batches(arrivals: Iterable[Arrived], size: int) -> Iterable[list[Arrived]]:
             batch = []
     if batch:
         yield batch
-
-
-def arrivals(conn: sa.Connection) -> dict[str, int]:
-    """Returns how many rows all manifests had and how many were accepted, by what each of their batches reported.
-
-    Batches, not manifests: a batch commits with its rows, while a manifest that was given up half-way has no report.
-    """
-    stored = conn.execute(
-        sa.select(operations.c.result).where(operations.c.act == "ingest", operations.c.operation_id.like("ingest/%/%"))
-    )
-    found = {"received": 0, "accepted": 0}
-    for text in stored.scalars():
-        report = json.loads(text)
-        found = {name: found[name] + int(report[name]) for name in found}
-    return found

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from corpus import audit, schema, vault, vault_schema
+from corpus import audit, door, schema, vault, vault_schema
 from corpus.handle import Corpus
 from corpus.records import AnnotationTask, Label, ModelVersion, Snapshot, SnapshotRow, task_id
 from corpus.store import erasure, labels, models, orphans, rounds, scores, utterances
@@ -69,7 +69,7 @@ def state(corpus: Corpus) -> dict[str, object]:
             "champion": models.alias(conn, "asr", "champion"),
             "operations": sorted(conn.execute(sa.select(schema.operations.c.act)).scalars()),
         }
-    opened = corpus.open(ids, "train", parts=("audio", "hypotheses", "label"))
+    opened = door.open(corpus, ids, "train", parts=("audio", "hypotheses", "label"))
     seen["content"] = [
         [None if c.audio is None else hashlib.sha256(c.audio.tobytes()).hexdigest(), str(c.hypotheses), str(c.label)]
         for c in opened

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, files, schema, vault
+from corpus import audit, door, files, schema, vault
 from corpus.database import writing
 from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
@@ -23,7 +23,7 @@ def audit_rows(corpus: Corpus) -> list[audit.AuditRow]:
 def test_audio_comes_back_exactly_and_in_the_order_asked_for(corpus: Corpus) -> None:
     ids = arrive(corpus, 9)
     wanted = [ids[4], ids[0], ids[8]]
-    opened = list(corpus.open(wanted, "score"))
+    opened = list(door.open(corpus, wanted, "score"))
     assert [content.utterance.utterance_id for content in opened] == wanted
     for content, number in zip(opened, (4, 0, 8), strict=True):
         assert content.audio is not None
@@ -38,12 +38,12 @@ def test_audio_comes_back_exactly_and_in_the_order_asked_for(corpus: Corpus) -> 
 def test_more_than_a_batch_is_streamed(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.door.BATCH", 4)
     ids = arrive(corpus, 11)[::-1]
-    assert [content.utterance.utterance_id for content in corpus.open(ids, "train")] == ids
+    assert [content.utterance.utterance_id for content in door.open(corpus, ids, "train")] == ids
 
 
 def test_a_machines_batch_is_one_row_before_the_first_sample(corpus: Corpus) -> None:
     ids = arrive(corpus, 5)
-    stream = corpus.open(ids, "score")
+    stream = door.open(corpus, ids, "score")
     (row,) = audit_rows(corpus)
     assert row.detail == {"count": 5, "digest": digest(sorted(ids)), "purpose": "score", "parts": ["audio"]}
     assert len(list(stream)) == 5
@@ -53,23 +53,23 @@ def test_a_machines_batch_is_one_row_before_the_first_sample(corpus: Corpus) -> 
 def test_a_person_needs_a_lease_and_leaves_one_row_a_clip(corpus: Corpus) -> None:
     ids = arrive(corpus, 3)
     with pytest.raises(DoorClosed, match="lease"):
-        corpus.open(ids, "annotate", actor="person:ann")
-    assert len(list(corpus.open(ids, "annotate"))) == 3  # the export is a machine's
+        door.open(corpus, ids, "annotate", actor="person:ann")
+    assert len(list(door.open(corpus, ids, "annotate"))) == 3  # the export is a machine's
     with writing(corpus.records) as conn:
         leases.grant_lease(conn, ids[:2], NOON + timedelta(days=2))
         leases.grant_lease(conn, ids[2:], NOON + timedelta(days=2), holder="person:bob")
-    assert len(list(corpus.open(ids[:2], "annotate", actor="person:ann"))) == 2
+    assert len(list(door.open(corpus, ids[:2], "annotate", actor="person:ann"))) == 2
     rows = [row for row in audit_rows(corpus) if row.actor == "person:ann"]
     assert [row.detail["utterance_id"] for row in rows] == ids[:2]
     with pytest.raises(DoorClosed, match="lease"):
-        corpus.open(ids[2:], "annotate", actor="person:ann")
-    assert len(list(corpus.open(ids[2:], "annotate", actor="person:bob"))) == 1
+        door.open(corpus, ids[2:], "annotate", actor="person:ann")
+    assert len(list(door.open(corpus, ids[2:], "annotate", actor="person:bob"))) == 1
     with writing(corpus.records) as conn:
         leases.release_lease(conn, ids[:1])
         leases.grant_lease(conn, ids[1:2], NOON)  # ended
     for utterance_id in ids[:2]:
         with pytest.raises(DoorClosed, match="lease"):
-            corpus.open([utterance_id], "annotate", actor="person:ann")
+            door.open(corpus, [utterance_id], "annotate", actor="person:ann")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_a_person_needs_a_lease_and_leaves_one_row_a_clip(corpus: Corpus) -> Non
 def test_consent_opens_what_it_names(corpus: Corpus, consent: set[str], purpose: Purpose, opens: bool) -> None:
     ids = arrive(corpus, 2, consent=frozenset(consent))
     if opens:
-        assert len(list(corpus.open(ids, purpose))) == 2
+        assert len(list(door.open(corpus, ids, purpose))) == 2
         return
     with pytest.raises(DoorClosed, match=f"{ids[0]} stays closed: consent"):
-        corpus.open(ids, purpose)
+        door.open(corpus, ids, purpose)
     assert audit_rows(corpus) == []
 
 
@@ -102,11 +102,11 @@ def test_closed_ones_are_left_out_and_counted_where_that_is_asked_for(corpus: Co
     with writing(corpus.records) as conn:
         utterances.set_aside(conn, aside, "no_speech")
     everything = [*refused, *fine, "unknown", *aside]
-    assert [c.utterance.utterance_id for c in corpus.open(everything, "train", strict=False)] == fine
+    assert [c.utterance.utterance_id for c in door.open(corpus, everything, "train", strict=False)] == fine
     assert audit_rows(corpus)[-1].detail["skipped"] == {"consent": 1, "quarantine": 1, "unknown": 1}
     for closed, reason in ((refused[0], "consent"), (aside[0], "quarantine"), ("unknown", "unknown")):
         with pytest.raises(DoorClosed) as caught:
-            corpus.open([*fine, closed], "train")
+            door.open(corpus, [*fine, closed], "train")
         assert (caught.value.utterance_id, caught.value.reason) == (closed, reason)
 
 
@@ -117,24 +117,24 @@ def test_what_is_too_old_stays_closed_unless_it_is_labelled(tmp_path: Path, data
         labels.put_labels(early, op, [Label(ids[0], "hello", None, (), 1.0, 1, 1)])
     early.close()
     late = corpus_at(tmp_path, now=NOON + timedelta(days=91), retention_days=90, **databases)
-    assert len(list(late.open(ids[:1], "train"))) == 1
+    assert len(list(door.open(late, ids[:1], "train"))) == 1
     with pytest.raises(DoorClosed, match="retention"):
-        late.open(ids, "train")
+        door.open(late, ids, "train")
     late.close()
     later = corpus_at(tmp_path, now=NOON + timedelta(days=800), **databases)
     with pytest.raises(DoorClosed, match="retention"):
-        later.open(ids[:1], "train")
+        door.open(later, ids[:1], "train")
 
 
 def test_a_destroyed_key_closes_even_an_open_door(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpus.door.BATCH", 1)
     ids = arrive(corpus, 3)
-    stream = corpus.open(ids, "score")
+    stream = door.open(corpus, ids, "score")
     assert next(stream).utterance.utterance_id == ids[0]
     vault.destroy(corpus.vault, ids[1:2], "desk")
     with pytest.raises(DoorClosed, match="erased"):
         next(stream)
-    stream = corpus.open([ids[0], ids[2]], "score", strict=False)
+    stream = door.open(corpus, [ids[0], ids[2]], "score", strict=False)
     next(stream)
     vault.destroy(corpus.vault, ids[2:], "desk")
     assert list(stream) == []
@@ -144,23 +144,23 @@ def test_texts_come_through_the_door_too(corpus: Corpus) -> None:
     ids = arrive(corpus, 2)
     score(corpus, ids, "score/0", versions=("1", "1"))
     score(corpus, ids[:1], "score/1", versions=("2", "1"))
-    first, second = corpus.open(ids, "judge", parts=("hypotheses", "label"))
+    first, second = door.open(corpus, ids, "judge", parts=("hypotheses", "label"))
     assert first.audio is None
     assert first.hypotheses == heard(ids[0])
     assert second.hypotheses == heard(ids[1])
-    found = list(corpus.open(ids, "judge", parts=("hypotheses",), versions=("2", "1")))
+    found = list(door.open(corpus, ids, "judge", parts=("hypotheses",), versions=("2", "1")))
     assert [content.hypotheses for content in found] == [heard(ids[0]), None]
 
 
 def test_bad_requests_are_refused(corpus: Corpus) -> None:
     ids = arrive(corpus, 1)
     with pytest.raises(RecordError, match="purpose"):
-        corpus.open(ids, "sell")  # type: ignore[arg-type]
+        door.open(corpus, ids, "sell")  # type: ignore[arg-type]
     with pytest.raises(RecordError, match="parts"):
-        corpus.open(ids, "score", parts=("face",))  # type: ignore[arg-type]
+        door.open(corpus, ids, "score", parts=("face",))  # type: ignore[arg-type]
     with pytest.raises(RecordError, match="twice"):
-        corpus.open(ids * 2, "score")
-    assert list(corpus.open([], "score")) == []
+        door.open(corpus, ids * 2, "score")
+    assert list(door.open(corpus, [], "score")) == []
     assert audit_rows(corpus) == []
 
 
@@ -172,9 +172,9 @@ def test_changed_bytes_are_named_not_handed_out(corpus: Corpus) -> None:
     data = bytearray(files.load(corpus.fs, corpus.root, pack))
     data[rows[ids[1]].pack_offset + 40] ^= 1
     files.store(corpus.fs, corpus.root, pack, bytes(data))
-    assert len(list(corpus.open(ids[:1], "score"))) == 1
+    assert len(list(door.open(corpus, ids[:1], "score"))) == 1
     with pytest.raises(Damaged, match=ids[1]):
-        list(corpus.open(ids, "score"))
+        list(door.open(corpus, ids, "score"))
 
 
 def test_clips_can_not_be_swapped(corpus: Corpus) -> None:
@@ -187,4 +187,4 @@ def test_clips_can_not_be_swapped(corpus: Corpus) -> None:
         update = sa.update(schema.utterances).where(schema.utterances.c.utterance_id == ids[0])
         conn.execute(update.values(**values))
     with pytest.raises(Damaged):
-        list(corpus.open(ids[:1], "score"))
+        list(door.open(corpus, ids[:1], "score"))

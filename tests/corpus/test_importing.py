@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from corpus import schema, vault, vault_schema
+from corpus import door, schema, vault, vault_schema
 from corpus.database import reading
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
@@ -26,8 +26,9 @@ from corpus.mapping import ImportSettings, plan
 from corpus.recordings import wav
 from corpus.scratch import scratch
 from corpus.settings import CorpusSettings
-from corpus.sources import Source, open_source
-from corpus.store import utterances
+from corpus.source import Source
+from corpus.sources import open_source
+from corpus.store import ingest_batches, utterances
 from tests.corpus import labelled_sources as labelled
 
 SEEDS = range(6)
@@ -61,7 +62,7 @@ def held(corpus: Corpus) -> list[Any]:
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
     found = []
-    for content in corpus.open(ids, "train", parts=("audio", "label"), strict=False):
+    for content in door.open(corpus, ids, "train", parts=("audio", "label"), strict=False):
         u, label = content.utterance, content.label
         text, intent = (label.transcript, label.intent) if label else (None, None)
         sound = np.round(content.audio * 32768).astype(np.int16).tobytes() if content.audio is not None else b""
@@ -103,7 +104,7 @@ def test_every_kind_arrives_with_sound_labels_and_slices_and_again_adds_nothing(
     assert bring(corpus, open_source(str(tmp_path / "moved"), split, None, cache), given) == first
     with corpus.read() as conn:
         assert utterances.counts(conn)["received"] == 6
-        assert utterances.arrivals(conn)["received"] == 6
+        assert ingest_batches.totals(conn)["received"] == 6
 
 
 def counts(report: ImportReport) -> tuple[int, int, dict[str, int]]:
@@ -125,7 +126,7 @@ def test_one_file_is_enough_and_a_limit_holds(corpus: Corpus, cache: Path, tmp_p
     assert counts(bring(corpus, lines, BY_SPEAKER)) == (6, 3, {"duplicate": 3})
     with corpus.read() as conn:
         received = utterances.counts(conn)["received"]
-        assert utterances.arrivals(conn) == {"received": received, "accepted": 6}
+        assert ingest_batches.totals(conn) == {"received": received, "accepted": 6}
 
 
 def jsonl(folder: Path, rows: list[Any]) -> Path:
@@ -165,7 +166,7 @@ def test_columns_fill_every_field_and_constants_the_gaps(corpus: Corpus, cache: 
     assert vault.consents(corpus.vault, [u.utterance_id for u in found]) == {
         u.utterance_id: frozenset({"score", "train"}) for u in found
     }
-    labels = [c.label for c in corpus.open([found[0].utterance_id], "train", parts=("label",))]
+    labels = [c.label for c in door.open(corpus, [found[0].utterance_id], "train", parts=("label",))]
     assert labels[0] is not None
     assert [(s.name, s.start, s.end) for s in labels[0].slots] == [("n", 0, 5)]
 
@@ -212,7 +213,7 @@ def test_samples_as_numbers_are_recordings(corpus: Corpus, cache: Path, tmp_path
     refused = {"bad_rate": 1, "empty": 1, "missing_file": 1}
     assert counts(bring(corpus, source, given)) == (4, 1, refused)
     with corpus.read() as conn:
-        (content,) = corpus.open(utterances.in_window(conn), "score")
+        (content,) = door.open(corpus, utterances.in_window(conn), "score")
     assert content.audio is not None
     assert np.allclose(content.audio, samples, atol=2**-15)
     assert wav(np.stack([samples, samples]), 16_000) == wav(np.stack([samples, samples]).T, 16_000.0)
@@ -341,7 +342,7 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path) 
     assert report == ImportReport(400, 400, {})
     assert len({row[0] for row in held(corpus)}) == 400
     with corpus.read() as conn:
-        assert utterances.counts(conn)["received"] == utterances.arrivals(conn)["received"] == 400
+        assert utterances.counts(conn)["received"] == ingest_batches.totals(conn)["received"] == 400
         assert conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one() == 2
     with reading(corpus.vault.engine) as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(vault_schema.keys)).scalar_one() == 400

@@ -18,14 +18,14 @@ import pytest
 import soundfile
 import sqlalchemy as sa
 
-from corpus import schema, vault, vault_schema
+from corpus import door, schema, vault, vault_schema
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import REASONS, IngestSettings, ingest
 from corpus.limits import AudioSettings
 from corpus.records import Label
 from corpus.settings import CorpusSettings
-from corpus.store import labels, utterances
+from corpus.store import ingest_batches, labels, utterances
 
 SETTINGS = IngestSettings()
 NOW = datetime.now(UTC)
@@ -85,7 +85,7 @@ def test_what_arrives_can_be_opened_as_it_came(corpus: Corpus, tmp_path: Path) -
     known = {"text": "Play QUEEN!", "intent": "play_music", "slots": [{"name": "artist", "start": 5, "end": 10}]}
     report = ingest(corpus, write(tmp_path / "m.jsonl", [row(tmp_path, 1, **known), row(tmp_path, 2)]), SETTINGS)
     assert (report.received, report.accepted, report.refused) == (2, 2, {})
-    opened = list(corpus.open(ids(corpus), "score", parts=("audio", "label")))
+    opened = list(door.open(corpus, ids(corpus), "score", parts=("audio", "label")))
     by_label = {content.label.transcript if content.label else None: content for content in opened}
     for seed, text in ((1, "play queen"), (2, None)):
         content = by_label[text]
@@ -181,7 +181,7 @@ def test_counts_add_up_when_an_interrupted_manifest_is_edited(corpus: Corpus, tm
         ingest(corpus, manifest, SETTINGS, on_progress=interrupt)
     ingest(corpus, write(manifest, [*rows, row(tmp_path, 3)]), SETTINGS)
     with corpus.read() as conn:
-        held, reported = utterances.counts(conn), utterances.arrivals(conn)
+        held, reported = utterances.counts(conn), ingest_batches.totals(conn)
     assert held["accepted"] == 3
     assert reported == {name: held[name] for name in reported}
 
@@ -268,7 +268,7 @@ def test_long_clips_are_stored_in_pieces(corpus: Corpus, tmp_path: Path) -> None
         rows.append(row(tmp_path, seed))
         (tmp_path / f"{seed}.wav").write_bytes(clip(seed, 29.0))
     assert ingest(corpus, write(tmp_path / "m.jsonl", rows), SETTINGS).accepted == 20
-    assert sum(len(c.audio) for c in corpus.open(ids(corpus), "score") if c.audio is not None) == 20 * 29 * 16_000
+    assert sum(len(c.audio) for c in door.open(corpus, ids(corpus), "score") if c.audio is not None) == 20 * 29 * 16_000
 
 
 def test_limits_come_from_the_settings(corpus: Corpus, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(
     report = ingest(corpus, manifest, SETTINGS)
     assert (report.received, report.accepted, report.refused) == (402, 400, {"bad_row": 1, "duplicate": 1})
     assert [(line, reason) for line, reason, _ in report.refused_lines] == [(301, "bad_row"), (302, "duplicate")]
-    assert len(list(corpus.open(ids(corpus), "score", parts=("audio", "label")))) == 400
+    assert len(list(door.open(corpus, ids(corpus), "score", parts=("audio", "label")))) == 400
     with corpus.read() as conn:
         assert utterances.counts(conn)["accepted"] == 400
         assert conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one() == 6

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus import audit, schema
+from corpus import audit, door, schema
 from corpus.handle import Corpus
 from corpus.store import utterances
 from tests.corpus.stored import corpus_at
@@ -47,7 +47,10 @@ def test_what_is_written_in_a_repeat_is_undone(corpus: Corpus) -> None:
 
 def test_an_operation_inside_another_is_refused_at_once(corpus: Corpus) -> None:
     with corpus.operation("op", "ingest"):
-        for inside in (lambda: corpus.open(["u"], "score"), lambda: corpus.operation("other", "ingest").__enter__()):
+        for inside in (
+            lambda: door.open(corpus, ["u"], "score"),
+            lambda: corpus.operation("other", "ingest").__enter__(),
+        ):
             with pytest.raises(RuntimeError, match="outside"):
                 inside()
     with corpus.operation("other", "ingest") as op:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpus import files
+from corpus import door, files
 from corpus.errors import SettingsError, Unreachable
 from corpus.store import orphans, utterances
 from tests import s3
@@ -44,7 +44,7 @@ def test_the_same_bytes_lie_in_a_folder_and_on_s3(tmp_path: Path, bucket: str) -
     moved = corpus_at(tmp_path, content_url=bucket)
     more = arrive(moved, 5, start=5, operation_id="ingest/1")
     assert (orphans.orphans(moved, NO_AGE), orphans.missing(moved)) == ([], [])
-    for number, content in enumerate(moved.open(ids + more, "score", parts=("audio",))):
+    for number, content in enumerate(door.open(moved, ids + more, "score", parts=("audio",))):
         assert content.audio is not None
         np.testing.assert_array_equal(content.audio, samples_of(number))
     np.testing.assert_array_equal(before.utterance_ids, ids)
@@ -57,7 +57,7 @@ def whole_again(home: Path, bucket: str, count: int) -> None:
     with corpus.read() as conn:
         assert utterances.counts(conn)["accepted"] == 0
     ids = arrive(corpus, count)
-    assert len(list(corpus.open(ids, "score", parts=("audio",)))) == count
+    assert len(list(door.open(corpus, ids, "score", parts=("audio",)))) == count
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     corpus.close()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, files, schema, scratch, vault, vault_schema
+from corpus import audit, door, durable_write, files, schema, scratch, vault, vault_schema
 from corpus.database import writing
 from corpus.errors import DoorClosed, RecordError
 from corpus.handle import Corpus
@@ -45,7 +45,7 @@ def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus:
     result = erasure.erase_utterances(corpus, [gone])
     assert (result["erased"], result["parts_rewritten"], result["tainted"]) == (1, 1, ["asr/1"])
     with pytest.raises(DoorClosed, match="erased"):
-        corpus.open([gone], "score")
+        door.open(corpus, [gone], "score")
     after = scores.predictions(corpus, left, "1", "1")
     np.testing.assert_array_equal(after.embeddings, before.embeddings)
     with pytest.raises(RecordError, match=gone):
@@ -63,7 +63,7 @@ def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus:
     assert erasure.compact(corpus) == {"packs": 1, "clips_moved": 5}
     assert erasure.compact(corpus) == {"packs": 0, "clips_moved": 0}
     assert packs_before.isdisjoint(path for path, _ in files.listing(corpus.fs, corpus.root))
-    opened = list(corpus.open(left, "train", parts=("audio", "hypotheses", "label")))
+    opened = list(door.open(corpus, left, "train", parts=("audio", "hypotheses", "label")))
     for number, content in zip((0, 1, 3, 4, 5), opened, strict=True):
         assert content.audio is not None
         np.testing.assert_array_equal(content.audio, samples_of(number))
@@ -205,7 +205,7 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
     files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
     files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")
-    files.store(corpus.fs, corpus.root, f"parts/{files.TEMPORARY}cc", b"x")
+    files.store(corpus.fs, corpus.root, f"parts/{durable_write.TEMPORARY}cc", b"x")
     assert orphans.orphans(corpus) == []
     assert orphans.sweep(corpus) == {"files": 0, "keys": 0}
     assert orphans.orphans(corpus, NO_AGE) == [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus import vault
+from corpus import door, vault
 from corpus.database import writing
 from corpus.errors import RecordError
 from corpus.handle import Corpus
@@ -72,7 +72,7 @@ def test_answers_come_through_the_door_in_all_their_revisions(corpus: Corpus) ->
     ids, tasks = asked(corpus)
     newest = answer(tasks[0], revision=2, text="play acid jazz")
     merge(corpus, [newest, answer(tasks[0]), answer(tasks[0], "bob")], "merge/0")
-    first, second = corpus.open(ids, "judge", parts=("annotations",))
+    first, second = door.open(corpus, ids, "judge", parts=("annotations",))
     assert set(first.annotations) == {newest, answer(tasks[0]), answer(tasks[0], "bob")}
     assert second.annotations == ()
 
@@ -82,7 +82,7 @@ def test_both_contents_of_a_contradicted_revision_stand_and_count_as_one_answer(
     one, other = answer(tasks[0]), answer(tasks[0], text="play acid jazz")
     assert merge(corpus, [one], "merge/0") == {"added": 1}
     assert merge(corpus, [other, one, other], "merge/1") == {"conflicting": 1, "repeated": 2}
-    (content,) = corpus.open(ids[:1], "annotate", parts=("annotations",))
+    (content,) = door.open(corpus, ids[:1], "annotate", parts=("annotations",))
     assert set(content.annotations) == {one, other}
     with corpus.read() as conn:
         assert labels.outcomes(conn) == {"labelled": 1}
@@ -106,9 +106,9 @@ def test_a_label_is_superseded_never_edited(corpus: Corpus) -> None:
     assert label(corpus, [better], "merge/0") == {"superseded": 1}
     assert label(corpus, [better], "merge/1") == {"unchanged": 1}
     assert label(corpus, [known], "ingest/again", "manifest") == {"kept": 1}
-    (held,) = corpus.open([utterance_id], "train", parts=("label",))
+    (held,) = door.open(corpus, [utterance_id], "train", parts=("label",))
     assert held.label == replace(better, revision=2)
-    (old,) = corpus.open([utterance_id], "train", parts=("label",), label_revisions={utterance_id: 1})
+    (old,) = door.open(corpus, [utterance_id], "train", parts=("label",), label_revisions={utterance_id: 1})
     assert old.label == known
     with corpus.read() as conn:
         (row,) = labels.current(conn)
@@ -124,7 +124,7 @@ def test_a_withdrawn_label_leaves_its_number_behind(corpus: Corpus) -> None:
         labels.withdraw(conn, [utterance_id])
         assert labels.current(conn) == []
     assert label(corpus, [first], "merge/1") == {"superseded": 1}
-    (held,) = corpus.open([utterance_id], "train", parts=("label",))
+    (held,) = door.open(corpus, [utterance_id], "train", parts=("label",))
     assert held.label == replace(first, revision=2)
 
 

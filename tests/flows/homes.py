@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from corpus import files, schema
+from corpus import door, files, schema
 from corpus.records import digest
 from flows.session import opened
 from flows.settings import Settings, load_settings
@@ -109,6 +109,12 @@ def state(settings: Settings) -> dict[str, Any]:
                 "aliases": rows(schema.aliases, "kind", "name", "version"),
                 "promotions": rows(schema.promotions, "kind", "look", "challenger", "champion", "decision", "numbers"),
                 "reports": rows(schema.reports, "kind", "version", "eval_set_id", "numbers"),
+                "frames": rows(schema.night_frames, "night", "since", "up_to"),
+                "nights": rows(schema.nights_done, "night"),
+                "batches": rows(schema.ingest_batches, "operation_id", "received", "accepted"),
+                "pseudo": rows(schema.pseudo_labels, "kind", "version", "utterance_id", "weight"),
+                "evaluations": rows(schema.evaluation_costs, "kind", "version", "eval_set_id", "number", "rows"),
+                "judgements": rows(schema.judgements, "kind", "version", "number", "rows_id", "against", "decision"),
             }
             ids = [row[0] for row in held["utterances"] if row[3] == "accepted"]
         held["content"] = digest(_content(corpus, ids))
@@ -119,7 +125,7 @@ def state(settings: Settings) -> dict[str, Any]:
 def _content(corpus: Any, ids: list[str]) -> list[Any]:
     """Returns every text, through the door."""
     texts = []
-    for content in corpus.open(ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
+    for content in door.open(corpus, ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
         texts.append(
             [
                 content.utterance.utterance_id,

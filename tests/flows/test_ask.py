@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from annotation.files import TASK_FILE
-from corpus import vault
+from corpus import door, vault
 from corpus.database import writing
 from corpus.errors import DoorClosed
 from corpus.store import utterances
@@ -44,14 +44,14 @@ def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(wor
     for _ in range(2):
         world.after(4)
         with pytest.raises(DoorClosed, match="lease"):
-            world.corpus.open(world.ids[:1], "annotate", actor="person:ann")
+            door.open(world.corpus, world.ids[:1], "annotate", actor="person:ann")
         assert world.sweep().closed == 4
         assert world.export().tasks == 0  # a nightly run does not ask again by itself
         assert not world.folder.exists()
         assert world.export(again=True).tasks == 4
         assert world.leased() == set(world.ids)
         assert set(world.states()) == {"exported"}
-        assert len(list(world.corpus.open(world.ids[:1], "annotate", actor="person:ann"))) == 1
+        assert len(list(door.open(world.corpus, world.ids[:1], "annotate", actor="person:ann"))) == 1
 
 
 def test_clips_never_lie_there_without_a_lease(world: World):
@@ -114,12 +114,12 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
             world.settings.answers / "b.jsonl"]  # fmt: skip
     (world.settings.task_folder / "mine").mkdir()
     task = world.tasks()[0].task_id
-    names = (f"t{'0' * 31}.wav", f".{task}.wav.tmp", ".tasks.jsonl.ab12_xyz")
+    names = (f"t{'0' * 31}.wav", f".{task}.wav.tmp", ".tasks.jsonl.ab12_xyz", f".tmp-{'0' * 16}")
     left = [*(world.folder / name for name in names), world.settings.answers / ".b.refused.jsonl.tmp"]
     for path in (*kept, *left):
         path.write_bytes(b"x")
-    assert world.problems() == ["4 files and 0 lines of no open task lie there; run earmark doctor --repair"]
-    assert world.sweep().files == 4
+    assert world.problems() == ["5 files and 0 lines of no open task lie there; run earmark doctor --repair"]
+    assert world.sweep().files == 5
     assert all(path.exists() for path in kept)
     assert len(world.clips()) == 5
     (world.folder / TASK_FILE).unlink()

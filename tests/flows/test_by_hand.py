@@ -127,9 +127,7 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
         champion, other = other_than_champion(corpus)
         plant(corpus, settings, models.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
         plant(corpus, settings, other, lambda audit: np.zeros(len(audit.labels), bool))
-        with writing(corpus.records) as conn:  # what the demo's gate said of these rows is forgotten
-            made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
-            conn.execute(sa.delete(schema.operations).where(made))
+        forget_judgements(corpus, other.version)  # what the demo's gate said of these rows
         report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
         assert report.promoted, report.judgement and report.judgement.why
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
@@ -154,9 +152,7 @@ def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
         )
         plant(corpus, settings, models.champion(corpus, "asr"), lambda a: a.slices["locale"] != locale)
         plant(corpus, settings, other, lambda a: a.slices["locale"] == locale)
-        with writing(corpus.records) as conn:
-            made = schema.operations.c.operation_id.like(f"judge/asr/{other.version}/%")
-            conn.execute(sa.delete(schema.operations).where(made))
+        forget_judgements(corpus, other.version)
         report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
     assert not report.promoted
     assert report.judgement is not None
@@ -178,10 +174,11 @@ def newest(corpus: Corpus) -> ModelVersion:
         return store.versions(conn, "asr")[-1]
 
 
-def forget(corpus: Corpus, *prefixes: str) -> None:
+def forget_judgements(corpus: Corpus, version: str) -> None:
+    made, held = schema.operations.c.operation_id.like(f"judge/asr/{version}/%"), schema.judgements.c
     with writing(corpus.records) as conn:
-        for prefix in prefixes:
-            conn.execute(sa.delete(schema.operations).where(schema.operations.c.operation_id.like(f"{prefix}%")))
+        conn.execute(sa.delete(schema.operations).where(made))
+        conn.execute(sa.delete(schema.judgements).where(held.kind == "asr", held.version == version))
 
 
 def taint(corpus: Corpus, number: str) -> None:
@@ -198,7 +195,7 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         if version.version == champion:
             champion = other_than_champion(corpus)[1].version
             move_champion(corpus, "asr", version.version, champion, how="forced", why="x", who="lena")
-        forget(corpus, f"judge/asr/{version.version}/")
+        forget_judgements(corpus, version.version)
         assert plan(corpus, easy, "asr", "x", only_if_due=True).version == version.version
         taint(corpus, version.version)
         assert plan(corpus, easy, "asr", "x", only_if_due=True).version is None
@@ -218,7 +215,7 @@ def test_a_champion_is_not_judged_against_itself(settings: Settings):
         version = newest(corpus)
         if models.champion(corpus, "asr").version != version.version:
             promote_by_hand(corpus, settings, f"asr/{version.version}", "lena", force=True, why="x")
-        forget(corpus, f"judge/asr/{version.version}/")
+        forget_judgements(corpus, version.version)
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
         assert plan(corpus, settings, "asr", "x", only_if_due=True).version is None
@@ -240,7 +237,7 @@ def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(sett
         with writing(corpus.records) as conn:
             conn.execute(old)
             assert stored(conn, "asr", other.version, audit.eval_set_id) is None
-        forget(corpus, f"judge/asr/{other.version}/")
+        forget_judgements(corpus, other.version)
         promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
         evaluated = len(acts(corpus, "evaluate"))
         reports(corpus, settings, audit, [other])

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import soundfile
 
-from corpus import audit
+from corpus import audit, door
 from corpus.errors import Refused
 from corpus.schema import audit as chain
 from corpus.store import erasure, rounds
@@ -80,7 +80,7 @@ def test_a_signed_address_gives_the_clip_and_leaves_one_audit_row(clips: Clips):
     assert answer.headers["content-type"] == "audio/wav"
     assert answer.headers["accept-ranges"] == "bytes"
     assert answer.headers["cache-control"] == "no-store"
-    (content,) = clips.world.corpus.open([clips.utterance()], "annotate")
+    (content,) = door.open(clips.world.corpus, [clips.utterance()], "annotate")
     samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     assert rate == content.sample_rate
     assert samples == pytest.approx(content.audio, abs=1e-4)

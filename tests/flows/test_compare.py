@@ -148,6 +148,7 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
             conn.execute(sa.update(schema.reports).where(*one).values(numbers=json.dumps(old)))
             made = schema.operations.c.operation_id.like(f"evaluate/asr/{base.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
+            conn.execute(sa.delete(schema.evaluation_costs).where(schema.evaluation_costs.c.version == base.version))
         after = reports(corpus, settings, audit, [base])[base.version]
         with corpus.read() as conn:
             stored = store.report(conn, "asr", base.version, audit.eval_set_id)

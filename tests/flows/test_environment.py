@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from corpus import operation_ids
 from corpus.errors import Refused, SettingsError
+from corpus.store import nights
 from flows.environment import VARIABLES
-from flows.night import night_named, through
+from flows.night import night_named
 from flows.session import opened
 from flows.settings import load_settings
 from flows.status import refuse_late_night
@@ -60,11 +62,13 @@ def test_a_night_that_is_not_through_in_time_is_named(tmp_path: Path):
     settings = small_settings(tmp_path / "home")
     night = night_named("2026-11-22", settings.night.time_zone, settings.night.ends_at)
     with opened(settings) as corpus:
-        with corpus.operation(through("2026-11-21"), "nightly") as op:
+        with corpus.operation(operation_ids.nightly("2026-11-21"), "nightly") as op:
+            nights.put_done(op.conn, "2026-11-21", corpus.clock())
             op.result = {}
         refuse_late_night(settings, 3, night.end + timedelta(hours=2.9))
         with pytest.raises(Refused, match=r"night 2026-11-22 closed at .* earmark nightly --night 2026-11-22"):
             refuse_late_night(settings, 3, night.end + timedelta(hours=3.1))
-        with corpus.operation(through("2026-11-22"), "nightly") as op:
+        with corpus.operation(operation_ids.nightly("2026-11-22"), "nightly") as op:
+            nights.put_done(op.conn, "2026-11-22", corpus.clock())
             op.result = {}
     refuse_late_night(settings, 3, night.end + timedelta(hours=3.1))

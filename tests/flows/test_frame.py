@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from corpus import operation_ids
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from flows.frame import PREFIX, frame, the_night
+from corpus.store import nights
+from flows.frame import frame, the_night
 from flows.night import night_named
 from flows.settings import Settings, load_settings
 from tests.corpus.stored import arrive, corpus_at
@@ -29,9 +31,9 @@ def choose(corpus: Corpus, settings: Settings, day: int) -> list[str]:
     """Leaves a round of that day chosen, and returns its frame."""
     night = night_named(f"2026-03-{day + 2:02d}", "UTC", 0)
     with corpus.read() as conn:
-        ids, bounds = frame(conn, settings, night)
-    with corpus.operation(PREFIX + night.name, "sample") as op:
-        op.result = op.result or dict(bounds)
+        ids, of_night = frame(conn, settings, night)
+    with corpus.operation(operation_ids.sample(night.name), "sample") as op:
+        nights.put_frame(op.conn, of_night)
     return ids
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from annotation.files import write_annotations
+from corpus import door
 from corpus.records import Annotation
 from corpus.store import labels, rounds, utterances
 from flows.demo_tables import DemoReport
@@ -44,7 +45,7 @@ def answer(task_id: str, verdict: str, revision: int, who: str = "simulated", **
 def test_a_label_is_withdrawn_and_comes_back_as_a_new_revision(settings: Settings, tmp_path: Path):
     task_id, utterance_id, revision = a_label(settings)
     with opened(settings) as corpus:
-        (content,) = corpus.open([utterance_id], "annotate", parts=("annotations",))
+        (content,) = door.open(corpus, [utterance_id], "annotate", parts=("annotations",))
         (before,) = content.annotations
     who, said = before.annotator_id, {"transcript": before.transcript, "intent": before.intent, "slots": before.slots}
 
@@ -67,8 +68,8 @@ def test_one_voice_closes_an_utterance_to_everybody(settings: Settings, tmp_path
     task_id, utterance_id, _ = a_label(settings)
     merge(settings, tmp_path, answer(task_id, verdict, 1, "second"))
     with opened(settings) as corpus:
-        assert list(corpus.open([utterance_id], "annotate", strict=False)) == []
-        assert list(corpus.open([utterance_id], "train", strict=False)) == []
+        assert list(door.open(corpus, [utterance_id], "annotate", strict=False)) == []
+        assert list(door.open(corpus, [utterance_id], "train", strict=False)) == []
         with corpus.read() as conn:
             assert utterances.state_reasons(conn, "set_aside")[verdict] == 1
             assert labels.current(conn, [utterance_id]) == []

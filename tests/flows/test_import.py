@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpus import door
 from flows.cli import app
 from flows.session import fail, opened
 from flows.settings import load_settings
@@ -94,7 +95,7 @@ def test_a_corpus_comes_in_and_nothing_of_it_stays_in_clear(tmp_path: Path) -> N
 
         with corpus.read() as conn:
             ids = utterances.in_window(conn)
-        labels = [content.label for content in corpus.open(ids, "train", parts=("label",))]
+        labels = [content.label for content in door.open(corpus, ids, "train", parts=("label",))]
     assert sorted(label.transcript for label in labels if label)[0] == "plantedtextzq 0"
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from annotation.label_studio import MODEL_VERSION
+from corpus import door
 from corpus.database import writing
 from corpus.errors import Refused, Unreachable
 from corpus.store import labels, rounds, utterances
@@ -207,7 +208,7 @@ def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at:
     assert at.pull().merged.labels == 1
     with at.world.corpus.read() as conn:
         (held,) = labels.current(conn)
-    (content,) = at.world.corpus.open([held.utterance_id], "annotate", parts=("label", "annotations"))
+    (content,) = door.open(at.world.corpus, [held.utterance_id], "annotate", parts=("label", "annotations"))
     assert content.label is not None
     assert content.label.transcript == "play some blues"
     assert len(content.annotations) == 2

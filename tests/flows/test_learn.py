@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from corpus import schema
-from corpus.database import writing
+from corpus import operation_ids
 from corpus.errors import EarmarkError
 from corpus.handle import open_corpus
 from corpus.records import Kind, Label, ModelVersion, Snapshot
-from corpus.store import erasure, labels
+from corpus.store import erasure, labels, nights
 from corpus.store import models as store
+from corpus.store.nights import NightFrame
 from flows import journey, learn, progress, retrain_plan
 from flows.demo_tables import DemoReport
 from flows.doctor import examine
@@ -179,6 +178,9 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert f"intent/{result.version}" in tainted
         left = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
+        told = lineage_of(corpus, settings, f"intent/{result.version}")
+        assert (told["pseudo"]["count"], told["tainted"]) == (len(plan.pseudo.ids) - 1, True)
+        assert lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"] == []
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
@@ -191,10 +193,8 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
     score(corpus, [manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare, late])
     choose(corpus, [audit], "night-1", "audit")
     choose(corpus, [waiting], "night-2", "uncertain")
-    with writing(corpus.records) as conn:  # the two rounds stand for one that has a date
-        conn.execute(sa.delete(schema.operations).where(schema.operations.c.operation_id.like("sample/night-%")))
-    with corpus.operation(f"sample/{NOON.date() + timedelta(days=1)}", "sample") as op:
-        op.result = {"since": 0, "up_to": 8}
+    with corpus.operation(operation_ids.sample(str(NOON.date() + timedelta(days=1))), "sample") as op:
+        nights.put_frame(op.conn, NightFrame(str(NOON.date() + timedelta(days=1)), since=0, up_to=8))
     with corpus.operation("label", "merge") as op:
         told = {
             i: Label(i, "lights on", "lights_on", (), 1.0, 1, 1) for i in (manifest, held_out, relabelled, withdrawn)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from annotation.files import Parsed, write_annotations
 from annotation.rows import Asked
-from corpus import schema
+from corpus import door, schema
 from corpus.database import writing
 from corpus.handle import Corpus
 from corpus.records import Annotation, AnnotationTask, task_id
@@ -72,7 +72,7 @@ def held(corpus: Corpus) -> tuple[Any, ...]:
         ids = sorted(conn.execute(sa.select(schema.utterances.c.utterance_id)).scalars())
     texts = [
         (c.utterance.utterance_id, c.label, {replace(a, lead_time=0.0) for a in c.annotations})
-        for c in corpus.open(ids, "annotate", parts=("annotations", "label"), strict=False)
+        for c in door.open(corpus, ids, "annotate", parts=("annotations", "label"), strict=False)
     ]
     return rows, texts, sorted(states)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from annotation.files import Parsed
 from annotation.rows import Asked
+from corpus import door
 from corpus.database import writing
 from corpus.handle import Corpus
 from corpus.records import Annotation, AnnotationTask, Label, task_id
@@ -49,7 +50,7 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
     for k, rows in enumerate(files):
         mine = [replace(row, task_id=ids[row.ask]) for row in rows]
         merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}")
-    content = next(iter(corpus.open([i], "annotate", parts=("annotations", "label"), strict=False)), None)
+    content = next(iter(door.open(corpus, [i], "annotate", parts=("annotations", "label"), strict=False)), None)
     if content is None:
         return {"closed": True}
     label = content.label

@@ -12,7 +12,6 @@ from corpus.records import Interval
 from flows.aliases import ChampionMoved
 from flows.by_hand import PromotionReport
 from flows.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate
-from flows.evaluation import JudgingCost
 from flows.fine_tune import Training
 from flows.hear import MergeReport, RefusedLine
 from flows.learn import LearnedVersion, RetrainReport
@@ -145,10 +144,6 @@ SHAPES: dict[str, tuple[Result, dict[str, Any]]] = {
         MergeSkipped("no annotations came back", REVIEWED),
         {"skipped": "no annotations came back", "review": REVIEWED_JSON},
     ),
-    "judging cost": (
-        JudgingCost(40, 2.5, 80.0, {"rtf": RATE}),
-        {"rows": 40, "seconds": 2.5, "audio": 80.0, "speed": {"rtf": RATE_JSON}},
-    ),
     "champion and base": (
         ChampionVsBase("intent", "2", RATE, RATE, RATE, "set"),
         {
@@ -192,16 +187,12 @@ def test_a_result_becomes_its_document(shape: str):
 def test_what_was_stored_is_read_again():
     assert Judgement.from_json(JUDGED.to_json()) == JUDGED
     assert MergeReport.from_json(MERGED.to_json()) == MERGED
-    cost = JudgingCost(40, 2.5, 80.0, {"rtf": RATE})
-    assert JudgingCost.from_json(cost.to_json()) == cost
-    taught = {"weight": 0.5, "by": ["1", "1"], "ids": ["u8", "u9"]}
-    assert LearnedVersion.from_json({**LEARNED_JSON, "pseudo": taught}) == LEARNED
+    assert LearnedVersion.from_json(LEARNED_JSON) == LEARNED
     killed = LearnedVersion("2", "snap", 10, 4, already=True)  # once it was registered, before it was stored
     assert LearnedVersion.from_json(killed.to_json()) == killed
 
 
-def test_what_an_older_version_stored_without_speed_is_read_too():
-    assert JudgingCost.from_json({"rows": 4, "seconds": 1.0}).speed == {}
+def test_a_judgement_that_an_older_version_stored_is_read_too():
     assert Judgement.from_json({"decision": "refuse", "why": "worse", "champion": "1"}).against is None
 
 

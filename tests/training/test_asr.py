@@ -10,7 +10,8 @@ import torch
 from corpus.errors import Damaged, EarmarkError, SettingsError
 from corpus.records import ASR_COLUMNS
 from tests.training.tiny import TEXTS, tiny_asr, tiny_asr_folder, tone_clip
-from training.asr import MAX_EMBEDDING, load_asr, save_asr, unit_embedding
+from training.asr import load_asr, save_asr
+from training.asr_model import MAX_EMBEDDING, unit_embedding
 from training.ctc import frame_posteriors, output_frames
 from training.model_files import replaced_folder, weights_digest
 from training.transcribe import TranscribeSettings, best_texts, token_text, transcribe

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import training
+from corpus.edits import distance
 from corpus.errors import SettingsError
 from corpus.text import normalise
 from tests.training.tiny import TINY, tone_examples
 from training.asr import load_asr
 from training.asr_loop import AsrLoopSettings
 from training.model_files import weights_digest
-from training.posterior import word_distance
 from training.pretrain import main
 from training.pretrain_asr import AsrPretrainSettings, pretrain, pretrain_on, settings_for
 from training.pretrain_texts import COMMON_WORDS, salad
@@ -63,7 +63,7 @@ def test_the_embedded_base_hears_voices_that_it_never_heard():
 
     spoken = list(pretraining_set(987, 24, accents="base", phrasings="base"))
     heard = best_texts(load_asr(BASE), [example.samples for example in spoken])
-    errors = sum(word_distance(example.text, text) for example, text in zip(spoken, heard, strict=True))
+    errors = sum(distance(example.text.split(), text.split()) for example, text in zip(spoken, heard, strict=True))
     assert errors / sum(len(example.text.split()) for example in spoken) < 0.35
 
 

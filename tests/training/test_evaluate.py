@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus.edits import edit_counts
 from corpus.errors import RecordError
 from corpus.records import Hypothesis, Interval, Label, SlotSpan
 from training.bands import familiarity
-from training.edits import edit_counts
 from training.evaluate import evaluate_asr, evaluate_intent, slot_matches, word_edits
 from training.metrics import (
     MetricSettings,

@@ -13,8 +13,9 @@ from corpus.records import ASR_COLUMNS
 from tests.training.families import FAMILIES, family_folder
 from tests.training.tiny import tone_clip
 from tests.training.tiny_intent import tiny_intent
-from training.asr import AsrModel, extract_features, load_asr, masks_padding, save_asr
+from training.asr import load_asr, save_asr
 from training.asr_loop import AsrExample, AsrLoopSettings, encode_targets, train_asr
+from training.asr_model import AsrModel, extract_features, masks_padding
 from training.ctc import frame_posteriors
 from training.features import AugmentSettings
 from training.finetune_asr import AsrFinetuneSettings, alignable, finetune_asr, freeze_front

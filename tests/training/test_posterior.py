@@ -20,7 +20,6 @@ from training.posterior import (
     tsallis_confidence,
     utterance_rng,
     word_confidences,
-    word_distance,
     word_numbers,
 )
 
@@ -144,8 +143,3 @@ def test_silence_gives_finite_columns():
     row = asr_columns(log_probs, path, path != BLANK, 0, words, hypotheses("", [""]), 0.2)
     assert np.isfinite(row).all()
     assert row[ASR_COLUMNS.index("expected_wer")] == 0
-
-
-def test_word_distance_counts_words():
-    assert word_distance("turn it on", "turn on") == 1
-    assert word_distance("", "a b") == 2

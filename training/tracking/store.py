@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpus.durable_write import link_new, sync
 from corpus.errors import EarmarkError, SettingsError
 
 if TYPE_CHECKING:
@@ -182,12 +183,8 @@ def _make_database(folder: Path) -> None:
         utils._initialize_tables(engine)
         engine.dispose()
         fresh.chmod(0o600)
-        _sync(fresh)
-        try:
-            os.link(fresh, target)
-        except FileExistsError:  # another process was first, and its file is as good
-            return
-    _sync(folder)
+        sync(fresh)
+        link_new(fresh, target)  # where another process was first, its file is as good
 
 
 def _follow(folder: Path) -> None:
@@ -209,14 +206,6 @@ def _follow(folder: Path) -> None:
 def _do_not_wait(connection: object, _record: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
     connection.execute("PRAGMA journal_mode = MEMORY")  # type: ignore[attr-defined]
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) -> str:

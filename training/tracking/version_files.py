@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from corpus.durable_write import sync
 from corpus.errors import Damaged, RecordError
 from training.tracking.store import keep_quiet, reached
 
@@ -108,8 +108,4 @@ def local_text(uri: str) -> str:
 def sync_tree(folder: Path, up: int) -> None:
     """Every file and folder is on the disk, and so many folders above."""
     for path in [*folder.rglob("*"), folder, *list(folder.parents)[:up]]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)

@@ -1,0 +1,190 @@
+"""A home that an older version wrote works on: it is upgraded, nothing is lost, and every figure is what it was."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from corpus import database, schema
+from corpus.database import HEADS
+from corpus.records import Kind
+from corpus.settings import places
+from corpus.store import erasure, pseudo_labels
+from corpus.store import models as store
+from flows import retrain_plan
+from flows.cli import app
+from flows.frame import frame, passed, stands
+from flows.night import night_named
+from flows.session import opened
+from flows.settings import Settings, load_settings
+from tests.fixtures.make_old_home import NIGHTS, settings_of
+from tests.flows.homes import earmark
+
+OLD = Path(__file__).resolve().parents[1] / "fixtures" / "old_home"
+TOLD: dict[str, Any] = json.loads((OLD / "told.json").read_text(encoding="utf-8"))
+"""What the code that wrote the home said of it, by command."""
+
+NIGHTLY = f"nightly --night {NIGHTS[2]}"
+
+
+def unpacked(folder: Path) -> Path:
+    with tarfile.open(OLD / "home.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home at another place, as it was left, for tests that change nothing that others look at."""
+    return unpacked(tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture(scope="module")
+def settings(home: Path) -> Settings:
+    return load_settings(None, settings_of(home))
+
+
+def told(home: Path, command: str) -> Any:
+    """Return the JSON document of a command, run in this process."""
+    pairs = [part for pair in settings_of(home) for part in ("--set", pair)]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        app([*command.split(), *pairs, "--json"], standalone_mode=False)
+    return json.loads(out.getvalue())
+
+
+def different(now: Any, then: Any, place: str = "") -> Iterator[str]:
+    """Yield every place at which two documents differ by more than the last digits of a number."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in sorted(then.keys() | now.keys()):
+            if name not in then or name not in now:
+                yield f"{place}.{name} is in one alone"
+            else:
+                yield from different(now[name], then[name], f"{place}.{name}")
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for k, pair in enumerate(zip(now, then, strict=True)):
+            yield from different(*pair, f"{place}[{k}]")
+    elif isinstance(then, float) and isinstance(now, float | int):
+        if not math.isclose(now, then, rel_tol=1e-6, abs_tol=1e-9):
+            yield f"{place}: {now} was {then}"
+    elif now != then:
+        yield f"{place}: {now!r} was {then!r}"
+
+
+def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+def test_the_upgrade_moves_the_records_on_and_leaves_nothing_to_find_for_the_doctor(tmp_path: Path):
+    home = unpacked(tmp_path)
+    report = told(home, "upgrade")
+    assert report["records"] == {"from": "0003", "to": HEADS["records"]}
+    examined, then = told(home, "doctor"), TOLD["doctor"]
+    assert examined["problems"] == then["problems"] == []
+    for name in ("content", "counts", "models", "task folder"):
+        assert list(different(examined["checks"][name], then["checks"][name])) == []
+    chains = told(home, "audit verify")
+    assert all(chains[name] >= rows > 0 for name, rows in TOLD["audit verify"].items())
+
+
+def test_the_status_is_what_it_was(home: Path):
+    apart = ("home", "queues")  # where it lies, and how long tasks have waited by today
+    assert list(different(without(told(home, "status"), *apart), without(TOLD["status"], *apart))) == []
+
+
+def evaluations(settings: Settings) -> int:
+    with opened(settings) as corpus, corpus.read() as conn:
+        made = sa.select(sa.func.count()).where(schema.operations.c.act == "evaluate")
+        return int(conn.execute(made).scalar_one())
+
+
+@pytest.mark.parametrize("command", [name for name in TOLD if name.startswith("compare")])
+def test_versions_compare_as_they_did_and_none_is_evaluated_again(home: Path, settings: Settings, command: str):
+    before = evaluations(settings)
+    now = told(home, command)
+    assert list(different(without(now, "page"), without(TOLD[command], "page"))) == []
+    assert any(cost["speed"] for cost in now["cost"])
+    assert evaluations(settings) == before
+
+
+@pytest.mark.parametrize("command", [name for name in TOLD if name.startswith("lineage")])
+def test_lineage_is_what_it_was(home: Path, command: str):
+    now, then = told(home, command), TOLD[command]
+    if command == "lineage asr/2":
+        # one of the utterances that taught it was erased: its id is gone, and the version is tainted
+        assert (now["pseudo"]["count"], then["pseudo"]["count"]) == (3, 4)
+        assert now["tainted"]
+        then["pseudo"]["count"] = 3
+    assert list(different(now, then)) == []
+
+
+def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settings: Settings):
+    then = TOLD["state"]
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            nights = {name: night_named(name, "UTC", 0) for name in NIGHTS}
+            assert {name: frame(conn, settings, night)[0] for name, night in nights.items()} == then["frames"]
+            assert [name for name, night in nights.items() if stands(conn, night)] == then["chosen"]
+            assert sorted(passed(conn, settings)) == then["passed"]
+        kinds: tuple[Kind, ...] = ("asr", "intent")
+        for kind in kinds:
+            for due in (True, False):
+                now = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=due)
+                held = then["plans"][f"{kind} {due}"]
+                assert (now.version, now.new, bool(now.skipped)) == (
+                    held["version"],
+                    held["new"],
+                    bool(held["skipped"]),
+                )
+                assert list(now.pseudo.ids) == held["ids"]
+
+
+def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_they_taught(tmp_path: Path):
+    home = unpacked(tmp_path)
+    settings = load_settings(None, settings_of(home))
+    engine = database.engine(places(settings.corpus).records_url)
+    with database.reading(engine) as conn:
+        results = conn.execute(sa.select(schema.operations.c.result).where(schema.operations.c.act == "retrain"))
+        ids = {i for text in results.scalars() for i in json.loads(text)["pseudo"]["ids"]}
+    engine.dispose()
+    assert len(ids) == 8
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            left = conn.execute(sa.select(schema.operations.c.result).where(schema.operations.c.act == "retrain"))
+            assert [json.loads(text)["pseudo"] for text in left.scalars()] == [4, 4]
+            taught = {i: pseudo_labels.taught(conn, [i]) for i in ids}
+            kinds: tuple[Kind, ...] = ("asr", "intent")
+            counts = {kind: pseudo_labels.of_version(conn, kind, "2") for kind in kinds}
+        (erased,) = [i for i, versions in taught.items() if not versions]
+        assert {kind: row and row.count for kind, row in counts.items()} == {"asr": 3, "intent": 4}
+        assert all(len(versions) == 1 for i, versions in taught.items() if i != erased)
+        chosen = next(i for i, versions in taught.items() if ("intent", "2") in versions)
+        assert "intent/2" in erasure.erase_utterances(corpus, [chosen])["tainted"]
+        with corpus.read() as conn:
+            assert store.version(conn, "intent", "2").tainted
+            assert pseudo_labels.taught(conn, [chosen]) == set()
+
+
+def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path, prefect_url: str):
+    home = unpacked(tmp_path)
+    pairs = [*settings_of(home), f"prefect.api_url={prefect_url}"]
+    options = ["--json", *(part for pair in pairs for part in ("--set", pair))]
+    done = earmark(*NIGHTLY.split(), *options)
+    assert done.returncode == 0, done.stderr
+    now, then = json.loads(done.stdout), TOLD[NIGHTLY]
+    assert now.keys() == then.keys()
+    for step, report in then.items():
+        if isinstance(report, dict):
+            assert ("skipped" in now[step]) == ("skipped" in report), step
+            counts = {name: value for name, value in report.items() if isinstance(value, int | float)}
+            assert list(different({name: now[step].get(name) for name in counts}, counts)) == []
+    assert told(home, "doctor")["problems"] == []
