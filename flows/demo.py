@@ -54,7 +54,7 @@ class Traffic:
 
 
 def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
-    """Returns the labelled corpus as nights where the settings name one, else the synthesised traffic."""
+    """Return the labelled corpus as nights where the settings name one, else the synthesised traffic."""
     if settings.labelled.folder is not None:
         source = settings.labelled
         return Traffic(
@@ -173,7 +173,7 @@ def _learned(kind: str, *reports: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _answer(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> None:
-    """The simulated annotator's answers to the round's tasks lie in the answers folder."""
+    """Write the simulated annotator's answers to the round's tasks into the answers folder."""
     file = settings.task_folder / round_ / TASK_FILE
     if not file.exists():
         return

@@ -82,7 +82,7 @@ def cell(step: Sequence[str]) -> Cell:
 
 
 def wrapped(cells: Sequence[Cell], width: int) -> Iterator[list[Cell]]:
-    """Yields the cells in lines that are no wider than `width`, where no cell alone is."""
+    """Yield the cells in lines that are no wider than `width`, where no cell alone is."""
     line: list[Cell] = []
     taken = 0
     for each in cells:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from corpus.records import EvaluationReport
+from training.metrics import minutes_per_point
 from training.rates import error_sums
 from training.report_pairs import figure_pairs, slice_pairs
 
@@ -43,3 +44,9 @@ def test_rows_drawn_with_a_small_chance_count_for_more():
     sums = error_sums(FIRST, {"u00": 0.25})
     assert sums.numerator.sum() == pytest.approx(24 + 3 * 1)
     assert sums.denominator.sum() == pytest.approx(96 + 3 * 4)
+
+
+def test_minutes_per_point_need_a_fall():
+    assert minutes_per_point(30.0, 0.20, 0.14) == pytest.approx(5.0)
+    assert minutes_per_point(30.0, 0.14, 0.14) is None
+    assert minutes_per_point(30.0, 0.10, 0.14) is None
