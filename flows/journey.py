@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from corpus.errors import EarmarkError, UsageError
 from corpus.records import Kind
 from corpus.store import utterances
-from flows import answers, arrive, ask, bring, choose, hear, known, label_studio, learn, promote, review
+from flows import answers, arrive, ask, backends, bring, choose, hear, known, learn, promote, review
 from flows import score as scoring
 from flows.frame import frame, stands, the_night
 from flows.models import KINDS
@@ -39,9 +39,9 @@ labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
 choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
-pushing = _step(label_studio.push, "push")
-pulling = _step(label_studio.pull, "pull")
-settling = _step(label_studio.settle, "settle")
+pushing = _step(backends.push, "push")
+pulling = _step(backends.pull, "pull")
+settling = _step(backends.settle, "settle")
 answers_in = _step(hear.merge_file, "merge")
 reviewing = _step(review.review, "review")
 learning = _step(learn.learn, "retrain")
@@ -159,7 +159,7 @@ def morning(night: str, config: str | None = None) -> dict[str, Any]:
 
 def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[str, Any]:
     waiting = answers.waiting(settings) if files is None else files
-    there = files is None and settings.export.backend == "label_studio"
+    there = files is None and backends.at_a_place(settings)
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
         return {"skipped": "no annotations came back", **({} if "skipped" in reviewed else {"review": reviewed})}
@@ -168,7 +168,7 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
         try:
             reports.append(dict(pulling(corpus, settings)))
         except EarmarkError as error:
-            failed["label-studio"] = str(error)
+            failed[settings.export.backend.replace("_", "-")] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
@@ -187,8 +187,8 @@ def _merge(corpus: Any, settings: Settings, files: list[Path] | None) -> dict[st
 
 
 def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
-    """What is exported stands on Label Studio, where that is the backend; a server that is down costs only time."""
-    if settings.export.backend != "label_studio":
+    """What is exported stands on Label Studio, or another place; a server that is down costs only time."""
+    if not backends.at_a_place(settings):
         return {}
     try:
         return dict(pushing(corpus, settings))
@@ -197,8 +197,8 @@ def _before_people(corpus: Any, settings: Settings) -> dict[str, Any]:
 
 
 def _off_label_studio(corpus: Any, settings: Settings) -> dict[str, Any]:
-    """What nobody may hear any more, or is merged, is gone from Label Studio, where that is the backend."""
-    if settings.export.backend != "label_studio":
+    """What nobody may hear any more, or is merged, is gone from Label Studio or another place of annotation."""
+    if not backends.at_a_place(settings):
         return {}
     try:
         return dict(settling(corpus, settings))

@@ -13,20 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import httpx
-
 from annotation.files import Parsed, RefusedRow
 from annotation.label_studio import MODEL_VERSION, label_config, read_studio, revision_of, studio_task
 from annotation.rows import RowError
 from corpus import door
-from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records import Annotation, Ask, digest
 from corpus.store import labels, rounds
 from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
-from flows.clip_address import clip_url
+from flows.clip_address import clip_url, require_clips
 from flows.hear import asked_tasks, merge_rows
 from flows.settings import Settings
 from flows.studio_client import StudioClient
@@ -221,7 +218,7 @@ def push(corpus: Corpus, settings: Settings) -> dict[str, Any]:
         Refused: the clip server does not answer, so that nobody could hear anything.
         Unreachable: the server does not answer.
     """
-    _check_clips(settings)
+    require_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
     model = models.load_intent(settings, models.champion(corpus, "intent"))
@@ -277,13 +274,3 @@ def _send(client: StudioClient, settings: Settings, project: int, tasks: list[di
             sent += client.send_tasks(project, tasks[start : start + size])
             advance(sent)
     return sent
-
-
-def _check_clips(settings: Settings) -> None:
-    base = settings.label_studio.clips_url.rstrip("/")
-    try:
-        answer = httpx.get(f"{base}/health", timeout=10)
-    except httpx.HTTPError:
-        answer = None
-    if answer is None or answer.text != "ok":
-        raise Refused(f"no clips are served at {base}; start `earmark clips`, or set label_studio.clips_url")

@@ -19,7 +19,7 @@ from sampling.curves import Curve, first_held
 from sampling.measures import measure
 from sampling.pool import Pool
 from sampling.seeds import generator
-from sampling.strategies import UNSCORED, in_phase, pick
+from sampling.strategies import in_phase, pick, ranks_by_score
 from training.quick.learners import LEARNERS
 from training.quick.problem import Problem, Rows, load_problem
 
@@ -156,7 +156,7 @@ def _choose(
     )
     if not ranked_by:
         name = in_phase(name, len(known), len(problem.intents), settings.cold_start_labels)
-    if not len(known) and name not in UNSCORED:
+    if not len(known) and ranks_by_score(name):
         name = "random"  # nobody has learned anything yet, so no score says anything
     return open_[pick(name, pool, count, measure(ranked_by or "margin", pool.predictions), rng)]
 

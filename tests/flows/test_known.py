@@ -38,10 +38,10 @@ from flows.outlook import outlooks
 from flows.settings import Settings
 from flows.told import sample_lines
 from sampling.arrays import predictions_of
+from sampling.example_pools import unit
 from tests.corpus.stored import arrive
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
-from tests.sampling.pools import unit
 
 DAY = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ROUND, NIGHT = "2026-11-03", "2026-11-04"
