@@ -73,6 +73,11 @@ def merge_label_studio(answers_digest: str) -> str:
     return f"merge/label-studio/{answers_digest}"
 
 
+def merge_place(name: str, answers_digest: str) -> str:
+    """Return the id of merging what another package's place of annotation holds, by its name and digest."""
+    return f"merge/{name}/{answers_digest}"
+
+
 def review(answers_digest: str) -> str:
     """Return the id of a review of all annotators, by the digest of all answers."""
     return f"review/{answers_digest}"
