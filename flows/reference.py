@@ -198,7 +198,7 @@ def _default(kind: Any, value: Any) -> str:
 def attribute_sentences(model: type) -> dict[str, str]:
     """Return what the docstrings of a model and of its bases say under `Attributes:`, by name."""
     found: dict[str, str] = {}
-    for base in reversed(model.__mro__):
+    for base in (part for part in reversed(model.__mro__) if part not in BaseModel.__mro__):
         block = (inspect.cleandoc(base.__dict__.get("__doc__") or "") + "\n").partition("\nAttributes:\n")[2]
         for names, text in re.findall(r"^    ([\w, ]+): (.*(?:\n {8}.*)*)$", block, re.MULTILINE):
             found |= dict.fromkeys(names.split(", "), " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""What README and documentation name is there: commands, options, settings, files, anchors, make targets, benchmarks."""
+"""What README and documentation name exists: commands, options, settings, links, make targets, benchmarks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def problems(line: str) -> list[str]:
         return [f"no command {' '.join(words[:3])}"]
     options = {option for given in known[name].parameters for option in given.name.split(" / ")}
     found = [f"{name} has no {word}" for word in words if word.startswith("--") and word.split("=")[0] not in options]
-    for flag, value in zip(words, words[1:], strict=False):
+    for flag, value in pairwise(words):
         if flag == "--set" and value.partition("=")[0] not in keys():
             found.append(f"no setting {value.partition('=')[0]}")
     return found
