@@ -1,4 +1,4 @@
-"""What the documentation shows of runs works as it is written there, on a store with runs as the pipeline makes them."""
+"""What the documentation shows of runs works as it is written there, on a store with the runs of a pipeline."""
 
 from __future__ import annotations
 
