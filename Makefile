@@ -1,10 +1,11 @@
 # make nightly   sets up everything and runs the main job on the embedded default
 # make test      sets up everything, checks and tests
+# make docs      writes the reference pages from the code and builds the documentation into site/
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-label-studio check format clean
+.PHONY: setup nightly test test-slow test-label-studio check format docs clean
 
 setup: .venv/.ready
 
@@ -45,9 +46,21 @@ test-label-studio: setup $(STUDIO)/.ready
 		CHROMIUM="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)" \
 		$(BIN)/python -m pytest -m label_studio --timeout 1800
 
+# The site builder in an environment of its own, so that earmark's pins stay as they are. A link or an anchor that leads
+# nowhere fails the build.
+DOCS := .docs
+$(DOCS)/.ready: constraints-docs.txt
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --no-compile --no-deps --requirement constraints-docs.txt
+	touch $@
+
+docs: setup $(DOCS)/.ready
+	$(BIN)/python -m flows.reference docs
+	$(DOCS)/bin/zensical build --clean --strict
+
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .label-studio .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .label-studio .docs site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

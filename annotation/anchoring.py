@@ -26,9 +26,9 @@ class AnchoringSettings(BaseModel):
     """How copying is told from agreeing.
 
     Attributes:
-        strength: answers that the belief in honesty is worth against a person's own.
-        deviations: standard deviations that are taken off a person's share before it counts against them.
-        newest: answers that are looked at, the newest ones; older models wrote other drafts.
+        strength: How many answers the belief in honesty is worth against a person's own.
+        deviations: Standard deviations that are taken off a person's share before it counts against them.
+        newest: How many of the newest answers are looked at, as older models wrote other drafts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

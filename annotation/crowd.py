@@ -24,14 +24,15 @@ VERDICTS = 5
 
 
 class CrowdSettings(BaseModel):
-    """How people are judged by their answers.
+    """How the reliability of annotators is learned from their answers.
 
     Attributes:
-        intents, verdicts: see `DawidSkeneSettings`.
-        transcripts: see `WordErrorSettings`.
-        anchoring: see `AnchoringSettings`.
-        careless_below: who weighs less is named as careless, once enough is known.
-        careless_answers: answers that must have been compared before that.
+        intents: How the annotators' accuracy in intents is learned.
+        verdicts: How the annotators' accuracy in verdicts is learned.
+        transcripts: How the annotators' word error rates are learned.
+        anchoring: How copied drafts are told from honest agreement.
+        careless_below: An annotator whose answers weigh less than this is named as careless, once enough is known.
+        careless_answers: How many answers must have been compared before that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

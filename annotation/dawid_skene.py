@@ -29,11 +29,11 @@ class DawidSkeneSettings(BaseModel):
     """How confusions are learned.
 
     Attributes:
-        accuracy: of a person of whom nothing is known.
-        strength: answers that this belief is worth against a person's own.
-        row_strength: answers that a person's accuracy is worth against their answers to one value.
-        rounds: of the EM algorithm, at most.
-        tolerance: it ends where no posterior moves by more.
+        accuracy: Accuracy of a person of whom nothing is known.
+        strength: How many answers this belief is worth against a person's own.
+        row_strength: How many answers a person's accuracy is worth against their answers to one value.
+        rounds: Most rounds of the EM algorithm.
+        tolerance: The algorithm ends when no posterior moves by more than this.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

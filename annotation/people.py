@@ -23,13 +23,13 @@ Kind = Literal["first", "second", "more", "help", "gold"]
 
 
 class Person(BaseModel):
-    """Somebody who listens.
+    """An annotator.
 
     Attributes:
-        annotator_id: as it stands in answers; also the name of the person's folder of tasks.
-        locales: which they understand, such as en-GB; empty for all.
-        hours: that they listen a day [h].
-        login: their e-mail address or user name in Label Studio; `annotator_id` where empty.
+        annotator_id: The name in answers, and of the person's folder of tasks.
+        locales: Which locales the person understands, such as en-GB; empty for all.
+        hours: How long the person works a day [h].
+        login: E-mail address or user name in Label Studio; `annotator_id` where empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,14 +48,14 @@ class PeopleSettings(BaseModel):
     """Who is asked, how many of them, and how much.
 
     Attributes:
-        people: who they are. Without any, tasks stand open to whoever has the task folder, and one answer is enough.
-        audit_answers: people that an audit row is put before.
-        other_answers: people that any other row is put before.
-        most_answers: people who are asked at most where the answers disagree.
-        clips_per_shift: short clips that a person hears in `shift_hours`, at most; 1,000 is the known ceiling.
-        shift_hours: see above [h].
-        gold_share: of a person's tasks, how many more are settled clips asked again, which tell whom to believe.
-        gold_answers: people who must have settled a clip, in full agreement, before it may be gold.
+        people: Who annotates. Without any, tasks are open to whoever has the task folder, and one answer is enough.
+        audit_answers: How many people answer an audit row.
+        other_answers: How many people answer any other row.
+        most_answers: How many people are asked at most where the answers disagree.
+        clips_per_shift: Most short clips that a person listens to in `shift_hours`; 1,000 is the known ceiling.
+        shift_hours: Length of the shift that `clips_per_shift` is for [h].
+        gold_share: Settled clips that are asked again, as a share of a person's tasks; they show whom to believe.
+        gold_answers: How many people must have settled a clip, in full agreement, before it may be asked again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

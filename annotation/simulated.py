@@ -35,25 +35,26 @@ class Truth:
 
 
 class AnnotatorSettings(BaseModel):
-    """One simulated person.
+    """The simulated annotator of the demo and of tests.
 
     Attributes:
-        annotator_id: the person's name.
-        seconds_per_task, seconds_per_audio_second, seconds_per_word: time of an answer: the first, plus the second
-            times the clip's length, plus the third times the words typed (with a draft, those that differ from it;
-            none for an intent alone) [s].
-        time_noise: standard deviation of the logarithm of the time.
-        word_error_rate: share of words that are mistyped, left out or doubled, in equal parts.
-        intent_error_rate: share of clips whose intent is another of the inventory.
-        help_rate: share of tasks answered with `help`.
-        verdict_recall: share of clips that are not to be labelled (accidental, unintelligible, ...) and are noticed;
-            the others are labelled as if they were commands.
-        false_unintelligible_rate: share of good clips that are called unintelligible.
-        draft_trust: share of tasks with a draft whose transcript, intent and slots are sent back unread.
+        annotator_id: Name of the simulated person.
+        seconds_per_task: Part of the time of an answer that every task takes [s].
+        seconds_per_audio_second: Part of the time of an answer for each second of the clip [s].
+        seconds_per_word: Part of the time of an answer for each word typed; with a draft, for each word that differs
+            from it; none for an intent alone [s].
+        time_noise: Standard deviation of the logarithm of the time.
+        word_error_rate: Share of words that are mistyped, left out or doubled, in equal parts.
+        intent_error_rate: Share of clips whose intent is another of the inventory.
+        help_rate: Share of tasks answered with `help`.
+        verdict_recall: Share of the clips that are not to be labelled (accidental, unintelligible, ...) and are
+            noticed; the others are labelled as if they were commands.
+        false_unintelligible_rate: Share of good clips that are called unintelligible.
+        draft_trust: Share of tasks with a draft whose transcript, intent and slots are sent back unread.
         manner: `careful`, or somebody to be found out: `random` names any intent and types half of the words wrong,
             `first` always names the first intent, `flips` names the second intent wherever the first is meant. Who
             copies is `careful` with a `draft_trust` of 1.
-        seed: of all draws.
+        seed: Seed of all draws.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,11 +18,11 @@ CLIP_SUFFIX: Final = ".wav"
 
 
 class TaskSettings(BaseModel):
-    """What people get to see.
+    """What annotators see of a task.
 
     Attributes:
-        blind_share: share of the tasks whose draft is withheld, drawn at random; what these answers say of the drafts
-            is free of anchoring. Audit rows are always blind, on top of this share.
+        blind_share: Share of the tasks whose draft is withheld, drawn at random, so that their answers are not
+            influenced by the draft. Audit rows are always blind, on top of this share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

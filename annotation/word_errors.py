@@ -26,8 +26,8 @@ class WordErrorSettings(BaseModel):
     """How word error rates are learned.
 
     Attributes:
-        rate: of a person of whom nothing is known.
-        strength: words that this belief is worth against a person's own.
+        rate: Word error rate of a person of whom nothing is known.
+        strength: How many words this belief is worth against a person's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -45,11 +45,11 @@ _SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": Tru
 
 
 class IngestSettings(BaseModel):
-    """How arrivals are judged.
+    """Which arrivals are accepted.
 
     Attributes:
-        audio: what recordings are taken in.
-        clock_skew: how far in the future a device's clock may be [s].
+        audio: Which recordings are accepted.
+        clock_skew: How far in the future the clock of a device may be [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -22,16 +22,18 @@ NEEDED: Final = ("audio", "speaker", "text", "intent")
 
 
 class LabelledSettings(BaseModel):
-    """How a labelled corpus becomes nights.
+    """How a labelled corpus becomes nights, for `earmark demo --corpus`.
 
     Attributes:
-        folder: of the corpus; None: there is none.
-        start_speakers: whose training rows are known labels before the first night.
-        nights: over which the other speakers' training rows arrive, each night an equal share of every speaker.
-        first_night: day on which the first of them arrive; the known ones arrive on the day before.
-        locale, device_type: of every row.
-        attributes: columns that become slices.
-        seed: of which clip arrives in which night.
+        folder: Folder of the corpus; null: there is none.
+        start_speakers: Speakers whose training rows are known labels before the first night.
+        nights: Number of nights over which the other speakers' training rows arrive, an equal share of every speaker a
+            night.
+        first_night: Day on which the first of them arrive; the known ones arrive on the day before.
+        locale: Locale of every row.
+        device_type: Device type of every row.
+        attributes: Columns that become slices.
+        seed: Seed of the draw which clip arrives in which night.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -31,15 +31,17 @@ REASONS: Final = tuple(REMEDIES)
 
 
 class AudioSettings(BaseModel):
-    """What is taken in.
+    """Which recordings are accepted.
 
     Attributes:
-        min_duration, max_duration: [s].
-        max_bytes: of the file as it arrives.
-        max_channels: more are refused; two are averaged.
-        min_rate, max_rate: [Hz].
-        silent_peak: a clip whose samples all stay below is silence (full scale is 1).
-        max_clipped: share of samples that may stand at full scale.
+        min_duration: Shortest clip that is accepted [s].
+        max_duration: Longest clip that is accepted [s].
+        max_bytes: Largest file as it arrives [bytes].
+        max_channels: A recording with more channels is refused; two channels are averaged.
+        min_rate: Lowest sample rate that is accepted [Hz].
+        max_rate: Highest sample rate that is accepted [Hz].
+        silent_peak: A clip whose samples all stay below this is silence (full scale is 1).
+        max_clipped: Largest share of samples at full scale.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -48,10 +48,11 @@ class ImportSettings(BaseModel):
     has no default. The audio is also found where just one column is audio by its type.
 
     Attributes:
-        columns: field of a manifest -> column, `outer.inner` where it lies inside another; null takes none.
-        constants: field -> the value of all rows or, beside a column, of those rows whose column is empty.
-        attributes: columns that become slices.
-        account_prefix: stands before every account of a column, so that speaker 1 of two corpora is not one customer.
+        columns: Manifest field -> column of the corpus, `outer.inner` where it lies inside another; null takes no
+            column.
+        constants: Manifest field -> value of all rows or, beside a column, of the rows whose column is empty.
+        attributes: Columns that become slices.
+        account_prefix: Put before every account of a column, so that speaker 1 of two corpora is not one customer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

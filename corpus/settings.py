@@ -12,17 +12,19 @@ from corpus.records import Split
 
 
 class CorpusSettings(BaseModel):
-    """Settings of the corpus; what is None lies under `home`.
+    """Where the data is, and how long it may be used; what is null is under `home`.
 
     Attributes:
-        home: folder of the embedded default; delete it and nothing is left.
-        records_url, vault_url: SQLAlchemy URLs of the two databases, which must differ.
-        content_url: fsspec URL or folder of packs and parts.
-        key_file: the key-encryption key; the environment variable EARMARK_KEK (base64 of 32 bytes) wins.
-        pack_bytes: ciphertext of a pack [bytes] beyond which the next one is begun.
-        retention_days: days that an arrival without a label may be used.
-        labelled_retention_days: the same with a label.
-        split: shares of the speakers.
+        home: The folder of the embedded default; delete it and nothing is left.
+        records_url: SQLAlchemy URL of the records database; null is SQLite under `home`.
+        vault_url: SQLAlchemy URL of the vault, which must be another database; null is SQLite under `home`.
+        content_url: fsspec URL or folder of the packs (audio) and the parts (predictions); null is `<home>/content`.
+        key_file: File of the key-encryption key, null is `<home>/keys/kek`; the environment variable EARMARK_KEK
+            (base64 of 32 bytes) comes first.
+        pack_bytes: A pack that holds this much ciphertext is closed and the next one is begun [bytes].
+        retention_days: How long an utterance without a label may be used [days].
+        labelled_retention_days: How long an utterance with a label may be used [days].
+        split: Shares of the speakers in the splits train, dev and test.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -273,7 +273,7 @@ class NotDone(Result):
 
 
 def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
-    """Push what is exported to Label Studio or another place, where there is one; a server that is down costs only time."""
+    """Push what is exported to the place of annotation, where there is one; a server that is down costs only time."""
     if not backends.at_a_place(settings.export):
         return None
     try:

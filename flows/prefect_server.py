@@ -38,8 +38,8 @@ class PrefectSettings(BaseModel):
     """Where flow runs are tracked.
 
     Attributes:
-        api_url: a server that runs already; None starts one for the command on the home's own database.
-        start_timeout: how long the own server may take to answer [s].
+        api_url: API address of a server that runs already; null starts one for the command on the home's own database.
+        start_timeout: How long the server of the command may take to answer [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -43,17 +43,17 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 class NightSettings(BaseModel):
-    """When a night is, where its arrivals lie, and when enough is new to learn from.
+    """When a night is, where its manifests and answers arrive, and when enough is new to retrain.
 
     Attributes:
-        time_zone: IANA name; a night is the 24 h that end at `ends_at` of its own day in this zone.
-        ends_at: hour of day [h] at which a night closes.
-        schedule: cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
+        time_zone: IANA name of the time zone; a night is the 24 h that end at `ends_at` of its own day in this zone.
+        ends_at: Hour of the day at which a night closes [h].
+        schedule: Cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
             skipped or doubled when the clocks change.
-        inbox: folder whose manifests a nightly run ingests; default `<home>/inbox`.
-        late_days: how long after its night an arrival may still come in and be chosen, in a later round [days].
-        answers: folder whose annotation files a nightly run merges; default `<tasks>/answers`.
-        min_new_labels: new training labels since the last version that make a retraining due.
+        inbox: Folder whose manifests a nightly run ingests; default `<home>/inbox`.
+        late_days: How long after its night an utterance may still arrive and be sampled, in a later round [days].
+        answers: Folder whose annotation files a nightly run merges; default `<tasks>/answers`.
+        min_new_labels: How many new training labels since the last version make a retraining due.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,14 +88,14 @@ BACKENDS = ("files", "label_studio")
 
 
 class ExportSettings(BaseModel):
-    """Where tasks go.
+    """Where tasks are exported to, and how long they stay open.
 
     Attributes:
         backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there; or a name that another
             package offers.
-        options: of a backend of another package, passed on as they are; secrets are better in its own variables.
-        folder: default `<home>/tasks`.
-        due_days: how long a task stays open before its clip is swept [days].
+        options: Options of a backend of another package, passed on as they are; secrets are better in its own variables.
+        folder: Folder of the tasks; default `<home>/tasks`.
+        due_days: How long a task stays open before it is closed and its clip is deleted [days].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,16 +113,16 @@ class ExportSettings(BaseModel):
 
 
 class LabelStudioSettings(BaseModel):
-    """Where annotators label in the browser.
+    """The Label Studio server in which annotators label in the browser.
 
     Attributes:
-        url: of the server; EARMARK_LABEL_STUDIO_URL.
-        token: a personal access token, better by EARMARK_LABEL_STUDIO_TOKEN or its _FILE than in a YAML file.
-        title: of the project; where people are listed each has one of their own, `TITLE: PERSON`.
-        clips_url: where the annotators' browsers reach `earmark clips`.
-        batch: tasks in one import.
-        pause: between two imports [s]; the server's makers advise against more than one in 30 s.
-        timeout: of one call [s].
+        url: Address of the server; better set by EARMARK_LABEL_STUDIO_URL.
+        token: A personal access token; better set by EARMARK_LABEL_STUDIO_TOKEN or its _FILE than in a YAML file.
+        title: Title of the project; where people are listed, each has a project of their own, `TITLE: PERSON`.
+        clips_url: Where the annotators' browsers reach `earmark clips`.
+        batch: How many tasks are sent in one import.
+        pause: Time between two imports [s]; the server's makers advise against more than one in 30 s.
+        timeout: How long one call may take [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,11 +137,14 @@ class LabelStudioSettings(BaseModel):
 
 
 class ModelSettings(BaseModel):
-    """What models start from.
+    """Which bases the models are trained from.
 
     Attributes:
-        asr, intent: a folder, or a hub id such as `owner/name`; None takes the base that comes with earmark.
-        asr_revision, intent_revision: commit of a hub id.
+        asr: Base of the speech model: a folder, or a hub id such as `owner/name`; null takes the base that comes with
+            earmark.
+        asr_revision: Commit of that hub id.
+        intent: Base of the intent model: a folder, or a hub id; null takes the base that comes with earmark.
+        intent_revision: Commit of that hub id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,12 +156,12 @@ class ModelSettings(BaseModel):
 
 
 class LearnedSettings(BaseModel):
-    """What a round takes from the answers to earlier ones.
+    """What a round learns from the answers to earlier rounds.
 
     Attributes:
-        rows: labelled utterances at most, audit rows first, that curves, novelty and cohorts rest on; a new champion
-            scores them again, so that they speak of the models at work. 0: none.
-        answers: newest answers that costs are learned from; 0: the costs of the settings stand.
+        rows: Labelled utterances, audit rows first, from which curves, novelty and cohorts are learned; a new champion
+            scores them again. 0: none.
+        answers: Newest answers from which costs are learned; 0: the costs of the settings are used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,24 +18,24 @@ class SamplingSettings(BaseModel):
     """How a round chooses.
 
     Attributes:
-        strategy: key of `STRATEGIES` or a name that another package offers, or `strategy:measure` to rank by one
-            measure, such as `power:entropy`; without a measure rows are ranked by expected errors resolved per
-            annotator second.
-        clips: most clips of a round; None: as many as the caps allow.
-        minutes: most expected annotator minutes of a round; None: no such bound.
-        max_fraction: most of the pool that a round may listen to.
-        floor: what a small night may listen to all the same [clips].
-        audit_share: share of the clips that is a probability sample.
-        audit_target: audit rows that are few no more.
-        audit_share_while_few: the share until then.
-        max_per_speaker: most clips of one speaker in a round, audit rows included.
-        novel_share: share of the clips that is far from all that is known.
-        slice_quotas: by slice and value, the least share of the clips that are not audit rows.
-        cohorts: hidden groups that err more than the rest, and their share of those clips.
-        near_duplicate: cosine from which two rows are one; None: never.
-        cold_start_labels: labels below which `default` chooses by typicality.
-        triage_below: confidence below which only "was the assistant meant" is asked; None: never.
-        seed: of all draws.
+        strategy: Name of a strategy (also one that another package offers), or `strategy:measure` to rank by one measure,
+            such as `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
+            resolves.
+        clips: Most clips of a round; null: as many as the caps allow.
+        minutes: Most expected annotator minutes of a round; null: no such limit.
+        max_fraction: Largest share of the pool that a round may sample.
+        floor: How many clips a small night may sample in spite of `max_fraction` [clips].
+        audit_share: Share of the clips that is a probability sample.
+        audit_target: From this many audit rows on, `audit_share` applies.
+        audit_share_while_few: Share of the audit sample until then.
+        max_per_speaker: Most clips of one speaker in a round, audit rows included.
+        novel_share: Share of the clips that is far from all that is known.
+        slice_quotas: By slice and value, the least share of the clips that are not audit rows.
+        cohorts: Hidden groups with more errors than the rest, and their share of the clips.
+        near_duplicate: Cosine from which two rows count as one; null: never.
+        cold_start_labels: Below this many labels, `default` chooses by typicality.
+        triage_below: Below this confidence only "was the assistant meant" is asked; null: never.
+        seed: Seed of all draws.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -28,14 +28,15 @@ REACH: Final = 0.8
 
 
 class CohortSettings(BaseModel):
-    """What is a cohort.
+    """What a cohort is, and its share of the clips.
 
     Attributes:
-        share: share of a round's clips, audit rows aside, that goes to cohorts while there are any; 0 looks for none.
-        min_rows: labelled rows of a cohort, at least; clusters have twice that on average, so that few are too small.
-        min_speakers: speakers of a cohort, at least: one odd voice is no cohort.
-        false_finds: expected share of cohorts that are none.
-        prior_rows: rows of the overall rate that a cohort's rate is shrunk by.
+        share: Share of a round's clips, audit rows aside, that goes to cohorts while there are any; 0: none are looked
+            for.
+        min_rows: Fewest labelled rows of a cohort; clusters have twice that on average, so that few are too small.
+        min_speakers: Fewest speakers of a cohort, because one odd voice is no cohort.
+        false_finds: Expected share of the found cohorts that are none.
+        prior_rows: How many rows of the overall rate a cohort's rate is shrunk by.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -20,7 +20,13 @@ HUBER: Final = 1.345
 
 
 class AskCost(BaseModel):
-    """Cost of one question = base + per_second * duration + per_token * tokens [annotator seconds]."""
+    """Cost of one question = base + per_second * duration + per_token * tokens [annotator seconds].
+
+    Attributes:
+        base: Seconds that every answer takes [s].
+        per_second: Seconds an answer takes for each second of audio.
+        per_token: Seconds an answer takes for each token of the transcript.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +41,13 @@ class AskCost(BaseModel):
 
 
 class CostModel(BaseModel):
-    """Costs of the three questions; the defaults are a first guess until answers are back."""
+    """Costs of the three questions; the defaults are a first guess until answers are back.
+
+    Attributes:
+        transcribe: Cost of a transcript.
+        label_intent: Cost of an intent.
+        triage: Cost of "was the assistant meant".
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -33,12 +33,12 @@ STEPS: Final = 60
 
 
 class StoppingSettings(BaseModel):
-    """When more labels are not worth it.
+    """When more labels are not worth their cost.
 
     Attributes:
-        labels: how many more are asked about.
-        least_gain: points of error rate that so many labels have to bring; below that, stop.
-        confidence: of the interval.
+        labels: For how many more labels the gain is estimated.
+        least_gain: Points of error rate that so many labels have to bring; below that, the advice is to stop.
+        confidence: Confidence of the interval of the gain.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -49,18 +49,18 @@ class AsrLoopSettings(StepSettings):
     """How a speech model is trained; see `StepSettings`, too.
 
     Attributes:
-        epochs: passes over the examples.
-        learning_rate: at the top of the schedule.
-        warmup_share: share of the steps during which the rate rises.
-        weight_decay: of AdamW.
-        batch_seconds: largest padded batch [s].
-        clip_norm: gradients are clipped to this norm.
-        label_smoothing: of the loss of seq2seq models.
-        freeze_norms: batch norms keep their running statistics, right where batches are few.
-        augment: how clips are varied.
-        seed: of order, augmentation and dropout.
-        threads: of torch while it trains; fixed, since it changes the order of additions. More than the cores that
-            are truly free make it many times slower, as they wait for each other.
+        epochs: Passes over the examples.
+        learning_rate: Learning rate at the top of the schedule.
+        warmup_share: Share of the steps during which the rate rises.
+        weight_decay: Weight decay of AdamW.
+        batch_seconds: Largest padded batch [s].
+        clip_norm: Gradients are clipped to this norm.
+        label_smoothing: Label smoothing of the loss of seq2seq models.
+        freeze_norms: Batch norms keep their running statistics, which is right where batches are few.
+        augment: How clips are varied.
+        seed: Seed of order, augmentation and dropout.
+        threads: Threads of torch while it trains; fixed, since it changes the order of additions. More than the cores
+            that are truly free make it many times slower, as they wait for each other.
     """
 
     epochs: int = Field(10, ge=1)

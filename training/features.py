@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 
 class AugmentSettings(BaseModel):
-    """How training varies what it hears.
+    """How training varies its clips.
 
     Attributes:
-        speeds: factors of which each epoch draws one a clip; 1.0 leaves it.
-        gain_db: clips become louder or softer by up to this [dB].
-        noise_share: share of clips to which noise is added.
-        noise_snr_db: range of the signal-to-noise ratio [dB].
-        narrow_share: share of clips that lose what is above 4 kHz, as from an 8 kHz source.
-        time_masks, time_width: SpecAugment, masks in time and their greatest share of the clip (Park et al. 2019).
-        mel_masks, mel_width: masks in frequency and their greatest number of features.
+        speeds: Factors of which each epoch draws one a clip; 1.0 leaves it as it is.
+        gain_db: Clips become louder or softer by up to this [dB].
+        noise_share: Share of clips to which noise is added.
+        noise_snr_db: Range of the signal-to-noise ratio [dB].
+        narrow_share: Share of clips that lose what is above 4 kHz, as from an 8 kHz source.
+        time_masks: How many masks in time SpecAugment puts on a clip (Park et al. 2019).
+        time_width: Largest share of the clip that a mask in time covers.
+        mel_masks: How many masks in frequency SpecAugment puts on a clip.
+        mel_width: Largest number of features that a mask in frequency covers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

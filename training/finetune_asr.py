@@ -32,11 +32,11 @@ class AsrFinetuneSettings(BaseModel):
     """How a speech model is fine-tuned.
 
     Attributes:
-        loop: epochs, rate, batches, augmentation, seed.
-        freeze_feature_encoder: the front end of the base stays as it is.
-        lora: only low-rank adapters learn, and the output layer; None: all weights do.
-        interpolate: share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
-        pseudo: what is learned from utterances that nobody labelled.
+        loop: Epochs, learning rate, batches, augmentation and seed.
+        freeze_feature_encoder: The front end of the base does not learn.
+        lora: Only low-rank adapters and the output layer learn; null: all weights do.
+        interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
+        pseudo: What is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

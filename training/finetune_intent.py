@@ -42,16 +42,16 @@ class IntentFinetuneSettings(BaseModel):
     """How an intent model is fine-tuned.
 
     Attributes:
-        fit: epochs, rates, batches, seed.
-        replay: sentences of the base's replay set that each epoch mixes in, at most; 0 replays none.
-        replay_weight: of a replayed sentence, where a labelled text has weight 1 on average.
-        noise: how texts are misheard anew in each epoch.
-        lora: of the encoder only low-rank adapters learn, and both heads; None: all weights do.
-        interpolate: share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
-        calibrate_from: dev examples from which on a temperature is fitted on them. Below, it is the one that suits the
-            base on all texts that people labelled, none of which the base has learned; where these are of fewer
-            utterances than that, its own.
-        pseudo: what is learned from utterances that nobody labelled.
+        fit: Epochs, learning rates, batches and seed.
+        replay: Most sentences of the base's replay set that each epoch mixes in; 0: none.
+        replay_weight: Weight of a replayed sentence, where a labelled text has weight 1 on average.
+        noise: How recognition errors are imitated anew in each epoch.
+        lora: Of the encoder only low-rank adapters learn, beside both heads; null: all weights do.
+        interpolate: Share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
+        calibrate_from: From this many dev examples on, a temperature is fitted on them. Below, it is the one that suits
+            the base on all texts that people labelled, none of which the base has learned; where these are of fewer
+            utterances than that, the base's own.
+        pseudo: What is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -57,14 +57,15 @@ class FitSettings(StepSettings):
     """How to learn; see `StepSettings`, too.
 
     Attributes:
-        epochs: passes over what `draw` gives.
-        batch_size: texts a step.
-        encoder_rate, head_rate: peak learning rates of the encoder and of the two heads.
-        warmup: share of the steps in which the rates rise; they fall linearly to 0 after it.
-        weight_decay: of AdamW.
-        label_smoothing: of the intent loss.
-        slot_weight: of the slot loss beside the intent loss.
-        seed: of the order and of dropout.
+        epochs: Passes over the examples.
+        batch_size: Texts of one batch.
+        encoder_rate: Peak learning rate of the encoder.
+        head_rate: Peak learning rate of the two heads.
+        warmup: Share of the steps in which the rates rise; they fall linearly to 0 after it.
+        weight_decay: Weight decay of AdamW.
+        label_smoothing: Label smoothing of the intent loss.
+        slot_weight: Weight of the slot loss beside the intent loss.
+        seed: Seed of the order and of dropout.
     """
 
     epochs: int = Field(default=20, ge=1)

@@ -28,11 +28,11 @@ class IntervalSettings(BaseModel):
 
     Attributes:
         alpha: 1 - coverage; 0.05 gives 95 %.
-        resamples: draws at least; a thinner tail takes more, until `tail_draws` lie beyond the bound.
-        tail_draws: draws that must lie beyond each bound.
-        max_resamples: where more than this would be needed, the t interval is taken instead.
-        t_below: below this many speakers, the t interval is taken.
-        seed: of the draws; the same rows and seed give the same interval.
+        resamples: Fewest draws; a thinner tail takes more, until `tail_draws` lie beyond the bound.
+        tail_draws: How many draws must lie beyond each bound.
+        max_resamples: Where more draws than this would be needed, the t interval is taken instead.
+        t_below: Below this many speakers, the t interval is taken.
+        seed: Seed of the draws; the same rows and seed give the same interval.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,15 +18,15 @@ Progress = Callable[[int, int, float], None]
 
 
 class StepSettings(BaseModel):
-    """What every kind of training may be told.
+    """Settings of every kind of training.
 
     Attributes:
-        accumulate: batches whose gradients make one step, so that a large batch fits into little memory.
+        accumulate: How many batches make one step with their gradients, so that a large batch fits into little memory.
         precision: `auto` computes in bfloat16 on a GPU that has it and in float32 elsewhere; weights stay float32.
         device: `auto` is the GPU where there is one.
-        patience: epochs without a better result on the dev examples after which training ends, and the best weights
-            are taken; None: it runs to its end and the last are taken.
-        checkpoint_after: a training that takes longer is kept on disk as often, to go on after a kill [s].
+        patience: Epochs without a better result on the dev examples after which training ends, and the best weights are
+            taken; null: it runs to its end and the last weights are taken.
+        checkpoint_after: A training that takes longer is kept on disk at this interval, to go on after a kill [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

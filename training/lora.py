@@ -12,10 +12,10 @@ class LoraSettings(BaseModel):
     """How adapters are made (Hu et al. 2022).
 
     Attributes:
-        rank: of each adapter.
-        alpha: their sum counts alpha / rank.
-        dropout: of what goes into them.
-        targets: names of linear layers as they end, such as `q_proj`, or `all-linear`.
+        rank: Rank of each adapter.
+        alpha: The adapters' sum counts alpha / rank.
+        dropout: Dropout of the adapters' input.
+        targets: Names of linear layers as they end, such as `q_proj`, or `all-linear`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -35,12 +35,12 @@ class ScoreSettings(BaseModel):
     """How utterances are scored.
 
     Attributes:
-        transcribe: draws, padded batch and seed of the speech model.
-        shard_size: utterances that one task scores.
-        chunk_seconds: audio held at a time, decoded ahead included twice [s].
-        text_tokens: padded batch of the intent model.
-        dropout_passes: thinned networks that each read all transcripts, for the disagreement of passes; 0 for none.
-        seed: of the passes.
+        transcribe: Draws, padded batch and seed of the speech model.
+        shard_size: How many utterances one task scores.
+        chunk_seconds: How much audio is in memory at a time, with what is decoded ahead counted twice [s].
+        text_tokens: Largest padded batch of the intent model [tokens].
+        dropout_passes: Passes with dropout that each read all transcripts, for the disagreement of passes; 0: none.
+        seed: Seed of the passes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

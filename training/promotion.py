@@ -32,14 +32,16 @@ class PromotionSettings(BaseModel):
     Attributes:
         judged_on: `audit`, the probability sample of the traffic, weighted by 1 / inclusion probability; or `held_out`,
             labels that arrived to judge, each counted once, for a project that starts from a labelled corpus.
-        min_audit_rows, min_speakers: below either nothing moves; the report is indicative.
-        alpha: chance that a challenger that is no better is ever promoted, over all looks together.
-        slice_min_rows, slice_min_speakers: a slice with as many is thick and must show that it is not worse.
-        slice_margin: by how much a thick slice's error rate may rise and still count as not worse.
-        slice_alpha: one-sided level of that test.
-        max_negative_flips_asr: share of rows with more word errors than before, at most.
-        max_negative_flips_intent: share of rows right before and wrong now, at most.
-        interval: how intervals are drawn; its alpha is replaced by the look's.
+        min_audit_rows: With fewer audit rows nothing moves; the report is indicative.
+        min_speakers: With fewer speakers of audit rows nothing moves; the report is indicative.
+        alpha: Probability that a challenger that is no better is ever promoted, over all looks together.
+        slice_min_rows: A slice with as many rows and `slice_min_speakers` is thick and must show that it is not worse.
+        slice_min_speakers: Fewest speakers of a thick slice.
+        slice_margin: By how much the error rate of a thick slice may rise and still count as not worse.
+        slice_alpha: One-sided level of that test.
+        max_negative_flips_asr: Largest share of rows with more word errors than before.
+        max_negative_flips_intent: Largest share of rows that were right before and are wrong now.
+        interval: How intervals are drawn; its alpha is replaced by that of the look.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -15,11 +15,11 @@ class PseudoSettings(BaseModel):
     """Which utterances teach without a label.
 
     Attributes:
-        weight: of a pseudo-label where there are no labels, a label's being 1; 0: none are learned.
-        fade_labels: labels at which the weight has fallen to 0, in a straight line.
-        most: pseudo-labels at most, the surest first.
-        max_doubt: an utterance is sure where its expected word error rate (for the intent model the probability that
-            the best intent is not the right one) is at most so much.
+        weight: Weight of a pseudo-label where there are no labels, a label's being 1; 0: none are learned.
+        fade_labels: Number of labels at which the weight has fallen to 0, in a straight line.
+        most: Most pseudo-labels, the surest first.
+        max_doubt: An utterance is sure where its expected word error rate (for the intent model the probability that
+            the best intent is not the right one) is at most this.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

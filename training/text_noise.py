@@ -23,15 +23,18 @@ Word = tuple[str, int]
 
 
 class NoiseSettings(BaseModel):
-    """How badly texts are misheard; all are probabilities.
+    """How recognition errors in texts are imitated.
 
     Attributes:
-        clean: a text stays as it is.
-        word_rate: a word of any other text is hit, on average; some texts are heard well and some badly, so the rate
-            of a text is drawn between 0 and twice as much.
-        letters, merged, split, dropped, replaced: what hits it, normalised to sum to 1: one or two letters edited,
-            joined to the next word, cut in two, left out, another word heard.
-        swallowed: after that, a run of letters across words is lost, and another one with the same probability.
+        clean: Probability that a text stays as it is.
+        word_rate: Mean probability that a word of any other text is hit; some texts are recognised well and some badly,
+            so the rate of a text is drawn between 0 and twice as much.
+        letters: Share of hits that edit one or two letters; the five shares are normalised to sum to 1.
+        merged: Share of hits that join the word to the next one.
+        split: Share of hits that cut the word in two.
+        dropped: Share of hits that leave the word out.
+        replaced: Share of hits that put another word in its place.
+        swallowed: After that, the probability that a run of letters across words is lost, and then another one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

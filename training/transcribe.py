@@ -34,9 +34,9 @@ class TranscribeSettings(BaseModel):
     """How utterances are transcribed.
 
     Attributes:
-        draws: K, transcripts drawn from the model's distribution.
-        batch_seconds: largest padded batch [s].
-        seed: of the draws, together with each utterance's id.
+        draws: K, how many transcripts are drawn from the model's distribution.
+        batch_seconds: Largest padded batch [s].
+        seed: Seed of the draws, together with each utterance's id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -29,43 +29,51 @@ Kind = Literal["command", "accidental", "unintelligible", "repeat", "damaged", "
 
 
 class TrafficSettings(BaseModel):
-    """What a night holds. Shares are of the lines of its manifest unless they say otherwise."""
+    """The synthesised traffic of the demo; shares are of the lines of a manifest unless they say otherwise.
+
+    Attributes:
+        seed: Seed of all draws.
+        nights: Number of nights.
+        utterances_per_night: Lines of a night's manifest, faults and repeats included.
+        speakers: Number of customers; every second one has a drift accent.
+        drift_accents: Share of the utterances of night 1 by customers with a drift accent.
+        doorbells: Share of customers with a new device, whose microphone is new to every base.
+        new_accents: Which drift accents there are; all of them where none is named.
+        drift_phrasings: Share of the requests of night 1 in drift phrasings.
+        drift_growth: Added to both drift shares every night, up to 0.95.
+        accidental: Share of lines in which the device was woken by talk or television that was not meant for it.
+        unintelligible: Share of lines whose speech nobody can understand.
+        repeats: Share of events delivered again, in the same manifest or in that of the next night.
+        damaged: Share of lines whose audio is cut, empty, text, a header alone, or missing.
+        no_wake: Share of lines without evidence that the device was meant to listen.
+        bad_rows: Share of lines that are no JSON, lack a field or hold an impossible value.
+        noisy: Share of requests in high noise (3-12 dB; else 15-35 dB).
+        known: Share of requests whose text, intent and slots come with the manifest.
+        opted_out: Share of customers who gave no consent to annotation (some of them none to anything).
+        first_night: Day of the first night.
+        time_zone: IANA name of the time zone of the nights.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0)
     nights: int = Field(default=3, ge=1)
     utterances_per_night: int = Field(default=400, ge=1)
-    """Lines of a manifest, faults and repeats included."""
     speakers: int = Field(default=60, ge=2)
-    """Customers; every second one has a drift accent."""
     drift_accents: float = Field(default=0.5, ge=0, le=1)
-    """Share of the utterances of night 1 by customers with a drift accent."""
     doorbells: float = Field(default=0.5, ge=0, le=1)
-    """Share of customers with a new device, whose microphone no base has heard."""
     new_accents: tuple[str, ...] = ()
-    """Which drift accents there are; all of them where none is named."""
     drift_phrasings: float = Field(default=0.4, ge=0, le=1)
-    """Share of the requests of night 1 in drift phrasings."""
     drift_growth: float = Field(default=0.05, ge=0, le=1)
-    """Added to both drift shares every night, up to 0.95."""
     accidental: float = Field(default=0.05, ge=0, le=1)
-    """The device heard its word in talk or television that was not meant for it."""
     unintelligible: float = Field(default=0.02, ge=0, le=1)
     repeats: float = Field(default=0.02, ge=0, le=1)
-    """Events delivered again, in the same manifest or in that of the next night."""
     damaged: float = Field(default=0.015, ge=0, le=1)
-    """Audio that is cut, empty, text, a header alone, or not there."""
     no_wake: float = Field(default=0.01, ge=0, le=1)
-    """Rows without evidence that the device was meant to listen."""
     bad_rows: float = Field(default=0.015, ge=0, le=1)
-    """Lines that are no JSON, lack a field or hold an impossible value."""
     noisy: float = Field(default=0.25, ge=0, le=1)
-    """Share of requests in high noise (3-12 dB; else 15-35 dB)."""
     known: float = Field(default=0.0, ge=0, le=1)
-    """Share of requests whose text, intent and slots come with the manifest."""
     opted_out: float = Field(default=0.1, ge=0, le=1)
-    """Share of customers who gave no consent to annotation (some of them none to anything)."""
     first_night: date = date(2026, 11, 2)
     time_zone: str = "UTC"
 

@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 def status(
     late_after: Annotated[
         float | None,
-        typer.Option("--late-after", min=0, help="Exit status 1 where a night is not through so many hours later."),
+        typer.Option(
+            "--late-after",
+            min=0,
+            help="Exit status 1 where the newest night is not done this many hours after it closed.",
+        ),
     ] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
+    """Show what is in the home: utterances by state, rounds, open tasks, labels, model versions."""
     settings = settings_of(config, overrides)
     from flows.status import refuse_late_night, show_status, status_of
 
@@ -48,15 +52,13 @@ def status(
 
 @app.command()
 def report(
-    weeks: Annotated[int, typer.Option(min=1, help="How many weeks back.")] = 8,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the page and its pictures; default <home>/report.")
-    ] = None,
+    weeks: Annotated[int, typer.Option(min=1, help="How many weeks the report goes back.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page and its plots; default `<home>/report`.")] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """The week of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
+    """Report the weeks of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
     settings = settings_of(config, overrides)
     from flows.annotation_weekly_page import show_weekly, write_report
     from flows.session import opened
@@ -72,13 +74,16 @@ def report(
 @app.command()
 def doctor(
     repair: Annotated[
-        bool, typer.Option("--repair", help="Sweep orphans and what killed runs left; make aliases agree.")
+        bool,
+        typer.Option(
+            "--repair", help="Delete orphans and what killed runs left; make MLflow's aliases agree with the records."
+        ),
     ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Checks the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
+    """Check the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
     settings = settings_of(config, overrides)
     from flows.doctor import examine, show_findings
 
@@ -93,7 +98,7 @@ def doctor(
 
 @audit_app.command("verify")
 def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Both audit chains verify, or the first broken row is named."""
+    """Verify both audit chains, or name the first broken row."""
     settings = settings_of(config, overrides)
     from flows.audit_log import verify_audit
 
@@ -102,12 +107,12 @@ def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = F
 
 @audit_app.command("show")
 def audit_show(
-    last: Annotated[int, typer.Option(min=1, help="How many rows.")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="How many rows, the newest.")] = 20,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """The last acts, with ids and counts."""
+    """Show the last rows of the audit chains, with ids and counts."""
     settings = settings_of(config, overrides)
     from flows.audit_log import audit_rows, show_audit
 
@@ -120,7 +125,7 @@ def audit_show(
 
 @config_app.command("show")
 def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Every setting as resolved; users and passwords in URLs are blanked."""
+    """Show every setting as resolved; users and passwords in URLs are blanked."""
     settings = settings_of(config, overrides)
     from flows.environment import without_secrets
 
@@ -135,7 +140,7 @@ def config_show(config: Config = None, overrides: Set = None, as_json: Json = Fa
 
 @app.command()
 def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Brings records, vault and MLflow's store to the newest schema; back them up first."""
+    """Bring records, vault and MLflow's store to the newest schema; back them up first."""
     settings = settings_of(config, overrides)
     from flows.upgrade import upgrade_all
 

@@ -25,15 +25,18 @@ from flows.commands.options import (
 
 @app.command()
 def demo(
-    nights: Annotated[int | None, typer.Option(min=0, help="How many nights; default from the config.")] = None,
+    nights: Annotated[
+        int | None, typer.Option(min=0, help="How many nights; default traffic.nights or labelled.nights.")
+    ] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="A labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic.")
+        Path | None,
+        typer.Option(help="Folder of a labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic."),
     ] = None,
     config: Config = Path("demo"),
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; in minutes."""
+    """Run several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; takes minutes."""
     changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
     settings = settings_of(config, changes)
     from flows.demo import run_demo
@@ -48,12 +51,12 @@ def demo(
 
 @app.command()
 def ingest(
-    manifest: Annotated[Path, typer.Argument(help="JSON Lines or Parquet.")],
+    manifest: Annotated[Path, typer.Argument(help="Manifest file: JSON Lines or Parquet.")],
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Takes in the utterances of a manifest; received = accepted + refused by reason."""
+    """Ingest the utterances of a manifest; received = accepted + refused by reason."""
     from corpus.errors import UsageError
 
     if not manifest.is_file():
@@ -66,17 +69,21 @@ def ingest(
 def import_corpus(
     source: Annotated[
         str,
-        typer.Argument(help="save_to_disk, Parquet, AudioFolder or JSON Lines; or a hub id, owner/name@revision."),
+        typer.Argument(
+            help="A save_to_disk folder, Parquet, AudioFolder or JSON Lines; or a hub id, owner/name@revision."
+        ),
     ],
-    split: Annotated[str | None, typer.Option("--split", help="Such as test; default the only one, or train.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split of the corpus, such as test; default the only one, or train.")
+    ] = None,
     subset: Annotated[str | None, typer.Option("--subset", help="Which configuration of a hub id.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many rows only.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems, write nothing.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Import only the first rows, this many.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems; write nothing.")] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Takes in a labelled corpus; its columns are mapped by the settings under importing."""
+    """Ingest a labelled corpus; the settings under `importing` say what its columns mean."""
     settings = settings_of(config, overrides)
     from corpus.scratch import scratch
     from flows.bring import check_mapping, look, named
@@ -100,7 +107,7 @@ def import_corpus(
 
 @app.command()
 def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Scores what has not been scored by the champions: one night, or all that is there."""
+    """Score what the champions have not scored yet: one night, or everything in the home."""
     show_report("scored", run_flow("score", config, overrides, night=night), as_json)
 
 
@@ -109,12 +116,12 @@ def sample(
     night: NightName = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
     clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice, write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice; write nothing.")] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Chooses the few utterances of a night that are worth a person's time."""
+    """Sample the few utterances of a night that are worth an annotator's time."""
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
@@ -142,7 +149,7 @@ def sample(
 
 @app.command()
 def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Writes the chosen utterances as tasks for annotators."""
+    """Export the chosen utterances as tasks for annotators."""
     show_report("exported", run_flow("export", config, overrides, night=night), as_json)
 
 
@@ -150,13 +157,15 @@ def export(night: NightName = None, config: Config = None, overrides: Set = None
 def merge(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="JSON Lines or tables (.csv, .tsv) of annotations; by default what came back by itself."),
+        typer.Argument(
+            help="Annotation files: JSON Lines or tables (.csv, .tsv); default the answers folder or Label Studio."
+        ),
     ] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Takes annotations in and makes labels of them; the same file again changes nothing."""
+    """Merge annotations and make labels of them; the same file again changes nothing."""
     from corpus.errors import UsageError
 
     for file in files or []:
@@ -174,13 +183,15 @@ def merge(
 @app.command()
 def retrain(
     kind: Kind,
-    remote: Annotated[bool, typer.Option("--remote", help="As a run of what `earmark serve` serves.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Run where `earmark serve` or a worker runs, not here.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tunes from the base on all labels, judges on the audit rows, registers, promotes or says why not."""
+    """Fine-tune from the base on all labels, judge on the audit rows, register, and promote or say why not."""
     if remote:
         from flows.remote import retrain_remotely
 
@@ -198,7 +209,7 @@ def retrain(
 
 @app.command()
 def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """The main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
+    """Run the main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
         console.show_json(document)

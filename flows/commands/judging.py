@@ -9,7 +9,7 @@ import typer
 from flows import console
 from flows.commands.options import Config, Json, Set, app, settings_of
 
-By = Annotated[str | None, typer.Option("--by", help="Who you are, for the audit chain; default your login.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login.")]
 
 
 def person(given: str | None) -> str:
@@ -24,17 +24,18 @@ def person(given: str | None) -> str:
 
 @app.command()
 def errors(
-    version: Annotated[str, typer.Argument(help="Such as asr/2, asr/champion or intent/base.")],
+    version: Annotated[str, typer.Argument(help="Version, such as asr/2, asr/champion or intent/base.")],
     slices: Annotated[
-        list[str] | None, typer.Option("--slice", help="Such as device=doorbell; all of several.")
+        list[str] | None,
+        typer.Option("--slice", help="Only this slice, such as device=doorbell; several are combined with and."),
     ] = None,
-    worst: Annotated[int, typer.Option(min=1, help="How many utterances.")] = 10,
+    worst: Annotated[int, typer.Option(min=1, help="How many utterances, the worst first.")] = 10,
     by: By = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Shows what a version gets wrong, said and heard side by side: content, with an audit row a clip."""
+    """Show what a version gets wrong, label and transcript side by side: content, with one audit row a clip."""
     settings = settings_of(config, overrides)
     from flows.mistakes import mistakes
     from flows.session import opened
@@ -50,15 +51,17 @@ def errors(
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="Such as asr/3.")],
-    force: Annotated[bool, typer.Option("--force", help="Whatever the gate says; needs --why.")] = False,
-    why: Annotated[str, typer.Option(help="The reason, kept on the audit chain; no customer's name or words.")] = "",
+    version: Annotated[str, typer.Argument(help="Version, such as asr/3.")],
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --why.")] = False,
+    why: Annotated[
+        str, typer.Option(help="Reason of --force, kept on the audit chain; no customer's name or words.")
+    ] = "",
     by: By = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Asks the gate about a version on the audit rows of today, or overrules it; the champion moves or nothing does."""
+    """Ask the gate about a version on today's audit rows, or overrule it; the champion moves or nothing does."""
     settings = settings_of(config, overrides)
     from corpus.errors import PromotionRefused
     from flows.by_hand import promote_by_hand

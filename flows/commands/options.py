@@ -16,21 +16,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="earmark",
-    help="Sets aside the few utterances that are worth a person's ear, and retrains the voice assistant on them.",
+    help="Sample the few utterances that are worth an annotator's time, and retrain the voice assistant on them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-audit_app = typer.Typer(help="Who opened what, and the proof of it.", no_args_is_help=True)
-config_app = typer.Typer(help="Settings as resolved.", no_args_is_help=True)
+audit_app = typer.Typer(help="Show who opened what, and prove it.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 
-Config = Annotated[Path | None, typer.Option("--config", help="YAML file, or the name of one that comes with earmark.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="key=value over the file, such as sampling.clips=40.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="YAML file with settings, or the name of one that comes with earmark (demo, fsdd, production)."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A single setting over the file, key=value, such as sampling.clips=40."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
-Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model.")]
+Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 
 
 def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:

@@ -17,11 +17,13 @@ from flows.commands.options import (
 @app.command()
 def clips(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="As in label_studio.clips_url.")] = 8077,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; the one of label_studio.clips_url.")
+    ] = 8077,
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Serves clips to the browsers of annotators in Label Studio until stopped; each hearing is audited."""
+    """Serve clips to the browsers of annotators in Label Studio until stopped; each playback is audited."""
     settings = settings_of(config, overrides)
     from flows.clips import serve_clips
 
@@ -30,7 +32,7 @@ def clips(
 
 @app.command()
 def serve(config: Config = None, overrides: Set = None) -> None:
-    """Serves the schedules with Prefect until stopped."""
+    """Serve the schedules with Prefect until stopped."""
     settings = settings_of(config, overrides)
     from flows.serve import serve_schedules
 
@@ -39,11 +41,11 @@ def serve(config: Config = None, overrides: Set = None) -> None:
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="MLflow's port; Prefect's pages stand one above.")] = 5000,
+    port: Annotated[int, typer.Option(help="Port of MLflow's pages; Prefect's are on the next one.")] = 5000,
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Opens MLflow's and Prefect's pages on this home's stores."""
+    """Open MLflow's and Prefect's pages on this home's stores."""
     settings = settings_of(config, overrides)
     from flows.serve import serve_pages
 

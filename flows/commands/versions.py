@@ -26,23 +26,35 @@ if TYPE_CHECKING:
 @app.command()
 def replay(
     corpus: Annotated[Path, typer.Option(help="Folder with train.jsonl (the pool) and test.jsonl.")],
-    strategy: Annotated[str, typer.Option(help="Names, separated by commas; random is added.")] = "default",
-    learner: Annotated[str, typer.Option(help="linear (quick), or model (earmark's own fine-tuning).")] = "linear",
+    strategy: Annotated[
+        str, typer.Option(help="Names of strategies, separated by commas; random is added.")
+    ] = "default",
+    learner: Annotated[
+        str, typer.Option(help="Learner: linear (quick), or model (earmark's own fine-tuning).")
+    ] = "linear",
     seeds: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Labels bought in a round.")] = 20,
-    until: Annotated[float, typer.Option(help="Share of the whole pool's accuracy at which a run has arrived.")] = 0.97,
-    skew: Annotated[str, typer.Option(help="none, or zipf: intents as unequal as 1 / rank.")] = "none",
-    label_noise: Annotated[float, typer.Option(help="Share of labels that are wrong.")] = 0.0,
-    rare: Annotated[list[str] | None, typer.Option(help="speaker=share of the pool, such as theo=0.05.")] = None,
-    neighbours: Annotated[int, typer.Option(min=0, help="Rows that each row is averaged with; 0: none.")] = 15,
-    max_labels: Annotated[int | None, typer.Option(min=1, help="A run ends there at the latest.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="At work at once; default all cores.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where curves go; default in the home.")] = None,
+    until: Annotated[float, typer.Option(help="Share of the whole pool's accuracy that a run has to reach.")] = 0.97,
+    skew: Annotated[
+        str, typer.Option(help="Skew of the pool: none, or zipf (intents as unequal as 1 / rank).")
+    ] = "none",
+    label_noise: Annotated[float, typer.Option(help="Share of labels that name a wrong intent.")] = 0.0,
+    rare: Annotated[
+        list[str] | None, typer.Option(help="Cut a speaker to a share of the pool, such as theo=0.05.")
+    ] = None,
+    neighbours: Annotated[
+        int, typer.Option(min=0, help="How many neighbours each row is averaged with; 0: none.")
+    ] = 15,
+    max_labels: Annotated[int | None, typer.Option(min=1, help="A run ends at this many labels at the latest.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes work at once; default all cores.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of curves and report; default in the home.")] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate the loop on a labelled corpus: learning curves, and what choosing saves against random."""
+    """Replay the loop on a labelled corpus: learning curves, and how many labels sampling saves against random."""
     settings = settings_of(config, overrides)
     from flows import replay as replaying
     from flows.replay_table import show_replay
@@ -68,13 +80,13 @@ def replay(
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(metavar="V1", help="Such as asr/2, asr/champion or intent/base.")],
+    first: Annotated[str, typer.Argument(metavar="V1", help="Version, such as asr/2, asr/champion or intent/base.")],
     second: Annotated[str, typer.Argument(metavar="V2", help="Another version of the same kind.")],
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Judges two versions on the same accumulated audit rows; a table here, and a page with plots in the home."""
+    """Compare two versions on the same accumulated audit rows: a table, and a page with plots in the home."""
     settings = settings_of(config, overrides)
     from flows.compare import compare_versions
     from flows.compare_page import write_page
@@ -92,7 +104,7 @@ def compare(
 
 @app.command()
 def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Makes the previous champion the champion again."""
+    """Make the previous champion the champion again."""
     settings = settings_of(config, overrides)
     from flows.aliases import roll_back
     from flows.lock import hold_corpus
@@ -109,12 +121,12 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
 def register(
     path: Annotated[Path, typer.Argument(help="Folder with config.json, model.safetensors and tokenizer.")],
     kind: Annotated[Literal["asr", "intent"], typer.Option(help="Which model it is.")],
-    name: Annotated[str, typer.Option(help="Shown with its run; default the folder's own name.")] = "",
+    name: Annotated[str, typer.Option(help="Name shown with its run; default the folder's name.")] = "",
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Takes a model that was made elsewhere as a version and judges it; no alias moves."""
+    """Register a model that was made elsewhere as a version and judge it; no alias moves."""
     settings = settings_of(config, overrides)
     from flows.lock import hold_corpus
     from flows.outside import register_outside
@@ -142,12 +154,14 @@ def _show_registered(report: RegisterReport) -> None:
 
 @app.command()
 def lineage(
-    item: Annotated[str, typer.Argument(metavar="UTTERANCE|VERSION", help="An utterance id, or such as asr/2.")],
+    item: Annotated[
+        str, typer.Argument(metavar="UTTERANCE|VERSION", help="An utterance id, or a version such as asr/2.")
+    ],
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Tells what a version came from, or what became of an utterance; ids and counts, no content."""
+    """Show what a version came from, or what became of an utterance; ids and counts, no content."""
     settings = settings_of(config, overrides)
     from flows.lineage import lineage_of
     from flows.lineage_table import show_lineage

@@ -25,13 +25,13 @@ class TrackingSettings(BaseModel):
     """Where runs and model versions are kept.
 
     Attributes:
-        uri: of an MLflow server or database; None is SQLite in the folder `mlflow` of the home.
-        artifact_root: folder or URL of figures and model files, for an experiment that does not exist yet; None is
+        uri: Address of an MLflow server or database; null is SQLite in the folder `mlflow` of the home.
+        artifact_root: Folder or URL of figures and model files, for an experiment that does not exist yet; null is
             beside the SQLite file, or what a server chooses by itself.
-        experiment: its name.
-        model_prefix: registered models are `<prefix>-asr` and `<prefix>-intent`.
-        system_seconds: how often processor, memory, disk, network and, where there is one, accelerator are measured
-            while a model learns [s]; 0 for never.
+        experiment: Name of the experiment.
+        model_prefix: Registered models are `<prefix>-asr` and `<prefix>-intent`.
+        system_seconds: How often processor, memory, disk, network and, where there is one, accelerator are measured
+            while a model learns [s]; 0: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""What the README shows of runs works as it stands there, on a store with runs as the journey makes them."""
+"""What the documentation shows of runs works as it is written there, on a store with the runs of a pipeline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.surroundings import environment_kept
 from training.tracking import facts, runs, store
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "comparing-runs.md"
 
 CURVES = {"margin": {40: 0.31, 80: 0.24, 120: 0.2}, "random": {40: 0.34, 80: 0.3}}
 
@@ -42,8 +42,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_readme_draws_a_learning_curve_from_runs(home: Path):
-    blocks = README.read_text().split("```python\n")[1:]
+def test_the_documentation_draws_a_learning_curve_from_runs(home: Path):
+    blocks = PAGE.read_text().split("```python\n")[1:]
     code = next(block.split("```")[0] for block in blocks if "mlflow.search_runs" in block)
     assert len([line for line in code.splitlines() if line and not line.startswith("import")]) <= 10
     quiet = {"MPLBACKEND": "Agg", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "HF_HUB_OFFLINE": "1"}
