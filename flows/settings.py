@@ -93,7 +93,7 @@ class ExportSettings(BaseModel):
     Attributes:
         backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there; or a name that another
             package offers.
-        options: Options of a backend of another package, passed on as they are; secrets are better in its own variables.
+        options: Options of a backend of another package, passed on as they are; keep secrets in its own variables.
         folder: Folder of the tasks; default `<home>/tasks`.
         due_days: How long a task stays open before it is closed and its clip is deleted [days].
     """

@@ -18,7 +18,7 @@ class SamplingSettings(BaseModel):
     """How a round chooses.
 
     Attributes:
-        strategy: Name of a strategy (also one that another package offers), or `strategy:measure` to rank by one measure,
+        strategy: Name of a strategy, also of another package, or `strategy:measure` to rank by one measure,
             such as `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
             resolves.
         clips: Most clips of a round; null: as many as the caps allow.
