@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.records import digest
-
-Kind = Literal["first", "second", "more", "help", "gold"]
+from corpus.records import AssignmentKind, digest
 
 
 class Person(BaseModel):
@@ -103,7 +100,7 @@ class Need:
     task_id: str
     locale: str
     count: int
-    kind: Kind
+    kind: AssignmentKind
     barred: frozenset[str] = frozenset()
 
 
@@ -111,7 +108,7 @@ class Need:
 class Plan:
     """Who gets what: (task, person, kind) in the order of the needs; and the tasks for which somebody is missing."""
 
-    given: list[tuple[str, str, Kind]] = field(default_factory=list)
+    given: list[tuple[str, str, AssignmentKind]] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
 
 
@@ -146,7 +143,7 @@ def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings
 def rotate_gold(
     settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
     settings: PeopleSettings, seed: int,
-) -> list[tuple[str, str, Kind]]:  # fmt: skip
+) -> list[tuple[str, str, AssignmentKind]]:  # fmt: skip
     """Returns which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
 
     Args:
@@ -157,7 +154,7 @@ def rotate_gold(
         settings: see `PeopleSettings`.
         seed: of the draw.
     """
-    given: list[tuple[str, str, Kind]] = []
+    given: list[tuple[str, str, AssignmentKind]] = []
     for person in settings.people:
         who = person.annotator_id
         count = round(settings.gold_share * load.get(who, 0) + _uniform([seed, turn, who, "gold"]) - 0.5)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from annotation.people import Kind, Need, assign, rotate_gold
+from annotation.people import Need, assign, rotate_gold
 from corpus import door
 from corpus.handle import Corpus
-from corpus.records import digest
+from corpus.records import AssignmentKind, digest
 from corpus.store import labels, people, rounds, utterances
 from corpus.store.leases import grant_lease
 from flows.settings import Settings
@@ -100,7 +100,7 @@ def _needs(
         # An open task that has its answers is one that they did not settle.
         wanted = max(base, min(voices + 1, settings.people.most_answers)) if answers else base
         count = wanted - voices - len(waiting)
-        kind: Kind = "first"
+        kind: AssignmentKind = "first"
         if "help" in answers.values():
             kind = "help"
         elif voices >= base:
