@@ -71,15 +71,6 @@ def measure_agreement(annotations: Iterable[Annotation]) -> Agreement:
     return _measure(_by_task(annotations))
 
 
-def agreement_by_pair(annotations: Iterable[Annotation]) -> dict[tuple[str, str], Agreement]:
-    """Returns the agreement of every two annotators who share a task, by their sorted ids."""
-    shared: dict[tuple[str, str], list[list[Annotation]]] = {}
-    for answers in _by_task(annotations):
-        for first, second in combinations(answers, 2):
-            shared.setdefault((first.annotator_id, second.annotator_id), []).append([first, second])
-    return {pair: _measure(tasks) for pair, tasks in sorted(shared.items())}
-
-
 def word_edits(first: str, second: str) -> int:
     """Returns the least number of words to substitute, delete or insert to make one normalised text the other."""
     return distance(words(first), words(second))

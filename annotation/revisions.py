@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from annotation.rows import Asked
-from corpus.errors import RecordError
 from corpus.records import Annotation
 from corpus.text import normalise, normalise_with_spans
 
@@ -44,20 +42,6 @@ def latest_answers(annotations: Iterable[Annotation]) -> Answers:
         else:
             latest.append(answers[0])
     return Answers(tuple(latest), tuple(contradicted))
-
-
-def by_utterance(annotations: Iterable[Annotation], tasks: Mapping[str, Asked]) -> dict[str, list[Annotation]]:
-    """Returns the annotations grouped by the utterance that their task asks about, sorted by its id.
-
-    Raises:
-        RecordError: an annotation of a task that `tasks` lacks; names the task.
-    """
-    groups: dict[str, list[Annotation]] = {}
-    for annotation in annotations:
-        if annotation.task_id not in tasks:
-            raise RecordError(f"task {annotation.task_id} is not known; merge with the tasks that were asked")
-        groups.setdefault(tasks[annotation.task_id].utterance_id, []).append(annotation)
-    return dict(sorted(groups.items()))
 
 
 def _canonical(annotation: Annotation) -> Annotation:

@@ -24,6 +24,7 @@ from corpus.errors import RecordError
 Split = Literal["train", "dev", "test"]
 Reason = Literal["audit", "uncertain", "slice", "novel"]
 Ask = Literal["transcribe", "label_intent", "triage"]
+AssignmentKind = Literal["first", "second", "more", "help", "gold"]
 Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "distress", "help"]
 Purpose = Literal["score", "annotate", "train", "judge"]
 Kind = Literal["asr", "intent"]
@@ -110,7 +111,6 @@ class Utterance:
     device_type: str
     wake: Wake
     split: Split
-    audio_key: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -251,38 +251,6 @@ def by_blocks(values: Floats, of_rows: Callable[[Floats], Any], dtype: npt.DType
     for start in range(0, len(values), BLOCK):
         out[start : start + BLOCK] = of_rows(values[start : start + BLOCK])
     return out
-
-
-def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """Returns one `Predictions` with the rows of all parts, in order.
-
-    Raises:
-        RecordError: no parts, or parts of different versions or inventories.
-    """
-    _require(len(parts) > 0, "no predictions to join")
-    first = parts[0]
-    for part in parts[1:]:
-        same = (part.asr_version, part.intent_version, part.intents) == (
-            first.asr_version,
-            first.intent_version,
-            first.intents,
-        )
-        _require(same, "predictions of different model versions can't be joined; score again with one pair")
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (
-            "utterance_ids",
-            "intent_probs",
-            "intent_logsumexp",
-            "entropy_given_hypothesis",
-            "pass_disagreement",
-            "embeddings",
-            "asr",
-        )
-    }
-    return Predictions(
-        asr_version=first.asr_version, intent_version=first.intent_version, intents=first.intents, **arrays
-    )
 
 
 # --- choose -----------------------------------------------------------------------------------------------------------

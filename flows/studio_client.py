@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -159,15 +157,3 @@ class StudioClient:
         """Return the e-mail addresses of the server's users, by id."""
         rows = cast(list[dict[str, Any]], self.call("GET", "/api/users"))
         return {int(row["id"]): str(row.get("email") or row.get("username") or "") for row in rows}
-
-
-def token_expiry(token: str) -> float | None:
-    """Return when a personal access token ends [s since 1970], None for a legacy token."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    padded = parts[1] + "=" * (-len(parts[1]) % 4)
-    try:
-        return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
-    except (ValueError, KeyError):
-        return None

@@ -7,7 +7,7 @@ denominator): WER with errors and words, intent error with mistakes and ones. `w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
-from corpus.records import REPORT_COLUMNS, REPORT_DETAILS, EvaluationReport, Interval, Strings
+from corpus.records import EvaluationReport, Interval, Strings
 
 Numbers = npt.NDArray[np.float64]
 
@@ -200,7 +200,7 @@ def paired_difference(
     everywhere, the difference is 0 with no width.
 
     Raises:
-        RecordError: the reports are not on the same rows in the same order; see `aligned`.
+        RecordError: the reports are not on the same rows in the same order.
     """
     require_paired(champion, challenger)
     old, words = error_counts(champion)
@@ -242,21 +242,6 @@ def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> 
     if not same.all():
         first = champion.utterance_ids[~same][0]
         raise RecordError(f"{names} differ at utterance {first} in id, speaker or words; evaluate both on one set")
-
-
-def aligned(report: EvaluationReport, utterance_ids: Strings) -> EvaluationReport:
-    """Returns the report with its rows in the order of `utterance_ids`, which it may hold in any other.
-
-    Raises:
-        RecordError: an id is missing from the report; the message names the first.
-    """
-    where: Mapping[str, int] = {name: row for row, name in enumerate(report.utterance_ids.tolist())}
-    missing = [name for name in utterance_ids.tolist() if name not in where]
-    if missing:
-        raise RecordError(f"report of {report.kind} {report.version} lacks utterance {missing[0]}; evaluate it again")
-    order = np.array([where[name] for name in utterance_ids.tolist()], dtype=np.intp)
-    names = REPORT_COLUMNS + (REPORT_DETAILS if report.detailed else ())
-    return replace(report, **{name: getattr(report, name)[order] for name in names})
 
 
 def traffic_weights(probabilities: Sequence[float]) -> Numbers:

@@ -152,7 +152,7 @@ def decide(
 
     Args:
         champion: the report of the version in use.
-        challenger: on the same rows in the same order; see `training.intervals.aligned`.
+        challenger: on the same rows in the same order.
         look: 1 for the first decision of this kind that was no `indicative` one, then 2 and so on.
         settings: of the gate.
         slices: by dimension, such as `locale`, the value of each row, (N,) str.

@@ -207,11 +207,6 @@ def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
     return sorted(found, key=lambda model: int(model.version))
 
 
-def next_version(conn: sa.Connection, kind: Kind) -> str:
-    """Returns the number that the next version of a kind takes."""
-    return str(max((int(model.version) for model in versions(conn, kind)), default=0) + 1)
-
-
 def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:
     """Leaves every version marked that learned from one of the utterances; returns (kind, version) of all of those."""
     statement = sa.select(snapshot_rows.c.snapshot_id).where(snapshot_rows.c.role != "audit").distinct()

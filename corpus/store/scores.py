@@ -123,12 +123,6 @@ def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
     return {i: float(values[part][row]) for i, (part, row) in sorted(latest.items())}
 
 
-def version_pairs(conn: sa.Connection) -> list[tuple[str, str]]:
-    """Returns the pairs (asr_version, intent_version) that scored anything, oldest first."""
-    rows = conn.execute(sa.select(parts.c.asr_version, parts.c.intent_version).order_by(parts.c.seq))
-    return list(dict.fromkeys((row.asr_version, row.intent_version) for row in rows))
-
-
 def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Returns the pair (asr_version, intent_version) that scored each utterance first, by id."""
     columns = (scores.c.utterance_id, parts.c.asr_version, parts.c.intent_version, parts.c.seq)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,6 @@ from corpus.packs import Location, PackWriter
 from corpus.records import Strings, Utterance, Wake, canonical_json
 from corpus.schema import packs, utterances
 from corpus.schema import refusals as refusals_table
-
-if TYPE_CHECKING:
-    pass
 
 State = Literal["accepted", "set_aside", "erased"]
 
@@ -137,12 +134,6 @@ def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
     return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
 
 
-def of_speaker(conn: sa.Connection, speaker_id: str) -> list[str]:
-    """Returns the sorted ids of all that a speaker said, in whatever state."""
-    statement = sa.select(utterances.c.utterance_id).where(utterances.c.speaker_id == speaker_id)
-    return sorted(conn.execute(statement).scalars())
-
-
 def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str, datetime]:
     """Returns when each speaker was heard for the first time, whatever became of that utterance."""
     first = sa.func.min(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
@@ -244,18 +235,6 @@ def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
     return _move(conn, ids, "accepted", "set_aside", reason)
 
 
-def take_back(conn: sa.Connection, ids: Sequence[str]) -> int:
-    """Leaves utterances that were set aside accepted again; returns how many that were."""
-    return _move(conn, ids, "set_aside", "accepted", "")
-
-
-def state_reasons(conn: sa.Connection, state: State) -> dict[str, int]:
-    """Returns how many utterances are in a state, by reason."""
-    statement = sa.select(utterances.c.state_reason, sa.func.count()).where(utterances.c.state == state)
-    rows = conn.execute(statement.group_by(utterances.c.state_reason))
-    return dict(sorted((reason, int(number)) for reason, number in rows))
-
-
 def refuse(conn: sa.Connection, operation_id: str, line: int, reason: str) -> None:
     """Leaves it on record that a line of a manifest was refused."""
     refuse_lines(conn, operation_id, {line: reason})
@@ -297,7 +276,6 @@ def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
 
 def as_utterance(row: sa.Row[Any]) -> Utterance:
     """Returns the record of a row."""
-    location = as_location(row)
     return Utterance(
         utterance_id=row.utterance_id,
         speaker_id=row.speaker_id,
@@ -308,7 +286,6 @@ def as_utterance(row: sa.Row[Any]) -> Utterance:
         device_type=row.device_type,
         wake=Wake(**json.loads(row.wake)),
         split=row.split,
-        audio_key="" if location is None else f"{location.pack}:{location.offset}:{location.length}",
         attributes=json.loads(row.attributes),
     )
 

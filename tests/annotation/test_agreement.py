@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.agreement import agreement_by_pair, krippendorff_alpha, measure_agreement, word_edits, word_similarity
+from annotation.agreement import krippendorff_alpha, measure_agreement, word_edits, word_similarity
 from annotation.votes import pair_agreement
 from corpus.records import SlotSpan
 from tests.annotation.worlds import TEXTS, answers, judged, labelled
@@ -100,17 +100,6 @@ def test_answers_to_different_tasks_are_not_compared() -> None:
 
 def test_who_asks_for_help_has_not_answered() -> None:
     assert measure_agreement([labelled("ann"), judged("bob", "help")]).pairs == 0
-
-
-def test_every_pair_of_people_is_told_apart() -> None:
-    rows = [labelled("cid", intent="light_off"), labelled("ann"), labelled("bob")]
-    found = agreement_by_pair(rows)
-    assert {pair: a.intent_agreement for pair, a in found.items()} == {
-        ("ann", "bob"): 1.0,
-        ("ann", "cid"): 0.0,
-        ("bob", "cid"): 0.0,
-    }
-    assert measure_agreement(rows).same_intent == sum(a.same_intent for a in found.values())
 
 
 def test_different_verdicts_do_not_agree() -> None:

@@ -6,14 +6,12 @@ from hypothesis import strategies as st
 
 from annotation.consensus import Merged, merge_annotations
 from annotation.dawid_skene import Confusions
-from annotation.revisions import by_utterance, latest_answers
+from annotation.revisions import latest_answers
 from annotation.rover import medoid
-from annotation.rows import asked
 from annotation.votes import ConsensusSettings, winner
-from corpus.errors import RecordError
 from corpus.records import Annotation, Label, SlotSpan
 from corpus.text import normalise
-from tests.annotation.worlds import answers, judged, labelled, tasks
+from tests.annotation.worlds import answers, judged, labelled
 
 MANIFEST = Label("u1", "turn on the light", "light_on", (), 1.0, 0, 1)
 
@@ -197,16 +195,6 @@ def test_a_vote_needs_its_share() -> None:
     assert winner(votes[:4], model, settings) == "a"
     assert winner(votes[:1] + votes[2:3], model, settings) is None
     assert winner([], model, settings) is None
-
-
-def test_annotations_are_grouped_by_what_their_tasks_ask_about() -> None:
-    made = tasks(2)
-    rows = [Annotation(t.task_id, "ann", t.ask, "help") for t in reversed(made)]
-    assert {k: [a.task_id for a in v] for k, v in by_utterance(rows, asked(made)).items()} == {
-        t.utterance_id: [t.task_id] for t in made
-    }
-    with pytest.raises(RecordError, match=made[1].task_id):
-        by_utterance(rows, asked(made[:1]))
 
 
 # --- properties -------------------------------------------------------------------------------------------------------

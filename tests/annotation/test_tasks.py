@@ -17,7 +17,7 @@ from corpus.records import AnnotationTask, Hypothesis, SlotSpan, task_id
 from tests.annotation.worlds import INTENTS, SLOTS, selection, tasks
 
 PERSONAL = {"speaker", "speaker_id", "account", "device", "device_type", "serial", "name", "place", "locale", "wake"}
-PERSONAL |= {"arrived_at", "time", "address", "email", "phone", "household", "attributes", "audio_key", "reason"}
+PERSONAL |= {"arrived_at", "time", "address", "email", "phone", "household", "attributes", "reason"}
 
 
 def test_tasks_keep_the_order_of_value_and_the_id_of_the_question() -> None:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
-from corpus import vault
+from corpus import schema, vault
 from corpus.content import encode_audio
 from corpus.handle import Corpus, open_corpus
 from corpus.operations import Operation
@@ -142,3 +143,17 @@ def choose(corpus: Corpus, ids: Sequence[str], round_: str = "night-1", reason: 
         if not op.done:
             rounds.put_selection(op.conn, selection, "2026-03-01", "digest", 100)
     return selection
+
+
+def accept_again(conn: sa.Connection, ids: Sequence[str]) -> int:
+    """Leaves utterances that were set aside accepted, as if they never had been; returns how many that were."""
+    at = schema.utterances.c
+    rows = sa.and_(at.utterance_id.in_(ids), at.state == "set_aside")
+    return conn.execute(sa.update(schema.utterances).where(rows).values(state="accepted", state_reason="")).rowcount
+
+
+def state_reasons(conn: sa.Connection, state: str) -> dict[str, int]:
+    """Returns how many utterances are in a state, by reason."""
+    at = schema.utterances.c
+    rows = conn.execute(sa.select(at.state_reason, sa.func.count()).where(at.state == state).group_by(at.state_reason))
+    return {reason: int(number) for reason, number in rows}

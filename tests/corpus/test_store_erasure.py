@@ -15,7 +15,7 @@ from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Label, ModelVersion, Snapshot, SnapshotRow
 from corpus.store import erasure, labels, leases, models, orphans, rounds, scores, utterances
 from corpus.store.orphans import Orphan
-from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score
+from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score, state_reasons
 from tests.corpus.test_store_labels import answer, asked, label, merge
 
 NO_AGE = timedelta(seconds=-60)
@@ -54,7 +54,7 @@ def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus:
         assert {row.utterance_id for row in labels.current(conn)} == set(left)
         assert next(row.state for row in rounds.tasks(conn) if row.utterance_id == gone) == "closed"
         assert utterances.counts(conn)["erased"] == 1
-        assert utterances.state_reasons(conn, "erased") == {"request": 1}
+        assert state_reasons(conn, "erased") == {"request": 1}
         assert leases.leased(conn, NOON) == set(left)
         kept = conn.execute(sa.select(schema.answers).where(schema.answers.c.utterance_id == gone)).one()
         assert (kept.content, kept.intent, kept.lead_time) == (None, None, 11.5)
@@ -91,7 +91,8 @@ def test_an_erased_speaker_is_gone_with_the_account(corpus: Corpus) -> None:
     assert erasure.erase_speaker(corpus, speaker) == result
     assert vault.speaker_of(corpus.vault, "account-0") is None
     with corpus.read() as conn:
-        assert utterances.of_speaker(conn, speaker) == []
+        speakers = conn.execute(sa.select(schema.utterances.c.speaker_id)).scalars().all()
+        assert speaker not in speakers
         assert utterances.in_window(conn) == sorted(ids[1:3] + ids[4:])
     assert audit.verify(corpus.vault.engine, vault_schema.audit) > 0
 

@@ -15,7 +15,7 @@ from corpus.handle import Corpus, open_corpus
 from corpus.records import Utterance, Wake
 from corpus.settings import CorpusSettings
 from corpus.store import utterances
-from tests.corpus.stored import NOON, arrive, put, samples_of
+from tests.corpus.stored import NOON, accept_again, arrive, put, samples_of, state_reasons
 
 
 def plain(number: int, **changes: object) -> Utterance:
@@ -60,7 +60,6 @@ def test_windows_are_half_open_and_by_state(corpus: Corpus) -> None:
         assert utterances.in_window(conn, start, end) == ["u0000002", "u0000004"]
         assert utterances.in_window(conn, start, end, ("set_aside",)) == ["u0000003"]
         assert len(utterances.in_window(conn)) == 9
-        assert utterances.of_speaker(conn, "s3") == ["u0000003"]
 
 
 def test_received_is_accepted_and_refused(corpus: Corpus) -> None:
@@ -71,7 +70,7 @@ def test_received_is_accepted_and_refused(corpus: Corpus) -> None:
         utterances.refuse_lines(conn, "ingest/a/1", {9: "too_short", 11: "no_consent"})
         assert utterances.set_aside(conn, ["u0000000", "u0000001", "nobody"], "no_speech") == 2
         assert utterances.set_aside(conn, ["u0000000"], "other") == 0
-        assert utterances.take_back(conn, ["u0000001"]) == 1
+        assert accept_again(conn, ["u0000001"]) == 1
         assert utterances.counts(conn) == {
             "received": 8,
             "accepted": 5,
@@ -80,7 +79,7 @@ def test_received_is_accepted_and_refused(corpus: Corpus) -> None:
             "set_aside": 1,
             "erased": 0,
         }
-        assert utterances.state_reasons(conn, "set_aside") == {"no_speech": 1}
+        assert state_reasons(conn, "set_aside") == {"no_speech": 1}
         assert utterances.refusals(conn) == {"no_consent": 1, "too_short": 2}
         assert utterances.refusals(conn, ["ingest/a/1", "x"]) == {"no_consent": 1, "too_short": 1}
 

@@ -14,6 +14,7 @@ from corpus.errors import DoorClosed
 from corpus.store import utterances
 from flows.arrive import arrive as take_in
 from flows.ask import SweepReport
+from tests.corpus.stored import accept_again
 from tests.flows.small_round import World, answer, round_of
 
 
@@ -66,7 +67,7 @@ def test_a_row_that_is_openable_only_later_is_a_task_that_can_be_answered(world:
         utterances.set_aside(conn, world.ids[:1], "check")
     assert world.export().tasks == 3
     with writing(world.corpus.records) as conn:
-        utterances.take_back(conn, world.ids[:1])
+        accept_again(conn, world.ids[:1])
     assert world.export().tasks == 4
     assert world.leased() == set(world.ids)
     assert world.merge(*(answer(task) for task in world.tasks())).refused == {}

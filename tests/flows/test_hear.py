@@ -10,11 +10,12 @@ import pytest
 from annotation.files import write_annotations
 from corpus import door
 from corpus.records import Annotation
-from corpus.store import labels, rounds, utterances
+from corpus.store import labels, rounds
 from flows.demo_tables import DemoReport
 from flows.hear import MergeReport, merge_file
 from flows.session import opened
 from flows.settings import Settings
+from tests.corpus.stored import state_reasons
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 
@@ -71,7 +72,7 @@ def test_one_voice_closes_an_utterance_to_everybody(settings: Settings, tmp_path
         assert list(door.open(corpus, [utterance_id], "annotate", strict=False)) == []
         assert list(door.open(corpus, [utterance_id], "train", strict=False)) == []
         with corpus.read() as conn:
-            assert utterances.state_reasons(conn, "set_aside")[verdict] == 1
+            assert state_reasons(conn, "set_aside")[verdict] == 1
             assert labels.current(conn, [utterance_id]) == []
     late = merge(settings, tmp_path, answer(task_id, "help", 1, "third"))
     assert late["refused"] == {"closed_utterance": 1}

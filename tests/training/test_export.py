@@ -84,7 +84,7 @@ def versions(tracking, taught):
         with runs.tracked_run(tracking, facts.RunFacts(operation_id, name, kind)) as run_id:
             number, uri = registry.register(tracking, kind, folder, run_id, operation_id)
         found[name] = (number, uri)
-    aliases.set_alias(tracking, "asr", "champion", "1")
+    aliases.set_aliases(tracking, "asr", {"champion": "1"})
     return found
 
 

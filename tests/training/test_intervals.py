@@ -9,7 +9,6 @@ from corpus.errors import RecordError
 from corpus.records import EvaluationReport, Interval
 from training.intervals import (
     IntervalSettings,
-    aligned,
     complement,
     error_interval,
     paired_difference,
@@ -153,16 +152,11 @@ def test_weights_undo_unequal_chances_of_being_drawn():
         speaker_sums([1.0], [1.0], np.array(["s"]), [0.0])
 
 
-def test_reports_on_other_rows_are_not_compared_and_can_be_aligned():
+def test_reports_on_other_rows_are_not_compared():
     old = asr_report([1, 0, 2], [4, 4, 4], ["a", "b", "c"], ids=["x", "y", "z"])
     new = asr_report([2, 1, 0], [4, 4, 4], ["c", "a", "b"], "2", ids=["z", "x", "y"])
     with pytest.raises(RecordError, match="utterance x"):
         paired_difference(old, new)
-    again = aligned(new, old.utterance_ids)
-    assert again.errors.tolist() == [1, 0, 2]
-    assert paired_difference(old, again).value == 0.0
-    with pytest.raises(RecordError, match="lacks utterance q"):
-        aligned(new, np.array(["x", "q"]))
 
 
 def test_what_is_right_is_the_complement_of_what_is_wrong_and_its_bounds_change_places():

@@ -35,11 +35,6 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
                 tracking.client.set_registered_model_alias(name, alias, version)
 
 
-def set_alias(tracking: Tracking, kind: Kind, alias: str, version: str | None) -> None:
-    """The alias points to the version, or to nothing for None."""
-    set_aliases(tracking, kind, {alias: version})
-
-
 def mirrored(
     tracking: Tracking, kind: Kind, versions: Sequence[ModelVersion], aliases: Mapping[str, str | None]
 ) -> list[str]:

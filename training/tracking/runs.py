@@ -90,14 +90,6 @@ def cycle_run(tracking: Tracking, cycle: str) -> str:
         return run_id
 
 
-def find_run(tracking: Tracking, operation_id: str) -> str | None:
-    """Returns the id of the run of an operation, None where there is none."""
-    check_operation_id(operation_id)
-    with reached(tracking.uri):
-        found = _find(tracking, operation_id)
-    return None if found is None else str(found.info.run_id)
-
-
 def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
     """Returns the tags of a run by name."""
     with reached(tracking.uri):
