@@ -12,9 +12,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "sampling", "annotation", "training", "flows")
 
 UNUSED = {
-    # Erasure and retention have no command yet.
-    "corpus.store.erasure.erase_utterances",
-    "corpus.store.erasure.erase_speaker",
     # Estimates of what traffic holds have no command yet.
     "sampling.estimation.horvitz_thompson_mean",
     "sampling.estimation.weighted_ratio",
