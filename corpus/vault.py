@@ -34,6 +34,7 @@ __all__ = (
     "admitting",
     "consenting",
     "consents",
+    "count_keys",
     "data_keys",
     "destroy",
     "forget",
@@ -298,6 +299,13 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
             audit.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
+
+
+def count_keys(vault: Vault) -> int:
+    """Return how many utterances have a key."""
+    with reading(vault.engine) as conn:
+        statement = sa.select(sa.func.count()).select_from(keys).where(keys.c.wrapped.is_not(None))
+        return int(conn.execute(statement).scalar_one())
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:

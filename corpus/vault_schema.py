@@ -13,6 +13,13 @@ METADATA: Final = sa.MetaData()
 
 audit: Final = audit_tables(METADATA)
 
+home: Final = sa.Table(  # one row: what the records and the content root must say, too
+    "home",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("home_id", sa.Text, nullable=False),
+)
+
 secrets: Final = sa.Table(
     "secrets",
     METADATA,

@@ -107,20 +107,33 @@ def refuse_late_night(settings: Settings, hours: float, now: datetime | None = N
 # --- the doctor -------------------------------------------------------------------------------------------------------
 
 
-def examine(settings: Settings, *, repair: bool) -> dict[str, Any]:
-    """Returns the checks that were made and the problems that were found; repairs what can be where asked to."""
+def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orphans: bool = False) -> dict[str, Any]:
+    """Return the checks that were made and the problems that were found; repair what can be where asked to.
+
+    Args:
+        settings: of the home.
+        repair: sweep orphans and what killed runs left, and make aliases agree.
+        dry_run: list as `orphans` what a repair would delete, and delete nothing.
+        all_orphans: delete orphans however many there are.
+
+    Raises:
+        Refused: `repair`, and more orphans than a killed run leaves; nothing was deleted.
+        StoresApart: the stores are not of one home.
+    """
     from flows.lock import hold_corpus
 
-    if repair:
-        with hold_corpus(settings.corpus, "doctor --repair"), opened(settings) as corpus:
-            swept = orphans.sweep(corpus) | {"work": scratch.clear(places(settings.corpus).home)}
+    if repair and not dry_run:
+        most = None if all_orphans else orphans.MOST
+        with opened(settings, create=False) as corpus, hold_corpus(settings.corpus, "doctor --repair"):
+            swept = orphans.sweep(corpus, most=most) | {"work": scratch.clear(places(settings.corpus).home)}
             ask.sweep(corpus, settings)
             from flows.judge import mirror_aliases
 
             mirror_aliases(corpus, settings)
             return {**_examine(corpus, settings), "repaired": swept}
     with opened(settings, create=False) as corpus:
-        return _examine(corpus, settings)
+        found = _examine(corpus, settings)
+        return {**found, "orphans": [asdict(orphan) for orphan in orphans.orphans(corpus)]} if dry_run else found
 
 
 def _examine(corpus: Corpus, settings: Settings) -> dict[str, Any]:
@@ -208,6 +221,8 @@ def show_findings(report: dict[str, Any]) -> None:
     console.show_pairs("checked", report["checks"])
     if report.get("repaired"):
         console.show_pairs("repaired", report["repaired"])
+    for orphan in report.get("orphans", ()):
+        print(f"would delete  {orphan['kind']}  {orphan['name']}")
     for problem in report["problems"]:
         print(f"PROBLEM  {problem}")
     if not report["problems"]:

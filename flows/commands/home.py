@@ -76,6 +76,10 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Sweep orphans and what killed runs left; make aliases agree.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what --repair would sweep; delete nothing.")] = False,
+    all_orphans: Annotated[
+        bool, typer.Option("--all-orphans", help="With --repair: sweep orphans, however large their share is.")
+    ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -84,7 +88,7 @@ def doctor(
     settings = settings_of(config, overrides)
     from flows.inspect import examine, show_findings
 
-    report = examine(settings, repair=repair)
+    report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
     if as_json:
         console.show_json(report)
     else:
