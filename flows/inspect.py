@@ -7,6 +7,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from corpus import audit, operations, scratch
 from corpus.errors import ChainBroken, EarmarkError, Refused
 from corpus.handle import Corpus
@@ -43,7 +45,25 @@ def status_of(settings: Settings) -> dict[str, Any]:
             "models": {kind: _versions(conn, kind) for kind in KINDS},
             "costs": told_costs(*learned_costs(corpus, settings)),
             "outlook": outlooks(corpus, settings),
+            "problems": tainted_champions(conn),
         }
+
+
+def tainted_champions(conn: sa.Connection) -> list[str]:
+    """Return a line on each champion that learned from what was erased since, with what to do about it."""
+    problems = []
+    for kind in KINDS:
+        champion, previous = (store.alias(conn, kind, name) for name in ("champion", "previous"))
+        clean = {version.version for version in store.versions(conn, kind) if not version.tainted}
+        if champion is None or champion in clean:
+            continue
+        base = min(clean, key=int, default="1")
+        back = f"rollback {kind}" if previous in clean else f"promote {kind}/{base} --force --why TEXT"
+        problems.append(
+            f"{kind}/{champion} is champion and learned from an utterance that was erased since; run earmark {back},"
+            f" then earmark retrain {kind} for a version without it"
+        )
+    return problems
 
 
 def _label_counts(conn: Any) -> dict[str, int]:
@@ -81,6 +101,8 @@ def show_status(report: dict[str, Any]) -> None:
     console.show_pairs("annotators' time", cost_lines(report["costs"]))
     console.show_pairs("the next labels", outlook_lines(report["outlook"]))
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    for problem in report["problems"]:
+        print(f"PROBLEM  {problem}")
 
 
 def refuse_late_night(settings: Settings, hours: float, now: datetime | None = None) -> None:
@@ -201,7 +223,8 @@ def _models(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:
             held = {n: store.alias(conn, kind, n) for n in ALIASES}
         counts[kind] = len(versions)
         problems += mirrored(tracking, kind, versions, held)
-    return counts, problems
+    with corpus.read() as conn:
+        return counts, problems + tainted_champions(conn)
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> tuple[Any, list[str]]:

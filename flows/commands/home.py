@@ -30,7 +30,7 @@ def status(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """What is in the home: utterances by state, rounds, open tasks, labels, model versions."""
+    """What is in the home: utterances, rounds, tasks, labels, models; exit status 1 where a champion is tainted."""
     settings = settings_of(config, overrides)
     from flows.inspect import refuse_late_night, show_status, status_of
 
@@ -41,6 +41,8 @@ def status(
         show_status(report)
     if late_after is not None:
         refuse_late_night(settings, late_after)
+    if report["problems"]:
+        raise typer.Exit(1)
 
 
 @app.command()

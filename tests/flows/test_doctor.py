@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import sqlalchemy as sa
 from corpus import files, vault
 from corpus.database import writing
 from corpus.errors import Refused
+from corpus.records import ModelVersion, Snapshot, SnapshotRow
+from corpus.store import erasure
+from corpus.store import models as store
 from corpus.vault_schema import keys
-from flows.inspect import examine
+from flows import by_hand
+from flows.inspect import examine, status_of
 from flows.session import opened
 from tests.corpus.stored import admit, arrive
 from tests.flows.homes import arguments, earmark, small_settings
@@ -47,3 +52,34 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
         examine(settings, repair=True)
     assert examine(settings, repair=True, all_orphans=True)["repaired"]["keys"] == 1
     assert examine(settings, repair=False, dry_run=True)["orphans"] == []
+
+
+def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_path: Path):
+    with round_of(tmp_path / "home", 3) as world:
+        assert status_of(world.settings)["problems"] == []
+        snapshot = Snapshot((SnapshotRow(world.ids[0], 1, "train", 1.0),))
+        with writing(world.corpus.records) as conn:
+            store.put_snapshot(conn, snapshot, "intent")
+            learned = ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "1", "m")
+            store.put_version(conn, learned)
+        by_hand.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        erasure.erase_utterances(world.corpus, world.ids[:1])
+        line = "intent/2 is champion and learned from an utterance that was erased since; run earmark rollback intent,"
+        for command in ("status", "doctor"):
+            done = earmark(command, *arguments(tmp_path / "home"))
+            assert done.returncode == 1
+            assert f"PROBLEM  {'models: ' if command == 'doctor' else ''}{line}" in done.stdout
+        by_hand.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
+        assert status_of(world.settings)["problems"] == []
+
+
+def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
+    with round_of(tmp_path / "home", 1) as world:
+        versions = [ModelVersion("intent", number, "run", "s", "base", "1", "m") for number in ("2", "3")]
+        with writing(world.corpus.records) as conn:
+            for version in versions:
+                store.put_version(conn, replace(version, tainted=True))
+        by_hand.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        by_hand.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
+        (problem,) = status_of(world.settings)["problems"]  # what was champion before is tainted, too
+        assert "run earmark promote intent/1 --force --why TEXT," in problem
