@@ -3,20 +3,42 @@
 # make docs      writes the reference pages from the code and builds the documentation into site/
 PYTHON ?= python3
 BIN := .venv/bin
+STUDIO := .label-studio
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-label-studio check format docs clean
+.PHONY: setup nightly test test-slow test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
-# One file of exact versions, installed as it stands; torch brings what it needs for CUDA. The stamp comes last, so
-# that an interrupted setup is taken up again.
+# An environment is begun by .begun and finished by .ready. One that was begun and not finished, or that has no pip of its
+# own, is made anew, wherever it was interrupted: put aside first, since half an environment could pass for a whole one.
+# Of pip only errors are shown.
+PIP := -m pip install --quiet --quiet --no-compile
+WHOLE = test ! -e $(1)/.begun && $(1)/bin/python -c "import pip, sys; sys.exit(sys.prefix == sys.base_prefix)" >/dev/null 2>&1
+define begin
+	@rm -rf $(1).old; if [ -e $(1) ] && ! { $(WHOLE); }; then \
+		echo "setup: $(1) is not whole, it is made anew"; mv $(1) $(1).old && rm -rf $(1).old; fi
+	@mkdir -p $(1) && touch $(1)/.begun && rm -f $(1)/.ready
+	@test -x $(1)/bin/python || { echo "setup: Python environment $(1)"; $(PYTHON) -m venv $(1); }
+endef
+define finish
+	@touch $(1)/.ready && rm $(1)/.begun && echo "setup: $(1) is ready"
+endef
+
+# What is up to date by its stamp, but was begun again or has lost its pip since, is not ready.
+$(foreach folder,.venv $(STUDIO),$(if $(wildcard $(folder)/.ready),$(if $(shell \
+	{ $(call WHOLE,$(folder)); } || echo broken),$(eval $(folder)/.ready: anew))))
+
+# One file of exact versions, installed as it stands; torch brings what it needs for CUDA.
 .venv/.ready: constraints.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --requirement constraints.txt "setuptools>=77"
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores, unlike pip; some packages carry newer syntax
-	touch .venv/.ready
+	$(call begin,.venv)
+	@echo "setup: packages of constraints.txt, some minutes"
+	@$(BIN)/python $(PIP) --requirement constraints.txt "setuptools>=77"
+	@echo "setup: earmark itself"
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
+	@echo "setup: byte code, on all cores"
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # unlike pip; some packages carry newer syntax
+	$(call finish,.venv)
 
 nightly: setup
 	$(BIN)/earmark demo
@@ -35,11 +57,11 @@ test-slow: setup
 
 # The annotation server in an environment of its own: its packages and earmark's don't go together. About 1 GB; a first
 # start takes half a minute on an idle machine. The browser test runs where a Chromium is found.
-STUDIO := .label-studio
-$(STUDIO)/.ready:
-	test -x $(STUDIO)/bin/python || $(PYTHON) -m venv $(STUDIO)
-	$(STUDIO)/bin/python -m pip install --quiet --no-compile "label-studio==1.23.2"
-	touch $@
+$(STUDIO)/.ready: constraints-label-studio.txt
+	$(call begin,$(STUDIO))
+	@echo "setup: packages of constraints-label-studio.txt, some minutes"
+	@$(STUDIO)/bin/python $(PIP) --requirement constraints-label-studio.txt
+	$(call finish,$(STUDIO))
 
 test-label-studio: setup $(STUDIO)/.ready
 	OMP_NUM_THREADS=1 LABEL_STUDIO=$(CURDIR)/$(STUDIO)/bin/label-studio \
@@ -63,4 +85,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .label-studio .docs site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.old .label-studio .label-studio.old .docs site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,6 +13,7 @@ a path to somebody's audio. The command line prints it as one line and turns the
     │   ├── AudioRefused           audio that can't be taken in; carries the reason
     │   ├── HomeBusy               another run holds the home or its database
     │   ├── SchemaRefused          a database that an older or a newer earmark wrote
+    │   ├── StoresApart            records, vault and content root that are not of one home
     │   └── PromotionRefused       the gate, or an alias that moved meanwhile
     ├── Unreachable             1  a database or a content store does not answer
     └── Damaged                 1  stored data is not what was written
@@ -85,6 +86,10 @@ class HomeBusy(Refused):
 
 class SchemaRefused(Refused):
     """A database has the schema of another earmark, and this one may not touch it as it is."""
+
+
+class StoresApart(Refused):
+    """Records, vault and content root are not of one home, or one of them is missing or empty."""
 
 
 class PromotionRefused(Refused):

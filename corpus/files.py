@@ -105,6 +105,11 @@ def remove(fs: fsspec.AbstractFileSystem, root: str, path: str) -> None:
         fs.rm_file(f"{root}/{path}")
 
 
+def unfinished(path: str) -> bool:
+    """Return whether a file was never whole: a step was killed while it wrote."""
+    return path.rsplit("/", 1)[-1].startswith(TEMPORARY)
+
+
 def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, datetime]]:
     """Yields path (below `root`) and time of the last change of every file in the store."""
     fs.invalidate_cache()  # what other processes stored and removed since

@@ -14,7 +14,7 @@ from pathlib import Path
 import fsspec
 import sqlalchemy as sa
 
-from corpus import cipher, database, files, operations
+from corpus import cipher, database, files, home_id, operations
 from corpus import vault as vaults
 from corpus.durable_write import write_new_file
 from corpus.errors import SettingsError
@@ -73,6 +73,7 @@ def open_corpus(
 
     Raises:
         SettingsError: no home and `create` is False; the two databases are one; the key is missing or no key.
+        StoresApart: records, vault and content root are not of one home, or one of them is missing.
         SchemaRefused: a newer earmark wrote a database, or an older one wrote it on a server.
         Unreachable: a database does not answer.
         Damaged: the key is not the one that the vault was made with.
@@ -83,16 +84,17 @@ def open_corpus(
     if not create and not at.home.is_dir():
         raise SettingsError(f"there is no corpus at {at.home}; ingest a manifest first, or set home")
     make_home(at.home)
+    vault_engine, records = database.engine(at.vault_url), database.engine(at.records_url)
+    stores = home_id.Stores(records, vault_engine, *files.connect(at.content_url))
+    found = home_id.check(stores)
     for url in (at.records_url, at.vault_url):
         _make_folder_of(url)
-    vault_engine = database.engine(at.vault_url)
     database.prepare(vault_engine, "vault")
     kek = _key_encryption_key(at, make=not vaults.has_secrets(vault_engine))
     vault = vaults.open_vault(vault_engine, kek)
-    records = database.engine(at.records_url)
     database.prepare(records, "records")
-    fs, root = files.connect(at.content_url)
-    return Corpus(settings, records, vault, fs, root, clock or _now)
+    home_id.settle(stores, found)
+    return Corpus(settings, records, vault, stores.fs, stores.root, clock or _now)
 
 
 def make_home(home: Path) -> None:

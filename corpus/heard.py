@@ -47,6 +47,7 @@ class Refusals:
     def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
         self.shown: list[Told] = []
+        self.words: vault.Words = {}  # of a run's refused rows, on customers whom the vault does not know yet
         self._left = SHOWN
 
     def begin(self) -> None:

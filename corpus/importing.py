@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -24,7 +24,7 @@ from corpus.heard import SHOWN, Refusals, Told
 from corpus.ingest import IngestSettings, ingest_batch
 from corpus.limits import AudioSettings
 from corpus.manifest_row import BadRow, ManifestRow, parse
-from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of
+from corpus.mapping import ImportSettings, Plan, Unfit, cell, plan, values_of, word_of
 from corpus.recordings import recording_of
 from corpus.source import Source
 
@@ -193,13 +193,13 @@ def _problem(
 def _arrivals(source: Source, fields: Plan, ingest: IngestSettings) -> Iterator[_Arrival]:
     for number, row in source.rows(fields.needed()):
         if isinstance(row, BadRow):
-            yield _Arrival(number, {}, b"", row)
+            yield _Arrival(number, {}, b"", replace(row, word=None))  # its names are not the manifest's
             continue
         try:
             values = values_of(row, fields)
             sound: bytes | AudioRefused = recording_of(cell(row, fields.columns["audio"]), source, ingest.audio)
         except Unfit as unfit:
-            yield _Arrival(number, {}, b"", BadRow(number, str(unfit)))
+            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), word=word_of(row, fields)))
             continue
         except AudioRefused as refusal:
             sound = refusal
@@ -215,7 +215,7 @@ def _parsed(arrival: _Arrival, fields: Plan, now: datetime) -> ManifestRow | Bad
     # The moment of the import comes last: no identity may hang on it
     values.setdefault("arrived_at", now.isoformat())
     row = parse(arrival.number, values | {"audio": f"row {arrival.number}"})
-    return BadRow(row.line, fields.explained(row.detail)) if isinstance(row, BadRow) else row
+    return replace(row, detail=fields.explained(row.detail)) if isinstance(row, BadRow) else row
 
 
 def _event(arrival: _Arrival) -> str:

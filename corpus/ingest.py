@@ -141,11 +141,15 @@ def ingest_batch(
     """Leaves one batch in the corpus, once, and returns its counts: received, accepted, refused by reason."""
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
+            _take_words(corpus, rows, rows, latest, refusals)
             return op.result
         refusals.begin()
-        wanted = _willing(corpus, rows, latest, refusals)
+        wanted = _willing(rows, latest, refusals)
+        _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
         heard = listen(corpus, op, wanted, hear, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
+        # Once more, for what was refused since and for customers whom the vault knows only now.
+        _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         ingest_batches.put(op.conn, operation_id, len(rows), accepted)
         counts = Counter(refusals.by_line.values())
@@ -157,12 +161,9 @@ def ingest_batch(
 # --- the steps of a batch ---------------------------------------------------------------------------------------------
 
 
-def _willing(
-    corpus: Corpus, rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals
-) -> list[ManifestRow]:
+def _willing(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
     """Returns the rows that are whole, agreed to, and meant for the device."""
     willing: list[ManifestRow] = []
-    withdrawn: list[ManifestRow] = []
     for row in rows:
         if isinstance(row, BadRow):
             refusals.add(row.line, row.reason, row.detail)
@@ -172,7 +173,6 @@ def _willing(
             refusals.add(
                 row.line, "no_consent", "field consent: the customer does not consent to scoring; leave the row out"
             )
-            withdrawn.append(row)
         elif row.wake is None:
             refusals.add(
                 row.line,
@@ -181,21 +181,28 @@ def _willing(
             )
         else:
             willing.append(row)
-    _withdraw(corpus, withdrawn)
     return willing
 
 
-def _withdraw(corpus: Corpus, rows: list[ManifestRow]) -> None:
-    """Leaves the newest word of customers whom the vault knows standing; of others nothing is written down.
+def _refused(rows: _Batch, refusals: Refusals) -> _Batch:
+    return [row for row in rows if row.line in refusals.by_line]
 
-    Whoever withdraws their consent means what was stored before, too.
+
+def _take_words(corpus: Corpus, rows: _Batch, refused: _Batch, latest: datetime, refusals: Refusals) -> None:
+    """Leave withdrawn what refused rows withdraw, whatever they were refused for.
+
+    Whoever withdraws their consent means what was stored before, too. Of customers whom the vault does not know nothing
+    is written down; should one of their clips come in later in the same run, their word is still in memory.
     """
-    newest: dict[str, ManifestRow] = {}
-    for row in sorted(rows, key=lambda r: r.arrived_at):
-        newest[row.account] = row
-    for account, row in newest.items():
-        if vault.speaker_of(corpus.vault, account) is not None:
-            vault.set_consent(corpus.vault, account, row.consent, row.arrived_at, "earmark")
+    waiting = refusals.words
+    for word in (row.word for row in refused):
+        if word is not None and word.consent != vault.ALL:
+            at = min(word.at or latest, latest)  # an unknown time, or one in the future, is now
+            said = waiting.setdefault(word.account, {})
+            said[word.consent] = max(at, said.get(word.consent, at))
+    accounts = {row.word.account for row in rows if row.word is not None}
+    due = {account: waiting.pop(account) for account in accounts if account in waiting}
+    waiting |= vault.take_words(corpus.vault, due)
 
 
 def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals) -> int:

@@ -6,13 +6,14 @@ value may be somebody's name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from corpus.errors import UsageError
 from corpus.json_lines import RepeatedKey, read_lines, strict_json
-from corpus.manifest_row import BadRow, ManifestRow, parse, twice
+from corpus.manifest_row import BadRow, ManifestRow, Word, parse, twice, word_in
 from corpus.manifest_table import parquet_rows
 
 MAX_LINE: Final = 1 << 18
@@ -73,8 +74,32 @@ def _decoded(number: int, line: bytes) -> object:
     try:
         return strict_json(line)
     except RepeatedKey as error:
-        return BadRow(number, twice(error.args[0]))
+        return BadRow(number, twice(error.args[0]), word=_word_of_twice(line))
     except UnicodeDecodeError:
         return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
     except (ValueError, RecursionError):
         return BadRow(number, "the line is no JSON; write one object a line, or a Parquet file")
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object with all its keys, those that stand twice among them."""
+
+
+def _word_of_twice(line: bytes) -> Word | None:
+    """Return what a row with a key that stands twice says of consent: of several consents, what all of them allow."""
+    try:
+        pairs = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    given: dict[str, list[object]] = {}
+    for name, value in pairs if isinstance(pairs, _Pairs) else ():
+        given.setdefault(name, []).append(value)
+    accounts = given.get("account", [None])
+    said = [word_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
+    words = [word for word in said if word is not None]
+    if not words or any(account != accounts[0] for account in accounts):
+        return None
+    times = [word_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())]
+    known = [word.at for word in times if word is not None and word.at is not None]
+    latest = max(known) if known and len(known) == len(times) else None
+    return Word(words[0].account, frozenset.intersection(*(word.consent for word in words)), latest)

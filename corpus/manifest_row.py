@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -25,12 +25,33 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What a row says of its customer's consent; it counts whatever becomes of the row.
+
+    Attributes:
+        account: for the vault and nothing else.
+        consent: some of `score`, `annotate`, `train`.
+        at: when the customer said so, UTC; None where the row does not say it.
+    """
+
+    account: str = field(repr=False)
+    consent: frozenset[str]
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is refused as it stands; `detail` names the field and the remedy, never a value."""
+    """A row that is refused as it stands; `detail` names the field and the remedy, never a value.
+
+    Attributes:
+        line: line or row, counted from 1.
+        word: on consent, where account and consent can be read.
+    """
 
     line: int
     detail: str
     reason: str = "bad_row"
+    word: Word | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,11 @@ class ManifestRow:
     intent: str | None
     slots: tuple[SlotSpan, ...]
     held_out: bool = False
+
+    @property
+    def word(self) -> Word:
+        """What the row says of consent."""
+        return Word(self.account, self.consent, self.arrived_at)
 
 
 def _storable(value: str) -> str:
@@ -124,6 +150,11 @@ class _Slot(_Schema):
     end: int = Field(ge=1)
 
 
+class _Said(_Schema):
+    account: _text(512)  # type: ignore[valid-type]
+    consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
+
+
 class _Row(_Schema):
     audio: _name(4096)  # type: ignore[valid-type]
     account: _text(512)  # type: ignore[valid-type]
@@ -155,9 +186,9 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         wake = _wake(row.wake)
         text, slots = _known_text(row)
     except ValidationError as error:
-        return BadRow(line, _what_is_wrong(error))
+        return BadRow(line, _what_is_wrong(error), word=word_in(value))
     except RecordError as error:
-        return BadRow(line, str(error))
+        return BadRow(line, str(error), word=word_in(value))
     return ManifestRow(
         line=line,
         audio=row.audio,
@@ -175,6 +206,19 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         slots=slots,
         held_out=row.held_out,
     )
+
+
+def word_in(value: Mapping[Any, Any]) -> Word | None:
+    """Return what a row with faults says of consent, None where account or consent can't be read."""
+    try:
+        said = _Said.model_validate({name: value.get(name) for name in ("account", "consent")})
+    except ValidationError:
+        return None
+    try:
+        at = _moment(value.get("arrived_at"))
+    except PydanticCustomError:
+        at = None
+    return Word(said.account, frozenset(said.consent), at)
 
 
 def _wake(wake: _Wake | None) -> Wake | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import SettingsError, UsageError
-from corpus.manifest_row import BadRow, parse
+from corpus.manifest_row import BadRow, Word, parse, word_in
 from corpus.source import Source
 
 Constant = Literal[
@@ -188,6 +188,15 @@ def values_of(row: Mapping[str, Any], fields: Plan) -> dict[str, Any]:
         if value is not None:
             attributes[column] = _word("attributes", column, value, fields)
     return values | ({"attributes": attributes} if attributes else {})
+
+
+def word_of(row: Mapping[str, Any], fields: Plan) -> Word | None:
+    """Return what a row says of consent although another of its values fits no field."""
+    only = {field: column for field, column in fields.columns.items() if field in ("account", "consent", "arrived_at")}
+    try:
+        return word_in(values_of(row, replace(fields, columns=only, attributes=())))
+    except Unfit:
+        return None
 
 
 def _given(row: Mapping[str, Any], column: str, fields: Plan) -> Any:

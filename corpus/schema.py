@@ -38,6 +38,13 @@ def _moment(name: str, index: bool = False) -> sa.Column[datetime]:
 
 audit: Final = audit_tables(METADATA)
 
+home: Final = sa.Table(  # one row: what the vault and the content root must say, too
+    "home",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _text("home_id"),
+)
+
 operations: Final = sa.Table(
     "operations",
     METADATA,

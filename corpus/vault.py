@@ -25,15 +25,18 @@ from corpus.vault_schema import accounts, keys
 from corpus.vault_schema import audit as audit_table
 
 __all__ = (
+    "ALL",
     "CONSENTS",
     "SECRETS",
     "Admitted",
     "Arrival",
     "Vault",
+    "Words",
     "account_key",
     "admitting",
     "consenting",
     "consents",
+    "count_keys",
     "data_keys",
     "destroy",
     "forget",
@@ -44,12 +47,20 @@ __all__ = (
     "speaker_of",
     "split_of",
     "sweep_orphans",
+    "take_words",
     "utterance_id",
     "utterances_of",
 )
 
 CONSENTS: Final = ("score", "annotate", "train")
 """What a customer can consent to; judging a model needs `annotate`."""
+
+ALL: Final = frozenset(CONSENTS)
+
+Words = dict[str, dict[frozenset[str], datetime]]
+"""By account what it consents to, and when it last said so."""
+
+_ENDED: Final = tuple(f"{consent}_ended_at" for consent in CONSENTS)
 
 _SETS: Final = tuple(frozenset(c for bit, c in enumerate(CONSENTS) if mask >> bit & 1) for mask in range(8))
 
@@ -127,7 +138,7 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
 def _welcome(
     vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], filed_as: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Leaves every account of the rows filed with its newest consent; returns the filed rows by account key."""
+    """Leave every account of the rows filed with what they withdraw; return the filed rows by account key."""
     found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(filed_as.values()))
     filed = {row.account_key: dict(row._mapping) for row in found}
     before = {key: dict(row) for key, row in filed.items()}
@@ -140,20 +151,23 @@ def _welcome(
             account["account"] = cipher.encrypt(
                 vault.kek, row.account.encode("utf-8", "surrogatepass"), f"account/{key}"
             )
-        _consent(account, _mask(row.consent), utc(row.arrived_at))
+        _narrow(account, _mask(row.consent), utc(row.arrived_at))
     changed = [account for key, account in filed.items() if account != before.get(key)]
     insert_new(conn, accounts, [account for account in changed if account["account_key"] not in before])
     _update_accounts(conn, [account for account in changed if account["account_key"] in before])
     return filed
 
 
-def _consent(account: dict[str, Any], mask: int, at: datetime) -> None:
-    """Leaves the newest word of an account standing; of two words at the same time, what both allow."""
-    last = account["consent_at"]
-    if last is None or at > last:
-        account["consent"], account["consent_at"] = mask, at
-    elif at == last:
-        account["consent"] &= mask
+def _narrow(account: dict[str, Any], mask: int, at: datetime) -> bool:
+    """Leave withdrawn, for all that the account said until then, what a word leaves out; return whether it is news.
+
+    A word that allows more changes nothing: an utterance keeps the consent that it came with, and this only narrows it.
+    """
+    news = False
+    for bit, name in enumerate(_ENDED):
+        if not mask >> bit & 1 and (account[name] is None or at > account[name]):
+            account[name], news = at, True
+    return news
 
 
 def _new_account(vault: Vault, key: str, generation: int) -> dict[str, Any]:
@@ -162,8 +176,7 @@ def _new_account(vault: Vault, key: str, generation: int) -> dict[str, Any]:
         "generation": generation,
         "speaker_id": pseudonym(vault, key, generation),
         "account": None,
-        "consent": 0,
-        "consent_at": None,
+        **dict.fromkeys(_ENDED),
         "forgotten_at": None,
     }
 
@@ -182,6 +195,7 @@ def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, 
         "device": serial
         and cipher.encrypt(key, serial.encode("utf-8", "surrogatepass"), seal_name(row.utterance_id, "device")),
         "consent": _mask(row.consent),
+        "arrived_at": utc(row.arrived_at),
         "operation_id": operation_id,
         "touched_at": now,
         "destroyed_at": None,
@@ -204,20 +218,31 @@ def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
 
 
 def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Returns what each utterance may be used for: what was allowed when it was spoken and still is.
+    """Returns what each utterance may be used for: what was allowed when it was spoken and was never withdrawn since.
 
     Unknown, destroyed and forgotten utterances have the empty set.
     """
     masks = dict.fromkeys(utterance_ids, 0)
     statement = (
-        sa.select(keys.c.utterance_id, keys.c.consent, accounts.c.consent)
+        sa.select(keys.c.utterance_id, _allowed())
         .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
         .where(keys.c.wrapped.is_not(None))
     )
     with reading(vault.engine) as conn:
         for row in fetch_among(conn, statement, keys.c.utterance_id, utterance_ids):
-            masks[row[0]] = row[1] & row[2]
+            masks[row[0]] = row[1]
     return {utterance_id: _SETS[mask] for utterance_id, mask in masks.items()}
+
+
+def _allowed() -> sa.ColumnElement[int]:
+    """Return an utterance's consent without what its account withdrew at the same time or later."""
+    bits: list[sa.ColumnElement[int]] = []
+    for bit, name in enumerate(_ENDED):
+        # what older versions stored has no time of arrival: every withdrawal that is known means it, too
+        before = sa.or_(keys.c.arrived_at.is_(None), keys.c.arrived_at <= accounts.c[name])
+        over = sa.and_(accounts.c[name].is_not(None), before)
+        bits.append(sa.case((over, 0), else_=keys.c.consent.bitwise_and(1 << bit)))
+    return bits[0] + bits[1] + bits[2]
 
 
 def consenting(vault: Vault, utterance_ids: Sequence[str], consent: str) -> npt.NDArray[np.bool_]:
@@ -228,9 +253,9 @@ def consenting(vault: Vault, utterance_ids: Sequence[str], consent: str) -> npt.
 
 
 def set_consent(vault: Vault, account: str, consent: Collection[str], at: datetime, actor: str) -> str:
-    """Leaves the account's newest word on what its utterances may be used for; returns its speaker id.
+    """Leave withdrawn what an account does not consent to any more; return its speaker id.
 
-    It narrows what was already stored at once; it never widens it.
+    It narrows at once what was spoken until `at`; nothing ever widens that again.
 
     Raises:
         RecordError: the account or the consent is unknown.
@@ -242,11 +267,44 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
         if found is None or found.account is None:
             raise RecordError("the vault knows no such account; check its spelling")
         row = dict(found._mapping)
-        _consent(row, _mask(consent), utc(at))
+        _narrow(row, _mask(consent), utc(at))
         _update_accounts(conn, [row])
         detail = {"speaker_id": row["speaker_id"], "consent": sorted(consent)}
         audit.append(conn, audit_table, "consent", actor, detail)
     return str(row["speaker_id"])
+
+
+def take_words(vault: Vault, words: Words, actor: str = "earmark") -> Words:
+    """Leave withdrawn what the words leave out; return those on accounts that the vault does not know (yet).
+
+    Each that changes something is an audit row.
+    """
+    unknown: Words = {}
+    if not words:
+        return unknown
+    filed_as = {account: account_key(vault, account) for account in words}
+    with writing(vault.engine) as conn:
+        audit.lock(conn, audit_table)
+        found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(filed_as.values()))
+        filed = {row.account_key: dict(row._mapping) for row in found}
+        changed: dict[str, dict[str, Any]] = {}
+        news: list[Mapping[str, Any]] = []
+        for account, said in words.items():
+            key = filed_as[account]
+            row = filed.get(key)
+            if row is None or row["account"] is None:
+                forgotten_at = None if row is None else row["forgotten_at"]
+                left = {consent: at for consent, at in said.items() if forgotten_at is None or at > forgotten_at}
+                if left:
+                    unknown[account] = left
+                continue
+            for consent, at in sorted(said.items(), key=lambda each: (each[1], sorted(each[0]))):
+                if _narrow(row, _mask(consent), utc(at)):
+                    changed[key] = row
+                    news.append({"speaker_id": row["speaker_id"], "consent": sorted(consent)})
+        _update_accounts(conn, list(changed.values()))
+        audit.append_many(conn, audit_table, "consent", actor, news)
+    return unknown
 
 
 def speaker_of(vault: Vault, account: str) -> str | None:
@@ -298,6 +356,13 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
             audit.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
+
+
+def count_keys(vault: Vault) -> int:
+    """Return how many utterances have a key."""
+    with reading(vault.engine) as conn:
+        statement = sa.select(sa.func.count()).select_from(keys).where(keys.c.wrapped.is_not(None))
+        return int(conn.execute(statement).scalar_one())
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:

@@ -13,12 +13,14 @@ from corpus.schema import audit as records_chain
 from corpus.settings import places
 from corpus.store import ingest_batches, orphans, utterances
 from corpus.store import models as store
+from corpus.store.orphans import Orphan
 from corpus.vault_schema import audit as vault_chain
 from flows import ask, console, task_folder
 from flows.models import KINDS
 from flows.results import Result
 from flows.session import opened
 from flows.settings import Settings
+from flows.tainted import tainted_champions
 
 Counts: TypeAlias = dict[str, int]
 Found: TypeAlias = tuple[Counts, list[str]]
@@ -33,27 +35,42 @@ class DoctorReport(Result):
         checks: by name of the check its counts, or `failed` where it could not be made.
         problems: one line each, with the remedy.
         repaired: what was removed, by kind; None where nothing was asked to be repaired.
+        orphans: what a repair would delete; None where no dry run was asked for.
     """
 
     checks: Mapping[str, Counts | str]
     problems: tuple[str, ...]
     repaired: Counts | None = None
+    orphans: tuple[Orphan, ...] | None = None
 
 
-def examine(settings: Settings, *, repair: bool) -> DoctorReport:
-    """Check the home, after repairing what can be repaired where `repair`; return what was checked and found."""
+def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orphans: bool = False) -> DoctorReport:
+    """Return the checks that were made and the problems that were found; repair what can be where asked to.
+
+    Args:
+        settings: of the home.
+        repair: delete orphans and what killed runs left, and make aliases agree.
+        dry_run: list as `orphans` what a repair would delete, and delete nothing.
+        all_orphans: delete orphans however many there are.
+
+    Raises:
+        Refused: `repair`, and more orphans than a killed run leaves; nothing was deleted.
+        StoresApart: the stores are not of one home.
+    """
     from flows.lock import hold_corpus
 
-    if repair:
-        with hold_corpus(settings.corpus, "doctor --repair"), opened(settings) as corpus:
-            swept = orphans.sweep(corpus) | {"work": scratch.clear(places(settings.corpus).home)}
+    if repair and not dry_run:
+        most = None if all_orphans else orphans.MOST
+        with opened(settings, create=False) as corpus, hold_corpus(settings.corpus, "doctor --repair"):
+            swept = orphans.sweep(corpus, most=most) | {"work": scratch.clear(places(settings.corpus).home)}
             ask.sweep(corpus, settings)
             from flows.aliases import mirror_aliases
 
             mirror_aliases(corpus, settings)
             return replace(_examine(corpus, settings), repaired=swept)
     with opened(settings, create=False) as corpus:
-        return _examine(corpus, settings)
+        found = _examine(corpus, settings)
+        return replace(found, orphans=tuple(orphans.orphans(corpus))) if dry_run else found
 
 
 def _examine(corpus: Corpus, settings: Settings) -> DoctorReport:
@@ -122,7 +139,8 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
             held = {n: store.alias(conn, kind, n) for n in ALIASES}
         counts[kind] = len(versions)
         problems += mirrored(tracking, kind, versions, held)
-    return counts, problems
+    with corpus.read() as conn:
+        return counts, [*problems, *tainted_champions(conn)]
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> Found:
@@ -142,6 +160,8 @@ def show_findings(report: DoctorReport) -> None:
     console.show_pairs("checked", report.checks)
     if report.repaired:
         console.show_pairs("repaired", report.repaired)
+    for orphan in report.orphans or ():
+        print(f"would delete  {orphan.kind}  {orphan.name}")
     for problem in report.problems:
         print(f"PROBLEM  {problem}")
     if not report.problems:

@@ -22,6 +22,7 @@ from flows.queues import QueueReport, queues
 from flows.results import Result, as_json
 from flows.session import opened
 from flows.settings import Settings
+from flows.tainted import tainted_champions
 from flows.told import cost_lines, outlook_lines
 from sampling.stopping import Outlook
 
@@ -70,6 +71,7 @@ class StatusReport(Result):
         answers: by verdict.
         labels, models, costs: counts of labels; versions by kind; annotator seconds by question.
         outlook: what the next labels are expected to bring, by kind.
+        problems: champions that must not stay champions, each with the remedy.
     """
 
     home: str
@@ -83,6 +85,7 @@ class StatusReport(Result):
     models: Mapping[Kind, KindVersions]
     costs: Mapping[str, QuestionCost]
     outlook: Mapping[Kind, Outlook]
+    problems: tuple[str, ...]
 
 
 def status_of(settings: Settings) -> StatusReport:
@@ -100,6 +103,7 @@ def status_of(settings: Settings) -> StatusReport:
             models={kind: _versions(conn, kind) for kind in KINDS},
             costs=costs_by_question(*learned_costs(corpus, settings.learned, settings.cost)),
             outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+            problems=tuple(tainted_champions(conn)),
         )
 
 
@@ -144,6 +148,8 @@ def show_status(report: StatusReport) -> None:
     console.show_pairs("annotators' time", cost_lines(as_json(report.costs)))
     console.show_pairs("the next labels", outlook_lines(as_json(report.outlook)))
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    for problem in report.problems:
+        print(f"PROBLEM  {problem}")
 
 
 def refuse_late_night(settings: Settings, hours: float, now: datetime | None = None) -> None:

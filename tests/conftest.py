@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line says how many tests were skipped and why: what was not tried must not pass for what was."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    reasons = Counter(_reason(report) for report in reporter.stats.get("skipped", ()))
+    each = "; ".join(f"{count} because {reason}" for reason, count in sorted(reasons.items()))
+    reporter.write_line(f"skipped: {reasons.total()} tests{': ' if each else ''}{each}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    place = report.longrepr
+    return str(place[2] if isinstance(place, tuple) else place).removeprefix("Skipped: ")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from corpus.database import HEADS, Which
 
 _FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 INITDB = shutil.which("initdb") or (str(_FOUND[-1]) if _FOUND else None)
-MISSING = "no PostgreSQL server is installed: neither initdb on the path nor /usr/lib/postgresql/*/bin/initdb"
+MISSING = "there is no initdb of PostgreSQL, on the path or in /usr/lib/postgresql/*/bin; apt-get install postgresql"
 
 TABLES: dict[Which, sa.MetaData] = {"records": schema.METADATA, "vault": vault_schema.METADATA}
 

@@ -37,7 +37,7 @@ def status(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is in the home: utterances by state, rounds, open tasks, labels, model versions."""
+    """Show what is in the home: utterances, rounds, tasks, labels, models; exit status 1 where a champion is tainted."""
     settings = settings_of(config, overrides)
     from flows.status import refuse_late_night, show_status, status_of
 
@@ -48,6 +48,8 @@ def status(
         show_status(report)
     if late_after is not None:
         refuse_late_night(settings, late_after)
+    if report["problems"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -79,6 +81,10 @@ def doctor(
             "--repair", help="Delete orphans and what killed runs left; make MLflow's aliases agree with the records."
         ),
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what --repair would sweep; delete nothing.")] = False,
+    all_orphans: Annotated[
+        bool, typer.Option("--all-orphans", help="With --repair: sweep orphans, however large their share is.")
+    ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -87,7 +93,7 @@ def doctor(
     settings = settings_of(config, overrides)
     from flows.doctor import examine, show_findings
 
-    report = examine(settings, repair=repair)
+    report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
     if as_json:
         console.show_json(report.to_json())
     else:

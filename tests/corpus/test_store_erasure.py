@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from corpus import audit, door, durable_write, files, schema, scratch, vault, vault_schema
 from corpus.database import writing
-from corpus.errors import DoorClosed, RecordError
+from corpus.errors import DoorClosed, RecordError, Refused
 from corpus.handle import Corpus
 from corpus.records import EvaluationReport, Label, ModelVersion, Snapshot, SnapshotRow
 from corpus.store import erasure, labels, leases, models, orphans, rounds, scores, utterances
@@ -215,7 +215,10 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
         Orphan("part", "parts/bb.parquet"),
         Orphan("unfinished", "parts/.tmp-cc"),
     ]
-    assert orphans.sweep(corpus, NO_AGE) == {"files": 3, "keys": 1}
+    with pytest.raises(Refused, match=r"1 of 3 keys and 1 of 2 packs and 1 of 1 parts belong to no row.*--all-orphans"):
+        orphans.sweep(corpus, NO_AGE)
+    assert len(orphans.orphans(corpus, NO_AGE)) == 4
+    assert orphans.sweep(corpus, NO_AGE, most=None) == {"files": 3, "keys": 1}
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     with corpus.read() as conn:
         pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()

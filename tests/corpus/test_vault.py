@@ -83,7 +83,7 @@ def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
     vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
     assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
     vault.set_consent(corpus.vault, "ada", vault.CONSENTS, NOON + timedelta(hours=2), "desk")
-    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score", "annotate"}
+    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
     with pytest.raises(RecordError, match="no such account"):
         vault.set_consent(corpus.vault, "nobody", [], NOON, "desk")
 

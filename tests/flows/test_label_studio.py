@@ -307,7 +307,7 @@ def test_each_person_has_a_project_and_a_question_goes_to_one_other(server: str,
 # --- a person in a browser --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not os.environ.get("CHROMIUM"), reason="no browser is named in CHROMIUM")
+@pytest.mark.skipif(not os.environ.get("CHROMIUM"), reason="no Chromium is named in CHROMIUM; apt-get install chromium")
 def test_a_task_is_labelled_by_keys_in_a_real_browser(at: Studio, tmp_path: Path):
     from tests.browser import browser
 

@@ -32,7 +32,7 @@ def test_the_recipe_repeats_itself_and_its_seed_matters(tmp_path):
 
 
 def test_the_recipe_runs_on_synthesised_speech(tmp_path):
-    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("espeakng_loader", reason="no eSpeak NG is installed; pip install 'earmark[demo]'")
     made = pretrain(tmp_path / "asr", QUICK)
     assert made.audio_seconds > 2
     assert load_asr(tmp_path / "asr").vocab_size == TINY.vocabulary
@@ -58,7 +58,7 @@ def test_bad_usage_ends_with_status_2(tmp_path, capsys):
 
 
 def test_the_embedded_base_hears_voices_that_it_never_heard():
-    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("espeakng_loader", reason="no eSpeak NG is installed; pip install 'earmark[demo]'")
     from corpus.synthetic import pretraining_set
 
     spoken = list(pretraining_set(987, 24, accents="base", phrasings="base"))

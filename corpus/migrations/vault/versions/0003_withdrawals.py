@@ -1,0 +1,58 @@
+"""What an account withdrew, and when: a later consent must not bring it back."""
+
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+BITS = {"score": 1, "annotate": 2, "train": 4}
+
+ACCOUNTS = sa.Table(  # as it is before; SQLite makes the table anew and would lose the unnamed unique key
+    "accounts",
+    sa.MetaData(),
+    sa.Column("account_key", sa.Text(), primary_key=True),
+    sa.Column("generation", sa.BigInteger(), nullable=False),
+    sa.Column("speaker_id", sa.Text(), nullable=False, unique=True),
+    sa.Column("account", sa.LargeBinary(), nullable=True),
+    sa.Column("consent", sa.BigInteger(), nullable=False),
+    sa.Column("consent_at", sa.DateTime(timezone=True), nullable=True),
+    sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True),
+    *(sa.Column(f"{name}_ended_at", sa.DateTime(timezone=True), nullable=True) for name in BITS),
+)
+
+
+def upgrade() -> None:
+    op.add_column("keys", sa.Column("arrived_at", sa.DateTime(timezone=True), nullable=True))
+    for name, bit in BITS.items():
+        op.add_column("accounts", sa.Column(f"{name}_ended_at", sa.DateTime(timezone=True), nullable=True))
+        op.execute(f"UPDATE accounts SET {name}_ended_at = consent_at WHERE consent & {bit} = 0")
+    narrow_what_was_widened(op.get_bind())
+    with op.batch_alter_table("accounts", copy_from=ACCOUNTS) as table:
+        table.drop_column("consent")
+        table.drop_column("consent_at")
+
+
+def narrow_what_was_widened(conn: sa.Connection) -> None:
+    """Older versions let a later consent open again what a withdrawal had closed; the chain still knows of that."""
+    statement = sa.text(
+        "UPDATE keys SET consent = consent & :mask WHERE speaker_id = :speaker"
+        " AND touched_at <= (SELECT at FROM audit WHERE seq = :seq)"
+    )
+    for seq, detail in conn.execute(sa.text("SELECT seq, detail FROM audit WHERE act = 'consent' ORDER BY seq")).all():
+        said = json.loads(detail)
+        mask = sum(BITS[name] for name in said["consent"])
+        conn.execute(statement, {"mask": mask, "speaker": said["speaker_id"], "seq": seq})
+
+
+def downgrade() -> None:
+    op.add_column("accounts", sa.Column("consent", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("accounts", sa.Column("consent_at", sa.DateTime(timezone=True), nullable=True))
+    for name, bit in BITS.items():
+        op.execute(f"UPDATE accounts SET consent = consent + {bit} WHERE {name}_ended_at IS NULL")
+        op.drop_column("accounts", f"{name}_ended_at")
+    op.drop_column("keys", "arrived_at")

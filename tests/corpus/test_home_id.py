@@ -1,0 +1,154 @@
+"""Stores know each other: none is replaced by an empty one, and nothing is deleted beside another home's."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from corpus import database, files, home_id, schema, vault_schema
+from corpus.errors import Refused, StoresApart
+from corpus.handle import Corpus
+from corpus.store import orphans, utterances
+from tests.corpus.stored import NOON, arrive, corpus_at, score
+from tests.corpus.test_vault import admit, arrival
+
+NO_AGE = timedelta(seconds=-60)
+STORES = ("records", "vault", "content")
+
+
+def filled(home: Path, **settings: str) -> dict[str, str]:
+    """Leave a home with utterances, packs, a part and keys; return its settings."""
+    corpus = corpus_at(home, **settings)
+    score(corpus, arrive(corpus, 4))
+    corpus.close()
+    return settings
+
+
+def forget_ids(corpus: Corpus) -> None:
+    """Leave the home as one that was made before there were ids."""
+    for engine, table in ((corpus.records, schema.home), (corpus.vault.engine, vault_schema.home)):
+        with database.writing(engine) as conn:
+            conn.execute(sa.delete(table))
+    files.remove(corpus.fs, corpus.root, home_id.MARKER)
+    corpus.close()
+
+
+def ids_of(corpus: Corpus) -> set[str | None]:
+    return set(home_id.check(home_id.Stores(corpus.records, corpus.vault.engine, corpus.fs, corpus.root)).values())
+
+
+def everything_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
+
+
+def elsewhere(store: str, folder: Path) -> dict[str, str]:
+    return {f"{store}_url": str(folder / "content") if store == "content" else f"sqlite:///{folder / store}.db"}
+
+
+def test_a_new_home_has_one_id_in_all_stores(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
+    (first,) = ids_of(corpus)
+    assert first is not None
+    arrive(corpus, 2)
+    (again,) = ids_of(corpus_at(tmp_path, **databases))
+    assert again == first
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_missing_store_is_refused_and_none_is_made(tmp_path: Path, store: str) -> None:
+    filled(tmp_path / "home")
+    before = everything_below(tmp_path)
+    with pytest.raises(StoresApart, match=rf"the {store}.*correct corpus\.{store}_url \(EARMARK_{store.upper()}_URL\)"):
+        corpus_at(tmp_path / "home", **elsewhere(store, tmp_path / "typo"))
+    assert everything_below(tmp_path) == before
+    corpus_at(tmp_path / "home").close()
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_of_another_home_is_refused(tmp_path: Path, store: str, databases: dict[str, str]) -> None:
+    filled(tmp_path / "home", **databases)
+    filled(tmp_path / "other")
+    with pytest.raises(StoresApart, match=rf"the {store} .*another home"):
+        corpus_at(tmp_path / "home", **{**databases, **elsewhere(store, tmp_path / "other")})
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_of_another_home_is_refused_where_no_home_has_an_id_yet(tmp_path: Path, store: str) -> None:
+    for name in ("home", "other"):
+        filled(tmp_path / name)
+        forget_ids(corpus_at(tmp_path / name))
+    with pytest.raises(StoresApart, match=rf"the {store} "):
+        corpus_at(tmp_path / "home", **elsewhere(store, tmp_path / "other"))
+    assert ids_of(corpus_at(tmp_path / "home")) != {None}
+
+
+def test_records_that_are_empty_are_not_taken_for_those_of_a_vault_in_use(tmp_path: Path) -> None:
+    filled(tmp_path / "home")
+    database.upgrade(database.engine(f"sqlite:///{tmp_path / 'empty.db'}"), "records")
+    for _ in range(2):
+        with pytest.raises(StoresApart, match="the records database is missing, or holds none"):
+            corpus_at(tmp_path / "home", records_url=f"sqlite:///{tmp_path / 'empty.db'}")
+        forget_ids(corpus_at(tmp_path / "home"))
+
+
+def test_an_older_home_gets_its_id_when_it_is_opened(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
+    score(corpus, arrive(corpus, 4))
+    forget_ids(corpus)
+    assert ids_of(corpus) == {None}
+    opened = corpus_at(tmp_path, **databases)
+    (found,) = ids_of(opened)
+    assert found is not None
+    with opened.read() as conn:
+        assert len(utterances.in_window(conn)) == 4
+    opened.close()
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_kill_while_the_ids_are_written_is_made_good(tmp_path: Path, done: int) -> None:
+    filled(tmp_path)
+    corpus = corpus_at(tmp_path)
+    forget_ids(corpus)
+    if done > 0:
+        with database.writing(corpus.vault.engine) as conn:
+            conn.execute(sa.insert(vault_schema.home), {"id": 1, "home_id": "a" * 32})
+    if done > 1:
+        files.store(corpus.fs, corpus.root, home_id.MARKER, b"a" * 32)
+    opened = corpus_at(tmp_path)
+    (found,) = ids_of(opened)
+    assert found == "a" * 32 if done else found is not None
+    opened.close()
+
+
+def test_content_that_was_emptied_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    shutil.rmtree(tmp_path / "content")
+    with pytest.raises(StoresApart, match="the content root is missing"):
+        corpus_at(tmp_path)
+
+
+def test_a_sweep_beside_records_of_an_older_day_deletes_nothing(tmp_path: Path) -> None:
+    corpus = corpus_at(tmp_path)
+    arrive(corpus, 2)
+    corpus.close()
+    shutil.copy(tmp_path / "records.db", tmp_path / "older.db")
+    corpus = corpus_at(tmp_path)
+    arrive(corpus, 30, start=2, operation_id="ingest/1")
+    corpus.close()
+    older = corpus_at(tmp_path, records_url=f"sqlite:///{tmp_path / 'older.db'}")
+    with pytest.raises(Refused, match="30 of 32 keys and 1 of 2 packs belong to no row, more than 5%"):
+        orphans.sweep(older, NO_AGE)
+    older.close()
+    whole = corpus_at(tmp_path)
+    with whole.read() as conn:
+        ids = utterances.in_window(conn)
+    assert len(list(whole.open(ids, "score"))) == 32
+    whole.close()
+
+
+def test_a_few_orphans_among_many_are_swept_without_being_asked_twice(corpus: Corpus) -> None:
+    arrive(corpus, 40)
+    admit(corpus.vault, [arrival(corpus, "lost", at=NOON)], "op")
+    assert orphans.sweep(corpus, NO_AGE) == {"files": 0, "keys": 1}
