@@ -13,7 +13,7 @@ from typing import Final
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from corpus.durable_write import write_file
+from corpus.durable_write import TEMPORARY, write_file
 from corpus.errors import SettingsError, Unreachable
 
 FOLDERS: Final = ("audio", "parts")

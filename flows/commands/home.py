@@ -37,7 +37,7 @@ def status(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is in the home: utterances, rounds, tasks, labels, models; exit status 1 where a champion is tainted."""
+    """Show what is in the home: utterances, rounds, tasks, labels, models; exit status 1 if a champion is tainted."""
     settings = settings_of(config, overrides)
     from flows.status import refuse_late_night, show_status, status_of
 
@@ -48,7 +48,7 @@ def status(
         show_status(report)
     if late_after is not None:
         refuse_late_night(settings, late_after)
-    if report["problems"]:
+    if report.problems:
         raise typer.Exit(1)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from flows.inspect import examine, status_of
 
 from corpus import files, vault
 from corpus.database import writing
@@ -16,9 +15,12 @@ from corpus.errors import Refused
 from corpus.records import ModelVersion, Snapshot, SnapshotRow
 from corpus.store import erasure
 from corpus.store import models as store
+from corpus.store.orphans import Orphan
 from corpus.vault_schema import keys
 from flows import by_hand
+from flows.doctor import examine
 from flows.session import opened
+from flows.status import status_of
 from tests.corpus.stored import admit, arrive
 from tests.flows.homes import arguments, earmark, small_settings
 from tests.flows.small_round import round_of
@@ -47,16 +49,16 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
         admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), datetime.now(UTC))], "op")
         with writing(corpus.vault.engine) as conn:
             conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))
-    assert examine(settings, repair=True, dry_run=True)["orphans"] == [{"kind": "key", "name": lost}]
+    assert examine(settings, repair=True, dry_run=True).orphans == (Orphan("key", lost),)
     with pytest.raises(Refused, match="1 of 4 keys belong to no row"):
         examine(settings, repair=True)
-    assert examine(settings, repair=True, all_orphans=True)["repaired"]["keys"] == 1
-    assert examine(settings, repair=False, dry_run=True)["orphans"] == []
+    assert examine(settings, repair=True, all_orphans=True).repaired["keys"] == 1
+    assert examine(settings, repair=False, dry_run=True).orphans == ()
 
 
 def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_path: Path):
     with round_of(tmp_path / "home", 3) as world:
-        assert status_of(world.settings)["problems"] == []
+        assert status_of(world.settings).problems == ()
         snapshot = Snapshot((SnapshotRow(world.ids[0], 1, "train", 1.0),))
         with writing(world.corpus.records) as conn:
             store.put_snapshot(conn, snapshot, "intent")
@@ -70,7 +72,7 @@ def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_p
             assert done.returncode == 1
             assert f"PROBLEM  {'models: ' if command == 'doctor' else ''}{line}" in done.stdout
         by_hand.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
-        assert status_of(world.settings)["problems"] == []
+        assert status_of(world.settings).problems == ()
 
 
 def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
@@ -81,5 +83,5 @@ def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
                 store.put_version(conn, replace(version, tainted=True))
         by_hand.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
         by_hand.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
-        (problem,) = status_of(world.settings)["problems"]  # what was champion before is tainted, too
+        (problem,) = status_of(world.settings).problems  # what was champion before is tainted, too
         assert "run earmark promote intent/1 --force --why TEXT," in problem
