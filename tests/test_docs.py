@@ -134,3 +134,13 @@ def test_readme_can_be_read_in_three_minutes() -> None:
     assert len(text.splitlines()) <= 140
     assert "make nightly" in text
     assert "make test" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_folder_of_the_packages_that_a_page_names_exists(page: Path) -> None:
+    named = [
+        found
+        for found in inline(page)
+        if re.fullmatch(r"(?:corpus|sampling|annotation|training|flows)/[\w./-]*", found)
+    ]
+    assert [path for path in named if not (ROOT / path).exists()] == []
