@@ -11,7 +11,7 @@ import pytest
 
 from corpus import operation_ids
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
 PACKAGES = ("corpus", "sampling", "annotation", "training", "flows")
 PLACES = {"operation": 0, "result_of": 1, "ingest_batch": 1}
 """Where a function takes the id of an operation; the name alone is compared, as every caller has it as a method."""

@@ -26,10 +26,11 @@ from flows.frame import frame, passed, stands
 from flows.night import night_named
 from flows.session import opened
 from flows.settings import Settings, load_settings
+from tests.fixtures import make_old_home
 from tests.fixtures.make_old_home import NIGHTS, settings_of
 from tests.flows.homes import earmark
 
-OLD = Path(__file__).resolve().parents[1] / "fixtures" / "old_home"
+OLD = Path(make_old_home.__file__).parent / "old_home"
 TOLD: dict[str, Any] = json.loads((OLD / "told.json").read_text(encoding="utf-8"))
 """What the code that wrote the home said of it, by command."""
 
