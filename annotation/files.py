@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from annotation.rows import Asked, RefusedReason, RowError, annotation_row, pars
 from annotation.tables import SUFFIXES, table_rows
 from corpus.durable_write import write_file
 from corpus.errors import UsageError
+from corpus.json_lines import read_lines
 from corpus.records import Annotation, AnnotationTask, canonical_json
 
 TASK_FILE: Final = "tasks.jsonl"
@@ -168,7 +169,7 @@ def parse_annotations(
         UsageError: a table whose first line names no columns; nothing of it is merged.
     """
     settings = settings or ReadSettings()
-    lines = _lines_of(BytesIO(data), settings.max_line_bytes)
+    lines = read_lines(BytesIO(data), settings.max_line_bytes)
     if suffix not in SUFFIXES:
         return _parsed(lines, tasks)
     parsed = Parsed([], [])
@@ -209,26 +210,6 @@ def read_tasks(path: Path) -> list[AnnotationTask]:
 def _lines(path: Path, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
     try:
         with path.open("rb") as file:
-            yield from _lines_of(file, max_bytes)
+            yield from read_lines(file, max_bytes)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}; name a JSON Lines file") from None
-
-
-def _lines_of(file: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
-    """Yields (line number from 1, the line) of all lines that are not blank; None for a line that is too long."""
-    number = 0
-    while line := file.readline(max_bytes + 1):
-        number += 1
-        if len(line) > max_bytes and not line.endswith(b"\n"):
-            _skip_line(file, max_bytes)
-            yield number, None
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
-            yield number, line
-
-
-def _skip_line(file: BinaryIO, chunk: int) -> None:
-    while (rest := file.readline(chunk)) and not rest.endswith(b"\n"):
-        pass

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.records import digest
+from corpus.records import AssignmentKind, digest
 
 if TYPE_CHECKING:
     from corpus.store.labels import AnswerRow, LabelRow
     from corpus.store.people import Assignment
     from corpus.store.rounds import TaskRow
-
-Kind = Literal["first", "second", "more", "help", "gold"]
 
 
 class Person(BaseModel):
@@ -108,7 +106,7 @@ class Need:
     task_id: str
     locale: str
     count: int
-    kind: Kind
+    kind: AssignmentKind
     barred: frozenset[str] = frozenset()
 
 
@@ -116,7 +114,7 @@ class Need:
 class Plan:
     """Who gets what: (task, person, kind) in the order of the needs; and the tasks for which somebody is missing."""
 
-    given: list[tuple[str, str, Kind]] = field(default_factory=list)
+    given: list[tuple[str, str, AssignmentKind]] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
 
 
@@ -156,7 +154,7 @@ def needs_of(
         # An open task that has its answers is one that they did not settle.
         wanted = max(base, min(voices + 1, settings.most_answers)) if answers else base
         count = wanted - voices - len(waiting)
-        kind: Kind = "first"
+        kind: AssignmentKind = "first"
         if "help" in answers.values():
             kind = "help"
         elif voices >= base:
@@ -223,7 +221,7 @@ def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings
 def rotate_gold(
     settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
     settings: PeopleSettings, seed: int,
-) -> list[tuple[str, str, Kind]]:  # fmt: skip
+) -> list[tuple[str, str, AssignmentKind]]:  # fmt: skip
     """Returns which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
 
     Args:
@@ -234,7 +232,7 @@ def rotate_gold(
         settings: see `PeopleSettings`.
         seed: of the draw.
     """
-    given: list[tuple[str, str, Kind]] = []
+    given: list[tuple[str, str, AssignmentKind]] = []
     for person in settings.people:
         who = person.annotator_id
         count = round(settings.gold_share * load.get(who, 0) + _uniform([seed, turn, who, "gold"]) - 0.5)

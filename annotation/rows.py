@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from annotation.schema import AnnotationRow, DraftRow, SlotRow, TaskRow
 from corpus.errors import RecordError
+from corpus.json_lines import strict_json
 from corpus.records import OTHER_INTENT, Annotation, AnnotationTask, Ask, Hypothesis, SlotSpan, check_spans
 from corpus.text import normalise_with_spans
 
@@ -147,24 +148,13 @@ def _json_object(line: bytes | None) -> dict[str, Any]:
     if line is None:
         raise RowError("too_long")
     try:
-        value = json.loads(line.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = strict_json(line)  # of two verdicts in one row either could be meant
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate passes the parser, not the database
     except (ValueError, RecursionError):
         raise RowError("malformed") from None
     if not isinstance(value, dict):
         raise RowError("malformed")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of two verdicts in one row either could be meant.
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
-def _no_constant(_: str) -> float:
-    raise ValueError("NaN and Infinity are not JSON")
 
 
 def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotation:

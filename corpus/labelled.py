@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import UsageError
+from corpus.json_lines import read_objects
 from corpus.synthetic.nights import NightFiles
 
 NEEDED: Final = ("audio", "speaker", "text", "intent")
@@ -91,17 +92,15 @@ def _rows(settings: LabelledSettings, name: str) -> list[dict[str, Any]]:
     assert settings.folder is not None
     path = settings.folder / f"{name}.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
+        content = path.read_bytes()
     except OSError:
         raise UsageError(f"the labelled corpus has no {name}.jsonl that can be read; check labelled.folder") from None
-    except ValueError:
-        raise UsageError(f"{name}.jsonl of the labelled corpus is not JSON Lines") from None
-    for number, row in enumerate(rows, 1):
-        missing = [key for key in (*NEEDED, *settings.attributes) if not isinstance(row, dict) or key not in row]
+    rows = list(read_objects(content, path.name))
+    for number, row in rows:
+        missing = [key for key in (*NEEDED, *settings.attributes) if key not in row]
         if missing:
             raise UsageError(f"{name}.jsonl row {number} has no {missing[0]}; a row needs {', '.join(NEEDED)}")
-    return rows
+    return [row for _, row in rows]
 
 
 def _share(rows: Sequence[dict[str, Any]], settings: LabelledSettings, night: int) -> list[dict[str, Any]]:

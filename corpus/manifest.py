@@ -6,12 +6,12 @@ value may be somebody's name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from corpus.errors import UsageError
+from corpus.json_lines import RepeatedKey, read_lines, strict_json
 from corpus.manifest_row import BadRow, ManifestRow, parse, twice
 from corpus.manifest_table import parquet_rows
 
@@ -62,43 +62,19 @@ def length(path: Path) -> int | None:
 
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
     """Yields (line, decoded value or BadRow) of every line that is not blank."""
-    number = 0
-    while line := file.readline(MAX_LINE + 1):
-        number += 1
-        if len(line) > MAX_LINE:
-            while line and not line.endswith(b"\n"):  # step over the rest in pieces
-                line = file.readline(MAX_LINE)
+    for number, line in read_lines(file, MAX_LINE):
+        if line is None:
             yield number, BadRow(number, f"the line has more than {MAX_LINE} bytes; write one object a line")
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if line.strip():
+        else:
             yield number, _decoded(number, line)
 
 
 def _decoded(number: int, line: bytes) -> object:
     try:
-        return json.loads(line.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
-    except _Twice as error:
+        return strict_json(line)
+    except RepeatedKey as error:
         return BadRow(number, twice(error.args[0]))
     except UnicodeDecodeError:
         return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
-    except (ValueError, RecursionError):  # also NaN, and a number of 5000 digits
+    except (ValueError, RecursionError):
         return BadRow(number, "the line is no JSON; write one object a line, or a Parquet file")
-
-
-class _Twice(ValueError):
-    """A key stands twice; the first argument is the key, which is not to be shown."""
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made: dict[str, object] = {}
-    for key, value in pairs:
-        if key in made:
-            raise _Twice(key)
-        made[key] = value
-    return made
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")

@@ -24,6 +24,7 @@ from corpus.errors import RecordError
 Split = Literal["train", "dev", "test"]
 Reason = Literal["audit", "uncertain", "slice", "novel"]
 Ask = Literal["transcribe", "label_intent", "triage"]
+AssignmentKind = Literal["first", "second", "more", "help", "gold"]
 Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "distress", "help"]
 Purpose = Literal["score", "annotate", "train", "judge"]
 Kind = Literal["asr", "intent"]

@@ -6,9 +6,8 @@ intent model then reads every distinct transcript once.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -129,37 +128,11 @@ def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
 
     What the thread meets is raised here. When the reader stops early, so does the thread, after at most one chunk.
     """
-    ready: queue.Queue[list[Clip] | BaseException | None] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
-
-    def give(item: list[Clip] | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def read() -> None:
-        try:
-            for chunk in chunks:
-                give(chunk)
-                if stopped.is_set():
-                    return
-            give(None)
-        except BaseException as error:  # it is the reader's to raise
-            give(error)
-
-    thread = threading.Thread(target=read, name="earmark-decode", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
+    with ThreadPoolExecutor(1, thread_name_prefix="earmark-decode") as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk
 
 
 # --- the intent model's share -----------------------------------------------------------------------------------------

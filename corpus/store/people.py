@@ -6,16 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from corpus.database import fetch_among, insert_new
 from corpus.door import PERSON
-from corpus.records import canonical_json
+from corpus.records import AssignmentKind, canonical_json
 from corpus.schema import answers, assignments, crowds, leases, tasks
-
-AssignmentKind = Literal["first", "second", "more", "help", "gold"]
 
 
 @dataclass(frozen=True, slots=True)

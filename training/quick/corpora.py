@@ -7,13 +7,13 @@ are kept as slices. Such corpora are public or one's own labelled data, so nothi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from corpus.errors import UsageError
+from corpus.json_lines import read_objects
 from corpus.text import normalise
 
 WORDS_PER_SECOND: Final = 2.5
@@ -81,21 +81,12 @@ def _rows(folder: Path, name: str, seen: Any) -> Iterator[LabelledRow]:
     except OSError:
         raise UsageError(f"corpus {folder.name}: no {name}.jsonl that can be read; check --corpus") from None
     seen.update(hashlib.sha256(content).digest())
-    number = 0
-    for number, line in enumerate(content.splitlines(), 1):
-        if line.strip():
-            yield _row(folder, line, f"corpus {folder.name}: {name}.jsonl line {number}")
-    if not number:
-        raise UsageError(f"corpus {folder.name}: {name}.jsonl is empty")
+    where = f"corpus {folder.name}: {name}.jsonl"
+    for number, row in read_objects(content, where):
+        yield _row(folder, row, f"{where} line {number}")
 
 
-def _row(folder: Path, line: bytes, where: str) -> LabelledRow:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        raise UsageError(f"{where} is not JSON") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{where} is no object")
+def _row(folder: Path, row: dict[str, Any], where: str) -> LabelledRow:
     for key in ("text", "intent"):
         if not isinstance(row.get(key), str) or not row[key].strip():
             raise UsageError(f"{where} has no {key}; a row needs text and intent")
