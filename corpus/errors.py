@@ -6,6 +6,7 @@ a path to somebody's audio. The command line prints it as one line and turns the
     EarmarkError                1  refused or failed
     ├── UsageError              2  bad usage or bad input
     │   ├── SettingsError          a setting: unknown key, wrong type, missing file
+    │   │   └── PluginError        a strategy, measure or backend of another package that does not work
     │   └── RecordError            a record that breaks its own rules
     ├── Refused                 1  a rule says no
     │   ├── DoorClosed             no consent, quarantine, retention, no lease, erased
@@ -35,6 +36,10 @@ class UsageError(EarmarkError):
 
 class SettingsError(UsageError):
     """A setting is unknown, of a wrong type, or names something that is missing."""
+
+
+class PluginError(SettingsError):
+    """A strategy, measure or annotation backend of another package clashes, can't be loaded, or fails."""
 
 
 class RecordError(UsageError, ValueError):

@@ -11,12 +11,12 @@ import typer
 from flows.commands import journey  # first, as --help lists commands in this order
 
 # isort: split
-from flows.commands import home, judging, running, versions
+from flows.commands import home, judging, plugins, running, versions
 from flows.commands.options import app
 from flows.commands.progress_bars import ProgressBars
 from flows.progress import listening
 
-__all__ = ["app", "home", "journey", "judging", "main", "running", "versions"]
+__all__ = ["app", "home", "journey", "judging", "main", "plugins", "running", "versions"]
 
 INTERRUPTED = 130
 

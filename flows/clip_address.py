@@ -9,6 +9,9 @@ import hmac
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import httpx
+
+from corpus.errors import Refused
 from corpus.handle import Corpus
 
 MOST_DIGITS = 12
@@ -39,6 +42,25 @@ def is_valid(corpus: Corpus, task_id: str, who: str, until: str, sign: str) -> b
     if not hmac.compare_digest(_sign(corpus, task_id, who, end).encode(), sign.encode()):
         return False
     return datetime.fromtimestamp(end, UTC) > corpus.clock()
+
+
+def require_clips(base: str) -> None:
+    """Check that clips are served.
+
+    Args:
+        base: where browsers reach the clip server.
+
+    Raises:
+        Refused: nothing answers there, so that nobody could listen to anything.
+    """
+    try:
+        answer = httpx.get(f"{base.rstrip('/')}/health", timeout=10)
+    except httpx.HTTPError:
+        answer = None
+    if answer is None or answer.text != "ok":
+        raise Refused(
+            f"no clips are served at {base.rstrip('/')}; start `earmark clips`, or set label_studio.clips_url"
+        )
 
 
 def _sign(corpus: Corpus, task_id: str, who: str, end: int) -> str:

@@ -24,11 +24,11 @@ from flows import (
     answers,
     arrive,
     ask,
+    backends,
     bring,
     choose,
     hear,
     label_evidence,
-    label_studio,
     learn,
     merge_total,
     promote,
@@ -71,9 +71,9 @@ labelled = _step(bring.bring, "import")
 scores = _step(scoring.score_shard, "score")
 choice = _step(choose.choose_round, "sample")
 tasks_out = _step(ask.export_round, "export")
-pushing = _step(label_studio.push, "push")
-pulling = _step(label_studio.pull, "pull")
-settling = _step(label_studio.settle, "settle")
+pushing = _step(backends.push, "push")
+pulling = _step(backends.pull, "pull")
+settling = _step(backends.settle, "settle")
 answers_in = _step(hear.merge_file, "merge")
 reviewing = _step(review.review, "review")
 learning = _step(learn.learn, "retrain")
@@ -232,17 +232,18 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     waiting = answers.waiting(settings.answers) if files is None else files
-    there = files is None and settings.export.backend == "label_studio"
+    there = files is None and backends.at_a_place(settings)
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
         return MergeSkipped("no annotations came back", _found(reviewed))
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
+    place = settings.export.backend.replace("_", "-")
     if there:
         try:
-            reports.append(("label-studio", pulling(corpus, settings).merged))
+            reports.append((place, pulling(corpus, settings).merged))
         except EarmarkError as error:
-            failed["label-studio"] = str(error)
+            failed[place] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
@@ -267,14 +268,14 @@ def _found(reviewed: ReviewReport | Skipped) -> ReviewReport | None:
 
 @dataclass(frozen=True, slots=True)
 class NotDone(Result):
-    """A step that Label Studio could not do now, and why; the next run does it."""
+    """A step that the place of annotation could not do now, and why; the next run does it."""
 
     not_done: str
 
 
 def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
-    """Push what is exported to Label Studio, where that is the backend; a server that is down costs only time."""
-    if settings.export.backend != "label_studio":
+    """Push what is exported to Label Studio, or another place; a server that is down costs only time."""
+    if not backends.at_a_place(settings):
         return None
     try:
         return pushing(corpus, settings)
@@ -283,11 +284,11 @@ def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
 
 
 def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:
-    """Remove what is merged, or may not be opened any more, from Label Studio, where that is the backend."""
-    if settings.export.backend != "label_studio":
+    """Remove what is merged, or may not be opened any more, from Label Studio or another place of annotation."""
+    if not backends.at_a_place(settings):
         return None
     try:
-        return settling(corpus, settings.label_studio, settings.people)
+        return settling(corpus, settings)
     except EarmarkError as error:
         return NotDone(str(error))
 

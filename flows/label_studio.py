@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
-import httpx
-
 from annotation.files import Parsed, RefusedRow
 from annotation.label_studio import (
     MODEL_VERSION,
@@ -29,14 +27,13 @@ from annotation.label_studio import (
 from annotation.people import PeopleSettings
 from annotation.rows import RowError
 from corpus import door, operation_ids
-from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records import Annotation, Ask, digest
 from corpus.store import labels, rounds
 from flows import models, progress
 from flows.ask import ANYBODY, made_tasks, standing
 from flows.ask import Standing as Waiting
-from flows.clip_address import clip_url
+from flows.clip_address import clip_url, require_clips
 from flows.hear import MergeReport, asked_tasks, merge_rows
 from flows.results import Result
 from flows.settings import LabelStudioSettings, Settings
@@ -273,7 +270,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
         Refused: the clip server does not answer, so that nobody could hear anything.
         Unreachable: the server does not answer.
     """
-    _check_clips(settings.label_studio.clips_url)
+    require_clips(settings.label_studio.clips_url)
     now = standing(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
     inventory = models.inventory(settings.home, models.champion(corpus, "intent"))
@@ -334,13 +331,3 @@ def _send(client: StudioClient, settings: LabelStudioSettings, project: int, tas
             sent += client.send_tasks(project, tasks[start : start + size])
             advance(sent)
     return sent
-
-
-def _check_clips(clips_url: str) -> None:
-    base = clips_url.rstrip("/")
-    try:
-        answer = httpx.get(f"{base}/health", timeout=10)
-    except httpx.HTTPError:
-        answer = None
-    if answer is None or answer.text != "ok":
-        raise Refused(f"no clips are served at {base}; start `earmark clips`, or set label_studio.clips_url")

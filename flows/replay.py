@@ -25,7 +25,7 @@ from flows.replay_report import ReplayReport, figure, report_of, track
 from flows.settings import Settings, describe
 from flows.simulate import FullPool, ReplaySettings, prepare_worker, work
 from sampling.curves import Curve
-from sampling.measures import MEASURES
+from sampling.measures import measure_entry
 from sampling.strategies import strategy as known_strategy
 from training.quick.corpora import LabelledCorpus, read_corpus
 from training.quick.learners import LEARNERS
@@ -93,8 +93,8 @@ def plan_replay(
     for name in names:
         strategy, _, ranked_by = name.partition(":")
         known_strategy(strategy)
-        if ranked_by and ranked_by not in MEASURES:
-            raise UsageError(f"measure {ranked_by!r} is unknown; known are {', '.join(sorted(MEASURES))}")
+        if ranked_by:
+            measure_entry(ranked_by)
     if replay.learner not in LEARNERS:
         raise UsageError(f"learner {replay.learner!r} is unknown; known are {', '.join(sorted(LEARNERS))}")
     corpus = read_corpus(folder)

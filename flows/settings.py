@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -21,6 +21,7 @@ from annotation.crowd import CrowdSettings
 from annotation.people import PeopleSettings
 from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
+from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.ingest import IngestSettings
 from corpus.labelled import LabelledSettings
@@ -82,20 +83,33 @@ class NightSettings(BaseModel):
         return value
 
 
+BACKENDS = ("files", "label_studio")
+"""The annotation backends that come with earmark."""
+
+
 class ExportSettings(BaseModel):
     """Where tasks go.
 
     Attributes:
-        backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there.
+        backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there; or a name that another
+            package offers.
+        options: of a backend of another package, passed on as they are; secrets are better in its own variables.
         folder: default `<home>/tasks`.
         due_days: how long a task stays open before its clip is swept [days].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["files", "label_studio"] = "files"
+    backend: str = "files"
+    options: dict[str, Any] = Field(default_factory=dict)
     folder: Path | None = None
     due_days: int = Field(default=14, ge=1)
+
+    @field_validator("backend")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        plugins.require_known(plugins.BACKENDS, value, BACKENDS)
+        return value
 
 
 class LabelStudioSettings(BaseModel):
@@ -242,6 +256,8 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsError(f"{source}: {describe(error)}") from None
+    except SettingsError as error:  # a name that neither earmark nor another package has
+        raise SettingsError(f"{source}: {error}") from None
 
 
 def _find(config: Path) -> Path:

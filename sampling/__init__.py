@@ -4,7 +4,8 @@ In reading order: `pool` (what there is to choose from) and `arrays` (the same f
 `calibration` (how uncertain), `cost` (how dear), `worth` (which label to buy and what it is worth a second), `audit`
 (the probability sample that judges), `strategies` (which rows) with their algorithms `lazy`, `spread`, `kcenter`,
 `badge`, `clusters`, `facility` and `diversity`, `budget` (how many), `basket` (every cap), `selection` (the whole
-choice), `estimation` (what the audit share says).
+choice), `estimation` (what the audit share says). `plugin_checks` holds the rules that every strategy and measure
+keeps, those of other packages too, and `example_pools` the made-up pools that they are tried on.
 
 From a notebook, with nothing but numpy, scipy and scikit-learn loaded:
 

@@ -14,7 +14,7 @@ from corpus.records import Floats
 from sampling.budget import SamplingSettings
 from sampling.diversity import distinct
 from sampling.pool import Mask, Pool, Rows, Scores, codes
-from sampling.strategies import UNSCORED, pick
+from sampling.strategies import pick, ranks_by_score
 
 SHORT_LIST: Final = (2_000, 10, 50_000)
 """Rows that a strategy gets to see: at least, times the clips, at most. Diversity needs no million rows."""
@@ -120,7 +120,7 @@ def fill(
         rng: all randomness.
         only: (N,) bool, the rows that may be taken; None: all.
     """
-    priority = rng.random(len(scores)) if name in UNSCORED else scores
+    priority = scores if ranks_by_score(name) else rng.random(len(scores))
     count, left, put = min(count, basket.clips), min(seconds, basket.seconds), 0
     while put < count:
         candidates = basket.candidates(priority, left, only)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from corpus import plugins
 from corpus.errors import SettingsError
 from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
@@ -17,8 +18,9 @@ class SamplingSettings(BaseModel):
     """How a round chooses.
 
     Attributes:
-        strategy: key of `STRATEGIES`, or `strategy:measure` to rank by one measure, such as `power:entropy`; without a
-            measure rows are ranked by expected errors resolved per annotator second.
+        strategy: key of `STRATEGIES` or a name that another package offers, or `strategy:measure` to rank by one
+            measure, such as `power:entropy`; without a measure rows are ranked by expected errors resolved per
+            annotator second.
         clips: most clips of a round; None: as many as the caps allow.
         minutes: most expected annotator minutes of a round; None: no such bound.
         max_fraction: most of the pool that a round may listen to.
@@ -54,6 +56,20 @@ class SamplingSettings(BaseModel):
     cold_start_labels: int = Field(default=20, ge=0)
     triage_below: float | None = Field(default=None, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value == cls.model_fields["strategy"].default:
+            return value
+        from sampling.measures import MEASURES  # scipy: not for a command that chooses nothing
+        from sampling.strategies import STRATEGIES
+
+        name, _, ranked_by = value.partition(":")
+        plugins.require_known(plugins.STRATEGIES, name, STRATEGIES)
+        if ranked_by:
+            plugins.require_known(plugins.MEASURES, ranked_by, MEASURES)
+        return value
 
     @field_validator("slice_quotas")
     @classmethod

@@ -1,6 +1,7 @@
 """Uncertainty measures: functions `Predictions -> (N,) float64`, finite, larger = less certain, in a declared range.
 
-To add one, write the function and enter it in `MEASURES`; the property tests run over the registry.
+To add one, write the function and enter it in `MEASURES`; the property tests run over the registry. Other packages
+offer theirs by entry points of the group `earmark.measures`; `earmark check-plugin` tries them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from corpus.errors import RecordError, SettingsError
+from corpus import plugins
+from corpus.errors import PluginError, RecordError
 from corpus.records import Floats, Predictions
 from sampling.pool import Scores, check_scores
 
@@ -200,11 +202,33 @@ def measure(name: str, predictions: Predictions) -> Scores:
 
     Raises:
         SettingsError: no such measure; the message lists the known.
+        PluginError: the one of another package can't be used; the message names the package.
         RecordError: a value is not finite or out of the measure's range; the message names the utterance.
     """
-    if name not in MEASURES:
-        raise SettingsError(f"measure {name!r} is unknown; known are {', '.join(sorted(MEASURES))}")
-    entry = MEASURES[name]
-    scores = entry.function(predictions)
+    return measure_by(name, measure_entry(name), predictions)
+
+
+def measure_entry(name: str) -> Measure:
+    """Return the named measure with its range, of earmark or of another package.
+
+    Raises:
+        SettingsError: no such measure; the message lists the known.
+        PluginError: the one of another package can't be used; the message names the package.
+    """
+    if name in MEASURES:
+        plugins.require_unclaimed(plugins.MEASURES, name)
+        return MEASURES[name]
+    found = plugins.load(plugins.MEASURES, name, MEASURES)
+    if not isinstance(found, Measure):
+        package = plugins.package_of(plugins.MEASURES, name)
+        raise PluginError(
+            f"measure {name!r} of package {package} is no sampling.measures.Measure; upgrade or uninstall the package"
+        )
+    return Measure(plugins.guarded(plugins.MEASURES, name, found.function), found.low, found.high)
+
+
+def measure_by(name: str, entry: Measure, predictions: Predictions) -> Scores:
+    """Returns what `measure` returns, by the measure that is given with its name for messages."""
+    scores = np.asarray(entry.function(predictions), np.float64)
     check_scores(predictions.utterance_ids, scores, f"measure {name}")
     return _within(f"measure {name}", predictions, scores, entry.low, entry.high)

@@ -15,7 +15,7 @@ from sampling.curves import Curve, first_held
 from sampling.measures import measure
 from sampling.pool import Mask, Pool, Rows, Scores
 from sampling.seeds import generator
-from sampling.strategies import UNSCORED, in_phase, pick
+from sampling.strategies import in_phase, pick, ranks_by_score
 
 Learn: TypeAlias = Callable[[Rows], tuple[Floats, Mask]]
 """Learns from the labels of the given rows; returns (N, C) probabilities on the pool and (M,) right on the test set."""
@@ -113,7 +113,7 @@ def _choose(
     )
     if not ranked_by:
         name = in_phase(name, len(known), pool.classes, cold_start_labels)
-    if not len(known) and name not in UNSCORED:
+    if not len(known) and ranks_by_score(name):
         name = "random"  # nobody has learned anything yet, so no score says anything
     return open_[pick(name, rows, count, measure(ranked_by or "margin", rows.predictions), rng)]
 

@@ -1,6 +1,7 @@
 """Strategies: functions `(pool, count, scores, rng) -> rows`, most valuable first, in one registry.
 
-To add one, write the function and enter it in `STRATEGIES`; the property tests run over the registry. `pick` is the
+To add one, write the function and enter it in `STRATEGIES`; the property tests run over the registry. Other packages
+offer theirs by entry points of the group `earmark.strategies`; `earmark check-plugin` tries them. `pick` is the
 way in: it checks what goes in and what comes out, and puts the pool in the order of its ids, so that the order in which
 rows arrived changes nothing.
 """
@@ -12,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from corpus.errors import RecordError, SettingsError
+from corpus import plugins
+from corpus.errors import PluginError, RecordError
 from sampling.badge import badge as badge_rows
 from sampling.clusters import centres, clusters, nearest_centre, proportional, ranks, typicality
 from sampling.facility import facility_location
@@ -191,6 +193,16 @@ UNSCORED: Final = frozenset({"random", "typiclust", "typiclust_margin", "kcenter
 """Strategies that a short list by score would bend: theirs is drawn at random."""
 
 
+def ranks_by_score(name: str) -> bool:
+    """Return whether a short list of the best-scored rows serves the strategy.
+
+    A strategy of another package says that it does not by an attribute `unscored = True` of its function.
+    """
+    if name in STRATEGIES:
+        return name not in UNSCORED
+    return not getattr(strategy(name), "unscored", False)
+
+
 def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> str:
     """Returns the strategy that `name` means at this many labels: `default` is `typiclust` while they are few.
 
@@ -202,14 +214,20 @@ def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> st
 
 
 def strategy(name: str) -> Strategy:
-    """Returns the named strategy.
+    """Returns the named strategy, of earmark or of another package.
 
     Raises:
         SettingsError: no such strategy; the message lists the known.
+        PluginError: the one of another package can't be used; the message names the package.
     """
-    if name not in STRATEGIES:
-        raise SettingsError(f"strategy {name!r} is unknown; known are {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[name]
+    if name in STRATEGIES:
+        plugins.require_unclaimed(plugins.STRATEGIES, name)
+        return STRATEGIES[name]
+    found = plugins.load(plugins.STRATEGIES, name, STRATEGIES)
+    if not callable(found):
+        package = plugins.package_of(plugins.STRATEGIES, name)
+        raise PluginError(f"strategy {name!r} of package {package} is no function; upgrade or uninstall the package")
+    return plugins.guarded(plugins.STRATEGIES, name, found)
 
 
 def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -218,7 +236,7 @@ def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Gener
     The same utterances come back whatever the order of the rows.
 
     Args:
-        name: a key of `STRATEGIES`.
+        name: a key of `STRATEGIES`, or a name that another package offers.
         pool: N rows.
         count: 1..N.
         scores: (N,) float64, finite.
@@ -226,9 +244,14 @@ def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Gener
 
     Raises:
         SettingsError: no such strategy.
-        RecordError: an empty pool, a count outside 1..N, or a score that is not finite (names the utterance).
+        RecordError: an empty pool, a count outside 1..N, a score that is not finite (names the utterance), or a
+            strategy that returned other than `count` different rows of the pool.
     """
-    function = strategy(name)
+    return pick_by(name, strategy(name), pool, count, scores, rng)
+
+
+def pick_by(name: str, function: Strategy, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
+    """Returns what `pick` returns, by the strategy that is given with its name for messages."""
     if not len(pool):
         raise RecordError(f"strategy {name}: the pool is empty; score utterances first")
     if not 1 <= count <= len(pool):
@@ -236,7 +259,9 @@ def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Gener
     check_scores(pool.utterance_ids, scores, "score")
     ordered = pool.sorted_by_id()
     order = np.arange(len(pool)) if ordered is pool else np.argsort(pool.utterance_ids, kind="stable")
-    rows = function(ordered, count, scores[order], rng)
+    rows = np.asarray(function(ordered, count, scores[order], rng))
+    if rows.dtype.kind not in "iu" or rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(pool)):
+        raise RecordError(f"strategy {name} returned other than row numbers of the pool; `earmark check-plugin {name}`")
     if len(rows) != count or len(np.unique(rows)) != count:
         raise RecordError(f"strategy {name} returned {len(np.unique(rows))} distinct rows, not {count}")
     return order[rows].astype(np.intp)

@@ -7,7 +7,7 @@ import pytest
 
 from corpus.errors import RecordError
 from corpus.records import BLOCK
-from tests.sampling.pools import predictions_of
+from sampling.example_pools import predictions_of
 
 SEAM = [0, BLOCK - 1, BLOCK, BLOCK + 1]
 

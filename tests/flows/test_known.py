@@ -37,10 +37,10 @@ from flows.settings import Settings
 from flows.status import show_status, status_of
 from flows.told import sample_lines
 from sampling.arrays import predictions_of
+from sampling.example_pools import unit
 from tests.corpus.stored import arrive
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
-from tests.sampling.pools import unit
 
 DAY = datetime(2026, 11, 2, 12, tzinfo=UTC)
 ROUND, NIGHT = "2026-11-03", "2026-11-04"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from sampling import clusters as module
 from sampling.clusters import CROWD, SAMPLE, clusters, proportional, ranks, typicality, without_gaps
+from sampling.example_pools import unit
 from tests.sampling import plain
-from tests.sampling.pools import unit
 
 
 def test_clusters_find_what_is_apart():

@@ -8,7 +8,7 @@ import pytest
 
 from corpus.errors import RecordError
 from sampling.cohorts import CohortSettings, find_cohorts, members
-from tests.sampling.pools import unit
+from sampling.example_pools import unit
 
 
 def world(seed: int, excess: float, n: int = 240):

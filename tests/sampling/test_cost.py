@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from corpus.errors import RecordError, SettingsError
 from sampling.cost import AskCost, CostModel, ask_costs, fit_costs
-from tests.sampling.pools import predictions_of
+from sampling.example_pools import predictions_of
 
 
 def answers(n: int, seed: int = 0):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling.diversity import distinct
-from tests.sampling.pools import unit
+from sampling.example_pools import unit
 
 
 @settings(max_examples=40, deadline=None)

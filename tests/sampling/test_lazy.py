@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sampling import lazy, spread
 from sampling.badge import badge
 from sampling.clusters import clusters
+from sampling.example_pools import pool_of, predictions_of, probabilities, unit
 from sampling.facility import facility_location
 from sampling.kcenter import k_center
 from sampling.strategies import best, pick
 from tests.sampling import plain
-from tests.sampling.pools import pool_of, predictions_of, probabilities, unit
 
 sizes = st.sampled_from([((4, 4), (1, 2), 8), ((16, 8), (2, 64), 64), (lazy.WINDOW, lazy.BATCH, spread.CELLS)])
 

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError, SettingsError
+from sampling.example_pools import predictions_of, probabilities
 from sampling.measures import CHUNK, MEASURES, measure
-from tests.sampling.pools import predictions_of, probabilities, with_column
+from sampling.plugin_checks import MEASURE_RULES, check_measure
+from tests.sampling.pools import with_column
 
 names = st.sampled_from(sorted(MEASURES))
 
@@ -25,14 +27,17 @@ def test_every_measure_keeps_to_its_range(name, n, intents, seed):
     assert (values <= MEASURES[name].high).all()
 
 
-@settings(max_examples=60, deadline=None)
-@given(name=names, n=st.integers(1, 60), seed=st.integers(0, 10_000))
-def test_every_measure_of_a_row_depends_on_that_row_alone(name, n, seed):
-    predictions = predictions_of(n, seed=seed)
-    whole = measure(name, predictions)
-    rows = np.random.default_rng(seed).permutation(n)
-    assert measure(name, predictions.take(rows)).tobytes() == whole[rows].tobytes()
-    assert measure(name, predictions.take(rows[:1])).tobytes() == whole[rows[:1]].tobytes()
+@settings(max_examples=150, deadline=None)
+@given(name=names, rule=st.sampled_from(MEASURE_RULES), n=st.integers(1, 60), seed=st.integers(0, 10_000))
+def test_every_measure_keeps_every_rule(name, rule, n, seed):
+    assert rule(MEASURES[name], n, seed) == ""
+
+
+@pytest.mark.parametrize("name", sorted(MEASURES))
+def test_what_is_tried_on_measures_of_others_finds_nothing_in_ours(name):
+    found = check_measure(MEASURES[name])
+    assert len(found) == len(MEASURE_RULES)
+    assert [finding for finding in found if finding.problem] == []
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))

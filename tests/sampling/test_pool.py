@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from corpus.errors import RecordError
+from sampling.example_pools import pool_of
 from sampling.seeds import generator
-from tests.sampling.pools import pool_of
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from corpus.errors import RecordError, SettingsError
+from sampling.example_pools import pool_of, unit
 from sampling.strategies import STRATEGIES, pick
 from tests.sampling import plain
-from tests.sampling.pools import pool_of, unit
 
 MISSING = "scikit-activeml is not installed"
 WITHOUT = "import sys; sys.modules['skactiveml'] = None\nimport sampling.strategies\nimport sampling.scikit_activeml\n"

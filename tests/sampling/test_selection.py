@@ -15,9 +15,10 @@ from corpus.records import Selection
 from sampling.calibration import Calibrator, fit_calibrator
 from sampling.cost import AskCost, CostModel
 from sampling.estimation import horvitz_thompson_mean
+from sampling.example_pools import pool_of, predictions_of, unit
 from sampling.selection import SamplingSettings, choose, choose_explained
 from sampling.strategies import STRATEGIES
-from tests.sampling.pools import pool_of, predictions_of, unit, with_column
+from tests.sampling.pools import with_column
 
 
 def chosen(pool, *, labels=100, audit_so_far=0, night="r1", **options) -> Selection:

@@ -6,8 +6,9 @@ import numpy as np
 
 from sampling.calibration import Calibrator
 from sampling.cost import AskCost, CostModel
+from sampling.example_pools import predictions_of
 from sampling.worth import appraise
-from tests.sampling.pools import predictions_of, with_column
+from tests.sampling.pools import with_column
 
 PROBS = np.array([[0.5, 0.5], [0.5, 0.5], [0.999, 0.001]], np.float32)
 

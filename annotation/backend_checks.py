@@ -1,0 +1,140 @@
+"""Rules that every annotation backend keeps, tried with made-up tasks at a place that holds no others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from annotation.backend import AnnotationBackend, Connect, PlacedTask
+from annotation.files import parse_annotations
+from annotation.rows import asked
+from corpus.errors import Refused
+from corpus.plugins import Finding, try_rule
+from corpus.records import AnnotationTask, Hypothesis, SlotSpan, canonical_json, digest, task_id
+
+ROUND: Final = "check-plugin"
+"""Round of the made-up tasks; no night has such a name."""
+
+Try = Callable[[Connect, Mapping[str, Any]], str]
+
+
+def example_tasks(count: int) -> list[PlacedTask]:
+    """Return made-up tasks, every other one blind, for two people and for anybody."""
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    made = []
+    for number in range(count):
+        utterance_id = digest(["check-plugin", number])[:32]
+        draft = Hypothesis("turn on the kitchen light", 1.0, "light_on", (SlotSpan("room", 12, 19),))
+        task = AnnotationTask(
+            task_id=task_id(ROUND, utterance_id, "transcribe"),
+            round=ROUND,
+            utterance_id=utterance_id,
+            ask="transcribe",
+            audio=f"{utterance_id}.wav",
+            duration=1.5,
+            intents=("light_on", "other"),
+            slot_names=("room",),
+            draft=draft if number % 2 else None,
+        )
+        url = f"http://127.0.0.1:8077/clips/{task.task_id}.wav?who=&until=0&sign=0"
+        made.append(PlacedTask(task, ("", "ann", "bob")[number % 3], url, until))
+    return made
+
+
+def holds_each_task_once(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Holds each task once, for its holder."""
+    backend, tasks = connect(options), example_tasks(5)
+    backend.place(tasks)
+    return _difference(backend, tasks)
+
+
+def repeat_changes_nothing(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Holds the same after the same tasks are placed again, in another order."""
+    backend, tasks = connect(options), example_tasks(5)
+    backend.place(tasks)
+    backend.place(tasks[::-1])
+    return _difference(backend, tasks)
+
+
+def removes_what_is_not_wanted(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Removes what is wanted no more, keeps the others and adds the new."""
+    backend, tasks = connect(options), example_tasks(6)
+    backend.place(tasks[:4])
+    backend.place(tasks[2:])
+    return _difference(backend, tasks[2:])
+
+
+def can_be_emptied(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Holds nothing once no task is wanted, as after an erasure."""
+    backend = connect(options)
+    backend.place(example_tasks(3))
+    backend.place([])
+    return _difference(backend, [])
+
+
+def remembers(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Holds the same for the next process: what is placed survives the connection."""
+    tasks = example_tasks(3)
+    connect(options).place(tasks)
+    return _difference(connect(options), tasks)
+
+
+def answers_in_the_published_format(connect: Connect, options: Mapping[str, Any]) -> str:
+    """Gives answers as rows of the published format, to tasks that it holds, the same each time."""
+    backend, tasks = connect(options), example_tasks(4)
+    backend.place(tasks)
+    rows = [dict(row) for row in backend.answers()]
+    lines = b"".join(canonical_json(row).encode() + b"\n" for row in rows)
+    refused = parse_annotations(lines, asked(each.task for each in tasks)).refused
+    if refused:
+        return f"answer {refused[0].line} is refused: {refused[0].reason}" + (
+            f" ({refused[0].field})" if refused[0].field else ""
+        )
+    if [dict(row) for row in backend.answers()] != rows:
+        return "the answers differ the second time, though nobody answered"
+    return _difference(backend, tasks)
+
+
+BACKEND_RULES: Final[Sequence[Try]] = (
+    holds_each_task_once,
+    repeat_changes_nothing,
+    removes_what_is_not_wanted,
+    can_be_emptied,
+    remembers,
+    answers_in_the_published_format,
+)
+"""What every annotation backend keeps to."""
+
+
+def check_backend(connect: Connect, options: Mapping[str, Any]) -> list[Finding]:
+    """Return what trying every rule at a place found; the place is empty again afterwards.
+
+    Args:
+        connect: makes the backend.
+        options: of a place that holds no tasks.
+
+    Raises:
+        Refused: the place holds tasks, which the rules would remove.
+    """
+    held = len(connect(options).placed())
+    if held:
+        raise Refused(f"the place holds {held} tasks; give an empty one to try, by --set export.options=...")
+    found = []
+    for rule in BACKEND_RULES:
+        found.append(try_rule(rule, [(connect, options)]))
+        with contextlib.suppress(Exception):  # a place that can't be emptied is among the findings
+            connect(options).place([])
+    return found
+
+
+def _difference(backend: AnnotationBackend, wanted: Sequence[PlacedTask]) -> str:
+    """Return how what is held differs from what is wanted; "" where it does not."""
+    held, expected = [tuple(key) for key in backend.placed()], {task.key for task in wanted}
+    if len(set(held)) < len(held):
+        return f"it holds {len(held) - len(set(held))} tasks more than once"
+    missing, more = expected - set(held), set(held) - expected
+    if missing:
+        return f"{len(missing)} of {len(expected)} tasks are missing, or have another holder"
+    return f"it holds {len(more)} tasks that are not wanted" if more else ""
