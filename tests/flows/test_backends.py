@@ -16,6 +16,7 @@ from corpus.errors import PluginError, Refused, SettingsError
 from corpus.store import erasure, labels, rounds
 from flows import backends
 from flows.clips import clip_server
+from flows.label_studio import PushReport, SettleReport
 from flows.prefect_server import PrefectSettings
 from flows.session import running
 from flows.settings import load_settings
@@ -74,27 +75,27 @@ def shelf(acme: Path, tmp_path: Path) -> Iterator[Shelf]:
 
 def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf):
     corpus, settings = shelf.world.corpus, shelf.world.settings
-    assert backends.push(corpus, settings) == {"sent": CLIPS, "removed": 0, "standing": CLIPS}
-    assert backends.push(corpus, settings) == {"sent": 0, "removed": 0, "standing": CLIPS}
+    assert backends.push(corpus, settings) == PushReport(sent=CLIPS, removed=0, standing=CLIPS)
+    assert backends.push(corpus, settings) == PushReport(sent=0, removed=0, standing=CLIPS)
     first, second, *_ = shelf.held()
     assert httpx.get(shelf.held()[first]).content[:4] == b"RIFF"
     assert not list(settings.task_folder.rglob("*.wav"))
 
     shelf.answer(first)
-    report = backends.pull(corpus, settings)
-    assert (report["labels"], report["refused"], report["file"]) == (1, {}, "acme-shelf")
-    again = backends.pull(corpus, settings)
+    report = backends.pull(corpus, settings).merged
+    assert (report.labels, report.refused) == (1, {})
+    again = backends.pull(corpus, settings).merged
     assert len(shelf.labels()) == 1
-    assert again["labels"] == report["labels"], "the answer of the same operation"
-    assert backends.settle(corpus, settings) == {"removed": 1}
+    assert again.labels == report.labels, "the answer of the same operation"
+    assert backends.settle(corpus, settings) == SettleReport(removed=1)
     assert first not in shelf.held()
 
     with corpus.read() as conn:
         utterance_id = rounds.utterance_of(conn, second.split("/")[0])
     erasure.erase_utterances(corpus, [utterance_id], reason="test")
-    assert backends.settle(corpus, settings) == {"removed": 1}
+    assert backends.settle(corpus, settings) == SettleReport(removed=1)
     assert len(shelf.held()) == CLIPS - 2
-    assert backends.push(corpus, settings) == {"sent": 0, "removed": 0, "standing": CLIPS - 2}
+    assert backends.push(corpus, settings) == PushReport(sent=0, removed=0, standing=CLIPS - 2)
 
 
 def test_a_changed_answer_is_a_new_revision_and_a_bad_one_costs_only_itself(shelf: Shelf):
@@ -103,8 +104,8 @@ def test_a_changed_answer_is_a_new_revision_and_a_bad_one_costs_only_itself(shel
     first, second, *_ = shelf.held()
     shelf.answer(first)
     shelf.answer(second, verdict="wonderful")
-    report = backends.pull(corpus, settings)
-    assert (report["labels"], report["refused"]) == (1, {"unknown_verdict": 1})
+    report = backends.pull(corpus, settings).merged
+    assert (report.labels, report.refused) == (1, {"unknown_verdict": 1})
     shelf.answer(first, transcript="play some blues", revision=2)
     backends.pull(corpus, settings)
     with corpus.read() as conn:

@@ -11,9 +11,9 @@ import pytest
 from sampling.budget import SamplingSettings
 from sampling.choice_summary import chosen_rows, cohort_choices, summarise
 from sampling.cohorts import SLICE, Cohort
+from sampling.example_pools import pool_of
 from sampling.pool import Pool
 from sampling.selection import Choice, choose_explained
-from tests.sampling.pools import pool_of
 
 ACCENT = Cohort(
     "cohort-1", "words", 20, 6, 0.5, 0.2, 0.45, 0.01, np.ones(8, np.float32), 0.9, np.ones((1, 8), np.float32)

@@ -6,8 +6,8 @@ import pytest
 from corpus.errors import RecordError
 from sampling.arrays import predictions_of
 from sampling.cohorts import CohortSettings
+from sampling.example_pools import unit
 from sampling.findings import cohorts_of, compare_with_labels, evidence_of
-from tests.sampling.pools import unit
 
 
 def findings(**changes):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from corpus.errors import UsageError
+from sampling.example_pools import unit
 from sampling.simulation import RunSettings, SimulatedPool, noisy_labels, rare_rows, simulate_run, zipf_rows
-from tests.sampling.pools import unit
 
 ROWS, CLASSES = 60, 3
 LABELS = np.arange(ROWS) % CLASSES
