@@ -17,7 +17,7 @@ from corpus.store import erasure
 from corpus.store import models as store
 from corpus.store.orphans import Orphan
 from corpus.vault_schema import keys
-from flows import by_hand
+from flows import aliases
 from flows.doctor import examine
 from flows.session import opened
 from flows.status import status_of
@@ -64,14 +64,14 @@ def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_p
             store.put_snapshot(conn, snapshot, "intent")
             learned = ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "1", "m")
             store.put_version(conn, learned)
-        by_hand.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
         erasure.erase_utterances(world.corpus, world.ids[:1])
         line = "intent/2 is champion and learned from an utterance that was erased since; run earmark rollback intent,"
         for command in ("status", "doctor"):
             done = earmark(command, *arguments(tmp_path / "home"))
             assert done.returncode == 1
             assert f"PROBLEM  {'models: ' if command == 'doctor' else ''}{line}" in done.stdout
-        by_hand.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
         assert status_of(world.settings).problems == ()
 
 
@@ -81,7 +81,7 @@ def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
         with writing(world.corpus.records) as conn:
             for version in versions:
                 store.put_version(conn, replace(version, tainted=True))
-        by_hand.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
-        by_hand.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
         (problem,) = status_of(world.settings).problems  # what was champion before is tainted, too
         assert "run earmark promote intent/1 --force --why TEXT," in problem
