@@ -238,7 +238,6 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
         return MergeSkipped("no annotations came back", _found(reviewed))
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
-    place = settings.export.backend.replace("_", "-")
     if there:
         try:
             reports.append((backends.place_name(settings.export), pulling(corpus, settings)))
