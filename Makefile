@@ -77,7 +77,7 @@ $(DOCS)/.ready: constraints-docs.txt
 	touch $@
 
 docs: setup $(DOCS)/.ready
-	$(BIN)/python -m flows.reference docs
+	$(BIN)/python -m flows.cli.reference docs
 	$(DOCS)/bin/zensical build --clean --strict
 
 format: setup

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from annotation.revisions import latest_answers
+from annotation.latest_answers import latest_answers
 from corpus.edits import distance
-from corpus.records import Annotation
+from corpus.records.annotations import Annotation
 from corpus.text import words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from corpus.records import SlotSpan
+from corpus.records.arrivals import SlotSpan
 
 Step = tuple[int | None, int | None]
 """Index of a word in the first and in the second text; None where the other has no counterpart."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from corpus.records import AnnotationTask
+from corpus.records.annotations import AnnotationTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class PlacedTask:
     """A task and where it belongs.
 
     Attributes:
-        task: the question, with draft and inventory; `annotation.rows.task_row` makes a JSON row of it.
+        task: the question, with draft and inventory; `annotation.row_parsing.task_row` makes a JSON row of it.
         holder: id of the annotator whose task it is; "" where anybody may take it.
         audio_url: signed address of the clip, which ends with the task's time; no copy of the sound is to be kept.
         until: when the task's time is over.

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from annotation.backend import AnnotationBackend, Connect, PlacedTask
 from annotation.files import parse_annotations
-from annotation.rows import asked
+from annotation.row_parsing import asked
 from corpus.errors import Refused
 from corpus.plugins import Finding, try_rule
-from corpus.records import AnnotationTask, Hypothesis, SlotSpan, canonical_json, digest, task_id
+from corpus.records.annotations import AnnotationTask, task_id
+from corpus.records.arrivals import Hypothesis, SlotSpan
+from corpus.records.base import canonical_json, digest
 
 ROUND: Final = "check-plugin"
 """Round of the made-up tasks; no night has such a name."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from annotation.crowd import Crowd
-from annotation.revisions import latest_answers
+from annotation.latest_answers import latest_answers
 from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
-from corpus.records import Annotation, Label, Verdict
+from corpus.records.annotations import Annotation, Label
+from corpus.records.base import Verdict
 
 SAFETY: Final[tuple[Verdict, ...]] = ("distress", "critical_data")
 """Verdicts that one person is enough for, gravest first: a false alarm costs a clip, a miss may harm somebody."""

@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.anchoring import AnchoringSettings, Seen, copy_rates
+from annotation.annotator_wer import TRUTH, WordErrorSettings, count_pairs, learn_word_errors, words_compared
 from annotation.dawid_skene import Confusions, DawidSkeneSettings, learn_confusions
-from annotation.revisions import latest_answers
-from annotation.word_errors import TRUTH, WordErrorSettings, count_pairs, learn_word_errors, words_compared
-from corpus.records import Annotation, Label
+from annotation.latest_answers import latest_answers
+from corpus.records.annotations import Annotation, Label
 
 VERDICTS = 5
 """Verdicts that answer a question; `help` does not."""

@@ -14,12 +14,21 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.rows import Asked, RefusedReason, RowError, annotation_row, parse_annotation, parse_task, task_row
-from annotation.tables import SUFFIXES, table_rows
-from corpus.durable_write import write_file
+from annotation.csv_tables import SUFFIXES, table_rows
+from annotation.row_parsing import (
+    Asked,
+    RefusedReason,
+    RowError,
+    annotation_row,
+    parse_annotation,
+    parse_task,
+    task_row,
+)
 from corpus.errors import UsageError
-from corpus.json_lines import read_lines
-from corpus.records import Annotation, AnnotationTask, canonical_json
+from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.base import canonical_json
+from corpus.storage.durable_write import write_file
+from corpus.storage.json_lines import read_lines
 
 TASK_FILE: Final = "tasks.jsonl"
 
@@ -163,7 +172,7 @@ def parse_annotations(
         data: of the file.
         tasks: task id -> what was asked.
         settings: see `ReadSettings`.
-        suffix: of the file's name; `.csv` and `.tsv` are read as `annotation.tables` says.
+        suffix: of the file's name; `.csv` and `.tsv` are read as `annotation.csv_tables` says.
 
     Raises:
         UsageError: a table whose first line names no columns; nothing of it is merged.

@@ -12,9 +12,11 @@ from typing import Any, Final, TypedDict
 from xml.sax.saxutils import quoteattr
 
 from annotation.alignment import carry_spans
-from annotation.rows import Asked, RowError, annotation_of
-from annotation.tables import word_slots
-from corpus.records import OTHER_INTENT, Annotation, AnnotationTask, SlotSpan, Verdict
+from annotation.csv_tables import word_slots
+from annotation.row_parsing import Asked, RowError, annotation_of
+from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import OTHER_INTENT, Verdict
 from corpus.text import normalise_with_spans
 
 MODEL_VERSION: Final = "earmark-draft"

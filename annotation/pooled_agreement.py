@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation.agreement import Agreement, measure_agreement
-from corpus.records import Annotation
+from corpus.records.annotations import Annotation
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.records import Ask, Verdict
+from corpus.records.base import Ask, Verdict
 
 SCHEMA_FOLDER: Final = Path(__file__).parent / "schemas"
 

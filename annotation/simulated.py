@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.schema import ONE_LINE
 from corpus.errors import UsageError
-from corpus.records import OTHER_INTENT, Annotation, AnnotationTask, SlotSpan, Verdict, digest
+from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import OTHER_INTENT, Verdict, digest
 from corpus.text import normalise_with_spans, words
 
 

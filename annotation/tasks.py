@@ -11,7 +11,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError, UsageError
-from corpus.records import AnnotationTask, Ask, Hypothesis, Selection, check_spans, digest, task_id
+from corpus.records.annotations import AnnotationTask, Selection, task_id
+from corpus.records.arrivals import Hypothesis, check_spans
+from corpus.records.base import Ask, digest
 
 CLIP_SUFFIX: Final = ".wav"
 """Ending of the clips' file names. No setting: clips are written as WAV, and swept by this name."""

@@ -14,7 +14,9 @@ from annotation.alignment import carry_spans
 from annotation.crowd import Crowd
 from annotation.dawid_skene import Confusions
 from annotation.rover import fuse
-from corpus.records import Annotation, SlotSpan, Verdict
+from corpus.records.annotations import Annotation
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import Verdict
 
 Outcome = Verdict | Literal["conflict"]
 Conflict = Literal["", "revision", "verdict", "intent", "transcript"]

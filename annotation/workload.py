@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from annotation.people import PeopleSettings
+from annotation.assignment import PeopleSettings
 
 if TYPE_CHECKING:
-    from corpus.store.labels import AnswerRow
-    from corpus.store.rounds import TaskRow
+    from corpus.tables.annotations import AnswerRow
+    from corpus.tables.rounds import TaskRow
 
 AGES: Final = ((1.0, "under 1 day"), (3.0, "1 to 3 days"), (7.0, "3 to 7 days"), (float("inf"), "over 7 days"))
 """Upper ends of the groups of ages [days], and their names."""

@@ -22,9 +22,10 @@ from annotation.agreement import word_edits
 from annotation.anchoring import Seen
 from annotation.consensus import merge_annotations
 from annotation.crowd import Crowd, learn_crowd
-from annotation.revisions import latest_answers
+from annotation.latest_answers import latest_answers
 from annotation.simulated import AnnotatorSettings, Truth, answer
-from corpus.records import Annotation, AnnotationTask, Hypothesis, task_id
+from corpus.records.annotations import Annotation, AnnotationTask, task_id
+from corpus.records.arrivals import Hypothesis
 
 INTENTS = tuple(f"intent_{k:02d}" for k in range(20))
 WORDS = tuple(f"word{k}" for k in range(300))

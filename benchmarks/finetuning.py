@@ -90,7 +90,7 @@ def measure(name: str, turns: int, steps: int) -> dict[str, Any]:
 
 def embedded(batches: int) -> tuple[Any, list[Any]]:
     """Returns the embedded base, and clips for batches of eight."""
-    from training.asr import load_asr
+    from training.asr.loading import load_asr
 
     return load_asr(BASE), clips(8 * batches, 2.0)
 
@@ -99,12 +99,12 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
     """Returns a random model of the size of Wav2Vec2-base, and clips for batches of one, as it hears them."""
     import tempfile
 
-    import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
     import transformers as t
 
-    from training.asr import ready
+    from training.asr.loading import ready
 
     tokens = ["<pad>", "<unk>", "|", *LETTERS]
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
 
 def clips(count: int, seconds: float) -> list[Any]:
     """Returns clips of noise, each of its own, with a text."""
-    from training.asr_loop import AsrExample
+    from training.asr.fit import AsrExample
 
     rng = np.random.default_rng(0)
     size = int(16_000 * seconds)
@@ -136,8 +136,8 @@ MAKERS: dict[str, Callable[[int], tuple[Any, list[Any]]]] = {"embedded": embedde
 
 
 def _settings(augmented: bool) -> Any:
-    from training.asr_loop import AsrLoopSettings
-    from training.features import AugmentSettings
+    from training.asr.augment import AugmentSettings
+    from training.asr.fit import AsrLoopSettings
 
     plain = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
     augment = AugmentSettings() if augmented else plain
@@ -155,7 +155,7 @@ def ours_augmented(asr: Any, examples: Sequence[Any]) -> list[float]:
 
 
 def _timed(asr: Any, examples: Sequence[Any], *, augmented: bool) -> list[float]:
-    from training.asr_loop import train_asr
+    from training.asr.fit import train_asr
 
     times: list[float] = []
     train_asr(asr, examples, _settings(augmented), lambda done, total, loss: times.append(time.process_time()))

@@ -67,7 +67,7 @@ def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> l
 def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Runs the demo on a home and returns its nights; `nights` 0 stops once the known labels are learned."""
     changes = [f"corpus.home={json.dumps(str(home))}", *settings]
-    command = [sys.executable, "-m", "flows.cli", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]
+    command = [sys.executable, "-m", "flows.cli.main", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]
     command += ["--nights", str(nights)] if nights is not None else []
     command += [part for change in changes for part in ("--set", change)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from corpus.records import EvaluationReport, Kind
-from training.intervals import error_counts
-from training.promotion import PromotionSettings, decide
+from corpus.records.base import Kind
+from corpus.records.evaluation import EvaluationReport
+from training.evaluation.gate import PromotionSettings, decide
+from training.evaluation.intervals import error_counts
 
 LOOKS = 5
 ROWS = 60

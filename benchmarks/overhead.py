@@ -96,7 +96,7 @@ def _retraining(root: Path) -> dict[str, Any]:
 
 def _earmark(root: Path, *command: str) -> dict[str, float]:
     own = ["--set", f"night.inbox={root / 'inbox'}", "--set", "night.ends_at=0", "--json"]
-    return _measured([sys.executable, "-m", "flows.cli", *command, *own], {"EARMARK_HOME": str(root / "home")})
+    return _measured([sys.executable, "-m", "flows.cli.main", *command, *own], {"EARMARK_HOME": str(root / "home")})
 
 
 def _step(name: str, root: Path) -> dict[str, float]:
@@ -123,14 +123,14 @@ def night(root: Path) -> None:
     """Decodes every clip, scores it and chooses, in one process that keeps nothing."""
     import torch
 
-    from corpus.audio import decode
-    from corpus.limits import AudioSettings
-    from flows.models import BASES
+    from corpus.audio.decode import decode
+    from corpus.audio.limits import AudioSettings
+    from flows.models.registry import BASES
     from sampling.pool import Pool
     from sampling.selection import SamplingSettings, choose
-    from training.asr import load_asr
-    from training.intent import load_intent
-    from training.predict import ScoreSettings, predict
+    from training.asr.loading import load_asr
+    from training.intent.model import load_intent
+    from training.score import ScoreSettings, predict
 
     torch.set_num_threads(1)
     asr, intent = load_asr(BASES / "asr"), load_intent(BASES / "intent")
@@ -146,12 +146,12 @@ def night(root: Path) -> None:
 
 def finetune(root: Path) -> None:
     """Fine-tunes the embedded base on the labelled clips."""
-    from corpus.audio import decode
-    from corpus.limits import AudioSettings
-    from flows.models import BASES
-    from flows.settings import Settings
-    from training.asr_loop import AsrExample
-    from training.finetune_asr import finetune_asr
+    from corpus.audio.decode import decode
+    from corpus.audio.limits import AudioSettings
+    from flows.models.registry import BASES
+    from flows.runtime.settings import Settings
+    from training.asr.finetune import finetune_asr
+    from training.asr.fit import AsrExample
 
     paths = sorted((root / "inbox" / "clips").iterdir())
     clips = [(path.stem, decode(path.read_bytes(), AudioSettings())[0]) for path in paths]

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from flows.replay import plan_replay, run_replay, settings_of
-from flows.settings import Settings, load_settings
+from flows.replay.run import plan_replay, run_replay, settings_of
+from flows.runtime.settings import Settings, load_settings
 
 METHODS = "default,typiclust_margin,cluster_margin"
 """Three that differ: doubt covered as facilities are located, typicality then doubt, doubt by clusters."""

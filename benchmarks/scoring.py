@@ -66,7 +66,7 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
     """Returns hours of audio an hour of each way, by turn, and the ratios."""
     import torch
 
-    from training.predict import ScoreSettings, predict
+    from training.score import ScoreSettings, predict
 
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -106,9 +106,9 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
 def _bare(asr: Any, intent: Any, spoken: list[Any], drafts: list[str], settings: Any) -> None:
     import torch
 
-    from training.asr_model import extract_features, masks_padding
-    from training.batching import length_batches
-    from training.joint_intent import longest_input
+    from training.asr.model import extract_features, masks_padding
+    from training.intent.network import longest_input
+    from training.loop.batching import length_batches
 
     limit = int(settings.transcribe.batch_seconds * asr.sample_rate)
     with torch.inference_mode():
@@ -176,9 +176,9 @@ def _ratio(turns: list[dict[str, float]], alternative: str) -> dict[str, float]:
 
 
 def _models(name: str, device: str) -> tuple[Any, Any]:
-    from flows.models import BASES
-    from training.asr import load_asr
-    from training.intent import load_intent
+    from flows.models.registry import BASES
+    from training.asr.loading import load_asr
+    from training.intent.model import load_intent
 
     asr = load_asr(BASES / "asr", device=device) if name == "embedded" else _large(device)
     return asr, load_intent(BASES / "intent", device=device)
@@ -186,7 +186,7 @@ def _models(name: str, device: str) -> tuple[Any, Any]:
 
 def _large(device: str) -> Any:
     """Returns Wav2Vec2's base (94 M parameters), 12 layers of 768, with random weights."""
-    import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
     import torch
@@ -198,7 +198,7 @@ def _large(device: str) -> Any:
         Wav2Vec2Processor,
     )
 
-    from training.asr import ready
+    from training.asr.loading import ready
 
     symbols = ["<pad>", "<unk>", *CHARACTERS]
     with tempfile.TemporaryDirectory() as folder:
@@ -230,8 +230,8 @@ def stream(utterances: int) -> dict[str, Any]:
     """Scores so many clips of half a second, a shard at a time, and keeps nothing."""
     import torch
 
-    from corpus import memory
-    from training.predict import predict
+    from corpus.ingest import malloc_trim
+    from training.score import predict
 
     torch.set_num_threads(1)
     asr, intent = _models("embedded", "cpu")
@@ -244,7 +244,7 @@ def stream(utterances: int) -> dict[str, Any]:
     started, scored = time.perf_counter(), 0
     for start in range(0, utterances, SHARD):
         scored += len(predict(shard(start), asr, intent, asr_version="1", intent_version="1").predictions)
-        memory.give_back()
+        malloc_trim.give_back()
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024

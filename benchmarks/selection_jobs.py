@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from corpus.records import ASR_COLUMNS, Floats, Predictions
+from corpus.records.base import Floats
+from corpus.records.predictions import ASR_COLUMNS, Predictions
 from sampling.measures import measure
 from sampling.pool import Pool
 from sampling.selection import SamplingSettings, choose
-from sampling.strategies import UNSCORED, best, pick
+from sampling.strategies.registry import UNSCORED, best, pick
 
 INTENTS, WIDTH = 150, 256
 PICKS = 1_000
@@ -116,7 +117,7 @@ def skactiveml(kind: str, count: int, known: int = 0, intents: int = INTENTS) ->
         from skactiveml import pool
         from skactiveml.utils import simple_batch
 
-        from sampling.scikit_activeml import StoredProbabilities
+        from sampling.strategies.scikit_activeml import StoredProbabilities
 
         embeddings, labels = rows_of(data, "embeddings", n), np.full(n, np.nan)
         labels[n - known :] = 0.0

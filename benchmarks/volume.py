@@ -132,10 +132,10 @@ def bare_in_processes(home: Path, manifest: Path) -> dict[str, Any]:
 
 def sealed(path: Path) -> int:
     """Returns the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
-    from corpus import cipher
-    from corpus.audio import decode
-    from corpus.content import encode_audio
-    from corpus.limits import AudioSettings
+    from corpus.audio.decode import decode
+    from corpus.audio.limits import AudioSettings
+    from corpus.storage import cipher
+    from corpus.storage.content_codec import encode_audio
 
     samples, _ = decode(path.read_bytes(), AudioSettings())
     return len(cipher.encrypt(KEY, encode_audio(samples), path.name))
@@ -143,10 +143,10 @@ def sealed(path: Path) -> int:
 
 def ingest(home: Path, manifest: Path) -> dict[str, Any]:
     """Takes the manifest into a home."""
-    from corpus.decoder import Decoders
+    from corpus.audio.decoder_process import Decoders
     from corpus.handle import open_corpus
-    from corpus.ingest import IngestSettings
-    from corpus.ingest import ingest as ingest_manifest
+    from corpus.ingest.ingest import IngestSettings
+    from corpus.ingest.ingest import ingest as ingest_manifest
     from corpus.settings import CorpusSettings
 
     corpus, settings, paths = open_corpus(CorpusSettings(home=home)), IngestSettings(), _paths(manifest)
@@ -164,15 +164,15 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
 
 def score(home: Path, manifest: Path) -> dict[str, Any]:
     """Scores everything with the embedded models."""
-    from corpus.store import utterances
-    from flows import learn
-    from flows import score as scoring
-    from flows.session import opened
-    from flows.settings import load_settings
+    from corpus.tables import utterances
+    from flows.runtime.session import opened
+    from flows.runtime.settings import load_settings
+    from flows.steps import retrain
+    from flows.steps import score as scoring
 
     settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}"])
     with opened(settings) as corpus:
-        learn.ensure_champions(corpus, settings)
+        retrain.ensure_champions(corpus, settings)
         started = time.perf_counter()
         with corpus.read() as conn:
             ids = utterances.in_window(conn)
@@ -183,10 +183,10 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
 
 def sample(home: Path, manifest: Path) -> dict[str, Any]:
     """Chooses the night's few."""
-    from flows.choose import choose_round
-    from flows.frame import the_night
-    from flows.session import opened
-    from flows.settings import load_settings
+    from flows.nights.sampling_frame import the_night
+    from flows.runtime.session import opened
+    from flows.runtime.settings import load_settings
+    from flows.steps.sample import choose_round
 
     settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}", "night.ends_at=0"])
     night = (MANIFEST_DAY + timedelta(days=1)).date().isoformat()

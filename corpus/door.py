@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, Final, get_args
 
 import sqlalchemy as sa
 
-from corpus import audit, cipher, packs, vault
-from corpus import content as contents
-from corpus.content import Content, Part, seal_name
-from corpus.database import fetch_among, reading, writing
 from corpus.errors import DoorClosed, RecordError
 from corpus.handle import Corpus
-from corpus.records import Annotation, Hypothesis, Label, Purpose, digest
-from corpus.schema import answers, labels, leases, scores, utterances
-from corpus.schema import audit as audit_table
-from corpus.schema import parts as parts_table
-from corpus.store.leases import ANYONE
-from corpus.store.utterances import as_location, as_utterance
+from corpus.records.annotations import Annotation, Label
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Purpose, digest
+from corpus.storage import audit_chain, cipher, packs
+from corpus.storage import content_codec as contents
+from corpus.storage.content_codec import Content, Part, seal_name
+from corpus.storage.database import fetch_among, reading, writing
+from corpus.storage.records_schema import answers, labels, leases, scores, utterances
+from corpus.storage.records_schema import audit as audit_table
+from corpus.storage.records_schema import parts as parts_table
+from corpus.tables.leases import ANYONE, PERSON
+from corpus.tables.retention import retention_limits
+from corpus.tables.utterances import as_location, as_utterance
+from corpus.vault import vault
 
 CONSENT_FOR: Final[dict[Purpose, str]] = {
     "score": "score",
@@ -33,9 +36,6 @@ CONSENT_FOR: Final[dict[Purpose, str]] = {
     "judge": "annotate",
 }
 """Judging a model compares it with what a person heard, which is what the customer allowed."""
-
-PERSON: Final = "person:"
-"""What the actor begins with where somebody listens."""
 
 
 REMEDIES: Final = {
@@ -81,13 +81,13 @@ def open(
     """
     _check_arguments(utterance_ids, purpose, parts)
     with writing(corpus.records) as conn:
-        audit.lock(conn, audit_table)
+        audit_chain.lock(conn, audit_table)
         closed = closures(corpus, conn, utterance_ids, purpose, actor)
         if strict and closed:
             first = next(i for i in utterance_ids if i in closed)
             raise DoorClosed(first, closed[first], REMEDIES[closed[first]])
         opened = [i for i in utterance_ids if i not in closed]
-        audit.append_many(conn, audit_table, "open", actor, _details(opened, closed, purpose, actor, parts))
+        audit_chain.append_many(conn, audit_table, "open", actor, _details(opened, closed, purpose, actor, parts))
     return _stream(corpus, opened, frozenset(parts), versions, label_revisions or {}, strict)
 
 
@@ -119,13 +119,6 @@ def closures(
         elif leased is not None and utterance_id not in leased:
             closed[utterance_id] = "lease"
     return closed
-
-
-def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
-    """Returns the moments before which an arrival is too old, without and with a current label."""
-    now = corpus.clock()
-    settings = corpus.settings
-    return now - timedelta(days=settings.retention_days), now - timedelta(days=settings.labelled_retention_days)
 
 
 def _check_arguments(utterance_ids: Sequence[str], purpose: str, parts: Sequence[str]) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 import fsspec
 import sqlalchemy as sa
 
-from corpus import cipher, database, files, home_id, operations
-from corpus import vault as vaults
-from corpus.durable_write import write_new_file
+from corpus import home_id
 from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
-from corpus.vault import Vault
+from corpus.storage import cipher, database, files, operations
+from corpus.storage.durable_write import write_new_file
+from corpus.vault import vault as vaults
+from corpus.vault.vault import Vault
 
 
 def _now() -> datetime:
@@ -48,7 +49,7 @@ class Corpus:
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
     ) -> AbstractContextManager[operations.Operation]:
-        """Gives one transaction on the records that happens at most once: see `corpus.operations.operation`."""
+        """Gives one transaction on the records that happens at most once: see `corpus.storage.operations.operation`."""
         return operations.operation(self.records, operation_id, act, actor)
 
     def read(self) -> AbstractContextManager[sa.Connection]:

@@ -14,9 +14,11 @@ from typing import Final, Literal
 import fsspec
 import sqlalchemy as sa
 
-from corpus import files, schema, vault_schema
-from corpus.database import Which, check_not_newer, fetch_among, insert_new, reading, writing
 from corpus.errors import StoresApart
+from corpus.storage import files
+from corpus.storage import records_schema as schema
+from corpus.storage.database import Which, check_not_newer, fetch_among, insert_new, reading, writing
+from corpus.vault import vault_schema
 
 MARKER: Final = "home-id"
 """File below the content root that holds the id."""

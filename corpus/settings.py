@@ -8,7 +8,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.records import Split
+from corpus.records.base import Split
 
 
 class CorpusSettings(BaseModel):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from corpus.errors import RecordError
-from corpus.records import SlotSpan, check_spans
+from corpus.records.arrivals import SlotSpan, check_spans
 
 NORMALISER: Final = "earmark-1"
 """Version of the normal form, logged with every model and report."""

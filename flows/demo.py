@@ -16,24 +16,25 @@ from typing import Any
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
-from corpus import operation_ids, vault
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.ingest import utterance_of
-from corpus.labelled import labelled_window, speakers_of, write_labelled_night
-from corpus.operations import result_of
-from corpus.records import digest
-from corpus.store import labels
+from corpus.ingest.ingest import utterance_of
+from corpus.records.base import digest
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
 from corpus.synthetic import NightFiles, read_truth, window, write_night
-from flows import progress
-from flows.champion_vs_base import by_speaker, standing
-from flows.demo_tables import DemoNight, DemoReport, NewestVersion, champion_night, newest_version, night_of
-from flows.models import KINDS
-from flows.night import last_night
-from flows.outlook import outlooks
-from flows.results import as_json
-from flows.session import opened, running
-from flows.settings import Settings
+from corpus.synthetic.labelled_nights import labelled_window, speakers_of, write_labelled_night
+from corpus.tables import labels
+from corpus.vault import vault
+from flows.models.registry import KINDS
+from flows.nights.night import last_night
+from flows.reports.champion_vs_base import by_speaker, standing
+from flows.reports.demo_tables import DemoNight, DemoReport, NewestVersion, champion_night, newest_version, night_of
+from flows.rounds.learning_outlook import outlooks
+from flows.runtime import progress
+from flows.runtime.results import as_json
+from flows.runtime.session import opened, running
+from flows.runtime.settings import Settings
 
 TAUGHT = ("known", "calibration", "expected_errors", "costs", "cohorts")
 """What a round reports of the answers that it rests on."""
@@ -126,13 +127,13 @@ def _named(newest: NewestVersion | None, names: Mapping[str, str]) -> NewestVers
 
 def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> DemoNight:
     """Return the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
-    from flows import journey
+    from flows import pipeline
 
-    arrived = as_json(journey.ingest(str(files.manifest)))
-    run = as_json(journey.nightly(night))
+    arrived = as_json(pipeline.ingest(str(files.manifest)))
+    run = as_json(pipeline.nightly(night))
     with opened(settings) as corpus:
         _answer(corpus, settings, night, files.truth)
-    morning = as_json(journey.morning(night))
+    morning = as_json(pipeline.morning(night))
     with opened(settings) as corpus:
         asr, intent = (champion_night(kind, as_json(standing(corpus, settings, kind))) for kind in KINDS)
         if traffic.speakers:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import Refused, SettingsError
-from flows import progress
-from flows.prefect_server import prefect_server
-from flows.remote import announced
-from flows.settings import OVERRIDES_VARIABLE, Settings
+from flows.runtime import progress
+from flows.runtime.prefect_server import prefect_server
+from flows.runtime.remote import announced
+from flows.runtime.settings import OVERRIDES_VARIABLE, Settings
 
 
 def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
@@ -36,7 +36,7 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
         from prefect.runner import Runner
         from prefect.schedules import Cron
 
-        from flows.journey import merge, nightly, retrain
+        from flows.pipeline import merge, nightly, retrain
 
         named = {"config": str(config.resolve() if config.exists() else config)} if config else {}
         try:

@@ -63,7 +63,7 @@ class SamplingSettings(BaseModel):
         if value == cls.model_fields["strategy"].default:
             return value
         from sampling.measures import MEASURES  # scipy: not for a command that chooses nothing
-        from sampling.strategies import STRATEGIES
+        from sampling.strategies.registry import STRATEGIES
 
         name, _, ranked_by = value.partition(":")
         plugins.require_known(plugins.STRATEGIES, name, STRATEGIES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.records import Selection
+from corpus.records.annotations import Selection
 from sampling.cohorts import SLICE, Cohort
 from sampling.pool import Pool
 from sampling.selection import Choice

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
-from corpus.records import Floats, Strings
+from corpus.records.base import Floats, Strings
 from sampling.pool import Mask, Rows, Scores, codes
 
 SLICE: Final = "cohort"
@@ -105,7 +105,7 @@ def find_cohorts(
     Raises:
         RecordError: unequal lengths.
     """
-    from sampling.clusters import clusters
+    from sampling.strategies.clusters import clusters
 
     settings = settings or CohortSettings()
     n, w = len(embeddings), np.asarray(weights, np.float64)

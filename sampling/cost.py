@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError, SettingsError
-from corpus.records import Ask, Predictions, Strings
+from corpus.records.base import Ask, Strings
+from corpus.records.predictions import Predictions
 from sampling.pool import Scores
 
 MIN_ROWS: Final = 20

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy.stats import t as student_t
 
 from corpus.errors import RecordError
-from corpus.records import Interval, Strings
+from corpus.records.base import Strings
+from corpus.records.evaluation import Interval
 from sampling.pool import Scores, codes
 
 CREDIT: Final = 4.0

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpus.records import ASR_COLUMNS, Floats, Predictions
+from corpus.records.base import Floats
+from corpus.records.predictions import ASR_COLUMNS, Predictions
 from sampling.pool import Pool
 
 CONFIDENCES = [name for name in ASR_COLUMNS if name.startswith(("confidence", "gibbs"))]

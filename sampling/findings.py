@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError
-from corpus.records import Predictions, Strings
+from corpus.records.base import Strings
+from corpus.records.predictions import Predictions
 from sampling.cohorts import Cohort, CohortSettings, find_cohorts
 from sampling.measures import measure
 from sampling.pool import Mask, Scores

@@ -14,7 +14,8 @@ import numpy as np
 
 from corpus import plugins
 from corpus.errors import PluginError, RecordError
-from corpus.records import Floats, Predictions
+from corpus.records.base import Floats
+from corpus.records.predictions import Predictions
 from sampling.pool import Scores, check_scores
 
 CHUNK: Final = 2_048

@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 
 from corpus.plugins import Finding, try_rule
-from corpus.records import Predictions
+from corpus.records.predictions import Predictions
 from sampling.example_pools import pool_of, predictions_of, unit
 from sampling.measures import Measure, measure_by
 from sampling.pool import Rows
-from sampling.strategies import Strategy, pick_by
+from sampling.strategies.registry import Strategy, pick_by
 
 SIZES: Final = (1, 2, 7, 40)
 SEEDS: Final = 5

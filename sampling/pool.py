@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError
-from corpus.records import Floats, Predictions, Split, Strings
-from sampling.arrays import predictions_of, unit_rows
+from corpus.records.base import Floats, Split, Strings
+from corpus.records.predictions import Predictions
+from sampling.from_arrays import predictions_of, unit_rows
 
 Rows = npt.NDArray[np.intp]
 Scores = npt.NDArray[np.float64]

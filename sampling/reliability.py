@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError
-from corpus.records import Strings
+from corpus.records.base import Strings
 from sampling.calibration import MIN_ROWS, PRIOR_ROWS, Calibrator, calibrate, fit_calibrator
 from sampling.pool import Mask, Rows, Scores, codes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.records import Interval
-from sampling.curves import (
+from corpus.records.evaluation import Interval
+from sampling.learning_curves import (
     Curve,
     Estimate,
     area,

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpus.errors import RecordError, Refused
-from corpus.records import Selection
-from sampling.audit import audit_sample, room
-from sampling.basket import Basket, fill, fill_quotas, owed_clips
+from corpus.records.annotations import Selection
+from sampling.audit_sample import audit_sample, room
 from sampling.budget import Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
+from sampling.capped_batch import Basket, fill, fill_quotas, owed_clips
 from sampling.cohorts import SLICE
 from sampling.cost import CostModel
 from sampling.measures import measure
 from sampling.pool import Pool, Rows, Scores, check_scores
 from sampling.seeds import generator
-from sampling.strategies import in_phase, strategy
-from sampling.worth import Worth, appraise
+from sampling.strategies.registry import in_phase, strategy
+from sampling.utility import Worth, appraise
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
 

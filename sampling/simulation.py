@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import UsageError
-from corpus.records import Floats, Strings
-from sampling.curves import Curve, first_held
+from corpus.records.base import Floats, Strings
+from sampling.learning_curves import Curve, first_held
 from sampling.measures import measure
 from sampling.pool import Mask, Pool, Rows, Scores
 from sampling.seeds import generator
-from sampling.strategies import in_phase, pick, ranks_by_score
+from sampling.strategies.registry import in_phase, pick, ranks_by_score
 
 Learn: TypeAlias = Callable[[Rows], tuple[Floats, Mask]]
 """Learns from the labels of the given rows; returns (N, C) probabilities on the pool and (M,) right on the test set."""

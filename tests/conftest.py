@@ -13,13 +13,13 @@ LONGEST = (
     "tests/flows/test_kill.py",
     "tests/flows/test_serve.py",
     "tests/flows/test_demo.py",
-    "tests/flows/test_cli.py",
-    "tests/flows/test_versions.py",
+    "tests/flows/cli/test_main.py",
+    "tests/flows/models/test_versions.py",
     "tests/corpus/test_kill.py",
     "tests/flows/test_privacy.py",
-    "tests/flows/test_learn.py",
-    "tests/flows/test_replay.py",
-    "tests/training/test_export.py",
+    "tests/flows/steps/test_retrain.py",
+    "tests/flows/replay/test_run.py",
+    "tests/training/tracking/test_export.py",
 )
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from corpus import database, schema, vault_schema
-from corpus.database import HEADS, Which
+from corpus.storage import database
+from corpus.storage import records_schema as schema
+from corpus.storage.database import HEADS, Which
+from corpus.vault import vault_schema
 
 _FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 INITDB = shutil.which("initdb") or (str(_FOUND[-1]) if _FOUND else None)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import app
-from flows.reference import commands, settings
-from flows.settings import Settings
+from flows.cli.main import app
+from flows.cli.reference import commands, settings
+from flows.runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     if given.kind == "asr":
-        from training import pretrain_asr
+        from training.asr import pretrain
 
-        settings = pretrain_asr.settings_for(given.seed, given.size, given.minutes)
-        made = pretrain_asr.pretrain(given.out, settings, _progress)
+        settings = pretrain.settings_for(given.seed, given.size, given.minutes)
+        made = pretrain.pretrain(given.out, settings, _progress)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:
-        from training import pretrain_intent
+        from training.intent import pretrain as pretrain_intent
 
         if given.minutes is not None:
             raise SettingsError("--minutes is for asr; give intent a --size")

@@ -8,7 +8,8 @@ from typing import Final, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import RecordError
-from corpus.records import Kind, Snapshot, SnapshotRow
+from corpus.records.base import Kind
+from corpus.records.models import Snapshot, SnapshotRow
 
 
 class LabelFacts(Protocol):

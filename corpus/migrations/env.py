@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that `corpus.database.upgrade` hands over."""
+"""Alembic's entry: runs the revisions on the connection that `corpus.storage.database.upgrade` hands over."""
 
 from alembic import context
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.records import Floats
+from corpus.records.base import Floats
 from corpus.synthetic.speech import RATE, resample
 
 Noise = Literal["white", "pink", "babble", "hum"]

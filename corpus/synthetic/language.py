@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from corpus.errors import RecordError
-from corpus.records import SlotSpan
+from corpus.records.arrivals import SlotSpan
 from corpus.synthetic.vocabulary import BACKGROUND, INTENTS, PHRASINGS, VALUES, Group, listed
 
 Phrasing = Literal["base", "drift", "all"]

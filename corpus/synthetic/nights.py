@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from corpus.errors import RecordError
-from corpus.records import Floats, SlotSpan, Verdict
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import Floats, Verdict
 from corpus.synthetic.traffic import Arrival, Kind, TrafficSettings, arrival, consents, plan
 
 DAMAGES: Final = ("truncated", "empty", "text", "header", "missing")

@@ -9,7 +9,8 @@ from typing import Final, Literal
 import numpy as np
 
 from corpus.errors import RecordError
-from corpus.records import Floats, SlotSpan
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import Floats
 from corpus.synthetic.acoustics import AugmentSettings, augment
 from corpus.synthetic.language import Phrasing, sentence
 from corpus.synthetic.speech import BASE_ACCENTS, DRIFT_ACCENTS, VARIANTS, Voice, speak

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError, SettingsError
-from corpus.records import Floats
+from corpus.records.base import Floats
 
 RATE: Final = 16_000
 """What `speak` returns [Hz]."""

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from corpus.errors import RecordError
-from corpus.records import Floats, Verdict
+from corpus.records.base import Floats, Verdict
 from corpus.synthetic.acoustics import AugmentSettings, augment, doorbell
 from corpus.synthetic.language import Sentence, background, sentence
 from corpus.synthetic.speakers import Speaker, speakers

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from annotation.agreement import krippendorff_alpha, measure_agreement, word_edits, word_similarity
 from annotation.votes import pair_agreement
-from corpus.records import SlotSpan
+from corpus.records.arrivals import SlotSpan
 from tests.annotation.worlds import TEXTS, answers, judged, labelled
 
 # The worked example of Krippendorff (2011), section C: four observers, twelve units, nominal alpha 0.743.

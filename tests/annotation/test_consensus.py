@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from annotation.consensus import Merged, merge_annotations
 from annotation.dawid_skene import Confusions
-from annotation.revisions import latest_answers
+from annotation.latest_answers import latest_answers
 from annotation.rover import medoid
 from annotation.votes import ConsensusSettings, winner
-from corpus.records import Annotation, Label, SlotSpan
+from corpus.records.annotations import Annotation, Label
+from corpus.records.arrivals import SlotSpan
 from corpus.text import normalise
 from tests.annotation.worlds import answers, judged, labelled
 

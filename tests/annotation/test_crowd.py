@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from annotation.anchoring import Seen, copy_rates
+from annotation.annotator_wer import TRUTH, count_pairs, learn_word_errors, words_compared
 from annotation.crowd import Crowd, learn_crowd
-from annotation.word_errors import TRUTH, count_pairs, learn_word_errors, words_compared
-from corpus.records import Annotation, Label
+from corpus.records.annotations import Annotation, Label
 from tests.annotation.worlds import INTENTS, judged, labelled
 
 RATES = {"ann": 0.02, "bob": 0.05, "cid": 0.1, "dan": 0.4}

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotation.files import ReadSettings, read_annotations, write_annotations
-from annotation.rows import RowError, asked, parse_annotation
+from annotation.row_parsing import RowError, asked, parse_annotation
 from annotation.schema import schema_path
 from annotation.simulated import AnnotatorSettings, Truth, answer
 from corpus.errors import RecordError, UsageError
-from corpus.records import Annotation, SlotSpan
+from corpus.records.annotations import Annotation
+from corpus.records.arrivals import SlotSpan
 from tests.annotation.worlds import tasks
 
 TASKS = tasks(12, asks=("transcribe", "label_intent", "triage"))

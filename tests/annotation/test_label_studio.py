@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from annotation.label_studio import VERDICTS, label_config, read_studio, revision_of, studio_task
-from annotation.rows import RowError, asked
-from corpus.records import SlotSpan
+from annotation.row_parsing import RowError, asked
+from corpus.records.arrivals import SlotSpan
 from tests.annotation.worlds import INTENTS, SLOTS, tasks
 
 (TASK,) = tasks(1)

@@ -2,7 +2,7 @@
 
 from annotation.agreement import measure_agreement
 from annotation.pooled_agreement import pooled, with_others
-from corpus.records import Annotation
+from corpus.records.annotations import Annotation
 
 
 def said(task, who, transcript, intent):

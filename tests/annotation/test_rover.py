@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from annotation.agreement import word_edits
 from annotation.alignment import align, carry_spans, word_positions
 from annotation.rover import fuse
-from corpus.records import SlotSpan
+from corpus.records.arrivals import SlotSpan
 
 texts = st.lists(st.sampled_from(["turn", "on", "the", "big", "light"]), max_size=5).map(" ".join)
 CALM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

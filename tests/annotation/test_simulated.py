@@ -5,10 +5,12 @@ import pytest
 
 from annotation.agreement import word_edits
 from annotation.files import read_annotations, read_tasks, write_annotations, write_tasks
-from annotation.rows import asked
+from annotation.row_parsing import asked
 from annotation.simulated import AnnotatorSettings, Truth, answer
 from corpus.errors import UsageError
-from corpus.records import AnnotationTask, SlotSpan, Verdict
+from corpus.records.annotations import AnnotationTask
+from corpus.records.arrivals import SlotSpan
+from corpus.records.base import Verdict
 from corpus.text import normalise
 from tests.annotation.worlds import SLOTS, tasks
 

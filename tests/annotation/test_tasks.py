@@ -13,7 +13,8 @@ from annotation.files import read_tasks, write_tasks
 from annotation.schema import TaskRow, schema_path, schema_text
 from annotation.tasks import TaskSettings, is_blind, make_tasks
 from corpus.errors import UsageError
-from corpus.records import AnnotationTask, Hypothesis, SlotSpan, task_id
+from corpus.records.annotations import AnnotationTask, task_id
+from corpus.records.arrivals import Hypothesis, SlotSpan
 from tests.annotation.worlds import INTENTS, SLOTS, selection, tasks
 
 PERSONAL = {"speaker", "speaker_id", "account", "device", "device_type", "serial", "name", "place", "locale", "wake"}

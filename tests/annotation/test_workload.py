@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from annotation.people import PeopleSettings, Person
+from annotation.assignment import PeopleSettings, Person
 from annotation.workload import WaitingTask, ages, locale_queues, person_queue, progress_by_round
-from corpus.store.rounds import TaskRow
+from corpus.tables.rounds import TaskRow
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TEAM = PeopleSettings(people=(Person(annotator_id="ann", hours=4.5), Person(annotator_id="bob", locales=("en-GB",))))

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from annotation.tasks import TaskSettings, make_tasks
-from corpus.records import Annotation, AnnotationTask, Hypothesis, Selection, SlotSpan, task_id
+from corpus.records.annotations import Annotation, AnnotationTask, Selection, task_id
+from corpus.records.arrivals import Hypothesis, SlotSpan
 
 INTENTS = ("light_on", "light_off", "play_music", "other")
 SLOTS = ("room", "artist")

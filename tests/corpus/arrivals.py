@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.handle import Corpus
-from corpus.ingest import IngestReport, IngestSettings, ingest
+from corpus.ingest.ingest import IngestReport, IngestSettings, ingest
 from tests.corpus.recordings import encoded, tone
 
 NOW = datetime.now(UTC)

@@ -21,10 +21,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from corpus import audit, door, schema, vault, vault_schema
+from corpus import door
 from corpus.handle import Corpus
-from corpus.records import AnnotationTask, Label, ModelVersion, Snapshot, SnapshotRow, task_id
-from corpus.store import erasure, labels, models, orphans, rounds, scores, utterances
+from corpus.records.annotations import AnnotationTask, Label, task_id
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
+from corpus.storage import audit_chain
+from corpus.storage import records_schema as schema
+from corpus.tables import erasure, labels, models, orphans, rounds, scores, snapshots, utterances
+from corpus.vault import vault, vault_schema
 from tests.corpus.stored import arrive, choose, corpus_at, score
 from tests.postgres import Server
 
@@ -45,7 +49,7 @@ def walk(corpus: Corpus, speaker_id: str) -> None:
     with corpus.operation("register", "register") as op:
         if not op.done:
             snapshot = Snapshot(tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(ids[:4])))
-            models.put_snapshot(op.conn, snapshot, "asr")
+            snapshots.put_snapshot(op.conn, snapshot, "asr")
             models.put_version(op.conn, ModelVersion("asr", "1", "r", snapshot.snapshot_id, "d", "", "m"))
             models.move_alias(op.conn, "asr", "champion", None, "1")
     erasure.erase_utterances(corpus, ids[4:5])
@@ -78,8 +82,8 @@ def state(corpus: Corpus) -> dict[str, object]:
     seen["statistics"] = hashlib.sha256(found.embeddings.tobytes() + found.asr.tobytes()).hexdigest()
     seen["orphans"] = [str(orphan) for orphan in orphans.orphans(corpus, timedelta(seconds=-60))]
     seen["missing"] = orphans.missing(corpus)
-    audit.verify(corpus.records, schema.audit)
-    audit.verify(corpus.vault.engine, vault_schema.audit)
+    audit_chain.verify(corpus.records, schema.audit)
+    audit_chain.verify(corpus.vault.engine, vault_schema.audit)
     return seen
 
 

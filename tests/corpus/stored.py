@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from corpus import schema, vault
-from corpus.content import encode_audio
 from corpus.handle import Corpus, open_corpus
-from corpus.operations import Operation
-from corpus.packs import PackWriter
-from corpus.records import ASR_COLUMNS, Hypothesis, Predictions, Selection, SlotSpan, Utterance, Wake
+from corpus.records.annotations import Selection
+from corpus.records.arrivals import Hypothesis, SlotSpan, Utterance, Wake
+from corpus.records.predictions import ASR_COLUMNS, Predictions
 from corpus.settings import CorpusSettings
-from corpus.store import rounds, scores, utterances
+from corpus.storage import records_schema as schema
+from corpus.storage.content_codec import encode_audio
+from corpus.storage.operations import Operation
+from corpus.storage.packs import PackWriter
+from corpus.tables import rounds, scores, utterances
+from corpus.vault import vault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALL = frozenset(vault.CONSENTS)

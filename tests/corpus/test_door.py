@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from corpus import audit, door, files, schema, vault
-from corpus.database import writing
+from corpus import door
 from corpus.errors import Damaged, DoorClosed, RecordError
 from corpus.handle import Corpus
-from corpus.records import Label, Purpose, digest
-from corpus.store import labels, leases, utterances
+from corpus.records.annotations import Label
+from corpus.records.base import Purpose, digest
+from corpus.storage import audit_chain, files
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
+from corpus.tables import labels, leases, utterances
+from corpus.vault import vault
 from tests.corpus.stored import NOON, arrive, corpus_at, heard, samples_of, score
 
 
-def audit_rows(corpus: Corpus) -> list[audit.AuditRow]:
-    return [row for row in audit.show(corpus.records, schema.audit, 1000) if row.act == "open"]
+def audit_rows(corpus: Corpus) -> list[audit_chain.AuditRow]:
+    return [row for row in audit_chain.show(corpus.records, schema.audit, 1000) if row.act == "open"]
 
 
 def test_audio_comes_back_exactly_and_in_the_order_asked_for(corpus: Corpus) -> None:

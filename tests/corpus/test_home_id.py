@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corpus import database, files, home_id, schema, vault_schema
+from corpus import home_id
 from corpus.errors import Refused, StoresApart
 from corpus.handle import Corpus
-from corpus.store import orphans, utterances
+from corpus.storage import database, files
+from corpus.storage import records_schema as schema
+from corpus.tables import orphans, utterances
+from corpus.vault import vault_schema
 from tests.corpus.stored import NOON, arrive, corpus_at, score
-from tests.corpus.test_vault import admit, arrival
+from tests.corpus.vault.test_vault import admit, arrival
 
 NO_AGE = timedelta(seconds=-60)
 STORES = ("records", "vault", "content")

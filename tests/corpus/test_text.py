@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from corpus.records import SlotSpan, check_spans
+from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.text import _folded, normalise, normalise_with_spans, words
 
 # Letters, marks, Hangul and kana parts, apostrophes and invisible characters: where normal forms go wrong.

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from flows.demo import run_demo
-from flows.demo_tables import DemoReport
-from flows.prefect_server import prefect_server
-from flows.settings import Settings
+from flows.reports.demo_tables import DemoReport
+from flows.runtime.prefect_server import prefect_server
+from flows.runtime.settings import Settings
 from tests import s3
 from tests.flows.homes import small_settings, urls
 from tests.surroundings import environment_kept
@@ -20,7 +20,7 @@ from tests.surroundings import environment_kept
 @pytest.fixture(scope="session")
 def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server that all tests of a worker share: starting one takes longer than most of them."""
-    from flows.prefect_server import PrefectSettings
+    from flows.runtime.prefect_server import PrefectSettings
 
     with (
         environment_kept(),

@@ -12,10 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from corpus import door, files, schema
-from corpus.records import digest
-from flows.session import opened
-from flows.settings import Settings, load_settings
+from corpus import door
+from corpus.records.base import digest
+from corpus.storage import files
+from corpus.storage import records_schema as schema
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings, load_settings
 from tests import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +73,7 @@ def earmark(*command: str, kill_at: int | None = None, **environment: str) -> su
     """Runs the command line in a process of its own, as a user does."""
     import os
 
-    start = ["-m", "flows.cli"] if kill_at is None else ["-m", "tests.flows.killer", str(kill_at)]
+    start = ["-m", "flows.cli.main"] if kill_at is None else ["-m", "tests.flows.killer", str(kill_at)]
     return subprocess.run(
         [sys.executable, *start, *command],
         cwd=ROOT,

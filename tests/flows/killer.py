@@ -28,7 +28,7 @@ def main() -> None:
     sa.event.listen(sa.Engine, "commit", moment)
     sys.addaudithook(lambda name, _: moment() if name == "os.rename" else None)
     sys.argv = ["earmark", *sys.argv[2:]]
-    from flows.cli import main as earmark
+    from flows.cli.main import main as earmark
 
     try:
         earmark()

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from annotation.files import TASK_FILE, read_tasks, write_annotations
-from corpus.database import writing
 from corpus.handle import Corpus, open_corpus
-from corpus.records import Annotation, AnnotationTask, ModelVersion
-from corpus.store import models as store
-from corpus.store import rounds
-from corpus.store.leases import leased
-from flows import models
-from flows.ask import ExportReport, SweepReport, export_round, sweep
-from flows.doctor import _task_folder
-from flows.hear import MergeReport, merge_file
-from flows.settings import Settings
+from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.models import ModelVersion
+from corpus.storage.database import writing
+from corpus.tables import models as store
+from corpus.tables import rounds
+from corpus.tables.leases import leased
+from flows.models import registry
+from flows.reports.doctor import _task_folder
+from flows.runtime.settings import Settings
+from flows.steps.export import ExportReport, export_round
+from flows.steps.merge import MergeReport, merge_file
+from flows.tasks.task_status import SweepReport, sweep
 from tests.corpus.stored import arrive, choose, score
 from tests.flows.homes import small_settings
 
@@ -80,7 +82,7 @@ def round_of(home: Path, clips: int, *overrides: str) -> Iterator[World]:
     ids = arrive(corpus, clips, arrived_at=now[0] - timedelta(hours=9), speakers=clips)
     score(corpus, ids)
     choose(corpus, ids, ROUND)
-    base = ModelVersion("intent", "1", "run", "", "base", "", str(models.base_folder(settings.models, "intent")))
+    base = ModelVersion("intent", "1", "run", "", "base", "", str(registry.base_folder(settings.models, "intent")))
     with writing(corpus.records) as conn:
         store.put_version(conn, base)
         store.move_alias(conn, "intent", "champion", None, "1")

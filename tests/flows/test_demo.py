@@ -5,12 +5,12 @@ import sqlite3
 
 import pytest
 
-from corpus.store import rounds, utterances
+from corpus.tables import rounds, utterances
 from flows.demo import run_demo
-from flows.demo_tables import night_of
-from flows.doctor import examine
-from flows.session import opened
-from flows.status import status_of
+from flows.reports.demo_tables import night_of
+from flows.reports.doctor import examine
+from flows.reports.status import status_of
+from flows.runtime.session import opened
 from tests.flows.homes import arguments, earmark, state
 
 
@@ -58,13 +58,13 @@ def test_audit_rows_accumulate_and_learning_happened(lived_anywhere):
 
 def test_nothing_but_train_speakers_is_learned_from_and_audit_rows_never(lived_anywhere):
     settings, _ = lived_anywhere
-    from corpus.store import labels
-    from corpus.store import models as store
+    from corpus.tables import labels, snapshots
+    from corpus.tables import models as store
 
     with opened(settings) as corpus, corpus.read() as conn:
         facts = {row.utterance_id: row for row in labels.current(conn)}
         for version in store.versions(conn, "asr")[1:]:
-            for row in store.snapshot(conn, version.snapshot_id).of("train"):
+            for row in snapshots.snapshot(conn, version.snapshot_id).of("train"):
                 assert facts[row.utterance_id].split == "train"
                 assert facts[row.utterance_id].reason != "audit"
 

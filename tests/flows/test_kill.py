@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from corpus.synthetic import window, write_night
-from flows import journey
-from flows.audit_log import verify_audit
+from flows import pipeline
 from flows.demo import _answer
-from flows.doctor import examine
-from flows.night import last_night
-from flows.prefect_server import PrefectSettings
-from flows.session import opened, running
-from flows.settings import Settings
-from flows.status import status_of
+from flows.nights.night import last_night
+from flows.reports.audit_log import verify_audit
+from flows.reports.doctor import examine
+from flows.reports.status import status_of
+from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.session import opened, running
+from flows.runtime.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, move_home, small_settings, state
 
@@ -32,8 +32,8 @@ def ready_home(root: Path, url: str) -> tuple[Path, str]:
     with running(settings, "test"):
         files = write_night(root / "traffic", traffic, 1)
         first = _night(settings, 1)
-        journey.ingest(str(files.manifest))
-        journey.nightly(first)
+        pipeline.ingest(str(files.manifest))
+        pipeline.nightly(first)
         with opened(settings) as corpus:
             _answer(corpus, settings, first, files.truth)
     write_night(settings.inbox, traffic, 2)

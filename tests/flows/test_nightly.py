@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from corpus.synthetic import write_night
-from flows import journey
-from flows.ask import SweepReport
-from flows.choose import SampleReport
-from flows.prefect_server import PrefectSettings
-from flows.results import Skipped
-from flows.session import running
+from flows import pipeline
+from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.results import Skipped
+from flows.runtime.session import running
+from flows.steps.sample import SampleReport
+from flows.tasks.task_status import SweepReport
 from tests.flows.homes import arguments, earmark, small_settings
 
 FEW = ("traffic.utterances_per_night=16", "sampling.clips=4", "sampling.floor=4")
@@ -31,8 +31,8 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     (settings.answers / "b.jsonl").write_text("{}\n")
 
     with running(settings, "test"):
-        report = journey.nightly("2026-11-03")
-        again = journey.nightly("2026-11-03")
+        report = pipeline.nightly("2026-11-03")
+        again = pipeline.nightly("2026-11-03")
     assert list(report.ingest.failed) == ["damaged.parquet"]
     assert list(report.merge.failed) == ["a.jsonl"]
     assert report.merge.refused == {"missing_field": 1}

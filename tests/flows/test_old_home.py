@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from corpus import database, schema
-from corpus.database import HEADS
-from corpus.records import Kind
+from corpus.records.base import Kind
 from corpus.settings import places
-from corpus.store import erasure, pseudo_labels
-from corpus.store import models as store
-from flows import retrain_plan
-from flows.cli import app
-from flows.frame import frame, passed, stands
-from flows.night import night_named
-from flows.session import opened
-from flows.settings import Settings, load_settings
+from corpus.storage import database
+from corpus.storage import records_schema as schema
+from corpus.storage.database import HEADS
+from corpus.tables import erasure, pseudo_labels
+from corpus.tables import models as store
+from flows.cli.main import app
+from flows.nights.night import night_named
+from flows.nights.sampling_frame import frame, passed, stands
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings, load_settings
+from flows.steps import retrain_plan
 from tests.fixtures import make_old_home
 from tests.fixtures.make_old_home import NIGHTS, settings_of
 from tests.flows.homes import earmark

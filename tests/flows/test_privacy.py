@@ -15,12 +15,13 @@ import pytest
 
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus.handle import open_corpus
-from corpus.records import Annotation, SlotSpan
-from corpus.store import rounds
+from corpus.records.annotations import Annotation
+from corpus.records.arrivals import SlotSpan
 from corpus.synthetic import write_night
-from flows.ask import sweep
-from flows.prefect_server import PrefectSettings
-from flows.session import opened, running
+from corpus.tables import rounds
+from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.session import opened, running
+from flows.tasks.task_status import sweep
 from tests.corpus.labelled_sources import clip
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
@@ -43,7 +44,7 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path:
     """A home through which planted strings went, from the manifest to answers, labels, models and errors."""
-    from flows import journey
+    from flows import pipeline
 
     root = tmp_path_factory.mktemp("privacy")
     settings = small_settings(root / "home", "export.due_days=1", "importing.columns.account=speaker").model_copy(
@@ -52,8 +53,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
     files = write_night(root / "traffic", settings.traffic, 1)
     manifest = _plant(files.manifest)
     with running(settings, "test"):
-        journey.ingest(str(manifest))
-        journey.nightly(NIGHT)
+        pipeline.ingest(str(manifest))
+        pipeline.nightly(NIGHT)
         tasks = read_tasks(settings.task_folder / NIGHT / TASK_FILE)
         answers = [
             Annotation(
@@ -65,8 +66,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
         settings.answers.mkdir(parents=True, exist_ok=True)
         path = write_annotations(settings.answers / "a.jsonl", answers)
         path.write_bytes(path.read_bytes() + b'{"task_id": "plantedanswerzq"}\n')
-        journey.morning(NIGHT)
-        assert journey.import_corpus(str(_labelled(root / "labelled")))["accepted"] == 3
+        pipeline.morning(NIGHT)
+        assert pipeline.import_corpus(str(_labelled(root / "labelled")))["accepted"] == 3
     return settings.home
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.demo_tables import DemoReport
-from flows.settings import Settings
+from flows.reports.demo_tables import DemoReport
+from flows.runtime.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
 
@@ -24,7 +24,7 @@ from tests.flows.homes import ROOT, arguments, earmark
 def served(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Iterator[Path]:
     """A home whose night is due every minute, served by a process of its own."""
     home = copy_of(lived[0].home, tmp_path / "home")
-    command = [sys.executable, "-m", "flows.cli", "serve", *arguments(home, "night.schedule='* * * * *'")]
+    command = [sys.executable, "-m", "flows.cli.main", "serve", *arguments(home, "night.schedule='* * * * *'")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 180

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from corpus.records import ASR_COLUMNS, Predictions
+from corpus.records.predictions import ASR_COLUMNS, Predictions
 
 
 def with_column(predictions: Predictions, name: str, values: np.ndarray) -> Predictions:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from corpus.errors import RecordError
-from sampling.arrays import predictions_of
 from sampling.cohorts import CohortSettings
 from sampling.example_pools import unit
 from sampling.findings import cohorts_of, compare_with_labels, evidence_of
+from sampling.from_arrays import predictions_of
 
 
 def findings(**changes):

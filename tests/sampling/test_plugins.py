@@ -15,7 +15,7 @@ from sampling.example_pools import pool_of, predictions_of
 from sampling.measures import MEASURES, measure, measure_entry
 from sampling.plugin_checks import MEASURE_RULES, STRATEGY_RULES, check_measure, check_strategy
 from sampling.selection import SamplingSettings, choose
-from sampling.strategies import STRATEGIES, pick, ranks_by_score, strategy
+from sampling.strategies.registry import STRATEGIES, pick, ranks_by_score, strategy
 from tests.plugin_packages import install, install_acme
 
 
@@ -77,7 +77,7 @@ from sampling.budget import SamplingSettings
 SamplingSettings(strategy="acme-best:acme-doubt")
 assert "acme-best" in plugins.names(plugins.STRATEGIES)
 assert "acme" not in sys.modules
-from sampling.strategies import strategy
+from sampling.strategies.registry import strategy
 strategy("acme-best")
 assert "acme" in sys.modules
 assert not {{"torch", "prefect", "mlflow"}} & set(sys.modules)

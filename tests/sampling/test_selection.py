@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpus.errors import RecordError, Refused, SettingsError
-from corpus.records import Selection
+from corpus.records.annotations import Selection
 from sampling.calibration import Calibrator, fit_calibrator
 from sampling.cost import AskCost, CostModel
 from sampling.estimation import horvitz_thompson_mean
 from sampling.example_pools import pool_of, predictions_of, unit
 from sampling.selection import SamplingSettings, choose, choose_explained
-from sampling.strategies import STRATEGIES
+from sampling.strategies.registry import STRATEGIES
 from tests.sampling.pools import with_column
 
 

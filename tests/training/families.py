@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import corpus.torchaudio_guard  # noqa: F401  (has to come before transformers)
+import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
 # isort: split
 import torch
@@ -18,7 +18,7 @@ import transformers as t
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from tests.training.tiny import tiny_asr
-from training.asr import ready, save_asr
+from training.asr.loading import ready, save_asr
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 

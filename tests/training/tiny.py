@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from corpus.records import Floats
-from training.asr import save_asr
-from training.asr_loop import AsrExample
-from training.asr_model import AsrModel
-from training.pretrain_asr import SAMPLE_RATE, AsrShape, build_asr
+from corpus.records.base import Floats
+from training.asr.fit import AsrExample
+from training.asr.loading import save_asr
+from training.asr.model import AsrModel
+from training.asr.pretrain import SAMPLE_RATE, AsrShape, build_asr
 
 TEXTS = ("turn on the light", "turn it off", "what's the time", "play some music", "set a timer", "call anna")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from corpus.records import SlotSpan
-from training.intent import IntentModel
-from training.intent_fit import FitSettings, IntentExample, fit
-from training.pretrain_intent import IntentPretrainSettings, new_model, train_tokenizer
-from training.text_noise import NoiseSettings
+from corpus.records.arrivals import SlotSpan
+from training.intent.fit import FitSettings, IntentExample, fit
+from training.intent.model import IntentModel
+from training.intent.pretrain import IntentPretrainSettings, new_model, train_tokenizer
+from training.intent.text_noise import NoiseSettings
 
 SILENT = NoiseSettings(clean=1.0)
 TINY = IntentPretrainSettings(vocabulary=320, width=32, layers=1, heads=2, noise=SILENT)

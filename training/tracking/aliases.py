@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from corpus.errors import RecordError
-from corpus.records import Kind, ModelVersion
+from corpus.records.base import Kind
+from corpus.records.models import ModelVersion
 from training.tracking.registry import changed_files, model_name
 from training.tracking.store import Tracking, reached
 

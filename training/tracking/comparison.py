@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from corpus.records import Floats
-from training.metrics import SliceRow
+from corpus.records.base import Floats
+from training.evaluation.metrics import SliceRow
 from training.tracking.figures import COLOURS, MOST_SLICES, new_figure
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from corpus.records import Kind
+from corpus.records.base import Kind
 from corpus.text import NORMALISER
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import RecordError
-from corpus.records import Kind, canonical_json, digest
-from training.metrics import metric_name
+from corpus.records.base import Kind, canonical_json, digest
+from training.evaluation.metrics import metric_name
 from training.tracking.store import without_password
 
 OPERATION_TAG = "earmark.operation_id"

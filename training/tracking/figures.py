@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from corpus.records import Floats, Interval
-from training.metrics import SliceRow
+from corpus.records.base import Floats
+from corpus.records.evaluation import Interval
+from training.evaluation.metrics import SliceRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 
 
     Args:
         confidence: (N,) in [0, 1].
-        right: (N,) in [0, 1], such as `training.metrics.rightness`.
+        right: (N,) in [0, 1], such as `training.evaluation.metrics.rightness`.
         bins: of equal width.
     """
     figure, axes = new_figure(5.0, 4.6)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus.errors import Damaged, EarmarkError
-from corpus.records import Kind
+from corpus.records.base import Kind
 from training.tracking.export import CODE, INNER, SERVING_TAG, serving_digest, write_wrapper
 from training.tracking.facts import OPERATION_TAG, check_operation_id
 from training.tracking.store import Tracking, reached

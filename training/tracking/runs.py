@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import RecordError
-from corpus.records import canonical_json
-from training.metrics import metric_name
+from corpus.records.base import canonical_json
+from training.evaluation.metrics import metric_name
 from training.tracking.facts import (
     CYCLE_TAG,
     OPERATION_TAG,
@@ -209,3 +209,12 @@ def _log_inputs(tracking: Tracking, run_id: str, named: Mapping[str, tuple[str, 
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
     if inputs:
         tracking.client.log_inputs(run_id, inputs)
+
+
+PROMOTED_TAG = "earmark.promoted"
+
+
+def mark_promoted(tracking: Tracking, run_id: str, how: str) -> None:
+    """The run says how its version became champion, `forced` or `gate`; who did it and why is on the audit chain."""
+    with reached(tracking.uri):
+        tracking.client.set_tag(run_id, PROMOTED_TAG, how)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.durable_write import link_new, sync
 from corpus.errors import EarmarkError, SettingsError
+from corpus.storage.durable_write import link_new, sync
 
 if TYPE_CHECKING:
     from mlflow.tracking.client import MlflowClient

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from corpus.durable_write import sync
 from corpus.errors import Damaged, RecordError
+from corpus.storage.durable_write import sync
 from training.tracking.store import keep_quiet, reached
 
 FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md"})

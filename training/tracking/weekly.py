@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from corpus.records import Interval
+from corpus.records.evaluation import Interval
 from training.tracking.figures import new_figure
 
 if TYPE_CHECKING:

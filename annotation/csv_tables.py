@@ -1,0 +1,149 @@
+"""Annotations as a table: CSV or TSV from a spreadsheet, for shops without a tool that writes JSON Lines.
+
+The first line names the columns, which are the fields of a published row; `task_id` and `annotator_id` are needed.
+An empty cell is a field that was left out. One line is one row: a line break inside a cell is refused with its line,
+since an unclosed quote would otherwise swallow every good row that follows it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from annotation.row_parsing import Asked, RowError, annotation_of
+from annotation.schema import AnnotationRow
+from corpus.errors import UsageError
+from corpus.records.annotations import Annotation
+from corpus.text import normalise
+
+SILENCE: Final = "<silence>"
+"""What stands in the transcript's cell where nobody spoke; an empty cell is a transcript that is missing."""
+
+SUFFIXES: Final = {".csv": ",;\t", ".tsv": "\t"}
+"""Endings of tables, and what may stand between their cells; European spreadsheets write semicolons."""
+
+COLUMNS: Final = tuple(AnnotationRow.model_fields)
+NEEDED: Final = ("task_id", "annotator_id")
+
+
+def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
+    """Returns the columns of a table and what stands between its cells.
+
+    Raises:
+        UsageError: they are not the fields of a row; nothing of the file is merged.
+    """
+    try:
+        text = line.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError("the table's first line is not UTF-8; save it as CSV UTF-8") from None
+    found = {mark: _cells(text, mark) for mark in SUFFIXES[suffix]}
+    mark = max(found, key=lambda m: len(found[m] or []))
+    columns = [cell.strip() for cell in found[mark] or []]
+    known = f"known are {', '.join(COLUMNS)}"
+    missing = [name for name in NEEDED if name not in columns]
+    if missing:
+        raise UsageError(f"the table's first line lacks {', '.join(missing)}; it has to name the columns, {known}")
+    strange = sum(name not in COLUMNS for name in columns)
+    if strange:
+        raise UsageError(f"{strange} of the table's columns are unknown; take them out, {known}")
+    if len(set(columns)) < len(columns):
+        raise UsageError("a column of the table stands twice; keep one of them")
+    return columns, mark
+
+
+def table_rows(
+    lines: Iterable[tuple[int, bytes | None]], suffix: str, tasks: Mapping[str, Asked]
+) -> Iterator[tuple[int, Annotation | RowError]]:
+    """Yields line number and annotation, or why there is none, of every line below the first.
+
+    Raises:
+        UsageError: the first line does not name columns.
+    """
+    rows = iter(lines)
+    first = next(rows, None)
+    if first is None:
+        return
+    columns, mark = read_header(first[1] or b"", suffix)
+    for number, line in rows:
+        try:
+            yield number, annotation_of(_fields(line, columns, mark, tasks), tasks)
+        except RowError as error:
+            yield number, error
+
+
+def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[str, Asked]) -> dict[str, Any]:
+    if line is None:
+        raise RowError("too_long")
+    try:
+        cells = _cells(line.decode("utf-8").strip("\r\n"), mark)
+    except UnicodeDecodeError:
+        cells = None
+    if cells is None or len(cells) != len(columns):
+        raise RowError("malformed")
+    given = {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell.strip()}
+    row: dict[str, Any] = {"verdict": "labelled"}
+    if "task_id" in given:
+        if given["task_id"] not in tasks:
+            raise RowError("unknown_task", "task_id")
+        row["ask"] = tasks[given["task_id"]].ask
+    for name, cell in given.items():
+        row[name] = READ[name](cell) if name in READ else cell
+    if row.get("transcript") == SILENCE:
+        row["transcript"] = ""
+    if "slots" in row:
+        row["slots"] = word_slots(row["slots"], str(row.get("transcript") or ""))
+    return row
+
+
+def _cells(text: str, mark: str) -> list[str] | None:
+    """Returns the cells of a line; None where its quotes do not fit."""
+    try:
+        found = list(csv.reader([text], delimiter=mark, strict=True))
+    except csv.Error:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def _number(kind: Callable[[str], int | float], field: str) -> Callable[[str], int | float]:
+    def read(cell: str) -> int | float:
+        try:
+            return kind(cell)
+        except ValueError:
+            raise RowError("bad_field", field) from None
+
+    return read
+
+
+READ: Final[dict[str, Callable[[str], Any]]] = {
+    "lead_time": _number(float, "lead_time"),
+    "revision": _number(int, "revision"),
+}
+
+
+def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
+    """Returns the slots that a cell names as `room=kitchen; device=light`, where their words stand in the transcript.
+
+    Raises:
+        RowError: no name and words, or the words do not stand there exactly once.
+    """
+    found = []
+    for part in cell.split(";"):
+        name, separator, words = (piece.strip() for piece in part.partition("="))
+        if not separator or not name or not words:
+            raise RowError("bad_span", "slots")
+        places = _places(words, transcript)
+        if len(places) != 1:
+            raise RowError("bad_span", "slots")
+        found.append({"name": name, "start": places[0], "end": places[0] + len(words)})
+    return found
+
+
+def _places(words: str, transcript: str) -> list[int]:
+    """Returns where whole words that read the same begin in the transcript."""
+    low, wanted = transcript.lower(), words.lower()
+    if len(low) != len(transcript) or len(wanted) != len(words) or not normalise(words):
+        return []
+    starts = [k for k in range(len(low)) if low.startswith(wanted, k)]
+    edges = [(low[k - 1 : k], low[k + len(wanted) : k + len(wanted) + 1]) for k in starts]
+    return [k for k, (a, b) in zip(starts, edges, strict=True) if not a.isalnum() and not b.isalnum()]

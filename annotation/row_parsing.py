@@ -1,0 +1,267 @@
+"""Rows and records: what a published line means, and which rule a bad one breaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from annotation.schema import AnnotationRow, DraftRow, SlotRow, TaskRow
+from corpus.errors import RecordError
+from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.arrivals import Hypothesis, SlotSpan, check_spans
+from corpus.records.base import OTHER_INTENT, Ask
+from corpus.storage.json_lines import strict_json
+from corpus.text import normalise_with_spans
+
+RefusedReason = Literal[
+    "too_long",  # the line is longer than a row can be
+    "malformed",  # not one JSON object in UTF-8 with every key once
+    "unknown_field",  # a field that the format does not have
+    "missing_field",  # a field that ask and verdict require
+    "bad_field",  # a field of the wrong type or out of range
+    "unknown_verdict",
+    "unknown_task",  # no such task was asked
+    "closed_task",  # the answer came too late
+    "wrong_ask",  # another question than the task's
+    "bad_span",  # a slot outside the transcript, empty, overlapping, or without a transcript
+    "unknown_slot",  # a slot name that the task does not offer
+    "lost_slot",  # a slot that was marked on other words and has no place on these
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of a task when its answer comes back.
+
+    Attributes:
+        utterance_id: what was asked about.
+        ask: the question.
+        intents: the inventory of that time.
+        slot_names: the slots of that time.
+        closed: answers are no longer taken, as after an erasure or a finished round.
+        people: how many have to answer before nobody else is asked.
+    """
+
+    utterance_id: str
+    ask: Ask
+    intents: tuple[str, ...]
+    slot_names: tuple[str, ...]
+    closed: bool = False
+    people: int = 1
+
+
+def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
+    """Returns the tasks by id as `read_annotations` wants them, all open."""
+    return {t.task_id: Asked(t.utterance_id, t.ask, t.intents, t.slot_names) for t in tasks}
+
+
+class RowError(Exception):
+    """Ends the reading of one row."""
+
+    def __init__(self, reason: RefusedReason, field: str = "") -> None:
+        self.reason = reason
+        self.field = field
+        super().__init__(reason)
+
+
+def task_row(task: AnnotationTask) -> TaskRow:
+    """Returns the task as its published row."""
+    draft = None
+    if task.draft is not None:
+        draft = DraftRow(text=task.draft.text, intent=task.draft.intent, slots=_slot_rows(task.draft.slots))
+    return TaskRow(
+        task_id=task.task_id,
+        round=task.round,
+        utterance_id=task.utterance_id,
+        ask=task.ask,
+        audio=task.audio,
+        duration=task.duration,
+        intents=list(task.intents),
+        slot_names=list(task.slot_names),
+        draft=draft,
+        question=task.question,
+    )
+
+
+def annotation_row(annotation: Annotation) -> AnnotationRow:
+    """Returns the annotation as its published row.
+
+    Raises:
+        RecordError: a field is outside the published format; names the task and the field.
+    """
+    try:
+        return AnnotationRow(
+            task_id=annotation.task_id,
+            annotator_id=annotation.annotator_id,
+            ask=annotation.ask,
+            verdict=annotation.verdict,
+            transcript=annotation.transcript,
+            intent=annotation.intent,
+            slots=_slot_rows(annotation.slots),
+            lead_time=annotation.lead_time,
+            revision=annotation.revision,
+            proposal=annotation.proposal,
+            question=annotation.question,
+        )
+    except ValidationError as error:
+        field = _shape_error(error, AnnotationRow).field
+        raise RecordError(f"annotation of task {annotation.task_id}: {field} is outside the published format") from None
+
+
+def _slot_rows(slots: Sequence[SlotSpan]) -> list[SlotRow]:
+    return [SlotRow(name=slot.name, start=slot.start, end=slot.end) for slot in slots]
+
+
+def parse_task(line: bytes | None) -> AnnotationTask:
+    """Returns the task that stands on a line of a task file (None: a line that was too long to read).
+
+    Raises:
+        RowError: the line is not a task.
+    """
+    try:
+        row = TaskRow.model_validate(_json_object(line))
+        draft = None
+        if row.draft is not None:
+            draft = Hypothesis(row.draft.text, 1.0, row.draft.intent, _slots(row.draft.slots))
+        return AnnotationTask(
+            task_id=row.task_id,
+            round=row.round,
+            utterance_id=row.utterance_id,
+            ask=row.ask,
+            audio=row.audio,
+            duration=row.duration,
+            intents=tuple(row.intents),
+            slot_names=tuple(row.slot_names),
+            draft=draft,
+            question=row.question,
+        )
+    except ValidationError as error:
+        raise _shape_error(error, TaskRow) from None
+    except RecordError:
+        raise RowError("bad_field") from None
+
+
+def _json_object(line: bytes | None) -> dict[str, Any]:
+    """Returns the line as a JSON object whose texts can all be written as UTF-8."""
+    if line is None:
+        raise RowError("too_long")
+    try:
+        value = strict_json(line)  # of two verdicts in one row either could be meant
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate passes the parser, not the database
+    except (ValueError, RecursionError):
+        raise RowError("malformed") from None
+    if not isinstance(value, dict):
+        raise RowError("malformed")
+    return value
+
+
+def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotation:
+    """Returns the annotation that stands on a line (None: a line that was too long to read), normalised.
+
+    Raises:
+        RowError: the line breaks a rule; says which, and never what stands there.
+    """
+    return annotation_of(_json_object(line), tasks)
+
+
+def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annotation:
+    """Returns the annotation that a published row's fields make, normalised.
+
+    Raises:
+        RowError: they break a rule; says which, and never what stands there.
+    """
+    try:
+        row = AnnotationRow.model_validate(value)
+    except ValidationError as error:
+        raise _shape_error(error, AnnotationRow) from None
+    task = tasks.get(row.task_id)
+    if task is None:
+        raise RowError("unknown_task", "task_id")
+    if task.closed:
+        raise RowError("closed_task", "task_id")
+    if row.ask != task.ask:
+        raise RowError("wrong_ask", "ask")
+    return _labelled(row, task) if row.verdict == "labelled" else _unlabelled(row)
+
+
+def _shape_error(error: ValidationError, model: type[BaseModel]) -> RowError:
+    """Returns the reason of the first fault. A field's name is only told if it is one of ours, not the row's."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return RowError("unknown_field", field if field in model.model_fields else "")
+    if first["type"] == "missing":
+        return RowError("missing_field", field)
+    if field == "verdict" and first["type"] == "literal_error":
+        return RowError("unknown_verdict", field)
+    if field == "ask" and first["type"] == "literal_error":
+        return RowError("wrong_ask", field)
+    return RowError("bad_span" if field == "slots" else "bad_field", field)
+
+
+def _unlabelled(row: AnnotationRow) -> Annotation:
+    return Annotation(
+        task_id=row.task_id,
+        annotator_id=row.annotator_id,
+        ask=row.ask,
+        verdict=row.verdict,
+        lead_time=row.lead_time,
+        revision=row.revision,
+        question=(row.question or "").strip() or None if row.verdict == "help" else None,
+    )
+
+
+def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
+    if row.transcript is None and row.ask == "transcribe":
+        raise RowError("missing_field", "transcript")
+    intent, proposal = _intent(row, task)
+    if intent is None and row.ask != "triage":
+        raise RowError("missing_field", "intent")
+    transcript, slots = _transcript(row, task)
+    return Annotation(
+        task_id=row.task_id,
+        annotator_id=row.annotator_id,
+        ask=row.ask,
+        verdict=row.verdict,
+        transcript=transcript,
+        intent=intent,
+        slots=slots,
+        lead_time=row.lead_time,
+        revision=row.revision,
+        proposal=proposal,
+    )
+
+
+def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
+    """Returns the intent and the proposal; an intent outside the inventory is `other` and proposed."""
+    given = (row.intent or "").strip()
+    if not given:
+        return None, None
+    if given == OTHER_INTENT:
+        return OTHER_INTENT, (row.proposal or "").strip() or None
+    if given in task.intents:
+        return given, None
+    return OTHER_INTENT, given
+
+
+def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[SlotSpan, ...]]:
+    if row.transcript is None:
+        if row.slots:
+            raise RowError("bad_span", "slots")
+        return None, ()
+    if not {slot.name for slot in row.slots} <= set(task.slot_names):
+        raise RowError("unknown_slot", "slots")
+    try:
+        slots = _slots(row.slots)
+        check_spans(row.transcript, slots, "row")
+        return normalise_with_spans(row.transcript, slots)
+    except RecordError:
+        raise RowError("bad_span", "slots") from None
+
+
+def _slots(rows: Sequence[SlotRow]) -> tuple[SlotSpan, ...]:
+    return tuple(SlotSpan(slot.name, slot.start, slot.end) for slot in rows)

@@ -1,0 +1,139 @@
+"""A recording becomes 16 kHz mono float32 or is refused with a reason; its header is judged before it is decoded.
+
+The container is recognised by its own first bytes, never by its name, and one module a container walks it from end to
+end: `wav`, `flac`, `ogg`, `mp3`. libsndfile sees only the bare samples of a WAV file, in one of eight plain encodings,
+so neither its header parser nor its ADPCM decoder is ever reached; of the others it sees streams that are whole,
+without tags, and no longer than the longest duration, so that 78 kB which hold an hour cost no more than a clip.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from corpus.audio import flac, mp3, ogg, wav
+from corpus.audio.limits import AudioSettings, judge_header, judge_length, most_frames
+from corpus.audio.resample import to_16k
+from corpus.errors import AudioRefused
+from corpus.records.base import Floats
+
+_FULL_SCALE: Final = 0.999
+_CODECS: Final = {
+    "FLAC": ("PCM_S8", "PCM_16", "PCM_24"),
+    "OGG": ("VORBIS", "OPUS"),
+    "MP3": ("MPEG_LAYER_III",),
+}
+_STREAMS: Final = {"FLAC": flac.stream, "OGG": ogg.stream, "MP3": mp3.stream}
+
+
+def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
+    """Returns the recording at 16 kHz and the rate that it came with.
+
+    Args:
+        source: a WAV, FLAC, Ogg (Vorbis, Opus) or MP3 file, or its bytes.
+        settings: what is taken in.
+
+    Returns:
+        (n,) float32 mono samples at 16 kHz, finite; the original rate [Hz].
+
+    Raises:
+        AudioRefused: with one of `corpus.audio.limits.REASONS`; the message holds numbers, never a path.
+    """
+    data = read_bytes(source, settings) if isinstance(source, Path) else source
+    if len(data) > settings.max_bytes:
+        raise AudioRefused("too_large", f"the file has more than {settings.max_bytes} bytes")
+    if not data:
+        raise AudioRefused("empty", "the file is empty")
+    samples, rate = wav.samples(data, settings) if data[:4] in wav.MAGIC else _compressed(data, settings)
+    judge_length(len(samples), rate, settings)
+    mono = _judged(samples, settings)
+    return to_16k(mono, rate), rate
+
+
+def read_bytes(path: Path, settings: AudioSettings) -> bytes:
+    """Returns the bytes of a regular file of at most `max_bytes`.
+
+    Raises:
+        AudioRefused: `missing_file`, `unreadable` (no permission, or a folder, pipe or device), or `too_large`.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
+            raise AudioRefused("unreadable", "not a regular file")
+        if status.st_size > settings.max_bytes:
+            raise AudioRefused("too_large", f"the file has {status.st_size} bytes, {settings.max_bytes} are allowed")
+        with path.open("rb") as file:
+            return file.read(status.st_size)  # not of all that is allowed: such a buffer costs as much as decoding
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise AudioRefused("missing_file", "the file is not there") from error
+    except (OSError, ValueError) as error:
+        raise AudioRefused("unreadable", f"the file can't be read ({type(error).__name__})") from error
+
+
+def _judged(samples: Floats, settings: AudioSettings) -> Floats:
+    """Returns the mean of the channels, (n,) float32, once its samples passed.
+
+    Args:
+        samples: (n, channels) float32.
+        settings: what is taken in.
+
+    Raises:
+        AudioRefused: `not_finite`, `clipped` or `silent`.
+    """
+    peak = float(max(samples.max(), -samples.min()))  # NaN and infinity survive max and min
+    if not np.isfinite(peak):
+        raise AudioRefused("not_finite", "a sample is not a finite number")
+    if peak >= _FULL_SCALE:
+        clipped = float((np.abs(samples) >= _FULL_SCALE).mean(axis=0).max())
+        if clipped > settings.max_clipped:
+            raise AudioRefused("clipped", f"{clipped:.0%} of the samples stand at full scale")
+    mono = samples[:, 0]
+    if samples.shape[1] > 1:
+        mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+        peak = float(np.abs(mono).max())
+    if peak < settings.silent_peak:
+        raise AudioRefused("silent", "no sample rises above silence")
+    return np.ascontiguousarray(mono)
+
+
+def _container(data: bytes) -> str:
+    """Returns the name of the container by its first bytes.
+
+    Raises:
+        AudioRefused: `unsupported_codec`, where it is none that is taken.
+    """
+    if data.startswith(flac.MAGIC):
+        return "FLAC"
+    if data.startswith(ogg.MAGIC):
+        return "OGG"
+    if mp3.is_one(data):
+        return "MP3"
+    if data[:4] in (b"FORM", b".snd", b"caff", b"riff") or data[4:8] == b"ftyp":
+        raise AudioRefused("unsupported_codec", "a container other than WAV, FLAC, Ogg and MP3")
+    raise AudioRefused("unreadable", "not a recording in WAV, FLAC, Ogg or MP3")
+
+
+def _compressed(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
+    """Returns (n, channels) float32 and the rate; never holds more than just above the longest duration."""
+    container = _container(data)
+    whole = _STREAMS[container](data, settings)
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(whole)) as file:
+            if file.format != container or file.subtype not in _CODECS[container]:
+                raise AudioRefused("unsupported_codec", f"{container} with a codec that is not taken")
+            rate, frames = int(file.samplerate), int(file.frames)
+            judge_header(int(file.channels), rate, settings)
+            judge_length(frames, rate, settings)
+            # In one piece: between two, soundfile seeks, and an MP3 decoder loses bits that frames share.
+            samples = file.read(min(frames, most_frames(rate, settings) + 1), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:
+        raise AudioRefused("unreadable", f"the {container} stream is damaged, or cut near its end") from error
+    if len(samples) < frames:
+        raise AudioRefused("truncated", f"the header promises {frames} samples, {len(samples)} can be decoded")
+    return samples, rate

@@ -1,0 +1,128 @@
+"""A FLAC file is judged by its stream information and its frame headers (RFC 9639) before libsndfile decodes it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from corpus.audio.limits import AudioSettings, judge_header, judge_length, most_frames
+from corpus.errors import AudioRefused
+
+MAGIC: Final = b"fLaC"
+
+_SYNC: Final = re.compile(b"\xff[\xf8\xf9]")
+_COUNT: Final = (1 << 36) - 1  # STREAMINFO gives the number of samples in 36 bits
+_LAST_STREAMINFO: Final = b"\x80\x00\x00\x22"
+
+
+class _Frame(NamedTuple):
+    block: int  # samples a channel
+    number: int  # of the frame, or of its first sample where blocks vary
+    end: int  # of the header
+
+
+def stream(data: bytes, settings: AudioSettings) -> bytes:
+    """Returns the stream alone, without comments and pictures, and with its true length in the stream information.
+
+    A length of 0 means that the writer could not know it; the frames then say it. Without it libsndfile reads nothing.
+
+    Raises:
+        AudioRefused: `unreadable`, `truncated`, or what `corpus.audio.limits` judges.
+    """
+    if len(data) < 42 or data[4] & 0x7F != 0 or data[5:8] != b"\x00\x00\x22":
+        raise AudioRefused("unreadable", "a FLAC file without its stream information")
+    packed = int.from_bytes(data[18:26], "big")
+    rate, channels, claimed = packed >> 44, (packed >> 41 & 7) + 1, packed & _COUNT
+    judge_header(channels, rate, settings)
+    if claimed:
+        judge_length(claimed, rate, settings)
+    begin = _frames_begin(data)
+    total = _count(data, begin, most_frames(rate, settings))
+    if not total and begin < len(data):
+        raise AudioRefused("unreadable", "no frame after the header")
+    if total < claimed and total:
+        raise AudioRefused("truncated", f"the header promises {claimed} samples, frames for {total} are there")
+    if claimed and total > claimed:
+        raise AudioRefused("unreadable", f"the header promises {claimed} samples, there are more")
+    judge_length(total, rate, settings)
+    known = (packed & ~_COUNT | total).to_bytes(8, "big")
+    return MAGIC + _LAST_STREAMINFO + data[8:18] + known + data[26:42] + data[begin:]
+
+
+def _frames_begin(data: bytes) -> int:
+    """Returns where the blocks of metadata end."""
+    at, last = 4, False
+    while not last:
+        if at + 4 > len(data):
+            raise AudioRefused("truncated", "the file ends within its header")
+        last = bool(data[at] & 0x80)
+        at += 4 + int.from_bytes(data[at + 1 : at + 4], "big")
+    if at > len(data):
+        raise AudioRefused("truncated", "the file ends within its header")
+    return at
+
+
+def _count(data: bytes, begin: int, most: int) -> int:
+    """Returns how many samples a channel the frames hold by their headers; no more than `most` and one frame count."""
+    frame = _frame(data, begin)
+    if frame is None:
+        return 0
+    varies = data[begin + 1] & 1
+    total = frame.block
+    while frame is not None and total <= most:
+        due = frame.number + (frame.block if varies else 1)
+        frame = _next(data, frame.end, varies, due)
+        total += frame.block if frame is not None else 0
+    return total
+
+
+def _next(data: bytes, at: int, varies: int, due: int) -> _Frame | None:
+    """Returns the next frame with the number that is due: its bytes alone may stand inside another frame."""
+    for found in _SYNC.finditer(data, at):
+        if data[found.start() + 1] & 1 == varies:
+            frame = _frame(data, found.start())
+            if frame is not None and frame.number == due:
+                return frame
+    return None
+
+
+def _frame(data: bytes, at: int) -> _Frame | None:
+    """Returns the frame whose header stands here, None where none does (RFC 9639, section 9.1)."""
+    head = data[at : at + 16]
+    if len(head) < 6 or not _SYNC.match(head):
+        return None
+    size, rate = head[2] >> 4, head[2] & 15
+    more = _leading_ones(head[4])  # the number is coded like UTF-8
+    if size == 0 or rate == 15 or more == 1 or more == 8:
+        return None
+    after = 4 + max(more, 1)
+    number = head[4] & (0x7F >> more)
+    for byte in head[5:after]:
+        number = number << 6 | byte & 0x3F
+    end = after + {6: 1, 7: 2}.get(size, 0) + {12: 1, 13: 2, 14: 2}.get(rate, 0)
+    if end >= len(head) or _crc8(head[:end]) != head[end]:
+        return None
+    return _Frame(_block(size, head[after : after + 2]), number, at + end + 1)
+
+
+def _block(code: int, stored: bytes) -> int:
+    if code == 1:
+        return 192
+    if code == 6:
+        return stored[0] + 1
+    if code == 7:
+        return int.from_bytes(stored, "big") + 1
+    return 576 << (code - 2) if code < 6 else 256 << (code - 8)
+
+
+def _leading_ones(byte: int) -> int:
+    return 8 - (byte ^ 0xFF).bit_length()
+
+
+def _crc8(head: bytes) -> int:
+    crc = 0
+    for byte in head:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x107) if crc & 0x80 else crc << 1
+    return crc

@@ -1,0 +1,105 @@
+"""A manifest, JSON Lines or Parquet, is read row by row: each row is what it must be, or a reason why not.
+
+One row that can't be read costs that row alone. What is said about it names the line and the field, never a value: a
+value may be somebody's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from corpus.errors import UsageError
+from corpus.ingest.manifest_parquet import parquet_rows
+from corpus.ingest.manifest_row import BadRow, ManifestRow, Word, parse, twice, word_in
+from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
+
+MAX_LINE: Final = 1 << 18
+"""Longest line of JSON that is read [bytes]; a longer one is refused without being held in memory."""
+
+_BUFFER: Final = 1 << 20  # [bytes]; lines of a gigabyte are stepped over 25 times faster than with Python's 8 kB
+
+
+def read(path: Path) -> Iterator[ManifestRow | BadRow]:
+    """Yields the rows of a manifest in order; its length costs no memory.
+
+    A Parquet file is known by its first bytes. Blank lines are no rows. An arrival in the future is not judged here.
+
+    Args:
+        path: the manifest.
+
+    Raises:
+        UsageError: the file is missing, can't be read, or is a damaged Parquet file.
+    """
+    try:
+        with path.open("rb", buffering=_BUFFER) as file:
+            magic = file.read(4)
+            file.seek(0)
+            rows = parquet_rows(file) if magic == b"PAR1" else json_lines(file)
+            for line, value in rows:
+                yield value if isinstance(value, BadRow) else parse(line, value)
+    except OSError as error:
+        raise UsageError(
+            f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
+        ) from (error)
+
+
+def length(path: Path) -> int | None:
+    """Returns how many rows a manifest has, None where it can't be read; a line that is too long counts as several."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb", buffering=_BUFFER) as file:
+            if file.read(4) == b"PAR1":
+                return int(pq.ParquetFile(file).metadata.num_rows)
+            file.seek(0)
+            return sum(1 for line in iter(lambda: file.readline(MAX_LINE), b"") if line.strip())
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
+    """Yields (line, decoded value or BadRow) of every line that is not blank."""
+    for number, line in read_lines(file, MAX_LINE):
+        if line is None:
+            yield number, BadRow(number, f"the line has more than {MAX_LINE} bytes; write one object a line")
+        else:
+            yield number, _decoded(number, line)
+
+
+def _decoded(number: int, line: bytes) -> object:
+    try:
+        return strict_json(line)
+    except RepeatedKey as error:
+        return BadRow(number, twice(error.args[0]), word=_word_of_twice(line))
+    except UnicodeDecodeError:
+        return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
+    except (ValueError, RecursionError):
+        return BadRow(number, "the line is no JSON; write one object a line, or a Parquet file")
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object with all its keys, those that stand twice among them."""
+
+
+def _word_of_twice(line: bytes) -> Word | None:
+    """Return what a row with a key that stands twice says of consent: of several consents, what all of them allow."""
+    try:
+        pairs = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    given: dict[str, list[object]] = {}
+    for name, value in pairs if isinstance(pairs, _Pairs) else ():
+        given.setdefault(name, []).append(value)
+    accounts = given.get("account", [None])
+    said = [word_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
+    words = [word for word in said if word is not None]
+    if not words or any(account != accounts[0] for account in accounts):
+        return None
+    times = [word_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())]
+    known = [word.at for word in times if word is not None and word.at is not None]
+    latest = max(known) if known and len(known) == len(times) else None
+    return Word(words[0].account, frozenset.intersection(*(word.consent for word in words)), latest)

@@ -1,0 +1,84 @@
+"""A Parquet manifest gives its rows one by one, as JSON would hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+from corpus.errors import UsageError
+from corpus.ingest.manifest_row import BadRow, twice
+
+_BATCH: Final = 64
+_LARGE_COLUMN: Final = 16 << 20  # [bytes] of a column in one row group, once unpacked
+_LARGE_VALUE: Final = 4096  # [bytes], on average; no field of a manifest is longer
+
+
+def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
+    """Yields (row from 1, decoded value or BadRow)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        table = pq.ParquetFile(file, pre_buffer=False)
+        _judge_sizes(table.metadata)
+        names = table.schema_arrow.names
+        doubled = next((name for name in names if names.count(name) > 1), None)
+        for batch in table.iter_batches(batch_size=_BATCH, use_threads=False):
+            for value in _rows(batch) if doubled is None else [None] * batch.num_rows:
+                number += 1
+                if doubled is not None:
+                    yield number, BadRow(number, twice(doubled))
+                elif value is None:
+                    yield number, BadRow(number, "a value can't be read; write strings in UTF-8 and times of our age")
+                else:
+                    yield number, _plain(value)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"the manifest is damaged after row {number} ({type(error).__name__}); write it again") from (
+            error
+        )
+
+
+def _judge_sizes(metadata: Any) -> None:
+    """Passes when no column unpacks to large values: a page is held in memory as a whole, however small the file is."""
+    for g in range(metadata.num_row_groups):
+        group = metadata.row_group(g)
+        for c in range(group.num_columns):
+            column = group.column(c)
+            size = column.total_uncompressed_size
+            if size > _LARGE_COLUMN and size > _LARGE_VALUE * column.num_values:
+                raise UsageError(
+                    f"row group {g + 1} of the manifest holds values of over {_LARGE_VALUE} bytes; take such rows out"
+                )
+
+
+def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
+    """Yields the rows of a record batch as dictionaries; None for a row that Python has no value for."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    arrays = [
+        # Python's times end at microseconds
+        pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+        else column
+        for column in batch.columns
+    ]
+    batch = pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    for i in range(batch.num_rows):
+        try:
+            yield batch.slice(i, 1).to_pylist(maps_as_pydicts="strict")[0]
+        except (ValueError, KeyError, OverflowError, pa.ArrowException):
+            yield None
+
+
+def _plain(value: object) -> object:
+    """Returns the value as JSON would hold it: no nulls inside objects.
+
+    A struct names every field that any row has; what is null in this row was not given.
+    """
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

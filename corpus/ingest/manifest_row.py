@@ -1,0 +1,289 @@
+"""One row of a manifest is what it must be, or a reason why not, which names the field and the remedy, never a value.
+
+A value may be somebody's name, and so may a key that this schema does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError
+from pydantic_core import PydanticCustomError
+
+from corpus.errors import RecordError
+from corpus.records.arrivals import SlotSpan, Wake
+from corpus.records.base import utc
+from corpus.text import normalise_with_spans
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
+# What ends a line, or moves the cursor of a terminal, in a name that reports print and shells pass on.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a row says of its customer's consent; it counts whatever becomes of the row.
+
+    Attributes:
+        account: for the vault and nothing else.
+        consent: some of `score`, `annotate`, `train`.
+        at: when the customer said so, UTC; None where the row does not say it.
+    """
+
+    account: str = field(repr=False)
+    consent: frozenset[str]
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is refused as it stands; `detail` names the field and the remedy, never a value.
+
+    Attributes:
+        line: line or row, counted from 1.
+        word: on consent, where account and consent can be read.
+    """
+
+    line: int
+    detail: str
+    reason: str = "bad_row"
+    word: Word | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One arrival as the manifest tells it.
+
+    Attributes:
+        line: line of a JSON Lines file, or row of a Parquet file, counted from 1.
+        audio: path, relative to the manifest's folder or absolute.
+        account, device_serial: who and on what; for the vault and nothing else.
+        consent: some of `score`, `annotate`, `train`; empty where the customer opted out.
+        wake: None where the row shows no evidence that the device was meant to listen.
+        arrived_at: UTC.
+        event_id: the source's own name of the event; None where it has none.
+        attributes: further slices, by name.
+        text, slots: known transcript in normal form, and the slots inside it.
+        intent: known intent.
+        held_out: the known text and intent judge models and never train them.
+    """
+
+    line: int
+    audio: str
+    account: str
+    device_serial: str | None
+    locale: str
+    device_type: str
+    consent: frozenset[str]
+    wake: Wake | None
+    arrived_at: datetime
+    event_id: str | None
+    attributes: Mapping[str, str]
+    text: str | None
+    intent: str | None
+    slots: tuple[SlotSpan, ...]
+    held_out: bool = False
+
+    @property
+    def word(self) -> Word:
+        """What the row says of consent."""
+        return Word(self.account, self.consent, self.arrived_at)
+
+
+def _storable(value: str) -> str:
+    # Databases refuse NUL, and half a surrogate pair can't be written as UTF-8.
+    if _UNSTORABLE.search(value):
+        raise PydanticCustomError("unstorable", "NUL, or no UTF-8")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if _CONTROL.search(value):
+        raise PydanticCustomError("control", "a control character")
+    return _storable(value)
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise PydanticCustomError("no_time", "no time") from error
+    if not isinstance(value, datetime):
+        raise PydanticCustomError("time_type", "of the wrong type")
+    try:
+        moment = utc(value)
+    except RecordError as error:
+        raise PydanticCustomError("naive", "no time zone") from error
+    except OverflowError as error:
+        raise PydanticCustomError("early", "out of range") from error
+    if moment < _EARLIEST:
+        raise PydanticCustomError("early", "before 1970")
+    return moment
+
+
+def _text(most: int, least: int = 1) -> Any:
+    return Annotated[StrictStr, Field(min_length=least, max_length=most), AfterValidator(_storable)]
+
+
+def _name(most: int, least: int = 1) -> Any:
+    return Annotated[StrictStr, Field(min_length=least, max_length=most), AfterValidator(_one_line)]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Wake(_Schema):
+    word: _name(64) | None = None  # type: ignore[valid-type]
+    score: float | None = Field(None, ge=0, le=1)
+    button: bool = False
+
+
+class _Slot(_Schema):
+    name: _name(64)  # type: ignore[valid-type]
+    start: int = Field(ge=0)
+    end: int = Field(ge=1)
+
+
+class _Said(_Schema):
+    account: _text(512)  # type: ignore[valid-type]
+    consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
+
+
+class _Row(_Schema):
+    audio: _name(4096)  # type: ignore[valid-type]
+    account: _text(512)  # type: ignore[valid-type]
+    device_serial: _text(512) | None = None  # type: ignore[valid-type]
+    locale: Annotated[str, Field(pattern=re.compile(r"\A[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,4}\Z"))]
+    device_type: _name(64)  # type: ignore[valid-type]
+    consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
+    wake: _Wake | None = None
+    arrived_at: Annotated[datetime, BeforeValidator(_moment)]
+    event_id: _text(512) | None = None  # type: ignore[valid-type]
+    attributes: dict[_name(64), _name(256, 0)] = Field(default_factory=dict, max_length=32)  # type: ignore[valid-type]
+    text: _text(5000, 0) | None = None  # type: ignore[valid-type]
+    intent: _name(128) | None = None  # type: ignore[valid-type]
+    slots: list[_Slot] = Field(default_factory=list, max_length=128)
+    held_out: bool = False
+
+
+def parse(line: int, value: object) -> ManifestRow | BadRow:
+    """Returns the row that a decoded JSON or Parquet value stands for, or what is wrong with it.
+
+    Args:
+        line: its line or row, counted from 1.
+        value: the decoded value; fields that are null count as not given.
+    """
+    if not isinstance(value, dict):
+        return BadRow(line, "the row is no JSON object; write one object a line")
+    try:
+        row = _Row.model_validate({name: given for name, given in value.items() if given is not None})
+        wake = _wake(row.wake)
+        text, slots = _known_text(row)
+    except ValidationError as error:
+        return BadRow(line, _what_is_wrong(error), word=word_in(value))
+    except RecordError as error:
+        return BadRow(line, str(error), word=word_in(value))
+    return ManifestRow(
+        line=line,
+        audio=row.audio,
+        account=row.account,
+        device_serial=row.device_serial,
+        locale=row.locale,
+        device_type=row.device_type,
+        consent=frozenset(row.consent),
+        wake=wake,
+        arrived_at=row.arrived_at,
+        event_id=row.event_id,
+        attributes=row.attributes,
+        text=text,
+        intent=row.intent,
+        slots=slots,
+        held_out=row.held_out,
+    )
+
+
+def word_in(value: Mapping[Any, Any]) -> Word | None:
+    """Return what a row with faults says of consent, None where account or consent can't be read."""
+    try:
+        said = _Said.model_validate({name: value.get(name) for name in ("account", "consent")})
+    except ValidationError:
+        return None
+    try:
+        at = _moment(value.get("arrived_at"))
+    except PydanticCustomError:
+        at = None
+    return Word(said.account, frozenset(said.consent), at)
+
+
+def _wake(wake: _Wake | None) -> Wake | None:
+    if wake is None or (wake.word is None and wake.score is None and not wake.button):
+        return None
+    return Wake(word=wake.word, score=wake.score, button=wake.button)
+
+
+def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
+    if row.held_out and row.text is None and row.intent is None:
+        raise RecordError("field held_out: there is nothing to judge by; give the text, the intent or both")
+    if row.text is None:
+        if row.slots:
+            raise RecordError("field slots: spans without a text; give the text that they belong to")
+        return None, ()
+    try:
+        return normalise_with_spans(row.text, [SlotSpan(slot.name, slot.start, slot.end) for slot in row.slots])
+    except RecordError as error:
+        raise RecordError("field slots: a span is empty, overlaps another, or leaves the text; correct it") from error
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """Returns one line on the first fault; of its place only names that this schema knows, never the row's own."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if name not in _WANTED:
+        return f"a field that is not known; leave it out, or put it into attributes; known are {', '.join(_WANTED)}"
+    kind = str(first["type"])
+    fault = "is of the wrong type" if kind.endswith("_type") else _FAULTS.get(kind, "has a value that is not allowed")
+    return f"field {name}: {fault}; {_WANTED[name]}"
+
+
+def twice(name: object) -> str:
+    """Returns what is said of a key or column that stands twice."""
+    return f"{f'field {name}:' if name in _WANTED else 'a field'} stands twice; write it once"
+
+
+_FAULTS: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "holds a key that is not known",
+    "string_too_short": "is empty",
+    "string_too_long": "is too long",
+    "too_long": "holds too much",
+    "string_unicode": "is not valid UTF-8",
+    "unstorable": "holds a character that can't be stored",
+    "control": "holds a line break or another control character",
+    "no_time": "is no time",
+    "naive": "has no time zone",
+    "early": "is before 1970",
+}
+_WANTED: Final = {
+    "audio": "give a file name in UTF-8, without control characters, of at most 4096 characters",
+    "account": "give a string of 1 to 512 characters",
+    "device_serial": "give a string of 1 to 512 characters, or leave it out",
+    "locale": "give a language tag such as en-GB",
+    "device_type": "give a string of 1 to 64 characters",
+    "consent": "give a list of score, annotate, train; an empty one where the customer opted out",
+    "wake": "give an object with word and score from 0 to 1, or with button true",
+    "arrived_at": "give an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z",
+    "event_id": "give a string of 1 to 512 characters, or leave it out",
+    "attributes": "give an object of at most 32 short strings by short names",
+    "text": "give a string of at most 5000 characters, or leave it out",
+    "intent": "give a string of 1 to 128 characters, or leave it out",
+    "slots": "give a list of objects with name, start and end",
+    "held_out": "give true or false",
+}
+"""What each field must be."""

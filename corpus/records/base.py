@@ -1,0 +1,93 @@
+"""What travels between the steps: frozen records in the order of the journey, each of which checks itself.
+
+arrive `Utterance` · score `Predictions` · choose `Selection` · ask `AnnotationTask` · hear `Annotation` ·
+merge `Label` · learn `Snapshot` · judge `EvaluationReport` · register `ModelVersion`
+
+Records carry ids, numbers and, where a step works on content, plain text in memory. They are never written as they are:
+`corpus.tables` encrypts every text first. Times are UTC, durations seconds, rates Hz.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import RecordError
+
+Split = Literal["train", "dev", "test"]
+Reason = Literal["audit", "uncertain", "slice", "novel"]
+Ask = Literal["transcribe", "label_intent", "triage"]
+AssignmentKind = Literal["first", "second", "more", "help", "gold"]
+Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "distress", "help"]
+Purpose = Literal["score", "annotate", "train", "judge"]
+Kind = Literal["asr", "intent"]
+Role = Literal["train", "dev", "audit"]
+Origin = Literal["base", "learned", "outside"]
+
+Floats = npt.NDArray[np.float32]
+Strings = npt.NDArray[np.str_]
+
+OTHER_INTENT: Final = "other"
+"""The intent of an utterance whose true intent is not in the inventory."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise RecordError(message)
+
+
+def _one_of(value: str, literal: object, what: str) -> None:
+    known = get_args(literal)
+    _require(value in known, f"{what} is {value!r}; known are {', '.join(known)}")
+
+
+def canonical_json(value: object) -> str:
+    """Returns the one JSON text of `value`: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Returns the SHA-256 of `canonical_json(value)` in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+# --- arrive -----------------------------------------------------------------------------------------------------------
+
+
+# --- score ------------------------------------------------------------------------------------------------------------
+
+
+# --- choose -----------------------------------------------------------------------------------------------------------
+
+
+# --- ask --------------------------------------------------------------------------------------------------------------
+
+
+# --- hear -------------------------------------------------------------------------------------------------------------
+
+
+# --- merge ------------------------------------------------------------------------------------------------------------
+
+
+# --- learn ------------------------------------------------------------------------------------------------------------
+
+
+# --- judge ------------------------------------------------------------------------------------------------------------
+
+
+# --- register ---------------------------------------------------------------------------------------------------------
+
+
+def utc(moment: datetime) -> datetime:
+    """Returns the moment in UTC.
+
+    Raises:
+        RecordError: the moment has no time zone.
+    """
+    _require(moment.tzinfo is not None, "a time needs its zone, such as 2026-11-22T03:00:00+00:00")
+    return moment.astimezone(UTC)

@@ -1,0 +1,118 @@
+"""Records of judge: evaluation reports and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.records.base import Floats, Kind, Strings, _require
+
+REPORT_COLUMNS: Final = (
+    "utterance_ids",
+    "speaker_ids",
+    "errors",
+    "words",
+    "char_errors",
+    "chars",
+    "correct",
+    "confidence",
+    "slot_counts",
+)
+"""Columns that every report has, one row an utterance."""
+
+
+REPORT_DETAILS: Final = ("word_edits", "duration", "snr", "truth", "predicted", "raw_confidence", "success")
+"""Columns that reports of older versions lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its interval; `n` counts utterances, `speakers` the independent clusters behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    speakers: int = 0
+
+    def as_json(self) -> dict[str, float | int]:
+        """Returns the value, its interval and its sizes as a JSON object."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "speakers": self.speakers}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """One model version on one evaluation set; per-utterance counts, from which every figure derives.
+
+    Attributes:
+        kind, version, eval_set_id: what was judged on what.
+        utterance_ids, speaker_ids: (N,) str.
+        errors, words: (N,) int64 word errors and reference words (kind `asr`; zeros for `intent`).
+        char_errors, chars: (N,) int64.
+        correct: (N,) bool intent correct (kind `intent`; all False for `asr`).
+        confidence: (N,) float32 of the top intent, or mean word confidence.
+        slot_counts: (N, 3) int64 true positive, false positive, false negative spans.
+        word_edits: (N, 3) int64 substitutions, deletions, insertions; their sum is `errors`.
+        duration: (N,) float32 [s]; 0 where the clip is gone.
+        snr: (N,) float32 speech above noise [dB], see `training.evaluation.signal_quality`; 0 where the clip is gone.
+        truth, predicted: (N,) int64 positions in `intents`, -1 where there is none.
+        raw_confidence: (N,) float32 of the top intent before temperature scaling; for `asr` as `confidence`.
+        success: (N,) int64 1 where intent and all slots are right from the sound on, 0 where not, -1 where the label
+            can't tell: without a transcript there are no slots.
+        intents: names, sorted.
+        beside: version of the other kind that the sound went through, too: the speech model that an intent model
+            listened through, the intent model that read what a speech model heard; "" where there was none.
+        normaliser: version of the normal form under which words were counted; "" in reports of older versions, whose
+            columns from `word_edits` on are empty.
+    """
+
+    kind: Kind
+    version: str
+    eval_set_id: str
+    utterance_ids: Strings
+    speaker_ids: Strings
+    errors: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
+    char_errors: npt.NDArray[np.int64]
+    chars: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.bool_]
+    confidence: Floats
+    slot_counts: npt.NDArray[np.int64]
+    word_edits: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    duration: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    snr: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    truth: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    predicted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    raw_confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    success: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    intents: tuple[str, ...] = ()
+    beside: str = ""
+    normaliser: str = ""
+
+    def __post_init__(self) -> None:
+        n = len(self.utterance_ids)
+        for names, length in ((REPORT_COLUMNS, n), (REPORT_DETAILS, n if self.detailed else 0)):
+            for name in names:
+                same = len(getattr(self, name)) == length
+                _require(same, f"report of {self.kind} {self.version}: {name} has another length")
+
+    def __len__(self) -> int:
+        return len(self.utterance_ids)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether it holds the columns from `word_edits` on, which reports of older versions lack."""
+        return bool(self.normaliser)
+
+    @property
+    def wer(self) -> float:
+        """Sum of errors / sum of words."""
+        return float(self.errors.sum() / max(1, int(self.words.sum())))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of utterances whose intent is right."""
+        return float(self.correct.mean()) if len(self) else 0.0

@@ -1,0 +1,138 @@
+"""Hash-chained audit rows: each names the hash of the one before, and the head is kept beside them.
+
+A changed, removed or inserted row breaks the chain where it stands; a cut tail disagrees with the head, which is
+written in the same transaction. Rows hold ids, digests and counts, never content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from corpus.errors import ChainBroken
+from corpus.records.base import canonical_json
+from corpus.storage.database import UtcDateTime, reading
+
+FIRST_HASH: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One act, as it was recorded."""
+
+    seq: int
+    at: datetime
+    act: str
+    actor: str
+    detail: Mapping[str, Any]
+    hash: str
+
+
+def audit_tables(metadata: sa.MetaData) -> sa.Table:
+    """Returns the table `audit`, made in `metadata` together with its head."""
+    sa.Table(
+        "audit_head",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.String(64), nullable=False),
+    )
+    return sa.Table(
+        "audit",
+        metadata,
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("act", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("previous", sa.String(64), nullable=False),
+        sa.Column("hash", sa.String(64), nullable=False),
+    )
+
+
+def lock(conn: sa.Connection, table: sa.Table) -> tuple[int, str]:
+    """Returns the head's (seq, hash); until the transaction ends nobody else appends."""
+    head = _head(table)
+    return _head_row(conn, sa.select(head.c.seq, head.c.hash).with_for_update())
+
+
+def append(conn: sa.Connection, table: sa.Table, act: str, actor: str, detail: Mapping[str, Any]) -> None:
+    """Adds one row to the chain, in the transaction of the act itself.
+
+    Args:
+        conn: the act's transaction.
+        table: the audit table of that database.
+        act: what was done, one word or two.
+        actor: who did it: `earmark`, `person:<id>`, or the name given on the command line.
+        detail: ids, digests and counts.
+    """
+    append_many(conn, table, act, actor, [detail])
+
+
+def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, details: list[Mapping[str, Any]]) -> None:
+    """Adds one row for each detail, in order."""
+    if not details:
+        return
+    seq, previous = lock(conn, table)
+    at = datetime.now(UTC)
+    rows = []
+    for detail in details:
+        seq += 1
+        text = canonical_json(dict(detail))
+        hashed = _hash(seq, at, act, actor, text, previous)
+        rows.append(
+            {"seq": seq, "at": at, "act": act, "actor": actor, "detail": text, "previous": previous, "hash": hashed}
+        )
+        previous = hashed
+    conn.execute(sa.insert(table), rows)
+    conn.execute(sa.update(_head(table)).values(seq=seq, hash=previous))
+
+
+def verify(engine: sa.Engine, table: sa.Table) -> int:
+    """Returns the number of rows of an unbroken chain.
+
+    Raises:
+        ChainBroken: the message names the first sequence number that does not hold, or the missing tail.
+    """
+    seq, previous = 0, FIRST_HASH
+    with reading(engine) as conn:
+        statement = sa.select(table).order_by(table.c.seq).execution_options(yield_per=10_000)
+        for row in conn.execute(statement):
+            seq += 1
+            expected = _hash(seq, row.at, row.act, row.actor, row.detail, previous)
+            if row.seq != seq or row.previous != previous or row.hash != expected:
+                raise ChainBroken(f"the audit chain breaks at row {seq}: it was changed, removed or inserted")
+            previous = row.hash
+        head = _head(table)
+        if _head_row(conn, sa.select(head.c.seq, head.c.hash)) != (seq, previous):
+            raise ChainBroken(f"the audit chain ends at row {seq}, its head says otherwise: rows after it were removed")
+    return seq
+
+
+def show(engine: sa.Engine, table: sa.Table, last: int) -> list[AuditRow]:
+    """Returns the newest `last` rows, oldest first."""
+    with reading(engine) as conn:
+        rows = conn.execute(sa.select(table).order_by(table.c.seq.desc()).limit(last)).all()
+    return [AuditRow(r.seq, r.at, r.act, r.actor, json.loads(r.detail), r.hash) for r in reversed(rows)]
+
+
+def _head(table: sa.Table) -> sa.Table:
+    return table.metadata.tables["audit_head"]
+
+
+def _head_row(conn: sa.Connection, statement: sa.Select[tuple[int, str]]) -> tuple[int, str]:
+    row = conn.execute(statement).one_or_none()
+    if row is None:
+        raise ChainBroken("the head of the audit chain is missing; restore the database from a backup")
+    return int(row.seq), str(row.hash)
+
+
+def _hash(seq: int, at: datetime, act: str, actor: str, detail: str, previous: str) -> str:
+    fields = [seq, at.astimezone(UTC).isoformat(timespec="microseconds"), act, actor, detail, previous]
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()

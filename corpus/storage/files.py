@@ -1,0 +1,130 @@
+"""Files of the content store: each appears whole under its final name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from corpus.errors import SettingsError, Unreachable
+from corpus.storage.durable_write import TEMPORARY, write_file
+
+FOLDERS: Final = ("audio", "parts")
+
+
+def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Returns the file system of a folder or fsspec URL, and the root in it.
+
+    Raises:
+        SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
+        Unreachable: the store does not answer, or not to us.
+    """
+    try:
+        fs, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise SettingsError(f"content_url can't be used: {error}") from error
+    root = str(root).rstrip("/")
+    if "s3" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+        _find_bucket(fs, root.split("/")[0])
+    return fs, root
+
+
+def _find_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:
+    """The bucket is there and answers; else the first upload would say so, late and after many attempts."""
+    try:
+        with answering(fs):
+            fs.info(bucket)
+    except FileNotFoundError:
+        raise SettingsError(f"content_url: there is no bucket {bucket}; make it, or mend the URL") from None
+
+
+@contextlib.contextmanager
+def answering(fs: fsspec.AbstractFileSystem) -> Iterator[None]:
+    """What goes wrong on the way to a remote store is an `Unreachable`; a file that is missing stays so."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each store's client brings a tree of errors of its own
+        if isinstance(fs, LocalFileSystem):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise Unreachable(
+            f"the content store does not answer as it should ({reason}); nothing is lost,"
+            " see that it runs and that the credentials are right, then run the command again"
+        ) from error
+
+
+def digest_name(data: bytes) -> str:
+    """Returns 32 hexadecimal digits of the SHA-256 of `data`: the name of a file that never changes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -> None:
+    """Leaves the pieces durably in `root/path`; a kill at any moment leaves the old state and at most a temporary file.
+
+    An object store puts an object whole or not at all, so only folders take the way through a temporary name.
+    """
+    target = f"{root}/{path}"
+    if not isinstance(fs, LocalFileSystem):
+        with answering(fs):
+            fs.pipe_file(target, b"".join(pieces))
+        return
+    write_file(Path(target), pieces)
+
+
+def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
+    """Returns the bytes of one file."""
+    with answering(fs):
+        data: bytes = fs.cat_file(f"{root}/{path}")
+    return data
+
+
+def load_span(fs: fsspec.AbstractFileSystem, root: str, path: str, start: int, end: int) -> bytes:
+    """Returns the bytes [start, end) of one file, by one request; fewer where it is shorter."""
+    with answering(fs):
+        try:
+            data: bytes = fs.cat_file(f"{root}/{path}", start=start, end=end)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # how S3 says that the whole span lies behind the end
+                return b""
+            raise
+    return data
+
+
+def remove(fs: fsspec.AbstractFileSystem, root: str, path: str) -> None:
+    """Leaves no file under `root/path`, whether there was one or not."""
+    with contextlib.suppress(FileNotFoundError), answering(fs):
+        fs.rm_file(f"{root}/{path}")
+
+
+def unfinished(path: str) -> bool:
+    """Return whether a file was never whole: a step was killed while it wrote."""
+    return path.rsplit("/", 1)[-1].startswith(TEMPORARY)
+
+
+def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, datetime]]:
+    """Yields path (below `root`) and time of the last change of every file in the store."""
+    fs.invalidate_cache()  # what other processes stored and removed since
+    for folder in FOLDERS:
+        with answering(fs):
+            found = fs.find(f"{root}/{folder}", detail=True)
+        for name, info in sorted(found.items()):
+            yield name[len(root) + 1 :], _changed(info)
+
+
+def _changed(info: dict[str, object]) -> datetime:
+    # File systems name it differently; one that names none calls its files new, so that nothing fresh is swept.
+    value = info.get("mtime", info.get("LastModified", info.get("created")))
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    return datetime.now(UTC)

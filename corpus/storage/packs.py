@@ -1,0 +1,122 @@
+"""Packs: many ciphertexts in one file, so that a store holds few objects and scoring reads in sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import fsspec
+
+from corpus.errors import Damaged
+from corpus.storage import cipher, files
+
+GAP_BYTES: Final = 256 << 10
+"""Unwanted bytes that are read along rather than asked for around: cheaper than one more request."""
+
+SPAN_BYTES: Final = 32 << 20
+"""Longest single read [bytes]."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """Where a ciphertext lies: `length` bytes of `pack` from `offset`."""
+
+    pack: str
+    offset: int
+    length: int
+
+
+class PackWriter:
+    """Gathers ciphertexts and leaves them in packs; they are durable once `close` has returned, or the block has ended.
+
+    A pack is written by a thread of its own: whoever appends does something else than wait for the disk.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, pack_bytes: int) -> None:
+        self._fs, self._root, self._pack_bytes = fs, root, pack_bytes
+        self._pieces: list[bytes] = []
+        self._waiting: list[tuple[str, int, int]] = []
+        self._size = 0
+        self._locations: dict[str, Location] = {}
+        self._sizes: dict[str, int] = {}
+        self._thread = ThreadPoolExecutor(1)
+        self._writes: list[Future[None]] = []
+
+    def __enter__(self) -> PackWriter:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:  # nobody will name what still waits
+            self._waiting.clear()
+        self.close()
+
+    def append(self, utterance_id: str, ciphertext: bytes) -> None:
+        """Adds one ciphertext to the pack."""
+        self._waiting.append((utterance_id, self._size, len(ciphertext)))
+        self._pieces.append(ciphertext)
+        self._size += len(ciphertext)
+        if self._size >= self._pack_bytes:
+            self._flush()
+
+    def placed(self) -> tuple[dict[str, Location], dict[str, int]]:
+        """Returns where every ciphertext will lie once `close` has returned, and the size of each new pack [bytes]."""
+        self._flush()
+        return self._locations, self._sizes
+
+    def close(self) -> tuple[dict[str, Location], dict[str, int]]:
+        """Returns where every ciphertext lies, durably, and the size of each new pack [bytes]."""
+        found = self.placed()
+        self._thread.shutdown()
+        for write in self._writes:
+            write.result()
+        return found
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        # The tags at the ends stand for all the bytes: no two ciphertexts share theirs.
+        name = files.digest_name(b"".join(piece[-cipher.TAG_BYTES :] for piece in self._pieces))
+        pack = f"audio/{name[:2]}/{name}.pack"
+        self._writes.append(self._thread.submit(files.store, self._fs, self._root, pack, *self._pieces))
+        self._sizes[pack] = self._size
+        for utterance_id, offset, length in self._waiting:
+            self._locations[utterance_id] = Location(pack, offset, length)
+        self._pieces.clear()
+        self._waiting.clear()
+        self._size = 0
+
+
+def read(
+    fs: fsspec.AbstractFileSystem, root: str, wanted: Sequence[tuple[str, Location]]
+) -> Iterator[tuple[str, bytes]]:
+    """Yields (id, ciphertext) in the order of packs and offsets, with one read for what lies together.
+
+    Raises:
+        FileNotFoundError: a pack is gone (an erasure may just have replaced it).
+        Damaged: a pack is shorter than its rows say.
+    """
+    ordered = sorted(wanted, key=lambda item: item[1])
+    for span in _spans(ordered):
+        first, last = span[0][1], max(location.offset + location.length for _, location in span)
+        data = files.load_span(fs, root, first.pack, first.offset, last)
+        if len(data) < last - first.offset:
+            raise Damaged(f"{first.pack} is shorter than its rows say; restore it from a backup")
+        for utterance_id, location in span:
+            start = location.offset - first.offset
+            yield utterance_id, bytes(data[start : start + location.length])
+
+
+def _spans(ordered: Sequence[tuple[str, Location]]) -> Iterator[list[tuple[str, Location]]]:
+    span: list[tuple[str, Location]] = []
+    for item in ordered:
+        if span:
+            first, before, here = span[0][1], span[-1][1], item[1]
+            near = here.pack == before.pack and here.offset - (before.offset + before.length) <= GAP_BYTES
+            if not near or here.offset + here.length - first.offset > SPAN_BYTES:
+                yield span
+                span = []
+        span.append(item)
+    if span:
+        yield span

@@ -1,0 +1,172 @@
+"""Parts: predictions as immutable Parquet files, named by their own digest.
+
+The wide arrays (intent probabilities, embeddings) are float16, a third of a per cent of the last digit that counts,
+and are renormalised on reading; scalars stay float32, whose order decides ranks. An embedding is personal data, so an
+erasure writes the part anew without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import Damaged
+from corpus.records.base import canonical_json
+from corpus.records.predictions import ASR_COLUMNS, Predictions
+from corpus.storage import files
+
+SCALARS: Final = ("intent_logsumexp", "entropy_given_hypothesis", "pass_disagreement")
+WIDE: Final = ("intent_probs", "embeddings")
+METADATA_KEY: Final = b"earmark"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part in the store: its path below the root, its rows, the SHA-256 of its bytes."""
+
+    path: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Rows of one part and where they stand among the rows that are read: `source[k]` becomes row `target[k]`."""
+
+    path: str
+    source: npt.NDArray[np.int64]
+    target: npt.NDArray[np.int64]
+
+
+def write_part(fs: fsspec.AbstractFileSystem, root: str, predictions: Predictions) -> Part:
+    """Leaves the predictions durably in one part; the same predictions are the same part."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"utterance_id": pa.array(predictions.utterance_ids.tolist(), pa.string())}
+    for name in WIDE:
+        values = np.ascontiguousarray(getattr(predictions, name), dtype=np.float16)
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    for name in SCALARS:
+        columns[name] = pa.array(getattr(predictions, name), pa.float32())
+    for name in ASR_COLUMNS:
+        columns[f"asr_{name}"] = pa.array(np.ascontiguousarray(predictions.column(name)), pa.float32())
+    head = {
+        "asr_version": predictions.asr_version,
+        "intent_version": predictions.intent_version,
+        "intents": list(predictions.intents),
+    }
+    return _store(fs, root, pa.table(columns).replace_schema_metadata({METADATA_KEY: canonical_json(head)}))
+
+
+def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Placement]) -> Predictions:
+    """Returns the placed rows of several parts as one `Predictions`, float32, renormalised.
+
+    Args:
+        fs: the content store.
+        root: of the store.
+        placements: at least one; their targets together are 0 .. N-1.
+
+    Raises:
+        Damaged: a part is missing or unreadable, or the parts are of different versions or inventories.
+    """
+    head: Mapping[str, Any] | None = None
+    total = sum(len(placement.target) for placement in placements)
+    ids = np.empty(total, dtype=np.object_)
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    for placement in placements:
+        table, found = _load(fs, root, placement.path)
+        if head is None:
+            head = found
+        if found != head:
+            raise Damaged(f"{placement.path} is of other model versions than the parts beside it; score again")
+        for name, values in _columns(table).items():
+            if name not in arrays:
+                arrays[name] = np.empty((total, *values.shape[1:]), np.float32)
+            arrays[name][placement.target] = values[placement.source]
+        ids[placement.target] = table.column("utterance_id").to_numpy()[placement.source]
+    if head is None:
+        raise Damaged("no part to read")
+    for name in WIDE:
+        _renormalise(arrays[name], euclidean=name == "embeddings")
+    return Predictions(
+        utterance_ids=ids.astype(np.str_),
+        asr_version=head["asr_version"],
+        intent_version=head["intent_version"],
+        intents=tuple(head["intents"]),
+        asr=arrays.pop("asr"),
+        **arrays,
+    )
+
+
+def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) -> npt.NDArray[np.float32]:
+    """Returns one of `ASR_COLUMNS` of a part, (rows,) float32; nothing else of it is decoded.
+
+    Raises:
+        Damaged: the part is missing or unreadable.
+    """
+    table, _ = _load(fs, root, path, [f"asr_{name}"])
+    values: npt.NDArray[np.float32] = table.column(f"asr_{name}").to_numpy()
+    return values
+
+
+def without(
+    fs: fsspec.AbstractFileSystem, root: str, path: str, dropped: frozenset[str]
+) -> tuple[Part | None, list[str]]:
+    """Leaves a new part without the dropped rows of another; returns it (None were it empty) and its ids in order."""
+    table, _ = _load(fs, root, path)
+    ids = table.column("utterance_id").to_pylist()
+    kept = [row for row, utterance_id in enumerate(ids) if utterance_id not in dropped]
+    if not kept:
+        return None, []
+    return _store(fs, root, table.take(kept)), [ids[row] for row in kept]
+
+
+def _store(fs: fsspec.AbstractFileSystem, root: str, table: Any) -> Part:
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False)
+    data = sink.getvalue()
+    path = f"parts/{files.digest_name(data)}.parquet"
+    files.store(fs, root, path, data)
+    return Part(path, table.num_rows, hashlib.sha256(data).hexdigest())
+
+
+def _load(
+    fs: fsspec.AbstractFileSystem, root: str, path: str, columns: Sequence[str] | None = None
+) -> tuple[Any, Mapping[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(files.load(fs, root, path)), columns=columns and list(columns))
+        return table, json.loads(table.schema.metadata[METADATA_KEY])
+    except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise Damaged(f"{path} is missing or no part; restore it from a backup or score again") from error
+
+
+def _columns(table: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:
+    columns: dict[str, npt.NDArray[np.floating[Any]]] = {}
+    for name in WIDE:
+        column = table.column(name).combine_chunks()
+        columns[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+    for name in SCALARS:
+        columns[name] = table.column(name).to_numpy()
+    columns["asr"] = np.stack([table.column(f"asr_{name}").to_numpy() for name in ASR_COLUMNS], axis=1)
+    return columns
+
+
+def _renormalise(values: npt.NDArray[np.float32], *, euclidean: bool, rows: int = 65_536) -> None:
+    """Leaves every row summing to 1, or of unit length; by blocks, so that memory stays flat."""
+    for start in range(0, len(values), rows):
+        block = values[start : start + rows].astype(np.float64)
+        norm = np.linalg.norm(block, axis=1) if euclidean else block.sum(axis=1)
+        values[start : start + rows] = block / norm[:, None]

@@ -1,0 +1,381 @@
+"""The records database: ids, numbers and categories in clear, every text of somebody's speech as ciphertext."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from corpus.storage.audit_chain import audit_tables
+from corpus.storage.database import UtcDateTime
+
+METADATA: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _text(name: str, *args: sa.schema.SchemaItem, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, *args, nullable=nullable)
+
+
+def _whole(name: str, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=nullable)
+
+
+def _number(name: str) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=False)
+
+
+def _moment(name: str, index: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, UtcDateTime, nullable=False, index=index)
+
+
+audit: Final = audit_tables(METADATA)
+
+home: Final = sa.Table(  # one row: what the vault and the content root must say, too
+    "home",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _text("home_id"),
+)
+
+operations: Final = sa.Table(
+    "operations",
+    METADATA,
+    sa.Column("operation_id", sa.Text, primary_key=True),
+    _text("act"),
+    _text("actor"),
+    _moment("at"),
+    _text("result"),
+)
+
+# --- arrive -----------------------------------------------------------------------------------------------------------
+
+packs: Final = sa.Table(
+    "packs",
+    METADATA,
+    sa.Column("pack", sa.Text, primary_key=True),
+    _whole("size"),
+    _text("operation_id"),
+)
+
+doomed: Final = sa.Table(  # files that an erasure replaced; they go once its transaction stands
+    "doomed",
+    METADATA,
+    sa.Column("path", sa.Text, primary_key=True),
+)
+
+utterances: Final = sa.Table(
+    "utterances",
+    METADATA,
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    sa.Column("event_order", sa.BigInteger, nullable=False, unique=True),
+    _text("speaker_id"),
+    _moment("arrived_at", index=True),
+    _whole("sample_rate"),
+    _whole("num_samples"),
+    _text("locale"),
+    _text("device_type"),
+    _text("wake"),
+    _text("split"),
+    _text("attributes"),
+    _text("pack", sa.ForeignKey("packs.pack"), nullable=True),
+    _whole("pack_offset", nullable=True),
+    _whole("pack_length", nullable=True),
+    _text("state"),
+    _text("state_reason"),
+    _text("operation_id"),
+    sa.Index("ix_utterances_speaker_id", "speaker_id"),
+    sa.Index("ix_utterances_state", "state"),
+    sa.Index("ix_utterances_pack", "pack"),
+    sa.CheckConstraint("state IN ('accepted', 'set_aside', 'erased')", name="ck_utterances_state"),
+)
+
+refusals: Final = sa.Table(
+    "refusals",
+    METADATA,
+    sa.Column("operation_id", sa.Text, primary_key=True),
+    sa.Column("line", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("reason"),
+)
+
+leases: Final = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("purpose", sa.Text, primary_key=True),
+    _moment("until", index=True),
+)
+
+ingest_batches: Final = sa.Table(  # what each batch of arrivals reported; their sums are checked against the rows
+    "ingest_batches",
+    METADATA,
+    sa.Column("operation_id", sa.Text, primary_key=True),
+    _whole("received"),
+    _whole("accepted"),
+)
+
+# --- score ------------------------------------------------------------------------------------------------------------
+
+parts: Final = sa.Table(
+    "parts",
+    METADATA,
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    _whole("rows"),
+    _text("sha256"),
+    _text("asr_version"),
+    _text("intent_version"),
+    _text("operation_id"),
+)
+
+scores: Final = sa.Table(
+    "scores",
+    METADATA,
+    sa.Column("utterance_id", sa.Text, sa.ForeignKey("utterances.utterance_id"), primary_key=True),
+    sa.Column("asr_version", sa.Text, primary_key=True),
+    sa.Column("intent_version", sa.Text, primary_key=True),
+    _text("part", sa.ForeignKey("parts.path")),
+    _whole("row"),
+    sa.Column("hypotheses", sa.LargeBinary, nullable=True),
+    sa.Index("ix_scores_part", "part"),
+)
+
+# --- choose and ask ---------------------------------------------------------------------------------------------------
+
+rounds: Final = sa.Table(
+    "rounds",
+    METADATA,
+    sa.Column("round", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False, unique=True),
+    _text("night"),
+    _text("settings_digest"),
+    _whole("pool_size"),
+    _whole("selected"),
+)
+
+selections: Final = sa.Table(
+    "selections",
+    METADATA,
+    sa.Column("round", sa.Text, sa.ForeignKey("rounds.round"), primary_key=True),
+    sa.Column("utterance_id", sa.Text, sa.ForeignKey("utterances.utterance_id"), primary_key=True),
+    _whole("rank"),
+    _text("reason"),
+    _text("ask"),
+    _number("score"),
+    _number("inclusion_prob"),
+    _number("cost"),
+    sa.Index("ix_selections_utterance_id", "utterance_id"),
+)
+
+night_frames: Final = sa.Table(  # what a night's round could choose from, by the order of arrivals
+    "night_frames",
+    METADATA,
+    sa.Column("night", sa.Text, primary_key=True),
+    _whole("since"),
+    _whole("up_to"),
+)
+
+nights_done: Final = sa.Table(  # nights of which every step of a nightly run was done
+    "nights_done",
+    METADATA,
+    sa.Column("night", sa.Text, primary_key=True),
+    _moment("at"),
+)
+
+tasks: Final = sa.Table(
+    "tasks",
+    METADATA,
+    sa.Column("task_id", sa.Text, primary_key=True),
+    _text("round"),
+    _text("utterance_id"),
+    _text("ask"),
+    _text("state"),
+    sa.Column("draft_shown", sa.Boolean, nullable=False),
+    sa.ForeignKeyConstraint(["round", "utterance_id"], ["selections.round", "selections.utterance_id"]),
+    sa.Index("ix_tasks_round_utterance_id", "round", "utterance_id"),
+    sa.Index("ix_tasks_utterance_id", "utterance_id"),
+    sa.CheckConstraint("state IN ('open', 'exported', 'answered', 'closed')", name="ck_tasks_state"),
+)
+
+assignments: Final = sa.Table(  # who was asked; until when they may hear it, their lease says
+    "assignments",
+    METADATA,
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
+    sa.Column("annotator_id", sa.Text, primary_key=True),
+    _text("kind"),
+    _moment("at"),
+    sa.Index("ix_assignments_annotator_id", "annotator_id"),
+)
+
+# --- hear and merge ---------------------------------------------------------------------------------------------------
+
+answers: Final = sa.Table(  # the records are `Annotation`; a module can't have a variable called annotations
+    "annotations",
+    METADATA,
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
+    sa.Column("annotator_id", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    # 0, and more only where one revision came with several contents: which was meant, a higher revision will say
+    sa.Column("variant", sa.BigInteger, primary_key=True, autoincrement=False, server_default="0"),
+    _text("utterance_id"),
+    _text("ask"),
+    _text("verdict"),
+    _text("intent", nullable=True),
+    _number("lead_time"),
+    sa.Column("content", sa.LargeBinary, nullable=True),  # transcript, slots and proposal, encrypted
+    _text("content_mac"),
+    sa.Column("at", UtcDateTime, nullable=True),  # when it was merged; empty in rows of older versions
+    sa.Index("ix_annotations_utterance_id", "utterance_id"),
+)
+
+crowds: Final = sa.Table(  # what was known of annotators after each review: ids and numbers
+    "crowds",
+    METADATA,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _moment("at"),
+    _text("answers_digest"),
+    _text("numbers"),
+)
+
+labels: Final = sa.Table(
+    "labels",
+    METADATA,
+    sa.Column("utterance_id", sa.Text, sa.ForeignKey("utterances.utterance_id"), primary_key=True),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("current", sa.Boolean, nullable=False),
+    sa.Column("has_transcript", sa.Boolean, nullable=False),
+    _text("intent", nullable=True),
+    _number("agreement"),
+    _whole("annotators"),
+    _text("source"),
+    sa.Column("content", sa.LargeBinary, nullable=True),  # transcript and slots, encrypted
+    _text("content_mac"),
+    _text("operation_id"),
+    sa.Index(
+        "uq_labels_current",
+        "utterance_id",
+        unique=True,
+        sqlite_where=sa.text("current"),
+        postgresql_where=sa.text("current"),
+    ),
+)
+
+# --- learn, judge, register -------------------------------------------------------------------------------------------
+
+snapshots: Final = sa.Table(
+    "snapshots",
+    METADATA,
+    sa.Column("snapshot_id", sa.Text, primary_key=True),
+    _text("kind"),
+    _text("eval_set_id"),
+)
+
+snapshot_rows: Final = sa.Table(
+    "snapshot_rows",
+    METADATA,
+    sa.Column("snapshot_id", sa.Text, sa.ForeignKey("snapshots.snapshot_id"), primary_key=True),
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    _whole("revision"),
+    _text("role"),
+    _number("weight"),
+    sa.Index("ix_snapshot_rows_utterance_id", "utterance_id"),
+)
+
+model_versions: Final = sa.Table(
+    "model_versions",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    _text("run_id"),
+    _text("snapshot_id"),
+    _text("base"),
+    _text("parent"),
+    _text("model_uri"),
+    sa.Column("tainted", sa.Boolean, nullable=False),
+)
+
+pseudo_labels: Final = sa.Table(  # utterances that taught a version without a label; an erasure removes their rows
+    "pseudo_labels",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    _number("weight"),
+    _text("asr_version"),  # whose hypotheses they are
+    _text("intent_version"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+    sa.Index("ix_pseudo_labels_utterance_id", "utterance_id"),
+)
+
+training_costs: Final = sa.Table(
+    "training_costs",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    _number("seconds"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+)
+
+aliases: Final = sa.Table(
+    "aliases",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _text("version"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+)
+
+promotions: Final = sa.Table(
+    "promotions",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("look", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("challenger"),
+    _text("champion"),
+    _text("eval_set_id"),
+    _text("decision"),
+    _text("numbers"),
+    _moment("at"),
+)
+
+reports: Final = sa.Table(
+    "reports",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("eval_set_id", sa.Text, primary_key=True),
+    _text("numbers"),
+)
+
+evaluation_costs: Final = sa.Table(  # what each evaluation took; it is repeated where its report is gone
+    "evaluation_costs",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("eval_set_id", sa.Text, primary_key=True),
+    sa.Column("normaliser", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _whole("rows"),
+    _number("seconds"),
+    _number("audio"),
+    _text("speed"),  # real-time factor and latencies with their intervals, by name
+)
+
+judgements: Final = sa.Table(  # what the gate said of a version, oldest first
+    "judgements",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("rows_id"),  # the rows that judge, of which some may have been erased by then
+    _text("against"),
+    _text("decision"),
+)

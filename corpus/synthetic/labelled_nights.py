@@ -1,0 +1,153 @@
+"""A labelled corpus as traffic: some speakers' labels are known from the start, the others arrive night by night.
+
+What the folder must hold: `train.jsonl` and `test.jsonl`, rows with `audio` (relative to the folder), `speaker`,
+`text`, `intent`, and maybe `slots` and further columns. The test rows are held out: they judge and never train.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import UsageError
+from corpus.storage.json_lines import read_objects
+from corpus.synthetic.nights import NightFiles
+
+NEEDED: Final = ("audio", "speaker", "text", "intent")
+
+
+class LabelledSettings(BaseModel):
+    """How a labelled corpus becomes nights, for `earmark demo --corpus`.
+
+    Attributes:
+        folder: Folder of the corpus; null: there is none.
+        start_speakers: Speakers whose training rows are known labels before the first night.
+        nights: Number of nights over which the other speakers' training rows arrive, an equal share of every speaker a
+            night.
+        first_night: Day on which the first of them arrive; the known ones arrive on the day before.
+        locale: Locale of every row.
+        device_type: Device type of every row.
+        attributes: Columns that become slices.
+        seed: Seed of the draw which clip arrives in which night.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path | None = None
+    start_speakers: tuple[str, ...] = ()
+    nights: int = Field(default=3, ge=1)
+    first_night: date = date(2026, 11, 2)
+    locale: str = "en-US"
+    device_type: str = "microphone"
+    attributes: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0)
+
+
+def labelled_window(settings: LabelledSettings, night: int) -> tuple[datetime, datetime]:
+    """Returns when a night begins and ends; night 0 is the day on which the known labels arrive."""
+    day = settings.first_night + timedelta(days=night - 1)
+    begin = datetime.combine(day, time(), UTC)
+    return begin, begin + timedelta(days=1)
+
+
+def write_labelled_night(folder: Path, settings: LabelledSettings, night: int) -> NightFiles:
+    """Writes `night-NNN/manifest.jsonl` and `truth/night-NNN.jsonl`; the audio stays where the corpus has it.
+
+    Args:
+        folder: where nights go; made where it is missing.
+        settings: the corpus and how it is cut.
+        night: 0 for the known labels and the held-out rows, then 1 to `settings.nights`.
+
+    Raises:
+        UsageError: the corpus is missing, a row lacks a column, or a start speaker is unknown.
+    """
+    manifest = folder / f"night-{night:03d}" / "manifest.jsonl"
+    truth = folder / "truth" / f"night-{night:03d}.jsonl"
+    train = _rows(settings, "train")
+    known = set(settings.start_speakers)
+    unknown = known - {row["speaker"] for row in train}
+    if unknown:
+        raise UsageError(f"labelled.start_speakers: {sorted(unknown)[0]} speaks nowhere in train.jsonl")
+    if night == 0:
+        start = [row for row in train if row["speaker"] in known]
+        rows = [*_arrivals(settings, 0, start, "known"), *_arrivals(settings, 0, _rows(settings, "test"), "held_out")]
+    else:
+        others = [row for row in train if row["speaker"] not in known]
+        rows = list(_arrivals(settings, night, _share(others, settings, night), "asked"))
+    _write(manifest, rows)
+    _write(truth, (_truth(row) for row in train if row["speaker"] not in known))
+    return NightFiles(manifest, truth, {"command": len(rows)})
+
+
+def speakers_of(settings: LabelledSettings) -> list[str]:
+    """Returns the corpus' own names of its speakers, sorted."""
+    return sorted({row["speaker"] for row in _rows(settings, "train")})
+
+
+def _rows(settings: LabelledSettings, name: str) -> list[dict[str, Any]]:
+    assert settings.folder is not None
+    path = settings.folder / f"{name}.jsonl"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise UsageError(f"the labelled corpus has no {name}.jsonl that can be read; check labelled.folder") from None
+    rows = list(read_objects(content, path.name))
+    for number, row in rows:
+        missing = [key for key in (*NEEDED, *settings.attributes) if key not in row]
+        if missing:
+            raise UsageError(f"{name}.jsonl row {number} has no {missing[0]}; a row needs {', '.join(NEEDED)}")
+    return [row for _, row in rows]
+
+
+def _share(rows: Sequence[dict[str, Any]], settings: LabelledSettings, night: int) -> list[dict[str, Any]]:
+    """Returns the rows of one night: of every speaker's rows, in an order drawn once, an equal part."""
+    found = []
+    for speaker in sorted({row["speaker"] for row in rows}):
+        mine = [row for row in rows if row["speaker"] == speaker]
+        order = np.random.default_rng([settings.seed, *speaker.encode()]).permutation(len(mine))
+        found += [mine[k] for k in np.array_split(order, settings.nights)[night - 1].tolist()]
+    return found
+
+
+def _arrivals(
+    settings: LabelledSettings, night: int, rows: Iterable[dict[str, Any]], use: str
+) -> Iterator[dict[str, Any]]:
+    begin, _ = labelled_window(settings, night)
+    assert settings.folder is not None
+    for second, row in enumerate(rows):
+        arrival = {
+            "audio": str((settings.folder / row["audio"]).resolve()),
+            "account": row["speaker"],
+            "locale": settings.locale,
+            "device_type": settings.device_type,
+            "consent": ["score", "annotate", "train"],
+            "wake": {"button": True},
+            "arrived_at": (begin + timedelta(seconds=second)).isoformat(),
+            "event_id": row["audio"],
+            "attributes": {name: str(row[name]) for name in settings.attributes},
+        }
+        if use != "asked":
+            arrival |= {"text": row["text"], "intent": row["intent"], "slots": row.get("slots", [])}
+            arrival |= {"held_out": use == "held_out"}
+        yield arrival
+
+
+def _truth(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "event_id": row["audio"],
+        "text": row["text"],
+        "intent": row["intent"],
+        "slots": row.get("slots", []),
+        "verdict": "labelled",
+    }
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -1,0 +1,178 @@
+"""Annotations: who answered what, and what became of the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from corpus.records.annotations import Annotation
+from corpus.records.base import canonical_json
+from corpus.storage import cipher
+from corpus.storage.content_codec import encode_texts, mac, seal_name
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.operations import Operation
+from corpus.storage.records_schema import answers, selections, tasks, utterances
+from corpus.vault import vault
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """The latest answer of one person to one question, without its texts; `lead_time` and `duration` in [s].
+
+    `at` is when it was merged, None in rows of older versions.
+    """
+
+    task_id: str
+    annotator_id: str
+    revision: int
+    round: str
+    utterance_id: str
+    ask: str
+    verdict: str
+    lead_time: float
+    duration: float
+    draft_shown: bool
+    reason: str
+    locale: str
+    at: datetime | None
+
+
+def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
+    """Leaves answers stored, each content once, their questions answered; returns how many by what became of them.
+
+    `added`; `repeated` (stored already); `conflicting` (a revision that is stored with another content: both stand, or
+    what holds would depend on which came first; or another ask than the question's: not stored); `unknown` (no such
+    task); `erased` (its utterance is gone).
+    """
+    asked = _asked(op.conn, [a.task_id for a in annotations])
+    keys = vault.data_keys(corpus.vault, sorted({row.utterance_id for row in asked.values()}))
+    columns = (answers.c.task_id, answers.c.annotator_id, answers.c.revision, answers.c.content_mac)
+    stored: dict[tuple[str, str, int], list[str]] = {}
+    for held in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(asked)):
+        stored.setdefault((held.task_id, held.annotator_id, held.revision), []).append(held.content_mac)
+    counts: Counter[str] = Counter({"added": 0, "repeated": 0, "conflicting": 0, "unknown": 0, "erased": 0})
+    rows: list[dict[str, Any]] = []
+    for annotation in annotations:
+        task = asked.get(annotation.task_id)
+        if task is None or task.utterance_id not in keys:
+            counts["unknown" if task is None else "erased"] += 1
+            continue
+        row = _answer_row(annotation, task.utterance_id, keys[task.utterance_id])
+        if annotation.ask != task.ask:
+            counts["conflicting"] += 1
+            continue
+        macs = stored.setdefault((annotation.task_id, annotation.annotator_id, annotation.revision), [])
+        if row["content_mac"] in macs:
+            counts["repeated"] += 1
+            continue
+        counts["conflicting" if macs else "added"] += 1
+        rows.append(row | {"variant": len(macs), "at": corpus.clock()})
+        macs.append(row["content_mac"])
+    insert_new(op.conn, answers, rows)
+    if rows:
+        update = sa.update(tasks).where(tasks.c.task_id == sa.bindparam("id")).values(state="answered")
+        op.conn.execute(update, [{"id": i} for i in sorted({row["task_id"] for row in rows})])
+    return dict(counts)
+
+
+def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns how many answers of an utterance are stored, all revisions counted, by id."""
+    rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)
+    return dict(sorted(Counter(row.utterance_id for row in rows).items()))
+
+
+def voices(conn: sa.Connection, ids: Sequence[str] | None = None) -> dict[str, list[tuple[str, str, str | None]]]:
+    """Returns who said what of each utterance: annotator, verdict and intent of everyone's latest answer, by id.
+
+    Whoever asks for help has not answered. Of two contents of one revision none is returned, as in
+    `annotation.latest_answers`; of the answers to several questions about one utterance all are.
+    """
+    names = ("utterance_id", "task_id", "annotator_id", "revision", "variant", "verdict", "intent")
+    statement = sa.select(*(answers.c[name] for name in names))
+    rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, answers.c.utterance_id, ids))
+    latest: dict[tuple[str, str], list[sa.Row[Any]]] = {}
+    for row in sorted(rows, key=lambda r: (r.task_id, r.annotator_id, -r.revision, r.variant)):
+        latest.setdefault((row.task_id, row.annotator_id), []).append(row)
+    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    for said in latest.values():
+        top = [row for row in said if row.revision == said[0].revision]
+        if len(top) == 1 and top[0].verdict != "help":
+            row = top[0]
+            found.setdefault(row.utterance_id, []).append((row.annotator_id, row.verdict, row.intent))
+    return found
+
+
+def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
+    """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order.
+
+    Of a latest revision with several contents one is returned, the same whichever came first.
+    """
+    newest = (
+        sa.select(answers.c.task_id, answers.c.annotator_id, sa.func.max(answers.c.revision).label("revision"))
+        .group_by(answers.c.task_id, answers.c.annotator_id)
+        .subquery()
+    )
+    same = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
+    chosen = [selections.c[name] == tasks.c[name] for name in ("round", "utterance_id")]
+    duration = sa.cast(utterances.c.num_samples, sa.Double) / utterances.c.sample_rate
+    columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict", "lead_time")]
+    statement = (
+        sa.select(
+            *newest.c,
+            tasks.c.round,
+            *columns,
+            duration,
+            tasks.c.draft_shown,
+            selections.c.reason,
+            utterances.c.locale,
+            answers.c.at,
+        )
+        .select_from(answers)
+        .join(newest, sa.and_(*same))
+        .join(tasks, tasks.c.task_id == answers.c.task_id)
+        .join(selections, sa.and_(*chosen))
+        .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
+        .order_by(answers.c.task_id, answers.c.annotator_id, answers.c.content_mac)
+    )
+    if round_ is not None:
+        statement = statement.where(tasks.c.round == round_)
+    found: dict[tuple[str, str], AnswerRow] = {}
+    for row in conn.execute(statement):
+        found.setdefault((row.task_id, row.annotator_id), AnswerRow(*row))
+    return list(found.values())
+
+
+def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:
+    """Returns how many latest answers of a round (of all, where None) gave each verdict."""
+    return dict(sorted(Counter(row.verdict for row in latest_answers(conn, round_)).items()))
+
+
+def _asked(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    statement = sa.select(tasks.c.task_id, tasks.c.utterance_id, tasks.c.ask)
+    return {row.task_id: row for row in fetch_among(conn, statement, tasks.c.task_id, sorted(set(task_ids)))}
+
+
+def _answer_row(annotation: Annotation, utterance_id: str, key: bytes) -> dict[str, Any]:
+    plain = encode_texts(annotation.transcript, annotation.slots, annotation.proposal, annotation.question)
+    clear = canonical_json([annotation.verdict, annotation.intent]).encode()
+    what = f"annotation/{annotation.task_id}/{annotation.annotator_id}/{annotation.revision}"
+    return {
+        "task_id": annotation.task_id,
+        "annotator_id": annotation.annotator_id,
+        "revision": annotation.revision,
+        "utterance_id": utterance_id,
+        "ask": annotation.ask,
+        "verdict": annotation.verdict,
+        "intent": annotation.intent,
+        "lead_time": annotation.lead_time,
+        "content": cipher.encrypt(key, plain, seal_name(utterance_id, what)),
+        "content_mac": mac(key, clear + plain),
+    }

@@ -1,0 +1,79 @@
+"""Costs: how long versions took to train, and what it took to evaluate them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from corpus.records.base import Kind, canonical_json
+from corpus.records.evaluation import Interval
+from corpus.storage.database import insert_new
+from corpus.storage.records_schema import evaluation_costs, training_costs
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCost:
+    """What an evaluation took.
+
+    Attributes:
+        rows: that were judged.
+        seconds: of the whole [s].
+        audio: length of the clips [s].
+        speed: real-time factor and latencies [s], by name.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+    audio: float = 0.0
+    speed: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def put_training(conn: sa.Connection, kind: Kind, version: str, seconds: float) -> None:
+    """Store how long a registered version took to train [s]."""
+    insert_new(conn, training_costs, [{"kind": kind, "version": version, "seconds": seconds}])
+
+
+def training_seconds(conn: sa.Connection, kind: Kind, version: str) -> float | None:
+    """Return how long a version took to train [s]; None where that is not known."""
+    one = (training_costs.c.kind == kind, training_costs.c.version == version)
+    seconds: float | None = conn.execute(sa.select(training_costs.c.seconds).where(*one)).scalar()
+    return seconds
+
+
+def put_evaluation(
+    conn: sa.Connection, kind: Kind, version: str, eval_set_id: str, normaliser: str, cost: EvaluationCost
+) -> None:
+    """Store what one more evaluation of a version on a set took."""
+    key = {"kind": kind, "version": version, "eval_set_id": eval_set_id, "normaliser": normaliser}
+    number = evaluations(conn, kind, version, eval_set_id, normaliser)
+    speed = canonical_json({name: rate.as_json() for name, rate in cost.speed.items()})
+    numbers: dict[str, Any] = {"rows": cost.rows, "seconds": cost.seconds, "audio": cost.audio, "speed": speed}
+    insert_new(conn, evaluation_costs, [key | {"number": number} | numbers])
+
+
+def evaluations(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str, normaliser: str) -> int:
+    """Return how often a version was evaluated on a set."""
+    statement = sa.select(sa.func.count()).select_from(evaluation_costs)
+    return int(conn.execute(statement.where(*_same(kind, version, eval_set_id, normaliser))).scalar_one())
+
+
+def evaluation(
+    conn: sa.Connection, kind: Kind, version: str, eval_set_id: str, normaliser: str
+) -> EvaluationCost | None:
+    """Return what the newest evaluation of a version on a set took; None where there was none."""
+    table = evaluation_costs
+    statement = sa.select(table).where(*_same(kind, version, eval_set_id, normaliser)).order_by(table.c.number.desc())
+    row = conn.execute(statement.limit(1)).first()
+    if row is None:
+        return None
+    speed = {name: Interval(**rate) for name, rate in json.loads(row.speed).items()}
+    return EvaluationCost(row.rows, row.seconds, row.audio, speed)
+
+
+def _same(kind: Kind, version: str, eval_set_id: str, normaliser: str) -> list[sa.ColumnElement[bool]]:
+    key = {"kind": kind, "version": version, "eval_set_id": eval_set_id, "normaliser": normaliser}
+    return [evaluation_costs.c[name] == value for name, value in key.items()]

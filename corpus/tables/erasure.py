@@ -1,0 +1,192 @@
+"""Erasure: the key goes first and at once, then every row, statistic and byte that it protected or that came of it.
+
+Three steps, each of which can be killed and run again: the vault (`destroy`, `forget`), the records in one operation,
+the files that the operation replaced and those of unfinished trainings, of which one that runs meanwhile may fail and
+is run again. Packs, whose clips no key opens any more, are written anew by `compact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from corpus.records.base import canonical_json, digest
+from corpus.settings import places
+from corpus.storage import files, operation_ids, packs, prediction_parts, work_folder
+from corpus.storage import records_schema as schema
+from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
+from corpus.storage.operations import Operation
+from corpus.tables import models, pseudo_labels, reports
+from corpus.tables.utterances import as_location
+from corpus.vault import vault
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+BLANK: dict[str, Any] = {
+    "speaker_id": "",
+    "locale": "",
+    "device_type": "",
+    "wake": canonical_json({"word": None, "score": None, "button": True}),
+    "attributes": "{}",
+    "pack": None,
+    "pack_offset": None,
+    "pack_length": None,
+    "state": "erased",
+}
+"""What is left of an erased row beside its id, its time and its length: enough to keep the counts right."""
+
+
+def erase_utterances(
+    corpus: Corpus, utterance_ids: Sequence[str], *, reason: str = "request", actor: str = "earmark"
+) -> dict[str, Any]:
+    """Leaves nothing of the utterances that anyone could read; returns counts and the model versions now tainted."""
+    ids = sorted(set(utterance_ids))
+    vault.destroy(corpus.vault, ids, actor)
+    return _erase(corpus, ids, operation_ids.erase_utterances(reason, digest(ids)), reason, actor)
+
+
+def erase_speaker(
+    corpus: Corpus, speaker_id: str, *, reason: str = "request", actor: str = "earmark"
+) -> dict[str, Any]:
+    """Leaves nothing of a speaker that anyone could read, nor the account behind the id; returns as above."""
+    ids = vault.forget(corpus.vault, speaker_id, actor, corpus.clock())
+    with corpus.read() as conn:
+        # A speaker has rows without keys where an earlier erasure of single utterances was killed half-way.
+        statement = sa.select(schema.utterances.c.utterance_id).where(schema.utterances.c.speaker_id == speaker_id)
+        ids = sorted(set(ids) | set(conn.execute(statement).scalars()))
+    return _erase(corpus, ids, operation_ids.erase_speaker(digest([speaker_id, ids])), reason, actor)
+
+
+def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, actor: str) -> dict[str, Any]:
+    with corpus.operation(operation_id, "erase", actor) as op:
+        if not op.done:
+            op.result = _erase_rows(corpus, op, ids, reason)
+        result = dict(op.result)
+    purge(corpus)
+    if ids:
+        work_folder.clear(places(corpus.settings).home)
+    scrub(corpus.records)
+    return result
+
+
+def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) -> dict[str, Any]:
+    rows = schema.utterances
+    statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
+    live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
+    rewritten = _drop_statistics(corpus, op, frozenset(ids))
+    each = [{"id": i} for i in ids]
+    if each:
+        one: sa.BindParameter[str] = sa.bindparam("id")
+        judged = fetch_among(op.conn, sa.select(schema.labels.c.utterance_id), schema.labels.c.utterance_id, ids)
+        if labelled := {row.utterance_id for row in judged}:  # no others are judged by; reports are long to read
+            reports.drop_from_reports(op.conn, labelled)
+        op.conn.execute(sa.delete(schema.labels).where(schema.labels.c.utterance_id == one), each)
+        op.conn.execute(sa.delete(schema.leases).where(schema.leases.c.utterance_id == one), each)
+        blank = {"content": None, "content_mac": "", "intent": None}
+        op.conn.execute(sa.update(schema.answers).where(schema.answers.c.utterance_id == one).values(**blank), each)
+        closing = sa.update(schema.tasks).where(schema.tasks.c.utterance_id == one).values(state="closed")
+        op.conn.execute(closing, each)
+        blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
+        op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
+    tainted = models.taint(op.conn, ids)
+    pseudo_labels.erase(op.conn, ids)  # after it, as by these rows it finds what they taught
+    return {
+        "erased": len(live),
+        "digest": digest(live),
+        "parts_rewritten": rewritten,
+        "tainted": [f"{kind}/{version}" for kind, version in tainted],
+    }
+
+
+def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
+    """Leaves no score of the utterances; parts that held some are replaced by parts without them."""
+    scores = schema.scores
+    statement = sa.select(scores.c.part).distinct()
+    paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
+    for path in paths:
+        old = op.conn.execute(sa.select(schema.parts).where(schema.parts.c.path == path)).one()
+        part, kept = prediction_parts.without(corpus.fs, corpus.root, path, ids)
+        if part is not None:
+            row = dict(old._mapping) | {"path": part.path, "rows": part.rows, "sha256": part.sha256}
+            insert_new(op.conn, schema.parts, [row])
+            moved = sa.update(scores).where(scores.c.utterance_id == sa.bindparam("id"), scores.c.part == path)
+            op.conn.execute(
+                moved.values(part=part.path, row=sa.bindparam("place")),
+                [{"id": i, "place": place} for place, i in enumerate(kept)],
+            )
+        op.conn.execute(sa.delete(scores).where(scores.c.part == path))
+        op.conn.execute(sa.delete(schema.parts).where(schema.parts.c.path == path))
+        insert_new(op.conn, schema.doomed, [{"path": path}])
+    return len(paths)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def purge(corpus: Corpus) -> int:
+    """Leaves no file that an erasure replaced; returns how many went."""
+    with reading(corpus.records) as conn:
+        paths = sorted(conn.execute(sa.select(schema.doomed.c.path)).scalars())
+    for path in paths:
+        files.remove(corpus.fs, corpus.root, path)
+    if paths:
+        with writing(corpus.records) as conn:
+            statement = sa.delete(schema.doomed).where(schema.doomed.c.path == sa.bindparam("gone"))
+            conn.execute(statement, [{"gone": path} for path in paths])
+    return len(paths)
+
+
+def compact(corpus: Corpus, *, actor: str = "earmark") -> dict[str, int]:
+    """Leaves no byte of erased audio in any pack; returns how many packs were written anew or dropped.
+
+    One operation a pack, so that a store of any size is worked off in flat memory and a kill loses one pack's work.
+    """
+    rows = schema.utterances
+    used = sa.func.coalesce(sa.func.sum(rows.c.pack_length), 0)
+    statement = (
+        sa.select(schema.packs.c.pack)
+        .outerjoin(rows, rows.c.pack == schema.packs.c.pack)
+        .group_by(schema.packs.c.pack, schema.packs.c.size)
+        .having(used < schema.packs.c.size)
+    )
+    with corpus.read() as conn:
+        names = sorted(conn.execute(statement).scalars())
+    moved = 0
+    for name in names:
+        with corpus.operation(operation_ids.compact(name), "compact", actor) as op:
+            if not op.done:
+                op.result = {"pack": name, "clips": _rewrite_pack(corpus, op, name)}
+                moved += op.result["clips"]
+    purge(corpus)
+    return {"packs": len(names), "clips_moved": moved}
+
+
+def _rewrite_pack(corpus: Corpus, op: Operation, name: str) -> int:
+    rows = schema.utterances
+    wanted = [
+        (row.utterance_id, place)
+        for row in op.conn.execute(sa.select(rows).where(rows.c.pack == name))
+        if (place := as_location(row)) is not None
+    ]
+    size = sum(place.length for _, place in wanted)
+    writer = packs.PackWriter(corpus.fs, corpus.root, pack_bytes=size + 1)
+    for utterance_id, ciphertext in packs.read(corpus.fs, corpus.root, wanted):
+        writer.append(utterance_id, ciphertext)
+    locations, sizes = writer.close()
+    insert_new(
+        op.conn,
+        schema.packs,
+        [{"pack": new, "size": length, "operation_id": op.operation_id} for new, length in sizes.items()],
+    )
+    if locations:
+        update = sa.update(rows).where(rows.c.utterance_id == sa.bindparam("id"))
+        op.conn.execute(
+            update.values(pack=sa.bindparam("new_pack"), pack_offset=sa.bindparam("new_offset")),
+            [{"id": i, "new_pack": place.pack, "new_offset": place.offset} for i, place in locations.items()],
+        )
+    op.conn.execute(sa.delete(schema.packs).where(schema.packs.c.pack == name))
+    insert_new(op.conn, schema.doomed, [{"path": name}])
+    return len(locations)

@@ -1,0 +1,42 @@
+"""Judgements: what the gate said of a version, each time that it was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from corpus.records.base import Kind
+from corpus.storage.database import insert_new
+from corpus.storage.records_schema import judgements
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One decision of the gate.
+
+    Attributes:
+        rows_id: the rows that judged, of which some may have been erased by then.
+        against: the champion that the version was compared with and, for an intent model, the speech model that both
+            listened through; "" in decisions of early versions.
+        decision: `promote`, `refuse` or `indicative`.
+    """
+
+    rows_id: str
+    against: str
+    decision: str
+
+
+def put(conn: sa.Connection, kind: Kind, version: str, judgement: Judgement) -> None:
+    """Store one more decision on a version."""
+    same = (judgements.c.kind == kind, judgements.c.version == version)
+    number = conn.execute(sa.select(sa.func.coalesce(sa.func.max(judgements.c.number), 0)).where(*same)).scalar_one()
+    row = {"rows_id": judgement.rows_id, "against": judgement.against, "decision": judgement.decision}
+    insert_new(conn, judgements, [{"kind": kind, "version": version, "number": number + 1, **row}])
+
+
+def of_version(conn: sa.Connection, kind: Kind, version: str) -> list[Judgement]:
+    """Return all decisions on a version, oldest first."""
+    same = (judgements.c.kind == kind, judgements.c.version == version)
+    rows = conn.execute(sa.select(judgements).where(*same).order_by(judgements.c.number))
+    return [Judgement(row.rows_id, row.against, row.decision) for row in rows]

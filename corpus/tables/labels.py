@@ -1,0 +1,232 @@
+"""Answers and labels: what people said of an utterance, and what is currently held true of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.annotations import Label
+from corpus.records.base import canonical_json
+from corpus.storage import cipher
+from corpus.storage.content_codec import encode_texts, mac, seal_name
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.operations import Operation
+from corpus.storage.records_schema import answers, labels, operations, rounds, selections, utterances
+from corpus.tables.annotations import latest_answers
+from corpus.vault import vault
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+Source = Literal["annotators", "manifest", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A current label without its texts, and why its utterance was chosen.
+
+    Attributes:
+        source: `annotators`, or where it came with the arrival `manifest`, or `held_out` if it is to judge.
+        reason: `held_out` where it arrived to judge; `audit` where any round drew it for the audit share; else that of
+            the latest round; "" if never chosen.
+        round, inclusion_prob: of the selection that `reason` names; "" and 1 if never chosen.
+        reliability: how far those who gave it can be relied on, in [0, 1]; 1 until somebody has looked.
+    """
+
+    utterance_id: str
+    revision: int
+    has_transcript: bool
+    has_intent: bool
+    agreement: float
+    annotators: int
+    source: str
+    reason: str
+    round: str
+    inclusion_prob: float
+    split: str
+    speaker_id: str
+    reliability: float = 1.0
+
+    @property
+    def judges(self) -> bool:
+        """Whether models are judged on it; then none ever learns from it."""
+        return self.reason in ("audit", "held_out")
+
+
+def put_labels(
+    corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
+) -> dict[str, int]:
+    """Leaves each label current, in a revision above the last; returns how many by what became of them.
+
+    `new`; `superseded`; `unchanged` (the same as the current one: no new revision); `kept` (a label of annotators,
+    which one from a manifest does not replace); `erased`. A label of annotators keeps the revision that it carries, as
+    that is the number of their answers, unless an older version has counted further; the others are one above the last.
+
+    Raises:
+        RecordError: an utterance stands twice, or is unknown.
+    """
+    ids = [label.utterance_id for label in new_labels]
+    if len(set(ids)) != len(ids):
+        raise RecordError("an utterance has two labels in one merge; give each once")
+    known = {
+        row[0] for row in fetch_among(op.conn, sa.select(utterances.c.utterance_id), utterances.c.utterance_id, ids)
+    }
+    missing = next((i for i in ids if i not in known), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} is unknown and can't be labelled; ingest it first")
+    keys = vault.data_keys(corpus.vault, ids)
+    held = {
+        row.utterance_id: row
+        for row in _by_revision(fetch_among(op.conn, sa.select(labels), labels.c.utterance_id, ids))
+    }
+    counts: Counter[str] = Counter({"new": 0, "superseded": 0, "unchanged": 0, "kept": 0, "erased": 0})
+    rows: list[dict[str, Any]] = []
+    for label in new_labels:
+        outcome, row = _label_row(label, held.get(label.utterance_id), keys, source)
+        counts[outcome] += 1
+        if row is not None:
+            rows.append(row | {"operation_id": op.operation_id})
+    replaced = [{"id": row["utterance_id"]} for row in rows if row["revision"] > 1]
+    if replaced:
+        update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
+        op.conn.execute(update.values(current=False), replaced)
+    insert_new(op.conn, labels, rows)
+    return dict(counts)
+
+
+def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
+    """Leaves no current label on the utterances; the revisions stay, and the next label is one above the last."""
+    if ids:
+        update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
+        conn.execute(update.values(current=False), [{"id": i} for i in ids])
+
+
+def withdrawn(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns the last revision of those utterances that had a label and have no current one, by id."""
+    columns = (labels.c.utterance_id, labels.c.revision, labels.c.current)
+    last = {row.utterance_id: row for row in _by_revision(fetch_among(conn, sa.select(*columns), columns[0], ids))}
+    return {i: row.revision for i, row in sorted(last.items()) if not row.current}
+
+
+def _by_revision(rows: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
+    """Returns the rows so that, by utterance, the highest revision comes last and wins."""
+    return sorted(rows, key=lambda row: (row.utterance_id, row.revision))
+
+
+def current(
+    conn: sa.Connection, ids: Sequence[str] | None = None, reasons: Sequence[str] | None = None
+) -> list[LabelRow]:
+    """Returns the current labels of utterances that are neither set aside nor erased, sorted by id.
+
+    Args:
+        conn: a connection on the records.
+        ids: only these, all where None.
+        reasons: only those chosen for these reasons ("" for never chosen), all where None.
+    """
+    statement = (
+        sa.select(labels, utterances.c.split, utterances.c.speaker_id)
+        .join(utterances, utterances.c.utterance_id == labels.c.utterance_id)
+        .where(labels.c.current, utterances.c.state == "accepted")
+    )
+    rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, labels.c.utterance_id, ids))
+    chosen = _chosen(conn, [row.utterance_id for row in rows])
+    chosen |= dict.fromkeys(_held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
+    found = []
+    for row in sorted(rows, key=lambda r: str(r.utterance_id)):
+        reason, round_, inclusion_prob = chosen.get(row.utterance_id, ("", "", 1.0))
+        if reasons is None or reason in reasons:
+            found.append(
+                LabelRow(
+                    utterance_id=row.utterance_id,
+                    revision=row.revision,
+                    has_transcript=row.has_transcript,
+                    has_intent=row.intent is not None,
+                    agreement=row.agreement,
+                    annotators=row.annotators,
+                    source=row.source,
+                    reason=reason,
+                    round=round_,
+                    inclusion_prob=inclusion_prob,
+                    split=row.split,
+                    speaker_id=row.speaker_id,
+                )
+            )
+    return found
+
+
+def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Returns how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
+    reviewed = sa.exists().where(operations.c.operation_id == labels.c.operation_id, operations.c.act == "review")
+    statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", reviewed))
+    counts = Counter(row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids))
+    return dict(sorted(counts.items()))
+
+
+def known_revisions(conn: sa.Connection) -> dict[str, int]:
+    """Returns the revision that came with the arrival, of utterances that somebody answered on, by id."""
+    said = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)
+    statement = sa.select(labels.c.utterance_id, sa.func.max(labels.c.revision).label("revision"))
+    rows = conn.execute(statement.where(labels.c.source != "annotators", said).group_by(labels.c.utterance_id))
+    return {row.utterance_id: row.revision for row in rows}
+
+
+def ever_labelled(conn: sa.Connection) -> set[str]:
+    """Returns the ids of utterances of which any label is stored, whoever gave it and whether or not it still holds."""
+    return set(conn.execute(sa.select(labels.c.utterance_id)).scalars())
+
+
+def _label_row(
+    label: Label, held: sa.Row[Any] | None, keys: Mapping[str, bytes], source: Source
+) -> tuple[str, dict[str, Any] | None]:
+    i = label.utterance_id
+    if i not in keys:
+        return "erased", None
+    if held is not None and source != "annotators" and held.source != source:
+        return "kept", None
+    plain = encode_texts(label.transcript, label.slots)
+    clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
+    content_mac = mac(keys[i], clear + plain)
+    last = 0 if held is None else held.revision
+    counted = label.revision if source == "annotators" else 0
+    if held is not None and held.current and held.content_mac == content_mac and counted <= last:
+        return "unchanged", None
+    revision = max(last + 1, counted)
+    row = {
+        "utterance_id": i,
+        "revision": revision,
+        "current": True,
+        "has_transcript": label.transcript is not None,
+        "intent": label.intent,
+        "agreement": label.agreement,
+        "annotators": label.annotators,
+        "source": source,
+        "content": cipher.encrypt(keys[i], plain, seal_name(i, f"label/{revision}")),
+        "content_mac": content_mac,
+    }
+    return "new" if held is None else "superseded", row
+
+
+def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Returns the ids that arrived to judge; that stays so whatever annotators say of them later."""
+    statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
+    return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
+
+
+def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+    """Returns reason, round and inclusion probability by id; an audit draw wins, since it must never be trained on."""
+    statement = sa.select(
+        selections.c.utterance_id, selections.c.reason, selections.c.round, selections.c.inclusion_prob, rounds.c.seq
+    ).join(rounds, rounds.c.round == selections.c.round)
+    found = fetch_among(conn, statement, selections.c.utterance_id, ids)
+    ordered = sorted(found, key=lambda row: (row.reason == "audit", row.seq))
+    return {row.utterance_id: (row.reason, row.round, row.inclusion_prob) for row in ordered}
+
+
+def annotator_minutes(conn: sa.Connection) -> float:
+    """Return how long all latest answers took those who gave them [min]."""
+    return round(sum(row.lead_time for row in latest_answers(conn)) / 60.0, 3)

@@ -1,0 +1,166 @@
+"""Lineage, both ways: what a version came from, and what became of an utterance. Ids, categories and counts alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from corpus.records.base import Kind
+from corpus.storage.records_schema import (
+    aliases,
+    answers,
+    labels,
+    model_versions,
+    parts,
+    reports,
+    rounds,
+    scores,
+    selections,
+    snapshot_rows,
+    tasks,
+    utterances,
+)
+from corpus.tables import pseudo_labels
+
+Rows = list[dict[str, Any]]
+
+
+# --- from a version back ----------------------------------------------------------------------------------------------
+
+
+def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
+    """Returns how many rows of a snapshot have each role."""
+    statement = sa.select(snapshot_rows.c.role, sa.func.count()).where(snapshot_rows.c.snapshot_id == snapshot_id)
+    return {
+        str(role): int(count) for role, count in conn.execute(statement.group_by(snapshot_rows.c.role).order_by("role"))
+    }
+
+
+def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
+    """Returns `source`, `revision` and `labels` of a snapshot: how many labels of which revision came from where."""
+    same = [labels.c[name] == snapshot_rows.c[name] for name in ("utterance_id", "revision")]
+    by = (labels.c.source, labels.c.revision)
+    statement = (
+        sa.select(*by, sa.func.count().label("labels"))
+        .select_from(snapshot_rows.join(labels, sa.and_(*same)))
+        .where(snapshot_rows.c.snapshot_id == snapshot_id)
+    )
+    return _rows(conn, statement.group_by(*by).order_by(*by))
+
+
+def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
+    """Returns the pseudonyms of all who answered questions about a snapshot's utterances, and how many answers."""
+    statement = (
+        sa.select(answers.c.annotator_id, sa.func.count())
+        .select_from(snapshot_rows.join(answers, answers.c.utterance_id == snapshot_rows.c.utterance_id))
+        .where(snapshot_rows.c.snapshot_id == snapshot_id)
+    )
+    found = conn.execute(statement.group_by(answers.c.annotator_id).order_by(answers.c.annotator_id))
+    return {str(name): int(count) for name, count in found}
+
+
+def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
+    """Returns `round`, `night`, `reason` and `rows` of a snapshot, oldest round first."""
+    by = (rounds.c.seq, rounds.c.round, rounds.c.night, selections.c.reason)
+    statement = (
+        sa.select(*by[1:], sa.func.count().label("rows"))
+        .select_from(
+            snapshot_rows.join(selections, selections.c.utterance_id == snapshot_rows.c.utterance_id).join(
+                rounds, rounds.c.round == selections.c.round
+            )
+        )
+        .where(snapshot_rows.c.snapshot_id == snapshot_id)
+    )
+    return _rows(conn, statement.group_by(*by).order_by(by[0], by[3]))
+
+
+def aliases_of(conn: sa.Connection, kind: Kind, version: str) -> list[str]:
+    """Returns the aliases that stand for a version, sorted."""
+    statement = sa.select(aliases.c.name).where(aliases.c.kind == kind, aliases.c.version == version)
+    return sorted(conn.execute(statement).scalars())
+
+
+# --- from an utterance on ---------------------------------------------------------------------------------------------
+
+
+def utterance(conn: sa.Connection, utterance_id: str) -> dict[str, Any] | None:
+    """Returns what is known of an utterance but what was said: state, arrival, split, speaker; None if unknown."""
+    names = ("utterance_id", "state", "state_reason", "arrived_at", "split", "speaker_id", "locale", "device_type")
+    columns = [utterances.c[name] for name in names]
+    found = _rows(conn, sa.select(*columns).where(utterances.c.utterance_id == utterance_id))
+    return found[0] if found else None
+
+
+def choices(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns every choice of an utterance, oldest first: round, night, reason, probability, question and its state."""
+    same = [tasks.c[name] == selections.c[name] for name in ("round", "utterance_id")]
+    statement = (
+        sa.select(
+            *(selections.c[name] for name in ("round", "reason", "inclusion_prob", "ask", "score")),
+            rounds.c.night,
+            tasks.c.task_id,
+            tasks.c.state,
+        )
+        .select_from(
+            selections.join(rounds, rounds.c.round == selections.c.round).outerjoin(
+                tasks, sa.and_(*same, tasks.c.ask == selections.c.ask)
+            )
+        )
+        .where(selections.c.utterance_id == utterance_id)
+    )
+    return _rows(conn, statement.order_by(rounds.c.seq))
+
+
+def answers_to(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns every answer about an utterance: task, annotator's pseudonym, revision, verdict, seconds."""
+    names = ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at")
+    statement = sa.select(*(answers.c[name] for name in names)).where(answers.c.utterance_id == utterance_id)
+    return _rows(conn, statement.order_by(*(answers.c[name] for name in names[:3]), answers.c.variant))
+
+
+def label_revisions(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns every revision of an utterance's label, without its texts."""
+    names = ("revision", "current", "source", "agreement", "annotators", "operation_id")
+    statement = sa.select(*(labels.c[name] for name in names)).where(labels.c.utterance_id == utterance_id)
+    return _rows(conn, statement.order_by(labels.c.revision))
+
+
+def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns the pairs of versions that scored an utterance, in order."""
+    statement = (
+        sa.select(scores.c.asr_version, scores.c.intent_version)
+        .join(parts, parts.c.path == scores.c.part)
+        .where(scores.c.utterance_id == utterance_id)
+    )
+    return _rows(conn, statement.order_by(parts.c.seq))
+
+
+def learners(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted.
+
+    What it taught without a label has the role `pseudo` and no revision.
+    """
+    columns = [model_versions.c[name] for name in ("kind", "version", "tainted", "snapshot_id")]
+    statement = (
+        sa.select(*columns, snapshot_rows.c.role, snapshot_rows.c.revision)
+        .select_from(model_versions.join(snapshot_rows, snapshot_rows.c.snapshot_id == model_versions.c.snapshot_id))
+        .where(snapshot_rows.c.utterance_id == utterance_id)
+    )
+    found = _rows(conn, statement)
+    for kind, number in sorted(pseudo_labels.taught(conn, [utterance_id])):
+        one = (model_versions.c.kind == kind, model_versions.c.version == number)
+        taught = _rows(conn, sa.select(*columns).where(*one))
+        found += [row | {"role": "pseudo", "revision": None} for row in taught]
+    return sorted(found, key=lambda row: (row["kind"], int(row["version"])))
+
+
+def judges_of(conn: sa.Connection, utterance_id: str) -> Rows:
+    """Returns the versions with a report that counts the utterance: kind and version."""
+    columns = (reports.c.kind, reports.c.version)
+    statement = sa.select(*columns).where(reports.c.numbers.contains(f'"{utterance_id}"', autoescape=True)).distinct()
+    return sorted(_rows(conn, statement), key=lambda row: (row["kind"], int(row["version"])))
+
+
+def _rows(conn: sa.Connection, statement: sa.Select[Any]) -> Rows:
+    return [dict(row._mapping) for row in conn.execute(statement)]

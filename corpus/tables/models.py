@@ -1,0 +1,162 @@
+"""Models: what each version learned from, how it was judged, and which one is the champion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from corpus.errors import PromotionRefused, RecordError
+from corpus.records.base import Kind, canonical_json
+from corpus.records.models import ModelVersion
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.records_schema import aliases, model_versions, snapshot_rows
+from corpus.storage.records_schema import promotions as promotions_table
+from corpus.tables import pseudo_labels
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRow:
+    """One look at challenger and champion: what was decided on which numbers."""
+
+    kind: Kind
+    look: int
+    challenger: str
+    champion: str
+    eval_set_id: str
+    decision: str
+    numbers: Mapping[str, Any]
+    at: datetime
+
+
+# --- learn ------------------------------------------------------------------------------------------------------------
+
+
+# --- judge ------------------------------------------------------------------------------------------------------------
+
+
+# --- register ---------------------------------------------------------------------------------------------------------
+
+
+def put_version(conn: sa.Connection, model: ModelVersion) -> None:
+    """Leaves the version registered.
+
+    Raises:
+        RecordError: the version is registered already as another model.
+    """
+    row = {field.name: getattr(model, field.name) for field in fields(model)}
+    insert_new(conn, model_versions, [row])
+    if replace(version(conn, model.kind, model.version), tainted=model.tainted) != model:
+        raise RecordError(f"{model.kind} version {model.version} is registered already; take the next number")
+
+
+def version(conn: sa.Connection, kind: Kind, number: str) -> ModelVersion:
+    """Returns one version.
+
+    Raises:
+        RecordError: there is no such version; the message lists the known ones.
+    """
+    found = {model.version: model for model in versions(conn, kind)}
+    if number not in found:
+        raise RecordError(f"{kind} version {number} is unknown; known are {', '.join(found) or 'none'}")
+    return found[number]
+
+
+def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
+    """Returns all versions of a kind, oldest first."""
+    rows = conn.execute(sa.select(model_versions).where(model_versions.c.kind == kind))
+    names = [field.name for field in fields(ModelVersion)]
+    found = [ModelVersion(**{name: getattr(row, name) for name in names}) for row in rows]
+    return sorted(found, key=lambda model: int(model.version))
+
+
+def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Leaves every version marked that learned from one of the utterances; returns (kind, version) of all of those."""
+    statement = sa.select(snapshot_rows.c.snapshot_id).where(snapshot_rows.c.role != "audit").distinct()
+    found = {
+        row.snapshot_id for row in fetch_among(conn, statement, snapshot_rows.c.utterance_id, sorted(utterance_ids))
+    }
+    columns = sa.select(model_versions.c.kind, model_versions.c.version)
+    touched = {
+        (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
+    }
+    touched |= pseudo_labels.taught(conn, utterance_ids)
+    for kind, version in touched:
+        one = (model_versions.c.kind == kind, model_versions.c.version == version)
+        conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
+    return sorted(touched)
+
+
+def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:
+    """Returns the version that an alias stands for, None where it stands for none."""
+    one = (aliases.c.kind == kind, aliases.c.name == name)
+    return conn.execute(sa.select(aliases.c.version).where(*one)).scalar()
+
+
+def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None, new: str) -> None:
+    """Leaves the alias standing for `new`, if it stood for `expected` until now.
+
+    Raises:
+        PromotionRefused: it moved meanwhile.
+        RecordError: `new` is not a registered version.
+    """
+    version(conn, kind, new)
+    one = (aliases.c.kind == kind, aliases.c.name == name)
+    if expected is None:
+        moved = alias(conn, kind, name) is None
+        if moved:
+            insert_new(conn, aliases, [{"kind": kind, "name": name, "version": new}])
+            moved = alias(conn, kind, name) == new  # else another transaction put its own there first
+    else:
+        update = sa.update(aliases).where(*one, aliases.c.version == expected).values(version=new)
+        moved = conn.execute(update).rowcount == 1
+    if not moved:
+        raise PromotionRefused(
+            f"the {kind} {name} is version {alias(conn, kind, name) or 'none'}, not {expected or 'none'}: "
+            "it moved meanwhile; compare again"
+        )
+
+
+def put_promotion(
+    conn: sa.Connection,
+    kind: Kind,
+    challenger: str,
+    champion: str,
+    eval_set_id: str,
+    look: int,
+    decision: str,
+    numbers: Mapping[str, Any],
+) -> None:
+    """Leaves one look at challenger and champion on record; looks of a kind count from 1.
+
+    Raises:
+        PromotionRefused: that look was taken already.
+    """
+    row = {"kind": kind, "look": look, "challenger": challenger, "champion": champion, "eval_set_id": eval_set_id}
+    if look <= looks(conn, kind):
+        raise PromotionRefused(f"look {look} at {kind} models was taken already; compare again")
+    filled = row | {"decision": decision, "numbers": canonical_json(dict(numbers)), "at": datetime.now(UTC)}
+    insert_new(conn, promotions_table, [filled])
+
+
+def looks(conn: sa.Connection, kind: Kind) -> int:
+    """Returns how often challenger and champion of a kind were compared with a decision."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(promotions_table.c.look), 0)).where(
+        promotions_table.c.kind == kind
+    )
+    return int(conn.execute(statement).scalar_one())
+
+
+def promotions(conn: sa.Connection, kind: Kind) -> list[PromotionRow]:
+    """Returns all looks of a kind, oldest first."""
+    rows = conn.execute(
+        sa.select(promotions_table).where(promotions_table.c.kind == kind).order_by(promotions_table.c.look)
+    )
+    return [
+        PromotionRow(kind, r.look, r.challenger, r.champion, r.eval_set_id, r.decision, json.loads(r.numbers), r.at)
+        for r in rows
+    ]

@@ -1,0 +1,52 @@
+"""Nights: what each round could choose from, and which nights are done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from corpus.storage.database import insert_new
+from corpus.storage.records_schema import night_frames, nights_done
+
+
+@dataclass(frozen=True, slots=True)
+class NightFrame:
+    """What was new to a night's round, by the order in which utterances came in.
+
+    Attributes:
+        night: its name.
+        since: order of the newest arrival when the round before was chosen.
+        up_to: order of the newest arrival when this one was.
+    """
+
+    night: str
+    since: int
+    up_to: int
+
+
+def put_frame(conn: sa.Connection, frame: NightFrame) -> None:
+    """Store the frame of a night whose round is chosen; a night has one, and a second one changes nothing."""
+    insert_new(conn, night_frames, [{"night": frame.night, "since": frame.since, "up_to": frame.up_to}])
+
+
+def frames(conn: sa.Connection) -> list[NightFrame]:
+    """Return the frames of all nights whose round was chosen, by night."""
+    rows = conn.execute(sa.select(night_frames).order_by(night_frames.c.night))
+    return [NightFrame(row.night, row.since, row.up_to) for row in rows]
+
+
+def has_frame(conn: sa.Connection, night: str) -> bool:
+    """Return whether the night's round was chosen."""
+    return conn.execute(sa.select(night_frames.c.night).where(night_frames.c.night == night)).first() is not None
+
+
+def put_done(conn: sa.Connection, night: str, at: datetime) -> None:
+    """Store that a nightly run did every step of the night; the first moment stays."""
+    insert_new(conn, nights_done, [{"night": night, "at": at}])
+
+
+def is_done(conn: sa.Connection, night: str) -> bool:
+    """Return whether a nightly run did every step of the night."""
+    return conn.execute(sa.select(nights_done.c.night).where(nights_done.c.night == night)).first() is not None

@@ -1,0 +1,164 @@
+"""Rounds: what each chose, why and with what probability, and the questions that came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.annotations import AnnotationTask, Selection
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.records_schema import rounds as rounds_table
+from corpus.storage.records_schema import selections
+from corpus.storage.records_schema import tasks as tasks_table
+
+TaskState = Literal["open", "exported", "answered", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """A round: the night it chose from, the digest of its settings, how many it could choose and how many it chose."""
+
+    round: str
+    night: str
+    settings_digest: str
+    pool_size: int
+    selected: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A question and where it stands; `reason` and `inclusion_prob` are those of its selection."""
+
+    task_id: str
+    round: str
+    utterance_id: str
+    ask: str
+    state: str
+    reason: str
+    inclusion_prob: float
+    draft_shown: bool
+
+
+def put_selection(conn: sa.Connection, selection: Selection, night: str, settings_digest: str, pool_size: int) -> None:
+    """Leaves a round and what it chose stored; a round that is stored already stays as it is."""
+    name = selection.round
+    if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == name)).scalar() is not None:
+        return
+    seq = conn.execute(sa.select(sa.func.coalesce(sa.func.max(rounds_table.c.seq), 0))).scalar_one() + 1
+    row = {"round": name, "seq": seq, "night": night, "settings_digest": settings_digest, "pool_size": pool_size}
+    insert_new(conn, rounds_table, [row | {"selected": len(selection)}])
+    columns = zip(
+        selection.utterance_ids.tolist(),
+        selection.reasons.tolist(),
+        selection.asks.tolist(),
+        selection.scores.tolist(),
+        selection.inclusion_probs.tolist(),
+        selection.costs.tolist(),
+        strict=True,
+    )
+    names = ("utterance_id", "reason", "ask", "score", "inclusion_prob", "cost")
+    chosen = [
+        {"round": name, "rank": rank, **dict(zip(names, values, strict=True))} for rank, values in enumerate(columns)
+    ]
+    insert_new(conn, selections, chosen)
+
+
+def selection(conn: sa.Connection, round_: str) -> Selection:
+    """Returns what a round chose, most valuable first.
+
+    Raises:
+        RecordError: there is no such round.
+    """
+    if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == round_)).scalar() is None:
+        raise RecordError(f"round {round_} is unknown; `earmark status` lists the rounds")
+    rows = conn.execute(sa.select(selections).where(selections.c.round == round_).order_by(selections.c.rank)).all()
+    return Selection(
+        round=round_,
+        utterance_ids=np.array([row.utterance_id for row in rows], dtype=np.str_),
+        reasons=np.array([row.reason for row in rows], dtype=np.str_),
+        asks=np.array([row.ask for row in rows], dtype=np.str_),
+        scores=np.array([row.score for row in rows], dtype=np.float64),
+        inclusion_probs=np.array([row.inclusion_prob for row in rows], dtype=np.float64),
+        costs=np.array([row.cost for row in rows], dtype=np.float64),
+    )
+
+
+def rounds(conn: sa.Connection) -> list[RoundRow]:
+    """Returns all rounds, oldest first."""
+    rows = conn.execute(sa.select(rounds_table).order_by(rounds_table.c.seq))
+    return [RoundRow(row.round, row.night, row.settings_digest, row.pool_size, row.selected) for row in rows]
+
+
+def selected_ids(conn: sa.Connection) -> set[str]:
+    """Returns the ids that any round ever chose."""
+    return set(conn.execute(sa.select(selections.c.utterance_id)).scalars())
+
+
+def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
+    """Leaves the questions of a stored selection open; one that is stored already keeps its state."""
+    insert_new(
+        conn,
+        tasks_table,
+        [
+            {
+                "task_id": task.task_id,
+                "round": task.round,
+                "utterance_id": task.utterance_id,
+                "ask": task.ask,
+                "state": "open",
+                "draft_shown": task.draft is not None,
+            }
+            for task in tasks
+        ],
+    )
+
+
+def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskState] | None = None) -> list[TaskRow]:
+    """Returns the questions of a round (of all, where None) in the given states, in the order they were chosen."""
+    columns = [tasks_table.c[name] for name in ("task_id", "round", "utterance_id", "ask", "state")]
+    statement = (
+        sa.select(*columns, selections.c.reason, selections.c.inclusion_prob, tasks_table.c.draft_shown)
+        .join(selections)
+        .join(rounds_table, rounds_table.c.round == tasks_table.c.round)
+        .order_by(rounds_table.c.seq, selections.c.rank, tasks_table.c.task_id)
+    )
+    if round_ is not None:
+        statement = statement.where(tasks_table.c.round == round_)
+    if states is not None:
+        statement = statement.where(tasks_table.c.state.in_(states))
+    return [TaskRow(*row) for row in conn.execute(statement)]
+
+
+def drafts_shown(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Returns those of the utterances of which a question showed its draft."""
+    statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.draft_shown)
+    return {row.utterance_id for row in fetch_among(conn, statement, tasks_table.c.utterance_id, ids)}
+
+
+def utterance_of(conn: sa.Connection, task_id: str) -> str | None:
+    """Returns what a question asks about; None where there is no such question."""
+    statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.task_id == task_id)
+    found: str | None = conn.execute(statement).scalar()
+    return found
+
+
+def set_task_state(conn: sa.Connection, task_ids: Sequence[str], state: TaskState) -> None:
+    """Leaves the questions in a state.
+
+    Raises:
+        RecordError: a question is unknown; the message names the first.
+    """
+    found = {
+        row.task_id for row in fetch_among(conn, sa.select(tasks_table.c.task_id), tasks_table.c.task_id, task_ids)
+    }
+    missing = next((i for i in task_ids if i not in found), None)
+    if missing is not None:
+        raise RecordError(f"task {missing} is unknown; check the id")
+    if task_ids:
+        update = sa.update(tasks_table).where(tasks_table.c.task_id == sa.bindparam("id")).values(state=state)
+        conn.execute(update, [{"id": i} for i in task_ids])

@@ -1,0 +1,140 @@
+"""Scores: which models scored an utterance, what they said, and where its statistics lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.arrivals import Hypothesis
+from corpus.records.predictions import Predictions
+from corpus.storage import cipher
+from corpus.storage.content_codec import encode_hypotheses, seal_name
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.operations import Operation
+from corpus.storage.prediction_parts import Placement, read_column, read_parts, write_part
+from corpus.storage.records_schema import parts, scores, utterances
+from corpus.vault import vault
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+
+
+def unscored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> list[str]:
+    """Returns those of the ids that this pair of models has not scored, in their order."""
+    done = _scored(conn, ids, asr_version, intent_version)
+    return [i for i in ids if i not in done]
+
+
+def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> int:
+    """Leaves statistics in a part and hypotheses encrypted; returns how many utterances are newly scored.
+
+    Left out are utterances that this pair of models scored already and those erased meanwhile.
+
+    Raises:
+        RecordError: an utterance is unknown; the message names the first.
+    """
+    ids = predictions.utterance_ids.tolist()
+    versions = {"asr_version": predictions.asr_version, "intent_version": predictions.intent_version}
+    states = {
+        row.utterance_id: row.state
+        for row in fetch_among(
+            op.conn, sa.select(utterances.c.utterance_id, utterances.c.state), utterances.c.utterance_id, ids
+        )
+    }
+    missing = next((i for i in ids if i not in states), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} is unknown and can't be scored; ingest it first")
+    keys = vault.data_keys(corpus.vault, ids)
+    done = _scored(op.conn, ids, **versions)
+    kept = [row for row, i in enumerate(ids) if i in keys and i not in done and states[i] != "erased"]
+    if not kept:
+        return 0
+    if len(kept) < len(ids):
+        predictions = predictions.take(np.array(kept, dtype=np.intp))
+    part = write_part(corpus.fs, corpus.root, predictions)
+    seq = op.conn.execute(sa.select(sa.func.coalesce(sa.func.max(parts.c.seq), 0))).scalar_one() + 1
+    row = {"path": part.path, "seq": seq, "rows": part.rows, "sha256": part.sha256, "operation_id": op.operation_id}
+    insert_new(op.conn, parts, [row | versions])
+    what = f"hypotheses/{predictions.asr_version}/{predictions.intent_version}"
+    sealed = {
+        i: cipher.encrypt(keys[i], encode_hypotheses(hypotheses[i]), seal_name(i, what))
+        for i in predictions.utterance_ids.tolist()
+        if i in hypotheses
+    }
+    insert_new(
+        op.conn,
+        scores,
+        [
+            {"utterance_id": i, "part": part.path, "row": row_, "hypotheses": sealed.get(i), **versions}
+            for row_, i in enumerate(predictions.utterance_ids.tolist())
+        ],
+    )
+    return len(kept)
+
+
+def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str) -> Predictions:
+    """Returns the statistics of the utterances in the order of the ids, as this pair of models scored them.
+
+    Raises:
+        RecordError: no ids, an id that stands twice, or one that was not scored; the message names the first.
+        Damaged: a part is missing or unreadable.
+    """
+    position = {str(i): row for row, i in enumerate(ids)}
+    if not position or len(position) != len(ids):
+        raise RecordError("predictions need at least one utterance, and each once")
+    statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row).where(
+        scores.c.asr_version == asr_version, scores.c.intent_version == intent_version
+    )
+    source: dict[str, list[int]] = {}
+    target: dict[str, list[int]] = {}
+    found: set[str] = set()
+    with corpus.read() as conn:
+        for utterance_id, part, row in fetch_among(conn, statement, scores.c.utterance_id, list(position)):
+            source.setdefault(part, []).append(row)
+            target.setdefault(part, []).append(position[utterance_id])
+            found.add(utterance_id)
+    missing = next((i for i in position if i not in found), None)
+    if missing is not None:
+        raise RecordError(
+            f"utterance {missing} was not scored by asr {asr_version} and intent {intent_version}; score it first"
+        )
+    placements = [
+        Placement(part, np.array(source[part], dtype=np.int64), np.array(target[part], dtype=np.int64))
+        for part in sorted(source)
+    ]
+    return read_parts(corpus.fs, corpus.root, placements)
+
+
+def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
+    """Returns one of `ASR_COLUMNS` by utterance id, as the latest models that scored it say; others are left out.
+
+    Raises:
+        Damaged: a part is missing or unreadable.
+    """
+    statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row, parts.c.seq).join(
+        parts, parts.c.path == scores.c.part
+    )
+    with corpus.read() as conn:
+        found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: int(row.seq))
+    latest = {row.utterance_id: (row.part, row.row) for row in found}
+    values = {part: read_column(corpus.fs, corpus.root, part, name) for part in sorted({p for p, _ in latest.values()})}
+    return {i: float(values[part][row]) for i, (part, row) in sorted(latest.items())}
+
+
+def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Returns the pair (asr_version, intent_version) that scored each utterance first, by id."""
+    columns = (scores.c.utterance_id, parts.c.asr_version, parts.c.intent_version, parts.c.seq)
+    statement = sa.select(*columns).join(parts, parts.c.path == scores.c.part)
+    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: -int(row.seq))
+    return {row.utterance_id: (row.asr_version, row.intent_version) for row in found}
+
+
+def _scored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> set[str]:
+    statement = sa.select(scores.c.utterance_id).where(
+        scores.c.asr_version == asr_version, scores.c.intent_version == intent_version
+    )
+    return {row.utterance_id for row in fetch_among(conn, statement, scores.c.utterance_id, ids)}

@@ -1,0 +1,338 @@
+"""Arrivals: what was accepted, what was refused and why, and what became of it since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.arrivals import Utterance, Wake
+from corpus.records.base import Strings, canonical_json
+from corpus.storage import cipher
+from corpus.storage.content_codec import SAMPLE_BYTES, seal_name
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.operations import Operation
+from corpus.storage.packs import Location, PackWriter
+from corpus.storage.records_schema import packs, utterances
+from corpus.storage.records_schema import refusals as refusals_table
+
+State = Literal["accepted", "set_aside", "erased"]
+
+Arrived = tuple[Utterance, bytes, bytes]
+"""An utterance, its key, which the vault holds or is about to, and its audio, as `encode_audio` gives it."""
+
+
+def put(op: Operation, writer: PackWriter, arrivals: Iterable[Arrived]) -> list[str]:
+    """Leaves utterances with their audio stored and returns the ids that are new, in order.
+
+    Ids that are stored already stay as they are.
+
+    Args:
+        op: its transaction commits the rows, once the vault holds the keys and the packs are durable.
+        writer: of the packs; it may still be at work on them.
+        arrivals: consumed as a stream.
+
+    Raises:
+        RecordError: audio of another length than its record says.
+    """
+    fresh: list[Utterance] = []
+    taken: set[str] = set()
+    for batch in _batches(arrivals, 256):
+        taken |= known(op.conn, [utterance.utterance_id for utterance, _, _ in batch])
+        for utterance, key, pcm in batch:
+            i = utterance.utterance_id
+            if i in taken:
+                continue
+            if len(pcm) != SAMPLE_BYTES * utterance.num_samples:
+                raise RecordError(f"utterance {i}: {len(pcm)} bytes, its record says {utterance.num_samples} samples")
+            writer.append(i, cipher.encrypt(key, pcm, seal_name(i, "audio")))
+            fresh.append(utterance)
+            taken.add(i)
+    locations, sizes = writer.placed()
+    insert_new(
+        op.conn,
+        packs,
+        [{"pack": name, "size": size, "operation_id": op.operation_id} for name, size in sizes.items()],
+    )
+    return insert(op.conn, fresh, locations, operation_id=op.operation_id)
+
+
+def insert(
+    conn: sa.Connection,
+    arrived: Sequence[Utterance],
+    locations: Mapping[str, Location],
+    *,
+    operation_id: str = "",
+) -> list[str]:
+    """Leaves the rows of utterances stored and returns the ids that are new; `locations`: where audio lies."""
+    stored = known(conn, [utterance.utterance_id for utterance in arrived])
+    order = last_order(conn)
+    rows: dict[str, dict[str, Any]] = {}
+    for utterance in arrived:
+        if utterance.utterance_id not in stored and utterance.utterance_id not in rows:
+            order += 1
+            rows[utterance.utterance_id] = _row(utterance, locations.get(utterance.utterance_id), order, operation_id)
+    insert_new(conn, utterances, list(rows.values()))
+    return list(rows)
+
+
+def known(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Returns those of the ids that have a row, in whatever state."""
+    statement = sa.select(utterances.c.utterance_id)
+    return {row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)}
+
+
+def get(conn: sa.Connection, ids: Sequence[str]) -> list[Utterance]:
+    """Returns the utterances in the order of the ids.
+
+    Raises:
+        RecordError: an id has no row; the message names the first.
+    """
+    found = fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, ids)
+    rows = {row.utterance_id: as_utterance(row) for row in found}
+    require_known(rows, ids)
+    return [rows[i] for i in ids]
+
+
+def in_window(
+    conn: sa.Connection,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    states: Sequence[State] = ("accepted",),
+) -> list[str]:
+    """Returns the sorted ids of what arrived in [start, end) and is in one of the states; None leaves an end open."""
+    statement = sa.select(utterances.c.utterance_id).where(utterances.c.state.in_(states))
+    if start is not None:
+        statement = statement.where(utterances.c.arrived_at >= start)
+    if end is not None:
+        statement = statement.where(utterances.c.arrived_at < end)
+    return sorted(conn.execute(statement).scalars())
+
+
+def orders(conn: sa.Connection, start: datetime, end: datetime) -> list[tuple[str, datetime, int]]:
+    """Returns id, arrival and order of intake of what arrived in [start, end) and is accepted."""
+    columns = (utterances.c.utterance_id, utterances.c.arrived_at, utterances.c.event_order)
+    window = (utterances.c.arrived_at >= start, utterances.c.arrived_at < end)
+    rows = conn.execute(sa.select(*columns).where(utterances.c.state == "accepted", *window))
+    return [(row.utterance_id, row.arrived_at, int(row.event_order)) for row in rows]
+
+
+def last_order(conn: sa.Connection) -> int:
+    """Returns the order of intake of the newest row, 0 where there is none."""
+    return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one())
+
+
+def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Returns those of the ids that were erased."""
+    statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")
+    return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
+
+
+def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str, datetime]:
+    """Returns when each speaker was heard for the first time, whatever became of that utterance."""
+    first = sa.func.min(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
+    statement = sa.select(utterances.c.speaker_id, first).group_by(utterances.c.speaker_id)
+    return {row[0]: row[1] for row in fetch_among(conn, statement, utterances.c.speaker_id, speaker_ids)}
+
+
+def all_ids(conn: sa.Connection) -> set[str]:
+    """Returns the ids of all rows, erased ones included."""
+    return set(conn.execute(sa.select(utterances.c.utterance_id)).scalars())
+
+
+def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Returns the ids as their audio lies in the packs, which is the fastest order to open many in."""
+    columns = (utterances.c.pack, utterances.c.pack_offset, utterances.c.utterance_id)
+    rows = fetch_among(conn, sa.select(*columns), utterances.c.utterance_id, ids)
+    return [row.utterance_id for row in sorted(rows, key=lambda r: (r.pack or "", r.pack_offset or 0, r.utterance_id))]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolColumns:
+    """What choosing needs to know of N utterances, in the order of the ids asked for.
+
+    Attributes:
+        speaker_ids, splits, locales, device_types, states: (N,) str.
+        durations: (N,) float64 [s].
+        attributes: (N,) str by name; "" where an utterance has none of that name.
+    """
+
+    speaker_ids: Strings
+    splits: Strings
+    durations: npt.NDArray[np.float64]
+    locales: Strings
+    device_types: Strings
+    attributes: dict[str, Strings]
+    states: Strings
+
+
+def locales(conn: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Returns the locale of each utterance, by id."""
+    columns = (utterances.c.utterance_id, utterances.c.locale)
+    return {row.utterance_id: row.locale for row in fetch_among(conn, sa.select(*columns), columns[0], ids)}
+
+
+def pool_columns(conn: sa.Connection, ids: Sequence[str] | Strings) -> PoolColumns:
+    """Returns the columns of a pool, each in the order of the ids.
+
+    Raises:
+        RecordError: an id has no row; the message names the first.
+    """
+    wanted = [str(i) for i in ids]
+    names = ("speaker_id", "split", "locale", "device_type", "attributes", "state", "num_samples", "sample_rate")
+    columns = [utterances.c[name] for name in names]
+    rows: dict[str, tuple[Any, ...]] = {}
+    for row in fetch_among(conn, sa.select(utterances.c.utterance_id, *columns), utterances.c.utterance_id, wanted):
+        rows[row[0]] = tuple(row[1:])
+    require_known(rows, wanted)
+    values = list(zip(*(rows[i] for i in wanted), strict=True)) or [()] * len(names)
+    text = {name: np.array(values[k], dtype=np.str_) for k, name in enumerate(names[:6])}
+    return PoolColumns(
+        speaker_ids=text["speaker_id"],
+        splits=text["split"],
+        durations=np.array(values[6], np.float64) / np.array(values[7], np.float64),
+        locales=text["locale"],
+        device_types=text["device_type"],
+        attributes=_attributes(values[4]),
+        states=text["state"],
+    )
+
+
+def _attributes(texts: Sequence[str]) -> dict[str, Strings]:
+    # Millions of rows share a few thousand sets of attributes: each is parsed once.
+    distinct = {text: json.loads(text) for text in set(texts)}
+    names = sorted({name for values in distinct.values() for name in values})
+    return {name: np.array([distinct[text].get(name, "") for text in texts], dtype=np.str_) for name in names}
+
+
+def counts(conn: sa.Connection) -> dict[str, int]:
+    """Returns how many were received, accepted (whatever became of them), refused, set aside, erased and are available.
+
+    received = accepted + refused; accepted = available + set_aside + erased.
+    """
+    statement = sa.select(utterances.c.state, sa.func.count()).group_by(utterances.c.state)
+    by_state = {state: int(number) for state, number in conn.execute(statement)}
+    refused = conn.execute(sa.select(sa.func.count()).select_from(refusals_table)).scalar_one()
+    accepted = sum(by_state.values())
+    return {
+        "received": accepted + refused,
+        "accepted": accepted,
+        "refused": refused,
+        "available": by_state.get("accepted", 0),
+        "set_aside": by_state.get("set_aside", 0),
+        "erased": by_state.get("erased", 0),
+    }
+
+
+def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
+    """Leaves accepted utterances closed, for a reason in one or two words; returns how many that were."""
+    return _move(conn, ids, "accepted", "set_aside", reason)
+
+
+def refuse(conn: sa.Connection, operation_id: str, line: int, reason: str) -> None:
+    """Leaves it on record that a line of a manifest was refused."""
+    refuse_lines(conn, operation_id, {line: reason})
+
+
+def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:
+    """Leaves it on record which lines were refused and why, each in one word."""
+    insert_new(
+        conn,
+        refusals_table,
+        [{"operation_id": operation_id, "line": line, "reason": reason} for line, reason in reasons.items()],
+    )
+
+
+def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) -> dict[str, int]:
+    """Returns how many lines were refused, by reason; in all operations where None."""
+    statement = sa.select(refusals_table.c.reason, refusals_table.c.operation_id)
+    rows = (
+        conn.execute(statement)
+        if operation_ids is None
+        else fetch_among(conn, statement, refusals_table.c.operation_id, operation_ids)
+    )
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row.reason] = found.get(row.reason, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
+    """Passes when every id was found.
+
+    Raises:
+        RecordError: naming the first that was not.
+    """
+    missing = next((i for i in ids if i not in found), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} is unknown; check the id")
+
+
+def as_utterance(row: sa.Row[Any]) -> Utterance:
+    """Returns the record of a row."""
+    return Utterance(
+        utterance_id=row.utterance_id,
+        speaker_id=row.speaker_id,
+        arrived_at=row.arrived_at,
+        sample_rate=row.sample_rate,
+        num_samples=row.num_samples,
+        locale=row.locale,
+        device_type=row.device_type,
+        wake=Wake(**json.loads(row.wake)),
+        split=row.split,
+        attributes=json.loads(row.attributes),
+    )
+
+
+def as_location(row: sa.Row[Any]) -> Location | None:
+    """Returns where the audio of a row lies, None where there is none."""
+    return None if row.pack is None else Location(row.pack, row.pack_offset, row.pack_length)
+
+
+def _row(utterance: Utterance, location: Location | None, order: int, operation_id: str) -> dict[str, Any]:
+    return {
+        "utterance_id": utterance.utterance_id,
+        "event_order": order,
+        "speaker_id": utterance.speaker_id,
+        "arrived_at": utterance.arrived_at,
+        "sample_rate": utterance.sample_rate,
+        "num_samples": utterance.num_samples,
+        "locale": utterance.locale,
+        "device_type": utterance.device_type,
+        "wake": canonical_json(asdict(utterance.wake)),
+        "split": utterance.split,
+        "attributes": canonical_json(dict(utterance.attributes)),
+        "pack": location and location.pack,
+        "pack_offset": location and location.offset,
+        "pack_length": location and location.length,
+        "state": "accepted",
+        "state_reason": "",
+        "operation_id": operation_id,
+    }
+
+
+def _move(conn: sa.Connection, ids: Sequence[str], old: State, new: State, reason: str) -> int:
+    statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == old)
+    moving = [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
+    if moving:
+        update = sa.update(utterances).where(utterances.c.utterance_id == sa.bindparam("id"))
+        conn.execute(update.values(state=new, state_reason=reason), [{"id": i} for i in moving])
+    return len(moving)
+
+
+def _batches(arrivals: Iterable[Arrived], size: int) -> Iterable[list[Arrived]]:
+    batch: list[Arrived] = []
+    for arrival in arrivals:
+        batch.append(arrival)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

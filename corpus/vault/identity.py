@@ -1,0 +1,105 @@
+"""Identity: keyed hashes under secrets that only the vault holds.
+
+A step that is killed and run again finds the same ids; whoever has the records alone can link nothing to an account.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, get_args
+
+import sqlalchemy as sa
+
+from corpus.errors import Damaged
+from corpus.records.base import Split
+from corpus.storage import cipher
+from corpus.storage.database import insert_new, reading, writing
+from corpus.vault.vault_schema import secrets
+
+SECRETS: Final = ("event", "account", "pseudonym", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """An open vault; the secrets are in memory only."""
+
+    engine: sa.Engine
+    kek: bytes = field(repr=False)
+    secrets: Mapping[str, bytes] = field(repr=False)
+
+
+def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
+    """Returns the vault, whose secrets are made the first time.
+
+    Raises:
+        Damaged: the key-encryption key is not the one that this vault was made with.
+    """
+    with reading(engine) as conn:
+        found = _wrapped_secrets(conn)
+    if len(found) < len(SECRETS):
+        with writing(engine) as conn:
+            fresh = {name: cipher.new_key() for name in SECRETS}
+            rows = [{"name": name, "wrapped": cipher.wrap(kek, key, _secret_name(name))} for name, key in fresh.items()]
+            insert_new(conn, secrets, rows)
+            found = _wrapped_secrets(conn)
+    try:
+        opened = {name: cipher.unwrap(kek, wrapped, _secret_name(name)) for name, wrapped in found.items()}
+    except Damaged as error:
+        raise Damaged(
+            "the key-encryption key is not this vault's; set key_file or EARMARK_KEK to the one it was made with"
+        ) from error
+    return Vault(engine, kek, opened)
+
+
+def has_secrets(engine: sa.Engine) -> bool:
+    """Returns whether the vault was made already, so that its key-encryption key must exist."""
+    with reading(engine) as conn:
+        return bool(_wrapped_secrets(conn))
+
+
+def utterance_id(vault: Vault, event: str) -> str:
+    """Returns the id of a source event, 32 hexadecimal digits; the same event is always the same utterance."""
+    return keyed(vault, "event", event)
+
+
+def account_key(vault: Vault, account: str) -> str:
+    """Returns the keyed hash under which the vault files an account."""
+    return keyed(vault, "account", account)
+
+
+def pseudonym(vault: Vault, key: str, generation: int) -> str:
+    """Returns the speaker id of an account's key; the generation rises when the account is forgotten."""
+    return "s" + keyed(vault, "pseudonym", f"{key}/{generation}")
+
+
+def split_of(vault: Vault, speaker_id: str, fractions: Mapping[str, float]) -> Split:
+    """Returns the split of a speaker: a keyed hash, so it can be neither guessed nor shifted by what arrives.
+
+    Args:
+        vault: holds the secret.
+        speaker_id: all utterances of a speaker share a split.
+        fractions: share of the speakers by split, summing to 1.
+    """
+    position = int(keyed(vault, "split", speaker_id)[:13], 16) / 16**13
+    edge = 0.0
+    splits: tuple[Split, ...] = get_args(Split)
+    for split in splits:
+        edge += fractions[split]
+        if position < edge:
+            return split
+    return max(splits, key=lambda split: fractions[split])  # the shares may sum to a hair less than 1
+
+
+def keyed(vault: Vault, secret: str, text: str) -> str:
+    """Returns 32 hexadecimal digits of the HMAC-SHA-256 of a text under one of the secrets."""
+    return hmac.digest(vault.secrets[secret], text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
+
+
+def _secret_name(name: str) -> str:
+    return f"secret/{name}"
+
+
+def _wrapped_secrets(conn: sa.Connection) -> dict[str, bytes]:
+    return {row.name: row.wrapped for row in conn.execute(sa.select(secrets))}

@@ -1,0 +1,56 @@
+"""The vault's database: the only place that knows an account, and the only one that holds keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from corpus.storage.audit_chain import audit_tables
+from corpus.storage.database import UtcDateTime
+
+METADATA: Final = sa.MetaData()
+
+audit: Final = audit_tables(METADATA)
+
+home: Final = sa.Table(  # one row: what the records and the content root must say, too
+    "home",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("home_id", sa.Text, nullable=False),
+)
+
+secrets: Final = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+accounts: Final = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("account_key", sa.Text, primary_key=True),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("speaker_id", sa.Text, nullable=False, unique=True),
+    sa.Column("account", sa.LargeBinary, nullable=True),  # None once forgotten
+    # the newest moment at which the account did not consent to it: what it said until then may not be used for it
+    sa.Column("score_ended_at", UtcDateTime, nullable=True),
+    sa.Column("annotate_ended_at", UtcDateTime, nullable=True),
+    sa.Column("train_ended_at", UtcDateTime, nullable=True),
+    sa.Column("forgotten_at", UtcDateTime, nullable=True),
+)
+
+keys: Final = sa.Table(
+    "keys",
+    METADATA,
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    sa.Column("speaker_id", sa.Text, nullable=False, index=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=True),  # None once destroyed
+    sa.Column("device", sa.LargeBinary, nullable=True),
+    sa.Column("consent", sa.BigInteger, nullable=False),  # as it came; what was withdrawn since, the account says
+    sa.Column("arrived_at", UtcDateTime, nullable=True),  # empty in rows of older versions
+    sa.Column("operation_id", sa.Text, nullable=False),
+    sa.Column("touched_at", UtcDateTime, nullable=False),
+    sa.Column("destroyed_at", UtcDateTime, nullable=True),
+)

@@ -1,0 +1,157 @@
+"""What is in the home, whether it is sound, and who opened what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import Config, Json, Set, app, audit_app, config_app, settings_of, show_report
+from flows.runtime import console
+
+if TYPE_CHECKING:
+    from flows.runtime.upgrade import UpgradeReport
+
+
+@app.command()
+def status(
+    late_after: Annotated[
+        float | None,
+        typer.Option(
+            "--late-after",
+            min=0,
+            help="Exit status 1 where the newest night is not done this many hours after it closed.",
+        ),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is in the home: utterances, rounds, tasks, labels, models; exit status 1 if a champion is tainted."""
+    settings = settings_of(config, overrides)
+    from flows.reports.status import refuse_late_night, show_status, status_of
+
+    report = status_of(settings)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_status(report)
+    if late_after is not None:
+        refuse_late_night(settings, late_after)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    weeks: Annotated[int, typer.Option(min=1, help="How many weeks the report goes back.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page and its plots; default `<home>/report`.")] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Report the weeks of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
+    settings = settings_of(config, overrides)
+    from flows.reports.annotation_weekly_page import show_weekly, write_report
+    from flows.runtime.session import opened
+
+    with opened(settings, create=False) as corpus:
+        found = write_report(corpus, out or settings.home / "report", weeks)
+    if as_json:
+        console.show_json(found.to_json())
+    else:
+        show_weekly(found)
+
+
+@app.command()
+def doctor(
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Delete orphans and what killed runs left; make MLflow's aliases agree with the records."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what --repair would sweep; delete nothing.")] = False,
+    all_orphans: Annotated[
+        bool, typer.Option("--all-orphans", help="With --repair: sweep orphans, however large their share is.")
+    ] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Check the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
+    settings = settings_of(config, overrides)
+    from flows.reports.doctor import examine, show_findings
+
+    report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_findings(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@audit_app.command("verify")
+def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Verify both audit chains, or name the first broken row."""
+    settings = settings_of(config, overrides)
+    from flows.reports.audit_log import verify_audit
+
+    show_report("audit chains verify", verify_audit(settings), as_json)
+
+
+@audit_app.command("show")
+def audit_show(
+    last: Annotated[int, typer.Option(min=1, help="How many rows, the newest.")] = 20,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Show the last rows of the audit chains, with ids and counts."""
+    settings = settings_of(config, overrides)
+    from flows.reports.audit_log import audit_rows, show_audit
+
+    rows = audit_rows(settings, last)
+    if as_json:
+        console.show_json([row.to_json() for row in rows])
+    else:
+        show_audit(rows)
+
+
+@config_app.command("show")
+def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Show every setting as resolved; users and passwords in URLs are blanked."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.environment import without_secrets
+
+    tree = without_secrets(settings.model_dump(mode="json"))
+    if as_json:
+        console.show_json(tree)
+    else:
+        import yaml
+
+        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+
+
+@app.command()
+def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Bring records, vault and MLflow's store to the newest schema; back them up first."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.upgrade import upgrade_all
+
+    report = upgrade_all(settings)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        _show_upgrade(report)
+
+
+def _show_upgrade(report: UpgradeReport) -> None:
+    """Print what every store had before and has now."""
+    lines = {}
+    for which, change in (("records", report.records), ("vault", report.vault)):
+        newest = change.before == change.after
+        lines[which] = f"{change.after}, newest already" if newest else f"{change.before or 'empty'} -> {change.after}"
+    console.show_pairs("upgraded", {**lines, "tracking": report.tracking})

@@ -1,0 +1,66 @@
+"""The command line. Each command loads what it needs when it runs, so `earmark --help` answers at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from flows.cli import pipeline_commands  # first, as --help lists commands in this order
+
+# isort: split
+from flows.cli import home_commands, model_commands, plugin_commands, server_commands
+from flows.cli.options import app
+from flows.cli.progress_bars import ProgressBars
+from flows.runtime.progress import listening
+
+__all__ = [
+    "app",
+    "home_commands",
+    "main",
+    "model_commands",
+    "pipeline_commands",
+    "plugin_commands",
+    "server_commands",
+]
+
+INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"earmark {version('earmark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _earmark(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.with_resource(listening(ProgressBars()))
+
+
+def main() -> None:
+    """Runs the command; errors are one line on stderr and an exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also stopped
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into a status without a word
+            print("earmark: interrupted; nothing is lost, run the command again", file=sys.stderr)
+        raise
+    except Exception as error:
+        from flows.runtime.session import fail
+
+        sys.exit(fail(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The journey of an utterance: what the nightly run does, step by step and as a whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import Config, Json, Kind, NightName, Set, app, run_flow, settings_of, show_report
+from flows.runtime import console
+
+
+@app.command()
+def demo(
+    nights: Annotated[
+        int | None, typer.Option(min=0, help="How many nights; default traffic.nights or labelled.nights.")
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a labelled corpus (train.jsonl, test.jsonl) in place of synthesised traffic."),
+    ] = None,
+    config: Config = Path("demo"),
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Run several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; takes minutes."""
+    changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
+    settings = settings_of(config, changes)
+    from flows.demo import run_demo
+    from flows.reports.demo_tables import show_demo
+
+    report = run_demo(settings, nights, quiet=as_json)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_demo(report)
+
+
+@app.command()
+def ingest(
+    manifest: Annotated[Path, typer.Argument(help="Manifest file: JSON Lines or Parquet.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Ingest the utterances of a manifest; received = accepted + refused by reason."""
+    from corpus.errors import UsageError
+
+    if not manifest.is_file():
+        what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
+        raise UsageError(f"manifest {manifest}: {what}")
+    show_report("ingested", run_flow("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
+
+
+@app.command("import")
+def import_corpus(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A save_to_disk folder, Parquet, AudioFolder or JSON Lines; or a hub id, owner/name@revision."
+        ),
+    ],
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split of the corpus, such as test; default the only one, or train.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option("--subset", help="Which configuration of a hub id.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Import only the first rows, this many.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems; write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Ingest a labelled corpus; the settings under `importing` say what its columns mean."""
+    settings = settings_of(config, overrides)
+    from corpus.storage.work_folder import scratch
+    from flows.reports.import_table import show_look
+    from flows.steps.import_corpus import check_mapping, look, named
+
+    source = named(source)
+    if not dry_run:
+        with scratch(settings.home):
+            check_mapping(settings.importing, source, split, subset)
+            parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
+            report = run_flow("import_corpus", config, overrides, **parameters)
+        show_report("imported", report, as_json)
+        return
+    with scratch(None):
+        preview = look(settings.importing, settings.ingest, source, split, subset, limit)
+    if as_json:
+        console.show_json(asdict(preview))
+    else:
+        show_look(preview)
+
+
+@app.command()
+def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Score what the champions have not scored yet: one night, or everything in the home."""
+    show_report("scored", run_flow("score", config, overrides, night=night), as_json)
+
+
+@app.command()
+def sample(
+    night: NightName = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
+    clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice; write nothing.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Sample the few utterances of a night that are worth an annotator's time."""
+    changes = list(overrides or [])
+    changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
+    changes += [f"sampling.clips={clips}"] if clips is not None else []
+    if dry_run:
+        from flows.nights.sampling_frame import the_night
+        from flows.runtime.session import opened
+        from flows.steps.sample import dry_run as choose_dry
+
+        settings = settings_of(config, changes)
+        with opened(settings, create=False) as corpus:
+            document = choose_dry(corpus, settings, the_night(settings, night)).to_json()
+    else:
+        document = run_flow("sample", config, changes, night=night).to_json()
+    if as_json:
+        console.show_json(document)
+        return
+    from flows.reports.sample_summary import sample_lines
+
+    rows = document.pop("rows", None)
+    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(document))
+    if rows:
+        headers = list(rows[0])
+        console.show_table("", headers, [list(row.values()) for row in rows])
+
+
+@app.command()
+def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Export the chosen utterances as tasks for annotators."""
+    show_report("exported", run_flow("export", config, overrides, night=night), as_json)
+
+
+@app.command()
+def merge(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Annotation files: JSON Lines or tables (.csv, .tsv); default the answers folder or Label Studio."
+        ),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Merge annotations and make labels of them; the same file again changes nothing."""
+    from corpus.errors import UsageError
+
+    for file in files or []:
+        if not file.is_file():
+            raise UsageError(f"annotation file {file}: no such file")
+    named = [str(file.resolve()) for file in files] if files else None
+    document = run_flow("merge", config, overrides, files=named).to_json()
+    show_report("merged", document, as_json)
+    if document.get("failed"):
+        raise typer.Exit(1)
+    if named and document["rows"] and not document["annotations"]:  # perhaps the files hold no annotations at all
+        raise typer.Exit(2)
+
+
+@app.command()
+def retrain(
+    kind: Kind,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Run where `earmark serve` or a worker runs, not here.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune from the base on all labels, judge on the audit rows, register, and promote or say why not."""
+    if remote:
+        from flows.runtime.remote import retrain_remotely
+
+        run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
+        show_report("retrained there", run.to_json(), as_json)
+        return
+    document = run_flow("retrain", config, overrides, kind=kind).to_json()
+    if as_json:
+        console.show_json(document)
+        return
+    text = document.pop("decision_text", "")
+    console.show_pairs(f"retrained {kind}", {k: v for k, v in document.items() if not isinstance(v, dict)})
+    print(text, end="")
+
+
+@app.command()
+def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Run the main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
+    document = run_flow("nightly", config, overrides, night=night).to_json()
+    if as_json:
+        console.show_json(document)
+        return
+    from flows.reports.sample_summary import sample_lines
+
+    for step, result in document.items():
+        if isinstance(result, dict):
+            refused = result.pop("refused_lines", [])
+            shown = sample_lines(result) if step == "sample" else result
+            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
+            console.show_refused(refused)
+        else:
+            print(f"{step}  {result}")

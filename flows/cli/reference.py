@@ -1,0 +1,271 @@
+"""Write the two reference pages of the documentation: every command and every setting, as the code has them.
+
+`python -m flows.cli.reference docs` writes `cli.md` and `settings.md`; `make docs` calls it, and a test fails where the
+committed pages are not what this module writes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from corpus.errors import UsageError
+
+NOTE = "<!-- Written by `python -m flows.cli.reference docs`; change the code, not this page. -->\n\n"
+CLI_INTRO = """# Commands
+
+Exit status: 0 done; 1 refused or failed, with one line on stderr that says why; 2 wrong usage or input that can't be
+read. An option that may be given several times says so. `--set` takes the keys of the page [Settings](settings.md).
+
+"""
+SETTINGS_INTRO = """# Settings
+
+Every setting has a default. A YAML file that holds only what differs is given with `--config`, single values with
+`--set key=value`; servers and secrets may come from the environment ([Operations](operations.md#settings-and-secrets)).
+Later layers win: defaults, file, environment, `--set`. An unknown key is refused. `earmark config show` prints all of
+them as resolved. A key with `.*.` is one of a list of such groups.
+
+"""
+WORDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path", Any: "any"}
+BOUNDS = (("ge", "{} or more"), ("gt", "above {}"), ("le", "at most {}"), ("lt", "below {}"))
+
+
+NEEDED = "needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument or option of a command, as text."""
+
+    name: str
+    kind: str
+    default: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the command line, as text."""
+
+    name: str
+    usage: str
+    sentence: str
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the settings, as text; a group of settings has no type and no default."""
+
+    key: str
+    kind: str
+    default: str
+    sentence: str
+
+
+def commands(app: typer.Typer) -> Iterator[Command]:
+    """Yield every command in the order of `--help`, those of groups after the others."""
+    yield from _commands(app, typer.main.get_command(app), "earmark")
+
+
+def _commands(app: typer.Typer, root: Any, prefix: str) -> Iterator[Command]:
+    for info in app.registered_commands:
+        assert info.callback is not None
+        name = info.name or typer.main.get_command_name(info.callback.__name__)
+        yield _command(f"{prefix} {name}", info.callback, root.commands[name] if hasattr(root, "commands") else root)
+    for group in app.registered_groups:
+        if group.typer_instance is not None and group.name:
+            yield from _commands(group.typer_instance, root.commands[group.name], f"{prefix} {group.name}")
+
+
+def _command(name: str, callback: Callable[..., Any], command: Any) -> Command:
+    hints = get_type_hints(callback, include_extras=True)
+    parameters = tuple(_parameter(given, hints[given.name]) for given in command.params if given.name in hints)
+    arguments = [given for given in command.params if given.name in hints and given.param_type_name == "argument"]
+    places = "".join(
+        f" {(argument.metavar or argument.name.upper()) + ('...' if argument.nargs == -1 else '')}"
+        if argument.required
+        else f" [{argument.metavar or argument.name.upper()}{'...' if argument.nargs == -1 else ''}]"
+        for argument in arguments
+    )
+    needed = "".join(
+        f" {given.opts[0]} {given.name.upper()}"
+        for given in command.params
+        if given.param_type_name == "option" and given.required
+    )
+    return Command(name, f"{name}{places}{needed} [OPTIONS]", inspect.getdoc(callback) or "", parameters)
+
+
+def _parameter(given: Any, hint: Any) -> Parameter:
+    kind, info = get_args(hint)[:2] if get_origin(hint) is typing.Annotated else (hint, None)
+    bounds = [
+        text.format(bound)
+        for name, text in (("min", "{} or more"), ("max", "at most {}"))
+        if (bound := getattr(info, name, None)) is not None
+    ]
+    several = ", several times" if getattr(given, "multiple", False) else ""
+    if given.param_type_name == "argument":
+        name = given.metavar or given.name.upper()
+    else:
+        name = " / ".join([*given.opts, *given.secondary_opts])
+    if kind is bool:
+        text, default = "", {True: given.opts[0], False: ""}[bool(given.default)]
+    else:
+        text = ", ".join([_kind(kind).removesuffix(" or null").removeprefix("list of "), *bounds]) + several
+        default = NEEDED if given.required else "" if given.default is None else str(given.default)
+    return Parameter(name, text, default, given.help or "")
+
+
+def _kind(kind: Any) -> str:
+    """Return a type in words, such as `list of text` or `number or null`."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is typing.Annotated:
+        return _kind(parts[0])
+    if origin is Literal:
+        return " or ".join(json.dumps(part) if not isinstance(part, str) else part for part in parts)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if part is type(None) else _kind(part) for part in parts)
+    if origin is dict:
+        return f"{_kind(parts[0]) if parts[0] is str else 'field'} -> {_kind(parts[1])}"
+    if origin in (list, tuple) and (origin is list or parts[-1] is Ellipsis):
+        return f"list of {_kind(parts[0])}"
+    if origin is tuple:
+        return f"{len(parts)} {_kind(parts[0])}s"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "group"
+    return WORDS.get(kind) or str(getattr(kind, "__name__", kind))
+
+
+def settings(model: type[BaseModel], instance: BaseModel | None = None, prefix: str = "") -> Iterator[Setting]:
+    """Yield every key under a model, groups before their members.
+
+    Args:
+        model: the settings model.
+        instance: its defaults where it stands; None: those of the model itself.
+        prefix: keys above, with a dot at the end.
+    """
+    sentences = attribute_sentences(model)
+    for name, field in model.model_fields.items():
+        value = getattr(instance, name) if instance is not None else field.get_default(call_default_factory=True)
+        kind, inner = field.annotation, _inner(field.annotation)
+        sentence = field.description or sentences.get(name, "")
+        if inner is None:
+            bounds = [
+                text.format(f"{bound:g}")
+                for bound_name, text in BOUNDS
+                for item in field.metadata
+                if (bound := getattr(item, bound_name, None)) is not None
+            ]
+            yield Setting(f"{prefix}{name}", ", ".join([_kind(kind), *bounds]), _default(kind, value), sentence)
+            continue
+        many = get_origin(kind) in (list, tuple)
+        group = Setting(f"{prefix}{name}", "", "", sentence or (inspect.getdoc(inner) or "").partition("\n")[0])
+        yield group if isinstance(value, BaseModel) else replace(group, kind=_kind(kind), default=_default(kind, value))
+        yield from settings(
+            inner, value if isinstance(value, BaseModel) else None, f"{prefix}{name}." + ("*." if many else "")
+        )
+
+
+def _inner(kind: Any) -> type[BaseModel] | None:
+    """Return the settings model in a type, also inside a list or beside null."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for part in get_args(kind) if (found := _inner(part)) is not None), None)
+
+
+def _default(kind: Any, value: Any) -> str:
+    """Return a default as one would write it in YAML, on one line."""
+    if value is PydanticUndefined:
+        return NEEDED
+    plain = TypeAdapter(kind).dump_python(value, mode="json")
+    if isinstance(plain, str):
+        return plain or '""'
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def attribute_sentences(model: type) -> dict[str, str]:
+    """Return what the docstrings of a model and of its bases say under `Attributes:`, by name."""
+    found: dict[str, str] = {}
+    for base in (part for part in reversed(model.__mro__) if part not in BaseModel.__mro__):
+        block = (inspect.cleandoc(base.__dict__.get("__doc__") or "") + "\n").partition("\nAttributes:\n")[2]
+        for names, text in re.findall(r"^    ([\w, ]+): (.*(?:\n {8}.*)*)$", block, re.MULTILINE):
+            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return found
+
+
+def cli_page(app: typer.Typer) -> str:
+    """Return the page of the commands."""
+    lines = [NOTE + CLI_INTRO]
+    for command in commands(app):
+        lines.append(f"## {command.name}\n\n{command.sentence}\n\n```\n{command.usage}\n```\n\n")
+        lines.append(_table(("argument or option", "takes", "default", "what it does"), command.parameters))
+    return "".join(lines).rstrip("\n") + "\n"
+
+
+def settings_page(model: type[BaseModel]) -> str:
+    """Return the page of the settings, one table for each branch."""
+    lines = [NOTE + SETTINGS_INTRO]
+    for setting in settings(model):
+        if "." not in setting.key:
+            lines.append(f"## {setting.key}\n\n{setting.sentence}\n\n")
+            rows = [found for found in settings(model) if found.key.startswith(f"{setting.key}.")]
+            lines.append(_table(("key", "type", "default", "what it sets"), rows))
+    return "".join(lines).rstrip("\n") + "\n"
+
+
+def _table(headers: tuple[str, ...], rows: typing.Sequence[Parameter | Setting]) -> str:
+    lines = [f"| {' | '.join(headers)} |", f"| {' | '.join('---' for _ in headers)} |"]
+    for row in rows:
+        name = row.name if isinstance(row, Parameter) else row.key
+        default = f"`{row.default}`" if row.default not in ("", NEEDED) else row.default
+        cells = (f"`{name}`", row.kind, default, row.sentence)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n\n"
+
+
+def without_sentence(app: typer.Typer, model: type[BaseModel]) -> list[str]:
+    """Return the commands, options and settings that have no sentence."""
+    told = [(command.name, command.sentence) for command in commands(app)]
+    told += [
+        (f"{command.name} {parameter.name}", parameter.sentence)
+        for command in commands(app)
+        for parameter in command.parameters
+    ]
+    told += [(setting.key, setting.sentence) for setting in settings(model)]
+    return [name for name, sentence in told if not sentence.endswith((".", "`"))]
+
+
+def write_pages(folder: Path) -> None:
+    """Write both pages into a folder.
+
+    Raises:
+        UsageError: no such folder, or something has no sentence.
+    """
+    from flows.cli.main import app
+    from flows.runtime.settings import Settings
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give the one of the documentation, such as docs")
+    if missing := without_sentence(app, Settings):
+        raise UsageError(f"no sentence that ends in a full stop: {', '.join(missing)}; write it where it is defined")
+    (folder / "cli.md").write_text(cli_page(app), encoding="utf-8")
+    (folder / "settings.md").write_text(settings_page(Settings), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        write_pages(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
+    except UsageError as error:
+        sys.exit(f"reference: {error}")

@@ -1,0 +1,89 @@
+"""Aliases: which version is the champion, in the records and in MLflow, and how it moves outside of the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from corpus.errors import PromotionRefused
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.storage import operation_ids
+from corpus.tables import models as store
+from corpus.tables.people import holder
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.tracking.store import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionMoved(Result):
+    """The champion of a kind is another version than before.
+
+    Attributes:
+        kind: of the model.
+        champion: version that is the champion now.
+        was: version that was it until now.
+        how: `forced` by a person, or `gate`; None where the champion was rolled back.
+        why: the reason that the person gave; None where the champion was rolled back.
+    """
+
+    kind: Kind
+    champion: str
+    was: str
+    how: str | None = None
+    why: str | None = None
+
+
+def mirror_aliases(corpus: Corpus, settings: Settings, tracking: Tracking | None = None) -> None:
+    """Set MLflow's aliases to those of the records."""
+    from training.tracking.aliases import set_aliases
+    from training.tracking.store import open_tracking
+
+    tracking = tracking or open_tracking(settings.tracking, settings.home)
+    for kind in ("asr", "intent"):
+        with corpus.read() as conn:
+            held = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
+        set_aliases(tracking, kind, held)
+
+
+def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
+    """Make the previous champion the champion again, and the one that was `previous`.
+
+    Raises:
+        PromotionRefused: there is no previous champion.
+    """
+    with corpus.read() as conn:
+        champion, previous = store.alias(conn, kind, "champion"), store.alias(conn, kind, "previous")
+    if champion is None or previous is None:
+        raise PromotionRefused(f"{kind} has no previous champion to go back to")
+    with corpus.read() as conn:
+        if store.version(conn, kind, previous).tainted:
+            raise PromotionRefused(
+                f"{kind} {previous} learned from an utterance that was erased since; it can't be used"
+            )
+    moved = ChampionMoved(kind, previous, champion)
+    with corpus.operation(operation_ids.roll_back(kind), "rollback") as op:
+        store.move_alias(op.conn, kind, "champion", champion, previous)
+        store.move_alias(op.conn, kind, "previous", previous, champion)
+        op.result = moved.to_json()
+    mirror_aliases(corpus, settings)
+    return moved
+
+
+def move_champion(
+    corpus: Corpus, kind: Kind, expected: str, number: str, *, how: str, why: str, who: str
+) -> ChampionMoved:
+    """Make a version the champion and the one that was `previous`, in one transaction with its audit row.
+
+    Raises:
+        PromotionRefused: `expected` is not the champion any more.
+    """
+    moved = ChampionMoved(kind, number, expected, how, why)
+    with corpus.operation(operation_ids.promote_by_hand(kind), "promote", holder(who)) as op:
+        store.move_alias(op.conn, kind, "champion", expected, number)
+        store.move_alias(op.conn, kind, "previous", store.alias(op.conn, kind, "previous"), expected)
+        op.result = moved.to_json()
+    return moved

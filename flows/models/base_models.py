@@ -1,0 +1,52 @@
+"""Base models: where a kind has no champion yet, its base is registered as the first one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.records.models import ModelVersion
+from corpus.storage import operation_ids
+from corpus.tables import models as store
+from flows.models import registry
+from flows.models.aliases import mirror_aliases
+from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.tracking.store import Tracking
+
+
+def ensure_champions(corpus: Corpus, settings: Settings) -> None:
+    """Give each kind a champion: where there is none, its base is registered as version 1; MLflow's aliases agree."""
+    from training.tracking.store import open_tracking
+
+    tracking = open_tracking(settings.tracking, settings.home)
+    for kind in registry.KINDS:
+        _register_base(corpus, settings, kind, tracking)
+    mirror_aliases(corpus, settings, tracking)
+
+
+def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Tracking) -> None:
+    """Register the base that the settings name as a version; the first base of all is the champion, too."""
+    from training.tracking.facts import RunFacts
+    from training.tracking.registry import register
+    from training.tracking.runs import tracked_run
+    from training.tracking.version_files import folder_digest
+
+    folder = registry.base_folder(settings.models, kind)
+    base = folder_digest(folder)
+    with corpus.read() as conn:
+        if any(each.origin == "base" and each.base == base for each in store.versions(conn, kind)):
+            return
+    operation_id = operation_ids.register_base(kind, base)
+    with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
+        number, uri = register(tracking, kind, folder, run_id, operation_id)
+    with corpus.operation(operation_id, "register") as op:
+        if not op.done:
+            store.put_version(
+                op.conn, ModelVersion(kind, number, run_id, "", base, "", registry.portable(settings.home, uri))
+            )
+            if store.alias(op.conn, kind, "champion") is None:
+                store.move_alias(op.conn, kind, "champion", None, number)
+            op.result = {"kind": kind, "version": number}

@@ -1,0 +1,87 @@
+"""Evaluation sets: the labelled rows that judge the versions of a kind, and the snapshot that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from corpus import door
+from corpus.handle import Corpus
+from corpus.records.annotations import Label
+from corpus.records.base import Kind, Strings, digest
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
+from corpus.tables import labels, utterances
+from flows.models import registry
+from flows.models.label_reliability import relied
+
+if TYPE_CHECKING:
+    from training.evaluation.gate import PromotionSettings
+    from training.evaluation.intervals import Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSet:
+    """The audit rows that judge a kind, in the order of their ids.
+
+    Attributes:
+        eval_set_id: digest of the rows; for the intent model also of the speech model that it listens through.
+        labels: reference by utterance id.
+        speaker_ids: by utterance id.
+        slices: by dimension, (N,) str.
+        weights: (N,) float64, 1 / inclusion probability, so that rates are those of the traffic and not of the rows
+            that were drawn; held-out rows count once.
+        listener: version of the speech model that the intent model listens through; None for `asr`.
+    """
+
+    kind: Kind
+    eval_set_id: str
+    labels: dict[str, Label]
+    speaker_ids: dict[str, str]
+    slices: dict[str, Strings]
+    weights: Numbers
+    listener: ModelVersion | None
+
+
+def audit_set(
+    corpus: Corpus, gate: PromotionSettings, kind: Kind, rows: Sequence[SnapshotRow] | None = None
+) -> AuditSet:
+    """Return the evaluation set of the given rows that judge, or of all that are labelled by now."""
+    from training.evaluation.intervals import traffic_weights
+
+    if rows is None:
+        rows = current_snapshot(corpus, gate, kind).of("audit")
+    listener = registry.champion(corpus, "asr") if kind == "intent" else None
+    revisions = {row.utterance_id: row.revision for row in rows}
+    held: dict[str, Label] = {}
+    opened = door.open(corpus, sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
+    for content in opened:
+        if content.label is not None:
+            held[content.utterance.utterance_id] = content.label
+    ids = sorted(held)
+    with corpus.read() as conn:
+        columns = utterances.pool_columns(conn, ids)
+        drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
+    return AuditSet(
+        kind=kind,
+        eval_set_id=digest([[[i, revisions[i]] for i in ids], listener.version if listener else ""]),
+        labels=held,
+        speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
+        slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+        weights=traffic_weights([drawn.get(i, 1.0) for i in ids]),
+        listener=listener,
+    )
+
+
+def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Snapshot:
+    """Return the snapshot of all labels that the kind can use and whose customers allow the use."""
+    from corpus.vault import vault
+    from training.snapshots import build_snapshot
+
+    with corpus.read() as conn:
+        rows = relied(conn, labels.current(conn))
+    ids = [row.utterance_id for row in rows]
+    train = vault.consenting(corpus.vault, ids, "train").tolist()
+    judging = vault.consenting(corpus.vault, ids, "annotate").tolist()
+    allowed = [row for row, t, j in zip(rows, train, judging, strict=True) if (j if row.judges else t)]
+    return build_snapshot(allowed, kind, judged_on=gate.judged_on)

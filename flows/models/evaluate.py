@@ -1,0 +1,175 @@
+"""Evaluate one version on one evaluation set: what it transcribed and understood, counted, and how fast it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from corpus import door
+from corpus.handle import Corpus
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Floats
+from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.records.models import ModelVersion
+from corpus.storage.content_codec import Content
+from corpus.tables.costs import EvaluationCost
+from flows.models import registry
+from flows.runtime import progress
+from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.models.eval_set import AuditSet
+    from training.asr.transcribe import AsrOutput
+    from training.evaluation.signal_quality import Sound
+    from training.intent.model import IntentModel, IntentOutput
+
+Clips = list[tuple[str, Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an intent model made of N texts, in the order of `ids`."""
+
+    version: str
+    ids: list[str]
+    texts: dict[str, str]
+    model: IntentModel
+    output: IntentOutput
+
+    def intents(self) -> dict[str, str]:
+        """Return the top intent by utterance id."""
+        top = [self.model.intents[place] for place in self.output.top().tolist()]
+        return dict(zip(self.ids, top, strict=True))
+
+    def confidence(self) -> dict[str, float]:
+        """Return the probability of the top intent by utterance id."""
+        return dict(zip(self.ids, self.output.confidence().tolist(), strict=True))
+
+    def raw_confidence(self) -> dict[str, float]:
+        """Return the probability that the top intent had before temperature scaling."""
+        return dict(zip(self.ids, self.output.raw_confidence().tolist(), strict=True))
+
+    def hypotheses(self) -> dict[str, Hypothesis]:
+        """Return the text that was read with its slots."""
+        found = self.intents()
+        return {i: Hypothesis(self.texts[i], 1.0, found[i], self.output.slots[k]) for k, i in enumerate(self.ids)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A version on an evaluation set: the report, which is the same whenever it is made, and what it took."""
+
+    report: EvaluationReport
+    cost: EvaluationCost
+
+
+def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
+    """Return what an intent model makes of texts by utterance id."""
+    from training.intent.model import classify
+
+    model, ids = registry.load_intent(settings.home, version), sorted(texts)
+    return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+
+
+def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
+    """Return what a speech model transcribes of clips."""
+    from training.asr.transcribe import transcribe
+
+    with progress.track(f"listen with asr {ears.version}", len(clips)) as advance:
+        asr = registry.load_asr(settings.home, ears)
+        return transcribe(asr, clips, settings.score.transcribe, progress.counting(advance))
+
+
+def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> Evaluation:
+    """Return the version's report on the evaluation set, and what judging took."""
+    ears = audit.listener or version
+    started = time.perf_counter()
+    clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
+    heard = hear(settings, ears, clips)
+    texts = {output.utterance_id: output.text for output in heard}
+    if audit.kind == "asr":
+        report = _asr_report(audit, version, heard, sounds, read(settings, registry.champion(corpus, "intent"), texts))
+    else:
+        report = _intent_report(audit, version, read(settings, version, texts), sounds)
+    took = time.perf_counter() - started
+    audio = sum(sound.duration for sound in sounds.values())
+    speed = _speed(settings, audit, version, clips, texts)
+    return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
+
+
+def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, Sound]]:
+    from training.evaluation.signal_quality import sound_of
+
+    clips: Clips = []
+    sounds = {}
+    for content in opened:
+        if content.audio is not None:
+            clips.append((content.utterance.utterance_id, content.audio))
+            sounds[content.utterance.utterance_id] = sound_of(content.audio, content.sample_rate)
+    return clips, sounds
+
+
+def _asr_report(
+    audit: AuditSet,
+    version: ModelVersion,
+    heard: Sequence[AsrOutput],
+    sounds: Mapping[str, Sound],
+    reading: Reading,
+) -> EvaluationReport:
+    """Return the report of a speech model, with what the intent model at work made of what was heard."""
+    from training.evaluation.report import evaluate_asr, succeeded
+
+    made = reading.hypotheses()
+    return evaluate_asr(
+        version.version,
+        audit.eval_set_id,
+        {i: label.transcript or "" for i, label in audit.labels.items()},
+        {output.utterance_id: output.text for output in heard},
+        audit.speaker_ids,
+        {output.utterance_id: output.mean_confidence for output in heard},
+        {i: label.intent for i, label in audit.labels.items() if label.intent is not None},
+        sounds,
+        {i: succeeded(label, made[i].intent, made[i]) for i, label in audit.labels.items() if i in made},
+        reading.version,
+    )
+
+
+def _intent_report(
+    audit: AuditSet, version: ModelVersion, reading: Reading, sounds: Mapping[str, Sound]
+) -> EvaluationReport:
+    from training.evaluation.report import evaluate_intent
+
+    return evaluate_intent(
+        version.version,
+        audit.eval_set_id,
+        audit.labels,
+        reading.intents(),
+        reading.confidence(),
+        audit.speaker_ids,
+        reading.hypotheses(),
+        reading.raw_confidence(),
+        sounds,
+        audit.listener.version if audit.listener else "",
+    )
+
+
+def _speed(
+    settings: Settings, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
+) -> dict[str, Interval]:
+    """Return real-time factor and latency of single clips: of transcribing, or of transcribing and understanding."""
+    from training.asr.transcribe import best_texts
+    from training.evaluation.latency import judging_speed, spread, timed
+    from training.intent.model import classify
+
+    asr = registry.load_asr(settings.home, audit.listener or version)
+    chosen = [clips[row] for row in spread([audit.speaker_ids[i] for i, _ in clips])]
+    audio = [len(samples) / asr.sample_rate for _, samples in chosen]
+    speakers = [audit.speaker_ids[i] for i, _ in chosen]
+    hearing = timed(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
+    understanding = None
+    if audit.kind == "intent":
+        model = registry.load_intent(settings.home, version)
+        understanding = timed(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
+    return judging_speed(audio, hearing, understanding, speakers)

@@ -1,0 +1,37 @@
+"""Slices to look at: what the gate looks at, and besides length, noise, intent, and speakers who are new or return.
+
+The gate looks at locale, device and the manifest's attributes alone. Each further dimension is some more chances to
+refuse a better model for what one slice did by luck, and intents alone would be dozens.
+"""
+
+from __future__ import annotations
+
+from corpus.handle import Corpus
+from corpus.records.base import Strings
+from corpus.records.evaluation import EvaluationReport
+from corpus.tables import utterances
+from flows.models.eval_set import AuditSet
+from flows.nights.night import last_night
+from flows.runtime.settings import NightSettings
+
+
+def shown_slices(corpus: Corpus, night: NightSettings, audit: AuditSet, report: EvaluationReport) -> dict[str, Strings]:
+    """Return the value of each row by dimension; an attribute of the manifest keeps its name to itself."""
+    from training.evaluation.bands import described
+
+    return {"speaker": _familiarity(corpus, night, audit), **described(report), **audit.slices}
+
+
+def _familiarity(corpus: Corpus, night: NightSettings, audit: AuditSet) -> Strings:
+    """Return whether each row's speaker is `new` or `returning`."""
+    from training.evaluation.bands import familiarity
+
+    zone, ends_at = night.time_zone, night.ends_at
+    ids = sorted(audit.labels)
+    with corpus.read() as conn:
+        first = utterances.first_arrivals(conn, sorted(set(audit.speaker_ids.values())))
+        arrived = {u.utterance_id: u.arrived_at for u in utterances.get(conn, ids)}
+    # The night that had closed last is the same for all arrivals of one night.
+    before = {speaker: last_night(moment, zone, ends_at).name for speaker, moment in first.items()}
+    nights = [last_night(arrived[i], zone, ends_at).name for i in ids]
+    return familiarity([before[audit.speaker_ids[i]] for i in ids], nights)

@@ -1,0 +1,148 @@
+"""What a replay found: one JSON document, a figure, and nested runs in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from corpus.storage import operation_ids
+from flows.replay.simulate import ReplaySettings
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+from sampling.learning_curves import Curve
+from sampling.replay_summary import RareSummary, StrategySummary, mean_points, summarise_rare, summarise_strategy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POINTS = 60
+"""Of a curve in the figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport(Result):
+    """What a replay found.
+
+    Attributes:
+        corpus, learner, seeds: what was replayed, and how often.
+        full_pool: mean accuracy that the whole pool teaches.
+        until, target: share of it at which a run has arrived, and the accuracy that this is.
+        settings: of the replay.
+        aulc_labels: labels up to which areas are taken: the fewest that a run bought.
+        strategies: what the runs of each strategy say.
+        rare: what they say of rare speakers, by strategy; None where no speaker is rare.
+    """
+
+    corpus: str
+    learner: str
+    seeds: int
+    full_pool: float
+    until: float
+    target: float
+    settings: Mapping[str, Any]
+    aulc_labels: int
+    strategies: Mapping[str, StrategySummary]
+    rare: Mapping[str, RareSummary] | None = None
+
+
+def report_of(
+    corpus: str,
+    settings: ReplaySettings,
+    seeds: int,
+    full: Sequence[float],
+    strategies: Sequence[str],
+    curves: Sequence[Curve],
+) -> ReplayReport:
+    """Return the replay's figures.
+
+    Args:
+        corpus: its name.
+        settings: how the runs went.
+        seeds: how many a strategy.
+        full: accuracy of the whole pool, by seed.
+        strategies: names, `random` among them.
+        curves: all runs.
+    """
+    by_name = {name: sorted((c for c in curves if c.strategy == name), key=lambda c: c.seed) for name in strategies}
+    random = by_name["random"]
+    last = min(curve.labels[-1] for curve in curves)
+    others = {name: found for name, found in by_name.items() if name != "random"}
+    return ReplayReport(
+        corpus=corpus,
+        learner=settings.learner,
+        seeds=seeds,
+        full_pool=float(np.mean(full)),
+        until=settings.until,
+        target=float(np.mean(full)) * settings.until,
+        settings=settings.model_dump(),
+        aulc_labels=last,
+        strategies={name: summarise_strategy(found, random, last) for name, found in by_name.items()},
+        rare={n: summarise_rare(found, random, last) for n, found in others.items()} if settings.rare else None,
+    )
+
+
+def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
+    """Return the learning curves with 95 % intervals, the full pool's accuracy and the target."""
+    from training.tracking.figures import learning_curve
+
+    names = dict.fromkeys(curve.strategy for curve in sorted(curves, key=lambda c: c.strategy != "random"))
+    lines = {name: mean_points([curve for curve in curves if curve.strategy == name], POINTS) for name in names}
+    picture = learning_curve(lines, "accuracy")
+    axes = picture.axes[0]
+    mean = float(np.mean(full))
+    axes.axhline(mean, color="#666666", lw=0.8, ls=":", label="full pool")
+    axes.axhline(mean * settings.until, color="#666666", lw=0.8, ls="--", label=f"{settings.until:.0%} of it")
+    axes.set(title=f"{corpus}, learner {settings.learner}, {len(full)} seeds", xscale="log")
+    axes.set_ylim(bottom=max(0.0, min(p.value for line in lines.values() for _, p in line) - 0.05), top=1.0)
+    axes.legend(frameon=False)
+    return picture
+
+
+def track(
+    settings: Settings,
+    key: str,
+    corpus: str,
+    replay: ReplaySettings,
+    report: ReplayReport,
+    curves: Sequence[Curve],
+    picture: Figure,
+) -> None:
+    """Log each strategy as a run in MLflow, nested under the replay's."""
+    from training.tracking.facts import RunFacts
+    from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
+    from training.tracking.store import open_tracking
+
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tracking = open_tracking(settings.tracking, settings.home)
+    cycle = f"replay-{_plain(corpus)}-{key[:8]}"
+    for name, found in report.strategies.items():
+        mine = [curve for curve in curves if curve.strategy == name]
+        facts = RunFacts(
+            operation_id=operation_ids.replay(key, report.seeds, name),
+            name=f"{corpus} {name}",
+            kind="intent",
+            cycle=cycle,
+            config=replay.model_dump(),
+            strategy=name,
+        )
+        with tracked_run(tracking, facts) as run_id:
+            line = mean_points(mine, POINTS)
+            log_series(tracking, run_id, {"accuracy": {int(x): p.value for x, p in line}})
+            values = {
+                "labels_to_target": found.geometric_mean_labels,
+                "saving_vs_random": found.saving_vs_random.mean,
+                "saving_vs_random_low": found.saving_vs_random.low,
+                "saving_vs_random_high": found.saving_vs_random.high,
+                "aulc": found.aulc.mean,
+                "full_pool": report.full_pool,
+            }
+            log_metrics(tracking, run_id, values)
+            log_figures(tracking, run_id, {"learning_curve": picture})
+            log_document(tracking, run_id, "replay.json", report.to_json())
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in name)

@@ -1,0 +1,147 @@
+"""The annotators' weeks as a Markdown page with pictures, and as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from flows.reports.annotation_weekly import (
+    LocaleRow,
+    PersonRow,
+    PointCost,
+    Week,
+    by_locale,
+    by_person,
+    cost_of_a_point,
+    weeks,
+)
+from flows.runtime import console
+from flows.runtime.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class WeekRow(Result):
+    """One week; `accidental` is a share with its interval as text, None without audit rows."""
+
+    week: str
+    answers: int
+    minutes: float
+    people: int
+    compared: int
+    alpha_intent: float | None
+    alpha_verdict: float | None
+    wer_between: float | None
+    slot_f1: float | None
+    accidental: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyReport(Result):
+    """The annotators' weeks, people, locales and cost, and the file of the page."""
+
+    weeks: tuple[WeekRow, ...]
+    people: tuple[PersonRow, ...]
+    locales: tuple[LocaleRow, ...]
+    cost: PointCost
+    page: str
+
+
+def write_report(corpus: Corpus, folder: Path, count: int) -> WeeklyReport:
+    """Write report.md and its pictures into the folder; return the figures.
+
+    Args:
+        corpus: the handle.
+        folder: of the page.
+        count: weeks at most, the latest ones.
+
+    Raises:
+        UsageError: the folder can't be written to.
+    """
+    found = weeks(corpus, count)
+    page = WeeklyReport(
+        weeks=tuple(_week(week) for week in found),
+        people=by_person(corpus),
+        locales=by_locale(corpus),
+        cost=cost_of_a_point(corpus),
+        page=str(folder / "report.md"),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_pictures(folder, found)
+        (folder / "report.md").write_text(_page(page), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} can't be written: {type(error).__name__}; choose another --out") from None
+    return page
+
+
+def _write_pictures(folder: Path, found: Sequence[Week]) -> None:
+    from training.tracking.weekly import agreement_figure, false_starts_figure, throughput_figure
+
+    if not found:
+        return
+    names = [f"{week.monday:%d %b}" for week in found]
+    pictures = {
+        "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes for w in found]),
+        "agreement.png": agreement_figure(
+            names, [w.agreement.alpha_intent for w in found], [w.agreement.wer for w in found]
+        ),
+        "accidental.png": false_starts_figure(names, [w.accidental for w in found]),
+    }
+    for name, picture in pictures.items():
+        picture.savefig(folder / name)
+
+
+def _week(week: Week) -> WeekRow:
+    share = week.accidental
+    return WeekRow(
+        week=week.monday.isoformat(),
+        answers=week.answers,
+        minutes=round(week.minutes, 1),
+        people=week.people,
+        compared=week.agreement.pairs,
+        alpha_intent=week.agreement.alpha_intent,
+        alpha_verdict=week.agreement.alpha_verdict,
+        wer_between=week.agreement.wer,
+        slot_f1=week.agreement.slot_f1,
+        accidental=None if share is None else console.percent(share.value, share.low, share.high),
+    )
+
+
+def _page(report: WeeklyReport) -> str:
+    parts = ["# Annotation, week by week", ""]
+    if not report.weeks:
+        return "\n".join([*parts, "Nobody has answered yet.", ""])
+    parts += [*_table(report.weeks), "", "![answers and minutes](throughput.png)", ""]
+    parts += ["![agreement](agreement.png)", "", "![accidental activations](accidental.png)", ""]
+    parts += ["Accidental activations are the traffic's share by the audit rows, weighted by 1 / probability.", ""]
+    parts += ["## By annotator", "", *_table(report.people), "", "## By locale", "", *_table(report.locales), ""]
+    parts += ["## What a point of WER costs", "", *_table([report.cost]), ""]
+    parts += ["Minutes are all lead times so far; WER is of the rows that judged last.", ""]
+    return "\n".join(parts)
+
+
+def _table(rows: Sequence[Result]) -> list[str]:
+    if not rows:
+        return ["none"]
+    headers, cells = _cells(rows)
+    lines = ["| " + " | ".join(h.replace("_", " ") for h in headers) + " |", "|" + " --- |" * len(headers)]
+    return lines + ["| " + " | ".join(console.cell(value) for value in row) + " |" for row in cells]
+
+
+def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[Any]]]:
+    documents = [row.to_json() for row in rows]
+    headers = list(documents[0])
+    return headers, [[document[header] for header in headers] for document in documents]
+
+
+def show_weekly(report: WeeklyReport) -> None:
+    """Print the weeks, people, locales and cost, and where the page is."""
+    for name, rows in (("weeks", report.weeks), ("people", report.people), ("locales", report.locales)):
+        if rows:
+            console.show_table(name, *_cells(rows))
+    console.show_pairs("cost", report.cost.to_json())
+    print(f"page  {report.page}")

@@ -1,0 +1,252 @@
+"""Compare two versions of one kind on the same accumulated audit rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.records.models import ModelVersion
+from corpus.tables import annotations as annotations_table
+from corpus.tables import costs, snapshots
+from flows.models import registry
+from flows.models.eval_set import AuditSet, audit_set
+from flows.models.evaluation_store import MEASURE, judging_cost, reports
+from flows.models.slices import shown_slices
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.evaluation.metrics import SliceRow
+    from training.evaluation.report_pairs import SlicePair
+
+NAMES = {
+    "wer": "WER",
+    "substitutions": "substitutions",
+    "deletions": "deletions",
+    "insertions": "insertions",
+    "cer": "CER",
+    "sentence_error_rate": "utterances with an error",
+    "intent_error": "intent error",
+    "intent_accuracy": "intent accuracy",
+    "macro_f1": "intent macro F1",
+    "slot_f1": "slot span F1",
+    "slot_precision": "slot precision",
+    "slot_recall": "slot recall",
+    "end_to_end_success": "end-to-end success",
+    "ece": "calibration error",
+    "ece_before_scaling": "calibration error before scaling",
+    "rtf": "real-time factor",
+    "latency_p50": "latency in seconds, median",
+    "latency_p95": "latency, 95th percentile",
+    "own_latency_p50": "understanding alone, median",
+    "own_latency_p95": "understanding alone, 95th percentile",
+}
+"""What people call each figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow(Result):
+    """One figure of both versions.
+
+    Attributes:
+        figure: as training.evaluation.rates names it.
+        name: as people call it.
+        better: whether less or more of it is better.
+        first, second: of each version, with its 95 % interval by speaker.
+        difference: second - first on the same draws of speakers; None where the two can't be paired.
+    """
+
+    figure: str
+    name: str
+    better: Literal["less", "more"]
+    first: Interval
+    second: Interval
+    difference: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceComparison(Result):
+    """The error rate of both versions in one slice.
+
+    Attributes:
+        slice: `dimension=value`.
+        dimension, value: its parts.
+        thin: whether too few rows or speakers are in it to conclude from.
+        rows, speakers: how many are in it.
+        first, second, difference: error rates, and second - first.
+    """
+
+    slice: str
+    dimension: str
+    value: str
+    thin: bool
+    rows: int
+    speakers: int
+    first: Interval
+    second: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCost(Result):
+    """What a version took.
+
+    Attributes:
+        labels: utterances that it learned from.
+        annotator_minutes: that their answers took.
+        training_seconds: of its retraining; None where it was not retrained here.
+        speed: real-time factor and latency by name; empty where not measured.
+    """
+
+    labels: int
+    annotator_minutes: float
+    training_seconds: float | None
+    speed: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(Result):
+    """Two versions on one evaluation set, in ids, counts and rates alone.
+
+    Attributes:
+        kind, measure: of the versions, and the error rate that the gate decides on.
+        first, second: the versions.
+        eval_set_id, normaliser: the rows, and the normal form of texts.
+        rates: the error rate of each version.
+        difference: second - first in it.
+        figures, slices: every figure, and the error rate in every slice.
+        worse, better: utterances that the second version gets worse or better than the first.
+        cost: what each version took.
+        page: file of the comparison as a page.
+    """
+
+    kind: Kind
+    measure: str
+    first: str
+    second: str
+    eval_set_id: str
+    normaliser: str
+    rates: tuple[Interval, Interval]
+    difference: Interval
+    figures: tuple[FigureRow, ...]
+    worse: int
+    better: int
+    slices: tuple[SliceComparison, ...]
+    cost: tuple[VersionCost, VersionCost]
+    page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two versions that were judged on one set, with all that the page needs.
+
+    Attributes:
+        audit: the rows that judged.
+        versions, reports: first and second.
+        slices: the error rate of both in every slice, in the same order.
+        document: the comparison in ids, counts and rates.
+    """
+
+    audit: AuditSet
+    versions: tuple[ModelVersion, ModelVersion]
+    reports: tuple[EvaluationReport, EvaluationReport]
+    slices: tuple[list[SliceRow], list[SliceRow]]
+    document: Comparison
+
+
+def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str) -> Compared:
+    """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
+
+    Raises:
+        UsageError: unknown versions, versions of two kinds, or no audit row is labelled.
+    """
+    from training.evaluation.gate import flips
+    from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
+    from training.evaluation.report_pairs import slice_pairs
+
+    (kind, one), (other_kind, two) = registry.parse(first), registry.parse(second)
+    if kind != other_kind:
+        raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
+    versions = registry.by_name(corpus, kind, one), registry.by_name(corpus, kind, two)
+    audit = audit_set(corpus, settings.promotion, kind)
+    if not audit.labels:
+        raise UsageError("no audit row is labelled yet; merge annotations first")
+    beside = registry.champion(corpus, "intent").version if kind == "asr" else None
+    found = reports(corpus, settings, audit, versions, beside)
+    a, b = found[versions[0].version], found[versions[1].version]
+    interval = IntervalSettings(alpha=0.05)
+    worse, better = flips(a, b)
+    slices = slice_pairs(a, b, shown_slices(corpus, settings.night, audit, a), audit.weights)
+    document = Comparison(
+        kind=kind,
+        measure=MEASURE[kind],
+        first=versions[0].version,
+        second=versions[1].version,
+        eval_set_id=audit.eval_set_id,
+        normaliser=a.normaliser,
+        rates=(
+            report_interval(a, interval, weights=audit.weights),
+            report_interval(b, interval, weights=audit.weights),
+        ),
+        difference=paired_difference(a, b, interval, weights=audit.weights),
+        figures=_figures(a, b, audit),
+        worse=worse,
+        better=better,
+        slices=tuple(_slice(pair) for pair in slices),
+        cost=(_cost(corpus, audit, versions[0]), _cost(corpus, audit, versions[1])),
+    )
+    tables = [pair.first for pair in slices], [pair.second for pair in slices]
+    return Compared(audit, versions, (a, b), tables, document)
+
+
+def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> tuple[FigureRow, ...]:
+    from training.evaluation.rates import better
+    from training.evaluation.report_pairs import figure_pairs
+
+    return tuple(
+        FigureRow(
+            figure=pair.figure,
+            name=NAMES[pair.figure],
+            better="less" if better(pair.figure) < 0 else "more",
+            first=pair.first,
+            second=pair.second,
+            difference=pair.difference,
+        )
+        for pair in figure_pairs(a, b, audit.weights)
+    )
+
+
+def _slice(pair: SlicePair) -> SliceComparison:
+    row = pair.first
+    return SliceComparison(
+        slice=f"{row.dimension}={row.value}",
+        dimension=row.dimension,
+        value=row.value,
+        thin=row.thin,
+        rows=row.rate.n,
+        speakers=row.rate.speakers,
+        first=row.rate,
+        second=pair.second.rate,
+        difference=pair.difference,
+    )
+
+
+def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> VersionCost:
+    """Return what a version learned from, what that took people and machines, and how fast it is."""
+    with corpus.read() as conn:
+        learned = snapshots.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
+        ids = {row.utterance_id for row in learned}
+        seconds = sum(row.lead_time for row in annotations_table.latest_answers(conn) if row.utterance_id in ids)
+        training_seconds = costs.training_seconds(conn, version.kind, version.version)
+    took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
+    return VersionCost(
+        labels=len(ids),
+        annotator_minutes=round(seconds / 60.0, 1),
+        training_seconds=training_seconds,
+        speed=took.speed,
+    )

@@ -1,0 +1,117 @@
+"""The comparison as a page: one HTML file with its pictures in it, of ids, counts and rates alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from corpus.errors import UsageError
+from corpus.records.evaluation import Interval
+from flows.reports.compare import Compared, FigureRow, SliceComparison
+from flows.reports.compare_table import cost_rows, rate_text, size_text, versions_of
+from flows.runtime.settings import Settings
+
+TEMPLATES: Final = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table: its text, and the class that colours it."""
+
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table: its cells, and the class that colours it."""
+
+    cells: list[Cell]
+    kind: str = ""
+
+
+def write_page(settings: Settings, compared: Compared) -> Path:
+    """Write the page into the home, under `compare/<kind>-<first>-<second>/`; return its path.
+
+    Raises:
+        UsageError: the folder can't be written to.
+    """
+    report = compared.document
+    folder = settings.home / "compare" / f"{report.kind}-{report.first}-{report.second}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "index.html").write_text(page_of(compared), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} can't be written: {type(error).__name__}; make room or give rights") from None
+    return folder / "index.html"
+
+
+def page_of(compared: Compared) -> str:
+    """Return the page: one HTML document that needs no other file."""
+    report = compared.document
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template("compare.html").render(
+        names=versions_of(report),
+        report=report,
+        figures=[_figure(row) for row in report.figures],
+        slices=[_slice(row) for row in report.slices],
+        costs=[Row([Cell(text) for text in row]) for row in cost_rows(report)],
+        slices_picture=_slices(compared),
+        confidence_picture=_reliability(compared),
+        confusions=_confusions(compared),
+    )
+
+
+def _figure(row: FigureRow) -> Row:
+    apart = row.difference
+    texts = (row.name, rate_text(row.first), rate_text(row.second))
+    return Row([*map(Cell, texts), Cell(rate_text(apart), _verdict(apart, -1 if row.better == "less" else 1))])
+
+
+def _slice(row: SliceComparison) -> Row:
+    apart, thin = row.difference, row.thin
+    texts = (row.slice, size_text(row), rate_text(row.first), rate_text(row.second))
+    difference = Cell(rate_text(apart), "" if thin else _verdict(apart, -1))
+    return Row([*map(Cell, texts), difference], "thin" if thin else "")
+
+
+def _verdict(apart: Interval | None, sign: int) -> str:
+    if apart is None or apart.low <= 0 <= apart.high:
+        return ""
+    return "better" if apart.value * sign > 0 else "worse"
+
+
+def _slices(compared: Compared) -> str:
+    from training.tracking.comparison import embedded, slices_side_by_side
+
+    report = compared.document
+    return embedded(slices_side_by_side(*compared.slices, versions_of(report), report.measure))
+
+
+def _reliability(compared: Compared) -> str:
+    from training.evaluation.rates import rightness
+    from training.tracking.comparison import embedded, reliability_of_both
+
+    reports = compared.reports
+    right = [rightness(each) for each in reports]
+    return embedded(reliability_of_both([each.confidence for each in reports], right, versions_of(compared.document)))
+
+
+def _confusions(compared: Compared) -> list[tuple[str, str]]:
+    """Return, by version, the picture of which intents it takes for which; nothing for speech models."""
+    from training.tracking.comparison import embedded
+    from training.tracking.figures import confusion
+
+    if compared.document.kind != "intent":
+        return []
+    pictures = []
+    for name, report in zip(versions_of(compared.document), compared.reports, strict=True):
+        intents = [*report.intents, "unknown"]
+        true, guess = ([intents[k] for k in codes.tolist()] for codes in (report.truth, report.predicted))
+        pictures.append((name, embedded(confusion(true, guess))))
+    return pictures

@@ -1,0 +1,62 @@
+"""A comparison of two versions as tables in the terminal; the texts of its cells serve the page as well."""
+
+from __future__ import annotations
+
+from corpus.records.evaluation import Interval
+from flows.reports.compare import NAMES, Comparison, SliceComparison
+from flows.runtime import console
+
+
+def rate_text(rate: Interval | None) -> str:
+    """Return `12.3 % [10.1, 14.6]`, or `-` where there is no rate."""
+    return "-" if rate is None else console.percent(rate.value, rate.low, rate.high)
+
+
+def speed_text(rate: Interval | None) -> str:
+    """Return `0.021 [0.018, 0.025]`, or `-` where nothing was measured."""
+    return "-" if rate is None else f"{rate.value:.3g} [{rate.low:.3g}, {rate.high:.3g}]"
+
+
+def size_text(row: SliceComparison) -> str:
+    """Return rows and speakers of a slice, and whether it is thin."""
+    return f"{row.rows}, {row.speakers}" + (" thin" if row.thin else "")
+
+
+def versions_of(report: Comparison) -> tuple[str, str]:
+    """Return the names of the two versions, such as `asr 2`."""
+    return f"{report.kind} {report.first}", f"{report.kind} {report.second}"
+
+
+def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
+    """Return what both versions took, one row a figure."""
+    first, second = report.cost
+    rows: list[tuple[str, ...]] = [
+        ("labels learned from", console.cell(first.labels), console.cell(second.labels)),
+        ("annotator minutes", console.cell(first.annotator_minutes), console.cell(second.annotator_minutes)),
+        ("training in seconds", console.cell(first.training_seconds), console.cell(second.training_seconds)),
+    ]
+    speeds = [name for name in NAMES if name in first.speed or name in second.speed]
+    rows += [(NAMES[n], speed_text(first.speed.get(n)), speed_text(second.speed.get(n))) for n in speeds]
+    return rows
+
+
+def show_comparison(report: Comparison) -> None:
+    """Print the comparison: figures, slices and cost."""
+    names, difference = versions_of(report), report.difference
+    print(
+        f"{difference.n} audit rows of {difference.speakers} speakers, set {report.eval_set_id[:12]}, "
+        f"normal form {report.normaliser}, 95 % intervals by speaker"
+    )
+    figures = [
+        (row.name, rate_text(row.first), rate_text(row.second), rate_text(row.difference)) for row in report.figures
+    ]
+    console.show_table("", ("", *names, "difference"), figures)
+    slices = [
+        (row.slice, size_text(row), rate_text(row.first), rate_text(row.second), rate_text(row.difference))
+        for row in report.slices
+    ]
+    console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, "difference"), slices)
+    console.show_table("cost", ("", *names), cost_rows(report))
+    print(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
+    if report.page is not None:
+        print(f"page: {report.page}")

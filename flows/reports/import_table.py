@@ -1,0 +1,17 @@
+"""How a labelled corpus would be imported, as tables in the terminal."""
+
+from __future__ import annotations
+
+from corpus.importing.import_rows import Preview
+from flows.runtime import console
+
+
+def show_look(report: Preview) -> None:
+    """Print the columns, what they would become, and the first problems."""
+    names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
+    console.show_pairs("would import", {name: getattr(report, name) for name in names})
+    console.show_table("columns", ("column", "type"), list(report.columns.items()))
+    console.show_table("mapping", ("field", "from"), list(report.mapping.items()))
+    if report.problems:
+        rows = [(problem.row, problem.reason, problem.detail) for problem in report.problems[:20]]
+        console.show_table("first problems", ("row", "reason", "detail"), rows, last_wide=True)

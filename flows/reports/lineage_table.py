@@ -1,0 +1,56 @@
+"""The lineage of a version or an utterance as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flows.reports.lineage import UtteranceLineage, VersionLineage
+from flows.runtime import console
+from flows.runtime.results import Result
+
+
+def show_lineage(report: VersionLineage | UtteranceLineage) -> None:
+    """Print the lineage."""
+    if isinstance(report, VersionLineage):
+        _show_version(report)
+    else:
+        _show_utterance(report)
+
+
+def _show_version(report: VersionLineage) -> None:
+    several = ("version", "labels", "rounds", "annotators")
+    pairs = {name: value for name, value in report.to_json().items() if name not in several and value != ""}
+    if report.pseudo is not None:
+        pairs["pseudo"] = report.pseudo.to_json() | {"by": " ".join(report.pseudo.by)}
+    pairs["judged_on"] = f"{len(report.judged_on)} sets"
+    pairs["annotators"] = {name: f"{count} answers" for name, count in report.annotators.items()}
+    console.show_pairs(f"version {report.version}", pairs)
+    _show("labels", report.labels, ("source", "revision", "labels"))
+    _show("rounds", report.rounds, ("round", "night", "reason", "rows"))
+
+
+def _show_utterance(report: UtteranceLineage) -> None:
+    known: dict[str, Any] = report.utterance.to_json()
+    known = {name: value for name, value in known.items() if name != "utterance_id" and value != ""}
+    known["scored_by"] = [f"asr/{row.asr_version} intent/{row.intent_version}" for row in report.scored_by]
+    known["judged"] = [f"{row.kind}/{row.version}" for row in report.judged]
+    console.show_pairs(f"utterance {report.utterance.utterance_id}", known)
+    _show("chosen", report.chosen, ("round", "night", "reason", "inclusion_prob", "ask", "task_id", "state"))
+    _show("answers", report.answers, ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at"))
+    _show("labels", report.labels, ("revision", "current", "source", "agreement", "annotators"))
+    versions = (*report.learned_by, *report.judges)
+    if not versions:
+        print("no version learned from it")
+        return
+    rows = [(f"{row.kind}/{row.version}", row.role, row.revision or "", _yes(row.tainted)) for row in versions]
+    console.show_table("versions", ("version", "role", "label revision", "tainted"), rows)
+
+
+def _show(title: str, rows: Sequence[Result], columns: tuple[str, ...]) -> None:
+    if rows:
+        console.show_table(title, columns, [[getattr(row, column) for column in columns] for row in rows])
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

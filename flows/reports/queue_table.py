@@ -1,0 +1,24 @@
+"""The queues of tasks as tables."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+
+from flows.runtime import console
+from flows.tasks.queues import QueueReport
+
+
+def show_queues(report: QueueReport) -> None:
+    """Print the queues on stdout."""
+    for name, rows in (("people", report.people), ("locales", report.locales), ("rounds", report.rounds)):
+        if rows:
+            headers = [field.name for field in fields(rows[0])]
+            shown = [[_short(getattr(row, header)) for header in headers] for row in rows]
+            console.show_table(f"tasks by {name}", [header.replace("_", " ") for header in headers], shown)
+    if any(report.ages.values()):
+        console.show_pairs("tasks by age", report.ages)
+
+
+def _short(value: object) -> object:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value

@@ -1,0 +1,33 @@
+"""What a replay found, as a table in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.replay.report import ReplayReport
+from flows.runtime import console
+
+
+def show_replay(report: ReplayReport, out: Path) -> None:
+    """Print a row a strategy, the errors on rare speakers, and where the rest is."""
+    title = f"{report.corpus}: labels to {report.target:.1%} ({report.until:.0%} of the full pool's accuracy)"
+    headers = ["strategy", "labels", "saving against random", "mean accuracy", "minutes", "wins", "never below random"]
+    rows = []
+    for name, found in report.strategies.items():
+        save, area, against = found.saving_vs_random, found.aulc, name != "random"
+        never = f" ({found.not_reached} never)" if found.not_reached else ""
+        rows.append(
+            [
+                name,
+                f"{found.geometric_mean_labels:,.0f}{never}",
+                console.percent(save.mean, save.low, save.high) if against else "",
+                console.percent(area.mean, area.low, area.high),
+                f"{found.geometric_mean_seconds / 60:,.0f}",
+                f"{found.wins}/{report.seeds}" if against else "",
+                ("yes" if found.never_below_random else "no") if against else "",
+            ]
+        )
+    console.show_table(title, headers, rows)
+    for name, rare in (report.rare or {}).items():
+        console.show_pairs(f"{name} against random at {rare.labels:,} labels", rare.shown)
+    console.note(f"curves and plot: {out}; runs: earmark ui")

@@ -1,0 +1,175 @@
+"""What a home holds, in numbers: utterances, rounds, tasks, answers, labels, versions, costs and outlook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from corpus.errors import Refused
+from corpus.records.base import Kind
+from corpus.tables import annotations as annotations_table
+from corpus.tables import labels, nights, rounds, utterances
+from corpus.tables import models as store
+from flows.models.registry import KINDS
+from flows.models.tainted import tainted_champions
+from flows.nights.night import last_night
+from flows.reports.queue_table import show_queues
+from flows.reports.sample_summary import cost_lines, outlook_lines
+from flows.rounds.annotation_costs import QuestionCost, costs_by_question, learned_costs
+from flows.rounds.learning_outlook import outlooks
+from flows.runtime import console
+from flows.runtime.results import Result, as_json
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings
+from flows.tasks import task_status
+from flows.tasks.queues import QueueReport, queues
+from sampling.stopping_rule import Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCounts(Result):
+    """One round: how many utterances it could choose from, and how many it chose."""
+
+    round: str
+    pool: int
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts(Result):
+    """The current labels: all, those of the audit sample, those held out to judge, those that came with a manifest."""
+
+    current: int
+    audit: int
+    held_out: int
+    from_manifest: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindVersions(Result):
+    """The versions of one kind of model: all, who has each alias, and how often the gate looked at its audit rows."""
+
+    versions: tuple[str, ...]
+    champion: str | None
+    challenger: str | None
+    previous: str | None
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport(Result):
+    """What a home holds.
+
+    Attributes:
+        home: its folder.
+        utterances: by state.
+        refused: manifest rows by reason.
+        rounds: oldest first.
+        tasks: by state.
+        queues: open tasks by person, locale, age and round.
+        answers: by verdict.
+        labels, models, costs: counts of labels; versions by kind; annotator seconds by question.
+        outlook: what the next labels are expected to bring, by kind.
+        problems: champions that must not stay champions, each with the remedy.
+    """
+
+    home: str
+    utterances: Mapping[str, int]
+    refused: Mapping[str, int]
+    rounds: tuple[RoundCounts, ...]
+    tasks: Mapping[str, int]
+    queues: QueueReport
+    answers: Mapping[str, int]
+    labels: LabelCounts
+    models: Mapping[Kind, KindVersions]
+    costs: Mapping[str, QuestionCost]
+    outlook: Mapping[Kind, Outlook]
+    problems: tuple[str, ...]
+
+
+def status_of(settings: Settings) -> StatusReport:
+    """Return what the home holds, in numbers."""
+    with opened(settings, create=False) as corpus, corpus.read() as conn:
+        return StatusReport(
+            home=str(settings.home),
+            utterances=utterances.counts(conn),
+            refused=utterances.refusals(conn),
+            rounds=tuple(RoundCounts(row.round, row.pool_size, row.selected) for row in rounds.rounds(conn)),
+            tasks=task_status.count_waiting(corpus),
+            queues=queues(corpus, settings.people, settings.export.due_days),
+            answers=annotations_table.outcomes(conn),
+            labels=_label_counts(conn),
+            models={kind: _versions(conn, kind) for kind in KINDS},
+            costs=costs_by_question(*learned_costs(corpus, settings.learned, settings.cost)),
+            outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+            problems=tuple(tainted_champions(conn)),
+        )
+
+
+def _label_counts(conn: sa.Connection) -> LabelCounts:
+    rows = labels.current(conn)
+    return LabelCounts(
+        current=len(rows),
+        audit=sum(row.reason == "audit" for row in rows),
+        held_out=sum(row.reason == "held_out" for row in rows),
+        from_manifest=sum(row.source == "manifest" for row in rows),
+    )
+
+
+def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
+    return KindVersions(
+        versions=tuple(version.version for version in store.versions(conn, kind)),
+        champion=store.alias(conn, kind, "champion"),
+        challenger=store.alias(conn, kind, "challenger"),
+        previous=store.alias(conn, kind, "previous"),
+        looks=store.looks(conn, kind),
+    )
+
+
+def show_status(report: StatusReport) -> None:
+    """Print the status as tables."""
+    counts = {
+        "utterances": report.utterances,
+        "refused": report.refused,
+        "tasks": report.tasks,
+        "answers": report.answers,
+        "labels": report.labels.to_json(),
+    }
+    console.show_pairs(f"home {report.home}", counts)
+    if report.rounds:
+        rows = [(row.round, row.pool, row.chosen) for row in report.rounds]
+        console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    show_queues(report.queues)
+    versions = [
+        (kind, row.versions, row.champion, row.challenger, row.previous, row.looks)
+        for kind, row in report.models.items()
+    ]
+    console.show_pairs("annotators' time", cost_lines(as_json(report.costs)))
+    console.show_pairs("the next labels", outlook_lines(as_json(report.outlook)))
+    console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    for problem in report.problems:
+        print(f"PROBLEM  {problem}")
+
+
+def refuse_late_night(settings: Settings, hours: float, now: datetime | None = None) -> None:
+    """Refuse where a night that closed so long ago has not been run, judged by the newest of them.
+
+    Args:
+        settings: of the home.
+        hours: how long a night may take after it closed [h].
+        now: the machine's clock where None.
+
+    Raises:
+        Refused: it was not run; the message names the night and how to run it.
+    """
+    zone, ends_at = settings.night.time_zone, settings.night.ends_at
+    night = last_night((now or datetime.now(UTC)) - timedelta(hours=hours), zone, ends_at)
+    with opened(settings) as corpus, corpus.read() as conn:
+        if not nights.is_done(conn, night.name):
+            raise Refused(
+                f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not through {hours:g} h later;"
+                f" see what its run says, then earmark nightly --night {night.name}"
+            )

@@ -1,0 +1,311 @@
+"""Every setting of earmark in one tree, from three layers: defaults in the models, a YAML file, `--set key=value`.
+
+Each branch is the settings model that stands above the function that takes it; this file only hangs them together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from annotation.assignment import PeopleSettings
+from annotation.crowd import CrowdSettings
+from annotation.simulated import AnnotatorSettings
+from annotation.tasks import TaskSettings
+from corpus import plugins
+from corpus.errors import SettingsError
+from corpus.importing.column_mapping import ImportSettings
+from corpus.ingest.ingest import IngestSettings
+from corpus.settings import CorpusSettings
+from corpus.synthetic import TrafficSettings
+from corpus.synthetic.labelled_nights import LabelledSettings
+from flows.runtime.environment import Json, from_environment
+from flows.runtime.prefect_server import PrefectSettings
+from sampling.budget import SamplingSettings
+from sampling.cost import CostModel
+from sampling.stopping_rule import StoppingSettings
+from training.asr.finetune import AsrFinetuneSettings
+from training.evaluation.gate import PromotionSettings
+from training.intent.finetune import IntentFinetuneSettings
+from training.score import ScoreSettings
+from training.tracking.store import TrackingSettings
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+class NightSettings(BaseModel):
+    """When a night is, where its manifests and answers arrive, and when enough is new to retrain.
+
+    Attributes:
+        time_zone: IANA name of the time zone; a night is the 24 h that end at `ends_at` of its own day in this zone.
+        ends_at: Hour of the day at which a night closes [h].
+        schedule: Cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
+            skipped or doubled when the clocks change.
+        inbox: Folder whose manifests a nightly run ingests; default `<home>/inbox`.
+        late_days: How long after its night an utterance may still arrive and be sampled, in a later round [days].
+        answers: Folder whose annotation files a nightly run merges; default `<tasks>/answers`.
+        min_new_labels: How many new training labels since the last version make a retraining due.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_zone: str = "UTC"
+    ends_at: int = Field(default=4, ge=0, le=23)
+    schedule: str = "30 4 * * *"
+    late_days: int = Field(default=7, ge=0)
+    inbox: Path | None = None
+    answers: Path | None = None
+    min_new_labels: int = Field(default=20, ge=1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Berlin") from None
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w*/,\-]+( [\w*/,\-#]+){4}", value):
+            raise ValueError(f"{value!r} is no cron expression such as '30 4 * * *'")
+        return value
+
+
+BACKENDS = ("files", "label_studio")
+"""The annotation backends that come with earmark."""
+
+
+class ExportSettings(BaseModel):
+    """Where tasks are exported to, and how long they stay open.
+
+    Attributes:
+        backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there; or a name that another
+            package offers.
+        options: Options of a backend of another package, passed on as they are; keep secrets in its own variables.
+        folder: Folder of the tasks; default `<home>/tasks`.
+        due_days: How long a task stays open before it is closed and its clip is deleted [days].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: str = "files"
+    options: dict[str, Any] = Field(default_factory=dict)
+    folder: Path | None = None
+    due_days: int = Field(default=14, ge=1)
+
+    @field_validator("backend")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        plugins.require_known(plugins.BACKENDS, value, BACKENDS)
+        return value
+
+
+class LabelStudioSettings(BaseModel):
+    """The Label Studio server in which annotators label in the browser.
+
+    Attributes:
+        url: Address of the server; better set by EARMARK_LABEL_STUDIO_URL.
+        token: A personal access token; better set by EARMARK_LABEL_STUDIO_TOKEN or its _FILE than in a YAML file.
+        title: Title of the project; where people are listed, each has a project of their own, `TITLE: PERSON`.
+        clips_url: Where the annotators' browsers reach `earmark clips`.
+        batch: How many tasks are sent in one import.
+        pause: Time between two imports [s]; the server's makers advise against more than one in 30 s.
+        timeout: How long one call may take [s].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = ""
+    token: str = Field(default="", repr=False)
+    title: str = Field(default="earmark", min_length=3, max_length=40)
+    clips_url: str = "http://127.0.0.1:8077"
+    batch: int = Field(default=1000, ge=1, le=100_000)
+    pause: float = Field(default=30.0, ge=0.0)
+    timeout: float = Field(default=60.0, gt=0.0)
+
+
+class ModelSettings(BaseModel):
+    """Which bases the models are trained from.
+
+    Attributes:
+        asr: Base of the speech model: a folder, or a hub id such as `owner/name`; null takes the base that comes with
+            earmark.
+        asr_revision: Commit of that hub id.
+        intent: Base of the intent model: a folder, or a hub id; null takes the base that comes with earmark.
+        intent_revision: Commit of that hub id.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asr: str | None = None
+    asr_revision: str | None = None
+    intent: str | None = None
+    intent_revision: str | None = None
+
+
+class LearnedSettings(BaseModel):
+    """What a round learns from the answers to earlier rounds.
+
+    Attributes:
+        rows: Labelled utterances, audit rows first, from which curves, novelty and cohorts are learned; a new champion
+            scores them again. 0: none.
+        answers: Newest answers from which costs are learned; 0: the costs of the settings are used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int = Field(default=2000, ge=0)
+    answers: int = Field(default=5000, ge=0)
+
+
+class Settings(BaseModel):
+    """All settings, as resolved. `earmark config show` prints them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    corpus: CorpusSettings = CorpusSettings()
+    ingest: IngestSettings = IngestSettings()
+    importing: ImportSettings = ImportSettings()
+    models: ModelSettings = ModelSettings()
+    score: ScoreSettings = ScoreSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    cost: CostModel = CostModel()
+    learned: LearnedSettings = LearnedSettings()
+    stopping: StoppingSettings = StoppingSettings()
+    tasks: TaskSettings = TaskSettings()
+    export: ExportSettings = ExportSettings()
+    label_studio: LabelStudioSettings = LabelStudioSettings()
+    people: PeopleSettings = PeopleSettings()
+    crowd: CrowdSettings = CrowdSettings()
+    annotator: AnnotatorSettings = AnnotatorSettings()
+    asr: AsrFinetuneSettings = AsrFinetuneSettings()
+    intent: IntentFinetuneSettings = IntentFinetuneSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    night: NightSettings = NightSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    prefect: PrefectSettings = PrefectSettings()
+    traffic: TrafficSettings = TrafficSettings()
+    labelled: LabelledSettings = LabelledSettings()
+
+    @property
+    def home(self) -> Path:
+        """EARMARK_HOME, absolute."""
+        return self.corpus.home.expanduser().resolve()
+
+    @property
+    def inbox(self) -> Path:
+        """Folder of arriving manifests."""
+        return self.night.inbox or self.home / "inbox"
+
+    @property
+    def answers(self) -> Path:
+        """Folder of arriving annotation files."""
+        return self.night.answers or self.task_folder / "answers"
+
+    @property
+    def task_folder(self) -> Path:
+        """Folder of exported tasks."""
+        return self.export.folder or self.home / "tasks"
+
+
+def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings from defaults, then the file, then the environment, then the overrides.
+
+    Args:
+        config: YAML file; a bare name such as `demo` means the file of that name in `configs/`.
+        overrides: `key.sub=value`, the value read as YAML.
+
+    Raises:
+        SettingsError: missing file, bad YAML, unknown key or wrong type; one line that names the key.
+    """
+    tree: dict[str, Json] = {}
+    source = "the settings"
+    if config is not None:
+        path = _find(config)
+        source = path.name
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path.name} can't be read: {type(error).__name__}") from None
+        except yaml.YAMLError as error:
+            line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+            raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
+        if loaded is not None and not isinstance(loaded, dict):
+            raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
+        tree = loaded or {}
+    for name, value in from_environment().items():
+        _put(tree, name.split("."), value)
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise SettingsError(f"--set {override}: give it as key=value, such as --set sampling.clips=40")
+        try:
+            _put(tree, key.split("."), yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise SettingsError(f"--set {key}: the value is not YAML") from None
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {describe(error)}") from None
+    except SettingsError as error:  # a name that neither earmark nor another package has
+        raise SettingsError(f"{source}: {error}") from None
+
+
+def _find(config: Path) -> Path:
+    for candidate in (config, CONFIGS / config.name, CONFIGS / f"{config.name}.yaml"):
+        if candidate.is_file() and (candidate == config or len(config.parts) == 1):
+            return candidate
+    known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    raise SettingsError(f"--config {config}: no such file; the ones that come with earmark are {known}")
+
+
+def _put(tree: dict[str, Json], keys: Sequence[str], value: Json) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise SettingsError(f"{'.'.join(keys)}: {key} is a value, not a group of settings")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def describe(error: ValidationError) -> str:
+    """Return one line that names the first offending key and what it should be."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_known(first["loc"]))
+        return f"unknown key {key}" + (f"; known here are {known}" if known else "")
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}"
+
+
+def _known(location: tuple[str | int, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field is not None else None
+    return sorted(getattr(model, "model_fields", {}))
+
+
+OVERRIDES_VARIABLE = "EARMARK_OVERRIDES"
+"""Environment variable with the JSON list of overrides that `earmark serve` hands to the runs it starts."""
+
+ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=None)
+"""The settings of the command that is running; what a flow takes when it is called without a config of its own."""
+
+
+def scheduled(config: str | None) -> Settings:
+    """Return the settings of a flow that a schedule started: its config, and the overrides that `serve` was given."""
+    return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))

@@ -1,0 +1,124 @@
+"""Fine-tune: a model from the base, the labels of a plan and its pseudo-labels, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind, Role
+from flows.models import registry
+from flows.runtime import progress
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+from flows.steps.retrain_plan import LearnPlan
+from flows.steps.training_examples import asr_examples, intent_examples
+
+OnProgress = Callable[[int, int, float], None]
+"""Takes steps done, steps in all, and the loss."""
+
+LEARN_FROM: tuple[Role, ...] = ("train", "dev")
+"""What is learned from, and what watches over it: speakers that the model did not learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training(Result):
+    """What a fine-tuning took and left out.
+
+    Attributes:
+        examples: learned from.
+        left_out: examples that could not be learned from.
+        too_long, unspellable: ids of these by reason, see `training.asr.finetune.FinetuneResult`; None without any.
+        resumed_at_step: step at which it went on after a kill; None where it ran through.
+        seconds: it took [s].
+    """
+
+    examples: int
+    left_out: int
+    too_long: tuple[str, ...] | None = None
+    unspellable: tuple[str, ...] | None = None
+    resumed_at_step: int | None = None
+    seconds: float = field(kw_only=True)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Training:
+        """Return the training that was stored."""
+        return cls(
+            examples=stored["examples"],
+            left_out=stored["left_out"],
+            too_long=tuple(stored.get("too_long", ())) or None,
+            unspellable=tuple(stored.get("unspellable", ())) or None,
+            resumed_at_step=stored.get("resumed_at_step"),
+            seconds=stored["seconds"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training, and its figures by name and epoch, see `training.evaluation.metrics.learning_series`."""
+
+    training: Training
+    series: Mapping[str, Mapping[int, float]]
+
+
+def kept_folder(folder: Path, kind: Kind) -> Path:
+    """Return where a long training of that work folder is kept, beside it."""
+    return folder.with_name(f"{folder.name}-{kind}-kept")
+
+
+def fine_tune(corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path) -> Trained:
+    """Fine-tune the base into the folder; what a killed run kept of the same training is taken up."""
+    kept = kept_folder(folder, plan.kind)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept]
+    # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
+    for left in (folder, *others, *folder.parent.glob(".tmp-*")):
+        shutil.rmtree(left, ignore_errors=True)
+    with progress.track(f"fine-tune {plan.kind}", None) as advance:
+
+        def on_progress(done: int, total: int, loss: float) -> None:
+            advance(done, total)
+
+        tune = _fine_tune_asr if plan.kind == "asr" else _fine_tune_intent
+        return tune(corpus, settings, plan, folder, kept, on_progress)
+
+
+def _fine_tune_asr(
+    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, kept: Path, on_progress: OnProgress
+) -> Trained:
+    from training.asr.finetune import finetune_asr
+    from training.evaluation.metrics import learning_series
+
+    base = registry.base_folder(settings.models, "asr")
+    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
+    examples, watching = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
+    made = finetune_asr(base, examples, folder, settings.asr, on_progress, watching, checkpoint=kept)
+    training = Training(
+        examples=made.examples,
+        left_out=len(made.too_long) + len(made.unspellable),
+        too_long=made.too_long or None,
+        unspellable=made.unspellable or None,
+        resumed_at_step=made.resumed or None,
+        seconds=round(made.seconds, 1),
+    )
+    return Trained(training, learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched}))
+
+
+def _fine_tune_intent(
+    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, kept: Path, on_progress: OnProgress
+) -> Trained:
+    from training.evaluation.metrics import learning_series
+    from training.intent.finetune import finetune_intent
+
+    base = registry.base_folder(settings.models, "intent")
+    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
+    examples, watching = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
+    made = finetune_intent(base, examples, folder, settings.intent, on_progress, watching, checkpoint=kept)
+    training = Training(
+        examples=made.examples, left_out=0, resumed_at_step=made.resumed or None, seconds=round(made.seconds, 1)
+    )
+    before_after = {"dev_accuracy": made.dev_accuracy}
+    return Trained(training, learning_series(made.losses, before_after, {"dev_error": made.watched}))

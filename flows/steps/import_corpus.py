@@ -1,0 +1,105 @@
+"""Import: labelled corpora, in the formats that others keep them in, become utterances with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from corpus.handle import Corpus
+from corpus.importing import import_rows
+from corpus.importing.column_mapping import ImportSettings, plan
+from corpus.importing.open_source import open_source
+from corpus.ingest.ingest import IngestSettings
+from corpus.storage.work_folder import scratch
+from flows.runtime import progress
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+from flows.steps.ingest import RefusedLine
+from flows.tasks.task_status import sweep
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport(Result):
+    """What became of the rows of a labelled corpus; received = accepted + the sum of refused.
+
+    Attributes:
+        source, split: of the corpus.
+        refused: rows by reason, sorted by it.
+        refused_lines: the first refused rows.
+    """
+
+    source: str
+    split: str
+    received: int
+    accepted: int
+    refused: Mapping[str, int]
+    refused_lines: tuple[RefusedLine, ...]
+
+
+def named(source: str) -> str:
+    """Return a path as it is from anywhere; what is no path here is a hub id and stays."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def bring(
+    corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
+) -> ImportReport:
+    """Import the rows of a labelled corpus with their labels; rows that were imported before change nothing.
+
+    Args:
+        corpus: the handle.
+        settings: all.
+        source: folder, file or hub id.
+        split: of the source; None for its only one, or train.
+        subset: of a hub id.
+        limit: the first so many rows only.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
+    """
+    with scratch(settings.home) as cache:
+        opened = open_source(source, split, subset, cache)
+        total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
+        with progress.track("import", total) as advance:
+            report = import_rows.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
+    sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
+    return ImportReport(
+        source=opened.name,
+        split=opened.split,
+        received=report.received,
+        accepted=report.accepted,
+        refused=report.refused,
+        refused_lines=tuple(
+            RefusedLine(line=line, reason=reason, detail=detail) for line, reason, detail in report.refused_lines
+        ),
+    )
+
+
+def check_mapping(settings: ImportSettings, source: str, split: str | None, subset: str | None) -> None:
+    """Make sure that the mapping fits the source, before a server starts for it; touches no home.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
+    """
+    with scratch(None) as cache:
+        plan(open_source(source, split, subset, cache), settings)
+
+
+def look(
+    settings: ImportSettings,
+    ingest: IngestSettings,
+    source: str,
+    split: str | None,
+    subset: str | None,
+    limit: int | None,
+) -> import_rows.Preview:
+    """Return how a source would be read, and touch no home.
+
+    Raises:
+        UsageError: there is no such source, or the mapping does not fit it.
+    """
+    with scratch(None) as cache:
+        opened = open_source(source, split, subset, cache)
+        return import_rows.preview(opened, settings, ingest, datetime.now(UTC), limit)

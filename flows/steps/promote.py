@@ -1,0 +1,164 @@
+"""Judge and promote: what the gate decides on a version, and where the aliases point afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.records.models import ModelVersion, Snapshot
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
+from corpus.tables import judgements
+from corpus.tables import models as store
+from flows.models import registry
+from flows.models.aliases import mirror_aliases
+from flows.models.eval_set import AuditSet, audit_set
+from flows.models.evaluation_store import reports
+from flows.models.run_log import log_judgement
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.evaluation.gate import Decision
+    from training.tracking.store import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Result):
+    """What the gate said of a version.
+
+    Attributes:
+        decision: `promote`, `refuse`, `indicative` where there was too little to judge by, or `champion` where the
+            version is the champion already.
+        why: the reasons, in sentences.
+        decision_text: the whole decision for people to read; "" where nothing was computed.
+        champion: version that is the champion afterwards.
+        rows_id: the set of rows that judged; None where the version is the champion already.
+        against: beside what it was judged, see `judged_beside`; None where the version is the champion already.
+        already: True where the gate had said so before; None where it was asked now.
+    """
+
+    decision: str
+    why: str
+    decision_text: str
+    champion: str
+    rows_id: str | None = None
+    against: str | None = None
+    already: bool | None = None
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, str]) -> Judgement:
+        """Return the judgement that was stored; old ones may lack what they were judged beside."""
+        return cls(
+            decision=stored["decision"],
+            why=stored["why"],
+            decision_text=stored.get("decision_text", ""),
+            champion=stored["champion"],
+            rows_id=stored.get("rows_id"),
+            against=stored.get("against"),
+        )
+
+
+TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
+
+
+def judged_beside(listener: ModelVersion | None, champion: ModelVersion) -> str:
+    """Return what a judgement is about besides the version: the champion, and the speech model that both used."""
+    return champion.version + (f"-{listener.version}" if listener else "")
+
+
+def judge_and_promote(
+    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
+) -> Judgement:
+    """Let the gate decide on a version, once for the snapshot's rows that judge, and move the aliases accordingly.
+
+    Args:
+        corpus: the handle.
+        settings: of the gate.
+        kind: of the model.
+        number: of the challenger.
+        snapshot: whose audit rows judge.
+        against: beside what, where the same rows have judged the version beside something else before.
+
+    Raises:
+        PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
+    """
+    operation_id = operation_ids.judge(kind, number, snapshot.eval_set_id, against)
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_id)
+        look = store.looks(conn, kind) + 1
+    if stored is not None:
+        return replace(Judgement.from_json(stored), already=True)
+    from training.tracking.store import open_tracking
+
+    champion = registry.champion(corpus, kind)
+    if number == champion.version:
+        return Judgement("champion", "it is the champion already", "", number)
+    audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"))
+    tracking = open_tracking(settings.tracking, settings.home)
+    decision = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
+    with corpus.operation(operation_id, "judge") as op:
+        if op.done:
+            judgement = Judgement.from_json(op.result)
+        else:
+            if decision is not None and decision.decision != "indicative":  # else nothing could move: no look is spent
+                numbers = decision.as_json()
+                store.put_promotion(
+                    op.conn, kind, number, champion.version, audit.eval_set_id, look, decision.decision, numbers
+                )
+            tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
+            promote = decision is not None and decision.promotes and not tainted
+            _move(op.conn, kind, number, champion.version, promote=promote)
+            beside = judged_beside(audit.listener, champion)
+            judgement = _judgement(decision, champion=number if promote else champion.version)
+            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=beside)
+            if tainted:
+                judgement = replace(judgement, decision="refuse", why=TAINTED)
+            said = judgements.Judgement(snapshot.eval_set_id, beside, judgement.decision)
+            judgements.put(op.conn, kind, number, said)
+            op.result = judgement.to_json()
+    mirror_aliases(corpus, settings, tracking)
+    return judgement
+
+
+def _decide(
+    corpus: Corpus,
+    settings: Settings,
+    tracking: Tracking,
+    audit: AuditSet,
+    champion: ModelVersion,
+    number: str,
+    look: int,
+) -> Decision:
+    """Return what the gate says of the version, and log it to the version's run."""
+    from training.evaluation.gate import decide
+
+    challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
+    found = reports(corpus, settings, audit, [champion, challenger, base])
+    both = found[champion.version], found[challenger.version]
+    decision = decide(*both, look, settings.promotion, audit.slices, audit.weights)
+    log_judgement(corpus, settings.night, tracking, challenger, audit, found, found[base.version], decision)
+    return decision
+
+
+def _judgement(decision: Decision | None, *, champion: str) -> Judgement:
+    """Return the decision in words; None stands for a set without a labelled row."""
+    from training.evaluation.gate_text import decision_text
+
+    if decision is None:
+        why = "no row that judges is labelled; merge answers to the audit share, then retrain again"
+        return Judgement("indicative", why, "", champion)
+    why, text = "; ".join(decision.reasons), decision_text(decision) + "\n"
+    return Judgement(decision.decision, why, text, champion)
+
+
+def _move(conn: sa.Connection, kind: Kind, number: str, champion: str, *, promote: bool) -> None:
+    store.move_alias(conn, kind, "challenger", store.alias(conn, kind, "challenger"), number)
+    if promote:
+        store.move_alias(conn, kind, "previous", store.alias(conn, kind, "previous"), champion)
+        store.move_alias(conn, kind, "champion", champion, number)

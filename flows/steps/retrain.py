@@ -1,0 +1,178 @@
+"""Learn and register: a version from the base and the current snapshot."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from corpus.handle import Corpus
+from corpus.records.base import digest
+from corpus.records.models import ModelVersion
+from corpus.storage.operations import Operation, result_of
+from corpus.tables import costs, labels, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import models as store
+from corpus.text import NORMALISER
+from flows.models import registry as model_registry
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+from flows.steps.fine_tune import Training, fine_tune, kept_folder
+from flows.steps.promote import Judgement
+from flows.steps.retrain_plan import LearnPlan
+
+if TYPE_CHECKING:
+    from training.tracking.facts import RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedVersion(Result):
+    """A version that was learned and registered.
+
+    Attributes:
+        version: its number.
+        snapshot: what it learned from; None, as the other numbers, where an earlier run had learned it.
+        labels: training labels.
+        new_labels: of these, those that the version before did not learn from, and those of that one that are gone.
+        training: what the fine-tuning took; None where an earlier run registered the version and was killed then.
+        pseudo: how many pseudo-labels it learned from; None without any.
+        already: True where an earlier run had learned it; None where this one did.
+    """
+
+    version: str
+    snapshot: str | None = None
+    labels: int | None = None
+    new_labels: int | None = None
+    training: Training | None = None
+    pseudo: int | None = None
+    already: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document, with what the training took among the other figures."""
+        document: dict[str, Any] = {}
+        for name, value in Result.to_json(self).items():
+            document |= value if name == "training" else {name: value}
+        return document
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LearnedVersion:
+        """Return the version whose retraining was stored."""
+        return cls(
+            version=stored["version"],
+            snapshot=stored["snapshot"],
+            labels=stored["labels"],
+            new_labels=stored["new_labels"],
+            training=Training.from_json(stored) if "examples" in stored else None,
+            pseudo=stored.get("pseudo"),
+            already=stored.get("already"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainReport(Result):
+    """A version that was learned and judged.
+
+    Attributes:
+        learned: what it learned from.
+        judgement: what the gate said of it.
+    """
+
+    learned: LearnedVersion
+    judgement: Judgement
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document: the version's figures and the gate's decision, side by side."""
+        return {**self.learned.to_json(), **self.judgement.to_json()}
+
+
+def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) -> LearnedVersion:
+    """Register a version that learned from the plan's snapshot; take up an earlier attempt's, never double it."""
+    if plan.version is not None:
+        return LearnedVersion(plan.version, already=True)
+    with corpus.read() as conn:
+        stored = result_of(conn, plan.operation_id)
+    if stored is not None:
+        return replace(LearnedVersion.from_json(stored), already=True)
+    from training.tracking import registry, runs
+    from training.tracking.store import open_tracking
+    from training.tracking.system import measured
+    from training.tracking.version_files import folder_digest
+
+    tracking = open_tracking(settings.tracking, settings.home)
+    base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
+    facts = _facts(corpus, settings, plan, base, flow_run)
+    folder = settings.home / "work" / digest(plan.operation_id)[:16]
+    training = None
+    with runs.tracked_run(tracking, facts) as run_id:
+        earlier = registry.registered(tracking, plan.kind, plan.operation_id)
+        if earlier is not None:
+            number, uri = earlier.version, earlier.model_uri
+        else:
+            with measured(tracking, run_id):
+                trained = fine_tune(corpus, settings, plan, folder)
+                runs.log_series(tracking, run_id, trained.series)
+            training = trained.training
+            tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
+            number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
+        for done in (folder, kept_folder(folder, plan.kind)):
+            shutil.rmtree(done, ignore_errors=True)
+    parent = model_registry.champion(corpus, plan.kind).version
+    uri = model_registry.portable(settings.home, uri)
+    version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
+    with corpus.operation(plan.operation_id, "retrain") as op:
+        if not op.done:
+            _put_version(op, plan, version, training)
+        return LearnedVersion.from_json(op.result)
+
+
+def _put_version(op: Operation, plan: LearnPlan, version: ModelVersion, training: Training | None) -> None:
+    """Store the version with its snapshot; it is tainted where something it learned from was erased meanwhile."""
+    snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
+    taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
+    gone = utterances.erased(op.conn, taught)
+    store.put_version(op.conn, replace(version, tainted=bool(gone)))
+    learned = LearnedVersion(
+        version=version.version,
+        snapshot=plan.snapshot.snapshot_id,
+        labels=len(plan.snapshot.of("train")),
+        new_labels=plan.new,
+        training=training,
+        pseudo=len(plan.pseudo.ids) or None,
+        already=None if training else True,
+    )
+    if plan.pseudo.ids:  # by their rows an erasure finds the versions that they taught
+        left = [i for i in plan.pseudo.ids if i not in gone]
+        pseudo_labels.put(op.conn, plan.kind, version.version, left, plan.pseudo.weight, plan.pseudo.heard_by)
+    if training is not None:
+        costs.put_training(op.conn, plan.kind, version.version, training.seconds)
+    op.result = learned.to_json()
+
+
+def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> RunFacts:
+    from training.tracking.facts import RunFacts
+
+    finetune = settings.asr if plan.kind == "asr" else settings.intent
+    with corpus.read() as conn:
+        newest, minutes = rounds.rounds(conn)[-1:], labels.annotator_minutes(conn)
+    return RunFacts(
+        operation_id=plan.operation_id,
+        name=f"{plan.kind} {plan.cycle}",
+        kind=plan.kind,
+        cycle=plan.cycle,
+        config={
+            plan.kind: finetune.model_dump(mode="json"),
+            "sampling": settings.sampling.model_dump(mode="json"),
+            "promotion": settings.promotion.model_dump(mode="json"),
+            "text": {"normaliser": NORMALISER},
+            "pseudo": {"count": len(plan.pseudo.ids), "weight": plan.pseudo.weight},
+        },
+        snapshot_id=plan.snapshot.snapshot_id,
+        base=base,
+        parent=model_registry.champion(corpus, plan.kind).version,
+        round=newest[0].round if newest else "",
+        strategy=settings.sampling.strategy,
+        seed=settings.sampling.seed,
+        flow_run_id=flow_run,
+        labels=len(plan.snapshot.of("train")),
+        annotator_minutes=minutes,
+    )

@@ -1,0 +1,260 @@
+"""Sample: choose a few utterances of a night, each with a reason, an inclusion probability and a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind, digest
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
+from corpus.tables import labels, nights, rounds, scores, utterances
+from corpus.vault import vault
+from flows.models import registry
+from flows.nights.night import Night
+from flows.nights.sampling_frame import frame
+from flows.rounds.annotation_costs import QuestionCost, costs_by_question
+from flows.rounds.label_evidence import Known, informed, know
+from flows.rounds.learning_outlook import outlooks
+from flows.runtime.results import Result
+from flows.runtime.settings import Settings
+from sampling.budget import SamplingSettings
+from sampling.stopping_rule import Outlook
+
+if TYPE_CHECKING:
+    from sampling.choice_summary import ChosenRow, CohortChoice
+    from sampling.pool import Pool
+    from sampling.reliability import Reliability
+    from sampling.selection import Choice
+    from training.tracking.store import TrackingSettings
+
+
+NOTHING = (
+    "nothing to choose from: of the night's utterances none is scored by the champions, without a label, "
+    "and of a customer who allows annotation"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows(Result):
+    """Labelled rows that could teach a choice; see `Known`."""
+
+    labelled: int
+    scored: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedErrors(Result):
+    """Expected errors of an utterance: mean of those chosen to learn from, None where there are none; of the pool."""
+
+    chosen: float | None
+    pool: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleReport(Result):
+    """What a round chose; the rounds of older versions of earmark lack some of the fields.
+
+    Attributes:
+        skipped: why nothing was chosen.
+        pool, scored, chosen, fraction: utterances that could be chosen, that were scored, that were chosen, and the
+            share of the scored ones that was chosen.
+        reasons, asks, minutes, notes: see `ChoiceSummary`.
+        known, calibration, expected_errors, costs, cohorts: what earlier answers taught the choice; figures and
+            counts, no centre, no curve, no embedding. `calibration` by kind of error, `costs` by question.
+        outlook: what the next labels are expected to bring, by kind of model.
+        since, up_to: order of the newest arrival when the round before was chosen, and now.
+        already: why the stored round was returned.
+    """
+
+    skipped: str | None = None
+    pool: int = 0
+    scored: int = 0
+    chosen: int = 0
+    fraction: float = 0.0
+    reasons: Mapping[str, int] | None = None
+    asks: Mapping[str, int] | None = None
+    minutes: float | None = None
+    notes: Sequence[str] | None = None
+    known: KnownRows | None = None
+    calibration: Mapping[str, Reliability] | None = None
+    expected_errors: ExpectedErrors | None = None
+    costs: Mapping[str, QuestionCost] | None = None
+    cohorts: Sequence[CohortChoice] | None = None
+    outlook: Mapping[Kind, Outlook] | None = None
+    since: int | None = None
+    up_to: int | None = None
+    already: str | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> SampleReport:
+        """Return the report that `to_json` made a document of."""
+        from sampling.choice_summary import CohortChoice
+        from sampling.reliability import Reliability
+
+        given = {field.name: document[field.name] for field in fields(cls) if field.name in document}
+        for name, one in (("known", KnownRows), ("expected_errors", ExpectedErrors)):
+            if name in given:
+                given[name] = one(**given[name])
+        for name, each in (("calibration", Reliability), ("costs", QuestionCost), ("outlook", Outlook)):
+            if name in given:
+                given[name] = {key: each(**figures) for key, figures in given[name].items()}
+        if "cohorts" in given:
+            given["cohorts"] = tuple(CohortChoice(**figures) for figures in given["cohorts"])
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun(Result):
+    """What a round would choose.
+
+    Attributes:
+        skipped: why it would choose nothing.
+        night: its name.
+        report: the choice in numbers.
+        rows: what would be chosen, most valuable first.
+    """
+
+    skipped: str | None = None
+    night: str | None = None
+    report: SampleReport | None = None
+    rows: Sequence[ChosenRow] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat document: the report's fields stand beside the night and the rows."""
+        document = Result.to_json(self)
+        report, rows = document.pop("report", {}), document.pop("rows")
+        return {**document, **report, "rows": rows}
+
+
+def choose_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
+    """Store the night's round; a night has one round, so a repeat returns the stored one."""
+    operation_id = operation_ids.sample(night.name)
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_id)
+        ids, of_night = frame(conn, settings, night)
+    if stored is not None:
+        return replace(SampleReport.of(stored), already="chosen before; a night has one round")
+    pool, scored = night_pool(corpus, ids)
+    if pool is None:
+        return SampleReport(skipped=NOTHING, scored=scored)
+    known = know(corpus, settings, night.name)
+    pool = informed(pool, known)
+    choice = select(corpus, settings.sampling, night, pool, known)
+    report = _report(corpus, settings, choice, pool, scored, known)
+    report = replace(report, since=of_night.since, up_to=of_night.up_to)
+    with corpus.operation(operation_id, "sample") as op:
+        if not op.done:
+            rounds.put_selection(
+                op.conn, choice.selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
+            )
+            nights.put_frame(op.conn, of_night)
+            op.result = report.to_json()
+        return SampleReport.of(op.result)
+
+
+def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
+    """Return what would be chosen, row by row; nothing is chosen, and the audit chain records the look at labels."""
+    from sampling.choice_summary import chosen_rows
+
+    with corpus.read() as conn:
+        ids, _ = frame(conn, settings, night)
+    pool, scored = night_pool(corpus, ids)
+    if pool is None:
+        return DryRun(skipped=NOTHING)
+    known = know(corpus, settings, night.name)
+    pool = informed(pool, known)
+    choice = select(corpus, settings.sampling, night, pool, known)
+    report = _report(corpus, settings, choice, pool, scored, known)
+    return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
+
+
+def _report(corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, known: Known) -> SampleReport:
+    from sampling.choice_summary import cohort_choices, summarise
+
+    summary = summarise(choice, pool, scored)
+    return SampleReport(
+        pool=summary.pool,
+        scored=scored,
+        chosen=summary.chosen,
+        fraction=summary.fraction,
+        reasons=summary.reasons,
+        asks=summary.asks,
+        minutes=summary.minutes,
+        notes=summary.notes,
+        known=KnownRows(known.labelled, known.scored, known.unseen),
+        calibration=known.reliability,
+        expected_errors=ExpectedErrors(*choice.expected),
+        costs=costs_by_question(known.costs, known.answers),
+        cohorts=cohort_choices(choice, pool, known.cohorts),
+        outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+    )
+
+
+def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
+    """Return what of a frame may be chosen, and how many of it were scored.
+
+    In the pool stands what was scored by the champions, may be annotated by its customer's
+    consent, was never chosen before and has no label yet.
+    """
+    from sampling.pool import Pool
+
+    asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
+    with corpus.read() as conn:
+        unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
+        scored = [i for i in ids if i not in unscored]
+        taken = rounds.selected_ids(conn) | {row.utterance_id for row in labels.current(conn)}
+        allowed = vault.consenting(corpus.vault, scored, "annotate").tolist()
+        free = [i for i, consents in zip(scored, allowed, strict=True) if consents and i not in taken]
+        if not free:
+            return None, len(scored)
+        columns = utterances.pool_columns(conn, free)
+    slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
+    predictions = scores.predictions(corpus, free, asr.version, intent.version)
+    return Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices), len(
+        scored
+    )
+
+
+def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, known: Known) -> Choice:
+    """Return the round's selection, with what there is to say about it."""
+    from sampling.selection import choose_explained
+
+    with corpus.read() as conn:
+        current = labels.current(conn)
+    audit = sum(row.reason == "audit" for row in current)
+    return choose_explained(
+        pool,
+        settings,
+        round=night.name,
+        audit_rows_so_far=audit,
+        labels_so_far=sum(not row.judges for row in current),
+        cost_model=known.costs,
+        calibrators=known.calibrators,
+    )
+
+
+def track(tracking_settings: TrackingSettings, home: Path, night: str, report: SampleReport) -> None:
+    """Log what was chosen, and how far its measures can be believed, to the night's run in MLflow."""
+    # a round that an older earmark chose has no figures of what it learned
+    if not report.chosen or report.calibration is None or report.expected_errors is None:
+        return
+    from training.tracking.runs import cycle_run, log_metrics
+    from training.tracking.store import open_tracking
+
+    figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes")}
+    for kind, found in report.calibration.items():
+        names = ("rows", "error_share", "ece_before", "ece_after", "nce", "auc_roc", "auc_pr")
+        figures |= {f"sample_{kind}_{name}": getattr(found, name) for name in names}
+    for name in ("chosen", "pool"):
+        figures[f"sample_expected_errors_{name}"] = getattr(report.expected_errors, name)
+    figures["sample_cohorts"] = len(report.cohorts or ())
+    for kind, ahead in (report.outlook or {}).items():
+        figures[f"sample_{kind}_expected_gain"] = ahead.gain
+    tracking = open_tracking(tracking_settings, home)
+    run_id = cycle_run(tracking, night)
+    log_metrics(tracking, run_id, {name: float(value) for name, value in figures.items() if value is not None})

@@ -1,0 +1,163 @@
+"""Score: what the champions recognise in an utterance, and how sure they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpus import door
+from corpus.handle import Corpus
+from corpus.ingest import malloc_trim
+from corpus.records.base import Floats, digest
+from corpus.records.models import ModelVersion
+from corpus.storage import operation_ids
+from corpus.tables import scores, utterances
+from flows.models import registry
+from flows.runtime import progress
+from flows.runtime.results import Result
+
+if TYPE_CHECKING:
+    from training.score import ScoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlan:
+    """What one run scores.
+
+    Attributes:
+        asr, intent: the versions that score.
+        shards: ids by shard. A shard is cut from all ids that were given, scored or not, so that a run that was killed
+            and one that was not batch alike.
+        already: how many were scored before.
+        numbers_only: utterances that a model at work has learned from. Their new transcripts are kept nowhere: a model
+            knows by heart what it learned, and the intent model is to learn from drafts with everyday errors.
+    """
+
+    asr: ModelVersion
+    intent: ModelVersion
+    shards: tuple[tuple[str, ...], ...]
+    already: int
+    numbers_only: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport(Result):
+    """What became of a shard's utterances.
+
+    Attributes:
+        set_aside: utterances whose numbers are not finite, by reason.
+        not_opened: utterances that may not be opened any more.
+    """
+
+    scored: int
+    set_aside: Mapping[str, int]
+    not_opened: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreReport(Result):
+    """What became of a run's utterances.
+
+    Attributes:
+        skipped: why there was nothing to do.
+        already: utterances that the same versions scored before.
+        set_aside, not_opened: see `ShardReport`.
+        asr, intent: the versions that scored.
+        rescored: labelled utterances that were scored again by the champions of today.
+    """
+
+    skipped: str | None = None
+    scored: int
+    already: int
+    set_aside: Mapping[str, int]
+    not_opened: int
+    asr: str
+    intent: str
+    rescored: int | None = None
+
+
+def plan(
+    corpus: Corpus, settings: ScoreSettings, ids: Sequence[str], numbers_only: frozenset[str] = frozenset()
+) -> ScorePlan:
+    """Return the shards of the utterances that the champions have not scored."""
+    asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
+    with corpus.read() as conn:
+        unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
+    size = settings.shard_size
+    ids = sorted(ids)
+    shards = [tuple(ids[start : start + size]) for start in range(0, len(ids), size)]
+    due = tuple(todo for shard in shards if (todo := tuple(i for i in shard if i in unscored)))
+    return ScorePlan(asr, intent, due, len(ids) - len(unscored), numbers_only)
+
+
+def score_shard(
+    corpus: Corpus, settings: ScoreSettings, home: Path, plan: ScorePlan, ids: Sequence[str]
+) -> ShardReport:
+    """Store the shard's predictions and hypotheses; a row that is not finite is set aside with its reason.
+
+    Args:
+        corpus: the handle.
+        settings: how it is scored.
+        home: where the models are.
+        plan: of the run.
+        ids: of the shard.
+    """
+    from training.score import predict
+
+    opened = list(utterance_order(corpus, ids))
+    with progress.track("score", len(opened)) as advance:
+        scored = predict(
+            _clips(corpus, opened),
+            registry.load_asr(home, plan.asr),
+            registry.load_intent(home, plan.intent),
+            settings,
+            on_progress=progress.counting(advance),
+            asr_version=plan.asr.version,
+            intent_version=plan.intent.version,
+        )
+    malloc_trim.give_back()
+    done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
+    if not done:  # all closed by now: nothing was done that a repeat could leave out
+        return ShardReport(0, {}, len(ids))
+    key = digest([plan.asr.version, plan.intent.version, done])
+    with corpus.operation(operation_ids.score(key), "score") as op:
+        if not op.done:
+            drafts = {i: found for i, found in scored.hypotheses.items() if i not in plan.numbers_only}
+            scores.put(corpus, op, scored.predictions, drafts)
+            for reason in sorted(set(scored.set_aside.values())):
+                aside = sorted(i for i, why in scored.set_aside.items() if why == reason)
+                utterances.set_aside(op.conn, aside, reason)
+            aside_by_reason = dict(sorted(Counter(scored.set_aside.values()).items()))
+            op.result = ShardReport(len(scored.predictions), aside_by_reason, len(ids) - len(done)).to_json()
+        return ShardReport(**op.result)
+
+
+def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
+    """Return the ids as their audio lies in the packs."""
+    with corpus.read() as conn:
+        return utterances.reading_order(conn, ids)
+
+
+def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
+    for content in door.open(corpus, ids, "score", strict=False):
+        if content.audio is not None:
+            yield content.utterance.utterance_id, content.audio
+
+
+def total(plan: ScorePlan, reports: Sequence[ShardReport]) -> ScoreReport:
+    """Return the shards' reports as one."""
+    aside: Counter[str] = Counter()
+    for report in reports:
+        aside.update(report.set_aside)
+    return ScoreReport(
+        skipped=None if plan.shards else "nothing is unscored",
+        scored=sum(report.scored for report in reports),
+        already=plan.already,
+        set_aside=dict(sorted(aside.items())),
+        not_opened=sum(report.not_opened for report in reports),
+        asr=plan.asr.version,
+        intent=plan.intent.version,
+    )

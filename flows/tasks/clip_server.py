@@ -1,0 +1,198 @@
+"""The clip server: annotators' browsers play clips from here, and no copy is made.
+
+A task in Label Studio names a signed address of this server (`flows.tasks.clip_address`). Each request for sound is
+checked at the door and put on the audit chain, so what is withdrawn can no longer be played.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from corpus import door
+from corpus.errors import DoorClosed, EarmarkError, Refused
+from corpus.handle import Corpus
+from corpus.tables import people, rounds, utterances
+from flows.runtime import progress
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings
+from flows.tasks.clip_address import is_valid
+
+WAV_HEADER = 44
+"""Bytes before the samples of a 16-bit mono WAV file."""
+
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PATIENCE = 5
+"""How long answers may take to end once the server is stopped [s]."""
+
+
+def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
+    """Return the application that answers `/clips/TASK.wav` at signed addresses, and `/health`.
+
+    Args:
+        corpus: the handle.
+        origin: of the pages that may play clips, such as https://label-studio.example.org.
+    """
+
+    def health(request: Request) -> Response:
+        return PlainTextResponse("ok", headers=HEADERS)
+
+    def clip(request: Request) -> Response:
+        return _answer(corpus, request)
+
+    def unavailable(request: Request, error: Exception) -> Response:
+        return Response(status_code=503, headers=HEADERS)
+
+    return Starlette(
+        routes=[Route("/health", health), Route("/clips/{task_id}.wav", clip)],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=[origin],
+                allow_methods=["GET", "HEAD"],
+                allow_headers=["Range"],
+                expose_headers=["Accept-Ranges", "Content-Length", "Content-Range"],
+            )
+        ],
+        exception_handlers={EarmarkError: unavailable},
+    )
+
+
+def _answer(corpus: Corpus, request: Request) -> Response:
+    """Return the clip or the part of it that is asked for; 404 where the address is wrong or over, or the door shut.
+
+    A HEAD request gives no sound away: it is checked like a GET, and opens nothing.
+    """
+    task_id, query = request.path_params["task_id"], request.query_params
+    who = query.get("who", "")
+    if not is_valid(corpus, task_id, who, query.get("until", ""), query.get("sign", "")):
+        return Response(status_code=404, headers=HEADERS)
+    actor = people.holder(who or "anybody")
+    if request.method == "HEAD":
+        size = _size(corpus, task_id, actor)
+        if size is None:
+            return Response(status_code=404, headers=HEADERS)
+        headers = {**HEADERS, "Accept-Ranges": "bytes", "Content-Length": str(size)}
+        return Response(media_type="audio/wav", headers=headers)
+    data = _sound(corpus, task_id, actor)
+    if data is None:
+        return Response(status_code=404, headers=HEADERS)
+    return _part_of(data, request.headers.get("range"))
+
+
+def _size(corpus: Corpus, task_id: str, actor: str) -> int | None:
+    """Return the bytes of a task's clip; None where the door would stay closed."""
+    with corpus.read() as conn:
+        utterance_id = rounds.utterance_of(conn, task_id)
+        if utterance_id is None or door.closures(corpus, conn, [utterance_id], "annotate", actor):
+            return None
+        (utterance,) = utterances.get(conn, [utterance_id])
+    return WAV_HEADER + 2 * utterance.num_samples
+
+
+def _sound(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
+    """Return a task's clip as a WAV file, opened for the person; None where the door stays closed."""
+    import soundfile
+
+    with corpus.read() as conn:
+        utterance_id = rounds.utterance_of(conn, task_id)
+    if utterance_id is None:
+        return None
+    try:
+        content = next(iter(door.open(corpus, [utterance_id], "annotate", actor=actor)))
+    except (DoorClosed, StopIteration):
+        return None
+    made = io.BytesIO()
+    soundfile.write(made, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
+    return made.getvalue()
+
+
+def _part_of(data: bytes, wanted: str | None) -> Response:
+    """Return the bytes that a Range header asks for (RFC 9110, section 14): 206, or 416 where there are none such.
+
+    Several ranges at once and ranges in other units are answered with the whole, as the RFC allows.
+    """
+    headers = {**HEADERS, "Accept-Ranges": "bytes"}
+    match = re.fullmatch(r"bytes=\s*(\d{0,12})-(\d{0,12})\s*", wanted or "", re.ASCII)
+    if match is None or match.group(1, 2) == ("", ""):
+        return Response(data, media_type="audio/wav", headers=headers)
+    first, last = match.group(1, 2)
+    if first and last and int(last) < int(first):  # no range at all: left unread
+        return Response(data, media_type="audio/wav", headers=headers)
+    start = int(first) if first else max(0, len(data) - int(last))
+    end = min(int(last) + 1, len(data)) if first and last else len(data)
+    if start >= end:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{len(data)}"})
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
+    return Response(data[start:end], 206, media_type="audio/wav", headers=headers)
+
+
+def serve_clips(settings: Settings, host: str, port: int) -> None:
+    """Serve clips until the process is stopped, for the pages of Label Studio alone.
+
+    Raises:
+        Refused: the address is taken.
+    """
+    parts = urlsplit(settings.label_studio.url)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "*"
+    with opened(settings, create=False) as corpus:
+        try:
+            with clip_server(corpus, host, port, origin) as address, contextlib.suppress(KeyboardInterrupt):
+                progress.note(f"clips at {address}, for pages of {origin}; stop with Ctrl-C")
+                threading.Event().wait()
+        except OSError as error:
+            raise Refused(f"no clips at {host}:{port}: {type(error).__name__}; choose another --port") from None
+
+
+@contextmanager
+def clip_server(corpus: Corpus, host: str, port: int, origin: str = "*") -> Iterator[str]:
+    """Serve clips at the given address until the block ends; yields the address.
+
+    Args:
+        corpus: the handle.
+        host: name or address to listen on.
+        port: 0 for any that is free.
+        origin: of the pages that may play them, such as https://label-studio.example.org.
+
+    Raises:
+        OSError: the address is taken.
+    """
+    listener = socket.create_server((host, port))
+    # Nothing is logged: addresses name tasks and people, and the audit chain has it already.
+    config = uvicorn.Config(
+        clip_app(corpus, origin),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

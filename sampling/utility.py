@@ -1,0 +1,74 @@
+"""Which label to buy of an utterance, what it costs, and what it is worth a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus.records.base import Strings
+from corpus.records.predictions import Predictions
+from sampling.calibration import Calibrator, calibrate
+from sampling.cost import CostModel, ask_costs
+from sampling.measures import measure
+from sampling.pool import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What is known of N utterances before anyone has heard them.
+
+    Attributes:
+        asks: (N,) str, the question that is worth most a second.
+        costs: (N,) float64, of that question [annotator seconds].
+        values: (N,) float64, expected errors that its answer resolves, per annotator second.
+        risk: (N,) float64, expected word errors + probability that the intent is wrong.
+        audit_costs: (N,) float64, of a transcript, which is what every audit row asks for [annotator seconds].
+    """
+
+    asks: Strings
+    costs: Scores
+    values: Scores
+    risk: Scores
+    audit_costs: Scores
+
+
+def appraise(
+    predictions: Predictions,
+    costs: CostModel,
+    calibrators: Mapping[str, Calibrator] | None = None,
+    triage_below: float | None = None,
+) -> Worth:
+    """Returns question, cost and value of every row.
+
+    A transcript comes with the intent, so it resolves all word errors w and all of the intent error e. An intent label
+    resolves the part of e that stays open once the words are known, sum_h w_h H[p(y|h)] / H[p(y|x)] (the joint split of
+    `measures.transcript_information`). Of the two the one with more errors resolved per annotator second is asked.
+
+    Args:
+        predictions: N rows.
+        costs: expected annotator seconds by question.
+        calibrators: by measure; `expected_errors` gives w, `margin` gives e. Without one the measure stands for itself.
+        triage_below: where the mean word confidence and the top intent's probability both lie below it, nothing says
+            that the assistant was meant, and only that is asked. None: never.
+    """
+    calibrators = calibrators or {}
+    words = np.maximum(0.0, calibrate(calibrators, "expected_errors", measure("expected_errors", predictions)))
+    intent = np.maximum(0.0, calibrate(calibrators, "margin", measure("margin", predictions)))
+    by_transcript, by_label = measure("transcript_information", predictions), measure("intent_information", predictions)
+    both = by_transcript + by_label
+    open_part = np.divide(by_label, both, out=np.ones_like(both), where=both > 0)
+    seconds = {ask: ask_costs(costs, ask, predictions) for ask in ("transcribe", "label_intent", "triage")}
+    transcribe = (words + intent) / np.maximum(seconds["transcribe"], 1e-6)
+    label = intent * open_part / np.maximum(seconds["label_intent"], 1e-6)
+    asks = np.where(transcribe >= label, "transcribe", "label_intent").astype("<U12")
+    values = np.maximum(transcribe, label)
+    if triage_below is not None:
+        doubtful = (predictions.column("confidence_mean") < triage_below) & (
+            predictions.intent_probs.max(axis=1) < triage_below
+        )
+        asks[doubtful] = "triage"
+        values = np.where(doubtful, intent / np.maximum(seconds["triage"], 1e-6), values)
+    chosen = np.select([asks == ask for ask in seconds], list(seconds.values()))
+    return Worth(asks, chosen, values, words + intent, seconds["transcribe"])

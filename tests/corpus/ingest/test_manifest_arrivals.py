@@ -1,0 +1,225 @@
+"""Manifests as they come, each through a real ingest with good rows around what is odd."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus, open_corpus
+from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.ingest.manifest import MAX_LINE
+from corpus.settings import CorpusSettings
+from tests.corpus.arrivals import NAME, NOW, arrives, becomes, good_recording, line, row
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    made = open_corpus(CorpusSettings(home=tmp_path_factory.mktemp("corpus") / "home"))
+    yield made
+    made.close()
+
+
+def without(field: str) -> bytes:
+    return json.dumps({name: value for name, value in row().items() if name != field}).encode() + b"\n"
+
+
+def doubled(inner: str) -> bytes:
+    return line()[:-2] + f", {inner}}}\n".encode()
+
+
+ODD: dict[str, tuple[bytes, str, str]] = {
+    **{
+        f"no {field}": (without(field), "bad_row", f"field {field}: is missing; give ")
+        for field in ("audio", "account", "locale", "device_type", "consent", "arrived_at")
+    },
+    "no wake": (without("wake"), "no_wake", "field wake: "),
+    "null account": (line(account=None), "bad_row", "field account: is missing; give a string"),
+    "unknown column": (line(**{NAME: NAME}), "bad_row", "a field that is not known; leave it out"),
+    "unknown key inside": (line(wake={"button": True, NAME: 1}), "bad_row", "field wake: holds a key that is not"),
+    **{
+        f"wrong type of {field}": (line(**{field: value}), "bad_row", f"field {field}: is of the wrong type; give ")
+        for field, value in {
+            "audio": 3, "account": [NAME], "device_serial": 3, "locale": 3, "device_type": {}, "consent": "score",
+            "wake": NAME, "arrived_at": 1_700_000_000, "event_id": 3, "attributes": [NAME], "text": 3, "intent": 3,
+            "slots": {},
+        }.items()
+    },
+    "wrong value": (line(consent=["all"]), "bad_row", "field consent: has a value that is not allowed; give a list"),
+    "key twice": (doubled('"audio": "x.wav"'), "bad_row", "field audio: stands twice; write it once"),
+    "unknown key twice": (doubled(f'"{NAME}": 1, "{NAME}": 1'), "bad_row", "a field stands twice; write it once"),
+    "naive time": (line(arrived_at="2026-01-01T00:00:00"), "bad_row", "field arrived_at: has no time zone; give an"),
+    "a date": (line(arrived_at="2026-01-01"), "bad_row", "field arrived_at: has no time zone; give an"),
+    "no time": (line(arrived_at=NAME), "bad_row", "field arrived_at: is no time; give an"),
+    "before 1970": (line(arrived_at="1969-12-31T23:00:00Z"), "bad_row", "field arrived_at: is before 1970; give"),
+    "year 1": (line(arrived_at="0001-01-01T00:00:00+14:00"), "bad_row", "field arrived_at: is before 1970; give"),
+    "future": (
+        line(arrived_at=(NOW + timedelta(days=1)).isoformat()),
+        "bad_row",
+        "field arrived_at: is in the future; check the device's clock",
+    ),
+    "a minute ahead": (line(arrived_at=(datetime.now(UTC) + timedelta(minutes=1)).isoformat()), "accepted", ""),
+    "long line": (b'{"text": "' + b"x" * MAX_LINE + b'"}\n', "bad_row", "the line has more than"),
+    "no UTF-8": (line().replace(NAME.encode(), b"\xe9", 1), "bad_row", "the line is not UTF-8; write the manifest in"),
+    "half a pair": (line(account="\ud800"), "bad_row", "field account: is not valid UTF-8; give a string"),
+    "NUL": (line(account="a\x00"), "bad_row", "field account: holds a character that can't be stored; give"),
+    "CSV": (f"good.wav,{NAME},en-GB\n".encode(), "bad_row", "the line is no JSON; write one object a line"),
+    "cut line": (line()[:60] + b"\n", "bad_row", "the line is no JSON; write one object a line"),
+    "NaN": (line().replace(b"0.9", b"NaN"), "bad_row", "the line is no JSON; write one object a line"),
+    "deep": (b"[" * 100_000 + b"\n", "bad_row", "the line is no JSON; write one object a line"),
+    "a list": (b"[" + line()[:-1] + b"]\n", "bad_row", "the row is no JSON object; write one object a line"),
+    "opted out": (line(consent=[]), "no_consent", "field consent: the customer does not consent"),
+    "line break in a slice": (line(attributes={"room": "a\nb"}), "bad_row", "field attributes: holds a line break"),
+    "text with a line break": (line(text="play\nqueen"), "accepted", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_row_costs_itself_alone(corpus: Corpus, tmp_path: Path, name: str) -> None:
+    data, outcome, message = ODD[name]
+    found, said = becomes(corpus, tmp_path, data)
+    assert found == outcome
+    assert message in said
+
+
+def test_an_event_that_stands_twice_is_a_duplicate(corpus: Corpus, tmp_path: Path) -> None:
+    twice = line()
+    good_recording(tmp_path)
+    (tmp_path / "m.jsonl").write_bytes(twice + twice + line())
+    report, said = arrives(corpus, tmp_path / "m.jsonl")
+    assert (report.accepted, report.refused) == (2, {"duplicate": 1})
+    assert said[0].startswith("manifest line 2 is refused: duplicate: this event is in the corpus already; leave")
+
+
+WHOLE: dict[str, tuple[bytes, int, dict[str, int]]] = {
+    "byte order mark": (b"\xef\xbb\xbf" + line() + line(), 2, {}),
+    "CRLF": ((line() + line()).replace(b"\n", b"\r\n"), 2, {}),
+    "both, and blank lines": (b"\xef\xbb\xbf" + (line() + b"\n \n" + line()).replace(b"\n", b"\r\n"), 2, {}),
+    "no end of line at the end": (line() + line()[:-1], 2, {}),
+    "empty": (b"", 0, {}),
+    "blank": (b"\n\r\n  \n", 0, {}),
+    "byte order mark alone": (b"\xef\xbb\xbf", 0, {}),
+    "UTF-16": (line().decode().encode("utf-16"), 0, {"bad_row": 2}),
+    "CR alone": ((line() + line()).replace(b"\n", b"\r"), 0, {"bad_row": 1}),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_manifest_is_counted(corpus: Corpus, tmp_path: Path, name: str) -> None:
+    data, accepted, refused = WHOLE[name]
+    good_recording(tmp_path)
+    (tmp_path / "m.jsonl").write_bytes(data)
+    report, _ = arrives(corpus, tmp_path / "m.jsonl")
+    assert (report.accepted, report.refused) == (accepted, refused)
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def table(*changes: dict[str, Any], **types: pa.DataType) -> pa.Table:
+    """Returns a table of a good row, the changed ones, and a good row."""
+    rows = [row(), *(row(**c) for c in changes), row()]
+    columns = dict.fromkeys(name for r in rows for name in r)  # a table of pyarrow's has those of its first row
+    made = pa.table({name: [r.get(name) for r in rows] for name in columns})
+    for name, kind in types.items():
+        made = made.set_column(made.column_names.index(name), name, pa.array([r.get(name) for r in rows], kind))
+    return made
+
+
+def nested() -> pa.Table:
+    slots = [{"name": "artist", "start": 5, "end": 10}]
+    return table({"attributes": {"room": "kitchen"}, "text": "Play QUEEN!", "slots": slots, "wake": {"button": True}})
+
+
+def not_utf8() -> pa.Table:
+    made = table({})
+    names = pa.array([b"good.wav", b"\xff.wav", b"good.wav"]).view(pa.string())
+    return made.set_column(made.column_names.index("audio"), "audio", names)
+
+
+def mapped() -> pa.Table:
+    pairs = pa.array([[("room", "kitchen")], None, []], pa.map_(pa.string(), pa.string()))
+    return table({}).append_column("attributes", pairs)
+
+
+def timed(kind: pa.DataType) -> pa.Table:
+    at = (NOW - timedelta(days=2)).replace(tzinfo=None if kind.tz is None else UTC)
+    return table({}).drop_columns(["arrived_at"]).append_column("arrived_at", pa.array([at] * 3, kind))
+
+
+def deep() -> pa.Table:
+    value: pa.Array = pa.array([None, "x", None])
+    for _ in range(50):
+        value = pa.StructArray.from_arrays([value], ["inner"], mask=value.is_null())
+    return table({}).append_column("attributes", value)
+
+
+TABLES: dict[str, tuple[Callable[[], pa.Table], str, str]] = {
+    "plain": (lambda: table({}), "accepted", ""),
+    "nested": (nested, "accepted", ""),
+    "map": (mapped, "accepted", ""),
+    "dictionary": (lambda: table({}, locale=pa.dictionary(pa.int8(), pa.string())), "accepted", ""),
+    "deep": (deep, "bad_row", "field attributes: is of the wrong type; give an object"),
+    "nested name": (lambda: table({}).set_column(0, "audio", pa.array([{"path": "good.wav"}] * 3)), "all", ""),
+    "nested and unknown": (lambda: table({NAME: {"x": [{"y": 1}]}}), "bad_row", "a field that is not known; leave"),
+    "no UTF-8": (not_utf8, "bad_row", "a value can't be read; write strings in UTF-8"),
+    "line break": (lambda: table({"audio": "a\nb.wav"}), "bad_row", "field audio: holds a line break"),
+    "bytes for names": (lambda: table({}, audio=pa.binary()), "all", ""),
+    "column twice": (lambda: table({}).append_column("audio", pa.array(["x.wav"] * 3)), "all", ""),
+    "column missing": (lambda: table({}).drop_columns(["account"]), "all", ""),
+    "naive times": (lambda: timed(pa.timestamp("us")), "all", ""),
+    "times": (lambda: timed(pa.timestamp("ns", "Europe/Berlin")), "accepted", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_parquet_manifest_costs_its_odd_rows_alone(corpus: Corpus, tmp_path: Path, name: str) -> None:
+    make, outcome, message = TABLES[name]
+    good_recording(tmp_path)
+    pq.write_table(make(), tmp_path / "m.parquet")
+    report, said = arrives(corpus, tmp_path / "m.parquet")
+    expected = {"accepted": (3, {}), "bad_row": (2, {"bad_row": 1}), "all": (0, {"bad_row": 3})}[outcome]
+    assert (report.accepted, report.refused) == expected
+    if outcome == "bad_row":
+        assert said[0].startswith("manifest line 2 is refused: bad_row: ")
+        assert message in said[0]
+
+
+def test_a_parquet_manifest_without_rows_is_an_empty_report(corpus: Corpus, tmp_path: Path) -> None:
+    pq.write_table(table({}).slice(0, 0), tmp_path / "m.parquet")
+    assert arrives(corpus, tmp_path / "m.parquet")[0].received == 0
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def overwrite(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100:160] = bytes(60)
+    path.write_bytes(data)
+
+
+def huge(path: Path) -> None:
+    pq.write_table(table({"text": "x" * 20_000_000}), path, use_dictionary=False, write_statistics=False)
+
+
+@pytest.mark.parametrize(("spoil", "message"), [(cut, "damaged"), (overwrite, "damaged"), (huge, "over 4096 bytes")])
+def test_a_parquet_file_that_can_not_be_read_is_one_clear_line(
+    corpus: Corpus, tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    pq.write_table(table({}), tmp_path / "m.parquet")
+    spoil(tmp_path / "m.parquet")
+    with pytest.raises(UsageError, match=message) as refused:
+        ingest(corpus, tmp_path / "m.parquet", IngestSettings())
+    assert str(refused.value).isprintable()
+    assert NAME not in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from corpus import door
+from corpus.errors import DoorClosed, RecordError, Refused
+from corpus.handle import Corpus
+from corpus.records.annotations import Label
+from corpus.records.evaluation import EvaluationReport
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
+from corpus.storage import audit_chain, durable_write, files, work_folder
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
+from corpus.tables import (
+    erasure,
+    labels,
+    leases,
+    models,
+    orphans,
+    reports,
+    retention,
+    rounds,
+    scores,
+    snapshots,
+    utterances,
+)
+from corpus.tables.orphans import Orphan
+from corpus.vault import vault, vault_schema
+from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score, state_reasons
+from tests.corpus.tables.test_labels import answer, asked, label, merge
+
+NO_AGE = timedelta(seconds=-60)
+
+pytestmark = pytest.mark.parametrize("databases", ["sqlite", "postgresql", "s3"], indirect=True)
+
+
+def full(corpus: Corpus) -> list[str]:
+    """A corpus of six utterances of three speakers, scored, asked, answered, labelled, learned from."""
+    ids, tasks = asked(corpus, 6)
+    score(corpus, ids)
+    merge(corpus, [answer(task) for task in tasks], "merge/answers")
+    label(corpus, [Label(i, "play some jazz", "music", (), 1.0, 1, 1) for i in ids], "merge/labels")
+    snapshot = Snapshot(tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(ids)))
+    with writing(corpus.records) as conn:
+        snapshots.put_snapshot(conn, snapshot, "asr")
+        models.put_version(conn, ModelVersion("asr", "1", "r", snapshot.snapshot_id, "d", "", "m"))
+        leases.grant_lease(conn, ids, NOON + timedelta(days=9))
+    return ids
+
+
+def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
+    ids = full(corpus)
+    gone, left = ids[2], [i for i in ids if i != ids[2]]
+    before = scores.predictions(corpus, left, "1", "1")
+    packs_before = {path for path, _ in files.listing(corpus.fs, corpus.root)}
+    result = erasure.erase_utterances(corpus, [gone])
+    assert (result["erased"], result["parts_rewritten"], result["tainted"]) == (1, 1, ["asr/1"])
+    with pytest.raises(DoorClosed, match="erased"):
+        door.open(corpus, [gone], "score")
+    after = scores.predictions(corpus, left, "1", "1")
+    np.testing.assert_array_equal(after.embeddings, before.embeddings)
+    with pytest.raises(RecordError, match=gone):
+        scores.predictions(corpus, [gone], "1", "1")
+    with corpus.read() as conn:
+        assert {row.utterance_id for row in labels.current(conn)} == set(left)
+        assert next(row.state for row in rounds.tasks(conn) if row.utterance_id == gone) == "closed"
+        assert utterances.counts(conn)["erased"] == 1
+        assert state_reasons(conn, "erased") == {"request": 1}
+        assert leases.leased(conn, NOON) == set(left)
+        kept = conn.execute(sa.select(schema.answers).where(schema.answers.c.utterance_id == gone)).one()
+        assert (kept.content, kept.intent, kept.lead_time) == (None, None, 11.5)
+        row = conn.execute(sa.select(schema.utterances).where(schema.utterances.c.utterance_id == gone)).one()
+        assert (row.speaker_id, row.locale, row.device_type, row.attributes) == ("", "", "", "{}")
+    assert erasure.compact(corpus) == {"packs": 1, "clips_moved": 5}
+    assert erasure.compact(corpus) == {"packs": 0, "clips_moved": 0}
+    assert packs_before.isdisjoint(path for path, _ in files.listing(corpus.fs, corpus.root))
+    opened = list(door.open(corpus, left, "train", parts=("audio", "hypotheses", "label")))
+    for number, content in zip((0, 1, 3, 4, 5), opened, strict=True):
+        assert content.audio is not None
+        np.testing.assert_array_equal(content.audio, samples_of(number))
+        assert content.hypotheses
+        assert content.label is not None
+    assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
+    assert audit_chain.verify(corpus.records, schema.audit) > 0
+
+
+def test_an_erased_utterance_does_not_arrive_again(corpus: Corpus) -> None:
+    ids = arrive(corpus, 3)
+    erasure.erase_utterances(corpus, ids[:1])
+    arrive(corpus, 3, operation_id="ingest/again")
+    with corpus.read() as conn:
+        assert utterances.in_window(conn) == sorted(ids[1:])
+        assert utterances.counts(conn)["erased"] == 1
+
+
+def test_an_erased_speaker_is_gone_with_the_account(corpus: Corpus) -> None:
+    ids = full(corpus)
+    with corpus.read() as conn:
+        speaker = utterances.get(conn, ids[:1])[0].speaker_id
+    result = erasure.erase_speaker(corpus, speaker)
+    assert result["erased"] == 2
+    assert erasure.erase_speaker(corpus, speaker) == result
+    assert vault.speaker_of(corpus.vault, "account-0") is None
+    with corpus.read() as conn:
+        speakers = conn.execute(sa.select(schema.utterances.c.speaker_id)).scalars().all()
+        assert speaker not in speakers
+        assert utterances.in_window(conn) == sorted(ids[1:3] + ids[4:])
+    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) > 0
+
+
+def test_a_part_whose_rows_are_all_erased_goes(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)
+    score(corpus, ids[:2], "score/0")
+    score(corpus, ids[2:], "score/1")
+    erasure.erase_utterances(corpus, ids[:2])
+    assert sum(path.startswith("parts/") for path, _ in files.listing(corpus.fs, corpus.root)) == 1
+    erasure.erase_utterances(corpus, ids)
+    erasure.compact(corpus)
+    assert list(files.listing(corpus.fs, corpus.root)) == []
+    assert orphans.missing(corpus) == []
+
+
+def test_the_bytes_of_the_erased_are_in_no_file(corpus: Corpus, tmp_path: Path) -> None:
+    ids = full(corpus)
+    with corpus.read() as conn:
+        row = conn.execute(sa.select(schema.utterances).where(schema.utterances.c.utterance_id == ids[0])).one()
+        hypotheses = sa.select(schema.scores.c.hypotheses).where(schema.scores.c.utterance_id == ids[0])
+        sealed = [
+            conn.execute(hypotheses).scalar_one(),
+            *conn.execute(sa.select(schema.labels.c.content).where(schema.labels.c.utterance_id == ids[0])).scalars(),
+            *conn.execute(sa.select(schema.answers.c.content).where(schema.answers.c.utterance_id == ids[0])).scalars(),
+        ]
+    pack = files.load(corpus.fs, corpus.root, row.pack)
+    sealed.append(pack[row.pack_offset : row.pack_offset + row.pack_length])
+    erasure.erase_utterances(corpus, ids[:1])
+    erasure.compact(corpus)
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    stored += b"".join(files.load(corpus.fs, corpus.root, path) for path, _ in files.listing(corpus.fs, corpus.root))
+    for ciphertext in sealed:
+        assert ciphertext[:40] not in stored
+        assert ciphertext[-16:] not in stored
+
+
+def judged(corpus: Corpus, ids: list[str]) -> EvaluationReport:
+    """Version 1 judged on all of them; the first has an intent of its own, which it alone is taken for, too."""
+    n = len(ids)
+    with corpus.read() as conn:
+        speakers = {row.utterance_id: row.speaker_id for row in utterances.get(conn, ids)}
+    counts = {name: np.arange(n) for name in ("errors", "words", "char_errors", "chars", "success")}
+    shares = {name: np.linspace(0, 1, n, dtype=np.float32) for name in ("confidence", "duration", "snr")}
+    codes = np.array([1, *[0, 2] * n][:n])
+    report = EvaluationReport(
+        kind="intent", version="1", eval_set_id="set", utterance_ids=np.array(ids),
+        speaker_ids=np.array([speakers[i] for i in ids]), **counts, **shares, raw_confidence=shares["confidence"],
+        correct=np.arange(n) % 2 == 0, slot_counts=np.arange(3 * n).reshape(n, 3),
+        word_edits=np.arange(3 * n).reshape(n, 3), truth=codes, predicted=codes,
+        intents=("alarms", "confession", "music"), beside="1", normaliser="earmark-1",
+    )  # fmt: skip
+    with writing(corpus.records) as conn:
+        reports.put_report(conn, report)
+        reports.put_report(conn, replace(report, version="2", eval_set_id="other"))
+    return report
+
+
+def test_an_erased_speaker_is_in_no_report_and_the_others_still_judge(corpus: Corpus, tmp_path: Path) -> None:
+    ids = full(corpus)
+    before = judged(corpus, ids)
+    speaker = str(before.speaker_ids[0])
+    left = before.speaker_ids != speaker
+    with corpus.read() as conn:
+        stored = str(conn.execute(sa.select(schema.reports.c.numbers)).scalars().all())
+    assert speaker in stored
+    assert "confession" in stored
+    erasure.erase_speaker(corpus, speaker)
+    with corpus.read() as conn:
+        stored = str(conn.execute(sa.select(schema.reports.c.numbers)).scalars().all())
+        after = reports.report(conn, "intent", "1", "set")
+    stored += b"".join(path.read_bytes() for path in tmp_path.glob("records.db*")).decode("latin-1")
+    assert [gone for gone in (speaker, "confession") if gone in stored] == []
+    assert after is not None
+    for name in ("utterance_ids", "speaker_ids", "errors", "slot_counts", "snr", "correct"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name)[left])
+    assert [after.intents[k] for k in after.truth] == [before.intents[k] for k in before.truth[left]]
+    erasure.erase_utterances(corpus, ids)
+    with corpus.read() as conn:
+        assert reports.judged_sets(conn, "intent") == {}
+
+
+def test_an_erasure_leaves_nothing_of_killed_trainings_and_does_not_touch_imports(corpus: Corpus) -> None:
+    ids = arrive(corpus, 2)
+    with work_folder.scratch(corpus.settings.home) as held:
+        for name in ("0123", "0123-asr-kept", ".tmp-45"):
+            (held.parent / name).mkdir()
+            (held.parent / name / "model.safetensors").write_bytes(b"weights")
+        erasure.erase_utterances(corpus, [])
+        assert len(list(held.parent.iterdir())) == 4
+        erasure.erase_utterances(corpus, ids[:1])
+        assert list(held.parent.iterdir()) == [held]
+
+
+def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Path, databases: dict[str, str]) -> None:
+    now = NOON + timedelta(days=100)
+    corpus = corpus_at(tmp_path, now=now, **databases)
+    old = arrive(corpus, 4)
+    arrive(corpus, 1, start=10, arrived_at=now - timedelta(days=1), operation_id="ingest/1")
+    label(corpus, [Label(old[0], None, "music", (), 1.0, 1, 1)], "merge")
+    with writing(corpus.records) as conn:
+        leases.grant_lease(conn, old[1:2], now + timedelta(hours=1))
+    assert retention.expired(corpus) == sorted(old[2:])
+    erasure.erase_utterances(corpus, retention.expired(corpus), reason="retention")
+    assert retention.expired(corpus) == []
+
+
+def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
+    arrive(corpus, 2)
+    lost = vault.utterance_id(corpus.vault, "lost")
+    admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
+    files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
+    files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")
+    files.store(corpus.fs, corpus.root, f"parts/{durable_write.TEMPORARY}cc", b"x")
+    assert orphans.orphans(corpus) == []
+    assert orphans.sweep(corpus) == {"files": 0, "keys": 0}
+    assert orphans.orphans(corpus, NO_AGE) == [
+        Orphan("key", lost),
+        Orphan("pack", "audio/aa/aa.pack"),
+        Orphan("part", "parts/bb.parquet"),
+        Orphan("unfinished", "parts/.tmp-cc"),
+    ]
+    with pytest.raises(Refused, match=r"1 of 3 keys and 1 of 2 packs and 1 of 1 parts belong to no row.*--all-orphans"):
+        orphans.sweep(corpus, NO_AGE)
+    assert len(orphans.orphans(corpus, NO_AGE)) == 4
+    assert orphans.sweep(corpus, NO_AGE, most=None) == {"files": 3, "keys": 1}
+    assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
+    with corpus.read() as conn:
+        pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
+    files.remove(corpus.fs, corpus.root, pack)
+    assert orphans.missing(corpus) == [pack]

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import base64
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpus.errors import Damaged, RecordError, SettingsError
+from corpus.handle import Corpus, open_corpus
+from corpus.settings import CorpusSettings
+from corpus.storage import audit_chain, cipher
+from corpus.vault import vault, vault_schema
+from tests import postgres
+from tests.corpus.stored import ALL, NOON, admit, corpus_at
+
+
+def arrival(
+    corpus: Corpus, event: str, account: str = "ada", consent: frozenset[str] = ALL, at: datetime = NOON
+) -> vault.Arrival:
+    return vault.Arrival(vault.utterance_id(corpus.vault, event), account, consent, at, "serial-1")
+
+
+def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
+    rows = [arrival(corpus, f"e{n}", f"account-{n % 2}") for n in range(6)]
+    speakers = admit(corpus.vault, rows, "op")
+    keys = vault.data_keys(corpus.vault, list(speakers))
+    assert admit(corpus.vault, rows, "op") == speakers
+    assert vault.data_keys(corpus.vault, list(speakers)) == keys
+    assert len(speakers) == 6
+    assert len(set(speakers.values())) == 2
+    assert len(set(keys.values())) == 6
+    assert audit_chain.verify(corpus.vault.engine, vault_schema.audit) == 1
+
+
+def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
+    one, other = corpus.vault, corpus_at(tmp_path / "other").vault
+    again = corpus_at(tmp_path, **databases).vault
+    assert vault.utterance_id(one, "e") == vault.utterance_id(again, "e")
+    assert vault.utterance_id(one, "e") != vault.utterance_id(other, "e")
+    assert vault.account_key(one, "e") != vault.utterance_id(one, "e")
+    assert len(vault.utterance_id(one, "e")) == 32
+
+
+def test_nothing_of_the_account_stands_in_the_file(corpus: Corpus, tmp_path: Path) -> None:
+    admit(corpus.vault, [arrival(corpus, "e", "ada@example.org")], "op")
+    corpus.close()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert b"ada@example.org" not in file.read_bytes()
+            assert b"serial-1" not in file.read_bytes()
+
+
+def test_consent_is_what_was_allowed_then_and_still_is(corpus: Corpus) -> None:
+    rows = [
+        arrival(corpus, "e1", consent=ALL, at=NOON),
+        arrival(corpus, "e2", consent=frozenset({"score", "train"}), at=NOON + timedelta(hours=1)),
+        arrival(corpus, "e3", "bob", consent=frozenset({"annotate"})),
+    ]
+    admit(corpus.vault, rows, "op")
+    ids = [row.utterance_id for row in rows]
+    found = vault.consents(corpus.vault, [*ids, "unknown"])
+    assert [found[i] for i in ids] == [{"score", "train"}, {"score", "train"}, {"annotate"}]
+    assert found["unknown"] == frozenset()
+    assert vault.consenting(corpus.vault, [*ids, "unknown"], "score").tolist() == [True, True, False, False]
+    assert vault.consenting(corpus.vault, [], "score").tolist() == []
+
+
+def test_a_late_arrival_does_not_bring_an_old_consent_back(corpus: Corpus) -> None:
+    admit(corpus.vault, [arrival(corpus, "new", consent=frozenset(), at=NOON)], "op1")
+    late = arrival(corpus, "old", consent=ALL, at=NOON - timedelta(days=1))
+    admit(corpus.vault, [late], "op2")
+    assert vault.consents(corpus.vault, [late.utterance_id])[late.utterance_id] == frozenset()
+
+
+def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
+    row = arrival(corpus, "e", consent=frozenset({"score", "annotate"}))
+    admit(corpus.vault, [row], "op")
+    vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
+    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
+    vault.set_consent(corpus.vault, "ada", vault.CONSENTS, NOON + timedelta(hours=2), "desk")
+    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
+    with pytest.raises(RecordError, match="no such account"):
+        vault.set_consent(corpus.vault, "nobody", [], NOON, "desk")
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    words=st.lists(
+        st.tuples(st.integers(0, 3), st.frozensets(st.sampled_from(vault.CONSENTS))), min_size=2, max_size=5
+    ),
+    order=st.randoms(use_true_random=False),
+)
+def test_the_order_of_arrival_does_not_change_consent(
+    corpus: Corpus, words: list[tuple[int, frozenset[str]]], order: Random
+) -> None:
+    found: list[list[frozenset[str]]] = []
+    for _ in range(2):
+        account = f"account-{uuid.uuid4()}"
+        rows = [
+            arrival(corpus, f"{account}/{n}", account, consent, NOON + timedelta(hours=hour))
+            for n, (hour, consent) in enumerate(words)
+        ]
+        shuffled = list(rows)
+        if found:
+            order.shuffle(shuffled)
+        for row in shuffled:
+            admit(corpus.vault, [row], "op")
+        consents = vault.consents(corpus.vault, [row.utterance_id for row in rows])
+        found.append([consents[row.utterance_id] for row in rows])
+    assert found[0] == found[1]
+
+
+def test_a_destroyed_key_stays_destroyed(corpus: Corpus) -> None:
+    rows = [arrival(corpus, "e1"), arrival(corpus, "e2")]
+    admit(corpus.vault, rows, "op")
+    gone, left = (row.utterance_id for row in rows)
+    assert vault.destroy(corpus.vault, [gone], "desk") == 1
+    assert vault.destroy(corpus.vault, [gone], "desk") == 0
+    assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
+    assert vault.consents(corpus.vault, [gone])[gone] == frozenset()
+    assert set(admit(corpus.vault, rows, "op")) == {left}
+    assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
+
+
+def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
+    first = arrival(corpus, "e1")
+    speaker = admit(corpus.vault, [first], "op1")[first.utterance_id]
+    assert vault.speaker_of(corpus.vault, "ada") == speaker
+    erased_at = NOON + timedelta(days=1)
+    assert vault.forget(corpus.vault, speaker, "desk", erased_at) == [first.utterance_id]
+    assert vault.forget(corpus.vault, speaker, "desk", erased_at) == [first.utterance_id]
+    assert vault.speaker_of(corpus.vault, "ada") is None
+    late = arrival(corpus, "e2", at=NOON + timedelta(hours=3))
+    assert admit(corpus.vault, [first, late], "op2") == {}
+    back = arrival(corpus, "e3", at=erased_at + timedelta(hours=1))
+    returned = admit(corpus.vault, [back], "op3")[back.utterance_id]
+    assert returned != speaker
+    assert vault.consents(corpus.vault, [back.utterance_id, first.utterance_id]) == {
+        back.utterance_id: ALL,
+        first.utterance_id: frozenset(),
+    }
+    assert vault.utterances_of(corpus.vault, speaker) == [first.utterance_id]
+    audit_chain.verify(corpus.vault.engine, vault_schema.audit)
+
+
+def test_erased_bytes_leave_the_files(corpus: Corpus, tmp_path: Path) -> None:
+    rows = [arrival(corpus, f"e{n}", f"account-{n}") for n in range(12)]
+    speakers = admit(corpus.vault, rows, "op1")
+    with corpus.vault.engine.connect() as conn:
+        gone = conn.execute(sa.select(vault_schema.keys).where(vault_schema.keys.c.device.is_not(None))).all()
+        accounts = conn.execute(sa.select(vault_schema.accounts.c.account)).scalars().all()
+    for speaker in list(speakers.values())[:-1]:
+        vault.forget(corpus.vault, speaker, "desk")
+    if corpus.vault.engine.dialect.name == "sqlite":
+        stored = b"".join(path.read_bytes() for path in tmp_path.glob("vault.db*"))
+    else:
+        stored = postgres.files_of(corpus.vault.engine)
+    secret = [secret[12:28] for row in gone for secret in (row.wrapped, row.device)] + [a[12:28] for a in accounts]
+    assert sum(piece in stored for piece in secret) == 3, "of the one speaker who stayed"
+
+
+def test_orphaned_keys_are_swept_once_old(corpus: Corpus) -> None:
+    rows = [arrival(corpus, f"e{n}") for n in range(3)]
+    admit(corpus.vault, rows, "op")
+    kept, *lost = (row.utterance_id for row in rows)
+    hour = timedelta(hours=1)
+    assert vault.sweep_orphans(corpus.vault, {kept}, datetime.now(UTC) - hour) == 0
+    assert vault.orphans(corpus.vault, {kept}, datetime.now(UTC) + hour) == sorted(lost)
+    assert vault.sweep_orphans(corpus.vault, {kept}, datetime.now(UTC) + hour) == 2
+    assert set(vault.data_keys(corpus.vault, [kept, *lost])) == {kept}
+    assert set(admit(corpus.vault, rows, "op")) == {kept, *lost}
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=20, unique=True))
+def test_every_speaker_has_one_split(speakers: list[str]) -> None:
+    held = vault.Vault(sa.create_engine("sqlite://"), b"", dict.fromkeys(vault.SECRETS, b"k" * 32))
+    fractions = {"train": 0.5, "dev": 0.25, "test": 0.25}
+    for speaker in speakers:
+        assert vault.split_of(held, speaker, fractions) == vault.split_of(held, speaker, fractions)
+        assert vault.split_of(held, speaker, {"train": 0, "dev": 1, "test": 0}) == "dev"
+        assert vault.split_of(held, speaker, {"train": 0, "dev": 0, "test": 1}) == "test"
+
+
+def test_splits_come_in_their_shares(corpus: Corpus) -> None:
+    found = [vault.split_of(corpus.vault, f"s{n}", {"train": 0.7, "dev": 0.1, "test": 0.2}) for n in range(5000)]
+    shares = {split: found.count(split) / 5000 for split in ("train", "dev", "test")}
+    assert shares == pytest.approx({"train": 0.7, "dev": 0.1, "test": 0.2}, abs=0.04)
+
+
+def test_arrivals_are_checked() -> None:
+    with pytest.raises(RecordError, match=r"u1.*unknown"):
+        vault.Arrival("u1", "ada", frozenset({"sell"}), NOON)
+    with pytest.raises(RecordError, match=r"u1.*empty"):
+        vault.Arrival("u1", "", ALL, NOON)
+    with pytest.raises(RecordError, match="zone"):
+        vault.Arrival("u1", "ada", ALL, datetime(2026, 1, 1))
+
+
+def test_the_wrong_key_opens_nothing(
+    tmp_path: Path, databases: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus_at(tmp_path, **databases).close()
+    monkeypatch.setenv("EARMARK_KEK", base64.b64encode(cipher.new_key()).decode())
+    with pytest.raises(Damaged, match="not this vault's"):
+        open_corpus(CorpusSettings(home=tmp_path, **databases))
+    monkeypatch.setenv("EARMARK_KEK", "abc")
+    with pytest.raises(SettingsError, match="EARMARK_KEK"):
+        open_corpus(CorpusSettings(home=tmp_path, **databases))
+
+
+def test_a_lost_key_is_not_replaced(tmp_path: Path, databases: dict[str, str]) -> None:
+    corpus_at(tmp_path, **databases).close()
+    key = tmp_path / "keys" / "kek"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.unlink()
+    with pytest.raises(SettingsError, match="missing"):
+        open_corpus(CorpusSettings(home=tmp_path, **databases))
+    assert not key.exists()

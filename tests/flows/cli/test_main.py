@@ -1,0 +1,116 @@
+"""The command line as a user meets it: exit statuses, one-line errors, JSON on stdout alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.flows.homes import arguments, earmark
+
+COMMANDS = (
+    "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor",
+    "compare", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
+)  # fmt: skip
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    done = earmark("--help")
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert command in done.stdout
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; import flows.cli.main; heavy = {'torch', 'mlflow', 'prefect', 'numpy', 'sqlalchemy', 'pydantic'};"
+    )
+    script += "heavy |= {'datasets', 'huggingface_hub'};"
+    script += "print(sorted(heavy & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (("ingest", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("merge", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("status", "--config", "nowhere"), "nowhere"),
+        (("status", "--set", "sampling.clipz=3"), "sampling.clipz"),
+        (("status", "--set", "sampling.clips=many"), "sampling.clips"),
+        (("status", "--set", "sampling.strategy=magic"), "strategy 'magic' is unknown; known are badge"),
+        (("status", "--set", "export.backend=magic"), "known are files, label_studio"),
+        (("nightly", "--night", "tomorrow"), "tomorrow"),
+        (("compare", "asr/1", "intent/1"), "two kinds"),
+        (("compare", "asr", "asr/1"), "asr/champion"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path: Path, command: tuple[str, ...], names: str):
+    done = earmark(*command, EARMARK_HOME=str(tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert names in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("earmark:")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_errors_are_status_2():
+    assert earmark("retrain", "nlu").returncode == 2
+    assert earmark("sample", "--clips", "many").returncode == 2
+    assert earmark("nonsense").returncode == 2
+
+
+def test_json_is_one_document_on_stdout(lived):
+    home = str(lived[0].home)
+    for command in (("status",), ("doctor",), ("audit", "verify"), ("audit", "show"), ("config", "show"),
+                    ("compare", "asr/base", "asr/champion")):  # fmt: skip
+        done = earmark(*command, *arguments(Path(home)), "--json")
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)
+
+
+def test_tables_are_for_people(lived):
+    home = lived[0].home
+    assert "champion" in earmark("status", *arguments(home)).stdout
+    assert "all is well" in earmark("doctor", *arguments(home)).stdout
+    assert "WER" in earmark("compare", "asr/base", "asr/champion", *arguments(home)).stdout
+    assert "clips: 24" in earmark("config", "show", *arguments(home)).stdout
+
+
+def test_a_dry_run_shows_and_writes_nothing(lived):
+    from flows.nights.sampling_frame import the_night
+    from flows.runtime.session import opened
+    from flows.steps.sample import dry_run
+    from tests.flows.homes import small_settings, state
+
+    settings = small_settings(lived[0].home, "sampling.clips=5")
+    before = state(settings)
+    with opened(settings) as corpus:
+        report = dry_run(corpus, settings, the_night(settings, lived[1].nights[-1].night))
+    assert 0 < len(report.rows) == report.report.chosen <= 5
+    assert state(settings) == before
+
+
+def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
+    from corpus.errors import PromotionRefused
+    from flows.models.aliases import roll_back
+    from flows.models.registry import champion
+    from flows.runtime.session import opened
+    from tests.flows.conftest import copy_of
+    from tests.flows.homes import small_settings
+
+    settings = small_settings(copy_of(lived[0].home, tmp_path / "rolled"))
+    with opened(settings) as corpus:
+        from corpus.tables import models as store
+
+        with corpus.read() as conn:
+            kind = next((k for k in ("asr", "intent") if store.alias(conn, k, "previous")), None)
+        if kind is None:
+            with pytest.raises(PromotionRefused, match="no previous"):
+                roll_back(corpus, settings, "asr")
+            return
+        was = champion(corpus, kind).version
+        assert roll_back(corpus, settings, kind).was == was
+        assert champion(corpus, kind).version != was
+        assert roll_back(corpus, settings, kind)["champion"] == was

@@ -1,0 +1,23 @@
+"""Where the files of a version are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.models.registry import located, portable
+from tests.flows.homes import small_settings
+
+
+@pytest.mark.parametrize("uri", ["mlflow-artifacts:/1/run/artifacts/model", "s3://bucket/model", "file:///model"])
+def test_a_servers_files_are_where_it_says(tmp_path: Path, uri: str):
+    settings = small_settings(tmp_path)
+    assert located(settings.home, portable(settings.home, uri)) == uri
+
+
+def test_a_homes_files_move_with_it(tmp_path: Path):
+    here, there = small_settings(tmp_path / "here"), small_settings(tmp_path / "there")
+    kept = portable(here.home, str(here.home / "mlflow" / "model"))
+    assert kept == "mlflow/model"
+    assert located(there.home, kept) == str(there.home / "mlflow" / "model")

@@ -1,0 +1,81 @@
+"""Queues and the weekly report: people's time in numbers, without a word of what anybody said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from annotation.files import TASK_FILE, read_tasks
+from corpus.records.annotations import AnnotationTask
+from flows.reports.annotation_weekly_page import write_report
+from flows.reports.queue_table import show_queues
+from flows.tasks.queues import QueueReport, queues
+from tests.flows.small_round import World, answer, round_of
+
+TEAM = "people.people=" + json.dumps(
+    [{"annotator_id": "ann", "hours": 4.5}, {"annotator_id": "bob", "locales": ["en-GB"]}, {"annotator_id": "cid"}]
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with round_of(tmp_path / "home", 6, TEAM, "people.other_answers=2") as made:
+        made.export()
+        yield made
+
+
+def tasks_of(world: World, who: str) -> list[AnnotationTask]:
+    file = world.folder / who / TASK_FILE
+    return read_tasks(file) if file.exists() else []
+
+
+def queues_of(world: World) -> QueueReport:
+    return queues(world.corpus, world.settings.people, world.settings.export.due_days)
+
+
+def test_queues_tell_who_waits_for_what_and_since_when(world: World, capsys: pytest.CaptureFixture[str]):
+    found = queues_of(world)
+    people = {row.annotator: row for row in found.people}
+    assert {who: row.clips_a_day for who, row in people.items()} == {"ann": 300, "bob": 600, "cid": 600}
+    assert sum(row.waiting for row in people.values()) == 12
+    assert {row.locale: row.clips_a_day for row in found.locales} == {"en-GB": 1500, "en-US": 900}
+    assert people["ann"].due == world.corpus.clock() + timedelta(days=3)
+    assert found.ages["under 1 day"] == 12
+    world.after(2)
+    assert queues_of(world).ages["1 to 3 days"] == 12
+    task = tasks_of(world, "ann")[0]
+    world.merge(answer(task, "ann", lead_time=90.0))
+    after = {row.annotator: row for row in queues_of(world).people}
+    assert (after["ann"].waiting, after["ann"].minutes_in_7_days) == (people["ann"].waiting - 1, 1.5)
+    show_queues(queues_of(world))
+    assert "clips a day" in capsys.readouterr().out
+
+
+def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path: Path):
+    for week in range(2):
+        for who in ("ann", "bob", "cid"):
+            for task in tasks_of(world, who)[:1]:
+                verdict = "accidental" if who == "cid" else "labelled"
+                texts = {"transcript": f"secretword {who}", "intent": "other"} if verdict == "labelled" else {}
+                world.merge(answer(task, who, verdict, lead_time=30.0, **texts))
+        world.after(0.4 if week else 1)
+    found = write_report(world.corpus, tmp_path / "report", 8)
+    assert sum(row.answers for row in found.weeks) == len(
+        {(r.annotator, k) for r in found.people for k in range(r.answers)}
+    )
+    assert {row.annotator for row in found.people} <= {"ann", "bob", "cid"}
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"report.md", "throughput.png", "agreement.png", "accidental.png"}
+    assert all((tmp_path / "report" / name).read_bytes()[:4] == b"\x89PNG" for name in names if name.endswith("png"))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "secretword" not in text
+    assert "## By annotator" in text
+
+
+def test_a_home_where_nobody_answered_has_a_page_that_says_so(world: World, tmp_path: Path):
+    assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
+    assert "Nobody has answered yet" in (tmp_path / "report" / "report.md").read_text()

@@ -1,0 +1,88 @@
+"""The doctor deletes nothing beside stores that are not this home's, and says who must not be champion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from corpus.errors import Refused
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
+from corpus.storage import files
+from corpus.storage.database import writing
+from corpus.tables import erasure, snapshots
+from corpus.tables import models as store
+from corpus.tables.orphans import Orphan
+from corpus.vault import vault
+from corpus.vault.vault_schema import keys
+from flows.models import aliases
+from flows.reports.doctor import examine
+from flows.reports.status import status_of
+from flows.runtime.session import opened
+from tests.corpus.stored import admit, arrive
+from tests.flows.homes import arguments, earmark, small_settings
+from tests.flows.small_round import round_of
+
+
+def test_repair_with_a_mistyped_records_url_deletes_nothing(tmp_path: Path):
+    with round_of(tmp_path / "home", 3) as world:
+        ids, content = world.ids, {path for path, _ in files.listing(world.corpus.fs, world.corpus.root)}
+    typo = tmp_path / "recrods.db"
+    done = earmark("doctor", "--repair", *arguments(tmp_path / "home"), EARMARK_RECORDS_URL=f"sqlite:///{typo}")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "the records database is missing" in done.stderr
+    assert "EARMARK_RECORDS_URL" in done.stderr
+    assert not typo.exists()
+    with opened(world.settings) as corpus:
+        assert set(vault.data_keys(corpus.vault, ids)) == set(ids)
+        assert {path for path, _ in files.listing(corpus.fs, corpus.root)} == content
+
+
+def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        arrive(corpus, 3)
+        lost = vault.utterance_id(corpus.vault, "lost")
+        admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), datetime.now(UTC))], "op")
+        with writing(corpus.vault.engine) as conn:
+            conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))
+    assert examine(settings, repair=True, dry_run=True).orphans == (Orphan("key", lost),)
+    with pytest.raises(Refused, match="1 of 4 keys belong to no row"):
+        examine(settings, repair=True)
+    assert examine(settings, repair=True, all_orphans=True).repaired["keys"] == 1
+    assert examine(settings, repair=False, dry_run=True).orphans == ()
+
+
+def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_path: Path):
+    with round_of(tmp_path / "home", 3) as world:
+        assert status_of(world.settings).problems == ()
+        snapshot = Snapshot((SnapshotRow(world.ids[0], 1, "train", 1.0),))
+        with writing(world.corpus.records) as conn:
+            snapshots.put_snapshot(conn, snapshot, "intent")
+            learned = ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "1", "m")
+            store.put_version(conn, learned)
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        erasure.erase_utterances(world.corpus, world.ids[:1])
+        line = "intent/2 is champion and learned from an utterance that was erased since; run earmark rollback intent,"
+        for command in ("status", "doctor"):
+            done = earmark(command, *arguments(tmp_path / "home"))
+            assert done.returncode == 1
+            assert f"PROBLEM  {'models: ' if command == 'doctor' else ''}{line}" in done.stdout
+        aliases.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
+        assert status_of(world.settings).problems == ()
+
+
+def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
+    with round_of(tmp_path / "home", 1) as world:
+        versions = [ModelVersion("intent", number, "run", "s", "base", "1", "m") for number in ("2", "3")]
+        with writing(world.corpus.records) as conn:
+            for version in versions:
+                store.put_version(conn, replace(version, tainted=True))
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
+        (problem,) = status_of(world.settings).problems  # what was champion before is tainted, too
+        assert "run earmark promote intent/1 --force --why TEXT," in problem

@@ -1,0 +1,68 @@
+"""Documents of reports keep the keys that commands have always printed."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from flows.reports.annotation_weekly import PointCost
+from flows.reports.audit_log import AuditLogRow
+from flows.reports.demo_tables import ChampionNight, NewestVersion, Rate, SpeakerRate, champion_night
+from flows.reports.doctor import DoctorReport, show_findings
+from flows.reports.error_analysis import Mistake
+from flows.reports.lineage import PseudoSource, VersionLineage
+
+RATE = Rate(0.5, 0.25, 0.75, 8, 4)
+
+
+def version(pseudo):
+    return VersionLineage(
+        version="asr/2", origin="retrained", aliases=("champion",), tainted=False, base="b", parent="1",
+        snapshot_id="s", rows={"train": 2}, labels=(), pseudo=pseudo, annotators={}, rounds=(), judged_on=(),
+        run_id="r", cycle="", flow_run_id="", git_sha="", eval_set_id="",
+    )  # fmt: skip
+
+
+def test_a_version_without_pseudo_labels_has_an_empty_mapping_of_them():
+    assert version(None).to_json()["pseudo"] == {}
+    made = version(PseudoSource(3, 0.5, ("asr/1", "intent/1"))).to_json()
+    assert made["pseudo"] == {"count": 3, "weight": 0.5, "by": ["asr/1", "intent/1"]}
+    assert made["aliases"] == ["champion"]
+
+
+def test_minutes_stand_alone_where_nothing_was_judged():
+    assert PointCost(8.6).to_json() == {"minutes": 8.6}
+    judged = PointCost(8.6, 0.5, 0.5, None).to_json()
+    assert judged == {"minutes": 8.6, "wer_base": 0.5, "wer_champion": 0.5, "minutes_a_point": None}
+
+
+@pytest.mark.parametrize(("kind", "key"), [("asr", "wer"), ("intent", "accuracy")])
+def test_rates_of_a_night_have_the_name_of_their_figure_and_come_back_from_it(kind, key):
+    newest = NewestVersion("3", RATE, {"ann": SpeakerRate(0.5, 2)})
+    night = ChampionNight(key, "2", RATE, RATE, RATE, "set", newest)
+    document = night.to_json()
+    assert list(document) == ["champion", key, f"base_{key}", "difference", "eval_set_id", "newest"]
+    assert document["newest"]["speakers"] == {"ann": {"value": 0.5, "n": 2}}
+    assert champion_night(kind, document) == night
+
+
+def test_a_mistake_without_a_transcript_has_no_words():
+    found = Mistake(utterance_id="u", slices={}, heard="play", intent="stop", predicted="play", confidence=0.9)
+    assert set(found.to_json()) == {"utterance_id", "slices", "heard", "intent", "predicted", "confidence"}
+
+
+def test_findings_name_each_problem_and_what_was_repaired(capsys):
+    report = DoctorReport({"counts": {"accepted": 3}, "models": "failed"}, ("models: no such store",), {"files": 2})
+    assert report.to_json()["repaired"] == {"files": 2}
+    assert "repaired" not in DoctorReport({}, ()).to_json()
+    show_findings(report)
+    shown = capsys.readouterr().out
+    assert "PROBLEM  models: no such store" in shown
+    assert "files" in shown
+    show_findings(DoctorReport({}, ()))
+    assert "all is well" in capsys.readouterr().out
+
+
+def test_an_audit_row_keeps_its_detail():
+    row = AuditLogRow("vault", 3, datetime(2026, 11, 28, 20, tzinfo=UTC), "open", "earmark", {"count": 2}, "f")
+    assert row.to_json()["detail"] == {"count": 2}
+    assert row.to_json()["at"] == "2026-11-28 20:00:00+00:00"

@@ -1,0 +1,126 @@
+"""Progress as events: who listens is told everything once, and nothing is printed but by the command line."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flows.runtime import progress
+from flows.runtime.progress import Advanced, Finished, Noted, Started
+
+WORK = """
+from flows.runtime import progress
+from flows.cli.progress_bars import ProgressBars
+
+with progress.listening(ProgressBars()), progress.track("score", 40) as advance:
+    advance(10)
+    with progress.track("rows read", None) as read:
+        read(3)
+    progress.note("a line to read")
+    advance(40)
+"""
+
+
+def events_of(*names: str) -> list[progress.Event]:
+    """Returns what a listener is told while a step of three counts."""
+    told: list[progress.Event] = []
+    with progress.listening(told.append):
+        for name in names:
+            with progress.track(name, None) as advance:
+                advance(1)
+                advance(2, 3)
+                advance(3)
+    return told
+
+
+def test_a_listener_is_told_start_every_advance_and_end():
+    started, *advanced, finished = events_of("score")
+    assert isinstance(started, Started)
+    number = started.track
+    assert started == Started(number, "score", None)
+    assert advanced == [Advanced(number, 1, None), Advanced(number, 2, 3), Advanced(number, 3, 3)]
+    assert finished == Finished(number)
+
+
+def test_pieces_of_work_within_each_other_are_told_apart():
+    told: list[progress.Event] = []
+    with progress.listening(told.append), progress.track("runs", 2) as runs, progress.track("rows", 5) as rows:
+        rows(5)
+        runs(1)
+    outer, inner = (event.track for event in told if isinstance(event, Started))
+    assert outer != inner
+    assert told[2:] == [Advanced(inner, 5, 5), Advanced(outer, 1, 2), Finished(inner), Finished(outer)]
+
+
+def test_every_listener_is_told_and_none_after_its_block():
+    first: list[progress.Event] = []
+    second: list[progress.Event] = []
+    with progress.listening(first.append):
+        with progress.listening(second.append):
+            progress.note("both")
+        progress.note("first alone")
+    progress.note("nobody")
+    assert first == [Noted("both"), Noted("first alone")]
+    assert second == [Noted("both")]
+
+
+def test_work_in_a_thread_tells_those_who_listened_when_it_began():
+    told: list[progress.Event] = []
+    with progress.listening(told.append), progress.track("score", 1) as advance:
+        thread = threading.Thread(target=advance, args=(1,))
+        thread.start()
+        thread.join()
+    assert [event.done for event in told if isinstance(event, Advanced)] == [1]
+
+
+def test_work_that_fails_is_told_as_ended():
+    told: list[progress.Event] = []
+    with pytest.raises(ValueError, match="wrong"), progress.listening(told.append), progress.track("score", 1):
+        raise ValueError("wrong")
+    assert [type(event) for event in told] == [Started, Finished]
+
+
+def test_counts_since_the_last_call_add_up():
+    told: list[progress.Event] = []
+    with progress.listening(told.append), progress.track("score", 5) as advance:
+        more = progress.counting(advance)
+        more(2)
+        more(3)
+    assert [event.done for event in told if isinstance(event, Advanced)] == [2, 5]
+
+
+def test_on_a_terminal_there_are_bars_and_elsewhere_notes_alone():
+    held, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run([sys.executable, "-c", WORK], stderr=terminal, check=True, env=environment, timeout=60)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            more = os.read(held, 65_536)
+        except OSError:  # the other end is closed
+            break
+        if not more:
+            break
+        shown += more
+    os.close(held)
+    text = shown.decode()
+    assert "score" in text
+    assert "40/40" in text
+    assert "rows read" in text
+    assert "a line to read" in text
+    piped = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True, timeout=60)
+    assert (piped.stdout, piped.stderr) == ("", "a line to read\n")
+
+
+def test_reporting_progress_loads_nothing_that_prints():
+    code = (
+        "import sys; from flows.runtime import progress; sys.exit(any(m.split('.')[0] == 'rich' for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), timeout=60).returncode == 0

@@ -1,0 +1,338 @@
+"""The whole way through a real Label Studio: what stands there, what comes back, and what is gone again."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from annotation.label_studio import MODEL_VERSION
+from corpus import door
+from corpus.errors import Refused, Unreachable
+from corpus.storage.database import writing
+from corpus.tables import annotations as annotations_table
+from corpus.tables import labels, rounds, utterances
+from flows.runtime.settings import LabelStudioSettings
+from flows.steps import label_studio_sync as studio
+from flows.steps.export import distribute
+from flows.tasks.clip_server import clip_server
+from flows.tasks.label_studio_client import StudioClient
+from flows.tasks.task_status import sweep
+from tests.flows.small_round import ROUND, World, round_of
+from tests.label_studio import PASSWORD, TOKEN, USER, Line, label_studio
+
+pytestmark = pytest.mark.label_studio
+
+CLIPS = 12
+"""In a round: enough that some are blind and some are not, whatever their ids."""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with label_studio(tmp_path_factory.mktemp("label-studio")) as address:
+        yield address
+
+
+@dataclass
+class Studio:
+    """A home whose round stands on the server, and an annotator's hands there."""
+
+    world: World
+    line: Line
+    client: StudioClient
+
+    @property
+    def settings(self) -> Any:
+        return self.world.settings
+
+    def push(self) -> studio.PushReport:
+        return studio.push(self.world.corpus, self.settings)
+
+    def pull(self) -> studio.PullReport:
+        return studio.pull(self.world.corpus, self.settings)
+
+    def settle(self) -> studio.SettleReport:
+        return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
+
+    def there(self) -> list[studio.Standing]:
+        return studio.there(self.client, self.titles)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        return studio.holders(self.settings.label_studio.title, self.settings.people)
+
+    def answer(
+        self, row: studio.Standing, transcript: str = "play some jazz", intent: str = "other", **extra: Any
+    ) -> int:
+        result = [area("transcript", transcript), choice("intent", intent), *extra.get("more", ())]
+        sent = {"result": extra.get("result", result), "lead_time": 4.5, "was_cancelled": extra.get("skipped", False)}
+        return int(self.client.call("POST", f"/api/tasks/{row.number}/annotations/", json=sent)["id"])
+
+    def labels(self) -> list[tuple[str, int, int]]:
+        with self.world.corpus.read() as conn:
+            return [(row.utterance_id, row.revision, row.annotators) for row in labels.current(conn)]
+
+
+def area(name: str, text: str) -> dict[str, Any]:
+    return {"id": name, "from_name": name, "to_name": "audio", "type": "textarea", "value": {"text": [text]}}
+
+
+def choice(name: str, value: str) -> dict[str, Any]:
+    return {"id": name, "from_name": name, "to_name": "audio", "type": "choices", "value": {"choices": [value]}}
+
+
+@pytest.fixture
+def at(server: str, tmp_path: Path) -> Iterator[Studio]:
+    with studio_at(server, tmp_path / "home") as made:
+        yield made
+
+
+@pytest.fixture
+def bare(server: str, tmp_path: Path) -> Iterator[Studio]:
+    with studio_at(server, tmp_path / "home", push=False) as made:
+        yield made
+
+
+@contextmanager
+def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> Iterator[Studio]:
+    line = Line(server)
+    told = LabelStudioSettings(url=line.address, token=TOKEN, title=f"try {uuid.uuid4().hex[:8]}", pause=0.0, batch=5)
+    home_of = round_of(home, CLIPS, "export.backend=label_studio", "tasks.blind_share=0.5", *overrides)
+    with home_of as world, clip_server(world.corpus, "127.0.0.1", 0) as clips:
+        told = told.model_copy(update={"clips_url": clips})
+        world = replace(world, settings=world.settings.model_copy(update={"label_studio": told}))
+        client = StudioClient(told.model_copy(update={"url": server}))
+        made = Studio(world, line, client)
+        world.export()
+        if push:
+            made.push()
+        yield made
+        for title in made.titles.values():
+            if title in (known := client.projects()):
+                client.call("DELETE", f"/api/projects/{known[title]}")
+        client.close()
+        line.close()
+
+
+# --- what stands there ------------------------------------------------------------------------------------------------
+
+
+def test_the_round_stands_there_once_most_valuable_first_with_drafts_or_blind(at: Studio):
+    rows = at.there()
+    with at.world.corpus.read() as conn:
+        chosen = [row.task_id for row in rounds.tasks(conn, ROUND)]
+        shown = {row.task_id: row.draft_shown for row in rounds.tasks(conn, ROUND)}
+    assert [row.task_id for row in sorted(rows, key=lambda row: row.number)] == chosen
+    assert {row.task_id: bool(row.data["asr_text"]) for row in rows} == shown
+    assert set(shown.values()) == {True, False}
+    assert at.push() == studio.PushReport(sent=0, removed=0, standing=CLIPS)
+    project = at.client.projects()[at.settings.label_studio.title]
+    assert at.client.call("GET", f"/api/projects/{project}")["model_version"] == MODEL_VERSION
+    assert not list(at.settings.task_folder.rglob("*.wav"))
+
+
+def test_every_hearing_is_checked_and_audited(at: Studio):
+    from corpus.storage import audit_chain
+    from corpus.storage.records_schema import audit as chain
+
+    url = at.there()[0].data["audio"]
+    heard = httpx.get(url)
+    assert heard.content[:4] == b"RIFF"
+    assert audit_chain.show(at.world.corpus.records, chain, 1)[0].actor == "person:anybody"
+    assert httpx.get(url.replace("until=", "until=9")).status_code == 404
+    assert httpx.get(url.replace("who=", "who=eve")).status_code == 404
+    at.world.after(4)
+    assert httpx.get(url).status_code == 404
+
+
+def test_what_nobody_may_hear_any_more_is_gone_and_silent(at: Studio):
+    row = at.there()[0]
+    at.answer(at.there()[1])
+    with writing(at.world.corpus.records) as conn:
+        utterances.set_aside(conn, [rounds.utterance_of(conn, row.task_id)], "critical_data")
+    assert httpx.get(row.data["audio"]).status_code == 404
+    sweep(at.world.corpus, at.settings)
+    assert at.settle() == studio.SettleReport(1)
+    assert row.task_id not in {each.task_id for each in at.there()}
+    assert at.pull().merged.labels == 1, "an answer that was not pulled yet was lost"
+    at.world.after(4)
+    sweep(at.world.corpus, at.settings)
+    at.settle()
+    assert at.there() == []
+
+
+def test_without_clips_nothing_is_sent(bare: Studio):
+    deaf = bare.settings.label_studio.model_copy(update={"clips_url": "http://127.0.0.1:1"})
+    with pytest.raises(Refused, match="start `earmark clips`"):
+        studio.push(bare.world.corpus, bare.settings.model_copy(update={"label_studio": deaf}))
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+
+
+def test_answers_become_labels_once_and_their_tasks_go(at: Studio):
+    first, second, third, *_ = at.there()
+    at.answer(first)
+    at.answer(second, result=[choice("verdict", "Accidental activation")])
+    at.answer(third, skipped=True)
+    report = at.pull()
+    assert (report.merged.labels, report.skipped_there) == (1, 1)
+    assert report.merged.outcomes == {"accidental": 1, "labelled": 1}
+    held = at.labels()
+    again = at.pull()
+    assert (again.merged.rows, at.labels()) == (report.merged.rows, held)
+    assert at.settle() == studio.SettleReport(2)
+    assert at.pull().merged.labels == 0
+    assert at.labels() == held
+    assert third.task_id in {row.task_id for row in at.there()}
+    with at.world.corpus.read() as conn:
+        assert {row.lead_time for row in annotations_table.latest_answers(conn)} == {4.5}
+    assert at.push().sent == 0
+
+
+def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at: Studio):
+    row, other = at.there()[:2]
+    number = at.answer(row, intent="other")
+    gone = at.answer(other)
+    at.client.call("DELETE", f"/api/annotations/{gone}/")
+    at.pull()
+    result = [area("transcript", "play some blues"), choice("intent", "other")]
+    at.client.call("PATCH", f"/api/annotations/{number}/", json={"result": result})
+    assert at.settle() == studio.SettleReport(0), "an edit that was not pulled yet was thrown away"
+    assert at.pull().merged.labels == 1
+    with at.world.corpus.read() as conn:
+        (held,) = labels.current(conn)
+    (content,) = door.open(at.world.corpus, [held.utterance_id], "annotate", parts=("label", "annotations"))
+    assert content.label is not None
+    assert content.label.transcript == "play some blues"
+    assert len(content.annotations) == 2
+    assert held.annotators == 1
+    assert at.settle() == studio.SettleReport(1)
+
+
+def test_a_slot_that_has_no_place_any_more_comes_back_to_be_marked_again(at: Studio):
+    row = next(row for row in at.there() if row.data["asr_text"])
+    words = row.data["asr_text"].split()
+    value = {"start": 0, "end": len(words[0]), "text": words[0], "labels": ["room"]}
+    marked = {"id": "s", "from_name": "slots", "to_name": "asr_text", "type": "labels", "value": value}
+    at.answer(row, transcript="kitchen", more=[marked])
+    report = at.pull()
+    assert (report.merged.refused, report.asked_again, report.merged.labels) == ({"lost_slot": 1}, 1, 0)
+    (again,) = [each for each in at.there() if each.task_id == row.task_id]
+    assert (again.data["asr_text"], again.annotations) == ("kitchen", [])
+    assert "mark the slots again" in again.data["heading"]
+    value = {"start": 0, "end": 7, "text": "kitchen", "labels": ["room"]}
+    at.answer(again, transcript="kitchen", more=[{**marked, "value": value}])
+    assert at.pull().merged.labels == 1
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_goes_down_anywhere_in_a_push_costs_only_time(bare: Studio):
+    for requests in range(9):
+        bare.line.cut_after(requests)
+        with suppress(Unreachable):
+            bare.push()
+            break
+    assert requests >= 3
+    bare.line.cut_after(None)
+    bare.push()
+    rows = bare.there()
+    assert len(rows) == len({row.task_id for row in rows}) == CLIPS
+
+
+def test_a_server_that_goes_down_anywhere_in_a_pull_costs_only_time(at: Studio):
+    for row in at.there()[:3]:
+        at.answer(row)
+    for requests in range(3):
+        at.line.cut_after(requests)
+        with pytest.raises(Unreachable, match="nothing is lost"):
+            at.pull()
+    at.line.cut_after(None)
+    at.pull()
+    assert len(at.labels()) == 3
+    at.line.cut_after(4)
+    with pytest.raises(Unreachable):
+        at.settle()
+    at.line.cut_after(None)
+    at.settle()
+    assert len(at.there()) == CLIPS - 3
+    assert len(at.labels()) == 3
+
+
+def test_a_wrong_token_is_told_in_one_line(at: Studio):
+    wrong = at.settings.label_studio.model_copy(update={"token": "f" * 40})
+    with pytest.raises(Refused, match="personal access token"):
+        studio.pull(at.world.corpus, at.settings.model_copy(update={"label_studio": wrong}))
+
+
+def test_a_personal_access_token_is_enough(at: Studio):
+    at.client.call("POST", "/api/jwt/settings", json={"api_tokens_enabled": True, "api_token_ttl_days": 7})
+    try:
+        token = at.client.call("POST", "/api/token/")["token"]
+    except Refused:  # one a user; it is told once, so that a server that ran before keeps it
+        pytest.skip("the user has a personal access token already")
+    told = at.settings.label_studio.model_copy(update={"token": token})
+    client = StudioClient(told)
+    assert at.settings.label_studio.title in client.projects()
+    client.close()
+
+
+# --- several people ---------------------------------------------------------------------------------------------------
+
+
+def test_each_person_has_a_project_and_a_question_goes_to_one_other(server: str, tmp_path: Path):
+    team = [{"annotator_id": "ann", "login": USER}, {"annotator_id": "bob"}, {"annotator_id": "cid"}]
+    with studio_at(server, tmp_path / "home", f"people.people={json.dumps(team)}") as at:
+        by_person = {row.task_id: row.holder for row in at.there()}
+        assert len(by_person) == len(at.there()) == CLIPS
+        row = next(row for row in at.there() if row.holder == "ann")
+        at.answer(row, result=[choice("verdict", "Help"), area("question", "Who is that?")])
+        at.pull()
+        at.settle()
+        distribute(at.world.corpus, at.settings)
+        at.push()
+        (asked,) = [each for each in at.there() if each.task_id == row.task_id]
+        assert asked.holder in ("bob", "cid")
+        assert asked.data["question"] == "Who is that?"
+
+
+# --- a person in a browser --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.environ.get("CHROMIUM"), reason="no Chromium is named in CHROMIUM; apt-get install chromium")
+def test_a_task_is_labelled_by_keys_in_a_real_browser(at: Studio, tmp_path: Path):
+    from tests.browser import browser
+
+    row = next(each for each in at.there() if not each.data["asr_text"])
+    project = at.client.projects()[at.settings.label_studio.title]
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    address = at.client.address
+    with browser(os.environ["CHROMIUM"]) as page:
+        page.go(f"{address}/user/login/")
+        page.fill("input[name=email]", USER)
+        page.fill("input[name=password]", PASSWORD)
+        page.run("document.querySelector('form').submit()")
+        page.wait("!location.pathname.includes('login') && document.readyState === 'complete'")
+        page.go(f"{address}/projects/{project}/data?task={row.number}")
+        page.wait("document.querySelector('[name=transcript]')")
+        page.wait("[...document.querySelectorAll('audio')].some(a => a.loop && a.readyState > 0)")
+        page.picture(pictures / "before.png")
+        page.click("[name=transcript]")
+        page.type("play some jazz")
+        page.key("Enter")
+        page.run("document.activeElement.blur()")
+        page.key("1")
+        page.picture(pictures / "answered.png")
+        page.key("Enter", control=True)
+        page.wait_for(lambda: any(each.annotations for each in at.there() if each.number == row.number), "the answer")
+    assert at.pull().merged.labels == 1

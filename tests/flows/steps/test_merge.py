@@ -1,0 +1,78 @@
+"""What people say of an utterance after it has a label: taken back, said again, or that nobody may hear it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annotation.files import write_annotations
+from corpus import door
+from corpus.records.annotations import Annotation
+from corpus.tables import labels, rounds
+from flows.reports.demo_tables import DemoReport
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings
+from flows.steps.merge import MergeReport, merge_file
+from tests.corpus.stored import state_reasons
+from tests.flows.conftest import copy_of
+from tests.flows.homes import small_settings
+
+
+@pytest.fixture
+def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
+    return small_settings(copy_of(lived[0].home, tmp_path / "home"))
+
+
+def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> MergeReport:
+    file = write_annotations(tmp_path / "answers.jsonl", annotations)
+    with opened(settings) as corpus:
+        return merge_file(corpus, settings, file, ours=False)
+
+
+def a_label(settings: Settings) -> tuple[str, str, int]:
+    """Returns a task that gave a transcript, its utterance and the label's revision."""
+    with opened(settings) as corpus, corpus.read() as conn:
+        held = {row.utterance_id: row for row in labels.current(conn) if row.has_transcript and row.annotators == 1}
+        task = next(t for t in rounds.tasks(conn, None, None) if t.utterance_id in held and t.ask == "transcribe")
+        return task.task_id, task.utterance_id, held[task.utterance_id].revision
+
+
+def answer(task_id: str, verdict: str, revision: int, who: str = "simulated", **texts: Any) -> Annotation:
+    return Annotation(task_id=task_id, annotator_id=who, ask="transcribe", verdict=verdict, revision=revision, **texts)  # type: ignore[arg-type]
+
+
+def test_a_label_is_withdrawn_and_comes_back_as_a_new_revision(settings: Settings, tmp_path: Path):
+    task_id, utterance_id, revision = a_label(settings)
+    with opened(settings) as corpus:
+        (content,) = door.open(corpus, [utterance_id], "annotate", parts=("annotations",))
+        (before,) = content.annotations
+    who, said = before.annotator_id, {"transcript": before.transcript, "intent": before.intent, "slots": before.slots}
+
+    report = merge(settings, tmp_path, answer(task_id, "accidental", 2, who))
+    assert report.outcomes == {"accidental": 1}
+    with opened(settings) as corpus, corpus.read() as conn:
+        assert labels.current(conn, [utterance_id]) == []
+        assert labels.withdrawn(conn, [utterance_id]) == {utterance_id: revision}
+
+    report = merge(settings, tmp_path, answer(task_id, "labelled", 3, who, **said))
+    assert report.labels == 1
+    with opened(settings) as corpus, corpus.read() as conn:
+        (row,) = labels.current(conn, [utterance_id])
+        assert row.revision == revision + 2  # of two more answers
+        assert labels.withdrawn(conn, [utterance_id]) == {}
+
+
+@pytest.mark.parametrize("verdict", ["critical_data", "distress"])
+def test_one_voice_closes_an_utterance_to_everybody(settings: Settings, tmp_path: Path, verdict: str):
+    task_id, utterance_id, _ = a_label(settings)
+    merge(settings, tmp_path, answer(task_id, verdict, 1, "second"))
+    with opened(settings) as corpus:
+        assert list(door.open(corpus, [utterance_id], "annotate", strict=False)) == []
+        assert list(door.open(corpus, [utterance_id], "train", strict=False)) == []
+        with corpus.read() as conn:
+            assert state_reasons(conn, "set_aside")[verdict] == 1
+            assert labels.current(conn, [utterance_id]) == []
+    late = merge(settings, tmp_path, answer(task_id, "help", 1, "third"))
+    assert late["refused"] == {"closed_utterance": 1}

@@ -1,0 +1,241 @@
+"""What makes a retraining due, and that no version blocks the next one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus.errors import EarmarkError
+from corpus.handle import open_corpus
+from corpus.records.annotations import Label
+from corpus.records.base import Kind
+from corpus.records.models import ModelVersion, Snapshot
+from corpus.storage import operation_ids
+from corpus.tables import erasure, labels, nights
+from corpus.tables import models as store
+from corpus.tables.nights import NightFrame
+from flows import pipeline
+from flows.reports.demo_tables import DemoReport
+from flows.reports.doctor import examine
+from flows.reports.lineage import lineage_of
+from flows.runtime import progress
+from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.session import opened, running
+from flows.runtime.settings import Settings
+from flows.steps import retrain as retrain_step
+from flows.steps import retrain_plan
+from flows.steps.training_examples import asr_examples, choose_pseudo, intent_examples
+from tests.corpus.stored import NOON, arrive, choose, score
+from tests.flows.conftest import copy_of
+from tests.flows.homes import small_settings
+from training.tracking import registry
+from training.tracking.store import open_tracking
+
+
+@pytest.fixture
+def home(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Path:
+    return copy_of(lived[0].home, tmp_path / "home")
+
+
+def retrain(home: Path, url: str, *overrides: str) -> dict[str, Any]:
+    settings = small_settings(home, *overrides).model_copy(update={"prefect": PrefectSettings(api_url=url)})
+    with running(settings, "test"):
+        return pipeline.retrain("intent").to_json()
+
+
+def test_the_same_labels_are_learned_anew_only_in_another_way(home: Path, prefect_url: str):
+    first = retrain(home, prefect_url, "intent.fit.epochs=2")
+    assert int(first["version"]) > 1
+    assert first["decision"] in ("promote", "refuse", "indicative")
+    again = retrain(home, prefect_url, "intent.fit.epochs=2")
+    assert again == {"skipped": f"version {first['version']} learned from these labels with these settings"}
+    assert int(retrain(home, prefect_url, "intent.fit.epochs=3")["version"]) == int(first["version"]) + 1
+
+
+def test_a_version_that_nothing_can_judge_blocks_no_other(home: Path, prefect_url: str):
+    nothing = "promotion.judged_on=held_out"  # of which this home has no row
+    first = retrain(home, prefect_url, nothing)
+    assert first["decision"] == "indicative"
+    assert "no row that judges" in first["why"]
+    assert "skipped" in retrain(home, prefect_url, nothing)
+    assert int(retrain(home, prefect_url, nothing, "intent.fit.epochs=2")["version"]) == int(first["version"]) + 1
+
+
+def test_the_run_names_the_set_that_judged_it(home: Path, prefect_url: str):
+    version = retrain(home, prefect_url, "intent.fit.epochs=2")["version"]
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        from corpus.tables import models as store
+
+        with corpus.read() as conn:
+            judged = store.version(conn, "intent", version)
+            rows = conn.exec_driver_sql("SELECT eval_set_id FROM reports WHERE kind='intent' AND version=?", (version,))
+            sets = {row[0] for row in rows}
+    tracking = open_tracking(settings.tracking, settings.home)
+    tags = tracking.client.get_run(judged.run_id).data.tags
+    assert {tags["earmark.eval_set_id"]} == sets
+    assert tags["earmark.snapshot_id"] == judged.snapshot_id
+
+
+# --- without Prefect, which has no part in it ------------------------------------------------------------------------
+
+
+def learned(settings: Settings) -> retrain_step.LearnedVersion:
+    with opened(settings) as corpus:
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
+        return retrain_step.learn(corpus, settings, plan, "")
+
+
+def versions(settings: Settings) -> tuple[int, int]:
+    """Returns how many intent versions the records and MLflow know."""
+    tracking = open_tracking(settings.tracking, settings.home)
+    with opened(settings) as corpus, corpus.read() as conn:
+        known = len(store.versions(conn, "intent"))
+    name = f"name = '{tracking.model_prefix}-intent'"
+    return known, len(tracking.client.search_model_versions(name))
+
+
+def test_a_training_that_fails_registers_nothing(home: Path):
+    settings = small_settings(home, "intent.fit.encoder_rate=1.0e+30", "intent.fit.epochs=3")
+    before = versions(settings)
+    with pytest.raises(EarmarkError, match="not finite"):
+        learned(settings)
+    assert versions(settings) == before
+
+
+def test_a_training_that_was_killed_goes_on(home: Path):
+    settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
+
+    def killing(event: progress.Event) -> None:
+        if isinstance(event, progress.Advanced) and event.done == 3:
+            raise KeyboardInterrupt
+
+    with progress.listening(killing), pytest.raises(KeyboardInterrupt):
+        learned(settings)
+    assert [path.name.endswith("-intent-kept") for path in (home / "work").iterdir()] == [True]
+    result = learned(settings)
+    assert result.training is not None
+    assert result.training.resumed_at_step == 3
+    assert list((home / "work").iterdir()) == []
+
+
+def test_a_training_that_was_killed_once_it_was_registered_leaves_no_weights(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
+
+    register = registry.register
+
+    def killed(*args: Any) -> None:
+        register(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "register", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learned(settings)
+    assert len(list((home / "work").iterdir())) == 2
+    assert learned(settings).already
+    assert list((home / "work").iterdir()) == []
+
+
+def test_the_doctor_drops_what_killed_trainings_left(home: Path):
+    settings = small_settings(home)
+    kept = home / "work" / "0123-asr-kept"
+    kept.mkdir(parents=True)
+    (kept / "state.safetensors").write_bytes(b"weights")
+    assert examine(settings, repair=True).repaired["work"] == 1
+    assert not kept.exists()
+
+
+def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path):
+    sure = ("pseudo.weight=0.5", "pseudo.max_doubt=0.9", "pseudo.most=7")
+    settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
+    with opened(settings) as corpus:
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
+        by_speech = choose_pseudo(corpus, settings, "asr", plan.snapshot)
+        for found in (plan.pseudo, by_speech):
+            assert 0 < len(found.ids) <= 7
+            assert found.weight == pytest.approx(0.5 * (1 - len(plan.snapshot.of("train")) / 500))
+        texts = intent_examples(corpus, plan.snapshot.of("train"), plan.pseudo)
+        guessed = {row.utterance_id.removesuffix("/draft") for row in texts if row.pseudo}
+        assert guessed
+        assert guessed <= set(plan.pseudo.ids)
+        assert guessed.isdisjoint(row.utterance_id.removesuffix("/draft") for row in texts if not row.pseudo)
+        assert (
+            plan.operation_id
+            != retrain_plan.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
+        )
+        result = retrain_step.learn(corpus, settings, plan, "")
+        assert result.pseudo == len(plan.pseudo.ids)
+        assert result.training is not None
+        assert result.training.examples > result.labels
+        taught = lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by
+        assert [(row.kind, row.version, row.role) for row in taught] == [("intent", result.version, "pseudo")]
+        told = lineage_of(corpus, settings, f"intent/{result.version}").pseudo
+        heard_by = [f"asr/{plan.pseudo.heard_by[0]}", f"intent/{plan.pseudo.heard_by[1]}"]
+        assert (told.count, list(told.by)) == (len(plan.pseudo.ids), heard_by)
+        tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
+        assert f"intent/{result.version}" in tainted
+        left = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
+        assert plan.pseudo.ids[0] not in left.ids
+        told = lineage_of(corpus, settings, f"intent/{result.version}")
+        assert (told["pseudo"]["count"], told["tainted"]) == (len(plan.pseudo.ids) - 1, True)
+        assert lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"] == []
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path, kind: Kind):
+    sure = [f"{kind}.pseudo.weight=0.3", f"{kind}.pseudo.max_doubt=1"]
+    settings = small_settings(tmp_path / "home", 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}', *sure)
+    corpus = open_corpus(settings.corpus, clock=lambda: NOON)
+    manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare = arrive(corpus, 8)
+    (late,) = arrive(corpus, 1, start=8, operation_id="ingest/late")  # for the next round, which may draw it
+    score(corpus, [manifest, held_out, relabelled, withdrawn, audit, waiting, free, spare, late])
+    choose(corpus, [audit], "night-1", "audit")
+    choose(corpus, [waiting], "night-2", "uncertain")
+    with corpus.operation(operation_ids.sample(str(NOON.date() + timedelta(days=1))), "sample") as op:
+        nights.put_frame(op.conn, NightFrame(str(NOON.date() + timedelta(days=1)), since=0, up_to=8))
+    with corpus.operation("label", "merge") as op:
+        told = {
+            i: Label(i, "lights on", "lights_on", (), 1.0, 1, 1) for i in (manifest, held_out, relabelled, withdrawn)
+        }
+        labels.put_labels(corpus, op, [told[manifest]], "manifest")
+        labels.put_labels(corpus, op, [told[held_out], told[relabelled]], "held_out")
+        labels.put_labels(corpus, op, [told[relabelled], told[withdrawn]])
+        labels.withdraw(op.conn, [withdrawn])
+        for each in ("asr", "intent"):
+            store.put_version(op.conn, ModelVersion(each, "1", "run", "", "base", "", "nowhere"))
+            store.move_alias(op.conn, each, "champion", None, "1")
+    assert choose_pseudo(corpus, settings, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
+    corpus.close()
+
+
+def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        plan = retrain_plan.plan(
+            corpus, small_settings(home, "intent.fit.epochs=1"), "intent", "test", only_if_due=False
+        )
+        erasure.erase_utterances(corpus, [plan.snapshot.of("train")[0].utterance_id])
+        result = retrain_step.learn(corpus, settings, plan, "")
+        with corpus.read() as conn:
+            assert store.version(conn, "intent", result.version).tainted
+
+
+def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(home: Path):
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
+        assert plan.pseudo.ids == ()
+        rows = [replace(row, weight=0.25 + k / 100) for k, row in enumerate(plan.snapshot.of("train"))]
+        weights = {row.utterance_id: row.weight for row in rows}
+        for example in intent_examples(corpus, rows):
+            assert example.weight == weights[example.utterance_id.removesuffix("/draft")]
+        clips = asr_examples(corpus, rows)
+        assert clips
+        assert all(clip.weight == weights[clip.utterance_id] for clip in clips)

@@ -1,0 +1,90 @@
+"""Files in the answers folder: nothing that a tool writes is lost, and what was refused is kept for a while."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from corpus.errors import UsageError
+from flows.runtime.settings import Settings
+from flows.tasks import answer_inbox
+from tests.flows.homes import small_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = small_settings(tmp_path / "home", "export.due_days=3")
+    made.answers.mkdir(parents=True)
+    return made
+
+
+def names(settings: Settings) -> list[str]:
+    return sorted(path.name for path in settings.answers.iterdir())
+
+
+def test_lines_that_are_appended_by_name_meanwhile_begin_a_new_file(settings: Settings):
+    file = settings.answers / "a.jsonl"
+    file.write_bytes(b"one\n")
+    taken, data = answer_inbox.take(file)
+    with file.open("ab") as tool:
+        tool.write(b"two\n")
+    answer_inbox.put_away(taken, data, [])
+    assert (data, file.read_bytes()) == (b"one\n", b"two\n")
+    assert answer_inbox.waiting(settings.answers) == [file]
+
+
+def test_lines_that_are_appended_through_an_open_file_meanwhile_are_merged_next(settings: Settings):
+    file = settings.answers / "a.jsonl"
+    with file.open("ab", buffering=0) as tool:
+        tool.write(b"one\n")
+        taken, data = answer_inbox.take(file)
+        tool.write(b"two\n")
+    answer_inbox.put_away(taken, data, [])
+    assert data == b"one\n"
+    (left,) = answer_inbox.waiting(settings.answers)
+    assert answer_inbox.take(left) == (left, b"one\ntwo\n")
+
+
+def test_what_a_killed_run_had_taken_comes_first_and_is_not_replaced(settings: Settings):
+    file = settings.answers / "a.jsonl"
+    file.write_bytes(b"one\n")
+    first, _ = answer_inbox.take(file)
+    file.write_bytes(b"two\n")
+    assert answer_inbox.waiting(settings.answers) == [first, file]
+    assert answer_inbox.name_of(first) == "a.jsonl"
+    second, data = answer_inbox.take(file)
+    assert (data, first.read_bytes()) == (b"two\n", b"one\n")
+    assert second != first
+
+
+def test_refused_lines_of_files_of_one_name_are_all_kept_and_once(settings: Settings):
+    file = settings.answers / "a.jsonl"
+    for data, refused in ((b"bad\ngood\nworse", [1, 3]), (b"good\nother\n", [2]), (b"bad\nfine\nworse", [1, 3])):
+        file.write_bytes(data)
+        answer_inbox.put_away(*answer_inbox.take(file), refused)
+    assert names(settings) == ["a.refused-2.jsonl", "a.refused.jsonl"]
+    assert (settings.answers / "a.refused.jsonl").read_bytes() == b"bad\nworse\n"
+    assert (settings.answers / "a.refused-2.jsonl").read_bytes() == b"other\n"
+    assert all(path.stat().st_mode & 0o077 == 0 for path in settings.answers.iterdir())
+    assert answer_inbox.waiting(settings.answers) == []
+
+
+def test_a_file_that_cant_be_read_keeps_its_name(settings: Settings):
+    file = settings.answers / "a.jsonl"
+    file.symlink_to("/proc/self/mem")  # opens and does not read, whoever asks
+    with pytest.raises(UsageError, match=r"a\.jsonl can't be read"):
+        answer_inbox.take(file)
+    assert answer_inbox.waiting(settings.answers) == [file]
+
+
+def test_refused_lines_expire_and_what_people_put_there_does_not(settings: Settings):
+    for name in ("a.refused.jsonl", "a.refused-2.jsonl", "b.refused.jsonl", ".a.refused.jsonl.tmp", "a.jsonl", "n.txt"):
+        (settings.answers / name).write_bytes(b"x\n")
+    long_ago = (datetime.now(UTC) - timedelta(days=4)).timestamp()
+    for name in ("a.refused.jsonl", "a.refused-2.jsonl", "a.jsonl", "n.txt"):
+        os.utime(settings.answers / name, (long_ago, long_ago))
+    expired = [path.name for path in answer_inbox.expired(settings.answers, 3, datetime.now(UTC))]
+    assert expired == [".a.refused.jsonl.tmp", "a.refused-2.jsonl", "a.refused.jsonl"]

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import gates
+from corpus.errors import RecordError
+from corpus.records.evaluation import EvaluationReport
+from training.evaluation.gate import PromotionSettings, alpha_at, decide
+from training.evaluation.gate_text import decision_text
+from training.evaluation.intervals import IntervalSettings
+
+
+def report(kind, version, speakers, *, errors=None, words=None, correct=None, eval_set_id="e" * 64):
+    n = len(speakers)
+    zeros = np.zeros(n, dtype=np.int64)
+    return EvaluationReport(
+        kind=kind,
+        version=version,
+        eval_set_id=eval_set_id,
+        utterance_ids=np.array([f"u{row:05}" for row in range(n)], dtype=np.str_),
+        speaker_ids=np.array(speakers, dtype=np.str_),
+        errors=zeros if errors is None else np.asarray(errors, dtype=np.int64),
+        words=zeros if words is None else np.asarray(words, dtype=np.int64),
+        char_errors=zeros,
+        chars=zeros,
+        correct=np.zeros(n, dtype=bool) if correct is None else np.asarray(correct, dtype=bool),
+        confidence=np.ones(n, dtype=np.float32),
+        slot_counts=np.zeros((n, 3), dtype=np.int64),
+    )
+
+
+def asr_pair(rng, speakers=30, rows=8, before=0.15, after=0.15, stay=0.7):
+    """Two models that say the same on `stay` of the rows and else err by themselves at their own rate."""
+    names = np.repeat(np.arange(speakers).astype(str), rows)
+    words = rng.integers(2, 9, len(names))
+    ease = np.repeat(rng.uniform(0.5, 1.5, speakers), rows)
+    old = rng.binomial(words, np.clip(before * ease, 0, 1))
+    own = rng.binomial(words, np.clip(after * ease, 0, 1))
+    same = rng.random(len(names)) < stay
+    new = np.where(same & (before == after), old, own)
+    return report("asr", "1", names, errors=old, words=words), report("asr", "2", names, errors=new, words=words)
+
+
+def only(each, rows):
+    return report(each.kind, each.version, each.speaker_ids[rows], errors=each.errors[rows], words=each.words[rows])
+
+
+LOOSE = PromotionSettings(max_negative_flips_asr=1.0, max_negative_flips_intent=1.0)
+QUICK = LOOSE.model_copy(update={"interval": IntervalSettings(resamples=500, tail_draws=5)})
+
+
+def test_alpha_is_spent_once_over_all_looks():
+    assert alpha_at(0.05, 1) == pytest.approx(0.025)
+    assert sum(alpha_at(0.05, look) for look in range(1, 20_000)) == pytest.approx(0.05, rel=1e-3)
+    with pytest.raises(RecordError, match="look 0"):
+        alpha_at(0.05, 0)
+
+
+def test_equal_models_are_promoted_at_most_as_often_as_alpha_says():
+    rng = np.random.default_rng(17)
+    promoted = [decide(*asr_pair(rng), look=1, settings=QUICK).promotes for _ in range(200)]
+    assert sum(promoted) <= 0.05 * 200
+
+
+def test_equal_models_that_are_looked_at_every_night_are_still_seldom_promoted():
+    rng = np.random.default_rng(19)
+    ever = 0
+    for _ in range(40):
+        pair = asr_pair(rng, speakers=30, rows=12)
+        night = np.arange(len(pair[0])) % 12 // 3
+        for look in range(1, 4):
+            if decide(*(only(each, night < look + 1) for each in pair), look, QUICK).promotes:
+                ever += 1
+                break
+    assert ever <= 0.05 * 40
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_gates_over_five_nights_seldom_promote_what_is_no_better(kind):
+    """The benchmark's gates with fewer draws: customers differ, a challenger has its own sides, slices decide too."""
+    quick = PromotionSettings(interval=IntervalSettings(resamples=400, tail_draws=8))
+    firsts = [gates.gate(kind, seed, 0.0, quick) for seed in range(60)]
+    assert sum(first["gate"] > 0 for first in firsts) <= 0.05 * len(firsts)
+    gained = [gates.gate(kind, seed, 0.4, quick) for seed in range(3)]
+    assert all(first["gate"] > 0 for first in gained)
+
+
+def test_a_clear_gain_is_promoted():
+    decision = decide(*asr_pair(np.random.default_rng(1), before=0.30, after=0.10), look=1, settings=LOOSE)
+    assert decision.decision == "promote"
+    assert decision.difference.high < 0
+    assert decision.alpha_used == pytest.approx(0.025)
+    assert decision.reasons == ("the whole interval of the difference is on the better side",)
+
+
+def test_a_planted_regression_is_refused_and_called_worse():
+    decision = decide(*asr_pair(np.random.default_rng(2), before=0.10, after=0.25), look=1)
+    assert decision.decision == "refuse"
+    assert "the challenger is worse" in decision.reasons
+    assert any("rows became worse, above the cap" in reason for reason in decision.reasons)
+
+
+def test_the_same_outputs_are_refused_with_a_difference_of_zero():
+    old, _ = asr_pair(np.random.default_rng(3))
+    decision = decide(old, report("asr", "2", old.speaker_ids, errors=old.errors, words=old.words), look=1)
+    assert decision.decision == "refuse"
+    assert (decision.difference.value, decision.difference.low, decision.difference.high) == (0.0, 0.0, 0.0)
+
+
+def test_too_few_rows_or_speakers_are_indicative_however_clear_the_gain():
+    rng = np.random.default_rng(4)
+    few_rows = decide(*asr_pair(rng, speakers=30, rows=3, before=0.5, after=0.02), look=1)
+    few_speakers = decide(*asr_pair(rng, speakers=23, rows=20, before=0.5, after=0.02), look=1)
+    assert (few_rows.decision, few_speakers.decision) == ("indicative", "indicative")
+    assert "90 audit rows, 100 are needed" in few_rows.reasons[0]
+    assert "23 speakers, 24 are needed" in few_speakers.reasons[0]
+    assert few_rows.difference.high < 0
+
+
+def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
+    rng = np.random.default_rng(5)
+    old, new = asr_pair(rng, speakers=60, rows=10, before=0.35, after=0.08)
+    far = np.arange(len(old)) % 60 < 12
+    hurt = np.where(far, np.minimum(old.errors + 1, old.words), new.errors)
+    new = report("asr", "2", old.speaker_ids, errors=hurt, words=old.words)
+    slices = {"device_type": np.where(far, "far field", "near")}
+    decision = decide(old, new, 1, LOOSE, slices)
+    assert decision.difference.high < 0
+    assert decision.decision == "refuse"
+    assert any(reason.startswith("slice device_type=far field is worse by +") for reason in decision.reasons)
+    assert {row.value: row.verdict for row in decision.slices} == {"far field": "harmed", "near": "held"}
+    assert decide(old, new, 1, LOOSE).decision == "promote"
+
+
+def test_a_thin_slice_proves_nothing_but_harm():
+    rng = np.random.default_rng(6)
+    old, new = asr_pair(rng, speakers=40, rows=10, before=0.30, after=0.10)
+    rare = np.arange(len(old)) % 10 == 0
+    slices = {"locale": np.where(rare, "en-IE", "en-GB")}
+    decision = decide(old, new, 1, LOOSE, slices)
+    assert decision.decision == "promote"
+    assert {row.value: row.verdict for row in decision.slices} == {"en-IE": "thin", "en-GB": "held"}
+    hurt = report("asr", "2", old.speaker_ids, errors=np.where(rare, old.words, new.errors), words=old.words)
+    assert decide(old, hurt, 1, LOOSE, slices).slices[1].verdict == "harmed"
+
+
+def test_a_thick_slice_that_could_be_worse_by_more_than_the_margin_is_refused():
+    old, new = asr_pair(np.random.default_rng(8), speakers=60, rows=10, before=0.35, after=0.10)
+    far = np.arange(len(old)) % 5 == 0
+    errors = np.where(far, np.random.default_rng(9).permutation(old.errors[far]).repeat(5)[: len(old)], new.errors)
+    new = report("asr", "2", old.speaker_ids, errors=np.minimum(errors, old.words), words=old.words)
+    decision = decide(old, new, 1, LOOSE, {"device_type": np.where(far, "far field", "near")})
+    assert decision.slices[0].verdict == "not shown"
+    assert decision.decision == "refuse"
+
+
+def test_intents_that_gain_on_the_whole_but_flip_too_many_are_refused():
+    names = np.repeat(np.arange(40).astype(str), 10)
+    row = np.arange(400)
+    before, after = row % 10 >= 4, (row % 10 >= 1) & (row % 10 != 9)
+    old, new = report("intent", "1", names, correct=before), report("intent", "2", names, correct=after)
+    decision = decide(old, new, 1)
+    assert (decision.negative_flips, decision.positive_flips) == (40, 120)
+    assert decision.difference.high < 0
+    assert decision.decision == "refuse"
+    assert decide(old, new, 1, PromotionSettings(max_negative_flips_intent=0.1)).decision == "promote"
+
+
+def test_reports_of_different_sets_are_not_compared():
+    old, new = asr_pair(np.random.default_rng(1))
+    other = report("asr", "2", old.speaker_ids, errors=new.errors, words=old.words, eval_set_id="f")
+    with pytest.raises(RecordError, match="different sets"):
+        decide(old, other, 1)
+
+
+def test_a_decision_is_json_and_a_text_for_people():
+    old, new = asr_pair(np.random.default_rng(1), before=0.3, after=0.1)
+    decision = decide(old, new, 2, LOOSE, {"locale": np.where(np.arange(len(old)) % 2, "en-GB", "en-US")})
+    plain = json.loads(json.dumps(decision.as_json(), allow_nan=False))
+    assert plain["decision"] == "promote"
+    assert plain["difference"]["value"] == decision.difference.value
+    assert plain["slices"][0]["verdict"] == "held"
+    text = decision_text(decision)
+    assert text.startswith("asr 2 against champion 1: PROMOTE")
+    assert "look 2, intervals at 99.17 %" in text
+    assert "locale=en-GB" in text
+    worse, rows = decision.negative_flips, len(old)
+    assert f"rows that became worse {worse} ({100 * worse / rows:.1f} %, cap 100 %)" in text
+    for row in decision.slices:
+        line = next(line for line in text.splitlines() if f"={row.value} " in line)
+        assert line.split()[3:5] == [f"{row.champion:.4f}", f"{row.challenger:.4f}"]

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+
+from corpus.errors import UsageError
+from tests.training.replay_learners.corpora import write_clips, write_texts
+from training.replay_learners.corpora import read_corpus
+from training.replay_learners.learners import LEARNERS
+from training.replay_learners.problem import load_problem, make_problem, save_problem, smoothed, unit
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return write_texts(tmp_path_factory.mktemp("texts"), pool=240, test=60)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), pool=60, test=20)
+
+
+def test_a_corpus_is_read_with_its_speakers_and_durations(clips):
+    corpus = read_corpus(clips)
+    assert corpus.speech
+    assert len(corpus.train) == 60
+    assert {row.speaker for row in corpus.train} == {"ann", "bob"}
+    assert corpus.train[0].duration == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("neighbours", [0, 5])
+def test_labels_teach_what_texts_mean(texts, neighbours):
+    problem = make_problem(read_corpus(texts), neighbours)
+    np.testing.assert_allclose(np.linalg.norm(problem.features, axis=1), 1.0, atol=1e-5)
+    rows = np.arange(0, 240, 3)
+    beliefs = LEARNERS["linear"](problem)(rows, problem.labels[rows])
+    assert (beliefs.predicted == problem.test_labels).mean() > 0.9
+    np.testing.assert_allclose(beliefs.probs.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_labels_teach_what_clips_say(clips):
+    problem = make_problem(read_corpus(clips), 3)
+    rows = np.arange(0, 60, 2)
+    beliefs = LEARNERS["linear"](problem)(rows, problem.labels[rows])
+    assert (beliefs.predicted == problem.test_labels).mean() > 0.9
+    np.testing.assert_allclose(beliefs.probs.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_what_is_learned_does_not_depend_on_earlier_rounds(texts):
+    problem = make_problem(read_corpus(texts))
+    rows = np.arange(60)
+    once = LEARNERS["linear"](problem)(rows, problem.labels[rows])
+    learn = LEARNERS["linear"](problem)
+    learn(rows[:30], problem.labels[:30])
+    again = learn(rows, problem.labels[rows])
+    np.testing.assert_allclose(again.probs, once.probs, atol=0.02)
+    assert (again.predicted == once.predicted).mean() > 0.97
+
+
+def test_one_intent_among_the_labels_is_believed_of_all(texts):
+    problem = make_problem(read_corpus(texts))
+    beliefs = LEARNERS["linear"](problem)(np.arange(3), np.full(3, 1))
+    assert (beliefs.predicted == 1).all()
+
+
+def test_smoothing_reads_neither_labels_nor_test_rows():
+    rng = np.random.default_rng(0)
+    pool, test = unit(rng.normal(size=(50, 8))), unit(rng.normal(size=(9, 8)))
+    whole, asked = smoothed(pool, test, 4)
+    _, alone = smoothed(pool, test[:1], 4)
+    np.testing.assert_allclose(asked[:1], alone, atol=1e-6)
+    assert whole.shape == (50, 16)
+
+
+def test_smoothing_draws_a_cluster_together():
+    rng = np.random.default_rng(1)
+    side = np.repeat([0, 1], 40)
+    rows = unit(np.eye(8)[side] + 0.4 * rng.normal(size=(80, 8)))
+    near, _ = smoothed(rows, rows, 10)
+
+    def gap(found):
+        alike = found @ found.T
+        return alike[side[:, None] == side].mean() - alike[side[:, None] != side].mean()
+
+    assert gap(near) > gap(rows)
+
+
+def test_a_problem_is_the_same_from_its_folder(texts, tmp_path):
+    problem = make_problem(read_corpus(texts))
+    save_problem(problem, tmp_path / "p")
+    again = load_problem(tmp_path / "p")
+    np.testing.assert_array_equal(again.features, problem.features)
+    assert again.intents == problem.intents
+    assert not again.speech
+
+
+def spoil(folder, name, line):
+    path = folder / f"{name}.jsonl"
+    path.write_text(path.read_text() + line + "\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no object"),
+        ('{"text": "a"}', "no intent"),
+        ('{"text": " ", "intent": "x"}', "no text"),
+        ('{"text": "a", "intent": "x", "audio": "none.wav"}', "names no file"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, line, said):
+    folder = write_texts(tmp_path, pool=8, test=4)
+    spoil(folder, "train", line)
+    with pytest.raises(UsageError, match=rf"train\.jsonl line 9.*{said}"):
+        read_corpus(folder)
+
+
+def test_a_corpus_that_can_not_be_replayed_says_why(tmp_path):
+    with pytest.raises(UsageError, match=r"no train\.jsonl"):
+        read_corpus(tmp_path)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": "a", "intent": "x"}) + "\n")
+    with pytest.raises(UsageError, match="one intent only"):
+        read_corpus(tmp_path)
+    (tmp_path / "test.jsonl").write_text("")
+    with pytest.raises(UsageError, match=r"test\.jsonl is empty"):
+        read_corpus(tmp_path)
+    folder = write_texts(tmp_path / "more", pool=8, test=4)
+    spoil(folder, "test", '{"text": "a", "intent": "never seen"}')
+    with pytest.raises(UsageError, match="never seen"):
+        make_problem(read_corpus(folder))
+
+
+def test_the_real_models_learn_in_the_place_of_the_quick_ones(texts):
+    problem = make_problem(read_corpus(texts))
+    rows = np.arange(0, 240, 3)
+    beliefs = LEARNERS["model"](problem)(rows, problem.labels[rows])
+    assert (beliefs.predicted == problem.test_labels).mean() > 0.6
+    np.testing.assert_allclose(beliefs.probs.sum(axis=1), 1.0, atol=1e-4)

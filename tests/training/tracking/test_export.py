@@ -1,0 +1,273 @@
+"""Registered versions answer where earmark is not installed, and say there what earmark says here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.text import normalise
+from tests.surroundings import environment_kept
+from tests.training.bare import bare_environment, bare_python
+from tests.training.families import FAMILIES, family_folder
+from tests.training.tiny import tone_clip
+from tests.training.tiny_intent import rows as commands
+from tests.training.tiny_intent import taught_intent
+from training.asr.loading import load_asr
+from training.asr.transcribe import TranscribeSettings, transcribe
+from training.intent.model import IntentModel, classify, load_intent, save_intent
+from training.tracking import aliases, export, facts, registry, runs, serving, store
+
+BASES = Path(__file__).resolve().parents[3] / "training" / "bases"
+
+TEXTS = [row.text for row in commands(6)] + ["Play — some JAZZ, by Ann's band!", "", "zwölf uhr"]
+
+ASK = """
+import json, sys
+import pandas as pd
+
+try:
+    import training
+except ModuleNotFoundError:
+    pass
+else:
+    sys.exit("earmark is installed here")
+import mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+found = {}
+for uri, column, given in json.load(sys.stdin):
+    model = mlflow.pyfunc.load_model(uri)
+    answers = model.predict(pd.DataFrame({column: given})).to_dict(orient="records")
+    example = model.predict(model.input_example).to_dict(orient="records")
+    found[uri] = {"answers": answers, "example": example, "schema": str(model.metadata.signature.outputs)}
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory):
+    with environment_kept():
+        yield store.open_tracking(store.TrackingSettings(), tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> IntentModel:
+    """Returns a model with slots, a pooling other than the base's, and a temperature."""
+    model = taught_intent()
+    folder = tmp_path_factory.mktemp("taught") / "model"
+    save_intent(IntentModel(model.network, model.tokenizer, temperature=1.7), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def versions(tracking, taught):
+    """Registers both bases and the taught model; returns the URI of each model's own files."""
+    found = {}
+    for name, kind, folder in (
+        ("asr", "asr", BASES / "asr"),
+        ("intent", "intent", BASES / "intent"),
+        ("taught", "intent", taught),
+    ):
+        operation_id = f"export/{name}"
+        with runs.tracked_run(tracking, facts.RunFacts(operation_id, name, kind)) as run_id:
+            number, uri = registry.register(tracking, kind, folder, run_id, operation_id)
+        found[name] = (number, uri)
+    aliases.set_aliases(tracking, "asr", {"champion": "1"})
+    return found
+
+
+@pytest.fixture(scope="module")
+def clips():
+    rng = np.random.default_rng(3)
+    time = np.arange(24_000) / 16_000
+    voiced = 0.2 * np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 3 * time) > 0)
+    return [
+        (voiced + 0.01 * rng.standard_normal(len(time))).astype(np.float32),
+        (0.1 * rng.standard_normal(9_000)).astype(np.float32),
+        np.zeros(400, np.float32),
+    ]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    return bare_python(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="module")
+def answered(tracking, versions, clips, python, tmp_path_factory):
+    """Returns what a host without earmark answers."""
+    asked = [
+        ("models:/earmark-asr@champion", "audio", [[float(x) for x in clip] for clip in clips]),
+        ("models:/earmark-intent/1", "text", TEXTS),
+        ("models:/earmark-intent/2", "text", TEXTS),
+    ]
+    cwd = tmp_path_factory.mktemp("elsewhere")
+    done = subprocess.run(
+        [str(python), "-c", ASK, tracking.uri],
+        cwd=cwd,
+        env=bare_environment(cwd),
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_host_without_earmark_hears_what_earmark_hears(answered, versions, clips):
+    asr = load_asr(versions["asr"][1])
+    here = transcribe(
+        asr, [(f"u{k}", clip) for k, clip in enumerate(clips)], TranscribeSettings(draws=1, batch_seconds=0.001)
+    )  # each clip by itself, as there
+    there = answered["models:/earmark-asr@champion"]
+    assert [row["text"] for row in there["answers"]] == [output.text for output in here]
+    confidences = [float(output.confidences.mean()) for output in here]
+    assert [row["confidence"] for row in there["answers"]] == pytest.approx(confidences, abs=1e-5)
+    assert len(there["example"]) == 1
+    assert "text" in there["schema"]
+
+
+@pytest.mark.parametrize(("name", "number"), [("intent", "1"), ("taught", "2")])
+def test_a_host_without_earmark_understands_what_earmark_understands(answered, versions, name, number):
+    model = load_intent(versions[name][1])
+    texts = [normalise(text) for text in TEXTS]
+    here = classify(model, texts)
+    there = answered[f"models:/earmark-intent/{number}"]["answers"]
+    assert [row["text"] for row in there] == texts
+    assert [row["intent"] for row in there] == [model.intents[k] for k in here.probs.argmax(axis=1)]
+    assert [row["confidence"] for row in there] == pytest.approx(here.probs.max(axis=1).tolist(), abs=1e-5)
+    both = zip(texts, here.slots, strict=True)
+    spans = [[(s.name, s.start, s.end, text[s.start : s.end]) for s in slots] for text, slots in both]
+    assert [[(s["name"], s["start"], s["end"], s["value"]) for s in row["slots"]] for row in there] == spans
+    assert name == "intent" or any(spans)
+
+
+@given(st.text())
+def test_the_normal_form_is_that_of_earmark(text):
+    assert serving.normalise(text) == normalise(text)
+
+
+def test_a_version_holds_its_files_once_and_no_path_of_this_machine(versions, tracking, tmp_path):
+    outer = Path(versions["asr"][1]).parent
+    assert len(list(outer.rglob("model.safetensors"))) == 1
+    written = {path.name: path.read_text() for path in outer.iterdir() if path.is_file()}
+    written.pop("registered_model_meta", None)  # MLflow's own, once somebody loaded the version by its alias
+    assert set(written) == {
+        "MLmodel",
+        "conda.yaml",
+        "input_example.json",
+        "python_env.yaml",
+        "requirements.txt",
+        "serving.py",
+        "serving_input_example.json",
+    }
+    places = (str(outer), str(BASES.parents[1]), tracking.uri, os.environ["MLFLOW_TRACKING_URI"])
+    assert [(name, place) for name, text in written.items() for place in places if place in text] == []
+    assert "transformers==" in written["requirements.txt"]
+    assert "+" not in written["requirements.txt"]
+
+
+def test_changed_serving_code_is_found_and_earmark_loads_the_model_all_the_same(versions, tracking):
+    found = tracking.client.get_model_version("earmark-intent", "2")
+    assert registry.changed_files(found) == []
+    assert found.tags[export.SERVING_TAG] == export.serving_digest()
+    outer = Path(versions["taught"][1]).parent
+    kept = (outer / "serving.py").read_bytes()
+    (outer / "serving.py").write_bytes(kept + b"raise SystemExit\n")
+    try:
+        assert "serving.py beside its files is not what was registered" in registry.changed_files(found)[0]
+        load_intent(versions["taught"][1])
+    finally:
+        (outer / "serving.py").write_bytes(kept)
+
+
+def test_a_plain_text_encoder_answers_other(tmp_path, taught):
+    folder = tmp_path / "encoder"
+    model = load_intent(taught)
+    model.network.encoder.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    import pandas as pd
+
+    answer = serving.intent_model(folder)(pd.DataFrame({"text": ["play some music"]}))
+    assert answer.to_dict(orient="records") == [
+        {"text": "play some music", "intent": "other", "confidence": 1.0, "slots": []}
+    ]
+    assert load_intent(folder).intents == ("other",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("uri", "body", "columns"),
+    [
+        ("models:/earmark-asr@champion", {"dataframe_records": [{"audio": [0.0] * 8000}]}, {"text", "confidence"}),
+        (
+            "models:/earmark-intent/2",
+            {"dataframe_records": [{"text": "turn on the attic light"}]},
+            {"text", "intent", "confidence", "slots"},
+        ),
+    ],
+)
+def test_mlflow_serves_a_version_where_earmark_is_not_installed(
+    tracking, versions, python, tmp_path, uri, body, columns
+):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(python), "-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", uri, "-p", str(port)]
+    environment = bare_environment(tmp_path) | {"MLFLOW_TRACKING_URI": tracking.uri}
+    environment["PATH"] = f"{python.parent}:{environment['PATH']}"
+    log = (tmp_path / "log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        answer = _asked(f"http://127.0.0.1:{port}/invocations", body, server)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+        log.close()
+    assert answer is not None, (tmp_path / "log").read_text()[-3000:]
+    assert set(answer["predictions"][0]) == columns
+
+
+def _asked(url, body, server):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.load(reply)
+        except urllib.error.HTTPError as refused:
+            pytest.fail(refused.read().decode()[-2000:])
+        except OSError:
+            if server.poll() is not None:
+                return None
+            time.sleep(0.5)
+    return None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_says_there_what_it_says_here(family, tmp_path):
+    import pandas as pd
+
+    folder = family_folder(family, tmp_path)
+    clips = [tone_clip("turn it off"), tone_clip("stop", 1), np.zeros(400, np.float32)]
+    settings = TranscribeSettings(draws=1, batch_seconds=0.001)
+    here = transcribe(load_asr(folder), [(f"u{k}", clip) for k, clip in enumerate(clips)], settings)
+    there = serving.speech_model(folder)(pd.DataFrame({"audio": [clip.tolist() for clip in clips]}))
+    assert there["text"].tolist() == [output.text for output in here]
+    assert there["confidence"].tolist() == pytest.approx([float(o.confidences.mean()) for o in here], abs=1e-5)

@@ -1,0 +1,250 @@
+"""A speech model learns from labelled clips: always from a base, never from an earlier fine-tune."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from corpus.errors import RecordError, Refused, UsageError
+from training.asr.fit import FITS, AsrExample, AsrLoopSettings, encode_targets, train_asr
+from training.asr.loading import load_asr, save_asr
+from training.asr.model import AsrModel
+from training.asr.transcribe import best_texts
+from training.evaluation.report import word_edits
+from training.loop.loop import chosen_device, enough_memory
+from training.loop.lora import LoraSettings, adapt
+from training.loop.model_files import weights_digest
+from training.loop.work import Progress
+from training.pseudo_labels import PseudoSettings
+
+if TYPE_CHECKING:
+    import torch
+
+
+class AsrFinetuneSettings(BaseModel):
+    """How a speech model is fine-tuned.
+
+    Attributes:
+        loop: Epochs, learning rate, batches, augmentation and seed.
+        freeze_feature_encoder: The front end of the base does not learn.
+        lora: Only low-rank adapters and the output layer learn; null: all weights do.
+        interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
+        pseudo: What is learned from utterances that nobody labelled.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loop: AsrLoopSettings = AsrLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
+    freeze_feature_encoder: bool = False
+    lora: LoraSettings | None = None
+    interpolate: float = Field(0.5, ge=0, lt=1)
+    pseudo: PseudoSettings = PseudoSettings()
+
+    @field_validator("loop", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, value: Any) -> Any:
+        # a single key that is set leaves the others as they stand above, not as pretraining has them
+        return {**cls.model_fields["loop"].default.model_dump(), **value} if isinstance(value, dict) else value
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneResult:
+    """What a fine-tuning did.
+
+    Attributes:
+        digest: SHA-256 of the saved weights.
+        base_digest: of the weights that it started from; the revision where they came from a hub.
+        losses: mean loss of each epoch [nats per token].
+        steps: optimiser steps.
+        seconds: it took [s].
+        examples: learned from.
+        too_long: utterances left out because the transcript needs more frames than the clip has, or more tokens than
+            the model writes.
+        unspellable: utterances left out because no token of the model spells a part of the transcript.
+        dev_wer: word error rate on the dev examples before and after; None without them.
+        watched: word error rate on them after each epoch, where `patience` asked for it.
+        resumed: step at which the training went on after a kill; 0 where it ran through.
+    """
+
+    digest: str
+    base_digest: str
+    losses: tuple[float, ...]
+    steps: int
+    seconds: float
+    examples: int
+    too_long: tuple[str, ...]
+    unspellable: tuple[str, ...]
+    dev_wer: tuple[float, float] | None = None
+    watched: tuple[float, ...] = ()
+    resumed: int = 0
+
+
+def finetune_asr(
+    base: str | Path,
+    examples: Sequence[AsrExample],
+    out: Path,
+    settings: AsrFinetuneSettings | None = None,
+    on_progress: Progress | None = None,
+    dev: Sequence[AsrExample] = (),
+    revision: str | None = None,
+    checkpoint: Path | None = None,
+) -> FinetuneResult:
+    """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
+
+    Args:
+        base: folder, or hub id with `revision`.
+        examples: labelled clips at the base's sample rate; their order does not matter.
+        out: where the model goes; replaced as a whole, and only after all went well.
+        settings: how.
+        on_progress: called after each step with steps done, steps in all, and the loss.
+        dev: clips on which the word error rate is measured before and after, and after each epoch where `patience`
+            is set.
+        revision: pinned revision of a hub id.
+        checkpoint: folder in which a long training is kept, to go on there after a kill; the caller removes it.
+
+    Raises:
+        EarmarkError: there is too little memory. Nothing is saved.
+        UsageError: no examples, or none that can be learned.
+        RecordError: a clip or weight is not finite or a clip is empty.
+        Refused: the loss is not finite. Nothing is saved.
+    """
+    settings = settings or AsrFinetuneSettings()
+    started = time.monotonic()
+    if not examples:
+        raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
+    for example in examples:
+        _check(example)
+    with enough_memory("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
+        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
+
+
+def _finetuned(
+    base: str | Path,
+    examples: Sequence[AsrExample],
+    out: Path,
+    settings: AsrFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[AsrExample],
+    revision: str | None,
+    checkpoint: Path | None,
+    started: float,
+) -> FinetuneResult:
+    asr = load_asr(base, revision, chosen_device(settings.loop))
+    usable, too_long, unspellable = alignable(asr, sorted(examples, key=lambda example: example.utterance_id))
+    if not usable:
+        raise UsageError(
+            f"none of {len(examples)} clips can be learned: {len(too_long)} are too short for their transcripts, "
+            f"{len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or tokens"
+        )
+    before = _word_error_rate(asr, dev)
+    base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
+    base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
+    merge = None if settings.lora is None else adapt(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
+    if settings.freeze_feature_encoder:
+        freeze_front(asr)
+    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
+    start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
+    kept = None if checkpoint is None else (checkpoint, start)
+    result = train_asr(asr, usable, settings.loop, on_progress, watch, kept)
+    if merge is not None:
+        merge()
+    interpolate(asr, base_state, settings.interpolate)
+    after = _word_error_rate(asr, dev)
+    digest = save_asr(asr, out)
+    return FinetuneResult(
+        digest=digest,
+        base_digest=base_digest,
+        losses=result.losses,
+        steps=result.steps,
+        seconds=time.monotonic() - started,
+        examples=len(usable),
+        too_long=tuple(too_long),
+        unspellable=tuple(unspellable),
+        dev_wer=None if before is None or after is None else (before, after),
+        watched=result.watched,
+        resumed=result.resumed,
+    )
+
+
+def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
+    """Returns the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
+    usable, too_long, unspellable = [], [], []
+    unknown = asr.tokenizer.unk_token_id
+    for example, target in zip(examples, encode_targets(asr, examples), strict=True):
+        spelled = asr.tokenizer(example.text, add_special_tokens=False)["input_ids"]
+        if unknown is not None and unknown in spelled:
+            unspellable.append(example.utterance_id)
+        elif not FITS[asr.head](asr, example.samples, target):
+            too_long.append(example.utterance_id)
+        else:
+            usable.append(example)
+    return usable, too_long, unspellable
+
+
+def freeze_front(asr: AsrModel) -> None:
+    """The front end of the model, from features to encoder states, no longer learns.
+
+    Raises:
+        Refused: the model has none that is known.
+    """
+    import torch
+
+    if hasattr(asr.model, "freeze_feature_encoder"):
+        asr.model.freeze_feature_encoder()
+        return
+    named = asr.model.named_modules()
+    front = [module for name, module in named if name.rsplit(".", 1)[-1] in ("subsampling", "feature_projection")][:1]
+    if not front and asr.head == "seq2seq":  # the convolutions before the first block
+        kinds = (torch.nn.Conv1d, torch.nn.GroupNorm)
+        front = [module for module in asr.model.get_encoder().children() if isinstance(module, kinds)]
+    if not front:
+        raise Refused("this family of speech models has no front end to freeze; set freeze_feature_encoder to false")
+    for module in front:
+        for parameter in module.parameters():
+            parameter.requires_grad = False
+
+
+def output_layers(asr: AsrModel) -> list[str]:
+    """Returns the names of the small layers that map states to CTC's symbols; adapters leave them to learn wholly."""
+    if asr.head != "ctc":
+        return []
+    return [name for name in ("lm_head", "ctc_head") if hasattr(asr.model, name)]
+
+
+def interpolate(asr: AsrModel, base_state: dict[str, torch.Tensor], share: float) -> None:
+    """The model's weights are `share` of the base's and the rest of its own (Wortsman et al. 2022, WiSE-FT)."""
+    import torch
+
+    if share == 0.0:
+        return
+    state = asr.model.state_dict()
+    mixed = {
+        name: torch.lerp(tensor, base_state[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    asr.model.load_state_dict(mixed)
+
+
+def _check(example: AsrExample) -> None:
+    item = f"utterance {example.utterance_id}"
+    if not len(example.samples) or not np.isfinite(example.samples).all():
+        raise RecordError(f"{item}: the clip is empty or not finite; leave it out of the snapshot")
+    if not math.isfinite(example.weight) or example.weight <= 0:
+        raise RecordError(f"{item}: its weight has to be above 0; leave it out of the snapshot")
+
+
+def _word_error_rate(asr: AsrModel, examples: Sequence[AsrExample]) -> float | None:
+    if not examples:
+        return None
+    heard = best_texts(asr, [example.samples for example in examples])
+    ids = [example.utterance_id for example in examples]
+    references = {name: example.text for name, example in zip(ids, examples, strict=True)}
+    edits = word_edits(references, dict(zip(ids, heard, strict=True)))
+    return float(edits.sum() / max(1, sum(len(example.text.split()) for example in examples)))

@@ -1,0 +1,226 @@
+"""How speech models learn, to build a base and to fine-tune one: examples, batches, augmentation, loss.
+
+AdamW under a warm-up and a cosine to zero, batches by total length, gradients clipped, all randomness from one seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from corpus.errors import UsageError
+from corpus.records.base import Floats, canonical_json
+from training.asr.augment import AugmentSettings, mask_features, vary_clip
+from training.asr.ctc import ctc_losses, fits_frames
+from training.asr.model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
+from training.asr.seq2seq import fits_window, seq2seq_losses
+from training.loop.batching import length_batches
+from training.loop.loop import computing, run, seeded_torch
+from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class AsrExample:
+    """One clip with its transcript.
+
+    Attributes:
+        samples: (S,) float32 at the model's sample rate.
+        text: normalised transcript; "" for silence.
+        weight: counts in the loss, relative to the other examples.
+    """
+
+    utterance_id: str
+    samples: Floats
+    text: str
+    weight: float = 1.0
+
+
+class AsrLoopSettings(StepSettings):
+    """How a speech model is trained; see `StepSettings`, too.
+
+    Attributes:
+        epochs: Passes over the examples.
+        learning_rate: Learning rate at the top of the schedule.
+        warmup_share: Share of the steps during which the rate rises.
+        weight_decay: Weight decay of AdamW.
+        batch_seconds: Largest padded batch [s].
+        clip_norm: Gradients are clipped to this norm.
+        label_smoothing: Label smoothing of the loss of seq2seq models.
+        freeze_norms: Batch norms keep their running statistics, which is right where batches are few.
+        augment: How clips are varied.
+        seed: Seed of order, augmentation and dropout.
+        threads: Threads of torch while it trains; fixed, since it changes the order of additions. More than the cores
+            that are truly free make it many times slower, as they wait for each other.
+    """
+
+    epochs: int = Field(10, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(1e-3, ge=0)
+    batch_seconds: float = Field(60.0, gt=0)
+    clip_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    freeze_norms: bool = False
+    augment: AugmentSettings = AugmentSettings()
+    seed: int = Field(0, ge=0)
+    threads: int = Field(1, ge=1)
+
+
+LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"ctc": ctc_losses, "seq2seq": seq2seq_losses}
+"""By kind of model: inputs and targets to (B,) losses of whole clips [nats]."""
+
+FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": fits_frames, "seq2seq": fits_window}
+"""By kind of model: whether a clip can carry a target."""
+
+
+def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
+    """Returns the token ids of each transcript, without special tokens."""
+    encoded = [asr.tokenizer(example.text, add_special_tokens=False)["input_ids"] for example in examples]
+    return [[token for token in tokens if token not in asr.marks] for tokens in encoded]
+
+
+def train_asr(
+    asr: AsrModel,
+    examples: Sequence[AsrExample],
+    settings: AsrLoopSettings,
+    on_progress: Progress | None = None,
+    watch: Callable[[], float] | None = None,
+    checkpoint: tuple[Path, str] | None = None,
+) -> LoopResult:
+    """The model's trainable weights are fitted to the examples, in place; the same inputs give the same weights.
+
+    Args:
+        asr: the model.
+        examples: each of them can be aligned.
+        settings: how.
+        on_progress: called after each step.
+        watch: error on dev examples, for early stopping.
+        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
+
+    Raises:
+        UsageError: there are no examples.
+        Refused: the loss is not finite.
+    """
+    if not examples:
+        raise UsageError("there is nothing to train a speech model on; label utterances first")
+    keep = None
+    if checkpoint is not None:
+        keep = Keep(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
+    with seeded_torch(settings.seed, settings.threads):
+        return run(_work(asr, examples, settings, watch), settings, on_progress, keep)
+
+
+def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base: str) -> str:
+    rows = [[e.utterance_id, len(e.samples), e.text, float(e.weight)] for e in examples]
+    return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), rows]).encode()).hexdigest()
+
+
+def _work(
+    asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, watch: Callable[[], float] | None
+) -> Work:
+    import torch
+
+    targets = encode_targets(asr, examples)
+    weights = np.array([example.weight for example in examples], dtype=np.float64)
+    weights /= weights.mean()
+    rng = np.random.default_rng([settings.seed, len(examples)])
+    plan = [_epoch_batches(asr, examples, settings, rng) for _ in range(settings.epochs)]
+    counts = [len(batches) for batches in plan]
+    total = sum(-(-count // settings.accumulate) for count in counts)
+    parameters = [p for p in asr.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+    def loss(batch: Any) -> torch.Tensor:
+        chosen = [examples[i] for i in batch]
+        return _batch_loss(asr, chosen, [targets[i] for i in batch], weights[batch], settings, rng)
+
+    return Work(
+        name="speech",
+        network=asr.model,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, settings.warmup_share)),
+        clip_norm=settings.clip_norm,
+        batches=plan.__getitem__,
+        counts=counts,
+        loss=loss,
+        train_mode=lambda: _training_mode(asr.model, settings.freeze_norms),
+        generators=(rng,),
+        watch=watch,
+    )
+
+
+def _epoch_batches(
+    asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, rng: np.random.Generator
+) -> list[Any]:
+    lengths = padded_lengths(asr, [example.samples for example in examples])
+    limit = max(1, int(settings.batch_seconds * asr.sample_rate))
+    return list(length_batches(lengths, limit, 256 if masks_padding(asr) else 1, rng))
+
+
+def _rate(step: int, total: int, warmup_share: float) -> float:
+    warmup = max(1, int(total * warmup_share))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _training_mode(model: Any, freeze_norms: bool) -> None:
+    import torch
+
+    model.train()
+    if freeze_norms:
+        for module in model.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def _batch_loss(
+    asr: AsrModel,
+    examples: Sequence[AsrExample],
+    targets: Sequence[Sequence[int]],
+    weights: np.ndarray,
+    settings: AsrLoopSettings,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """Returns the weighted mean loss of a batch, each clip's divided by its number of tokens."""
+    import torch
+
+    clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
+    inputs = _masked(asr, extract_features(asr, clips), clips, settings.augment, rng)
+    with computing(asr.device.type, settings):
+        losses = LOSSES[asr.head](asr, inputs, targets, settings.label_smoothing)
+    sizes = torch.tensor([len(target) for target in targets])
+    scale = torch.tensor(weights, dtype=torch.float32) / sizes.clamp(min=1) / len(targets)
+    return (losses * scale.to(losses.device)).sum()
+
+
+def _masked(
+    asr: AsrModel,
+    inputs: dict[str, torch.Tensor],
+    clips: Sequence[Floats],
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+) -> dict[str, torch.Tensor]:
+    """Returns the inputs with stretches of time and frequency masked, where they are features and not samples."""
+    import torch
+
+    name, mask = asr.model.main_input_name, inputs.get("attention_mask")
+    features, window = inputs[name], window_samples(asr)
+    if features.dim() == 3 and mask is not None:
+        return {**inputs, name: mask_features(features, mask.sum(-1), settings, rng)}
+    if features.dim() == 3 and window is not None:  # Whisper's: frequency before time, and no mask
+        frames = features.shape[2]
+        lengths = torch.tensor([max(1, min(frames, frames * len(clip) // window)) for clip in clips])
+        masked = mask_features(features.transpose(1, 2), lengths, settings, rng).transpose(1, 2)
+        return {**inputs, name: masked}
+    return inputs

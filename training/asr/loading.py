@@ -1,0 +1,139 @@
+"""Speech models: load and save them, whatever family of transformers they belong to.
+
+A model is a folder in transformers' own format: config, `model.safetensors`, feature extractor and tokenizer. Nothing
+here names a family: whatever `AutoModelForCTC` knows (Parakeet, Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and what
+`AutoModelForSpeechSeq2Seq` knows with an encoder and a decoder (Whisper, Moonshine) load alike; `training.asr.ctc` and
+`training.asr.seq2seq` say how the two kinds are read and taught. Code from a folder never runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from corpus.errors import Damaged, SettingsError
+from training.asr.model import AsrModel, Head
+from training.asr.seq2seq_prompts import writing_rules
+from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_bars
+
+LOUD_WEIGHTS: Final = 6e4
+"""Largest magnitude that float16 weights may hold."""
+
+
+# --- load and save ----------------------------------------------------------------------------------------------------
+
+
+def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu") -> AsrModel:
+    """Returns the model of a local folder, or of a hub id with its pinned revision.
+
+    Only safetensors are read and no code of the folder runs.
+
+    Raises:
+        SettingsError: no model there, no tokenizer, no safetensors, a hub id without revision, or of neither kind.
+        Damaged: the weights don't fit the configuration, or the file is cut short.
+    """
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+
+    where: dict[str, Any] = {"trust_remote_code": False}
+    if Path(folder).is_dir():
+        check_model_folder(Path(folder))
+        where["local_files_only"] = True
+    elif revision is None:
+        raise SettingsError(f"speech model {folder}: no such folder; a hub id needs its pinned revision")
+    else:
+        where["revision"] = revision
+    try:
+        with without_bars():
+            processor = AutoProcessor.from_pretrained(str(folder), **where)
+            config: Any = AutoConfig.from_pretrained(str(folder), **where)
+            kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
+            model, info = kind.from_pretrained(
+                str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
+            )
+    except SafetensorError as error:
+        raise Damaged(f"speech model {folder}: model.safetensors can't be read; restore the folder") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise SettingsError(f"speech model {folder} can't be loaded as a CTC or seq2seq model: {reason}") from error
+    # transformers would go on with random weights in place of missing ones.
+    lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    if lacking:
+        raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
+    return ready(model.to(device), processor, str(folder))
+
+
+def _writes_tokens(config: Any) -> bool:
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CTC_MAPPING_NAMES,
+        MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    )
+
+    name = config.model_type
+    if name in MODEL_FOR_CTC_MAPPING_NAMES:
+        return False
+    if name not in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES or not config.is_encoder_decoder:
+        raise ValueError(f"{name} is neither a CTC family nor one with an encoder and a decoder")
+    return True
+
+
+def ready(model: Any, processor: Any, name: str) -> AsrModel:
+    """Returns the model in evaluation mode with what decoding needs to know of its vocabulary.
+
+    Raises:
+        SettingsError: the processor has no tokenizer or feature extractor, or no blank is configured, or a seq2seq
+            model doesn't say how its texts begin and end.
+        Damaged: the tokenizer has more tokens than the model has outputs.
+    """
+    tokenizer = getattr(processor, "tokenizer", None)
+    extractor = getattr(processor, "feature_extractor", None)
+    if tokenizer is None or extractor is None:
+        raise SettingsError(f"speech model {name}: needs a tokenizer and a feature extractor beside the weights")
+    head: Head = "seq2seq" if model.config.is_encoder_decoder else "ctc"
+    size = int(model.config.vocab_size)
+    blank = -1 if head == "seq2seq" else model.config.pad_token_id
+    if head == "ctc" and (blank is None or not 0 <= int(blank) < size):
+        raise SettingsError(f"speech model {name}: pad_token_id of its config has to be the CTC blank")
+    special = set(tokenizer.all_special_tokens)  # some families keep markers of sentences beyond their outputs
+    if max(place for token, place in tokenizer.get_vocab().items() if token not in special) >= size:
+        raise Damaged(f"speech model {name}: the tokenizer has more tokens than the model has outputs")
+    tokens = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(size)))]
+    gap = getattr(tokenizer, "word_delimiter_token", None)
+    delimiter = np.array([token == gap for token in tokens])
+    starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
+    marks = {int(token) for token in tokenizer.all_special_ids} - set(np.flatnonzero(delimiter).tolist())
+    rate = int(extractor.sampling_rate)
+    asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
+    if head == "seq2seq":
+        writing_rules(asr, name)
+    return asr
+
+
+def save_asr(asr: AsrModel, folder: Path) -> str:
+    """The folder holds the model, as float16 safetensors, and its processor; returns the digest of the weights.
+
+    Raises:
+        Damaged: a weight is not finite or too large for float16; nothing is written.
+    """
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().to("cpu") for name, tensor in asr.model.state_dict().items()}
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool((tensor.abs() < LOUD_WEIGHTS).all()):
+            raise Damaged(f"weight {name} is not finite or too large to be saved as float16; nothing was saved")
+    halved = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
+    }
+    with replaced_folder(folder) as draft:
+        asr.model.config.save_pretrained(draft)
+        asr.processor.save_pretrained(draft)
+        if asr.head == "seq2seq":  # how its texts begin, and which tokens it may not write
+            asr.model.generation_config.save_pretrained(draft)
+        (draft / "model.safetensors").write_bytes(save(halved, metadata={"format": "pt"}))
+    return weights_digest(folder)

@@ -1,0 +1,116 @@
+"""A speech model that is ready to run, and how clips are fed to it, whatever family of transformers it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.records.base import Floats
+
+if TYPE_CHECKING:
+    import torch
+
+Head = Literal["ctc", "seq2seq"]
+
+MAX_EMBEDDING: Final = 256
+"""Widest embedding that leaves this package; wider encoder states are projected at random, by a fixed seed."""
+
+MIN_SECONDS: Final = 0.1
+"""Clips are filled up with silence to this length [s]: a feature extractor needs more than a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsrModel:
+    """A speech model, ready to run.
+
+    Attributes:
+        model: transformers' model in evaluation mode, float32.
+        processor: its feature extractor and tokenizer.
+        blank: id of the CTC blank; -1 for seq2seq models, which have none.
+        starts_word: (V,) bool, tokens that begin a word.
+        delimiter: (V,) bool, tokens that stand between words and are no part of one.
+        sample_rate: what the model hears [Hz].
+        head: how it puts out text: a symbol a frame, or token after token.
+        marks: ids of special tokens, which are no part of a text; what stands between words is one in some families.
+    """
+
+    model: Any
+    processor: Any
+    blank: int
+    starts_word: npt.NDArray[np.bool_]
+    delimiter: npt.NDArray[np.bool_]
+    sample_rate: int
+    head: Head = "ctc"
+    marks: frozenset[int] = frozenset()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the processor."""
+        return self.processor.tokenizer
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of output symbols, blank included."""
+        return len(self.starts_word)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first: torch.Tensor = next(self.model.parameters())
+        return first.device
+
+
+def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.Tensor]:
+    """Returns the padded inputs of the model for clips of (S,) float32 at its sample rate.
+
+    Clips below `MIN_SECONDS` are filled up with silence first.
+    """
+    shortest = int(MIN_SECONDS * asr.sample_rate)
+    filled = [np.pad(clip, (0, max(0, shortest - len(clip)))).astype(np.float32, copy=False) for clip in clips]
+    extractor = asr.processor.feature_extractor
+    padding = "max_length" if window_samples(asr) is not None else "longest"
+    inputs = extractor(filled, sampling_rate=asr.sample_rate, padding=padding, return_tensors="pt")
+    return {name: tensor.to(asr.device) for name, tensor in inputs.items()}
+
+
+def window_samples(asr: AsrModel) -> int | None:
+    """Returns the one length [samples] to which a family such as Whisper fills up every clip; None for the others."""
+    samples = getattr(asr.processor.feature_extractor, "n_samples", None)
+    return int(samples) if samples is not None and asr.head == "seq2seq" else None
+
+
+def padded_lengths(asr: AsrModel, clips: Sequence[Floats]) -> list[int]:
+    """Returns what each clip costs in a batch [samples], before it is padded to its neighbours."""
+    return [max(1, window_samples(asr) or len(clip)) for clip in clips]
+
+
+def masks_padding(asr: AsrModel) -> bool:
+    """Returns True where padding changes nothing; else clips have to be run one by one.
+
+    Some models are not told what is padding; in others a group norm takes its mean over the whole padded clip.
+    """
+    import torch
+
+    if window_samples(asr) is not None:
+        return True
+    if any(isinstance(module, torch.nn.GroupNorm) for module in asr.model.modules()):
+        return False
+    return bool(getattr(asr.processor.feature_extractor, "return_attention_mask", True))
+
+
+def unit_embedding(state: Floats) -> Floats:
+    """Returns the state as (D,) float32 of unit length, D at most `MAX_EMBEDDING`.
+
+    Wider states go through a random Gaussian projection, which keeps distances (Johnson & Lindenstrauss 1984).
+    """
+    if len(state) > MAX_EMBEDDING:
+        rng = np.random.default_rng([len(state), MAX_EMBEDDING])
+        state = (rng.standard_normal((MAX_EMBEDDING, len(state)), dtype=np.float32) @ state).astype(np.float32)
+    norm = float(np.linalg.norm(state.astype(np.float64)))
+    if norm == 0.0:
+        state, norm = np.ones_like(state), float(np.sqrt(len(state)))
+    return (state / norm).astype(np.float32)

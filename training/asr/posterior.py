@@ -1,0 +1,191 @@
+"""What a CTC posterior says of an utterance: exact draws of transcripts, word confidences, the ASR columns.
+
+A CTC model treats frames as independent given the audio (Graves et al. 2006), so drawing each frame's symbol from its
+posterior and collapsing is an exact draw from the model's distribution over transcripts; no beam search is needed.
+Everything here is numpy on one clip's (T, V) log posterior.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.edits import distance
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Floats
+from corpus.records.predictions import ASR_COLUMNS
+
+Ids = npt.NDArray[np.intp]
+Decode = Callable[[tuple[int, ...]], str]
+
+TSALLIS_ALPHA: Final = 1.0 / 3.0
+"""Entropic index of the word confidence (Laptev & Ginsburg 2023, "Fast entropy-based methods of word-level confidence
+estimation for end-to-end automatic speech recognition"; NeMo's default)."""
+
+
+def utterance_rng(seed: int, utterance_id: str) -> np.random.Generator:
+    """Returns the generator of one utterance's draws, which neither batch order nor a restart changes."""
+    name = int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:16], "big")
+    return np.random.default_rng([seed, name])
+
+
+def collapse(path: Ids, blank: int) -> tuple[int, ...]:
+    """Returns the tokens of one path (T,): repeats merged, then blanks dropped."""
+    return tuple(path[token_starts(path, blank)].tolist())
+
+
+def token_starts(paths: Ids, blank: int) -> npt.NDArray[np.bool_]:
+    """Returns (..., T) bool: the frames at which a token of the collapsed path begins."""
+    changed = np.ones(paths.shape, dtype=bool)
+    changed[..., 1:] = paths[..., 1:] != paths[..., :-1]
+    return np.asarray(changed & (paths != blank), dtype=np.bool_)
+
+
+def draw_paths(log_probs: Floats, draws: int, rng: np.random.Generator) -> Ids:
+    """Returns (K, T) symbols, each frame's drawn from its posterior, for log_probs (T, V) [nats]."""
+    frames, symbols = log_probs.shape
+    cumulative = np.cumsum(np.exp(log_probs.astype(np.float64)), axis=1)
+    cumulative /= cumulative[:, -1:]
+    # One search over all frames: frame t's distribution function is shifted to [t, t + 1].
+    offsets = np.arange(frames)
+    ladder = (cumulative + offsets[:, None]).ravel()
+    places = np.searchsorted(ladder, rng.random((draws, frames)) + offsets, side="right")
+    return np.asarray(np.minimum(places - offsets * symbols, symbols - 1), dtype=np.intp)
+
+
+def draw_tokens(log_probs: Floats, blank: int, draws: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """Returns K exact draws from the distribution over token sequences."""
+    paths = draw_paths(log_probs, draws, rng)
+    starts = token_starts(paths, blank)
+    return [tuple(path[start].tolist()) for path, start in zip(paths, starts, strict=True)]
+
+
+# --- confidence -------------------------------------------------------------------------------------------------------
+
+
+def tsallis_confidence(log_probs: Floats, alpha: float = TSALLIS_ALPHA) -> npt.NDArray[np.float64]:
+    """Returns (T,) in [0, 1]: exponentially normalised Tsallis entropy of each frame; 1 is certain.
+
+    (exp(-H) - exp(-H_max)) / (1 - exp(-H_max)) with H = (sum p^alpha - 1) / (1 - alpha) (Laptev & Ginsburg 2023).
+    """
+    symbols = log_probs.shape[-1]
+    entropy = (np.exp(alpha * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - alpha)
+    floor = np.exp(-(symbols ** (1.0 - alpha) - 1.0) / (1.0 - alpha))
+    return np.asarray(np.clip((np.exp(-entropy) - floor) / (1.0 - floor), 0.0, 1.0))
+
+
+def frame_entropy(log_probs: Floats) -> npt.NDArray[np.float64]:
+    """Returns (T,) Shannon entropy of each frame [nats]."""
+    values = log_probs.astype(np.float64)
+    return np.asarray(-np.sum(np.exp(values) * np.maximum(values, -1e4), axis=-1))
+
+
+def gibbs_confidence(log_probs: Floats) -> npt.NDArray[np.float64]:
+    """Returns (T,) in [0, 1]: the same normalisation of Gibbs-Shannon entropy, (exp(-H) - 1/V) / (1 - 1/V)."""
+    floor = 1.0 / log_probs.shape[-1]
+    return np.asarray(np.clip((np.exp(-frame_entropy(log_probs)) - floor) / (1.0 - floor), 0.0, 1.0))
+
+
+def word_numbers(
+    path: Ids, blank: int, starts_word: npt.NDArray[np.bool_], delimiter: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Returns (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
+    return words_of(path, token_starts(path, blank), path != blank, starts_word, delimiter)
+
+
+def words_of(
+    path: Ids,
+    begins: npt.NDArray[np.bool_],
+    said: npt.NDArray[np.bool_],
+    starts_word: npt.NDArray[np.bool_],
+    delimiter: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.int64]:
+    """Returns (T,) as `word_numbers` does, given where tokens begin, and where one is said, both (T,)."""
+    new_word = begins & starts_word[path]
+    spoken = said & ~delimiter[path]
+    number = np.cumsum(new_word) if delimiter[path].sum() == 0 else np.cumsum(new_word | (begins & delimiter[path]))
+    numbers = np.where(spoken, number, -1)
+    # Words are numbered in order without gaps, whether the first one carries a mark or not.
+    known = np.unique(numbers[numbers >= 0])
+    return np.where(numbers >= 0, np.searchsorted(known, numbers), -1)
+
+
+def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Returns (W,): the least frame confidence of each word, blanks left out.
+
+    Where nothing was heard all frames count as one word: silence that is nearly a word is not certain.
+    """
+    spoken = words >= 0
+    if not spoken.any():
+        return np.array([confidence.min()])
+    least = np.ones(int(words.max()) + 1)
+    np.minimum.at(least, words[spoken], confidence[spoken])
+    return least
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
+    """Returns the distinct texts with their frequency among the draws, the best transcript first.
+
+    Weights sum to 1; the best transcript stands first even where no draw hit it, then with weight 0, so the weights
+    stay an unbiased estimate of the posterior.
+    """
+    counts = Counter(texts)
+    rest = sorted((text for text in counts if text != best), key=lambda text: (-counts[text], text))
+    return tuple(Hypothesis(text, counts[text] / len(texts)) for text in [best, *rest])
+
+
+def asr_columns(
+    log_probs: Floats,
+    path: Ids,
+    spoken: npt.NDArray[np.bool_],
+    num_tokens: int,
+    words: npt.NDArray[np.int64],
+    found: Sequence[Hypothesis],
+    duration: float,
+) -> Floats:
+    """Returns one row of `ASR_COLUMNS`, (14,) float32.
+
+    T counts the frames of a CTC model, or the tokens that a seq2seq model wrote, its end among them. There the
+    `nonblank_entropy` is that of the tokens in front of the end, and the confidences are those of tokens, too, as for
+    any model that writes token after token (Laptev & Ginsburg 2023, section 2.2).
+
+    Args:
+        log_probs: (T, V) [nats].
+        path: (T,) best symbol of each frame or place.
+        spoken: (T,) whether it stands for something said: no blank, no end.
+        num_tokens: of the best transcript.
+        words: (T,) the word to which each belongs; -1 for none.
+        found: the hypotheses, best first.
+        duration: of the clip [s].
+    """
+    best = log_probs[np.arange(len(path)), path].astype(np.float64)
+    words_of_best = found[0].text.split()
+    errors = sum(row.weight * distance(words_of_best, row.text.split()) for row in found)
+    tsallis = word_confidences(tsallis_confidence(log_probs), words)
+    gibbs = word_confidences(gibbs_confidence(log_probs), words)
+    entropy = frame_entropy(log_probs)
+    values = {
+        "expected_errors": errors,
+        "expected_wer": errors / max(1, len(words_of_best)),
+        "logprob_sum": best.sum(),
+        "logprob_mean": best.mean(),
+        "confidence_min": tsallis.min(),
+        "confidence_mean": tsallis.mean(),
+        "confidence_product": tsallis.prod(),
+        "gibbs_min": gibbs.min(),
+        "gibbs_mean": gibbs.mean(),
+        "gibbs_product": gibbs.prod(),
+        "nonblank_entropy": entropy[spoken].mean() if spoken.any() else entropy.max(),
+        "num_tokens": num_tokens,
+        "num_hypotheses": sum(hypothesis.weight > 0 for hypothesis in found),
+        "duration": duration,
+    }
+    return np.array([values[name] for name in ASR_COLUMNS], dtype=np.float32)

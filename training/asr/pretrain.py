@@ -1,0 +1,223 @@
+"""The recipe of the embedded speech base: a small FastConformer with CTC, from scratch, on synthesised speech alone.
+
+Heard are the base accents only, so other accents are left for earmark to find and learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import SettingsError
+from training.asr.augment import AugmentSettings
+from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
+from training.asr.loading import ready, save_asr
+from training.asr.model import AsrModel
+from training.asr.pretrain_texts import salad
+from training.loop.loop import seeded_torch
+from training.loop.work import LoopResult
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"
+SAMPLE_RATE = 16_000
+"""[Hz]"""
+
+TIMES_REAL_TIME, CLIP_SECONDS = 45.0, 2.2
+"""Speech that one core trains on a second [s], and the mean length of a clip [s]: they turn minutes into epochs."""
+
+
+class AsrShape(BaseModel):
+    """The size of a FastConformer with CTC (Rekesh et al. 2023).
+
+    Attributes:
+        width: of the encoder states.
+        layers, heads: blocks, attention heads.
+        inner_width: of the feed-forward parts.
+        conv_channels: of the subsampling convolutions.
+        subsampling: feature frames (10 ms) to one output frame; 8 would leave short words too few frames.
+        dropout: of all parts.
+        vocabulary: tokens: blank, unknown, word mark, letters, digits, apostrophe, and merges of them where it is above
+            40. Single letters leave CTC's plateau of blanks several times sooner than 128 merged tokens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(128, ge=8)
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    inner_width: int = Field(512, ge=8)
+    conv_channels: int = Field(64, ge=4)
+    subsampling: int = Field(4, ge=2)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    vocabulary: int = Field(40, ge=40)
+
+
+class AsrPretrainSettings(BaseModel):
+    """How the base is made.
+
+    Attributes:
+        clips: synthesised clips that it learns from.
+        salads: share of the clips that are words in no order instead of sentences.
+        shape: size of the network.
+        loop: how it is trained; `seed` below replaces the seed there.
+        seed: of clips, weights and training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clips: int = Field(4000, ge=1)
+    salads: float = Field(0.4, ge=0, lt=1)
+    shape: AsrShape = AsrShape()
+    loop: AsrLoopSettings = AsrLoopSettings(
+        epochs=7,
+        learning_rate=2e-3,
+        batch_seconds=16.0,
+        augment=AugmentSettings(noise_share=0.2, narrow_share=0.0, time_masks=1, mel_masks=1),
+    )
+    seed: int = Field(0, ge=0)
+
+
+_SALADS = 606  # first word of the seeds
+
+
+def settings_for(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
+    """Returns the recipe's settings with another seed, number of clips, or length on one free core [min].
+
+    Raises:
+        SettingsError: a number is out of range.
+    """
+    standard = AsrPretrainSettings()
+    if (size is not None and size < 1) or (minutes is not None and minutes <= 0) or seed < 0:
+        raise SettingsError("size and minutes have to be above 0, seed 0 or more")
+    clips = size or standard.clips
+    loop = standard.loop
+    if minutes is not None:
+        heard = minutes * 60.0 * TIMES_REAL_TIME
+        loop = loop.model_copy(update={"epochs": max(1, round(heard / (clips * CLIP_SECONDS)))})
+    return standard.model_copy(update={"seed": seed, "clips": clips, "loop": loop})
+
+
+@dataclass(frozen=True, slots=True)
+class AsrPretrainResult:
+    """What was made: digest of the weights, number of parameters, seconds of speech heard, losses by epoch."""
+
+    digest: str
+    parameters: int
+    audio_seconds: float
+    loop: LoopResult
+
+
+def pretrain(
+    out: Path, settings: AsrPretrainSettings, on_progress: Callable[[int, int, float], None] | None = None
+) -> AsrPretrainResult:
+    """The folder `out` holds a speech base that was trained on base accents and base phrasings only."""
+    return pretrain_on(spoken_examples(settings), out, settings, on_progress)
+
+
+def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
+    """Returns the clips: sentences of the grammar, and salads of words by the same accents under the same conditions.
+
+    Raises:
+        SettingsError: the demo extra is not installed.
+    """
+    from corpus.synthetic import BASE_ACCENTS, VARIANTS, Voice, augment, pretraining_set, speak
+
+    salads = round(settings.salads * settings.clips)
+    spoken = list(pretraining_set(settings.seed, max(1, settings.clips - salads), accents="base", phrasings="base"))
+    examples = [AsrExample(f"sentence-{i}", example.samples, example.text) for i, example in enumerate(spoken)]
+    sentences = [example.text for example in spoken]
+    for i in range(salads):
+        rng = np.random.default_rng([_SALADS, settings.seed, i])
+        text = salad(sentences, rng)
+        voice = Voice(
+            str(rng.choice(BASE_ACCENTS)),
+            str(rng.choice(VARIANTS)),
+            int(rng.integers(135, 206)),
+            int(rng.integers(25, 76)),
+        )
+        examples.append(AsrExample(f"salad-{i}", augment(speak(text, voice), rng), text))
+    return examples
+
+
+def pretrain_on(
+    examples: list[AsrExample],
+    out: Path,
+    settings: AsrPretrainSettings,
+    on_progress: Callable[[int, int, float], None] | None = None,
+) -> AsrPretrainResult:
+    """The folder `out` holds a speech model trained from scratch on the examples."""
+    asr = build_asr((example.text for example in examples), settings.shape, settings.seed)
+    result = train_asr(asr, examples, settings.loop.model_copy(update={"seed": settings.seed}), on_progress)
+    digest = save_asr(asr, out)
+    parameters = sum(p.numel() for p in asr.model.parameters())
+    return AsrPretrainResult(digest, parameters, sum(len(e.samples) for e in examples) / SAMPLE_RATE, result)
+
+
+def build_asr(texts: Iterable[str], shape: AsrShape, seed: int) -> AsrModel:
+    """Returns an untrained model whose tokens were learned from `texts`, with random weights from `seed`."""
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    import torch
+    from transformers import ParakeetCTCConfig, ParakeetEncoderConfig, ParakeetForCTC
+
+    processor = build_processor(texts, shape)
+    encoder = ParakeetEncoderConfig(
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.inner_width,
+        subsampling_factor=shape.subsampling,
+        subsampling_conv_channels=shape.conv_channels,
+        num_mel_bins=80,
+        dropout=shape.dropout,
+        layerdrop=0.0,
+        activation_dropout=shape.dropout,
+        attention_dropout=shape.dropout,
+    )
+    config = ParakeetCTCConfig(
+        vocab_size=len(processor.tokenizer),
+        pad_token_id=processor.tokenizer.pad_token_id,
+        encoder_config=encoder,
+        ctc_loss_reduction="mean",
+        ctc_zero_infinity=True,
+    )
+    with seeded_torch(seed, torch.get_num_threads()):
+        model = ParakeetForCTC(config)
+        # The stock normal(0, 0.02) suits widths of 1024; at 128 CTC stays on its plateau of blanks for epochs.
+        for parameter in model.parameters():
+            if parameter.dim() >= 2:
+                torch.nn.init.xavier_uniform_(parameter)
+    return ready(model, processor, "new")
+
+
+def build_processor(texts: Iterable[str], shape: AsrShape) -> Any:
+    """Returns the feature extractor (80 mel bins, 10 ms) with a byte-pair tokenizer learned from `texts`.
+
+    Every letter, digit and the apostrophe are tokens, so words that were never seen can be spelled.
+    """
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+
+    # isort: split
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import ParakeetFeatureExtractor, ParakeetProcessor, ParakeetTokenizer
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    trainer = trainers.BpeTrainer(
+        vocab_size=shape.vocabulary,
+        special_tokens=["<pad>", "<unk>"],
+        initial_alphabet=[*ALPHABET, "\u2581"],
+        limit_alphabet=len(ALPHABET) + 1,
+        max_token_length=6,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sorted(texts), trainer)
+    fast = ParakeetTokenizer(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
+    extractor = ParakeetFeatureExtractor(feature_size=80, sampling_rate=SAMPLE_RATE, hop_length=160)
+    return ParakeetProcessor(feature_extractor=extractor, tokenizer=fast, decoder_type="ctc")

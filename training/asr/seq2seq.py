@@ -1,0 +1,207 @@
+"""Models that write token after token, such as Whisper and Moonshine: how they decode, and what they are taught by.
+
+Transcripts are drawn from the model's own distribution with uniform numbers that belong to the utterance, so that
+neither the other clips of a batch nor a restart changes them; the library's sampling takes one stream for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.records.base import Floats
+from training.asr.model import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
+from training.asr.seq2seq_prompts import WritingRules, most_tokens, writing_rules
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_ROWS: Final = 256
+"""Transcripts that are written at a time."""
+
+
+# --- decode -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the model writes for one clip.
+
+    Attributes:
+        log_probs: (T, V) float32 log probabilities of the tokens along the best text, the end's included [nats].
+        path: (T,) the most probable token of each place.
+        drawn: K texts as tokens, each drawn from the model's distribution, without ends.
+        embedding: (D,) float32 mean encoder state, of unit length.
+    """
+
+    log_probs: Floats
+    path: npt.NDArray[np.intp]
+    drawn: tuple[tuple[int, ...], ...]
+    embedding: Floats
+
+
+def write_texts(
+    asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
+) -> list[Written]:
+    """Returns the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
+
+    Args:
+        asr: a seq2seq model.
+        clips: of one batch.
+        draws: K.
+        generators: of each clip's draws; None where K is 0.
+    """
+    import torch
+
+    group = len(clips) if masks_padding(asr) else 1
+    group = max(1, min(group, MOST_ROWS // (draws + 1)))
+    rules = writing_rules(asr)
+    found: list[Written] = []
+    with torch.inference_mode():
+        for first in range(0, len(clips), group):
+            chosen = slice(first, first + group)
+            found += _written(asr, rules, clips[chosen], draws, generators[chosen])
+    return found
+
+
+def _written(
+    asr: AsrModel,
+    rules: WritingRules,
+    clips: Sequence[Floats],
+    draws: int,
+    generators: Sequence[np.random.Generator | None],
+) -> list[Written]:
+    encoded, lengths = _encode(asr, clips)
+    limits = [most_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
+    # all of an utterance's numbers are drawn at once, so how long a neighbour's text is changes none of them
+    numbers = [
+        np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
+        for rng, limit in zip(generators, limits, strict=True)
+    ]
+    rows = draws + 1
+    tokens: list[list[int]] = [[] for _ in range(rows * len(clips))]
+    best: list[list[Floats]] = [[] for _ in clips]
+    done = np.zeros(len(tokens), dtype=bool)
+    for place, log_probs in enumerate(_steps(asr, rules, encoded, rows, tokens)):
+        taken = _next_tokens(log_probs, [_numbers_at(of_clip, place) for of_clip in numbers])
+        greedy = log_probs[::rows].cpu().numpy()
+        for row, token in enumerate(taken):
+            clip, draw = divmod(row, rows)
+            if draw == 0 and not done[row]:
+                best[clip].append(greedy[clip])
+            tokens[row].append(rules.ends[0] if done[row] else token)  # what is over is padded, and read by nobody
+            done[row] |= token in rules.ends or place + 1 >= limits[clip]
+        if done.all():
+            break
+    states = encoded[0].float().cpu().numpy()
+    return [
+        Written(
+            log_probs=np.stack(best[clip]),
+            path=np.array(tokens[clip * rows][: len(best[clip])], dtype=np.intp),
+            drawn=tuple(_text(tokens[clip * rows + 1 + draw], rules) for draw in range(draws)),
+            embedding=unit_embedding(states[clip, : lengths[clip]].mean(axis=0)),
+        )
+        for clip in range(len(clips))
+    ]
+
+
+def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor, Any], list[int]]:
+    """Returns the encoder's states (B, T, D) with its whole output, and how many of the T belong to each clip."""
+    inputs = extract_features(asr, clips)
+    output = asr.model.get_encoder()(**inputs)
+    states = output.last_hidden_state
+    padded = window_samples(asr) or max(len(clip) for clip in clips)
+    frames = [math.ceil(states.shape[1] * min(1.0, len(clip) / padded)) for clip in clips]
+    return (states, output), [max(1, count) for count in frames]
+
+
+def _steps(
+    asr: AsrModel, rules: WritingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
+) -> Iterator[torch.Tensor]:
+    """Yields (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput
+
+    states, output = encoded
+    repeated: Any = BaseModelOutput(last_hidden_state=states.repeat_interleave(rows, dim=0))
+    mask = getattr(output, "attention_mask", None)
+    if hasattr(output, "attention_mask"):
+        repeated = type(output)(
+            last_hidden_state=repeated.last_hidden_state,
+            attention_mask=None if mask is None else mask.repeat_interleave(rows, dim=0),
+        )
+    given = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
+    past: Any = None
+    for place in range(rules.longest):
+        made = asr.model(encoder_outputs=repeated, decoder_input_ids=given, past_key_values=past, use_cache=True)
+        past, logits = made.past_key_values, made.logits[:, -1].float()
+        logits[:, list(rules.never)] = -math.inf
+        if place == 0:
+            logits[:, list(rules.never_first)] = -math.inf
+        yield torch.log_softmax(logits, dim=-1)
+        given = torch.tensor([[row[-1]] for row in tokens], device=asr.device)
+
+
+def _numbers_at(numbers: npt.NDArray[np.float64], place: int) -> npt.NDArray[np.float64]:
+    """Returns (K,) the numbers of one place; those of a text that is over for long don't matter."""
+    return np.asarray(numbers[:, min(place, numbers.shape[1] - 1)])
+
+
+def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:
+    """Returns of each clip the most probable token, then K at which the distribution function passes its numbers."""
+    import torch
+
+    rows = len(numbers[0]) + 1
+    taken = log_probs.argmax(dim=-1)
+    if rows > 1:
+        cumulative = log_probs.double().exp().cumsum(dim=-1)
+        at = torch.from_numpy(np.stack([np.concatenate([[0.0], of_clip]) for of_clip in numbers])).to(taken.device)
+        wanted = at.reshape(-1, 1) * cumulative[:, -1:]
+        drawn = torch.searchsorted(cumulative, wanted, right=True)[:, 0].clamp(max=log_probs.shape[1] - 1)
+        first = torch.arange(len(taken), device=taken.device) % rows == 0
+        taken = torch.where(first, taken, drawn)
+    return [int(token) for token in taken.tolist()]
+
+
+def _text(tokens: Sequence[int], rules: WritingRules) -> tuple[int, ...]:
+    ends = (place for place, token in enumerate(tokens) if token in rules.ends)
+    return tuple(tokens[: next(ends, len(tokens))])
+
+
+# --- teach ------------------------------------------------------------------------------------------------------------
+
+
+def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
+    """Returns whether the model hears the clip to its end and may write so many tokens."""
+    window, rules = window_samples(asr), writing_rules(asr)
+    seconds = len(samples) / asr.sample_rate
+    return (window is None or len(samples) <= window) and len(target) <= most_tokens(rules, seconds)
+
+
+def seq2seq_losses(
+    asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
+) -> torch.Tensor:
+    """Returns (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
+    import torch
+
+    rules = writing_rules(asr)
+    prefix, end = list(rules.prefix), rules.ends[0]
+    longest = max(len(target) for target in targets)
+    given = [prefix + list(target) + [end] * (longest - len(target)) for target in targets]
+    wanted = [
+        [-100] * (len(prefix) - 1) + list(target) + [end] + [-100] * (longest - len(target)) for target in targets
+    ]
+    logits = asr.model(**inputs, decoder_input_ids=torch.tensor(given, device=asr.device), use_cache=False).logits
+    each = torch.nn.functional.cross_entropy(
+        logits.float().transpose(1, 2),
+        torch.tensor(wanted, device=asr.device),
+        reduction="none",
+        ignore_index=-100,
+        label_smoothing=label_smoothing,
+    )
+    return each.sum(dim=1)

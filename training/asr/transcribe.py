@@ -1,0 +1,212 @@
+"""Turns audio into transcripts, drawn alternatives, confidences and an embedding: the speech half of scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Floats
+from corpus.records.predictions import ASR_COLUMNS
+from corpus.text import normalise
+from training.asr.ctc import FramePosterior, frame_posteriors
+from training.asr.model import AsrModel, padded_lengths
+from training.asr.posterior import (
+    asr_columns,
+    collapse,
+    draw_tokens,
+    hypotheses,
+    token_starts,
+    tsallis_confidence,
+    utterance_rng,
+    word_confidences,
+    word_numbers,
+    words_of,
+)
+from training.asr.seq2seq import Written, write_texts
+from training.asr.seq2seq_prompts import writing_rules
+from training.loop.batching import length_batches
+
+
+class TranscribeSettings(BaseModel):
+    """How utterances are transcribed.
+
+    Attributes:
+        draws: K, how many transcripts are drawn from the model's distribution.
+        batch_seconds: Largest padded batch [s].
+        seed: Seed of the draws, together with each utterance's id.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    draws: int = Field(16, ge=1)
+    batch_seconds: float = Field(60.0, gt=0)
+    seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class AsrOutput:
+    """What the speech model heard in one utterance.
+
+    Attributes:
+        text: best transcript (greedy), normalised.
+        hypotheses: distinct transcripts with their frequency among the draws, the best first.
+        columns: (len(ASR_COLUMNS),) float32, in the order of `ASR_COLUMNS`.
+        embedding: (D,) float32 of unit length, D at most 256.
+        confidences: (W,) float32 Tsallis confidence of each word of `text`.
+        problem: why the utterance can't be ranked, such as `non-finite posterior`; "" where all is well. The numbers
+            are NaN and the texts empty where there is a problem.
+    """
+
+    utterance_id: str
+    text: str
+    hypotheses: tuple[Hypothesis, ...]
+    columns: Floats
+    embedding: Floats
+    confidences: Floats
+    problem: str = ""
+
+    @property
+    def mean_confidence(self) -> float:
+        """Mean confidence of the words; 0 where nothing was heard."""
+        return float(self.confidences.mean()) if len(self.confidences) else 0.0
+
+
+def transcribe(
+    asr: AsrModel,
+    clips: Sequence[tuple[str, Floats]],
+    settings: TranscribeSettings | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[AsrOutput]:
+    """Returns one output for each (utterance id, samples) pair, in their order.
+
+    Draws are seeded by (seed, utterance id), so neither the order of the clips nor a restart changes them.
+
+    Args:
+        asr: the model.
+        clips: samples are (S,) float32 at the model's sample rate.
+        settings: draws, batch size, seed.
+        on_progress: called with the number of clips done since the last call.
+    """
+    settings = settings or TranscribeSettings()
+    done: dict[int, AsrOutput] = {}
+    heard = [row for row, (_, samples) in enumerate(clips) if len(samples) and np.isfinite(samples).all()]
+    for row in set(range(len(clips))) - set(heard):
+        utterance_id, samples = clips[row]
+        done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
+    for batch in _batches(asr, [clips[row][1] for row in heard], settings.batch_seconds):
+        chosen = [clips[heard[place]] for place in batch]
+        for place, output in zip(batch, READERS[asr.head](asr, chosen, settings), strict=True):
+            done[heard[place]] = output
+        if on_progress is not None:
+            on_progress(len(batch))
+    return [done[row] for row in range(len(clips))]
+
+
+def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+    """Returns the outputs of a batch that a CTC model hears."""
+    return [
+        read_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
+        for (utterance_id, samples), posterior in zip(
+            clips, frame_posteriors(asr, [samples for _, samples in clips]), strict=True
+        )
+    ]
+
+
+def read_posterior(
+    asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
+) -> AsrOutput:
+    """Returns the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
+    log_probs = posterior.log_probs
+    if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
+        return _unusable(utterance_id, "non-finite posterior")
+    path = log_probs.argmax(axis=1)
+    drawn = draw_tokens(log_probs, asr.blank, settings.draws, utterance_rng(settings.seed, utterance_id))
+    texts = {tokens: token_text(asr, tokens) for tokens in {collapse(path, asr.blank), *drawn}}
+    found = hypotheses(texts[collapse(path, asr.blank)], [texts[tokens] for tokens in drawn])
+    words = word_numbers(path, asr.blank, asr.starts_word, asr.delimiter)
+    tokens = int(token_starts(path, asr.blank).sum())
+    columns = asr_columns(log_probs, path, path != asr.blank, tokens, words, found, duration)
+    return _output(utterance_id, log_probs, words, found, columns, posterior.embedding)
+
+
+def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+    """Returns the outputs of a batch that a seq2seq model hears."""
+    generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
+    written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
+    ends = writing_rules(asr).ends
+    return [
+        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
+        for (utterance_id, samples), one in zip(clips, written, strict=True)
+    ]
+
+
+def _read_written(
+    asr: AsrModel, utterance_id: str, written: Written, duration: float, ends: tuple[int, ...]
+) -> AsrOutput:
+    log_probs, path = written.log_probs, written.path
+    if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
+        return _unusable(utterance_id, "non-finite posterior")
+    spoken = ~np.isin(path, ends)
+    found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
+    words = words_of(path, spoken, spoken, asr.starts_word, asr.delimiter)
+    columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
+    return _output(utterance_id, log_probs, words, found, columns, written.embedding)
+
+
+READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
+    "ctc": read_frames,
+    "seq2seq": read_writing,
+}
+
+
+def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
+    """Returns the normalised text of tokens, which CTC's are once they are collapsed."""
+    kept = [token for token in tokens if token not in asr.marks]
+    if asr.tokenizer.is_fast:  # past the wrapper, which takes ten times as long as the decoding
+        return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
+    return normalise(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
+
+
+def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
+    """Returns the best transcript of each clip, in order, without draws or confidences."""
+    texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
+    for rows in _batches(asr, clips, batch_seconds):
+        chosen = [clips[row] for row in rows]
+        if asr.head == "ctc":
+            paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
+            spelled = [collapse(path, asr.blank) for path in paths]
+        else:
+            ends = writing_rules(asr).ends
+            written = write_texts(asr, chosen, 0, [None] * len(chosen))
+            spelled = [tuple(token for token in one.path.tolist() if token not in ends) for one in written]
+        texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
+    return [texts[row] for row in range(len(clips))]
+
+
+def _batches(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float) -> Iterator[list[int]]:
+    limit = max(1, int(batch_seconds * asr.sample_rate))
+    for batch in length_batches(padded_lengths(asr, clips), limit):
+        yield batch.tolist()
+
+
+def _output(
+    utterance_id: str,
+    log_probs: Floats,
+    words: npt.NDArray[np.int64],
+    found: tuple[Hypothesis, ...],
+    columns: Floats,
+    embedding: Floats,
+) -> AsrOutput:
+    confidences = word_confidences(tsallis_confidence(log_probs), words).astype(np.float32)
+    return AsrOutput(utterance_id, found[0].text, found, columns, embedding, confidences)
+
+
+def _unusable(utterance_id: str, problem: str) -> AsrOutput:
+    nothing = np.full(len(ASR_COLUMNS), np.nan, dtype=np.float32)
+    empty = np.zeros(0, dtype=np.float32)
+    return AsrOutput(utterance_id, "", (), nothing, empty, empty, problem)

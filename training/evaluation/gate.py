@@ -1,0 +1,296 @@
+"""The gate: whether a challenger becomes the champion, decided on the audit rows that both were judged on.
+
+The measure is an error rate (WER or intent error), so every difference is challenger - champion and below 0 is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError
+from corpus.records.base import Kind, Strings
+from corpus.records.evaluation import EvaluationReport, Interval
+from training.evaluation.intervals import (
+    IntervalSettings,
+    error_counts,
+    paired_difference,
+    report_interval,
+    report_rate,
+)
+from training.evaluation.metrics import slice_masks
+
+Verdict = Literal["promote", "refuse", "indicative"]
+SliceVerdict = Literal["held", "not shown", "harmed", "thin"]
+
+
+class PromotionSettings(BaseModel):
+    """When a challenger may become the champion.
+
+    The slices that decide are locale, device and the attributes of the manifest, which say who is served and where.
+    Length, noise, intent, and new or returning speakers are shown beside them and decide nothing: every slice is one
+    more chance to refuse a better model for what a few rows did by luck, and intents alone are dozens.
+
+    Attributes:
+        judged_on: `audit`, the probability sample of the traffic, weighted by 1 / inclusion probability; or `held_out`,
+            labels that arrived to judge, each counted once, for a project that starts from a labelled corpus.
+        min_audit_rows: With fewer audit rows nothing moves; the report is indicative.
+        min_speakers: With fewer speakers of audit rows nothing moves; the report is indicative.
+        alpha: Probability that a challenger that is no better is ever promoted, over all looks together.
+        slice_min_rows: A slice with as many rows and `slice_min_speakers` is thick and must show that it is not worse.
+        slice_min_speakers: Fewest speakers of a thick slice.
+        slice_margin: By how much the error rate of a thick slice may rise and still count as not worse.
+        slice_alpha: One-sided level of that test.
+        max_negative_flips_asr: Largest share of rows with more word errors than before.
+        max_negative_flips_intent: Largest share of rows that were right before and are wrong now.
+        interval: How intervals are drawn; its alpha is replaced by that of the look.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    judged_on: Literal["audit", "held_out"] = "audit"
+    min_audit_rows: int = Field(default=100, ge=2)
+    min_speakers: int = Field(default=24, ge=2)
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    slice_min_rows: int = Field(default=100, ge=2)
+    slice_min_speakers: int = Field(default=12, ge=2)
+    slice_margin: float = Field(default=0.03, ge=0.0)
+    slice_alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
+    max_negative_flips_asr: float = Field(default=0.12, ge=0.0, le=1.0)
+    max_negative_flips_intent: float = Field(default=0.05, ge=0.0, le=1.0)
+    interval: IntervalSettings = IntervalSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class SliceDecision:
+    """What the gate found in one slice.
+
+    `held`: thick, and not worse by the margin. `not shown`: thick, and a rise beyond the margin can't be excluded.
+    `harmed`: worse beyond the margin, and not by chance. `thin`: too small to show anything, and no harm seen.
+    """
+
+    dimension: str
+    value: str
+    difference: Interval
+    champion: float
+    challenger: float
+    verdict: SliceVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate decided, and on what.
+
+    Attributes:
+        decision: `promote`, `refuse`, or `indicative`, where there is too little to decide on.
+        reasons: one sentence each; why it was refused or is indicative, or what carried it.
+        measure: `wer` or `intent_error`.
+        difference: challenger - champion at the level `alpha_used`.
+        champion, challenger: each one's rate at the same level.
+        look: how many decisions this kind's gate has come to, this one included.
+        alpha_used: alpha / (k (k + 1)) at the k-th look.
+        negative_flips, positive_flips: rows that became worse, rows that became better.
+        flip_cap: share of rows that may become worse.
+        slice_margin: by how much a slice's error rate may rise.
+        normaliser: version of the normal form under which words were counted.
+    """
+
+    kind: Kind
+    champion_version: str
+    challenger_version: str
+    eval_set_id: str
+    decision: Verdict
+    reasons: tuple[str, ...]
+    measure: str
+    difference: Interval
+    champion: Interval
+    challenger: Interval
+    look: int
+    alpha_used: float
+    negative_flips: int
+    positive_flips: int
+    slices: tuple[SliceDecision, ...]
+    flip_cap: float
+    slice_margin: float
+    normaliser: str
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the challenger may become the champion."""
+        return self.decision == "promote"
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the decision as a JSON object of numbers, names and sentences; no content."""
+        plain = asdict(self)
+        plain["reasons"] = list(self.reasons)
+        plain["slices"] = [asdict(row) for row in self.slices]
+        return plain
+
+
+def alpha_at(alpha: float, look: int) -> float:
+    """Returns alpha / (k (k + 1)), whose sum over all looks k = 1, 2, ... is alpha.
+
+    Raises:
+        RecordError: the look is below 1.
+    """
+    if look < 1:
+        raise RecordError(f"look {look} is below 1; the first decision of a gate is look 1")
+    return alpha / (look * (look + 1))
+
+
+def decide(
+    champion: EvaluationReport,
+    challenger: EvaluationReport,
+    look: int,
+    settings: PromotionSettings | None = None,
+    slices: Mapping[str, Strings] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> Decision:
+    """Returns whether the challenger is promoted over the champion.
+
+    It is when the whole interval of the difference lies below 0, every thick slice shows that it is not worse by the
+    margin, no slice is harmed, and few rows became worse. Below the minimum of rows or speakers the decision is
+    `indicative`: it spends no look, as nothing can move.
+
+    Args:
+        champion: the report of the version in use.
+        challenger: on the same rows in the same order.
+        look: 1 for the first decision of this kind that was no `indicative` one, then 2 and so on.
+        settings: of the gate.
+        slices: by dimension, such as `locale`, the value of each row, (N,) str.
+        weights: (N,) 1 / inclusion probability of the rows; None counts every row once.
+
+    Raises:
+        RecordError: the reports are not of one evaluation set and kind, or the look is below 1.
+    """
+    settings = settings or PromotionSettings()
+    if champion.eval_set_id != challenger.eval_set_id:
+        raise RecordError(
+            f"{champion.kind} {champion.version} and {challenger.version} were judged on different sets; "
+            f"evaluate both on one"
+        )
+    used = alpha_at(settings.alpha, look)
+    interval = settings.interval.model_copy(update={"alpha": used})
+    difference = paired_difference(champion, challenger, interval, weights=weights)
+    table = _slice_decisions(champion, challenger, slices or {}, settings, weights)
+    worse, better = flips(champion, challenger)
+    little = _too_little(champion, settings)
+    against = _objections(difference, worse, len(champion), table, champion.kind, settings)
+    verdict: Verdict = "indicative" if little else "refuse" if against else "promote"
+    return Decision(
+        kind=champion.kind,
+        champion_version=champion.version,
+        challenger_version=challenger.version,
+        eval_set_id=champion.eval_set_id,
+        decision=verdict,
+        reasons=tuple(little + against) or ("the whole interval of the difference is on the better side",),
+        measure="wer" if champion.kind == "asr" else "intent_error",
+        difference=difference,
+        champion=report_interval(champion, interval, weights=weights),
+        challenger=report_interval(challenger, interval, weights=weights),
+        look=look,
+        alpha_used=used,
+        negative_flips=worse,
+        positive_flips=better,
+        slices=tuple(table),
+        flip_cap=_flip_cap(champion.kind, settings),
+        slice_margin=settings.slice_margin,
+        normaliser=champion.normaliser,
+    )
+
+
+def flips(champion: EvaluationReport, challenger: EvaluationReport) -> tuple[int, int]:
+    """Returns how many rows became worse and better: more or fewer word errors (asr), right to wrong or back.
+
+    Both reports are on the same rows in the same order.
+    """
+    change = error_counts(challenger)[0] - error_counts(champion)[0]
+    return int((change > 0).sum()), int((change < 0).sum())
+
+
+def _flip_cap(kind: Kind, settings: PromotionSettings) -> float:
+    return settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
+
+
+def _too_little(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
+    """Returns why the rows are too few to decide on."""
+    rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
+    reasons = []
+    if rows < settings.min_audit_rows:
+        reasons.append(f"{rows} audit rows, {settings.min_audit_rows} are needed; label more of the audit share")
+    if speakers < settings.min_speakers:
+        reasons.append(f"{speakers} speakers, {settings.min_speakers} are needed; label audit rows of more speakers")
+    if champion.kind == "asr" and not champion.words.any():
+        reasons.append("no audit row has a word in it; label more of the audit share")
+    return reasons
+
+
+def _objections(
+    difference: Interval,
+    worse: int,
+    rows: int,
+    table: list[SliceDecision],
+    kind: Kind,
+    settings: PromotionSettings,
+) -> list[str]:
+    """Returns what speaks against the challenger."""
+    reasons = []
+    if difference.low > 0:
+        reasons.append("the challenger is worse")
+    elif difference.high >= 0:
+        reasons.append("the interval of the difference reaches 0, so the challenger is not shown to be better")
+    cap = _flip_cap(kind, settings)
+    if worse > cap * rows:
+        reasons.append(f"{worse} of {rows} rows became worse, above the cap of {100 * cap:.3g} %")
+    for row in table:
+        name = f"slice {row.dimension}={row.value}"
+        if row.verdict == "harmed":
+            reasons.append(f"{name} is worse by {row.difference.value:+.4f}, margin {settings.slice_margin:.3g}")
+        elif row.verdict == "not shown":
+            reasons.append(
+                f"{name} may be worse by up to {row.difference.high:+.4f}, margin {settings.slice_margin:.3g}"
+            )
+    return reasons
+
+
+def _slice_decisions(
+    champion: EvaluationReport,
+    challenger: EvaluationReport,
+    slices: Mapping[str, Strings],
+    settings: PromotionSettings,
+    weights: npt.ArrayLike | None,
+) -> list[SliceDecision]:
+    """Returns what was found in each slice, one-sided tests at `slice_alpha`.
+
+    Thin slices are many and can only show harm, so they share one `slice_alpha` among them (Bonferroni).
+    """
+    masks = slice_masks(champion, slices)
+    thick = [_is_thick(int(rows.sum()), len(np.unique(champion.speaker_ids[rows])), settings) for _, rows in masks]
+    shared = max(1, thick.count(False))
+    table = []
+    for ((dimension, value), rows), is_thick in zip(masks, thick, strict=True):
+        alpha = 2 * settings.slice_alpha / (1 if is_thick else shared)
+        interval = settings.interval.model_copy(update={"alpha": alpha})
+        difference = paired_difference(champion, challenger, interval, rows=rows, weights=weights)
+        before, after = (report_rate(each, rows=rows, weights=weights) for each in (champion, challenger))
+        verdict = _slice_verdict(difference, is_thick, settings)
+        table.append(SliceDecision(dimension, value, difference, before, after, verdict))
+    return table
+
+
+def _is_thick(rows: int, speakers: int, settings: PromotionSettings) -> bool:
+    return rows >= settings.slice_min_rows and speakers >= settings.slice_min_speakers
+
+
+def _slice_verdict(difference: Interval, is_thick: bool, settings: PromotionSettings) -> SliceVerdict:
+    """A thick slice must show that it is not worse (non-inferiority); a thin one can't, but it can show harm."""
+    if difference.low > 0 and difference.value > settings.slice_margin:
+        return "harmed"
+    if not is_thick:
+        return "thin"
+    return "held" if difference.high <= settings.slice_margin else "not shown"

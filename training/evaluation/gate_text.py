@@ -1,0 +1,39 @@
+"""A decision of the gate as a text for people, with every number that it rests on."""
+
+from __future__ import annotations
+
+from corpus.records.evaluation import Interval
+from training.evaluation.gate import Decision
+
+
+def decision_text(decision: Decision) -> str:
+    """Returns the decision as a short text for people, some lines without a trailing newline."""
+    name = {"wer": "WER", "intent_error": "intent error"}[decision.measure]
+    rows, speakers = decision.difference.n, decision.difference.speakers
+    form = f", normal form {decision.normaliser}" if decision.normaliser else ""
+    lines = [
+        f"{decision.kind} {decision.challenger_version} against champion {decision.champion_version}: "
+        f"{decision.decision.upper()}",
+        f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
+        f"  look {decision.look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
+        f"  {name:<14}{'champion':<14}{_shown(decision.champion)}",
+        f"  {'':<14}{'challenger':<14}{_shown(decision.challenger)}",
+        f"  {'':<14}{'difference':<14}{_shown(decision.difference, signed=True)}",
+        f"  rows that became worse {decision.negative_flips} ({100 * decision.negative_flips / max(1, rows):.1f} %, "
+        f"cap {100 * decision.flip_cap:.3g} %), better {decision.positive_flips}",
+    ]
+    lines += [f"  - {reason}" for reason in decision.reasons]
+    if decision.slices:
+        lines.append(f"  slices, which may be worse by {decision.slice_margin:.3g}; thin ones can only show harm")
+        sizes = f"{'rows':>6}{'speakers':>10}{'champion':>10}{'challenger':>12}"
+        lines.append(f"  {'slice':<32}{sizes}{'difference':>28}  verdict")
+    for row in decision.slices:
+        sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}{row.champion:>10.4f}{row.challenger:>12.4f}"
+        shown = _shown(row.difference, signed=True)
+        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{shown:>28}  {row.verdict}")
+    return "\n".join(lines)
+
+
+def _shown(interval: Interval, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{interval.value:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"

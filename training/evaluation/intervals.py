@@ -1,0 +1,308 @@
+"""Intervals for error rates: a paired bootstrap that resamples speakers, a t interval where there are few of them.
+
+Utterances of one speaker share their errors, so speakers are what is drawn (Liu & Peng 2020, "Statistical testing on
+ASR performance via blockwise bootstrap"). Every rate here is a ratio of sums, sum(w * numerator) / sum(w *
+denominator): WER with errors and words, intent error with mistakes and ones. `w` is 1, or 1 / inclusion probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError
+from corpus.records.base import Strings
+from corpus.records.evaluation import EvaluationReport, Interval
+
+Numbers = npt.NDArray[np.float64]
+
+DRAWS_AT_ONCE = 4_000_000
+"""Speakers drawn in one block, which bounds the memory at some 100 MB."""
+
+
+class IntervalSettings(BaseModel):
+    """How intervals are made.
+
+    Attributes:
+        alpha: 1 - coverage; 0.05 gives 95 %.
+        resamples: Fewest draws; a thinner tail takes more, until `tail_draws` lie beyond the bound.
+        tail_draws: How many draws must lie beyond each bound.
+        max_resamples: Where more draws than this would be needed, the t interval is taken instead.
+        t_below: Below this many speakers, the t interval is taken.
+        seed: Seed of the draws; the same rows and seed give the same interval.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    resamples: int = Field(default=2000, ge=100)
+    tail_draws: int = Field(default=20, ge=1)
+    max_resamples: int = Field(default=200_000, ge=100)
+    t_below: int = Field(default=20, ge=2)
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSums:
+    """Sums of S speakers, which is all that an interval needs.
+
+    Attributes:
+        numerator, denominator: (S,) float64, weighted.
+        rows: utterances behind them.
+    """
+
+    numerator: Numbers
+    denominator: Numbers
+    rows: int
+
+
+def speaker_sums(
+    numerator: npt.ArrayLike, denominator: npt.ArrayLike, speaker_ids: Strings, weights: npt.ArrayLike | None = None
+) -> SpeakerSums:
+    """The rows are summed by speaker, in the order of the speakers' ids.
+
+    Args:
+        numerator: (N,), such as word errors.
+        denominator: (N,), such as reference words.
+        speaker_ids: (N,) str.
+        weights: (N,) above 0, such as 1 / inclusion probability; None counts every row once.
+
+    Raises:
+        RecordError: lengths differ, or a weight is not a finite number above 0.
+    """
+    upper = np.asarray(numerator, dtype=np.float64)
+    lower = np.asarray(denominator, dtype=np.float64)
+    weight = np.ones(len(upper)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not len(upper) == len(lower) == len(weight) == len(speaker_ids):
+        raise RecordError("an interval needs numerator, denominator, weights and speakers of one length")
+    if not (np.isfinite(weight) & (weight > 0)).all():
+        raise RecordError("an interval needs weights that are finite and above 0; check the inclusion probabilities")
+    names, of = np.unique(np.asarray(speaker_ids), return_inverse=True)
+    return SpeakerSums(
+        numerator=np.bincount(of, weights=upper * weight, minlength=len(names)).astype(np.float64),
+        denominator=np.bincount(of, weights=lower * weight, minlength=len(names)).astype(np.float64),
+        rows=len(upper),
+    )
+
+
+def ratio_interval(
+    sums: SpeakerSums, settings: IntervalSettings | None = None, bounds: tuple[float, float] = (-1.0, 1.0)
+) -> Interval:
+    """Returns the ratio of the sums with its two-sided interval over speakers.
+
+    With one speaker, or no denominator, nothing is known and the interval is `bounds`.
+
+    Args:
+        sums: per speaker.
+        settings: alpha and draws; the defaults where None.
+        bounds: what the interval is where it can't be computed.
+    """
+    settings = settings or IntervalSettings()
+    speakers = len(sums.numerator)
+    total = float(sums.denominator.sum())
+    value = float(sums.numerator.sum() / total) if total > 0 else 0.0
+    if speakers < 2 or total <= 0:
+        low, high = bounds
+    else:
+        tail = _expanded_tail(settings.alpha, speakers)
+        # Few speakers and a small alpha make a tail that no number of draws reaches.
+        if speakers < settings.t_below or tail * settings.max_resamples < settings.tail_draws:
+            low, high = _t_bounds(sums, settings.alpha)
+        else:
+            draws = max(settings.resamples, int(np.ceil(settings.tail_draws / tail)))
+            low, high = _bootstrap_bounds(sums, tail, draws, settings.seed)
+    return Interval(value=value, low=low, high=high, n=sums.rows, speakers=speakers)
+
+
+def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) -> Interval:
+    """Returns an error rate of at least 0 with its interval, which has a width even where no error was seen.
+
+    Where no speaker showed an error (or none anything else), resampling can only repeat that. The far bound is then
+    that of Clopper & Pearson (1934) as if every speaker had given one answer: 1 - (alpha / 2)^(1 / S).
+    """
+    settings = settings or IntervalSettings()
+    found = ratio_interval(sums, settings, bounds=(0.0, 1.0))
+    if found.speakers == 0 or sums.denominator.sum() <= 0:
+        return found
+    near_one = float((settings.alpha / 2) ** (1.0 / found.speakers))
+    low, high = max(0.0, found.low), found.high
+    if not sums.numerator.any():
+        high = max(high, 1.0 - near_one)
+    elif np.array_equal(sums.numerator, sums.denominator):
+        low = min(low, near_one)
+    return replace(found, low=low, high=high)
+
+
+def error_counts(report: EvaluationReport) -> tuple[Numbers, Numbers]:
+    """Returns what is counted and out of how many, (N,) each: word errors of words (asr), mistakes of ones (intent)."""
+    if report.kind == "asr":
+        return report.errors.astype(np.float64), report.words.astype(np.float64)
+    return (~report.correct).astype(np.float64), np.ones(len(report))
+
+
+def report_interval(
+    report: EvaluationReport,
+    settings: IntervalSettings | None = None,
+    *,
+    rows: npt.NDArray[np.bool_] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> Interval:
+    """Returns the WER (asr) or the intent error (intent) of a report with its interval.
+
+    Args:
+        report: of one version.
+        settings: alpha and draws; the defaults where None.
+        rows: (N,) bool, the rows of a slice; all where None.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+    """
+    upper, lower = error_counts(report)
+    found = error_interval(_sums_of(report, upper, lower, rows, weights), settings)
+    # More words can be wrong than were said, but not more intents than there are utterances.
+    return replace(found, high=min(1.0, found.high)) if report.kind == "intent" else found
+
+
+def report_rate(
+    report: EvaluationReport,
+    *,
+    rows: npt.NDArray[np.bool_] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> float:
+    """Returns the WER (asr) or the intent error (intent) alone; 0 where nothing was said."""
+    upper, lower = error_counts(report)
+    sums = _sums_of(report, upper, lower, rows, weights)
+    total = float(sums.denominator.sum())
+    return float(sums.numerator.sum() / total) if total > 0 else 0.0
+
+
+def rate_by_speaker(report: EvaluationReport, *, weights: npt.ArrayLike | None = None) -> dict[str, tuple[float, int]]:
+    """Return each speaker's WER (asr) or intent error (intent), and how many rows it rests on."""
+    found = {}
+    for speaker_id in np.unique(report.speaker_ids).tolist():
+        rows = report.speaker_ids == speaker_id
+        found[speaker_id] = (report_rate(report, rows=rows, weights=weights), int(rows.sum()))
+    return found
+
+
+def paired_difference(
+    champion: EvaluationReport,
+    challenger: EvaluationReport,
+    settings: IntervalSettings | None = None,
+    *,
+    rows: npt.NDArray[np.bool_] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> Interval:
+    """Returns challenger - champion in WER or intent error, below 0 where the challenger is better.
+
+    Both are judged on the same draws of speakers, so what they share cancels. Where both make the same errors
+    everywhere, the difference is 0 with no width.
+
+    Raises:
+        RecordError: the reports are not on the same rows in the same order.
+    """
+    require_paired(champion, challenger)
+    old, words = error_counts(champion)
+    new, _ = error_counts(challenger)
+    found = ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
+    if champion.kind == "intent":  # a t interval of a few speakers may hold what can't be
+        found = replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+    return found
+
+
+def complement(error: Interval) -> Interval:
+    """Return the rate of what is right from the rate of what is wrong: 1 - error."""
+    return Interval(1 - error.value, 1 - error.high, 1 - error.low, error.n, error.speakers)
+
+
+def reversed_difference(difference: Interval) -> Interval:
+    """Return b - a from a - b."""
+    value, low, high = (0.0 - each for each in (difference.value, difference.high, difference.low))  # 0, never -0
+    return Interval(value, low, high, difference.n, difference.speakers)
+
+
+def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:
+    """Passes when both reports are of one kind, on the same utterances in the same order, with the same references.
+
+    And under one normal form, as errors under two can't be compared.
+
+    Raises:
+        RecordError: they are not; the message names the first utterance that differs.
+    """
+    names = f"reports of {champion.kind} {champion.version} and {challenger.kind} {challenger.version}"
+    if champion.normaliser != challenger.normaliser:
+        raise RecordError(f"{names} count words under different normal forms; evaluate both again")
+    if champion.kind != challenger.kind:
+        raise RecordError(f"{names} are of different kinds and can't be compared")
+    if len(champion) != len(challenger):
+        raise RecordError(f"{names} have {len(champion)} and {len(challenger)} rows; evaluate both on one set")
+    same = (champion.utterance_ids == challenger.utterance_ids) & (champion.speaker_ids == challenger.speaker_ids)
+    same &= champion.words == challenger.words
+    if not same.all():
+        first = champion.utterance_ids[~same][0]
+        raise RecordError(f"{names} differ at utterance {first} in id, speaker or words; evaluate both on one set")
+
+
+def traffic_weights(probabilities: Sequence[float]) -> Numbers:
+    """Return 1 / inclusion probability of each row, (N,) float64: rates so weighted are those of the traffic."""
+    return 1.0 / np.array(probabilities, dtype=np.float64)
+
+
+def _sums_of(
+    report: EvaluationReport,
+    upper: Numbers,
+    lower: Numbers,
+    rows: npt.NDArray[np.bool_] | None,
+    weights: npt.ArrayLike | None,
+) -> SpeakerSums:
+    weight = np.ones(len(report)) if weights is None else np.asarray(weights, dtype=np.float64)
+    keep = np.ones(len(report), dtype=bool) if rows is None else rows
+    if len(weight) != len(report) or len(keep) != len(report):
+        raise RecordError(f"report of {report.kind} {report.version}: weights or rows have another length")
+    return speaker_sums(upper[keep], lower[keep], report.speaker_ids[keep], weight[keep])
+
+
+def _expanded_tail(alpha: float, speakers: int) -> float:
+    """Returns the tail of the percentile interval that makes up for few speakers.
+
+    Resampling S speakers gives a spread that is sqrt((S - 1) / S) too small and a normal tail where a t tail is due:
+    tail = Phi(sqrt(S / (S - 1)) t_{alpha / 2, S - 1}) (Hesterberg 2015, "What teachers should know about the
+    bootstrap", section 3.3).
+    """
+    from scipy import special
+
+    quantile = special.stdtrit(speakers - 1, alpha / 2)
+    return float(special.ndtr(np.sqrt(speakers / (speakers - 1)) * quantile))
+
+
+def _bootstrap_bounds(sums: SpeakerSums, tail: float, draws: int, seed: int) -> tuple[float, float]:
+    """Returns the percentiles `tail` and 1 - `tail` of the ratio over draws of S speakers with replacement."""
+    speakers = len(sums.numerator)
+    rng = np.random.default_rng([seed, speakers])
+    ratios = np.empty(draws)
+    block = max(1, DRAWS_AT_ONCE // speakers)
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        drawn = rng.integers(0, speakers, size=(size, speakers))
+        below = sums.denominator[drawn].sum(axis=1)
+        above = sums.numerator[drawn].sum(axis=1)
+        # A draw of speakers who all said nothing has no rate; it counts as no error.
+        ratios[start : start + size] = np.divide(above, below, out=np.zeros(size), where=below > 0)
+    low, high = np.quantile(ratios, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def _t_bounds(sums: SpeakerSums, alpha: float) -> tuple[float, float]:
+    """Returns value -+ t_{alpha / 2, S - 1} times the delete-one-speaker jackknife error (Efron & Stein 1981)."""
+    from scipy import special
+
+    speakers = len(sums.numerator)
+    above, below = sums.numerator.sum(), sums.denominator.sum()
+    value = above / below
+    rest = below - sums.denominator
+    without = np.divide(above - sums.numerator, rest, out=np.full(speakers, value), where=rest > 0)
+    error = np.sqrt((speakers - 1) / speakers * np.square(without - without.mean()).sum())
+    reach = -special.stdtrit(speakers - 1, alpha / 2) * error
+    return float(value - reach), float(value + reach)

@@ -1,0 +1,165 @@
+"""The figures of a report by name: rates with intervals, calibration, slots and slices.
+
+`metrics` gives all of them for a tracking store.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError
+from corpus.records.base import Strings
+from corpus.records.evaluation import EvaluationReport, Interval
+from training.evaluation.intervals import IntervalSettings, report_interval
+from training.evaluation.rates import MAIN, figures
+
+
+class MetricSettings(BaseModel):
+    """How a report becomes figures.
+
+    Attributes:
+        interval: of every rate.
+        slice_min_rows, slice_min_speakers: a slice below either is thin: shown, flagged, and never decides anything.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: IntervalSettings = IntervalSettings()
+    slice_min_rows: int = Field(default=30, ge=1)
+    slice_min_speakers: int = Field(default=5, ge=2)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """The error rate of one slice, such as locale en-GB; `thin` where too few rows or speakers stand behind it."""
+
+    dimension: str
+    value: str
+    rate: Interval
+    thin: bool
+
+
+def slice_rows(
+    report: EvaluationReport,
+    slices: Mapping[str, Strings],
+    settings: MetricSettings | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> list[SliceRow]:
+    """Returns the error rate of every slice, in the order of dimension and value.
+
+    Args:
+        report: of one version.
+        slices: by dimension, such as `locale`, the value of each row of the report, (N,) str.
+        settings: what counts as thin, and the interval.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+
+    Raises:
+        RecordError: a dimension has another length than the report.
+    """
+    settings = settings or MetricSettings()
+    table = []
+    for dimension, rows in slice_masks(report, slices):
+        rate = report_interval(report, settings.interval, rows=rows, weights=weights)
+        thin = rate.n < settings.slice_min_rows or rate.speakers < settings.slice_min_speakers
+        table.append(SliceRow(dimension[0], dimension[1], rate, thin))
+    return table
+
+
+def slice_masks(
+    report: EvaluationReport, slices: Mapping[str, Strings]
+) -> list[tuple[tuple[str, str], npt.NDArray[np.bool_]]]:
+    """Returns ((dimension, value), rows (N,) bool) of every slice, sorted.
+
+    Raises:
+        RecordError: a dimension has another length than the report.
+    """
+    found = []
+    for dimension in sorted(slices):
+        values = np.asarray(slices[dimension], dtype=np.str_)
+        if len(values) != len(report):
+            raise RecordError(f"slices: {dimension} has {len(values)} values for a report of {len(report)} rows")
+        found += [((dimension, str(value) or "unknown"), values == value) for value in np.unique(values)]
+    return found
+
+
+def metrics(
+    report: EvaluationReport,
+    slices: Mapping[str, Strings] | None = None,
+    settings: MetricSettings | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> dict[str, float]:
+    """Returns the figures of a report by name, for a tracking store: all finite, none of them content.
+
+    Every figure of `training.evaluation.rates` with `_low` and `_high`, and sizes. A slice is
+    `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 where it is too small to
+    conclude from). All are weighted by 1 / inclusion probability.
+    """
+    settings = settings or MetricSettings()
+    values = {"rows": float(len(report)), "speakers": float(len(np.unique(report.speaker_ids)))}
+    for name, rate in figures(report, settings.interval, weights=weights).items():
+        values |= _with_interval(name, rate)
+    if report.kind == "asr":
+        values["words"] = float(report.words.sum())
+    name = MAIN[report.kind]
+    for row in slice_rows(report, slices or {}, settings, weights):
+        prefix = f"slice/{metric_name(row.dimension)}/{metric_name(row.value)}"
+        found = {**_with_interval(name, row.rate), "rows": float(row.rate.n), "speakers": float(row.rate.speakers)}
+        values |= {f"{prefix}/{key}": value for key, value in found.items()}
+        values[f"{prefix}/thin"] = float(row.thin)
+    return values
+
+
+def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:
+    """Return each rate as `name`, `name_low` and `name_high`."""
+    return {key: value for name, rate in rates.items() for key, value in _with_interval(name, rate).items()}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are finite numbers, as a tracking store takes no others."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def learning_series(
+    losses: Sequence[float],
+    before_after: Mapping[str, tuple[float, float] | None],
+    watched: Mapping[str, Sequence[float]],
+) -> dict[str, dict[int, float]]:
+    """Return what a training is shown by, as series of values by epoch.
+
+    Args:
+        losses: of each epoch, shown as `train_loss`.
+        before_after: by name, a figure before the first and after the last epoch; None where there was nothing to
+            measure it on.
+        watched: by name, a figure after each epoch, shown as `name_by_epoch`; empty where it was not watched.
+    """
+    series = {"train_loss": {epoch: float(loss) for epoch, loss in enumerate(losses, start=1)}}
+    series |= {f"{name}_by_epoch": dict(enumerate(found, start=1)) for name, found in watched.items() if found}
+    series |= {name: {0: pair[0], len(losses): pair[1]} for name, pair in before_after.items() if pair is not None}
+    return series
+
+
+def gain_per_100_labels(before: float, after: float, labels: int) -> float:
+    """Returns by how much an error rate fell for every 100 labels bought, in the unit of the rate; 0 without labels."""
+    return 100.0 * (before - after) / labels if labels > 0 else 0.0
+
+
+def minutes_per_point(minutes: float, before: float, after: float) -> float | None:
+    """Return the minutes for each point (0.01) by which an error rate fell; None where it did not fall."""
+    points = 100 * (before - after)
+    return minutes / points if points > 0 else None
+
+
+def metric_name(text: str) -> str:
+    """Returns the text with what a tracking store refuses in a name replaced by `_`."""
+    return re.sub(r"[^A-Za-z0-9_.\- ]", "_", text)
+
+
+def _with_interval(name: str, rate: Interval) -> dict[str, float]:
+    return {name: rate.value, f"{name}_low": rate.low, f"{name}_high": rate.high}

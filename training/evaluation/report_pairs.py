@@ -1,0 +1,78 @@
+"""Two reports on the same rows, figure by figure and slice by slice, with the paired difference of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy.typing as npt
+
+from corpus.records.base import Strings
+from corpus.records.evaluation import EvaluationReport, Interval
+from training.evaluation.intervals import IntervalSettings, paired_difference
+from training.evaluation.metrics import SliceRow, slice_masks, slice_rows
+from training.evaluation.rates import difference, figures
+
+
+@dataclass(frozen=True, slots=True)
+class FigurePair:
+    """One figure of two reports; `difference` is second - first, None where the two can't be paired."""
+
+    figure: str
+    first: Interval
+    second: Interval
+    difference: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePair:
+    """The error rate of one slice in two reports; `difference` is second - first."""
+
+    first: SliceRow
+    second: SliceRow
+    difference: Interval
+
+
+def figure_pairs(
+    first: EvaluationReport, second: EvaluationReport, weights: npt.ArrayLike | None = None
+) -> tuple[FigurePair, ...]:
+    """Return every figure that both reports have.
+
+    Args:
+        first: report on N rows.
+        second: report on the same rows in the same order.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+
+    Raises:
+        RecordError: the reports are not on the same rows.
+    """
+    left, right = (figures(report, weights=weights) for report in (first, second))
+    return tuple(
+        FigurePair(name, left[name], right[name], difference(first, second, name, weights=weights))
+        for name in left
+        if name in right
+    )
+
+
+def slice_pairs(
+    first: EvaluationReport,
+    second: EvaluationReport,
+    slices: Mapping[str, Strings],
+    weights: npt.ArrayLike | None = None,
+) -> tuple[SlicePair, ...]:
+    """Return the error rate of every slice in both reports, in the order of dimension and value.
+
+    Args:
+        first: report on N rows.
+        second: report on the same rows in the same order.
+        slices: by dimension the value of each row, (N,) str.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+
+    Raises:
+        RecordError: the reports are not on the same rows, or a dimension has another length.
+    """
+    tables = (slice_rows(report, slices, None, weights) for report in (first, second))
+    return tuple(
+        SlicePair(one, other, paired_difference(first, second, IntervalSettings(), rows=mask, weights=weights))
+        for (_, mask), one, other in zip(slice_masks(first, slices), *tables, strict=True)
+    )

@@ -1,0 +1,229 @@
+"""How the joint intent model learns: examples, their loss, and one loop that pretraining and fine-tuning share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pydantic import Field
+
+from corpus.errors import RecordError, UsageError
+from corpus.records.arrivals import SlotSpan, check_spans
+from corpus.records.base import canonical_json
+from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
+from training.loop.loop import computing, run
+from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.intent.model import IntentModel
+
+DRAFT: Final = "/draft"
+"""What an example's id ends with, behind the utterance's own, where its text is what the speech model heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntentExample:
+    """A text whose intent is known: a transcript, or what the speech model heard.
+
+    Attributes:
+        slots: spans on this text; None where nobody labelled them, () where there are none.
+        weight: counts in the loss, relative to the other examples.
+        pseudo: the intent is the champion's own guess and no person's label; only ever learned from.
+    """
+
+    utterance_id: str
+    text: str
+    intent: str
+    slots: tuple[SlotSpan, ...] | None = None
+    weight: float = 1.0
+    pseudo: bool = False
+
+    def __post_init__(self) -> None:
+        item = f"intent example of utterance {self.utterance_id}"
+        if not self.intent:
+            raise RecordError(f"{item}: no intent; leave it out or have it labelled")
+        if not (np.isfinite(self.weight) and self.weight >= 0):
+            raise RecordError(f"{item}: the weight must be finite and at least 0")
+        if self.slots:
+            check_spans(self.text, self.slots, item)
+
+
+class FitSettings(StepSettings):
+    """How to learn; see `StepSettings`, too.
+
+    Attributes:
+        epochs: Passes over the examples.
+        batch_size: Texts of one batch.
+        encoder_rate: Peak learning rate of the encoder.
+        head_rate: Peak learning rate of the two heads.
+        warmup: Share of the steps in which the rates rise; they fall linearly to 0 after it.
+        weight_decay: Weight decay of AdamW.
+        label_smoothing: Label smoothing of the intent loss.
+        slot_weight: Weight of the slot loss beside the intent loss.
+        seed: Seed of the order and of dropout.
+    """
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    encoder_rate: float = Field(default=5e-4, gt=0)
+    head_rate: float = Field(default=2e-3, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    slot_weight: float = Field(default=1.0, ge=0)
+    seed: int = 0
+
+
+def fit(
+    model: IntentModel,
+    draw: Callable[[int], Sequence[IntentExample]],
+    settings: FitSettings,
+    on_progress: Progress | None = None,
+    watch: Callable[[], float] | None = None,
+    checkpoint: tuple[Path, str] | None = None,
+) -> LoopResult:
+    """The model has learned the examples.
+
+    The global generators stay as they were. The model's inventory has to hold every intent already.
+
+    Args:
+        model: trained in place, left in evaluation mode.
+        draw: gives the examples of an epoch, counted from 0; each time the same number of them.
+        settings: how.
+        on_progress: called after each step.
+        watch: error on dev examples, for early stopping.
+        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
+
+    Raises:
+        UsageError: no examples.
+        Refused: a loss is not finite.
+    """
+    import torch
+
+    from training.intent.network import few_threads
+
+    rows = sorted(draw(0), key=_order)
+    if not rows:
+        raise UsageError("there is nothing to learn intents from; label utterances first")
+    keep = None
+    if checkpoint is not None:
+        keep = Keep(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
+    with torch.random.fork_rng(), few_threads(model.network):
+        torch.manual_seed(settings.seed)
+        return run(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
+
+
+def _work(
+    model: IntentModel,
+    rows: Sequence[IntentExample],
+    draw: Callable[[int], Sequence[IntentExample]],
+    settings: FitSettings,
+    watch: Callable[[], float] | None,
+) -> Work:
+    network: Any = model.network
+    count = len(_shuffled(rows, settings.batch_size, np.random.default_rng([settings.seed, 0])))
+
+    def batches(epoch: int) -> list[list[IntentExample]]:
+        drawn = rows if epoch == 0 else sorted(draw(epoch), key=_order)
+        return _shuffled(drawn, settings.batch_size, np.random.default_rng([settings.seed, epoch]))
+
+    optimizer, schedule = _optimizer(model, -(-count // settings.accumulate) * settings.epochs, settings)
+    return Work(
+        name="intent",
+        network=network,
+        optimizer=optimizer,
+        schedule=schedule,
+        clip_norm=1.0,
+        batches=batches,
+        counts=[count] * settings.epochs,
+        loss=lambda batch: batch_loss(model, batch, settings),
+        train_mode=network.train,
+        watch=watch,
+    )
+
+
+def _fingerprint(rows: Sequence[IntentExample], settings: FitSettings, base: str) -> str:
+    told = [
+        [row.utterance_id, row.text, row.intent, [[s.name, s.start, s.end] for s in row.slots or ()], row.weight]
+        for row in rows
+    ]
+    return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), told]).encode()).hexdigest()
+
+
+def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: FitSettings) -> torch.Tensor:
+    """Returns the loss of a batch, (): cross entropy of the intents plus that of the words' slot tags, by weight."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from training.intent.network import longest_input
+
+    encoding: Any = model.tokenizer(
+        [row.text for row in batch],
+        padding=True,
+        truncation=True,
+        max_length=longest_input(model.network),
+        return_tensors="pt",
+    )
+    device = model.network.device
+    weights = torch.tensor([row.weight for row in batch], device=device)
+    index = {name: i for i, name in enumerate(model.intents)}
+    targets = torch.tensor([index[row.intent] for row in batch], device=device)
+    with computing(device.type, settings):
+        intent, tags, _ = model.network(
+            input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
+        )
+    intent, tags = intent.float(), tags.float()
+    smoothing = settings.label_smoothing
+    loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
+    wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
+    known = wanted != UNTAGGED
+    if settings.slot_weight and bool(known.any()):
+        each = cross_entropy(tags.transpose(1, 2), wanted, reduction="none", ignore_index=UNTAGGED)
+        loss = loss + settings.slot_weight * (each * weights[:, None]).sum() / known.sum()
+    return loss
+
+
+def _tags(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> list[int]:
+    length = len(encoding[at].ids)
+    if row.slots is None:
+        return [UNTAGGED] * length
+    return tags_of(word_spans(encoding.word_ids(at), encoding[at].offsets), row.slots, model.slot_names, length)
+
+
+def _order(row: IntentExample) -> tuple[str, str, str]:
+    # so that the order in which a caller lists the examples changes nothing
+    return row.utterance_id, row.text, row.intent
+
+
+def _shuffled(rows: Sequence[IntentExample], batch_size: int, rng: np.random.Generator) -> list[list[IntentExample]]:
+    """Returns batches of texts of like length in random order: less padding, and still another mix each epoch."""
+    order = rng.permutation(len(rows))
+    window = batch_size * 16
+    batches: list[list[IntentExample]] = []
+    for start in range(0, len(order), window):
+        near = sorted((rows[i] for i in order[start : start + window]), key=lambda row: len(row.text))
+        batches.extend(near[i : i + batch_size] for i in range(0, len(near), batch_size))
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[Any, Any]:
+    import torch
+
+    network = model.network
+    heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
+    groups = [
+        {"params": [p for p in network.encoder.parameters() if p.requires_grad], "lr": settings.encoder_rate},
+        {"params": heads, "lr": settings.head_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)
+    warm = max(1, round(settings.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
+    )
+    return optimizer, schedule

@@ -1,0 +1,48 @@
+"""The names that an intent model knows, read from its configuration alone, without loading the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from corpus.errors import Damaged, SettingsError
+from corpus.records.base import OTHER_INTENT
+
+MODEL_TYPE: Final = "earmark-joint-intent"
+"""`model_type` in the `config.json` of our own intent models; any other is a plain text encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What an intent model can answer.
+
+    Attributes:
+        intents: the C names of its intents, in the order of its outputs.
+        slot_names: the S slot types.
+    """
+
+    intents: tuple[str, ...]
+    slot_names: tuple[str, ...]
+
+
+def inventory(folder: Path) -> Inventory:
+    """Return the intents and slot types of the model in a folder; a plain text encoder knows only `other`.
+
+    Raises:
+        SettingsError: the folder has no `config.json`.
+        Damaged: the file can't be read, or holds no list of intents or slots.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["model_type"] != MODEL_TYPE:
+            return Inventory((OTHER_INTENT,), ())
+        names = (config["intents"], config["slot_names"])
+    except FileNotFoundError:
+        raise SettingsError(f"intent model {folder}: no config.json; give a folder in transformers' format") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"intent model {folder}: config.json can't be read; restore the folder") from error
+    if not all(isinstance(kind, list) and all(isinstance(name, str) for name in kind) for kind in names):
+        raise Damaged(f"intent model {folder}: config.json holds no list of intents or slots; restore the folder")
+    return Inventory(tuple(names[0]), tuple(names[1]))

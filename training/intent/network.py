@@ -1,0 +1,180 @@
+"""The joint intent and slot network: one encoder of any text model of transformers, an intent head, a slot head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
+from corpus.records.base import OTHER_INTENT
+from training.intent.inventory import MODEL_TYPE
+from training.intent.slot_tags import tag_names
+
+SMALL_NETWORK: Final = 10_000_000
+"""Below so many weights a network computes on one thread."""
+
+
+class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
+    """An encoder's configuration and the inventory.
+
+    Attributes:
+        encoder: the configuration of a text model of transformers, with its `model_type`.
+        intents: C names; `other` is always one of them.
+        slot_names: S names, which make 1 + 2 S tags.
+        pooling: `mean` over the tokens or the first token (`cls`).
+        head_dropout: in front of both heads.
+        max_tokens: a longer text is cut.
+    """
+
+    model_type = MODEL_TYPE
+
+    encoder: dict[str, Any] | None = None
+    intents: list[str] | None = None
+    slot_names: list[str] | None = None
+    pooling: str = "mean"
+    head_dropout: float = 0.1
+    max_tokens: int = 128
+
+
+class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
+    """A text encoder with an intent head on its pooled output and a slot head on its tokens."""
+
+    config_class = JointIntentConfig
+    base_model_prefix = "encoder"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+
+    def __init__(self, config: JointIntentConfig) -> None:
+        super().__init__(config)
+        encoder = {k: v for k, v in (config.encoder or {}).items() if k not in ("dtype", "transformers_version")}
+        auto: Any = AutoModel
+        self.encoder = auto.from_config(AutoConfig.for_model(**encoder), trust_remote_code=False)
+        width = self.encoder.config.hidden_size
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.intent_head = nn.Linear(width, len(config.intents or [OTHER_INTENT]))
+        self.slot_head = nn.Linear(width, len(tag_names(config.slot_names or [])))
+        self.post_init()
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns intent logits (B, C), slot logits (B, T, 1 + 2 S) and the pooled output (B, D).
+
+        Args:
+            input_ids: (B, T) int64.
+            attention_mask: (B, T), 1 on tokens and 0 on padding.
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.config.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return self.intent_head(self.dropout(pooled)), self.slot_head(self.dropout(hidden)), pooled
+
+
+AutoConfig.register(JointIntentConfig.model_type, JointIntentConfig, exist_ok=True)
+AutoModel.register(JointIntentConfig, JointIntentModel, exist_ok=True)
+
+
+def on_encoder(
+    encoder: PreTrainedModel, intents: Sequence[str] = (), slot_names: Sequence[str] = ()
+) -> JointIntentModel:
+    """Returns a joint model around a text encoder; its heads start at zero and know `other` and the given names."""
+    config = JointIntentConfig(encoder=encoder.config.to_dict(), intents=[OTHER_INTENT], slot_names=[])
+    with torch.random.fork_rng():  # its first weights are all replaced
+        network = JointIntentModel(config)
+    network.encoder.load_state_dict(encoder.state_dict())
+    with torch.no_grad():
+        for head in (network.intent_head, network.slot_head):
+            head.weight.zero_()
+            head.bias.zero_()
+    grow(network, intents, slot_names)
+    return network
+
+
+def grow(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[str]) -> bool:
+    """The model's inventory holds all the given names; says whether it had to grow.
+
+    New names follow the old ones, in sorted order. What was learned stays: the old rows of both heads are copied; a new
+    row starts at the mean of the old ones, with no say of its own.
+    """
+    config = model.config
+    old_intents, old_slots = list(config.intents or []), list(config.slot_names or [])
+    new_intents = sorted({OTHER_INTENT, *intents} - set(old_intents))
+    new_slots = sorted(set(slot_names) - set(old_slots))
+    if new_intents:
+        model.intent_head = _wider(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
+    if new_slots:
+        outputs = len(tag_names([*old_slots, *new_slots]))
+        model.slot_head = _wider(model.slot_head, outputs, len(tag_names(old_slots)))
+    config.intents, config.slot_names = old_intents + new_intents, old_slots + new_slots
+    return bool(new_intents or new_slots)
+
+
+def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
+    # without first weights of its own, which would take from the global generator
+    wider: nn.Linear = nn.utils.skip_init(nn.Linear, head.in_features, outputs).to(head.weight)
+    with torch.no_grad():
+        wider.weight.copy_(head.weight[:kept].mean(0, keepdim=True).expand_as(wider.weight))
+        wider.bias.copy_(head.bias[:kept].mean().expand_as(wider.bias))
+        wider.weight[:kept], wider.bias[:kept] = head.weight[:kept], head.bias[:kept]
+    return wider
+
+
+def longest_input(network: JointIntentModel) -> int:
+    """Returns how many tokens of a text the model reads, special ones included."""
+    # RoBERTa-like encoders count positions from the padding index on, so two of them can't be used
+    positions = int(getattr(network.encoder.config, "max_position_embeddings", 512))
+    return min(int(network.config.max_tokens), positions - 2)
+
+
+@contextmanager
+def few_threads(network: nn.Module) -> Iterator[None]:
+    """Inside, a small network computes on one thread.
+
+    Its products are too short to share, and beside another busy process several threads that wait for each other cost
+    far more than they save.
+    """
+    threads = torch.get_num_threads()
+    small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
+    try:
+        torch.set_num_threads(1 if small else threads)
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def thinned(network: JointIntentModel, seed: int, number: int) -> Iterator[None]:
+    """Every dropout of the network drops the same features for all texts and tokens, drawn from (seed, number)."""
+    modules = [m for m in network.modules() if isinstance(m, nn.Dropout) and 0.0 < m.p < 1.0]
+    # one stream a module, so that the order in which the network calls them does not matter
+    streams = np.random.default_rng([seed, number]).spawn(len(modules))
+    hooks = [
+        module.register_forward_hook(_same_features(module.p, stream))
+        for module, stream in zip(modules, streams, strict=True)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _same_features(rate: float, rng: np.random.Generator) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
+    masks: list[torch.Tensor] = []
+
+    def thin(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        if not masks:
+            kept = rng.random(output.shape[-1]) >= rate
+            masks.append(torch.as_tensor(kept / (1.0 - rate), dtype=output.dtype, device=output.device))
+        return output * masks[0]
+
+    return thin

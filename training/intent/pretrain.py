@@ -1,0 +1,226 @@
+"""The recipe of the embedded intent base: a small encoder that learns the synthetic grammar's base phrasings.
+
+From nothing to a folder in minutes on a CPU: sentences of the grammar, misheard anew in each epoch; a byte-level
+vocabulary of their pieces; one joint model; a temperature; and a few hundred of the sentences as a replay set, which
+fine-tuning mixes in so that what nobody labelled is not forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.records.base import OTHER_INTENT
+from training.intent.finetune import REPLAY
+from training.intent.fit import FitSettings, IntentExample, fit
+from training.intent.text_noise import NoiseSettings, misheard, text_with_slots, words_with_slots
+from training.loop.model_files import replaced_folder
+from training.loop.work import Progress
+
+if TYPE_CHECKING:
+    from corpus.synthetic.language import Phrasing
+    from training.intent.model import IntentModel
+
+BASE: Final = Path(__file__).parent.parent / "bases" / "intent"
+"""The embedded base: what this recipe made with its default settings."""
+
+CARD: Final = "README.md"
+
+SPECIAL_TOKENS: Final = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+
+
+class IntentPretrainSettings(BaseModel):
+    """The recipe's numbers.
+
+    Attributes:
+        sentences: drawn from the grammar to learn.
+        calibration: more of them, to fit the temperature.
+        vocabulary: tokens of the byte-level vocabulary.
+        width, layers, heads: of the encoder.
+        strange_slots: a sentence has one slot filled with words that do not exist, so that slots are also found by
+            what stands around them.
+        salad: texts without sense beside the sentences, as a share of them, whose intent is `other`.
+        replay: sentences kept for fine-tuning.
+        noise: how the sentences are misheard.
+        fit: how they are learned.
+        seed: of the sentences, the noise and the first weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sentences: int = Field(default=5000, ge=1)
+    calibration: int = Field(default=1000, ge=1)
+    vocabulary: int = Field(default=2048, ge=300)
+    width: int = Field(default=128, ge=8)
+    layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=4, ge=1)
+    strange_slots: float = Field(default=0.1, ge=0, le=1)
+    salad: float = Field(default=0.06, ge=0, le=1)
+    replay: int = Field(default=400, ge=0)
+    noise: NoiseSettings = NoiseSettings()
+    fit: FitSettings = FitSettings(epochs=8, encoder_rate=1e-3, head_rate=1e-3, slot_weight=0.5)
+    seed: int = 0
+
+
+def pretrain(out: Path, settings: IntentPretrainSettings | None = None, on_progress: Progress | None = None) -> None:
+    """The folder `out` holds the embedded intent base: weights in float16, tokenizer, inventory, replay sentences.
+
+    A card that lies there stays: it says what was measured.
+    """
+    from training.intent.model import write_intent
+
+    settings = settings or IntentPretrainSettings()
+    drawn = grammar_examples(settings.sentences + settings.calibration, settings.seed)
+    rows, held_out = drawn[: settings.sentences], drawn[settings.sentences :]
+    rows += word_salad(rows, round(settings.salad * len(rows)), settings.seed)
+    model = learn_base(rows, held_out, settings, on_progress)
+    rng = np.random.default_rng([settings.seed, 23])
+    card = out / CARD
+    with replaced_folder(out) as draft:
+        write_intent(model, draft, half=True)
+        write_replay(draft, [rows[int(i)] for i in rng.permutation(len(rows))[: settings.replay]])
+        if card.is_file():
+            shutil.copy(card, draft / CARD)
+
+
+def grammar_examples(count: int, seed: int, phrasings: Phrasing = "base") -> list[IntentExample]:
+    """Returns sentences of the synthetic grammar with their intents and slots."""
+    from corpus.synthetic import sentence
+
+    rng = np.random.default_rng([seed, 20])
+    drawn = (sentence(rng, phrasings=phrasings) for _ in range(count))
+    return [IntentExample(f"synthetic-{i}", s.text, s.intent, tuple(s.slots)) for i, s in enumerate(drawn)]
+
+
+def word_salad(rows: Sequence[IntentExample], count: int, seed: int) -> list[IntentExample]:
+    """Returns texts of 1 to 9 words drawn from all rows alike, which ask for nothing: the base's notion of `other`."""
+    rng = np.random.default_rng([seed, 22])
+    words = [word for row in rows for word in row.text.split()]
+    lengths = rng.integers(1, 10, size=count)
+    picks = (" ".join(words[int(i)] for i in rng.integers(len(words), size=int(length))) for length in lengths)
+    return [IntentExample(f"salad-{i}", text, OTHER_INTENT, ()) for i, text in enumerate(picks)]
+
+
+def learn_base(
+    rows: Sequence[IntentExample],
+    held_out: Sequence[IntentExample],
+    settings: IntentPretrainSettings,
+    on_progress: Progress | None = None,
+) -> IntentModel:
+    """Returns a model trained from nothing on the rows, its temperature fitted on the held-out ones."""
+    from training.intent.temperature import with_temperature
+
+    words = sorted({word for row in rows for word in row.text.split()})
+
+    def heard(examples: Sequence[IntentExample], epoch: int) -> list[IntentExample]:
+        rng = np.random.default_rng([settings.seed, 21, epoch])
+        return [_heard(row, words, rng, settings) for row in examples]
+
+    texts = [row.text for row in rows]
+    misread = [row.text for row in heard(rows, 0)]
+    tokenizer = train_tokenizer(texts + misread, settings.vocabulary)
+    model = new_model(tokenizer, rows, settings)
+    fit(model, lambda epoch: heard(rows, epoch + 1), settings.fit, on_progress)
+    return with_temperature(model, heard(held_out, 0))
+
+
+def _heard(
+    row: IntentExample, words: Sequence[str], rng: np.random.Generator, settings: IntentPretrainSettings
+) -> IntentExample:
+    text, slots = row.text, row.slots or ()
+    if slots and rng.random() < settings.strange_slots:
+        chosen = int(rng.integers(len(slots)))
+        spoken = words_with_slots(text, slots)
+        text, slots = text_with_slots([(_strange(w, rng) if s == chosen else w, s) for w, s in spoken], slots)
+    text, slots = misheard(text, slots, words, rng, settings.noise)
+    return IntentExample(row.utterance_id, text, row.intent, slots, row.weight)
+
+
+def _strange(word: str, rng: np.random.Generator) -> str:
+    """Returns a word of like length that nobody says: consonants and vowels in turn."""
+    sounds = ("bcdfghjklmnprstvwz", "aeiou")
+    first = int(rng.integers(2))
+    length = max(2, len(word) + int(rng.integers(-1, 2)))
+    return "".join(sounds[(first + i) % 2][int(rng.integers(len(sounds[(first + i) % 2])))] for i in range(length))
+
+
+def train_tokenizer(texts: Sequence[str], size: int) -> Any:
+    """Returns a byte-level BPE tokenizer with character offsets; no text is outside its vocabulary."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=3,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=True),
+            processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends),
+        ]
+    )
+    kind: Any = PreTrainedTokenizerFast
+    return kind(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def new_model(tokenizer: Any, rows: Sequence[IntentExample], settings: IntentPretrainSettings) -> IntentModel:
+    """Returns an untrained model whose inventory is that of the rows, its weights drawn from the seed."""
+    import torch
+
+    from training.intent.model import IntentModel, JointIntentConfig, JointIntentModel
+
+    config = JointIntentConfig(
+        encoder={
+            "model_type": "distilbert",
+            "vocab_size": len(tokenizer),
+            "dim": settings.width,
+            "hidden_dim": 4 * settings.width,
+            "n_layers": settings.layers,
+            "n_heads": settings.heads,
+            "max_position_embeddings": 130,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        intents=sorted({OTHER_INTENT, *(row.intent for row in rows)}),
+        slot_names=sorted({slot.name for row in rows for slot in row.slots or ()}),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        network: Any = JointIntentModel(config)
+    return IntentModel(network.eval(), tokenizer)
+
+
+def write_replay(folder: Path, rows: Sequence[IntentExample]) -> None:
+    """The folder's replay set is the rows."""
+    lines = [
+        json.dumps(
+            {
+                "text": row.text,
+                "intent": row.intent,
+                "slots": [{"name": s.name, "start": s.start, "end": s.end} for s in row.slots or ()],
+            }
+        )
+        for row in rows
+    ]
+    (folder / REPLAY).write_text("".join(line + "\n" for line in lines), encoding="utf-8")

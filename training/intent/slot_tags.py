@@ -1,0 +1,92 @@
+"""Slots as tags on words, and back: BIO (Ramshaw & Marcus 1995), one tag a word, carried by its first token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corpus.records.arrivals import SlotSpan
+
+OUTSIDE = 0
+"""The tag of a word that belongs to no slot; slot s has the tags 1 + 2 s (begins) and 2 + 2 s (goes on)."""
+
+UNTAGGED = -100
+"""The tag of a token that carries none: it continues a word, or nobody labelled the slots."""
+
+Span = tuple[int, int]
+
+
+def tag_names(slot_names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the 1 + 2 S names of the tags, in the order of the slot head's outputs."""
+    return ("O", *(f"{part}-{name}" for name in slot_names for part in ("B", "I")))
+
+
+def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[tuple[int, Span]]:
+    """Returns (position of the first token, (start, end) in the text) of each word of a tokenised text.
+
+    Args:
+        word_ids: (T,) the word of each token, None for special tokens and padding.
+        offsets: (T,) characters of each token, end exclusive.
+    """
+    words: list[tuple[int, Span]] = []
+    last: int | None = None
+    for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
+        if word is None or end <= start:
+            continue
+        if word == last:
+            first, (begin, until) = words[-1]
+            words[-1] = (first, (begin, max(until, end)))
+        else:
+            words.append((position, (start, end)))
+            last = word
+    return words
+
+
+def tags_of(
+    words: Sequence[tuple[int, Span]], slots: Sequence[SlotSpan], slot_names: Sequence[str], tokens: int
+) -> list[int]:
+    """Returns the (tokens,) tags of a text: first tokens carry their word's tag, all others `UNTAGGED`.
+
+    Args:
+        words: as `word_spans` gives them.
+        slots: spans on the same text; a word that overlaps a span belongs to it.
+        slot_names: the inventory; a slot outside it is tagged as outside.
+        tokens: the length T.
+    """
+    index = {name: i for i, name in enumerate(slot_names)}
+    ordered = sorted(slots, key=lambda slot: slot.start)
+    tags = [UNTAGGED] * tokens
+    begun: SlotSpan | None = None
+    for position, (start, end) in words:
+        inside = next((slot for slot in ordered if slot.start < end and start < slot.end), None)
+        if inside is None or inside.name not in index:
+            tags[position] = OUTSIDE
+        else:
+            tags[position] = 1 + 2 * index[inside.name] + (inside is begun)
+        begun = inside
+    return tags
+
+
+def spans_of(words: Sequence[tuple[int, Span]], tags: Sequence[int], slot_names: Sequence[str]) -> tuple[SlotSpan, ...]:
+    """Returns the slots that a text's word tags spell, in order and without overlap.
+
+    A slot that goes on without having begun, or after a slot of another name, begins there: a wrong first tag costs
+    the boundary, not the slot.
+
+    Args:
+        words: (W,) as `word_spans` gives them.
+        tags: (W,) one tag a word.
+        slot_names: the inventory.
+    """
+    spans: list[SlotSpan] = []
+    name: str | None = None
+    for (_, (start, end)), tag in zip(words, tags, strict=True):
+        if tag == OUTSIDE:
+            name = None
+            continue
+        slot, goes_on = divmod(tag - 1, 2)
+        if goes_on and name == slot_names[slot]:
+            spans[-1] = SlotSpan(name, spans[-1].start, end)
+        else:
+            name = slot_names[slot]
+            spans.append(SlotSpan(name, start, end))
+    return tuple(spans)

@@ -1,0 +1,52 @@
+"""Intent probabilities mean what they say: one temperature (Guo et al. 2017), fitted on texts with known intents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from training.intent.fit import IntentExample
+
+if TYPE_CHECKING:
+    from training.intent.model import IntentModel
+
+TEMPERATURES: Final = np.exp(np.linspace(np.log(0.25), np.log(8.0), 200))
+"""What is tried; a grid is exact enough and can't diverge."""
+
+
+def fit_temperature(
+    logits: npt.NDArray[np.float32], targets: npt.NDArray[np.intp], weights: npt.NDArray[np.float64] | None = None
+) -> float:
+    """Returns the temperature in [0.25, 8] at which the targets are likeliest.
+
+    Args:
+        logits: (N, C).
+        targets: (N,) column of the true intent.
+        weights: (N,) or None for equal ones.
+    """
+    wide = logits.astype(np.float64)
+    share = np.ones(len(wide)) if weights is None else weights
+    losses = []
+    for temperature in TEMPERATURES:
+        scaled = wide / temperature
+        top = scaled.max(axis=1)
+        normaliser = np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top
+        losses.append(float((share * (normaliser - scaled[np.arange(len(wide)), targets])).sum()))
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def with_temperature(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
+    """Returns the model with the temperature that suits the rows; intents it does not know are passed over."""
+    from training.intent.model import classify
+
+    index = {name: i for i, name in enumerate(model.intents)}
+    known = [row for row in rows if row.intent in index]
+    if not known:
+        return model
+    logits = classify(model, [row.text for row in known]).logits
+    targets = np.array([index[row.intent] for row in known])
+    return replace(model, temperature=fit_temperature(logits, targets, np.array([row.weight for row in known])))

@@ -1,0 +1,162 @@
+"""Texts as a small speech model would mishear them, with their slots: what an intent model must learn to read through.
+
+The intent model is trained on written sentences and hears recognised ones. Random edits of letters and words, weighted
+towards sounds that are taken for each other, stand in for the recogniser's errors where no recogniser has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.records.arrivals import SlotSpan
+
+ALIKE = ("aeiouy", "bpv", "dt", "gkcq", "fvp", "szcx", "mn", "lrw", "jgh")
+"""Letters that English recognisers take for each other: vowels, and consonants of one place or manner."""
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+Word = tuple[str, int]
+"""A word and the index of the slot that it belongs to, or -1."""
+
+
+class NoiseSettings(BaseModel):
+    """How recognition errors in texts are imitated.
+
+    Attributes:
+        clean: Probability that a text stays as it is.
+        word_rate: Mean probability that a word of any other text is hit; some texts are recognised well and some badly,
+            so the rate of a text is drawn between 0 and twice as much.
+        letters: Share of hits that edit one or two letters; the five shares are normalised to sum to 1.
+        merged: Share of hits that join the word to the next one.
+        split: Share of hits that cut the word in two.
+        dropped: Share of hits that leave the word out.
+        replaced: Share of hits that put another word in its place.
+        swallowed: After that, the probability that a run of letters across words is lost, and then another one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clean: float = Field(default=0.35, ge=0, le=1)
+    word_rate: float = Field(default=0.22, ge=0, le=0.5)
+    letters: float = Field(default=0.5, ge=0)
+    merged: float = Field(default=0.12, ge=0)
+    split: float = Field(default=0.1, ge=0)
+    dropped: float = Field(default=0.13, ge=0)
+    replaced: float = Field(default=0.15, ge=0)
+    swallowed: float = Field(default=0.35, ge=0, lt=1)
+
+
+def misheard(
+    text: str,
+    slots: Sequence[SlotSpan],
+    vocabulary: Sequence[str],
+    rng: np.random.Generator,
+    settings: NoiseSettings,
+) -> tuple[str, tuple[SlotSpan, ...]]:
+    """Returns the text with simulated recognition errors and its slots on the new text.
+
+    A slot whose words are all left out is gone. A text never loses its last word.
+
+    Args:
+        text: words parted by spaces.
+        slots: spans on whole words of it.
+        vocabulary: words that may be heard instead; may be empty.
+        rng: the only source of chance.
+        settings: the rates.
+    """
+    if rng.random() < settings.clean:
+        return text, tuple(slots)
+    kinds = ("letters", "merged", "split", "dropped", "replaced")
+    weights = np.array([getattr(settings, kind) for kind in kinds])
+    rate = 2.0 * settings.word_rate * rng.random()
+    heard: list[Word] = []
+    joined = False
+    for word, slot in words_with_slots(text, slots):
+        kind = str(rng.choice(kinds, p=weights / weights.sum())) if rng.random() < rate else ""
+        pieces = _hit(word, kind, vocabulary, rng)
+        if joined and heard and pieces:
+            last, last_slot = heard.pop()
+            heard.append((last + pieces[0], last_slot if last_slot >= 0 else slot))
+            pieces = pieces[1:]
+        heard.extend((piece, slot) for piece in pieces)
+        joined = kind == "merged"
+    while heard and rng.random() < settings.swallowed:
+        heard = _swallow(heard, rng)
+    return text_with_slots(heard, slots) if heard else (text, tuple(slots))
+
+
+def words_with_slots(text: str, slots: Sequence[SlotSpan]) -> list[Word]:
+    """Returns the words of a text, each with the index of its slot or -1."""
+    words: list[Word] = []
+    end = 0
+    for word in text.split():
+        start = text.index(word, end)
+        end = start + len(word)
+        inside = [i for i, slot in enumerate(slots) if slot.start < end and start < slot.end]
+        words.append((word, inside[0] if inside else -1))
+    return words
+
+
+def text_with_slots(words: Sequence[Word], slots: Sequence[SlotSpan]) -> tuple[str, tuple[SlotSpan, ...]]:
+    """Returns the text of the words, parted by spaces, and the spans of the slots that they name."""
+    spans: list[SlotSpan] = []
+    last = -1
+    end = -1
+    for word, slot in words:
+        start = end + 1
+        end = start + len(word)
+        if slot >= 0 and slot == last:
+            spans[-1] = SlotSpan(spans[-1].name, spans[-1].start, end)
+        elif slot >= 0:
+            spans.append(SlotSpan(slots[slot].name, start, end))
+        last = slot
+    return " ".join(word for word, _ in words), tuple(spans)
+
+
+def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
+    if kind == "dropped":
+        return []
+    if kind == "replaced" and len(vocabulary):
+        return [vocabulary[int(rng.integers(len(vocabulary)))]]
+    if kind == "split" and len(word) > 2:
+        cut = int(rng.integers(1, len(word)))
+        return [word[:cut], word[cut:]]
+    if kind == "letters":
+        for _ in range(1 + int(rng.random() < 0.35)):
+            word = _edit_letter(word, rng)
+    return [word]
+
+
+def _swallow(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
+    """Returns the words without a run of 2 to 8 letters and gaps; what stood on its two sides is one word."""
+    letters = [(letter, slot) for word, slot in words for letter, slot in [*((c, slot) for c in word), (" ", -1)]][:-1]
+    start = int(rng.integers(len(letters)))
+    left = letters[:start] + letters[start + int(rng.integers(2, 9)) :]
+    found: list[Word] = []
+    word, slot = "", -1
+    for letter, of in [*left, (" ", -1)]:
+        if letter != " ":
+            word, slot = word + letter, max(slot, of)
+        elif word:
+            found.append((word, slot))
+            word, slot = "", -1
+    return found
+
+
+def _edit_letter(word: str, rng: np.random.Generator) -> str:
+    at = int(rng.integers(len(word)))
+    act = rng.random()
+    if act < 0.25 and len(word) > 1:
+        return word[:at] + word[at + 1 :]
+    if act < 0.45:
+        return word[:at] + _alike(word[at], rng) + word[at:]
+    return word[:at] + _alike(word[at], rng) + word[at + 1 :]
+
+
+def _alike(letter: str, rng: np.random.Generator) -> str:
+    near = [group for group in ALIKE if letter in group]
+    group = near[int(rng.integers(len(near)))] if near and rng.random() < 0.75 else LETTERS
+    return group[int(rng.integers(len(group)))]

@@ -1,0 +1,109 @@
+"""A training that was killed goes on where it stood: weights, optimiser, schedule, generators and place on disk.
+
+Safetensors and JSON, no pickle. Nothing of what is learned from is in it, only a digest of all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from training.loop.model_files import replaced_folder
+from training.loop.work import Work
+
+if TYPE_CHECKING:
+    import torch
+
+STATE: Final = "state.json"
+TENSORS: Final = "state.safetensors"
+
+
+@dataclass(slots=True)
+class Place:
+    """How far a training is.
+
+    Attributes:
+        epoch, group: the next step: its epoch, and its place in it.
+        step: steps made.
+        summed, items: loss times items, and items, of the epoch so far.
+        losses: of the epochs that are over.
+        watched: dev errors after them.
+        best: weights of the least of them.
+    """
+
+    epoch: int = 0
+    group: int = 0
+    step: int = 0
+    summed: float = 0.0
+    items: int = 0
+    losses: list[float] = field(default_factory=list)
+    watched: list[float] = field(default_factory=list)
+    best: dict[str, torch.Tensor] | None = None
+
+
+def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
+    """The folder holds the training as it stands; an earlier checkpoint is replaced as a whole."""
+    import torch
+    from safetensors.torch import save_file
+
+    optimizer = work.optimizer.state_dict()
+    tensors = {f"network/{name}": tensor for name, tensor in work.network.state_dict().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in (at.best or {}).items()}
+    for index, slots in optimizer["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in slots.items()}
+    tensors["torch"] = torch.random.get_rng_state()
+    if torch.cuda.is_available():
+        tensors |= {f"cuda/{k}": state for k, state in enumerate(torch.cuda.get_rng_state_all())}
+    numpy_state: Any = np.random.get_state(legacy=False)
+    state = {
+        "fingerprint": fingerprint,
+        "place": {name: getattr(at, name) for name in Place.__slots__ if name != "best"},
+        "groups": optimizer["param_groups"],
+        "schedule": work.schedule.state_dict(),
+        "generators": [generator.bit_generator.state for generator in work.generators],
+        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": numpy_state["state"]["key"].tolist()}},
+    }
+    with replaced_folder(folder) as draft:
+        # tied weights share their memory, which the format forbids
+        save_file({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}, draft / TENSORS)
+        (draft / STATE).write_text(json.dumps(state))
+
+
+def load(folder: Path, fingerprint: str, work: Work) -> Place | None:
+    """The training is as it was kept, and its place is returned; None where nothing of this training is kept."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = json.loads((folder / STATE).read_text())
+        tensors = load_file(folder / TENSORS) if state["fingerprint"] == fingerprint else {}
+    except (OSError, ValueError, KeyError, SafetensorError):
+        tensors = {}
+    if not tensors:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    slots: dict[int, dict[str, Any]] = {}
+    for name, tensor in _under(tensors, "optimizer").items():
+        index, _, slot = name.partition("/")
+        slots.setdefault(int(index), {})[slot] = tensor
+    work.network.load_state_dict(_under(tensors, "network"))
+    work.optimizer.load_state_dict({"state": slots, "param_groups": state["groups"]})
+    work.schedule.load_state_dict(state["schedule"])
+    for generator, kept in zip(work.generators, state["generators"], strict=True):
+        generator.bit_generator.state = kept
+    key = np.array(state["numpy"]["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
+    torch.random.set_rng_state(tensors["torch"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all([kept for _, kept in sorted(_under(tensors, "cuda").items())])
+    return Place(**state["place"], best=_under(tensors, "best") or None)
+
+
+def _under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(f"{name}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{name}/")}

@@ -1,0 +1,75 @@
+"""Low-rank adapters: a few weights learn beside each linear layer, and become part of it before anything is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LoraSettings(BaseModel):
+    """How adapters are made (Hu et al. 2022).
+
+    Attributes:
+        rank: Rank of each adapter.
+        alpha: The adapters' sum counts alpha / rank.
+        dropout: Dropout of the adapters' input.
+        targets: Names of linear layers as they end, such as `q_proj`, or `all-linear`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
+    """Only adapters learn, and the modules named in `whole`; the function that is returned merges them.
+
+    After it the network has the classes and names of weights that it had before.
+
+    Args:
+        network: a model of transformers, changed in place.
+        settings: rank and layers.
+        seed: of the adapters' first weights.
+        whole: modules that learn as they are, such as small heads.
+
+    Raises:
+        SettingsError: the network has none of the layers.
+    """
+    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers, which peft imports)
+
+    # isort: split
+    import torch
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    from corpus.errors import SettingsError
+
+    targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
+    )
+    if whole:
+        config.exclude_modules = list(whole)
+    device = next(network.parameters()).device
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            tuner: Any = LoraModel(network, {"default": config}, "default")
+        except ValueError as error:
+            raise SettingsError(f"lora.targets: {targets} names no linear layer of this model") from error
+    network.to(device)
+    for name in whole:
+        for parameter in network.get_submodule(name).parameters():
+            parameter.requires_grad = True
+
+    def merge() -> None:
+        tuner.merge_and_unload()
+        for parameter in network.parameters():
+            parameter.requires_grad = True
+
+    return merge

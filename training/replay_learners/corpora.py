@@ -1,0 +1,101 @@
+"""Labelled corpora that a replay simulates on: `train.jsonl` is the pool, `test.jsonl` measures.
+
+A row has `text` and `intent`; with `audio` (relative to the folder) it is speech. `speaker` and further short columns
+are kept as slices. Such corpora are public or one's own labelled data, so nothing here goes through the door.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from corpus.errors import UsageError
+from corpus.storage.json_lines import read_objects
+from corpus.text import normalise
+
+WORDS_PER_SECOND: Final = 2.5
+"""Speaking rate that stands in for the duration of a text that nobody spoke (150 words a minute)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One labelled utterance.
+
+    Attributes:
+        text: normalised words.
+        intent: its true intent.
+        speaker: the corpus' own name of the speaker; "" where none is given.
+        audio: file of the clip; None in a corpus of texts.
+        duration: of the clip, or of the text as spoken [s].
+    """
+
+    text: str
+    intent: str
+    speaker: str
+    audio: Path | None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCorpus:
+    """A pool and a test set.
+
+    Attributes:
+        name: of the folder.
+        digest: SHA-256 of both files.
+        train, test: the rows.
+        speech: whether the rows have audio.
+    """
+
+    name: str
+    digest: str
+    train: tuple[LabelledRow, ...]
+    test: tuple[LabelledRow, ...]
+    speech: bool
+
+
+def read_corpus(folder: Path) -> LabelledCorpus:
+    """Returns the corpus of a folder.
+
+    Raises:
+        UsageError: a file is missing, a row can't be read or lacks a field, only some rows have audio, or all rows
+            have one intent; the message names file and line.
+    """
+    seen = hashlib.sha256()
+    parts = {name: tuple(_rows(folder, name, seen)) for name in ("train", "test")}
+    speech = {row.audio is not None for part in parts.values() for row in part}
+    if len(speech) > 1:
+        raise UsageError(f"corpus {folder.name}: some rows have audio and others have none; split it into two corpora")
+    if len({row.intent for row in parts["train"]}) < 2:
+        raise UsageError(f"corpus {folder.name}: train.jsonl has one intent only, so there is nothing to tell apart")
+    return LabelledCorpus(folder.resolve().name, seen.hexdigest(), parts["train"], parts["test"], speech.pop())
+
+
+def _rows(folder: Path, name: str, seen: Any) -> Iterator[LabelledRow]:
+    path = folder / f"{name}.jsonl"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise UsageError(f"corpus {folder.name}: no {name}.jsonl that can be read; check --corpus") from None
+    seen.update(hashlib.sha256(content).digest())
+    where = f"corpus {folder.name}: {name}.jsonl"
+    for number, row in read_objects(content, where):
+        yield _row(folder, row, f"{where} line {number}")
+
+
+def _row(folder: Path, row: dict[str, Any], where: str) -> LabelledRow:
+    for key in ("text", "intent"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise UsageError(f"{where} has no {key}; a row needs text and intent")
+    audio = row.get("audio")
+    if audio is not None and not (isinstance(audio, str) and (folder / audio).is_file()):
+        raise UsageError(f"{where}: audio names no file")
+    text = normalise(row["text"])
+    rate, samples = row.get("sample_rate"), row.get("num_samples")
+    duration = max(1, len(text.split())) / WORDS_PER_SECOND
+    if audio is not None and isinstance(rate, int) and isinstance(samples, int) and rate > 0:
+        duration = samples / rate
+    return LabelledRow(text, row["intent"], str(row.get("speaker", "")), folder / audio if audio else None, duration)

@@ -1,0 +1,110 @@
+"""Learners for replay: what some labelled rows teach about all the others.
+
+A learner is a function that takes a problem and returns one that learns: `(rows, labels) -> Beliefs`. It starts anew
+each time, so that the same rows teach the same, whatever came before.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from corpus.records.base import Floats
+from training.replay_learners.problem import Problem, Rows
+
+STRENGTH: Final = 10.0
+"""Inverse regularisation of both learners; features have length 1."""
+
+ITERATIONS: Final = 200
+"""Most steps of the softmax regression."""
+
+SHARPNESS: Final = 3.0
+"""Turns one-vs-rest decision values of the support vectors, which lie about 1 apart, into probabilities by softmax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """What a learner makes of the pool and of the test set.
+
+    Attributes:
+        probs: (N, C) float32 over all intents, also those not yet seen.
+        predicted: (M,) number of the intent of every test row.
+    """
+
+    probs: Floats
+    predicted: Rows
+
+
+Learn = Callable[[Rows, Rows], Beliefs]
+
+
+def linear(problem: Problem) -> Learn:
+    """Returns a softmax regression for texts, and a support vector machine with an RBF kernel for clips."""
+    return _supported(problem) if problem.speech else _softmax_regression(problem)
+
+
+def _softmax_regression(problem: Problem) -> Learn:
+    from sklearn.linear_model import LogisticRegression
+
+    regression: Any = None
+
+    def learn(rows: Rows, labels: Rows) -> Beliefs:
+        nonlocal regression
+        classes = np.unique(labels)
+        if len(classes) == 1:
+            return _certain(problem, int(classes[0]))
+        if regression is None or not np.array_equal(regression.classes_, classes):
+            regression = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS, warm_start=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The number of unique classes")  # early rounds have few of each
+            regression.fit(problem.features[rows], labels)  # the problem is convex: where it starts only saves time
+        probs = _wide(regression.predict_proba(problem.features), classes, problem)
+        return Beliefs(probs, regression.predict(problem.test_features).astype(np.intp))
+
+    return learn
+
+
+def _supported(problem: Problem) -> Learn:
+    from sklearn.svm import SVC
+
+    def learn(rows: Rows, labels: Rows) -> Beliefs:
+        classes = np.unique(labels)
+        if len(classes) == 1:
+            return _certain(problem, int(classes[0]))
+        model = SVC(C=STRENGTH, gamma="scale").fit(problem.features[rows], labels)
+        values = model.decision_function(problem.features)
+        if values.ndim == 1:
+            values = np.stack([-values, values], axis=1)
+        raised = np.exp(SHARPNESS * (values - values.max(axis=1, keepdims=True)))
+        probs = _wide(raised / raised.sum(axis=1, keepdims=True), classes, problem)
+        return Beliefs(probs, model.predict(problem.test_features).astype(np.intp))
+
+    return learn
+
+
+def _certain(problem: Problem, label: int) -> Beliefs:
+    probs = np.zeros((len(problem.features), len(problem.intents)), np.float32)
+    probs[:, label] = 1.0
+    return Beliefs(probs, np.full(len(problem.test_labels), label, np.intp))
+
+
+def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
+    out = np.zeros((len(problem.features), len(problem.intents)), np.float32)
+    out[:, classes] = probs
+    return out
+
+
+def model(problem: Problem) -> Learn:
+    """Returns earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
+    from training.replay_learners.fine_tuned import fine_tuned
+
+    learn = fine_tuned(problem)
+    return lambda rows, labels: Beliefs(*learn(rows, labels))
+
+
+LEARNERS: Final[dict[str, Callable[[Problem], Learn]]] = {"linear": linear, "model": model}
+"""Every learner by name."""

@@ -1,0 +1,234 @@
+"""A labelled corpus as numbers: features of pool and test set that no label went into, and the labels beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.errors import UsageError
+from corpus.records.base import Floats, Strings
+from training.replay_learners.corpora import LabelledCorpus, LabelledRow
+
+Rows = npt.NDArray[np.intp]
+Progress = Callable[[int], None]
+
+DIMENSIONS: Final = 256
+"""Of the truncated SVD of a text's n-grams."""
+
+CEPSTRA, STEPS = 20, 12
+"""Mel cepstra of a clip, and time steps to which they and their deltas are stretched."""
+
+RATE: Final = 16_000
+"""Of decoded clips [Hz]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a quick learner needs, N rows of pool and M of test.
+
+    Attributes:
+        features: (N, D) float32 of the pool, rows of unit length.
+        test_features: (M, D) float32.
+        labels, test_labels: (N,) and (M,) numbers into `intents`.
+        intents: C names, sorted.
+        speakers, test_speakers: (N,) and (M,) str.
+        durations: (N,) [s].
+        words: (N,) words of the text.
+        texts, test_texts: (N,) and (M,) str.
+        clips, test_clips: (N,) and (M,) str, files; "" in a corpus of texts.
+    """
+
+    features: Floats
+    test_features: Floats
+    labels: Rows
+    test_labels: Rows
+    intents: tuple[str, ...]
+    speakers: Strings
+    test_speakers: Strings
+    durations: npt.NDArray[np.float64]
+    words: Rows
+    texts: Strings
+    test_texts: Strings
+    clips: Strings
+    test_clips: Strings
+
+    @property
+    def speech(self) -> bool:
+        """Whether the rows are clips."""
+        return bool(self.clips[0])
+
+    def take(self, rows: Rows, labels: Rows) -> Problem:
+        """Returns the problem of some rows of the pool, with labels of their own, and the same test set."""
+        mine = ("features", "speakers", "durations", "words", "texts", "clips")
+        return replace(self, labels=labels, **{name: getattr(self, name)[rows] for name in mine})
+
+
+def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progress | None = None) -> Problem:
+    """Returns the corpus in numbers.
+
+    Args:
+        corpus: pool and test set.
+        neighbours: rows of the pool whose average stands beside each row's own features (`smoothed`); 0: none.
+        on_progress: called with the number of rows read so far.
+
+    Raises:
+        UsageError: a test row has an intent that the pool lacks, or a clip can't be read.
+    """
+    intents = tuple(sorted({row.intent for row in corpus.train}))
+    number = {intent: k for k, intent in enumerate(intents)}
+    strange = sorted({row.intent for row in corpus.test} - set(intents))
+    if strange:
+        raise UsageError(f"corpus {corpus.name}: intent {strange[0]!r} of test.jsonl never occurs in train.jsonl")
+    make = speech_features if corpus.speech else text_features
+    pool, test = make(corpus.train, corpus.test, on_progress or (lambda done: None))
+    if neighbours:
+        pool, test = smoothed(pool, test, min(neighbours, len(pool) - 1))
+    return Problem(
+        features=pool,
+        test_features=test,
+        labels=np.array([number[row.intent] for row in corpus.train], np.intp),
+        test_labels=np.array([number[row.intent] for row in corpus.test], np.intp),
+        intents=intents,
+        speakers=np.array([row.speaker for row in corpus.train]),
+        test_speakers=np.array([row.speaker for row in corpus.test]),
+        durations=np.array([row.duration for row in corpus.train], np.float64),
+        words=np.array([len(row.text.split()) for row in corpus.train], np.intp),
+        texts=np.array([row.text for row in corpus.train]),
+        test_texts=np.array([row.text for row in corpus.test]),
+        clips=np.array([str(row.audio or "") for row in corpus.train]),
+        test_clips=np.array([str(row.audio or "") for row in corpus.test]),
+    )
+
+
+def save_problem(problem: Problem, folder: Path) -> None:
+    """The folder holds the problem, an array a file, for other processes to map into their memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for column in fields(Problem):
+        np.save(folder / f"{column.name}.npy", np.asarray(getattr(problem, column.name)))
+
+
+def load_problem(folder: Path) -> Problem:
+    """Returns the problem of a folder, mapped into memory and not read."""
+    found = {column.name: np.load(folder / f"{column.name}.npy", mmap_mode="r") for column in fields(Problem)}
+    return Problem(**found | {"intents": tuple(found["intents"].tolist())})
+
+
+def text_features(
+    pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
+) -> tuple[Floats, Floats]:
+    """Returns TF-IDF of word 1-2-grams and of character 3-5-grams within words, by truncated SVD to 256 dimensions."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
+    grams = make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
+    )
+    known = grams.fit_transform([row.text for row in pool])
+    asked = grams.transform([row.text for row in test])
+    svd = TruncatedSVD(min(DIMENSIONS, known.shape[0] - 1, known.shape[1] - 1), random_state=0)
+    features = unit(svd.fit_transform(known)), unit(svd.transform(asked))
+    on_progress(len(pool) + len(test))
+    return features
+
+
+def speech_features(
+    pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
+) -> tuple[Floats, Floats]:
+    """Returns 20 mel cepstra and their deltas over 12 time steps, each standardised on the pool.
+
+    Raises:
+        UsageError: a clip can't be read; the message names its row.
+    """
+    pipeline = _cepstra()
+    rows, vectors = [*pool, *test], []
+    for done, row in enumerate(rows, 1):
+        vectors.append(_clip_vector(row, pipeline, done - 1 if done <= len(pool) else done - 1 - len(pool)))
+        on_progress(done)
+    found = np.stack(vectors)
+    mean, spread = found[: len(pool)].mean(axis=0), found[: len(pool)].std(axis=0)
+    found = unit((found - mean) / np.maximum(spread, 1e-6))
+    return found[: len(pool)], found[len(pool) :]
+
+
+def _cepstra() -> Any:
+    from corpus.audio import torchaudio_guard
+
+    torchaudio_guard.guard()
+    from torchaudio.transforms import MFCC
+
+    spectrum = {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "f_max": 4000.0}
+    return MFCC(sample_rate=RATE, n_mfcc=CEPSTRA, melkwargs=spectrum)
+
+
+def _clip_vector(row: LabelledRow, pipeline: Any, number: int) -> Floats:
+    import torch
+    from torchaudio.functional import compute_deltas
+
+    from corpus.audio.decode import decode
+    from corpus.audio.limits import AudioSettings
+    from corpus.errors import EarmarkError
+
+    assert row.audio is not None
+    try:
+        samples, _ = decode(row.audio, AudioSettings())
+    except EarmarkError as error:
+        raise UsageError(f"the clip of row {number + 1} can't be read: {error}") from None
+    cepstra = pipeline(torch.from_numpy(samples))
+    both = torch.cat([cepstra, compute_deltas(cepstra)])
+    steps = torch.nn.functional.interpolate(both[None], size=STEPS, mode="linear", align_corners=True)
+    vector: Floats = steps[0].flatten().numpy().astype(np.float32)
+    return vector
+
+
+def smoothed(pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2) -> tuple[Floats, Floats]:
+    """Returns each row beside the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
+
+    Features diffuse over the graph of nearest neighbours, x <- own x + (1 - own) mean of the neighbours' x, weighted by
+    cosine^3 (the propagation of Wu et al. 2019 with a residual as in Gasteiger et al. 2019). No label goes in, and a
+    test row reads from the pool alone, so that it helps every strategy in the same way.
+
+    Args:
+        pool: (N, D) float32 of unit length.
+        test: (M, D) float32 of unit length.
+        neighbours: of each row, at most N - 1.
+        steps: of diffusion.
+        own: share of the row itself.
+    """
+    inner, outer = _graph(pool, pool, neighbours, skip=True), _graph(test, pool, neighbours, skip=False)
+    here, there = pool, test
+    for _ in range(steps):
+        there = unit(own * test + (1 - own) * (outer @ here))
+        here = unit(own * pool + (1 - own) * (inner @ here))
+    return unit(np.concatenate([pool, here], axis=1)), unit(np.concatenate([test, there], axis=1))
+
+
+def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
+    from scipy.sparse import csr_array
+
+    near, weights = np.empty((len(rows), neighbours), np.intp), np.empty((len(rows), neighbours), np.float32)
+    for start in range(0, len(rows), 1024):
+        alike = rows[start : start + 1024] @ pool.T
+        if skip:
+            alike[np.arange(len(alike)), start + np.arange(len(alike))] = -np.inf
+        top = np.argpartition(-alike, neighbours - 1, axis=1)[:, :neighbours]
+        near[start : start + 1024] = top
+        weights[start : start + 1024] = np.maximum(np.take_along_axis(alike, top, axis=1), 1e-6) ** 3
+    weights /= weights.sum(axis=1, keepdims=True)
+    where = (np.repeat(np.arange(len(rows)), neighbours), near.ravel())
+    return csr_array((weights.ravel(), where), shape=(len(rows), len(pool)))
+
+
+def unit(rows: npt.ArrayLike) -> Floats:
+    """Returns the rows at length 1, float32; a row of zeros (no known n-gram) points to the first axis."""
+    found = np.asarray(rows, np.float64)
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    out: Floats = (found / np.maximum(length, 1e-12)).astype(np.float32)
+    out[length[:, 0] < 1e-9, 0] = 1.0
+    return out

@@ -1,0 +1,275 @@
+"""Scoring: what both models make of utterances, as one `Predictions`.
+
+Audio is decoded by a thread of its own while the models work. Each chunk of clips is transcribed and forgotten; the
+intent model then reads every distinct transcript once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.errors import RecordError
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Floats
+from corpus.records.predictions import ASR_COLUMNS, Predictions
+from training.asr.transcribe import AsrOutput, TranscribeSettings, transcribe
+
+if TYPE_CHECKING:
+    from training.asr.model import AsrModel
+    from training.intent.model import IntentModel, IntentOutput
+
+MAX_EMBEDDING: Final = 256
+"""Widest joined embedding; each half is projected to at most half of it."""
+
+Clip = tuple[str, Floats]
+"""An utterance id and its samples, (S,) float32 at the speech model's rate."""
+
+
+class ScoreSettings(BaseModel):
+    """How utterances are scored.
+
+    Attributes:
+        transcribe: Draws, padded batch and seed of the speech model.
+        shard_size: How many utterances one task scores.
+        chunk_seconds: How much audio is in memory at a time, with what is decoded ahead counted twice [s].
+        text_tokens: Largest padded batch of the intent model [tokens].
+        dropout_passes: Passes with dropout that each read all transcripts, for the disagreement of passes; 0: none.
+        seed: Seed of the passes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transcribe: TranscribeSettings = TranscribeSettings()
+    shard_size: int = Field(default=1000, ge=1)
+    chunk_seconds: float = Field(default=900.0, gt=0)
+    text_tokens: int = Field(default=4096, ge=1)
+    dropout_passes: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What scoring found.
+
+    Attributes:
+        predictions: rows in the order of their sorted utterance ids.
+        hypotheses: by utterance id, best first, each with the intent and slots that the intent model gives it.
+        set_aside: by utterance id, why it has no row.
+    """
+
+    predictions: Predictions
+    hypotheses: Mapping[str, tuple[Hypothesis, ...]]
+    set_aside: Mapping[str, str]
+
+
+def predict(
+    contents: Iterable[Clip],
+    asr: AsrModel,
+    intent: IntentModel,
+    settings: ScoreSettings | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    *,
+    asr_version: str,
+    intent_version: str,
+) -> Scored:
+    """Returns predictions, hypotheses and what was set aside; every utterance is in one of the two.
+
+    Neither the order of the contents nor the chunks change a row beyond float rounding.
+
+    Args:
+        contents: the clips of one shard; consumed by another thread.
+        asr: the speech model.
+        intent: the intent model.
+        settings: how.
+        on_progress: called with the number of utterances transcribed since the last call.
+        asr_version: of the speech model, as registered.
+        intent_version: of the intent model, as registered.
+
+    Raises:
+        RecordError: an utterance comes twice.
+        EarmarkError: what reading the contents raised.
+    """
+    settings = settings or ScoreSettings()
+    heard: dict[str, AsrOutput] = {}
+    limit = int(settings.chunk_seconds * asr.sample_rate)
+    for chunk in _ahead(_chunks(contents, limit)):
+        for output in transcribe(asr, chunk, settings.transcribe, on_progress):
+            if output.utterance_id in heard:
+                raise RecordError(f"utterance {output.utterance_id} comes twice; give each one once")
+            heard[output.utterance_id] = output
+    problems = {output.utterance_id: output.problem for output in heard.values() if output.problem}
+    rows = [heard[utterance_id] for utterance_id in sorted(heard.keys() - problems.keys())]
+    return _scored(rows, problems, intent, settings, (asr_version, intent_version))
+
+
+# --- the audio's way --------------------------------------------------------------------------------------------------
+
+
+def _chunks(contents: Iterable[Clip], limit: int) -> Iterator[list[Clip]]:
+    chunk: list[Clip] = []
+    size = 0
+    for utterance_id, samples in contents:
+        if chunk and size + len(samples) > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((utterance_id, samples))
+        size += len(samples)
+    if chunk:
+        yield chunk
+
+
+def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
+    """Yields the chunks, of which the next is made by a thread while the last is worked on.
+
+    What the thread meets is raised here. When the reader stops early, so does the thread, after at most one chunk.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="earmark-decode") as thread:
+        coming = thread.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = thread.submit(next, chunks, None)
+            yield chunk
+
+
+# --- the intent model's share -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the intent model says of N utterances with M (utterance, hypothesis) pairs over U distinct texts.
+
+    Attributes:
+        output: of the U texts.
+        text_of: (M,) the text of each pair.
+        row_of: (M,) the utterance of each pair, ascending.
+        weights: (M,) float64.
+        best: (N,) the text of each utterance's best hypothesis.
+    """
+
+    output: IntentOutput
+    text_of: npt.NDArray[np.intp]
+    row_of: npt.NDArray[np.intp]
+    weights: npt.NDArray[np.float64]
+    best: npt.NDArray[np.intp]
+
+
+def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSettings) -> _Read:
+    from training.intent.model import classify
+
+    texts = sorted({hypothesis.text for row in rows for hypothesis in row.hypotheses})
+    place = {text: i for i, text in enumerate(texts)}
+    output = classify(
+        intent, texts, batch_tokens=settings.text_tokens, passes=settings.dropout_passes, seed=settings.seed
+    )
+    pairs = [(i, hypothesis) for i, row in enumerate(rows) for hypothesis in row.hypotheses]
+    return _Read(
+        output=output,
+        text_of=np.array([place[hypothesis.text] for _, hypothesis in pairs], dtype=np.intp),
+        row_of=np.array([i for i, _ in pairs], dtype=np.intp),
+        weights=np.array([hypothesis.weight for _, hypothesis in pairs], dtype=np.float64),
+        best=np.array([place[row.hypotheses[0].text] for row in rows], dtype=np.intp),
+    )
+
+
+def _scored(
+    rows: Sequence[AsrOutput],
+    problems: dict[str, str],
+    intent: IntentModel,
+    settings: ScoreSettings,
+    versions: tuple[str, str],
+) -> Scored:
+    read = _read(rows, intent, settings)
+    probs = _marginal(read.output.probs, read, len(rows))
+    entropies = _entropy(read.output.probs.astype(np.float64))
+    columns = {
+        "intent_probs": probs.astype(np.float32),
+        "intent_logsumexp": read.output.logsumexp[read.best],
+        "entropy_given_hypothesis": _marginal(entropies[:, None], read, len(rows))[:, 0].astype(np.float32),
+        "pass_disagreement": _disagreement(read, len(rows)).astype(np.float32),
+        "embeddings": _joined(read.output.embeddings[read.best], [row.embedding for row in rows]),
+        "asr": np.stack([row.columns for row in rows]) if rows else np.zeros((0, len(ASR_COLUMNS)), np.float32),
+    }
+    good = np.ones(len(rows), dtype=bool)
+    for name, values in columns.items():
+        finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1) if rows else good
+        for row in np.flatnonzero(good & ~finite).tolist():
+            problems[rows[row].utterance_id] = f"non-finite {name.replace('_', ' ')}"
+        good &= finite
+    kept = np.flatnonzero(good).tolist()
+    predictions = Predictions(
+        utterance_ids=np.array([rows[i].utterance_id for i in kept], dtype=np.str_),
+        asr_version=versions[0],
+        intent_version=versions[1],
+        intents=intent.intents,
+        **{name: values[kept] for name, values in columns.items()},
+    )
+    told = [
+        _told(row, read.output, intent, texts) for row, texts in zip(rows, _texts_by_row(read, len(rows)), strict=True)
+    ]
+    return Scored(predictions, {rows[i].utterance_id: told[i] for i in kept}, problems)
+
+
+def _marginal(values: npt.NDArray[np.floating], read: _Read, count: int) -> npt.NDArray[np.float64]:
+    """Returns (N, C): sum_h w_h values[text of h] of each utterance, its weights made to sum to 1."""
+    total = np.zeros((count, values.shape[1]))
+    np.add.at(total, read.row_of, read.weights[:, None] * values[read.text_of].astype(np.float64))
+    mass = np.bincount(read.row_of, weights=read.weights, minlength=count)
+    return np.asarray(total / mass[:, None])
+
+
+def _entropy(probs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns H over the last axis [nats]."""
+    return np.asarray(-np.sum(probs * np.log(np.maximum(probs, 1e-300)), axis=-1))
+
+
+def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
+    """Returns (N,) the mutual information of intent and pass [nats] (Houlsby et al. 2011, BALD); zeros without passes.
+
+    H[mean_p p_p(y|x)] - mean_p H[p_p(y|x)], each pass marginal over the hypotheses first.
+    """
+    passes = [_marginal(probs, read, count) for probs in read.output.pass_probs]
+    if not passes:
+        return np.zeros(count)
+    mean = np.mean(passes, axis=0)
+    return np.asarray(np.maximum(0.0, _entropy(mean) - np.mean([_entropy(probs) for probs in passes], axis=0)))
+
+
+def _joined(texts: Floats, sounds: Sequence[Floats]) -> Floats:
+    """Returns (N, D) of unit length, D at most 256: what was said beside how it sounded, each with half the say."""
+    if not len(texts):
+        return np.zeros((0, texts.shape[1]), np.float32)
+    halves = [_projected(half) for half in (texts, np.stack(sounds))]
+    joined = np.concatenate(halves, axis=1).astype(np.float64)
+    norms = np.linalg.norm(joined, axis=1, keepdims=True)
+    return np.asarray(joined / norms, dtype=np.float32)
+
+
+def _projected(vectors: Floats) -> npt.NDArray[np.float64]:
+    """Returns (N, at most 128) of unit length; wider ones go through a fixed Gaussian projection."""
+    wide = vectors.astype(np.float64)
+    width, most = wide.shape[1], MAX_EMBEDDING // 2
+    if width > most:
+        # distances survive it (Johnson & Lindenstrauss 1984); by its seed it is the same for all shards
+        wide = wide @ np.random.default_rng([width, most]).standard_normal((width, most))
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(wide / np.where(norms > 0, norms, 1.0))
+
+
+def _texts_by_row(read: _Read, count: int) -> list[npt.NDArray[np.intp]]:
+    return np.split(read.text_of, np.searchsorted(read.row_of, np.arange(1, count))) if count else []
+
+
+def _told(
+    row: AsrOutput, output: IntentOutput, intent: IntentModel, texts: npt.NDArray[np.intp]
+) -> tuple[Hypothesis, ...]:
+    best = output.probs[texts].argmax(axis=1)
+    return tuple(
+        replace(hypothesis, intent=intent.intents[int(k)], slots=output.slots[int(text)])
+        for hypothesis, k, text in zip(row.hypotheses, best, texts, strict=True)
+    )
