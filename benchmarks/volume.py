@@ -165,14 +165,14 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
 def score(home: Path, manifest: Path) -> dict[str, Any]:
     """Scores everything with the embedded models."""
     from corpus.tables import utterances
+    from flows.models import base_models
     from flows.runtime.session import opened
     from flows.runtime.settings import load_settings
-    from flows.steps import retrain
     from flows.steps import score as scoring
 
     settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}"])
     with opened(settings) as corpus:
-        retrain.ensure_champions(corpus, settings)
+        base_models.ensure_champions(corpus, settings)
         started = time.perf_counter()
         with corpus.read() as conn:
             ids = utterances.in_window(conn)

@@ -27,7 +27,7 @@ from corpus.storage.records_schema import parts as parts_table
 from corpus.tables.leases import ANYONE, PERSON
 from corpus.tables.retention import retention_limits
 from corpus.tables.utterances import as_location, as_utterance
-from corpus.vault import vault
+from corpus.vault import consent, vault
 
 CONSENT_FOR: Final[dict[Purpose, str]] = {
     "score": "score",
@@ -102,7 +102,7 @@ def closures(
         labels, sa.and_(labels.c.utterance_id == utterances.c.utterance_id, labels.c.current)
     )
     rows = {row[0]: row for row in fetch_among(conn, statement, utterances.c.utterance_id, utterance_ids)}
-    allowed = vault.consenting(corpus.vault, utterance_ids, CONSENT_FOR[purpose])
+    allowed = consent.consenting(corpus.vault, utterance_ids, CONSENT_FOR[purpose])
     leased = _leased(corpus, conn, utterance_ids, actor) if purpose == "annotate" and _is_person(actor) else None
     for utterance_id, consents in zip(utterance_ids, allowed.tolist(), strict=True):
         row = rows.get(utterance_id)

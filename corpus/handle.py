@@ -19,8 +19,8 @@ from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, files, operations
 from corpus.storage.durable_write import write_new_file
-from corpus.vault import vault as vaults
-from corpus.vault.vault import Vault
+from corpus.vault import identity
+from corpus.vault.identity import Vault
 
 
 def _now() -> datetime:
@@ -91,8 +91,8 @@ def open_corpus(
     for url in (at.records_url, at.vault_url):
         _make_folder_of(url)
     database.prepare(vault_engine, "vault")
-    kek = _key_encryption_key(at, make=not vaults.has_secrets(vault_engine))
-    vault = vaults.open_vault(vault_engine, kek)
+    kek = _key_encryption_key(at, make=not identity.has_secrets(vault_engine))
+    vault = identity.open_vault(vault_engine, kek)
     database.prepare(records, "records")
     home_id.settle(stores, found)
     return Corpus(settings, records, vault, stores.fs, stores.root, clock or _now)

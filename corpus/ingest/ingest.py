@@ -36,7 +36,7 @@ from corpus.storage.content_codec import SAMPLE_BYTES
 from corpus.storage.operations import Operation, result_of
 from corpus.storage.packs import PackWriter
 from corpus.tables import ingest_batches, labels, utterances
-from corpus.vault import vault
+from corpus.vault import consent, identity, vault
 
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for which a row is refused, in the order in which they are found."""
@@ -200,13 +200,13 @@ def _take_words(corpus: Corpus, rows: _Batch, refused: _Batch, latest: datetime,
     """
     waiting = refusals.words
     for word in (row.word for row in refused):
-        if word is not None and word.consent != vault.ALL:
+        if word is not None and word.consent != consent.ALL:
             at = min(word.at or latest, latest)  # an unknown time, or one in the future, is now
             said = waiting.setdefault(word.account, {})
             said[word.consent] = max(at, said.get(word.consent, at))
     accounts = {row.word.account for row in rows if row.word is not None}
     due = {account: waiting.pop(account) for account in accounts if account in waiting}
-    waiting |= vault.take_words(corpus.vault, due)
+    waiting |= consent.take_words(corpus.vault, due)
 
 
 def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals) -> int:
@@ -242,7 +242,7 @@ def _admitted(
 ) -> Iterator[utterances.Arrived]:
     shares = corpus.settings.split
     speakers = {entry.speaker_id for entry in admitted.values()}
-    split = {speaker: vault.split_of(corpus.vault, speaker, shares) for speaker in speakers}
+    split = {speaker: identity.split_of(corpus.vault, speaker, shares) for speaker in speakers}
     for i, h in fresh.items():
         speaker = admitted[i].speaker_id
         yield _utterance(i, speaker, split[speaker], h), admitted[i].key, h.pcm
@@ -271,7 +271,7 @@ def _label(utterance_id: str, row: ManifestRow) -> Label:
 
 def utterance_of(corpus: Corpus, event_id: str) -> str:
     """Returns the id that the utterance of a source's event has, whether it arrived or not."""
-    return vault.utterance_id(corpus.vault, event_key(event_id))
+    return identity.utterance_id(corpus.vault, event_key(event_id))
 
 
 # --- cutting and counting ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from corpus.ingest.prefetch import Hear
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
 from corpus.tables import utterances
-from corpus.vault import vault
+from corpus.vault import consent, identity
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
@@ -47,7 +47,7 @@ class Refusals:
     def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
         self.shown: list[Told] = []
-        self.words: vault.Words = {}  # of a run's refused rows, on customers whom the vault does not know yet
+        self.words: consent.Words = {}  # of a run's refused rows, on customers whom the vault does not know yet
         self._left = SHOWN
 
     def begin(self) -> None:
@@ -71,19 +71,19 @@ def listen(
     refusals: Refusals,
 ) -> Iterator[Heard]:
     """Yields the rows whose recording can be used, with it, in order."""
-    named = [vault.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
+    named = [identity.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
     stored = utterances.known(op.conn, named)
     for row in rows:
         try:
             if row.event_id is not None:
-                utterance_id = vault.utterance_id(corpus.vault, _event(row))
+                utterance_id = identity.utterance_id(corpus.vault, _event(row))
                 if utterance_id in stored:  # known without its file, which its source may have deleted since
                     refusals.add(row.line, "duplicate", DUPLICATE)
                     continue
                 recording = hear(row)
             else:
                 recording = hear(row)
-                utterance_id = vault.utterance_id(corpus.vault, _event(row, recording.sha256))
+                utterance_id = identity.utterance_id(corpus.vault, _event(row, recording.sha256))
         except AudioRefused as refusal:
             refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
             continue

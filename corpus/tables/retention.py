@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
 from corpus.storage import records_schema as schema
-from corpus.tables import leases, retention
-
-if TYPE_CHECKING:
-    from corpus.handle import Corpus
+from corpus.tables import leases
 
 
 def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
@@ -25,7 +21,7 @@ def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
 def expired(corpus: Corpus) -> list[str]:
     """Returns the sorted ids of what the retention no longer allows; without those on which a lease runs."""
     rows, labels = schema.utterances, schema.labels
-    oldest, oldest_labelled = retention.retention_limits(corpus)
+    oldest, oldest_labelled = retention_limits(corpus)
     labelled = sa.exists().where(labels.c.utterance_id == rows.c.utterance_id, labels.c.current)
     limit = sa.case((labelled, rows.c.arrived_at < oldest_labelled), else_=rows.c.arrived_at < oldest)
     with corpus.read() as conn:

@@ -75,13 +75,13 @@ def audit_set(
 
 def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Snapshot:
     """Return the snapshot of all labels that the kind can use and whose customers allow the use."""
-    from corpus.vault import vault
+    from corpus.vault import consent
     from training.snapshots import build_snapshot
 
     with corpus.read() as conn:
         rows = relied(conn, labels.current(conn))
     ids = [row.utterance_id for row in rows]
-    train = vault.consenting(corpus.vault, ids, "train").tolist()
-    judging = vault.consenting(corpus.vault, ids, "annotate").tolist()
+    train = consent.consenting(corpus.vault, ids, "train").tolist()
+    judging = consent.consenting(corpus.vault, ids, "annotate").tolist()
     allowed = [row for row, t, j in zip(rows, train, judging, strict=True) if (j if row.judges else t)]
     return build_snapshot(allowed, kind, judged_on=gate.judged_on)

@@ -12,7 +12,7 @@ from corpus.records.base import Kind, digest
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
 from corpus.tables import labels, nights, rounds, scores, utterances
-from corpus.vault import vault
+from corpus.vault import consent
 from flows.models import registry
 from flows.nights.night import Night
 from flows.nights.sampling_frame import frame
@@ -208,7 +208,7 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
         unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
         scored = [i for i in ids if i not in unscored]
         taken = rounds.selected_ids(conn) | {row.utterance_id for row in labels.current(conn)}
-        allowed = vault.consenting(corpus.vault, scored, "annotate").tolist()
+        allowed = consent.consenting(corpus.vault, scored, "annotate").tolist()
         free = [i for i, consents in zip(scored, allowed, strict=True) if consents and i not in taken]
         if not free:
             return None, len(scored)

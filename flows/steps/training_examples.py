@@ -15,7 +15,7 @@ from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage.content_codec import Content, Part
 from corpus.tables import labels, rounds, scores, utterances
-from corpus.vault import vault
+from corpus.vault import consent
 from flows.models import registry
 from flows.nights.sampling_frame import passed
 from flows.runtime.settings import Settings
@@ -77,7 +77,7 @@ def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: M
         over = passed(conn, settings)
         ids = [i for i in ids if i in over and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
-    allowed = vault.consenting(corpus.vault, ids, "train")
+    allowed = consent.consenting(corpus.vault, ids, "train")
     return [
         i for i, split, allow in zip(ids, splits.tolist(), allowed.tolist(), strict=True) if split == "train" and allow
     ]

@@ -19,10 +19,11 @@ from corpus.storage.content_codec import encode_audio
 from corpus.storage.operations import Operation
 from corpus.storage.packs import PackWriter
 from corpus.tables import rounds, scores, utterances
-from corpus.vault import vault
+from corpus.vault import consent as consent_vault
+from corpus.vault import identity, vault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ALL = frozenset(vault.CONSENTS)
+ALL = frozenset(consent_vault.CONSENTS)
 
 
 def corpus_at(home: Path, now: datetime = NOON + timedelta(days=1), **settings: object) -> Corpus:
@@ -50,7 +51,7 @@ def arrive(
     numbers = range(start, start + count)
     arrivals = [
         vault.Arrival(
-            vault.utterance_id(corpus.vault, f"event-{n}"),
+            identity.utterance_id(corpus.vault, f"event-{n}"),
             f"account-{n % speakers}",
             consent,
             arrived_at + timedelta(seconds=n),
@@ -71,7 +72,7 @@ def arrive(
     return [arrival.utterance_id for arrival in arrivals]
 
 
-def admit(filed: vault.Vault, arrivals: Sequence[vault.Arrival], operation_id: str) -> dict[str, str]:
+def admit(filed: identity.Vault, arrivals: Sequence[vault.Arrival], operation_id: str) -> dict[str, str]:
     """Leaves the arrivals in the vault; returns speaker ids by utterance id."""
     with vault.admitting(filed, arrivals, operation_id) as admitted:
         return {i: entry.speaker_id for i, entry in admitted.items()}
@@ -93,7 +94,7 @@ def _utterance(corpus: Corpus, arrival: vault.Arrival, speaker_id: str, number: 
         locale="en-GB" if number % 2 else "en-US",
         device_type="speaker",
         wake=Wake("hey", 0.5) if number % 2 else Wake(button=True),
-        split=vault.split_of(corpus.vault, speaker_id, corpus.settings.split),
+        split=identity.split_of(corpus.vault, speaker_id, corpus.settings.split),
         attributes={"room": f"room-{number % 4}"} if number % 3 else {},
     )
 

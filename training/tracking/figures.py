@@ -68,7 +68,7 @@ def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 
 
     Args:
         confidence: (N,) in [0, 1].
-        right: (N,) in [0, 1], such as `training.evaluation.metrics.rightness`.
+        right: (N,) in [0, 1], such as `training.evaluation.rates.rightness`.
         bins: of equal width.
     """
     figure, axes = new_figure(5.0, 4.6)

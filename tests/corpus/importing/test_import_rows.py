@@ -30,7 +30,7 @@ from corpus.storage import records_schema as schema
 from corpus.storage.database import reading
 from corpus.storage.work_folder import scratch
 from corpus.tables import ingest_batches, utterances
-from corpus.vault import vault, vault_schema
+from corpus.vault import consent, vault, vault_schema
 from tests.corpus import labelled_sources as labelled
 
 SEEDS = range(6)
@@ -165,7 +165,7 @@ def test_columns_fill_every_field_and_constants_the_gaps(corpus: Corpus, cache: 
         ("de-DE", "phone", "hey"), ("fr-FR", "watch", None),
     ]  # fmt: skip
     assert found[0].arrived_at == when.replace(tzinfo=UTC)
-    assert vault.consents(corpus.vault, [u.utterance_id for u in found]) == {
+    assert consent.consents(corpus.vault, [u.utterance_id for u in found]) == {
         u.utterance_id: frozenset({"score", "train"}) for u in found
     }
     labels = [c.label for c in door.open(corpus, [found[0].utterance_id], "train", parts=("label",))]

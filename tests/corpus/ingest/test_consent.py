@@ -20,8 +20,9 @@ from corpus.importing.import_rows import import_rows
 from corpus.importing.open_source import open_source
 from corpus.ingest.ingest import IngestSettings, ingest, utterance_of
 from corpus.storage import database
-from corpus.vault import vault, vault_schema
-from corpus.vault.vault import ALL, CONSENTS
+from corpus.vault import consent as consent_vault
+from corpus.vault import identity, vault_schema
+from corpus.vault.consent import ALL, CONSENTS
 from tests.corpus.recordings import encoded, tone
 from tests.corpus.stored import corpus_at
 
@@ -74,7 +75,7 @@ def take_in(corpus: Corpus, folder: Path, *lines: str) -> dict[str, int]:
 
 def consent_of(corpus: Corpus, event: str) -> frozenset[str]:
     found = utterance_of(corpus, event)
-    return vault.consents(corpus.vault, [found])[found]
+    return consent_vault.consents(corpus.vault, [found])[found]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -187,5 +188,5 @@ def test_homes_of_older_versions_keep_their_withdrawals(tmp_path: Path) -> None:
             " VALUES (1, ?, 'consent', 'desk', ?, '', '')",
             (str(later), detail))  # fmt: skip
     database.upgrade(engine, "vault")
-    held = vault.Vault(engine, b"", {})
-    assert vault.consents(held, ["ua", "ub"]) == {"ua": {"score"}, "ub": {"score"}}
+    held = identity.Vault(engine, b"", {})
+    assert consent_vault.consents(held, ["ua", "ub"]) == {"ua": {"score"}, "ub": {"score"}}

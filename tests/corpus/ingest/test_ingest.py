@@ -27,7 +27,7 @@ from corpus.records.annotations import Label
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
 from corpus.tables import ingest_batches, labels, utterances
-from corpus.vault import vault, vault_schema
+from corpus.vault import consent, vault, vault_schema
 
 SETTINGS = IngestSettings()
 NOW = datetime.now(UTC)
@@ -249,10 +249,10 @@ def test_refused_audio_leaves_no_trace_in_the_vault(corpus: Corpus, tmp_path: Pa
 def test_opting_out_of_annotation_is_kept_and_withdrawing_reaches_back(corpus: Corpus, tmp_path: Path) -> None:
     ingest(corpus, write(tmp_path / "a.jsonl", [row(tmp_path, 1, consent=["score"])]), SETTINGS)
     (only,) = ids(corpus)
-    assert vault.consents(corpus.vault, [only]) == {only: frozenset({"score"})}
+    assert consent.consents(corpus.vault, [only]) == {only: frozenset({"score"})}
     later = row(tmp_path, 6, consent=[], arrived_at=NOW.isoformat())
     assert ingest(corpus, write(tmp_path / "b.jsonl", [later]), SETTINGS).refused == {"no_consent": 1}
-    assert vault.consents(corpus.vault, [only]) == {only: frozenset()}
+    assert consent.consents(corpus.vault, [only]) == {only: frozenset()}
 
 
 def test_what_was_erased_does_not_come_back(corpus: Corpus, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from corpus.settings import CorpusSettings
 from corpus.storage import audit_chain
 from corpus.storage import records_schema as schema
 from corpus.tables import orphans, scores, utterances
-from corpus.vault import vault
+from corpus.vault import consent
 from tests.corpus.stored import arrive, score
 
 
@@ -48,7 +48,7 @@ def test_many_ids_are_one_parameter(corpus: Corpus) -> None:
     with corpus.read() as conn:
         assert utterances.known(conn, [*strangers, *ids]) == set(ids)
     np.testing.assert_array_equal(scores.predictions(corpus, ids, "1", "1").utterance_ids, ids)
-    assert vault.consenting(corpus.vault, [*strangers, *ids], "score").sum() == 5
+    assert consent.consenting(corpus.vault, [*strangers, *ids], "score").sum() == 5
     assert orphans.missing(corpus) == []
 
 

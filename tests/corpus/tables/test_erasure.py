@@ -31,7 +31,7 @@ from corpus.tables import (
     utterances,
 )
 from corpus.tables.orphans import Orphan
-from corpus.vault import vault, vault_schema
+from corpus.vault import identity, vault, vault_schema
 from tests.corpus.stored import NOON, admit, arrive, corpus_at, samples_of, score, state_reasons
 from tests.corpus.tables.test_labels import answer, asked, label, merge
 
@@ -219,7 +219,7 @@ def test_what_expired_is_listed_but_not_what_is_labelled_or_leased(tmp_path: Pat
 
 def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     arrive(corpus, 2)
-    lost = vault.utterance_id(corpus.vault, "lost")
+    lost = identity.utterance_id(corpus.vault, "lost")
     admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), NOON)], "op")
     files.store(corpus.fs, corpus.root, "audio/aa/aa.pack", b"x")
     files.store(corpus.fs, corpus.root, "parts/bb.parquet", b"x")

@@ -15,7 +15,9 @@ from corpus.errors import Damaged, RecordError, SettingsError
 from corpus.handle import Corpus, open_corpus
 from corpus.settings import CorpusSettings
 from corpus.storage import audit_chain, cipher
-from corpus.vault import vault, vault_schema
+from corpus.storage.database import reading
+from corpus.vault import consent as consent_vault
+from corpus.vault import identity, vault, vault_schema
 from tests import postgres
 from tests.corpus.stored import ALL, NOON, admit, corpus_at
 
@@ -23,7 +25,7 @@ from tests.corpus.stored import ALL, NOON, admit, corpus_at
 def arrival(
     corpus: Corpus, event: str, account: str = "ada", consent: frozenset[str] = ALL, at: datetime = NOON
 ) -> vault.Arrival:
-    return vault.Arrival(vault.utterance_id(corpus.vault, event), account, consent, at, "serial-1")
+    return vault.Arrival(identity.utterance_id(corpus.vault, event), account, consent, at, "serial-1")
 
 
 def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
@@ -41,10 +43,10 @@ def test_admitting_twice_changes_nothing(corpus: Corpus) -> None:
 def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> None:
     one, other = corpus.vault, corpus_at(tmp_path / "other").vault
     again = corpus_at(tmp_path, **databases).vault
-    assert vault.utterance_id(one, "e") == vault.utterance_id(again, "e")
-    assert vault.utterance_id(one, "e") != vault.utterance_id(other, "e")
-    assert vault.account_key(one, "e") != vault.utterance_id(one, "e")
-    assert len(vault.utterance_id(one, "e")) == 32
+    assert identity.utterance_id(one, "e") == identity.utterance_id(again, "e")
+    assert identity.utterance_id(one, "e") != identity.utterance_id(other, "e")
+    assert identity.account_key(one, "e") != identity.utterance_id(one, "e")
+    assert len(identity.utterance_id(one, "e")) == 32
 
 
 def test_nothing_of_the_account_stands_in_the_file(corpus: Corpus, tmp_path: Path) -> None:
@@ -64,29 +66,29 @@ def test_consent_is_what_was_allowed_then_and_still_is(corpus: Corpus) -> None:
     ]
     admit(corpus.vault, rows, "op")
     ids = [row.utterance_id for row in rows]
-    found = vault.consents(corpus.vault, [*ids, "unknown"])
+    found = consent_vault.consents(corpus.vault, [*ids, "unknown"])
     assert [found[i] for i in ids] == [{"score", "train"}, {"score", "train"}, {"annotate"}]
     assert found["unknown"] == frozenset()
-    assert vault.consenting(corpus.vault, [*ids, "unknown"], "score").tolist() == [True, True, False, False]
-    assert vault.consenting(corpus.vault, [], "score").tolist() == []
+    assert consent_vault.consenting(corpus.vault, [*ids, "unknown"], "score").tolist() == [True, True, False, False]
+    assert consent_vault.consenting(corpus.vault, [], "score").tolist() == []
 
 
 def test_a_late_arrival_does_not_bring_an_old_consent_back(corpus: Corpus) -> None:
     admit(corpus.vault, [arrival(corpus, "new", consent=frozenset(), at=NOON)], "op1")
     late = arrival(corpus, "old", consent=ALL, at=NOON - timedelta(days=1))
     admit(corpus.vault, [late], "op2")
-    assert vault.consents(corpus.vault, [late.utterance_id])[late.utterance_id] == frozenset()
+    assert consent_vault.consents(corpus.vault, [late.utterance_id])[late.utterance_id] == frozenset()
 
 
 def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
     row = arrival(corpus, "e", consent=frozenset({"score", "annotate"}))
     admit(corpus.vault, [row], "op")
-    vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
-    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
-    vault.set_consent(corpus.vault, "ada", vault.CONSENTS, NOON + timedelta(hours=2), "desk")
-    assert vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
+    consent_vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
+    assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
+    consent_vault.set_consent(corpus.vault, "ada", consent_vault.CONSENTS, NOON + timedelta(hours=2), "desk")
+    assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
     with pytest.raises(RecordError, match="no such account"):
-        vault.set_consent(corpus.vault, "nobody", [], NOON, "desk")
+        consent_vault.set_consent(corpus.vault, "nobody", [], NOON, "desk")
 
 
 @settings(
@@ -94,7 +96,7 @@ def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
 )
 @given(
     words=st.lists(
-        st.tuples(st.integers(0, 3), st.frozensets(st.sampled_from(vault.CONSENTS))), min_size=2, max_size=5
+        st.tuples(st.integers(0, 3), st.frozensets(st.sampled_from(consent_vault.CONSENTS))), min_size=2, max_size=5
     ),
     order=st.randoms(use_true_random=False),
 )
@@ -113,7 +115,7 @@ def test_the_order_of_arrival_does_not_change_consent(
             order.shuffle(shuffled)
         for row in shuffled:
             admit(corpus.vault, [row], "op")
-        consents = vault.consents(corpus.vault, [row.utterance_id for row in rows])
+        consents = consent_vault.consents(corpus.vault, [row.utterance_id for row in rows])
         found.append([consents[row.utterance_id] for row in rows])
     assert found[0] == found[1]
 
@@ -125,7 +127,7 @@ def test_a_destroyed_key_stays_destroyed(corpus: Corpus) -> None:
     assert vault.destroy(corpus.vault, [gone], "desk") == 1
     assert vault.destroy(corpus.vault, [gone], "desk") == 0
     assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
-    assert vault.consents(corpus.vault, [gone])[gone] == frozenset()
+    assert consent_vault.consents(corpus.vault, [gone])[gone] == frozenset()
     assert set(admit(corpus.vault, rows, "op")) == {left}
     assert set(vault.data_keys(corpus.vault, [gone, left])) == {left}
 
@@ -143,11 +145,12 @@ def test_a_customer_who_returns_is_another_speaker(corpus: Corpus) -> None:
     back = arrival(corpus, "e3", at=erased_at + timedelta(hours=1))
     returned = admit(corpus.vault, [back], "op3")[back.utterance_id]
     assert returned != speaker
-    assert vault.consents(corpus.vault, [back.utterance_id, first.utterance_id]) == {
+    assert consent_vault.consents(corpus.vault, [back.utterance_id, first.utterance_id]) == {
         back.utterance_id: ALL,
         first.utterance_id: frozenset(),
     }
-    assert vault.utterances_of(corpus.vault, speaker) == [first.utterance_id]
+    with reading(corpus.vault.engine) as conn:
+        assert vault.utterances_of(conn, speaker) == [first.utterance_id]
     audit_chain.verify(corpus.vault.engine, vault_schema.audit)
 
 
@@ -181,16 +184,16 @@ def test_orphaned_keys_are_swept_once_old(corpus: Corpus) -> None:
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20, unique=True))
 def test_every_speaker_has_one_split(speakers: list[str]) -> None:
-    held = vault.Vault(sa.create_engine("sqlite://"), b"", dict.fromkeys(vault.SECRETS, b"k" * 32))
+    held = identity.Vault(sa.create_engine("sqlite://"), b"", dict.fromkeys(identity.SECRETS, b"k" * 32))
     fractions = {"train": 0.5, "dev": 0.25, "test": 0.25}
     for speaker in speakers:
-        assert vault.split_of(held, speaker, fractions) == vault.split_of(held, speaker, fractions)
-        assert vault.split_of(held, speaker, {"train": 0, "dev": 1, "test": 0}) == "dev"
-        assert vault.split_of(held, speaker, {"train": 0, "dev": 0, "test": 1}) == "test"
+        assert identity.split_of(held, speaker, fractions) == identity.split_of(held, speaker, fractions)
+        assert identity.split_of(held, speaker, {"train": 0, "dev": 1, "test": 0}) == "dev"
+        assert identity.split_of(held, speaker, {"train": 0, "dev": 0, "test": 1}) == "test"
 
 
 def test_splits_come_in_their_shares(corpus: Corpus) -> None:
-    found = [vault.split_of(corpus.vault, f"s{n}", {"train": 0.7, "dev": 0.1, "test": 0.2}) for n in range(5000)]
+    found = [identity.split_of(corpus.vault, f"s{n}", {"train": 0.7, "dev": 0.1, "test": 0.2}) for n in range(5000)]
     shares = {split: found.count(split) / 5000 for split in ("train", "dev", "test")}
     assert shares == pytest.approx({"train": 0.7, "dev": 0.1, "test": 0.2}, abs=0.04)
 

@@ -16,7 +16,7 @@ from corpus.storage.database import writing
 from corpus.tables import erasure, snapshots
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
-from corpus.vault import vault
+from corpus.vault import identity, vault
 from corpus.vault.vault_schema import keys
 from flows.models import aliases
 from flows.reports.doctor import examine
@@ -46,7 +46,7 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
     settings = small_settings(tmp_path / "home")
     with opened(settings) as corpus:
         arrive(corpus, 3)
-        lost = vault.utterance_id(corpus.vault, "lost")
+        lost = identity.utterance_id(corpus.vault, "lost")
         admit(corpus.vault, [vault.Arrival(lost, "ada", frozenset(), datetime.now(UTC))], "op")
         with writing(corpus.vault.engine) as conn:
             conn.execute(sa.update(keys).values(touched_at=datetime.now(UTC) - timedelta(days=2)))

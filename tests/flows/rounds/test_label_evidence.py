@@ -21,7 +21,7 @@ from corpus.storage.database import writing
 from corpus.tables import annotations as annotations_table
 from corpus.tables import erasure, labels, reports, rounds, scores, snapshots
 from corpus.tables import models as store
-from corpus.vault import vault
+from corpus.vault import consent
 from flows.nights.night import night_named
 from flows.reports.sample_summary import sample_lines
 from flows.reports.status import show_status, status_of
@@ -256,7 +256,7 @@ def test_what_is_erased_or_withdrawn_has_no_part_in_it(world: World):
         row.utterance_id: row.speaker_id for row in label_evidence.labelled(world.corpus, world.settings.learned).rows
     }
     erasure.erase_speaker(world.corpus, speakers[world.labelled[0]])
-    vault.set_consent(world.corpus.vault, "account-1", ["score"], DAY + timedelta(days=2), "test")
+    consent.set_consent(world.corpus.vault, "account-1", ["score"], DAY + timedelta(days=2), "test")
     found = world.know()
     assert (found.labelled, found.unseen) == (116, 112)
 

@@ -12,7 +12,7 @@ from corpus import door
 from corpus.errors import DoorClosed
 from corpus.storage.database import writing
 from corpus.tables import utterances
-from corpus.vault import vault
+from corpus.vault import consent
 from flows.steps.ingest import arrive as take_in
 from flows.tasks.task_status import SweepReport
 from tests.corpus.stored import accept_again
@@ -89,7 +89,7 @@ def test_overdue_tasks_are_closed_without_any_answer_and_late_ones_are_refused(w
 
 def test_a_withdrawn_consent_sweeps_clip_and_line_at_once(world: World):
     world.export()
-    vault.set_consent(world.corpus.vault, "account-1", ["score"], world.now[0], "test")
+    consent.set_consent(world.corpus.vault, "account-1", ["score"], world.now[0], "test")
     manifest = world.settings.home / "empty.jsonl"
     manifest.write_text("")
     take_in(world.corpus, world.settings, [manifest], ours=False)

@@ -184,8 +184,8 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         left = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
         told = lineage_of(corpus, settings, f"intent/{result.version}")
-        assert (told["pseudo"]["count"], told["tainted"]) == (len(plan.pseudo.ids) - 1, True)
-        assert lineage_of(corpus, settings, plan.pseudo.ids[0])["learned_by"] == []
+        assert (told.pseudo.count, told.tainted) == (len(plan.pseudo.ids) - 1, True)
+        assert lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by == ()
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
