@@ -67,23 +67,23 @@ class Agreement:
 
 
 def measure_agreement(annotations: Iterable[Annotation]) -> Agreement:
-    """Returns how far the latest answers to the same tasks agree, over all pairs of annotators."""
+    """Return how far the latest answers to the same tasks agree, over all pairs of annotators."""
     return _measure(_by_task(annotations))
 
 
 def word_edits(first: str, second: str) -> int:
-    """Returns the least number of words to substitute, delete or insert to make one normalised text the other."""
+    """Return the least number of words to substitute, delete or insert to make one normalised text the other."""
     return distance(words(first), words(second))
 
 
 def word_similarity(first: str, second: str) -> float:
-    """Returns 1 - edits / words of the longer text, in [0, 1]; 1 for two empty texts."""
+    """Return 1 - edits / words of the longer text, in [0, 1]; 1 for two empty texts."""
     longest = max(len(words(first)), len(words(second)))
     return 1.0 - word_edits(first, second) / longest if longest else 1.0
 
 
 def common_slots(first: Annotation, second: Annotation) -> tuple[int, int]:
-    """Returns how many slots both answers hold, and how many there are in both together.
+    """Return how many slots both answers hold, and how many there are in both together.
 
     Slots are the same if name and words are: positions shift where the transcripts differ.
     """
@@ -92,7 +92,7 @@ def common_slots(first: Annotation, second: Annotation) -> tuple[int, int]:
 
 
 def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
-    """Returns Krippendorff's alpha for nominal values: 1 is perfect, 0 is chance; None where all values are the same.
+    """Return Krippendorff's alpha for nominal values: 1 is perfect, 0 is chance; None where all values are the same.
 
     alpha = 1 - D_o / D_e with D_o = sum_u (1 / (m_u - 1)) #{ordered pairs in u that differ} / n and
     D_e = sum_{c != k} n_c n_k / (n (n - 1)); m_u values in unit u, n values in units with at least two.
@@ -135,7 +135,7 @@ def _measure(tasks: Sequence[Sequence[Annotation]]) -> Agreement:
 
 
 def _by_task(annotations: Iterable[Annotation]) -> list[list[Annotation]]:
-    """Returns the answers to each task, annotators in order. Whoever asks for help has not answered."""
+    """Return the answers to each task, annotators in order. Whoever asks for help has not answered."""
     tasks: dict[str, list[Annotation]] = {}
     for answer in latest_answers(annotations).latest:
         if answer.verdict != "help":

@@ -11,7 +11,7 @@ Step = tuple[int | None, int | None]
 
 
 def align(first: Sequence[str], second: Sequence[str]) -> list[Step]:
-    """Returns the steps of a shortest edit path between two word sequences, in order.
+    """Return the steps of a shortest edit path between two word sequences, in order.
 
     Of several shortest paths the one with the most equal words is taken; then substitutions, so that a changed word
     keeps its counterpart. Least edits: V. Levenshtein 1966.
@@ -20,7 +20,7 @@ def align(first: Sequence[str], second: Sequence[str]) -> list[Step]:
 
 
 def shortest_path(n: int, m: int, same: Callable[[int, int], bool], skipped: Callable[[int], int]) -> list[Step]:
-    """Returns the steps of a cheapest path through `n` places and `m` words.
+    """Return the steps of a cheapest path through `n` places and `m` words.
 
     Args:
         n: how many places there are.
@@ -63,7 +63,7 @@ def _plus(cost: tuple[int, int], edits: int) -> tuple[int, int]:
 
 
 def word_positions(text: str) -> list[tuple[int, int]]:
-    """Returns start and end (exclusive) of each word of a normalised text."""
+    """Return start and end (exclusive) of each word of a normalised text."""
     found, at = [], 0
     for word in text.split():
         start = text.index(word, at)
@@ -75,7 +75,7 @@ def word_positions(text: str) -> list[tuple[int, int]]:
 def carry_spans(
     slots: Sequence[SlotSpan], source: str, target: str
 ) -> tuple[tuple[SlotSpan, ...], tuple[SlotSpan, ...]]:
-    """Returns the slots of `source` where their words stand in `target`, and those that can't be carried.
+    """Return the slots of `source` where their words stand in `target`, and those that can't be carried.
 
     A slot covers the words that its own words became, together with words that were put in between. It can't be
     carried where all its words were deleted, where no border of it is sure (none of its words is left as it was, and
@@ -106,7 +106,7 @@ def carry_spans(
 
 
 def _place(inside: set[int], steps: Sequence[Step], old: Sequence[str], new: Sequence[str]) -> tuple[int, int] | None:
-    """Returns the first and the last word in the new text of the words `inside` the old; None where that is unsure."""
+    """Return the first and the last word in the new text of the words `inside` the old; None where that is unsure."""
     at = [k for k, (i, _) in enumerate(steps) if i in inside]
     if not at:
         return None
@@ -121,7 +121,7 @@ def _place(inside: set[int], steps: Sequence[Step], old: Sequence[str], new: Seq
 
 
 def _anchored(steps: Sequence[Step], k: int, old: Sequence[str], new: Sequence[str]) -> bool:
-    """Returns whether the step beside a slot is an unchanged word, or the end of the text."""
+    """Return whether the step beside a slot is an unchanged word, or the end of the text."""
     if not 0 <= k < len(steps):
         return True
     i, j = steps[k]

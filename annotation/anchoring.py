@@ -39,7 +39,7 @@ class AnchoringSettings(BaseModel):
 
 
 def copy_rates(rows: Iterable[Seen], settings: AnchoringSettings | None = None) -> dict[str, float]:
-    """Returns the share of shown drafts that each person sends back unread, in [0, 1]; careful with few answers.
+    """Return the share of shown drafts that each person sends back unread, in [0, 1]; careful with few answers.
 
     c = (s - b) / (1 - b): of the shown drafts a share s comes back unchanged, of the hidden ones b is what people write
     anyway (over all people); s is taken `deviations` lower than it was seen. Where nothing was blind, nobody is judged.

@@ -37,7 +37,7 @@ class WordErrorSettings(BaseModel):
 
 
 def count_pairs(clips: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], tuple[int, float]]:
-    """Returns the summed edits and words of every two people.
+    """Return the summed edits and words of every two people.
 
     Args:
         clips: for each clip the transcripts by annotator; `TRUTH` where one is known.
@@ -52,7 +52,7 @@ def count_pairs(clips: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], tup
 
 
 def learn_word_errors(pairs: PairCounts, settings: WordErrorSettings | None = None) -> dict[str, float]:
-    """Returns the word error rate of everybody in the pairs, `TRUTH` left out; 0 or more, above 1 for inventors."""
+    """Return the word error rate of everybody in the pairs, `TRUTH` left out; 0 or more, above 1 for inventors."""
     settings = settings or WordErrorSettings()
     met: dict[str, list[tuple[str, float, float]]] = {}
     for (first, second), (edits, total) in sorted(pairs.items()):
@@ -73,7 +73,7 @@ def learn_word_errors(pairs: PairCounts, settings: WordErrorSettings | None = No
 
 
 def words_compared(pairs: PairCounts) -> dict[str, float]:
-    """Returns how many words of each person could be compared with somebody else's."""
+    """Return how many words of each person could be compared with somebody else's."""
     found: dict[str, float] = {}
     for pair, (_, total) in sorted(pairs.items()):
         for who in pair:

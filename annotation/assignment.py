@@ -39,7 +39,7 @@ class Person(BaseModel):
     login: str = ""
 
     def understands(self, locale: str) -> bool:
-        """Says whether clips of this locale may be put before the person."""
+        """Say whether clips of this locale may be put before the person."""
         return not self.locales or locale in self.locales
 
 
@@ -76,17 +76,17 @@ class PeopleSettings(BaseModel):
         return value
 
     def answers_for(self, reason: str) -> int:
-        """Returns how many people a row chosen for this reason is put before; one where nobody is listed."""
+        """Return how many people a row chosen for this reason is put before; one where nobody is listed."""
         if not self.people:
             return 1
         return min(len(self.people), self.audit_answers if reason == "audit" else self.other_answers)
 
     def capacity(self, person: Person) -> int:
-        """Returns how many clips the person hears a day."""
+        """Return how many clips the person hears a day."""
         return int(self.clips_per_shift * person.hours / self.shift_hours)
 
     def clips_by_locale(self, locales: Sequence[str]) -> dict[str, int]:
-        """Returns how many clips a day can be heard in each locale; who understands several is counted in each."""
+        """Return how many clips a day can be heard in each locale; who understands several is counted in each."""
         return {
             locale: sum(self.capacity(person) for person in self.people if person.understands(locale))
             for locale in sorted(locales)
@@ -192,7 +192,7 @@ def settled_tasks(
 
 
 def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings: PeopleSettings, seed: int) -> Plan:
-    """Returns who is asked what, most valuable first, each task by different people.
+    """Return who is asked what, most valuable first, each task by different people.
 
     Among those who understand the locale and have room, whoever has the smallest share of their capacity filled is
     next; among equals a hash of seed, task and person decides.
@@ -223,7 +223,7 @@ def rotate_gold(
     settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
     settings: PeopleSettings, seed: int,
 ) -> list[tuple[str, str, AssignmentKind]]:  # fmt: skip
-    """Returns which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
+    """Return which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
 
     Args:
         settled: task id -> people who know the clip already.

@@ -46,14 +46,14 @@ def example_tasks(count: int) -> list[PlacedTask]:
 
 
 def holds_each_task_once(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Holds each task once, for its holder."""
+    """Hold each task once, for its holder."""
     backend, tasks = connect(options), example_tasks(5)
     backend.place(tasks)
     return _difference(backend, tasks)
 
 
 def repeat_changes_nothing(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Holds the same after the same tasks are placed again, in another order."""
+    """Hold the same after the same tasks are placed again, in another order."""
     backend, tasks = connect(options), example_tasks(5)
     backend.place(tasks)
     backend.place(tasks[::-1])
@@ -61,7 +61,7 @@ def repeat_changes_nothing(connect: Connect, options: Mapping[str, Any]) -> str:
 
 
 def removes_what_is_not_wanted(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Removes what is wanted no more, keeps the others and adds the new."""
+    """Remove what is wanted no more, keeps the others and adds the new."""
     backend, tasks = connect(options), example_tasks(6)
     backend.place(tasks[:4])
     backend.place(tasks[2:])
@@ -69,7 +69,7 @@ def removes_what_is_not_wanted(connect: Connect, options: Mapping[str, Any]) -> 
 
 
 def can_be_emptied(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Holds nothing once no task is wanted, as after an erasure."""
+    """Hold nothing once no task is wanted, as after an erasure."""
     backend = connect(options)
     backend.place(example_tasks(3))
     backend.place([])
@@ -77,14 +77,14 @@ def can_be_emptied(connect: Connect, options: Mapping[str, Any]) -> str:
 
 
 def remembers(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Holds the same for the next process: what is placed survives the connection."""
+    """Hold the same for the next process: what is placed survives the connection."""
     tasks = example_tasks(3)
     connect(options).place(tasks)
     return _difference(connect(options), tasks)
 
 
 def answers_in_the_published_format(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Gives answers as rows of the published format, to tasks that it holds, the same each time."""
+    """Give answers as rows of the published format, to tasks that it holds, the same each time."""
     backend, tasks = connect(options), example_tasks(4)
     backend.place(tasks)
     rows = [dict(row) for row in backend.answers()]

@@ -64,7 +64,7 @@ def merge_annotations(
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
 ) -> list[Merged]:
-    """Returns one `Merged` for each utterance that has annotations, sorted by utterance id.
+    """Return one `Merged` for each utterance that has annotations, sorted by utterance id.
 
     The latest revision of each person's answer to each task counts, and repeated rows count once. How the answers are
     weighed says `annotation.votes.decide`; `distress` and `critical_data` need one voice and overrule every vote.
@@ -142,7 +142,7 @@ def _content(label: Label) -> Content:
 
 
 def _with_untouched(content: Content | None, given: Sequence[Annotation], current: Label | None) -> Content | None:
-    """Returns the content with the fields of the current label that nobody was asked for or touched."""
+    """Return the content with the fields of the current label that nobody was asked for or touched."""
     if content is None or current is None:
         return content
     held = _content(current)

@@ -66,11 +66,11 @@ class Crowd:
 
     @property
     def people(self) -> list[str]:
-        """Returns everybody of whom something is known, sorted."""
+        """Return everybody of whom something is known, sorted."""
         return sorted({*self.intents.answers, *self.verdicts.answers, *self.word_errors, *self.copying})
 
     def text_weight(self, annotator: str) -> float:
-        """Returns what a transcript of this person weighs: 1 at the common word error rate, 0 from one half on.
+        """Return what a transcript of this person weighs: 1 at the common word error rate, 0 from one half on.
 
         log((1 - e) / e), relative to that of the common rate: the weight of an independent voice that errs with e.
         """
@@ -79,28 +79,28 @@ class Crowd:
         return log((1 - rate) / rate) / log((1 - usual) / usual)
 
     def name_weight(self, annotator: str) -> float:
-        """Returns what an intent or a verdict of this person is worth, in [0, 1]: the accuracy above chance."""
+        """Return what an intent or a verdict of this person is worth, in [0, 1]: the accuracy above chance."""
         return min(1.0, self.intents.worth(annotator), self.verdicts.worth(annotator))
 
     def weight(self, annotator: str) -> float:
-        """Returns the person's weight over all, in [0, 1]; 1 for somebody of whom nothing bad is known."""
+        """Return the person's weight over all, in [0, 1]; 1 for somebody of whom nothing bad is known."""
         return min(
             1.0, self.name_weight(annotator), self.text_weight(annotator), 1.0 - self.copying.get(annotator, 0.0)
         )
 
     def compared(self, annotator: str) -> float:
-        """Returns how many answers of the person could be compared with somebody else's."""
+        """Return how many answers of the person could be compared with somebody else's."""
         return max(self.intents.answers.get(annotator, 0.0), self.verdicts.answers.get(annotator, 0.0))
 
     def careless(self) -> list[str]:
-        """Returns those who weigh too little, if enough is known of them, sorted; copying needs no second answer."""
+        """Return those who weigh too little, if enough is known of them, sorted; copying needs no second answer."""
         few, low = self.settings.careless_answers, self.settings.careless_below
         known = [who for who in self.people if self.compared(who) >= few and self.weight(who) < low]
         copies = [who for who, share in self.copying.items() if 1.0 - share < low]
         return sorted({*known, *copies})
 
     def reliability(self, answers: Iterable[tuple[str, str, str | None]], draft_shown: bool = False) -> float:
-        """Returns how far a label can be relied on for who gave it, in [0, 1]; 1 for people without a record.
+        """Return how far a label can be relied on for who gave it, in [0, 1]; 1 for people without a record.
 
         The probability of the winning intent given who said what, relative to that of one ordinary voice; times the
         weight of the best of those who listened. So what the always-first-intent person says alone is worth nothing,
@@ -120,7 +120,7 @@ class Crowd:
         return round(min(1.0, heard * sure), 6)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the whole as a JSON object: ids and numbers."""
+        """Return the whole as a JSON object: ids and numbers."""
         return {
             "intents": self.intents.as_json(),
             "verdicts": self.verdicts.as_json(),
@@ -132,7 +132,7 @@ class Crowd:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Crowd:
-        """Returns what `as_json` was called on."""
+        """Return what `as_json` was called on."""
         return cls(
             intents=Confusions.from_json(value["intents"]),
             verdicts=Confusions.from_json(value["verdicts"]),
@@ -150,7 +150,7 @@ def learn_crowd(
     settings: CrowdSettings | None = None,
     seen: Iterable[Seen] = (),
 ) -> Crowd:
-    """Returns what the answers tell of the people who gave them, whatever the order they come in.
+    """Return what the answers tell of the people who gave them, whatever the order they come in.
 
     Args:
         given: utterance id -> its annotations, superseded ones included.

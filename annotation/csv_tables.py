@@ -28,7 +28,7 @@ NEEDED: Final = ("task_id", "annotator_id")
 
 
 def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
-    """Returns the columns of a table and what stands between its cells.
+    """Return the columns of a table and what stands between its cells.
 
     Raises:
         UsageError: they are not the fields of a row; nothing of the file is merged.
@@ -55,7 +55,7 @@ def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
 def table_rows(
     lines: Iterable[tuple[int, bytes | None]], suffix: str, tasks: Mapping[str, Asked]
 ) -> Iterator[tuple[int, Annotation | RowError]]:
-    """Yields line number and annotation, or why there is none, of every line below the first.
+    """Yield line number and annotation, or why there is none, of every line below the first.
 
     Raises:
         UsageError: the first line does not name columns.
@@ -97,7 +97,7 @@ def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[st
 
 
 def _cells(text: str, mark: str) -> list[str] | None:
-    """Returns the cells of a line; None where its quotes do not fit."""
+    """Return the cells of a line; None where its quotes do not fit."""
     try:
         found = list(csv.reader([text], delimiter=mark, strict=True))
     except csv.Error:
@@ -122,7 +122,7 @@ READ: Final[dict[str, Callable[[str], Any]]] = {
 
 
 def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
-    """Returns the slots that a cell names as `room=kitchen; device=light`, where their words stand in the transcript.
+    """Return the slots that a cell names as `room=kitchen; device=light`, where their words stand in the transcript.
 
     Raises:
         RowError: no name and words, or the words do not stand there exactly once.
@@ -140,7 +140,7 @@ def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
 
 
 def _places(words: str, transcript: str) -> list[int]:
-    """Returns where whole words that read the same begin in the transcript."""
+    """Return where whole words that read the same begin in the transcript."""
     low, wanted = transcript.lower(), words.lower()
     if len(low) != len(transcript) or len(wanted) != len(words) or not normalise(words):
         return []

@@ -68,7 +68,7 @@ class Confusions:
     settings: DawidSkeneSettings = field(default_factory=DawidSkeneSettings)
 
     def likelihood(self, annotator: str, given: str, true: str) -> float:
-        """Returns p(the annotator says `given` | the truth is `true`)."""
+        """Return p(the annotator says `given` | the truth is `true`)."""
         accuracy = self.accuracy.get(annotator, self.settings.accuracy)
         wrong = self.wrong.get(annotator, {})
         flat, total = 1.0 / self.classes, sum(wrong.values()) + 1.0
@@ -79,13 +79,13 @@ class Confusions:
         return max((row.get(given, 0.0) + strength * expected) / (sum(row.values()) + strength), LEAST)
 
     def worth(self, annotator: str) -> float:
-        """Returns the accuracy above chance, relative to that of a person of whom nothing is known; 0 or more."""
+        """Return the accuracy above chance, relative to that of a person of whom nothing is known; 0 or more."""
         usual, chance = self.settings.accuracy, 1.0 / self.classes
         accuracy = self.accuracy.get(annotator, usual)
         return max(0.0, (accuracy - chance) / (usual - chance)) if usual > chance else 1.0
 
     def posterior(self, votes: Iterable[tuple[str, str]]) -> dict[str, float]:
-        """Returns the probability of each value that was given, by value; equal voices count equally.
+        """Return the probability of each value that was given, by value; equal voices count equally.
 
         Args:
             votes: annotator and value. Their order does not matter.
@@ -99,7 +99,7 @@ class Confusions:
         return {value: odd / sum(odds) for value, odd in zip(values, odds, strict=True)}
 
     def confidence(self, votes: Iterable[tuple[str, str]]) -> float:
-        """Returns the probability of the likeliest value that was given, against every value there is.
+        """Return the probability of the likeliest value that was given, against every value there is.
 
         Unlike `posterior`, which weighs the given values against each other, it asks what else could have been meant:
         whoever says the same whatever they hear has said nothing.
@@ -119,7 +119,7 @@ class Confusions:
         return best / (sum(weight) + unseen * exp(other - top))
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the whole as a JSON object, numbers rounded, so that it can be stored."""
+        """Return the whole as a JSON object, numbers rounded, so that it can be stored."""
         return {
             "classes": self.classes,
             "prior": _rounded(self.prior),
@@ -132,7 +132,7 @@ class Confusions:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Confusions:
-        """Returns what `as_json` was called on."""
+        """Return what `as_json` was called on."""
         return cls(**{**value, "settings": DawidSkeneSettings.model_validate(value["settings"])})
 
 
@@ -146,7 +146,7 @@ def learn_confusions(
     classes: int = 0,
     settings: DawidSkeneSettings | None = None,
 ) -> Confusions:
-    """Returns what the votes tell of the people who gave them, whatever the order they come in.
+    """Return what the votes tell of the people who gave them, whatever the order they come in.
 
     An item counts where two people answered, or where its truth is known: who answers alone agrees with nobody.
 
@@ -215,7 +215,7 @@ class _Table:
         self.row_of, self.cell_of = row.astype(np.intp), cell.astype(np.intp)
 
     def majority(self) -> Floats:
-        """Returns the share of the votes of each pair's candidate, (P,)."""
+        """Return the share of the votes of each pair's candidate, (P,)."""
         votes = np.bincount(self.pair, self.right, len(self.items)).astype(np.float64)
         return self._normalised(votes)
 
@@ -245,7 +245,7 @@ class _Table:
         return _Estimate(prior / prior.sum(), accuracy, likelihood)
 
     def _taste(self, weight: Floats, classes: int) -> Floats:
-        """Returns which values each person's wrong answers are, (A, C); one flat wrong answer is added to each."""
+        """Return which values each person's wrong answers are, (A, C); one flat wrong answer is added to each."""
         wrong = self._wrong(weight)
         taste: Floats = (wrong + 1.0 / classes) / (wrong.sum(axis=1, keepdims=True) + 1.0)
         return taste
@@ -266,7 +266,7 @@ class _Table:
         return self._normalised(np.exp(logs - top[self.items]))
 
     def named(self, posterior: Floats, classes: int, settings: DawidSkeneSettings) -> Confusions:
-        """Returns the estimate under the posteriors by names."""
+        """Return the estimate under the posteriors by names."""
         estimate = self.estimate(posterior, classes, settings)
         weight = posterior[self.pair]
         cells = np.bincount(self.cell_of, weight, len(self.cell))

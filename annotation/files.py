@@ -60,7 +60,7 @@ class Parsed:
     refused: list[RefusedRow]
 
     def by_reason(self) -> dict[str, int]:
-        """Returns how many lines were refused for each reason, sorted by reason."""
+        """Return how many lines were refused for each reason, sorted by reason."""
         counts: dict[str, int] = {}
         for row in self.refused:
             counts[row.reason] = counts.get(row.reason, 0) + 1
@@ -71,7 +71,7 @@ class Parsed:
 
 
 def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
-    """Leaves the tasks in `folder`, whole and on disk, and returns the path of their file.
+    """Leave the tasks in `folder`, whole and on disk, and return the path of their file.
 
     The file is replaced in one step, so a reader sees the old tasks or the new, never half. The clips that
     `AnnotationTask.audio` names are the caller's to write beside it.
@@ -83,7 +83,7 @@ def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
 
 
 def keep_tasks(path: Path, wanted: Collection[str]) -> None:
-    """Leaves only the lines of the wanted tasks in a task file, and no file where none is left.
+    """Leave only the lines of the wanted tasks in a task file, and no file where none is left.
 
     Raises:
         UsageError: the folder can't be written to.
@@ -97,7 +97,7 @@ def keep_tasks(path: Path, wanted: Collection[str]) -> None:
 
 
 def task_ids(path: Path) -> list[str]:
-    """Returns the id of each line of a task file; "" where a line is not a task."""
+    """Return the id of each line of a task file; "" where a line is not a task."""
     found = []
     for line in path.read_bytes().splitlines():
         try:
@@ -108,7 +108,7 @@ def task_ids(path: Path) -> list[str]:
 
 
 def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
-    """Leaves the annotations at `path` in the published format, whole and on disk, and returns the path.
+    """Leave the annotations at `path` in the published format, whole and on disk, and return the path.
 
     Raises:
         UsageError: the folder can't be written to.
@@ -144,7 +144,7 @@ class ReadSettings(BaseModel):
 
 
 def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:
-    """Returns every good row of the file as an `Annotation`, and every other by its line number and a reason.
+    """Return every good row of the file as an `Annotation`, and every other by its line number and a reason.
 
     Transcripts come back normalised, with the slots carried along. An intent outside the task's inventory becomes
     `other` and its name the proposal; a proposal beside a known intent is dropped. Of a row whose verdict is not
@@ -166,7 +166,7 @@ def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSetti
 def parse_annotations(
     data: bytes, tasks: Mapping[str, Asked], settings: ReadSettings | None = None, suffix: str = ".jsonl"
 ) -> Parsed:
-    """Returns what `read_annotations` returns of a file with these bytes; no row raises.
+    """Return what `read_annotations` returns of a file with these bytes; no row raises.
 
     Args:
         data: of the file.
@@ -202,7 +202,7 @@ def _parsed(lines: Iterable[tuple[int, bytes | None]], tasks: Mapping[str, Asked
 
 
 def read_tasks(path: Path) -> list[AnnotationTask]:
-    """Returns the tasks of a task file, as a tool or a simulated annotator sees them.
+    """Return the tasks of a task file, as a tool or a simulated annotator sees them.
 
     Raises:
         UsageError: the file is missing, or a line is not a task; names the line.

@@ -74,7 +74,7 @@ class StudioTask(TypedDict, total=False):
 
 
 def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
-    """Returns the labelling page: player with speed and loop, transcript, intent, slots, verdicts, question.
+    """Return the labelling page: player with speed and loop, transcript, intent, slots, verdicts, question.
 
     Args:
         intents: the inventory.
@@ -127,7 +127,7 @@ def _key(k: int) -> str:
 
 
 def studio_task(task: AnnotationTask, audio_url: str) -> StudioTask:
-    """Returns the task as Label Studio takes it in, its draft as a prediction; a blind one has none.
+    """Return the task as Label Studio takes it in, its draft as a prediction; a blind one has none.
 
     Args:
         task: of the round.
@@ -171,12 +171,12 @@ def _span(slot: SlotSpan, text: str) -> dict[str, Any]:
 
 
 def _units(text: str) -> int:
-    """Returns the length of a text as browsers count it, in UTF-16 units."""
+    """Return the length of a text as browsers count it, in UTF-16 units."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def revision_of(updated_at: str) -> int:
-    """Returns the revision of an annotation by when it was last changed, in microseconds: a later change is higher.
+    """Return the revision of an annotation by when it was last changed, in microseconds: a later change is higher.
 
     Raises:
         RowError: that is no time.
@@ -191,7 +191,7 @@ def revision_of(updated_at: str) -> int:
 def read_studio(
     annotation: Mapping[str, Any], data: Mapping[str, Any], annotator_id: str, tasks: Mapping[str, Asked]
 ) -> Annotation:
-    """Returns the answer that a raw annotation gives, normalised.
+    """Return the answer that a raw annotation gives, normalised.
 
     Slots that were marked on what the machine heard are carried over to the corrected transcript.
 
@@ -237,7 +237,7 @@ def read_studio(
 
 
 def _value(row: Mapping[str, Any], key: str) -> str:
-    """Returns a text area's or a choice's text, "" for none; a list of texts is joined, as one Enter makes another."""
+    """Return a text area's or a choice's text, "" for none; a list of texts is joined, as one Enter makes another."""
     value = row.get("value")
     found = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(found, list):
@@ -264,7 +264,7 @@ def _slots(
 
 
 def _original(slot: SlotSpan, normal: str, typed: str) -> dict[str, int]:
-    """Returns where a span of the normal form lies in the text as it was typed."""
+    """Return where a span of the normal form lies in the text as it was typed."""
     if normal == typed:
         return {"start": slot.start, "end": slot.end}
     words = len(normal[: slot.start].split()), len(normal[: slot.end].split())

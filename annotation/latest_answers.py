@@ -25,7 +25,7 @@ class Answers:
 
 
 def latest_answers(annotations: Iterable[Annotation]) -> Answers:
-    """Returns the latest revision of each person's answer to each task, whatever the order they are given in.
+    """Return the latest revision of each person's answer to each task, whatever the order they are given in.
 
     Rows that say the same under the same revision are one answer; of their lead times the shortest counts.
     """

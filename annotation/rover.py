@@ -35,7 +35,7 @@ class Fused:
 
 
 def fuse(texts: Sequence[str], weights: Sequence[float] | None = None) -> Fused:
-    """Returns the fused transcript of normalised texts, whatever their order.
+    """Return the fused transcript of normalised texts, whatever their order.
 
     Args:
         texts: at least one.
@@ -56,7 +56,7 @@ def fuse(texts: Sequence[str], weights: Sequence[float] | None = None) -> Fused:
 
 
 def medoid(voices: dict[str, float]) -> str:
-    """Returns the heaviest text; among equals the nearest to all by word edits; then the first in the alphabet."""
+    """Return the heaviest text; among equals the nearest to all by word edits; then the first in the alphabet."""
     heaviest = max(voices.values())
     front = sorted(text for text, weight in voices.items() if weight >= heaviest - TIE)
     others = sorted(voices)  # summed in one order, so that rounding is the same for every order of arrival
@@ -64,7 +64,7 @@ def medoid(voices: dict[str, float]) -> str:
 
 
 def _voices(texts: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
-    """Returns the weight of each text; equal texts speak with one voice."""
+    """Return the weight of each text; equal texts speak with one voice."""
     voices: dict[str, float] = {}
     for text, weight in sorted(zip(texts, weights, strict=True)):
         if weight > 0:
@@ -73,7 +73,7 @@ def _voices(texts: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
 
 
 def _add(places: list[Votes], words: list[str], weight: float, heard: float) -> list[Votes]:
-    """Returns the places with one more voice in them; a word that has no place yet gets one, which others left out."""
+    """Return the places with one more voice in them; a word that has no place yet gets one, which others left out."""
     if not heard:
         return [{word: weight} for word in words]
     path = shortest_path(

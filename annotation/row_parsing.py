@@ -55,7 +55,7 @@ class Asked:
 
 
 def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
-    """Returns the tasks by id as `read_annotations` wants them, all open."""
+    """Return the tasks by id as `read_annotations` wants them, all open."""
     return {t.task_id: Asked(t.utterance_id, t.ask, t.intents, t.slot_names) for t in tasks}
 
 
@@ -69,7 +69,7 @@ class RowError(Exception):
 
 
 def task_row(task: AnnotationTask) -> TaskRow:
-    """Returns the task as its published row."""
+    """Return the task as its published row."""
     draft = None
     if task.draft is not None:
         draft = DraftRow(text=task.draft.text, intent=task.draft.intent, slots=_slot_rows(task.draft.slots))
@@ -88,7 +88,7 @@ def task_row(task: AnnotationTask) -> TaskRow:
 
 
 def annotation_row(annotation: Annotation) -> AnnotationRow:
-    """Returns the annotation as its published row.
+    """Return the annotation as its published row.
 
     Raises:
         RecordError: a field is outside the published format; names the task and the field.
@@ -117,7 +117,7 @@ def _slot_rows(slots: Sequence[SlotSpan]) -> list[SlotRow]:
 
 
 def parse_task(line: bytes | None) -> AnnotationTask:
-    """Returns the task that stands on a line of a task file (None: a line that was too long to read).
+    """Return the task that stands on a line of a task file (None: a line that was too long to read).
 
     Raises:
         RowError: the line is not a task.
@@ -146,7 +146,7 @@ def parse_task(line: bytes | None) -> AnnotationTask:
 
 
 def _json_object(line: bytes | None) -> dict[str, Any]:
-    """Returns the line as a JSON object whose texts can all be written as UTF-8."""
+    """Return the line as a JSON object whose texts can all be written as UTF-8."""
     if line is None:
         raise RowError("too_long")
     try:
@@ -160,7 +160,7 @@ def _json_object(line: bytes | None) -> dict[str, Any]:
 
 
 def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotation:
-    """Returns the annotation that stands on a line (None: a line that was too long to read), normalised.
+    """Return the annotation that stands on a line (None: a line that was too long to read), normalised.
 
     Raises:
         RowError: the line breaks a rule; says which, and never what stands there.
@@ -169,7 +169,7 @@ def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotati
 
 
 def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annotation:
-    """Returns the annotation that a published row's fields make, normalised.
+    """Return the annotation that a published row's fields make, normalised.
 
     Raises:
         RowError: they break a rule; says which, and never what stands there.
@@ -189,7 +189,7 @@ def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annot
 
 
 def _shape_error(error: ValidationError, model: type[BaseModel]) -> RowError:
-    """Returns the reason of the first fault. A field's name is only told if it is one of ours, not the row's."""
+    """Return the reason of the first fault. A field's name is only told if it is one of ours, not the row's."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
@@ -237,7 +237,7 @@ def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
 
 
 def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
-    """Returns the intent and the proposal; an intent outside the inventory is `other` and proposed."""
+    """Return the intent and the proposal; an intent outside the inventory is `other` and proposed."""
     given = (row.intent or "").strip()
     if not given:
         return None, None

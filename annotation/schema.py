@@ -110,18 +110,18 @@ ROWS: Final[dict[str, type[_Row]]] = {"task": TaskRow, "annotation": AnnotationR
 
 
 def schema_text(name: str) -> str:
-    """Returns the JSON Schema of one format, `task` or `annotation`, as the text of its published file."""
+    """Return the JSON Schema of one format, `task` or `annotation`, as the text of its published file."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ROWS[name].model_json_schema()}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def schema_path(name: str) -> Path:
-    """Returns where the JSON Schema of one format is published."""
+    """Return where the JSON Schema of one format is published."""
     return SCHEMA_FOLDER / f"{name}.schema.json"
 
 
 def write_schemas() -> None:
-    """Brings the published schemas up to the models of this module."""
+    """Bring the published schemas up to the models of this module."""
     SCHEMA_FOLDER.mkdir(exist_ok=True)
     for name in ROWS:
         schema_path(name).write_text(schema_text(name), encoding="utf-8")

@@ -79,7 +79,7 @@ class AnnotatorSettings(BaseModel):
 def answer(
     tasks: Sequence[AnnotationTask], truth: Mapping[str, Truth], settings: AnnotatorSettings
 ) -> list[Annotation]:
-    """Returns the annotator's answer to each task, in order; `annotation.files.write_annotations` makes it a file.
+    """Return the annotator's answer to each task, in order; `annotation.files.write_annotations` makes it a file.
 
     Transcripts are in normal form. An intent outside the task's inventory comes back as `other` with the proposal.
 
@@ -145,7 +145,7 @@ def _verdict(truth: Truth, asks_help: float, misjudges: float, settings: Annotat
 
 
 def _in_manner(intents: Sequence[str], intent: str, settings: AnnotatorSettings, rng: np.random.Generator) -> str:
-    """Returns the intent that somebody of this manner names."""
+    """Return the intent that somebody of this manner names."""
     if settings.manner == "random":
         return intents[int(rng.integers(len(intents)))]
     if settings.manner == "first":
@@ -170,7 +170,7 @@ def _words_typed(task: AnnotationTask, transcript: str | None) -> int:
 
 
 def _heard(truth: Truth, error_rate: float, rng: np.random.Generator) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Returns the transcript with the annotator's word errors, and the slots on the words that are left of them."""
+    """Return the transcript with the annotator's word errors, and the slots on the words that are left of them."""
     text, slots = normalise_with_spans(truth.text, truth.slots)
     out: list[str] = []
     moved: dict[int, tuple[int, int]] = {}  # letter of the truth -> the letters that stand for it now
@@ -194,7 +194,7 @@ def _heard(truth: Truth, error_rate: float, rng: np.random.Generator) -> tuple[s
 
 
 def _mistype(word: str, kind: int, letter: float) -> str:
-    """Returns the word mistyped (0: one letter is doubled), left out (1: "") or doubled (2: "word word")."""
+    """Return the word mistyped (0: one letter is doubled), left out (1: "") or doubled (2: "word word")."""
     if kind == 0:
         i = int(letter * len(word))
         return word[: i + 1] + word[i:]

@@ -55,7 +55,7 @@ def make_tasks(
     settings: TaskSettings,
     seed: int,
 ) -> list[AnnotationTask]:
-    """Returns one task for each row of the selection, in the selection's order: most valuable first.
+    """Return one task for each row of the selection, in the selection's order: most valuable first.
 
     Audit rows are always blind: they judge the models, and a person who corrects a model's draft leaves some of its
     errors standing, which would flatter the model that wrote it. Of the others, a random `blind_share` is blind too.
@@ -99,7 +99,7 @@ def make_tasks(
 
 
 def is_blind(task_id: str, share: float, seed: int) -> bool:
-    """Says whether the draw hides the draft of a task: true for `share` of all ids, by a hash of seed and id.
+    """Say whether the draw hides the draft of a task: true for `share` of all ids, by a hash of seed and id.
 
     So neither the order nor the company of the tasks changes it, and a larger share only adds tasks.
     """

@@ -60,7 +60,7 @@ class Decision:
 
 
 def decide(answers: Sequence[Annotation], settings: ConsensusSettings, crowd: Crowd | None = None) -> Decision:
-    """Returns the decision of the answers, whose transcripts are normalised; `help` counts as no answer.
+    """Return the decision of the answers, whose transcripts are normalised; `help` counts as no answer.
 
     Verdict and intent are the likeliest given who said what (Dawid-Skene), if sure enough and not a tie. The transcript
     is fused word by word (weighted ROVER); two voices of the same weight that differ in a word are a conflict, so that
@@ -94,7 +94,7 @@ def decide(answers: Sequence[Annotation], settings: ConsensusSettings, crowd: Cr
 
 
 def winner(votes: Sequence[tuple[str, str]], model: Confusions, settings: ConsensusSettings) -> str | None:
-    """Returns the value that is likeliest to be true; None for a tie, for one that is not sure enough, and for none.
+    """Return the value that is likeliest to be true; None for a tie, for one that is not sure enough, and for none.
 
     Args:
         votes: annotator and value.
@@ -114,7 +114,7 @@ def winner(votes: Sequence[tuple[str, str]], model: Confusions, settings: Consen
 
 
 def _support(transcript: str, texts: Sequence[str], weights: Sequence[float]) -> float:
-    """Returns the mean similarity of the fused transcript to the texts, by their weights; 1 for a lone one."""
+    """Return the mean similarity of the fused transcript to the texts, by their weights; 1 for a lone one."""
     if len(texts) < 2:
         return 1.0
     total = sum(weights)
@@ -126,7 +126,7 @@ def _support(transcript: str, texts: Sequence[str], weights: Sequence[float]) ->
 def vote_slots(
     heard: Sequence[Annotation], weights: Sequence[float], transcript: str, intent: str | None
 ) -> tuple[SlotSpan, ...]:
-    """Returns the slots that at least half of the voices marked on the fused words, those of the winning intent first.
+    """Return the slots that at least half of the voices marked on the fused words, those of the winning intent first.
 
     A slot that a voice marked on other words is carried over by alignment; where that is unsure, it has no vote.
     Of two that overlap the one with more weight stays, then the earlier.
@@ -153,7 +153,7 @@ def vote_slots(
 
 
 def pair_agreement(first: Annotation, second: Annotation) -> float:
-    """Returns how far two answers agree, in [0, 1]; symmetric.
+    """Return how far two answers agree, in [0, 1]; symmetric.
 
     0 where the verdicts differ. Else the mean over what both gave: same intent (0 or 1), word similarity of the
     transcripts, F1 of the slots where either marked any; 1 where there is nothing to compare.
@@ -172,7 +172,7 @@ def pair_agreement(first: Annotation, second: Annotation) -> float:
 
 
 def mean_agreement(answers: Sequence[Annotation], crowd: Crowd | None = None) -> float:
-    """Returns the mean of `pair_agreement` over all pairs of answers (not counting `help`); 1 for fewer than two.
+    """Return the mean of `pair_agreement` over all pairs of answers (not counting `help`); 1 for fewer than two.
 
     A pair counts as much as the two people's weights say: whoever says anything takes nothing from the others.
     """

@@ -80,7 +80,7 @@ def people(manner: str, seed: int) -> list[AnnotatorSettings]:
 
 
 def lived(made: World, manner: str, seed: int) -> tuple[dict[str, list[Annotation]], Crowd, int | None]:
-    """Returns all answers, what is known in the end, and how many answers of the suspect it took to name them."""
+    """Return all answers, what is known in the end, and how many answers of the suspect it took to name them."""
     rng = np.random.default_rng(seed + 1)
     team = people(manner, seed)
     given: dict[str, list[Annotation]] = {}
@@ -109,7 +109,7 @@ def beside(made: World, given: dict[str, list[Annotation]]) -> list[Seen]:
 
 
 def errors(labels: dict[str, tuple[str | None, str | None]], truth: dict[str, Truth]) -> dict[str, float]:
-    """Returns intent error and WER of the labels, and how many there are."""
+    """Return intent error and WER of the labels, and how many there are."""
     wrong = sum(intent != truth[i].intent for i, (_, intent) in labels.items())
     edits = sum(word_edits(truth[i].text, text or "") for i, (text, _) in labels.items())
     words = sum(len(truth[i].text.split()) for i in labels)

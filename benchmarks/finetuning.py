@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(name: str, turns: int, steps: int) -> dict[str, Any]:
-    """Returns seconds a step of each turn, and ours over the bare loop's."""
+    """Return seconds a step of each turn, and ours over the bare loop's."""
     import torch
 
     asr, examples = MAKERS[name](steps + 1)
@@ -89,14 +89,14 @@ def measure(name: str, turns: int, steps: int) -> dict[str, Any]:
 
 
 def embedded(batches: int) -> tuple[Any, list[Any]]:
-    """Returns the embedded base, and clips for batches of eight."""
+    """Return the embedded base, and clips for batches of eight."""
     from training.asr.loading import load_asr
 
     return load_asr(BASE), clips(8 * batches, 2.0)
 
 
 def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
-    """Returns a random model of the size of Wav2Vec2-base, and clips for batches of one, as it hears them."""
+    """Return a random model of the size of Wav2Vec2-base, and clips for batches of one, as it hears them."""
     import tempfile
 
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
@@ -118,7 +118,7 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
 
 
 def clips(count: int, seconds: float) -> list[Any]:
-    """Returns clips of noise, each of its own, with a text."""
+    """Return clips of noise, each of its own, with a text."""
     from training.asr.fit import AsrExample
 
     rng = np.random.default_rng(0)
@@ -145,7 +145,7 @@ def _settings(augmented: bool) -> Any:
 
 
 def ours(asr: Any, examples: Sequence[Any]) -> list[float]:
-    """Returns the CPU time at which each step of our loop was over [s]."""
+    """Return the CPU time at which each step of our loop was over [s]."""
     return _timed(asr, examples, augmented=False)
 
 
@@ -163,7 +163,7 @@ def _timed(asr: Any, examples: Sequence[Any], *, augmented: bool) -> list[float]
 
 
 def bare(asr: Any, examples: Sequence[Any]) -> list[float]:
-    """Returns the CPU time at which each step of the plain loop was over [s]."""
+    """Return the CPU time at which each step of the plain loop was over [s]."""
     import torch
 
     size = 8 if len(examples) % 8 == 0 else 1

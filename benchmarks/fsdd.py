@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> list[dict[str, Any]]:
-    """Returns the nights of one strategy and seed."""
+    """Return the nights of one strategy and seed."""
     report = out / f"{strategy}-{seed}.json"
     if not report.exists():
         home = out / f"{strategy}-{seed}"
@@ -65,7 +65,7 @@ def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> l
 
 
 def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Runs the demo on a home and returns its nights; `nights` 0 stops once the known labels are learned."""
+    """Run the demo on a home and return its nights; `nights` 0 stops once the known labels are learned."""
     changes = [f"corpus.home={json.dumps(str(home))}", *settings]
     command = [sys.executable, "-m", "flows.cli.main", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]
     command += ["--nights", str(nights)] if nights is not None else []
@@ -77,7 +77,7 @@ def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...]
 
 
 def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
-    """Returns, by strategy and measure, the rate after each night: mean over seeds, and by speaker."""
+    """Return, by strategy and measure, the rate after each night: mean over seeds, and by speaker."""
     summary: dict[str, Any] = {"seeds": len(runs["default"]), "labels": labels_of(runs["default"][0])}
     for strategy, seeds in runs.items():
         for kind in ("asr", "intent"):
@@ -104,7 +104,7 @@ def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
 
 
 def labels_of(nights: list[dict[str, Any]]) -> list[int]:
-    """Returns how many labels were known after each night."""
+    """Return how many labels were known after each night."""
     return np.cumsum([night["labels"] for night in nights]).tolist()
 
 

@@ -66,7 +66,7 @@ def world(rng: np.random.Generator) -> World:
 
 
 def reports(kind: Kind, made: World, rng: np.random.Generator, gain: float, look: int) -> list[EvaluationReport]:
-    """Returns champion and a new challenger on the rows of the first `look + 1` nights; a gate needs 100 rows."""
+    """Return champion and a new challenger on the rows of the first `look + 1` nights; a gate needs 100 rows."""
     rows = slice(0, ROWS * (look + 1))
     n = len(made.speakers[rows])
     tilt = {s: rng.normal(0.0, SIDES) for s in np.unique(made.speakers[rows])}
@@ -86,7 +86,7 @@ def reports(kind: Kind, made: World, rng: np.random.Generator, gain: float, look
 
 
 def _mean(own: np.ndarray, made: World, rows: slice, rate: np.ndarray) -> float:
-    """Returns what the customers' tilts come to over the traffic, so that equal models are equal."""
+    """Return what the customers' tilts come to over the traffic, so that equal models are equal."""
     share = rate[rows] * made.words[rows] * made.weights[rows]
     return float((own * share).sum() / share.sum())
 
@@ -111,7 +111,7 @@ def _report(kind: Kind, version: str, made: World, rows: slice, errors: np.ndarr
 
 
 def gate(kind: Kind, seed: int, gain: float, settings: PromotionSettings) -> dict[str, int]:
-    """Returns the look at which each way of deciding promoted first, 0 where it never did."""
+    """Return the look at which each way of deciding promoted first, 0 where it never did."""
     rng = np.random.default_rng([seed, int(1000 * gain), kind == "asr"])
     made = world(rng)
     first = {"gate": 0, "interval": 0, "naive": 0}
@@ -125,7 +125,7 @@ def gate(kind: Kind, seed: int, gain: float, settings: PromotionSettings) -> dic
 
 
 def naive(old: EvaluationReport, new: EvaluationReport) -> bool:
-    """Returns whether a paired t test over rows calls the challenger better at 95 %, two-sided."""
+    """Return whether a paired t test over rows calls the challenger better at 95 %, two-sided."""
     change = error_counts(new)[0] - error_counts(old)[0]
     if not change.any():
         return False

@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _fixed(root: Path) -> dict[str, Any]:
-    """Returns what a first nightly run takes, which makes the home, and one in which nothing is due."""
+    """Return what a first nightly run takes, which makes the home, and one in which nothing is due."""
     (root / "inbox").mkdir(parents=True)
     first, second = (_earmark(root, "nightly", "--night", night) for night in NIGHTS)
     return {"first": first, "nothing_due": second, "python": _measured([sys.executable, "-c", "import torch"], {})}
@@ -77,7 +77,7 @@ def _night(root: Path, clips: int) -> dict[str, Any]:
 
 
 def _retraining(root: Path) -> dict[str, Any]:
-    """Returns a retraining on a few labelled clips, and the bare fine-tuning on the same."""
+    """Return a retraining on a few labelled clips, and the bare fine-tuning on the same."""
     from benchmarks.scoring import speech
     from corpus.synthetic.nights import wav
 
@@ -105,7 +105,7 @@ def _step(name: str, root: Path) -> dict[str, float]:
 
 
 def _measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Returns the seconds that pass, and the CPU seconds of the command and all that it started and waited for."""
+    """Return the seconds that pass, and the CPU seconds of the command and all that it started and waited for."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
     passed, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -42,7 +42,7 @@ FULL = {"fsdd": 0.9766666666666667}
 
 
 def main() -> None:
-    """Runs the scenarios, prints a Markdown table and leaves `replay.json` in the folder."""
+    """Run the scenarios, prints a Markdown table and leaves `replay.json` in the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=20)

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, Any]:
-    """Returns hours of audio an hour of each way, by turn, and the ratios."""
+    """Return hours of audio an hour of each way, by turn, and the ratios."""
     import torch
 
     from training.score import ScoreSettings, predict
@@ -185,7 +185,7 @@ def _models(name: str, device: str) -> tuple[Any, Any]:
 
 
 def _large(device: str) -> Any:
-    """Returns Wav2Vec2's base (94 M parameters), 12 layers of 768, with random weights."""
+    """Return Wav2Vec2's base (94 M parameters), 12 layers of 768, with random weights."""
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
@@ -217,7 +217,7 @@ def _large(device: str) -> Any:
 
 
 def speech(clips: int) -> list[tuple[str, Any]]:
-    """Returns (id, samples) of synthesised commands at 16 kHz."""
+    """Return (id, samples) of synthesised commands at 16 kHz."""
     from corpus.synthetic.speakers import pretraining_set
 
     return [(f"u{k:06d}", each.samples) for k, each in enumerate(pretraining_set(0, clips))]
@@ -227,7 +227,7 @@ def speech(clips: int) -> list[tuple[str, Any]]:
 
 
 def stream(utterances: int) -> dict[str, Any]:
-    """Scores so many clips of half a second, a shard at a time, and keeps nothing."""
+    """Score so many clips of half a second, a shard at a time, and keeps nothing."""
     import torch
 
     from corpus.ingest import malloc_trim
@@ -244,7 +244,7 @@ def stream(utterances: int) -> dict[str, Any]:
     started, scored = time.perf_counter(), 0
     for start in range(0, utterances, SHARD):
         scored += len(predict(shard(start), asr, intent, asr_version="1", intent_version="1").predictions)
-        malloc_trim.give_back()
+        malloc_trim.trim_malloc()
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024

@@ -113,7 +113,7 @@ def _bandwidth(data: Path, repeats: int) -> dict[str, float]:
 def _beside(
     data: Path, what: str, peer: str, ours: str, n: int, plain: int, same: bool, repeats: int
 ) -> dict[str, Any]:
-    """Returns the medians of both, the ratio with its spread, and how many picks are the same."""
+    """Return the medians of both, the ratio with its spread, and how many picks are the same."""
     turns: list[dict[str, dict[str, Any]]] = []
     for number in range(repeats):
         order = (peer, ours) if number % 2 == 0 else (ours, peer)
@@ -153,7 +153,7 @@ HEAD = (
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """Returns both tables."""
+    """Return both tables."""
     lines = [f"memory bandwidth {report['bandwidth']['GB/s']:.1f} GB/s", ""]
     lines += [HEAD, "|" + " --- |" * 8]
     for row in report["peers"]:

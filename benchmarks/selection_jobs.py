@@ -25,7 +25,7 @@ Job = Callable[[], Any]
 
 
 def write_rows(folder: Path, n: int) -> None:
-    """Writes unit embeddings and probabilities in groups whose sizes fall like 1 / rank, a quarter of them in doubt."""
+    """Write unit embeddings and probabilities in groups whose sizes fall like 1 / rank, a quarter of them in doubt."""
     rng = np.random.default_rng(0)
     embeddings = np.lib.format.open_memmap(folder / "embeddings.npy", "w+", np.float32, (n, WIDTH))
     probs = np.lib.format.open_memmap(folder / "probs.npy", "w+", np.float32, (n, INTENTS))
@@ -43,12 +43,12 @@ def write_rows(folder: Path, n: int) -> None:
 
 
 def rows_of(data: Path, name: str, n: int) -> Floats:
-    """Returns the first rows, in memory."""
+    """Return the first rows, in memory."""
     return np.array(np.load(data / f"{name}.npy", mmap_mode="r")[:n])
 
 
 def pool_of(embeddings: Floats, probs: Floats, known: Floats | None = None) -> Pool:
-    """Returns a pool of the rows, 20 of a speaker."""
+    """Return a pool of the rows, 20 of a speaker."""
     n, rng = len(embeddings), np.random.default_rng(1)
     asr = rng.random((n, len(ASR_COLUMNS)), np.float32)
     asr[:, [ASR_COLUMNS.index("logprob_sum"), ASR_COLUMNS.index("logprob_mean")]] *= -1.0
@@ -73,7 +73,7 @@ def pool_of(embeddings: Floats, probs: Floats, known: Floats | None = None) -> P
 
 
 def stream(n: int, data: Path) -> Job:
-    """Reads a gigabyte once: the memory bandwidth, by BLAS's dot."""
+    """Read a gigabyte once: the memory bandwidth, by BLAS's dot."""
     values = np.ones(2**28, np.float32)
     return lambda: float(values.dot(values))
 

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def write_clips(folder: Path, clips: int) -> None:
-    """Writes the clips as 16-bit WAV files, each different, at the rates in turns."""
+    """Write the clips as 16-bit WAV files, each different, at the rates in turns."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(clips):
@@ -87,7 +87,7 @@ def write_clips(folder: Path, clips: int) -> None:
 
 
 def write_manifest(path: Path, clips: Iterable[int]) -> Path:
-    """Writes a manifest of the clips: a thousand customers, one night."""
+    """Write a manifest of the clips: a thousand customers, one night."""
     rows = (
         {
             "audio": f"clips/{number:06d}.wav",
@@ -131,7 +131,7 @@ def bare_in_processes(home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def sealed(path: Path) -> int:
-    """Returns the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
+    """Return the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
     from corpus.audio.decode import decode
     from corpus.audio.limits import AudioSettings
     from corpus.storage import cipher
@@ -142,7 +142,7 @@ def sealed(path: Path) -> int:
 
 
 def ingest(home: Path, manifest: Path) -> dict[str, Any]:
-    """Takes the manifest into a home."""
+    """Take the manifest into a home."""
     from corpus.audio.decoder_process import Decoders
     from corpus.handle import open_corpus
     from corpus.ingest.ingest import IngestSettings
@@ -163,7 +163,7 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def score(home: Path, manifest: Path) -> dict[str, Any]:
-    """Scores everything with the embedded models."""
+    """Score everything with the embedded models."""
     from corpus.tables import utterances
     from flows.models import base_models
     from flows.runtime.session import opened
@@ -182,17 +182,17 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def sample(home: Path, manifest: Path) -> dict[str, Any]:
-    """Chooses the night's few."""
-    from flows.nights.sampling_frame import the_night
+    """Choose the night's few."""
+    from flows.nights.sampling_frame import closed_night
     from flows.runtime.session import opened
     from flows.runtime.settings import load_settings
-    from flows.steps.sample import choose_round
+    from flows.steps.sample import sample_round
 
     settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}", "night.ends_at=0"])
     night = (MANIFEST_DAY + timedelta(days=1)).date().isoformat()
     with opened(settings) as corpus:
         started = time.perf_counter()
-        report = choose_round(corpus, settings, the_night(settings, night))
+        report = sample_round(corpus, settings, closed_night(settings, night))
     assert report.chosen > 0
     return _done(report.pool, started)
 
@@ -206,7 +206,7 @@ def _done(clips: int, started: float) -> dict[str, Any]:
 
 
 def _peak(process: int | str) -> float:
-    """Returns the most memory that a process ever had [MB]."""
+    """Return the most memory that a process ever had [MB]."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
@@ -226,7 +226,7 @@ def _run(step: str, home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def _turn(root: Path, number: int, clips: int) -> dict[str, float]:
-    """Returns clips a second of the bare work, alone and in processes, and of ingest; who goes first alternates."""
+    """Return clips a second of the bare work, alone and in processes, and of ingest; who goes first alternates."""
     manifest = write_manifest(root / "turn.jsonl", range(clips))
     order = TURN if number % 2 == 0 else TURN[::-1]
     found = {step: _run(step, root / f"turn-{number}", manifest) for step in order}

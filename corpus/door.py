@@ -62,7 +62,7 @@ def open(
     versions: tuple[str, str] | None = None,
     label_revisions: Mapping[str, int] | None = None,
 ) -> Iterator[Content]:
-    """Streams the plaintext of utterances in the given order; checks and audit row are done before it returns.
+    """Stream the plaintext of utterances in the given order; checks and audit row are done before it returns.
 
     Args:
         corpus: the handle.
@@ -94,7 +94,7 @@ def open(
 def closures(
     corpus: Corpus, conn: sa.Connection, utterance_ids: Sequence[str], purpose: Purpose, actor: str = "earmark"
 ) -> dict[str, str]:
-    """Returns, by id, why an utterance would stay closed; an id that is missing would be opened."""
+    """Return, by id, why an utterance would stay closed; an id that is missing would be opened."""
     closed: dict[str, str] = {}
     oldest, oldest_labelled = retention_limits(corpus)
     labelled = labels.c.utterance_id.is_not(None)

@@ -49,15 +49,15 @@ class Corpus:
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
     ) -> AbstractContextManager[operations.Operation]:
-        """Gives one transaction on the records that happens at most once: see `corpus.storage.operations.operation`."""
+        """Give one transaction on the records that happens at most once: see `corpus.storage.operations.operation`."""
         return operations.operation(self.records, operation_id, act, actor)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
-        """Gives a connection that sees one state of the records and holds up no writer."""
+        """Give a connection that sees one state of the records and holds up no writer."""
         return database.reading(self.records)
 
     def close(self) -> None:
-        """Leaves no connection open."""
+        """Leave no connection open."""
         self.records.dispose()
         self.vault.engine.dispose()
 
@@ -65,7 +65,7 @@ class Corpus:
 def open_corpus(
     settings: CorpusSettings, *, create: bool = True, clock: Callable[[], datetime] | None = None
 ) -> Corpus:
-    """Returns the corpus with both schemas at their newest; folders, key and databases are made where missing.
+    """Return the corpus with both schemas at their newest; folders, key and databases are made where missing.
 
     Args:
         settings: where it lies.

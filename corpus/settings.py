@@ -61,7 +61,7 @@ class Places:
 
 
 def places(settings: CorpusSettings) -> Places:
-    """Returns where everything lies, absolute, with the defaults under `home` filled in."""
+    """Return where everything lies, absolute, with the defaults under `home` filled in."""
     home = settings.home.expanduser().absolute()
     return Places(
         home=home,

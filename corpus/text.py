@@ -25,7 +25,7 @@ _ASCII_LOOSE: Final = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")
 
 
 def normalise(text: str) -> str:
-    """Returns the normal form: NFKC, lower case, words of letters, digits and inner apostrophes, one space between.
+    """Return the normal form: NFKC, lower case, words of letters, digits and inner apostrophes, one space between.
 
     Punctuation, symbols and control characters become spaces, invisible format characters vanish, and an apostrophe
     stays where it stands between two letters or digits. Normalising twice changes nothing.
@@ -37,12 +37,12 @@ def normalise(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Returns the words of the normal form of `text`; what a word error rate counts."""
+    """Return the words of the normal form of `text`; what a word error rate counts."""
     return normalise(text).split()
 
 
 def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Returns the normal form of `text` and the slots, in their order, moved to where their words now stand.
+    """Return the normal form of `text` and the slots, in their order, moved to where their words now stand.
 
     Raises:
         RecordError: a span leaves the text, overlaps another, or holds no letter or digit.
@@ -61,7 +61,7 @@ def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tup
 
 
 def _folded(text: str) -> Iterator[tuple[str, int]]:
-    """Yields the characters of the normal form, each with the position in `text` where its cluster begins."""
+    """Yield the characters of the normal form, each with the position in `text` where its cluster begins."""
     loose = list(_characters(text))
     written = False
     gap: int | None = None
@@ -80,7 +80,7 @@ def _folded(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _characters(text: str) -> Iterator[tuple[str, int]]:
-    """Yields letters, marks and digits in lower case, `'` for apostrophes, a space for all else; with positions."""
+    """Yield letters, marks and digits in lower case, `'` for apostrophes, a space for all else; with positions."""
     for cluster, start in _clusters(text):
         if cluster in _APOSTROPHES:
             yield "'", start
@@ -93,7 +93,7 @@ def _characters(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _clusters(text: str) -> Iterator[tuple[str, int]]:
-    """Yields stretches that NFKC treats by themselves: a base and all that may compose with it.
+    """Yield stretches that NFKC treats by themselves: a base and all that may compose with it.
 
     A stretch ends before a character whose decomposition starts neither with a mark nor with a Hangul vowel or final
     consonant (Unicode Standard Annex #15, section 9: characters that can't combine with what stands before them).
@@ -115,7 +115,7 @@ def _clusters(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _lower(cluster: str) -> str:
-    """Returns the cluster in NFKC and lower case; each can undo the other, so both run until nothing moves."""
+    """Return the cluster in NFKC and lower case; each can undo the other, so both run until nothing moves."""
     for _ in range(4):
         lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).lower())
         if lowered == cluster:

@@ -28,7 +28,7 @@ from corpus.tables import labels
 from corpus.vault import vault
 from flows.models.registry import KINDS
 from flows.nights.night import last_night
-from flows.reports.champion_vs_base import by_speaker, standing
+from flows.reports.champion_vs_base import by_speaker, compare_champion
 from flows.reports.demo_tables import DemoNight, DemoReport, NewestVersion, champion_night, newest_version, night_of
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime import progress
@@ -135,7 +135,7 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
         _answer(corpus, settings, night, files.truth)
     morning = as_json(pipeline.morning(night))
     with opened(settings) as corpus:
-        asr, intent = (champion_night(kind, as_json(standing(corpus, settings, kind))) for kind in KINDS)
+        asr, intent = (champion_night(kind, as_json(compare_champion(corpus, settings, kind))) for kind in KINDS)
         if traffic.speakers:
             by = [newest_version(as_json(by_speaker(corpus, settings, kind))) for kind in KINDS]
             asr, intent = replace(asr, newest=by[0]), replace(intent, newest=by[1])

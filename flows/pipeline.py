@@ -23,7 +23,7 @@ from corpus.tables import nights, utterances
 from flows.models.base_models import ensure_champions
 from flows.models.registry import KINDS
 from flows.nights.night import Night
-from flows.nights.sampling_frame import frame, stands, the_night
+from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
 from flows.runtime.results import Result, Skipped
@@ -61,17 +61,17 @@ def _step(function: Callable[P, R], name: str) -> Callable[P, R]:
 
 
 sweeping = _step(task_status.sweep, "sweep")
-arrivals = _step(ingest_step.arrive, "ingest")
-labelled = _step(import_corpus_step.bring, "import")
+arrivals = _step(ingest_step.ingest_manifests, "ingest")
+labelled = _step(import_corpus_step.import_corpus, "import")
 scores = _step(scoring.score_shard, "score")
-choice = _step(sample_step.choose_round, "sample")
+choice = _step(sample_step.sample_round, "sample")
 tasks_out = _step(export_step.export_round, "export")
 pushing = _step(annotation_backends.push, "push")
 pulling = _step(annotation_backends.pull, "pull")
 settling = _step(annotation_backends.settle, "settle")
 answers_in = _step(merge_step.merge_file, "merge")
 reviewing = _step(review_annotators.review, "review")
-learning = _step(retrain_step.learn, "retrain")
+learning = _step(retrain_step.retrain, "retrain")
 judging = _step(promote.judge_and_promote, "judge")
 
 
@@ -103,7 +103,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score what the champions have not scored yet."""
     with at_work(config) as (corpus, settings):
         ensure_champions(corpus, settings)
-        when = the_night(settings, night) if night else None
+        when = closed_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         report, again = _score(corpus, settings, ids), _rescore(corpus, settings)
@@ -115,7 +115,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the night's few."""
     with at_work(config) as (corpus, settings):
-        return _choose(corpus, settings, the_night(settings, night))
+        return _choose(corpus, settings, closed_night(settings, night))
 
 
 @flow(name="export")
@@ -123,7 +123,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 def export(night: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances as tasks for annotators."""
     with at_work(config) as (corpus, settings):
-        return _export(corpus, settings, the_night(settings, night).name, again=True)
+        return _export(corpus, settings, closed_night(settings, night).name, again=True)
 
 
 @flow(name="merge")
@@ -175,15 +175,15 @@ class NightlyReport(Result):
 def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
     """Run the main job for one night; a step with nothing due says why it was skipped."""
     with at_work(config) as (corpus, settings):
-        when = the_night(settings, night)
+        when = closed_night(settings, night)
         ensure_champions(corpus, settings)
         swept = _sweep(corpus, settings)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        arrived = arrivals(corpus, settings, ingest_step.waiting(settings.inbox), ours=True)
+        arrived = arrivals(corpus, settings, ingest_step.waiting_manifests(settings.inbox), ours=True)
         with corpus.read() as conn:
-            ids, chosen_before = frame(conn, settings, when)[0], stands(conn, when)
+            ids, chosen_before = sampling_frame(conn, settings, when)[0], is_sampled(conn, when)
         skipped = Skipped("the night's round stands")
         scored = skipped if chosen_before else _score(corpus, settings, ids)
         rescored = skipped if chosen_before else _rescore(corpus, settings)
@@ -226,8 +226,8 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
-    waiting = answer_inbox.waiting(settings.answers) if files is None else files
-    there = files is None and annotation_backends.at_a_place(settings.export)
+    waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
+    there = files is None and annotation_backends.is_external(settings.export)
     if not waiting and not there:
         reviewed = reviewing(corpus, settings)  # what a killed run may have left
         return MergeSkipped("no annotations came back", _found(reviewed))
@@ -235,9 +235,9 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     failed: dict[str, str] = {}
     if there:
         try:
-            reports.append((annotation_backends.place_name(settings.export), pulling(corpus, settings)))
+            reports.append((annotation_backends.backend_name(settings.export), pulling(corpus, settings)))
         except EarmarkError as error:
-            failed[annotation_backends.place_name(settings.export)] = str(error)
+            failed[annotation_backends.backend_name(settings.export)] = str(error)
     for file in waiting:
         try:
             report = answers_in(corpus, settings, file, ours=files is None)
@@ -269,7 +269,7 @@ class NotDone(Result):
 
 def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
     """Push what is exported to the place of annotation, where there is one; a server that is down costs only time."""
-    if not annotation_backends.at_a_place(settings.export):
+    if not annotation_backends.is_external(settings.export):
         return None
     try:
         return pushing(corpus, settings)
@@ -279,7 +279,7 @@ def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
 
 def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:
     """Remove what is merged, or may not be opened any more, from Label Studio or another place, where there is one."""
-    if not annotation_backends.at_a_place(settings.export):
+    if not annotation_backends.is_external(settings.export):
         return None
     try:
         return settling(corpus, settings)
@@ -288,7 +288,7 @@ def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None
 
 
 def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
-    taught = label_evidence.labelled(corpus, settings.learned).learned_from
+    taught = label_evidence.labelled_rows(corpus, settings.learned).learned_from
     plan = scoring.plan(corpus, settings.score, ids, taught)
     return scoring.total(plan, _shards(corpus, settings, plan))
 
@@ -299,7 +299,7 @@ def _shards(corpus: Corpus, settings: Settings, plan: scoring.ScorePlan) -> list
 
 def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
     """Score the labelled rows that teach a choice with the champions of today."""
-    held = label_evidence.labelled(corpus, settings.learned)
+    held = label_evidence.labelled_rows(corpus, settings.learned)
     plan = scoring.plan(corpus, settings.score, [row.utterance_id for row in held.rows], held.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")

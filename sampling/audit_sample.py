@@ -34,13 +34,13 @@ EXACT: Final = 1e-9
 
 
 def strata_of(risk: Scores) -> Rows:
-    """Returns (N,) the stratum of every row, by quantiles of the expected error; equal values share one."""
+    """Return (N,) the stratum of every row, by quantiles of the expected error; equal values share one."""
     edges = np.quantile(risk, np.arange(1, STRATA) / STRATA)
     return np.searchsorted(edges, risk, side="right").astype(np.intp)
 
 
 def rates(risk: Scores, strata: Rows) -> Scores:
-    """Returns (N,) float64, the relative rate at which each row's stratum is drawn, within [1 / TILT, TILT].
+    """Return (N,) float64, the relative rate at which each row's stratum is drawn, within [1 / TILT, TILT].
 
     Neyman's allocation (1934): in proportion to the spread of the errors in a stratum, which for counts is the root of
     their mean.
@@ -58,13 +58,13 @@ def rates(risk: Scores, strata: Rows) -> Scores:
     return np.clip(spread / average, 1.0 / TILT, TILT)[strata]
 
 
-def room(speaker_ids: Strings, per_speaker: int) -> int:
-    """Returns how many rows can be drawn with at most `per_speaker` of each speaker."""
+def allowance(speaker_ids: Strings, per_speaker: int) -> int:
+    """Return how many rows can be drawn with at most `per_speaker` of each speaker."""
     return int(np.minimum(np.unique(speaker_ids, return_counts=True)[1], per_speaker).sum())
 
 
 def inclusion_probabilities(speakers: Rows, sizes: Scores, count: int, per_speaker: int) -> Scores:
-    """Returns (N,) float64 in (0, 1] that sum to `count`, and to at most `per_speaker` within each speaker.
+    """Return (N,) float64 in (0, 1] that sum to `count`, and to at most `per_speaker` within each speaker.
 
     As few rows of a speaker are allowed as the count permits, so the sample spreads over speakers; a speaker's sum
     grows with its rows until that bound, and within a speaker the probabilities go with `sizes` until they reach 1.
@@ -72,7 +72,7 @@ def inclusion_probabilities(speakers: Rows, sizes: Scores, count: int, per_speak
     Args:
         speakers: (N,) number of each row's speaker.
         sizes: (N,) relative rates, above 0.
-        count: at most what `room` gives.
+        count: at most what `allowance` gives.
         per_speaker: cap.
 
     Raises:
@@ -100,7 +100,7 @@ def inclusion_probabilities(speakers: Rows, sizes: Scores, count: int, per_speak
 
 
 def _share(bound: Scores, mass: Scores, count: float) -> Scores:
-    """Returns min(bound, rate * mass) with the one rate that makes it sum to `count`."""
+    """Return min(bound, rate * mass) with the one rate that makes it sum to `count`."""
     order = np.argsort(bound / mass, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(bound[order])[:-1]])
     above = np.cumsum(mass[order][::-1])[::-1]
@@ -111,7 +111,7 @@ def _share(bound: Scores, mass: Scores, count: float) -> Scores:
 
 
 def draw(probs: Scores, speakers: Rows, strata: Rows, rng: np.random.Generator) -> Rows:
-    """Returns sorted rows, each drawn with exactly its probability, as many as the probabilities sum to.
+    """Return sorted rows, each drawn with exactly its probability, as many as the probabilities sum to.
 
     Args:
         probs: (N,) float64 in (0, 1], of a whole sum.
@@ -139,7 +139,7 @@ def draw(probs: Scores, speakers: Rows, strata: Rows, rng: np.random.Generator) 
 
 
 def _one_each(probs: Scores, speakers: Rows, single: Mask, rng: np.random.Generator) -> tuple[Rows, Scores]:
-    """Returns one row of every speaker whose sum is at most 1, which carries that sum: the pivotal method at once."""
+    """Return one row of every speaker whose sum is at most 1, which carries that sum: the pivotal method at once."""
     order = np.argsort(speakers, kind="stable")
     order = order[single[speakers[order]]]
     if not len(order):
@@ -155,7 +155,7 @@ def _one_each(probs: Scores, speakers: Rows, single: Mask, rng: np.random.Genera
 
 
 def _pivotal(rows: list[int], probs: list[float], rng: np.random.Generator) -> tuple[list[int], int, float]:
-    """Returns the rows that are drawn for sure, and one row with the probability that is left."""
+    """Return the rows that are drawn for sure, and one row with the probability that is left."""
     sure: list[int] = []
     row, left = rows[0], probs[0]
     for other, prob, dice in zip(rows[1:], probs[1:], rng.random(len(rows) - 1).tolist(), strict=True):
@@ -188,7 +188,7 @@ def _systematic(rows: Rows, probs: Scores, strata: Rows, rng: np.random.Generato
 def audit_sample(
     speaker_ids: Strings, risk: Scores, count: int, per_speaker: int, rng: np.random.Generator
 ) -> tuple[Rows, Scores]:
-    """Returns the drawn rows, sorted, and (N,) float64 the true inclusion probability of every row of the frame.
+    """Return the drawn rows, sorted, and (N,) float64 the true inclusion probability of every row of the frame.
 
     Args:
         speaker_ids: (N,) str, the whole frame: all speakers, before any other cap or deduplication.

@@ -110,7 +110,7 @@ def plan_budget(
     costs: Scores,
     audit_costs: Scores,
 ) -> Budget:
-    """Returns what the round may spend; every cap holds whatever rows are drawn later.
+    """Return what the round may spend; every cap holds whatever rows are drawn later.
 
     The audit share is sized before its draw, on costs of the whole frame, so that the inclusion probabilities stay
     true; it is small enough that even the dearest rows fit the seconds.

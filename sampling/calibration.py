@@ -50,7 +50,7 @@ class Calibrator:
 
 
 def calibrate(calibrators: Mapping[str, Calibrator], name: str, scores: Scores) -> Scores:
-    """Returns (N,) float64, the scores on the curve kept for the measure `name`; unchanged where there is none."""
+    """Return (N,) float64, the scores on the curve kept for the measure `name`; unchanged where there is none."""
     calibrator = calibrators.get(name)
     if calibrator is None or calibrator.identity:
         return scores
@@ -68,7 +68,7 @@ def fit_calibrator(
     min_rows: int = MIN_ROWS,
     prior_rows: float = 0.0,
 ) -> Calibrator:
-    """Returns the rising curve that is nearest to the outcomes in least squares; the identity below `min_rows` rows.
+    """Return the rising curve that is nearest to the outcomes in least squares; the identity below `min_rows` rows.
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972), with a knot at the weighted centre of each
     pooled block and straight lines between, so that few ties come up inside a block (centred isotonic regression,

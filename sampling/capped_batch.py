@@ -21,7 +21,7 @@ SHORT_LIST: Final = (2_000, 10, 50_000)
 
 
 @dataclass(slots=True)
-class Basket:
+class CappedBatch:
     """The rows taken so far, and what is left; only `choose` holds one.
 
     Attributes:
@@ -52,7 +52,7 @@ class Basket:
         self.room = np.full(count, self.max_per_speaker, np.intp)
 
     def put(self, row: int, reason: str, cost: float) -> None:
-        """Takes one row: clips, seconds and its speaker's room become less."""
+        """Take one row: clips, seconds and its speaker's room become less."""
         self.rows.append(row)
         self.reasons.append(reason)
         self.free[row] = False
@@ -61,12 +61,12 @@ class Basket:
         self.room[self.speakers[row]] -= 1
 
     def drop(self, rows: Rows) -> None:
-        """Leaves out rows that are near-duplicates of what was taken."""
+        """Leave out rows that are near-duplicates of what was taken."""
         self.free[rows] = False
         self.duplicates += len(rows)
 
     def binding(self) -> list[str]:
-        """Returns the caps that keep the rest of the pool out, as settings with their values."""
+        """Return the caps that keep the rest of the pool out, as settings with their values."""
         roomy = self.room[self.speakers] > 0
         caps = []
         if (self.free & ~roomy).any():
@@ -78,12 +78,12 @@ class Basket:
         return caps or ["the train split, of which nothing is left"]
 
     def taken(self) -> Floats:
-        """Returns (M, D) float32, embeddings of the rows that train; an audit row makes nothing a duplicate."""
+        """Return (M, D) float32, embeddings of the rows that train; an audit row makes nothing a duplicate."""
         rows = [row for row, reason in zip(self.rows, self.reasons, strict=True) if reason != "audit"]
         return self.pool.embeddings[rows]
 
     def candidates(self, priority: Scores, seconds: float, only: Mask | None = None) -> Rows:
-        """Returns the rows that fit every cap, alone and all together by speaker, largest priority first."""
+        """Return the rows that fit every cap, alone and all together by speaker, largest priority first."""
         free = self.free if only is None else self.free & only
         rows = np.flatnonzero(free & (self.room[self.speakers] > 0) & (self.costs <= seconds))
         order = rows[np.lexsort((-priority[rows], self.speakers[rows]))]
@@ -96,7 +96,7 @@ class Basket:
 
 
 def fill(
-    basket: Basket,
+    basket: CappedBatch,
     reason: str,
     name: str,
     scores: Scores,
@@ -105,7 +105,7 @@ def fill(
     rng: np.random.Generator,
     only: Mask | None = None,
 ) -> int:
-    """Puts up to `count` rows into the basket, chosen by the named strategy within `seconds`; returns how many.
+    """Put up to `count` rows into the basket, chosen by the named strategy within `seconds`; return how many.
 
     The strategy sees a short list without near-duplicates in which no speaker is over the cap, so whatever it picks
     fits. What a first list could not fill the next one does, until the budget or the rows are used up.
@@ -145,8 +145,8 @@ def fill(
     return put
 
 
-def fill_quotas(basket: Basket, quotas: Mapping[tuple[str, str], int], scores: Scores) -> int:
-    """Puts the rows into the basket that the slices are owed, best first; returns how many.
+def fill_quotas(basket: CappedBatch, quotas: Mapping[tuple[str, str], int], scores: Scores) -> int:
+    """Put the rows into the basket that the slices are owed, best first; return how many.
 
     A row that serves several open quotas goes before one that serves fewer.
 
@@ -177,7 +177,7 @@ def fill_quotas(basket: Basket, quotas: Mapping[tuple[str, str], int], scores: S
 
 
 def _conflict(
-    basket: Basket, quotas: Mapping[tuple[str, str], int], owed: Mapping[tuple[str, str], int]
+    basket: CappedBatch, quotas: Mapping[tuple[str, str], int], owed: Mapping[tuple[str, str], int]
 ) -> SettingsError:
     (name, value), missing = next((quota, n) for quota, n in owed.items() if n)
     asked = quotas[name, value]
@@ -190,7 +190,7 @@ def _conflict(
 
 
 def owed_clips(pool: Pool, settings: SamplingSettings, clips: int) -> dict[tuple[str, str], int]:
-    """Returns what each slice is owed of `clips`, rounded up, by (slice, value).
+    """Return what each slice is owed of `clips`, rounded up, by (slice, value).
 
     Raises:
         SettingsError: a slice that the pool does not know; the message lists the known.

@@ -77,7 +77,7 @@ class Cohort:
     others: Floats
 
     def as_json(self) -> dict[str, Any]:
-        """Returns its figures, without its centre, as a JSON object."""
+        """Return its figures, without its centre, as a JSON object."""
         names = ("name", "measure", "rows", "speakers", "rate", "rest", "shrunk", "p_value")
         return {name: getattr(self, name) for name in names}
 
@@ -90,7 +90,7 @@ def find_cohorts(
     rng: np.random.Generator,
     settings: CohortSettings | None = None,
 ) -> list[Cohort]:
-    """Returns the cohorts among labelled rows, the worst first; none where rows are too few to tell.
+    """Return the cohorts among labelled rows, the worst first; none where rows are too few to tell.
 
     A cluster counts once, with the measure that shows it most clearly.
 
@@ -135,7 +135,7 @@ def find_cohorts(
 
 
 def members(cohorts: list[Cohort], embeddings: Floats) -> Strings:
-    """Returns (N,) str the name of the cohort of every row, "" where it belongs to none.
+    """Return (N,) str the name of the cohort of every row, "" where it belongs to none.
 
     Args:
         cohorts: C of them.
@@ -157,7 +157,7 @@ def members(cohorts: list[Cohort], embeddings: Floats) -> Strings:
 def _tested(
     inside: Mask, errors: Scores, weights: Scores, speaker_ids: Strings, settings: CohortSettings
 ) -> dict[str, Any] | None:
-    """Returns the figures of one cluster and measure, None where rows or speakers are too few to tell."""
+    """Return the figures of one cluster and measure, None where rows or speakers are too few to tell."""
     from scipy.stats import t as student_t
 
     speakers = len(np.unique(speaker_ids[inside]))
@@ -182,7 +182,7 @@ def _tested(
 
 
 def _mean(errors: Scores, weights: Scores, speaker_ids: Strings) -> tuple[float, float]:
-    """Returns the weighted mean and its standard error over speakers (linearised, with replacement)."""
+    """Return the weighted mean and its standard error over speakers (linearised, with replacement)."""
     value = float(np.average(errors, weights=weights))
     speakers, count = codes(speaker_ids)
     sums = np.bincount(speakers, weights=weights * (errors - value)) / weights.sum()
@@ -190,7 +190,7 @@ def _mean(errors: Scores, weights: Scores, speaker_ids: Strings) -> tuple[float,
 
 
 def _discoveries(p_values: Scores, level: float) -> Mask:
-    """Returns the tests that stand out with an expected share of false ones of `level` (Benjamini & Hochberg 1995)."""
+    """Return the tests that stand out with an expected share of false ones of `level` (Benjamini & Hochberg 1995)."""
     count = len(p_values)
     if not count:
         return np.zeros(0, np.bool_)
@@ -201,7 +201,7 @@ def _discoveries(p_values: Scores, level: float) -> Mask:
 
 
 def _place(embeddings: Floats, assigned: Rows, cluster: int) -> dict[str, Any]:
-    """Returns where the cluster lies, and where the others do."""
+    """Return where the cluster lies, and where the others do."""
     sums = np.stack([embeddings[assigned == k].sum(axis=0, dtype=np.float64) for k in range(int(assigned.max()) + 1)])
     centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
     middle = float(np.median(embeddings[assigned == cluster] @ centres[cluster]))

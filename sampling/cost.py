@@ -57,7 +57,7 @@ class CostModel(BaseModel):
     triage: AskCost = AskCost(base=2.0, per_second=1.0, per_token=0.0)
 
     def of(self, ask: str) -> AskCost:
-        """Returns the cost of one question.
+        """Return the cost of one question.
 
         Raises:
             SettingsError: no such question.
@@ -69,7 +69,7 @@ class CostModel(BaseModel):
 
 
 def ask_costs(model: CostModel, ask: str, predictions: Predictions) -> Scores:
-    """Returns (N,) float64, what `ask` costs for every row [annotator seconds]."""
+    """Return (N,) float64, what `ask` costs for every row [annotator seconds]."""
     return model.of(ask).seconds(predictions.column("duration"), predictions.column("num_tokens"))
 
 
@@ -82,7 +82,7 @@ def fit_costs(
     prior: CostModel | None = None,
     min_rows: int = MIN_ROWS,
 ) -> CostModel:
-    """Returns the costs that fit the answers; a question with fewer than `min_rows` answers keeps its prior.
+    """Return the costs that fit the answers; a question with fewer than `min_rows` answers keeps its prior.
 
     Least squares with coefficients of 0 or more, reweighted by Huber (1964) until stable, so that a coffee break counts
     as a long answer and not as an hour of work. Lead times of 0 [s] were not taken and are left out.

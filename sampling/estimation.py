@@ -33,7 +33,7 @@ def _columns(inclusion_probs: npt.ArrayLike, *columns: npt.ArrayLike) -> tuple[S
 
 
 def horvitz_thompson_mean(values: npt.ArrayLike, inclusion_probs: npt.ArrayLike, frame_size: int) -> float:
-    """Returns sum(values / probability) / frame size, unbiased for the mean of the frame (Horvitz & Thompson 1952).
+    """Return sum(values / probability) / frame size, unbiased for the mean of the frame (Horvitz & Thompson 1952).
 
     Args:
         values: (n,) of the drawn rows.
@@ -55,7 +55,7 @@ def weighted_ratio(
     *,
     confidence: float = 0.95,
 ) -> Interval:
-    """Returns sum(numerators / probability) / sum(denominators / probability) with an interval over speakers.
+    """Return sum(numerators / probability) / sum(denominators / probability) with an interval over speakers.
 
     Hajek's estimator (1971); for WER the numerators are errors and the denominators words. The variance is that of the
     linearised ratio summed by speaker (Woodruff 1971), with replacement, so it leans to the safe side. The interval is
@@ -94,7 +94,7 @@ def weighted_ratio(
 def weighted_share(
     hits: npt.ArrayLike, inclusion_probs: npt.ArrayLike, speaker_ids: Strings, *, confidence: float = 0.95
 ) -> Interval:
-    """Returns the weighted share of rows that are hits, such as wrong intents, with an interval over speakers.
+    """Return the weighted share of rows that are hits, such as wrong intents, with an interval over speakers.
 
     Hajek's estimator, and Wilson's interval on the effective number of rows p (1 - p) / variance by speaker, with
     Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019).
@@ -127,7 +127,7 @@ def weighted_share(
 
 
 def nonresponse(inclusion_probs: npt.ArrayLike, answered: npt.ArrayLike, speaker_ids: Strings) -> Interval:
-    """Returns the weighted share of audit rows that nobody could label; the other estimates do not speak of these.
+    """Return the weighted share of audit rows that nobody could label; the other estimates do not speak of these.
 
     Args:
         inclusion_probs: (n,) of all audit rows that were asked and came back.
@@ -152,7 +152,7 @@ def _t(confidence: float, speakers: int) -> float:
 
 
 def _effective_speakers(weights: Scores, speaker_ids: Strings) -> float:
-    """Returns (sum w)^2 / sum w^2 over the speakers' weights."""
+    """Return (sum w)^2 / sum w^2 over the speakers' weights."""
     speakers, _ = codes(speaker_ids)
     by_speaker = np.bincount(speakers, weights=weights)
     return float(by_speaker.sum() ** 2 / (by_speaker**2).sum())

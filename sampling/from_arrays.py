@@ -37,7 +37,7 @@ def predictions_of(
     pass_disagreement: npt.ArrayLike | None = None,
     versions: tuple[str, str] = ("0", "0"),
 ) -> Predictions:
-    """Returns the predictions of N rows; what is not given is that of a text whose words are known.
+    """Return the predictions of N rows; what is not given is that of a text whose words are known.
 
     Then all uncertainty is in the intent, so a label and no transcript is worth buying. Probabilities are divided by
     their sum, embeddings by their length.
@@ -86,7 +86,7 @@ def predictions_of(
 
 
 def unit_rows(embeddings: npt.ArrayLike, names: Strings | None = None) -> Floats:
-    """Returns (N, D) float32, the rows divided by their length.
+    """Return (N, D) float32, the rows divided by their length.
 
     Args:
         embeddings: (N, D).

@@ -58,7 +58,7 @@ class Estimate:
 
 
 def first_held(accuracy: Sequence[float], target: float, held: int = HELD) -> int | None:
-    """Returns the first position of `held` in a row at or above the target, None where there is none."""
+    """Return the first position of `held` in a row at or above the target, None where there is none."""
     reached = np.asarray(accuracy) >= target
     if len(reached) < held:
         return None
@@ -67,19 +67,19 @@ def first_held(accuracy: Sequence[float], target: float, held: int = HELD) -> in
 
 
 def labels_to_target(curve: Curve) -> int:
-    """Returns the labels at which the target was reached and held; all that were bought where it never was."""
+    """Return the labels at which the target was reached and held; all that were bought where it never was."""
     at = curve.at_target
     return curve.labels[-1 if at is None else at]
 
 
 def seconds_to_target(curve: Curve) -> float:
-    """Returns the annotator seconds at which the target was reached and held; all spent where it never was."""
+    """Return the annotator seconds at which the target was reached and held; all spent where it never was."""
     at = curve.at_target
     return curve.seconds[-1 if at is None else at]
 
 
 def saving(labels: npt.ArrayLike, against: npt.ArrayLike) -> Estimate:
-    """Returns 1 - geometric mean over seeds of labels / labels of random, with the t interval of its logarithm.
+    """Return 1 - geometric mean over seeds of labels / labels of random, with the t interval of its logarithm.
 
     Args:
         labels: (S,) of a strategy, by seed.
@@ -98,7 +98,7 @@ def saving(labels: npt.ArrayLike, against: npt.ArrayLike) -> Estimate:
 
 
 def area(curve: Curve, last: int) -> float:
-    """Returns the mean accuracy from the first round to `last` labels, by trapezoids; in [0, 1].
+    """Return the mean accuracy from the first round to `last` labels, by trapezoids; in [0, 1].
 
     Args:
         curve: at least one round of it within `last`.
@@ -114,7 +114,7 @@ def area(curve: Curve, last: int) -> float:
 
 
 def mean_interval(values: npt.ArrayLike) -> Estimate:
-    """Returns the mean with its 95 % t interval; of one value the value itself."""
+    """Return the mean with its 95 % t interval; of one value the value itself."""
     return _t_interval(np.asarray(values, np.float64))
 
 
@@ -129,13 +129,13 @@ def _t_interval(values: Numbers) -> Estimate:
 
 
 def on_grid(curves: Sequence[Curve], grid: npt.ArrayLike) -> Numbers:
-    """Returns (S, G) accuracies at the given labels; NaN beyond the end of a curve and before its first round."""
+    """Return (S, G) accuracies at the given labels; NaN beyond the end of a curve and before its first round."""
     at = np.asarray(grid, np.float64)
     return np.stack([np.interp(at, c.labels, c.accuracy, left=np.nan, right=np.nan) for c in curves])
 
 
 def mean_curve(curves: Sequence[Curve], grid: npt.ArrayLike) -> tuple[Numbers, Numbers, Numbers]:
-    """Returns mean, low and high of the curves at the given labels, (G,) each, with pointwise 95 % t intervals.
+    """Return mean, low and high of the curves at the given labels, (G,) each, with pointwise 95 % t intervals.
 
     A curve that ended keeps its last accuracy: it stopped because the target was reached and held.
     """
@@ -148,7 +148,7 @@ def mean_curve(curves: Sequence[Curve], grid: npt.ArrayLike) -> tuple[Numbers, N
 def simultaneous_band(
     curves: Sequence[Curve], grid: npt.ArrayLike, *, draws: int = 2000, seed: int = 0
 ) -> tuple[Numbers, Numbers]:
-    """Returns the 95 % band that holds the whole mean curve at once, (G,) low and high.
+    """Return the 95 % band that holds the whole mean curve at once, (G,) low and high.
 
     Seeds are resampled, and the band is mean +- c standard errors with c the 95 % quantile of the largest deviation
     over the grid (the max-t bootstrap, Montiel Olea & Plagborg-Moller 2019).

@@ -58,37 +58,37 @@ def _margin_rows(probs: Floats) -> Scores:
 
 
 def least_confidence(predictions: Predictions) -> Scores:
-    """Returns 1 - max_y p(y|x), in [0, 1] (Lewis & Gale 1994)."""
+    """Return 1 - max_y p(y|x), in [0, 1] (Lewis & Gale 1994)."""
     return _intent_rows(predictions, lambda p: np.clip(1.0 - p.max(axis=1).astype(np.float64), 0.0, 1.0))
 
 
 def margin(predictions: Predictions) -> Scores:
-    """Returns 1 - (p(first) - p(second)), in [0, 1]; 0 where there is one class (Scheffer et al. 2001)."""
+    """Return 1 - (p(first) - p(second)), in [0, 1]; 0 where there is one class (Scheffer et al. 2001)."""
     return _intent_rows(predictions, _margin_rows)
 
 
 def entropy(predictions: Predictions) -> Scores:
-    """Returns H[p(y|x)] = -sum_y p log p [nats], in [0, ln C] (Shannon 1948)."""
+    """Return H[p(y|x)] = -sum_y p log p [nats], in [0, ln C] (Shannon 1948)."""
     return _intent_rows(predictions, _entropy_rows)
 
 
 def disagreement(predictions: Predictions) -> Scores:
-    """Returns the mutual information of label and weights over dropout passes [nats] (BALD, Houlsby et al. 2011)."""
+    """Return the mutual information of label and weights over dropout passes [nats] (BALD, Houlsby et al. 2011)."""
     return _nonnegative("pass_disagreement", predictions, predictions.pass_disagreement)
 
 
 def energy(predictions: Predictions) -> Scores:
-    """Returns the free energy -log sum_y exp f_y(x) of the intent logits (Liu et al. 2020)."""
+    """Return the free energy -log sum_y exp f_y(x) of the intent logits (Liu et al. 2020)."""
     return -predictions.intent_logsumexp.astype(np.float64)
 
 
 def intent_information(predictions: Predictions) -> Scores:
-    """Returns sum_h w_h H[p(y|h)] [nats]: what stays open once the words are known, for an intent label to resolve."""
+    """Return sum_h w_h H[p(y|h)] [nats]: what stays open once the words are known, for an intent label to resolve."""
     return _nonnegative("entropy_given_hypothesis", predictions, predictions.entropy_given_hypothesis)
 
 
 def transcript_information(predictions: Predictions) -> Scores:
-    """Returns I(y; h|x) = H[p(y|x)] - sum_h w_h H[p(y|h)] [nats]: what a transcript resolves of the intent.
+    """Return I(y; h|x) = H[p(y|x)] - sum_h w_h H[p(y|h)] [nats]: what a transcript resolves of the intent.
 
     The split of the joint uncertainty p(y|x) = sum_h w_h p(y|h) is the one of BALD with hypotheses in the place of
     weights (Houlsby et al. 2011). Rounding below 0 becomes 0, its least possible value.
@@ -118,57 +118,57 @@ def _within(name: str, predictions: Predictions, values: Scores, low: float, hig
 
 
 def expected_errors(predictions: Predictions) -> Scores:
-    """Returns sum_h w_h d(best, h): mean word edits from the best transcript to K draws (Goel & Byrne 2000)."""
+    """Return sum_h w_h d(best, h): mean word edits from the best transcript to K draws (Goel & Byrne 2000)."""
     return _column("expected_errors", predictions)
 
 
 def expected_wer(predictions: Predictions) -> Scores:
-    """Returns expected_errors / words of the best transcript, at least 1 of them (Goel & Byrne 2000)."""
+    """Return expected_errors / words of the best transcript, at least 1 of them (Goel & Byrne 2000)."""
     return _column("expected_wer", predictions)
 
 
 def tsallis_min(predictions: Predictions) -> Scores:
-    """Returns 1 - min over words of the Tsallis confidence, alpha 1/3, exponential (Laptev & Ginsburg 2023)."""
+    """Return 1 - min over words of the Tsallis confidence, alpha 1/3, exponential (Laptev & Ginsburg 2023)."""
     return _doubt("confidence_min", predictions)
 
 
 def tsallis_mean(predictions: Predictions) -> Scores:
-    """Returns 1 - mean over words of the Tsallis confidence (Laptev & Ginsburg 2023)."""
+    """Return 1 - mean over words of the Tsallis confidence (Laptev & Ginsburg 2023)."""
     return _doubt("confidence_mean", predictions)
 
 
 def tsallis_product(predictions: Predictions) -> Scores:
-    """Returns 1 - product over words of the Tsallis confidence (Laptev & Ginsburg 2023)."""
+    """Return 1 - product over words of the Tsallis confidence (Laptev & Ginsburg 2023)."""
     return _doubt("confidence_product", predictions)
 
 
 def gibbs_min(predictions: Predictions) -> Scores:
-    """Returns 1 - min over words of the Gibbs (Shannon) confidence, exponential (Laptev & Ginsburg 2023)."""
+    """Return 1 - min over words of the Gibbs (Shannon) confidence, exponential (Laptev & Ginsburg 2023)."""
     return _doubt("gibbs_min", predictions)
 
 
 def gibbs_mean(predictions: Predictions) -> Scores:
-    """Returns 1 - mean over words of the Gibbs confidence (Laptev & Ginsburg 2023)."""
+    """Return 1 - mean over words of the Gibbs confidence (Laptev & Ginsburg 2023)."""
     return _doubt("gibbs_mean", predictions)
 
 
 def gibbs_product(predictions: Predictions) -> Scores:
-    """Returns 1 - product over words of the Gibbs confidence (Laptev & Ginsburg 2023)."""
+    """Return 1 - product over words of the Gibbs confidence (Laptev & Ginsburg 2023)."""
     return _doubt("gibbs_product", predictions)
 
 
 def nonblank_entropy(predictions: Predictions) -> Scores:
-    """Returns mean of -sum_v p log p over the frames that are not blank [nats] (Shannon 1948)."""
+    """Return mean of -sum_v p log p over the frames that are not blank [nats] (Shannon 1948)."""
     return _column("nonblank_entropy", predictions)
 
 
 def logprob_mean(predictions: Predictions) -> Scores:
-    """Returns -log p(best path | audio) / frames [nats], the length-normalised one (Hakkani-Tur et al. 2002)."""
+    """Return -log p(best path | audio) / frames [nats], the length-normalised one (Hakkani-Tur et al. 2002)."""
     return _nonnegative("logprob_mean", predictions, -predictions.column("logprob_mean"))
 
 
 def logprob_sum(predictions: Predictions) -> Scores:
-    """Returns -log p(best path | audio), summed over frames [nats] (Hakkani-Tur et al. 2002)."""
+    """Return -log p(best path | audio), summed over frames [nats] (Hakkani-Tur et al. 2002)."""
     return _nonnegative("logprob_sum", predictions, -predictions.column("logprob_sum"))
 
 
@@ -199,7 +199,7 @@ MEASURES: Final[dict[str, Measure]] = {
 
 
 def measure(name: str, predictions: Predictions) -> Scores:
-    """Returns (N,) float64, the named measure of every row; each row's value depends on that row alone.
+    """Return (N,) float64, the named measure of every row; each row's value depends on that row alone.
 
     Raises:
         SettingsError: no such measure; the message lists the known.
@@ -229,7 +229,7 @@ def measure_entry(name: str) -> Measure:
 
 
 def measure_by(name: str, entry: Measure, predictions: Predictions) -> Scores:
-    """Returns what `measure` returns, by the measure that is given with its name for messages."""
+    """Return what `measure` returns, by the measure that is given with its name for messages."""
     scores = np.asarray(entry.function(predictions), np.float64)
     check_scores(predictions.utterance_ids, scores, f"measure {name}")
     return _within(f"measure {name}", predictions, scores, entry.low, entry.high)

@@ -14,7 +14,7 @@ BLOCK: Final = 2_048
 
 
 def distinct(embeddings: Floats, order: Rows, taken: Floats, threshold: float) -> Rows:
-    """Returns `order` without the rows whose cosine to an earlier one of it, or to one taken, is `threshold` or more.
+    """Return `order` without the rows whose cosine to an earlier one of it, or to one taken, is `threshold` or more.
 
     Args:
         embeddings: (N, D) float32 of unit length.

@@ -28,7 +28,7 @@ SEEDS: Final = 5
 
 
 def as_many_as_asked(function: Strategy, n: int, seed: int) -> str:
-    """Returns as many rows as asked, each once, whatever the scores are."""
+    """Return as many rows as asked, each once, whatever the scores are."""
     pool, rng = pool_of(n, seed=seed), np.random.default_rng(seed)
     for count in sorted({1, max(1, n // 2), n}):
         problem = _rows_problem(function(pool, count, rng.normal(size=n), np.random.default_rng(seed)), count, n)
@@ -38,7 +38,7 @@ def as_many_as_asked(function: Strategy, n: int, seed: int) -> str:
 
 
 def same_seed_same_rows(function: Strategy, n: int, seed: int) -> str:
-    """Returns the same rows for the same generator, and neither reads nor moves a global one."""
+    """Return the same rows for the same generator, and neither reads nor moves a global one."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     count = max(1, n // 2)
     found, moved = [], False
@@ -59,7 +59,7 @@ def same_seed_same_rows(function: Strategy, n: int, seed: int) -> str:
 
 
 def order_changes_nothing(function: Strategy, n: int, seed: int) -> str:
-    """Chooses the same utterances whatever the order in which they came."""
+    """Choose the same utterances whatever the order in which they came."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     shuffled = np.random.default_rng(seed + 1).permutation(n)
     count = max(1, n // 2)
@@ -70,7 +70,7 @@ def order_changes_nothing(function: Strategy, n: int, seed: int) -> str:
 
 
 def changes_no_input(function: Strategy, n: int, seed: int) -> str:
-    """Changes nothing of what it is given."""
+    """Change nothing of what it is given."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     before = [*_bytes_of(pool.predictions), scores.tobytes()]
     function(pool, max(1, n // 2), scores, np.random.default_rng(seed))
@@ -78,7 +78,7 @@ def changes_no_input(function: Strategy, n: int, seed: int) -> str:
 
 
 def copes_with_equal_rows(function: Strategy, n: int, seed: int) -> str:
-    """Copes with equal scores, one intent and equal embeddings."""
+    """Cope with equal scores, one intent and equal embeddings."""
     rows = np.repeat(unit(np.ones((1, 4))), n, 0)
     pool = pool_of(n, predictions=predictions_of(n, probs=np.ones((n, 1), np.float32), vectors=rows, seed=seed))
     count = max(1, 3 * n // 4)
@@ -86,7 +86,7 @@ def copes_with_equal_rows(function: Strategy, n: int, seed: int) -> str:
 
 
 def copes_with_many_known(function: Strategy, n: int, seed: int) -> str:
-    """Copes with more labelled rows than there are to choose from."""
+    """Cope with more labelled rows than there are to choose from."""
     pool = replace(pool_of(n, seed=seed), known_embeddings=pool_of(4 * n, seed=seed + 1).embeddings)
     count = max(1, n // 2)
     return _rows_problem(function(pool, count, np.arange(float(n)), np.random.default_rng(seed)), count, n)
@@ -121,7 +121,7 @@ def _rows_problem(rows: Rows, count: int, n: int) -> str:
 
 
 def one_number_a_row(entry: Measure, n: int, seed: int) -> str:
-    """Returns one finite number a row within its range."""
+    """Return one finite number a row within its range."""
     values = np.asarray(entry.function(predictions_of(n, seed=seed, intents=1 + seed % 9)))
     if values.shape != (n,):
         return f"it returned shape {values.shape} for {n} rows"
@@ -135,7 +135,7 @@ def one_number_a_row(entry: Measure, n: int, seed: int) -> str:
 
 
 def each_row_by_itself(entry: Measure, n: int, seed: int) -> str:
-    """Gives a row the same value whatever other rows there are."""
+    """Give a row the same value whatever other rows there are."""
     predictions = predictions_of(n, seed=seed)
     whole = measure_by("it", entry, predictions)
     rows = np.random.default_rng(seed).permutation(n)
@@ -146,7 +146,7 @@ def each_row_by_itself(entry: Measure, n: int, seed: int) -> str:
 
 
 def changes_no_prediction(entry: Measure, n: int, seed: int) -> str:
-    """Changes nothing of the predictions."""
+    """Change nothing of the predictions."""
     predictions = predictions_of(n, seed=seed)
     before = _bytes_of(predictions)
     entry.function(predictions)
@@ -154,7 +154,7 @@ def changes_no_prediction(entry: Measure, n: int, seed: int) -> str:
 
 
 def draws_nothing(entry: Measure, n: int, seed: int) -> str:
-    """Returns the same values each time, and neither reads nor moves a global generator."""
+    """Return the same values each time, and neither reads nor moves a global generator."""
     predictions = predictions_of(n, seed=seed)
     before = _global_state()
     first = np.asarray(entry.function(predictions)).tobytes()
@@ -164,7 +164,7 @@ def draws_nothing(entry: Measure, n: int, seed: int) -> str:
 
 
 def copes_with_no_rows(entry: Measure, n: int, seed: int) -> str:
-    """Copes with no rows at all."""
+    """Cope with no rows at all."""
     return one_number_a_row(entry, 0, seed)
 
 

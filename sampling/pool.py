@@ -75,7 +75,7 @@ class Pool:
         chosen: npt.ArrayLike | None = None,
         **statistics: Any,
     ) -> Pool:
-        """Returns a pool from plain arrays, such as a classifier of texts gives them.
+        """Return a pool from plain arrays, such as a classifier of texts gives them.
 
         Args:
             ids: (N,) unique names; numbers become text.
@@ -125,11 +125,11 @@ class Pool:
         return self.known_embeddings
 
     def fresh(self) -> Mask:
-        """Returns (N,) bool, the rows that no earlier round asked about."""
+        """Return (N,) bool, the rows that no earlier round asked about."""
         return np.ones(len(self), np.bool_) if self.chosen is None else ~self.chosen
 
     def take(self, rows: Rows) -> Pool:
-        """Returns the pool of the given rows, in their order."""
+        """Return the pool of the given rows, in their order."""
         return Pool(
             predictions=self.predictions.take(rows),
             speaker_ids=self.speaker_ids[rows],
@@ -140,7 +140,7 @@ class Pool:
         )
 
     def sorted_by_id(self) -> Pool:
-        """Returns the pool in the order of its utterance ids, without a copy where it stands so already."""
+        """Return the pool in the order of its utterance ids, without a copy where it stands so already."""
         ids = self.utterance_ids
         if bool((ids[1:] > ids[:-1]).all()):
             return self
@@ -148,13 +148,13 @@ class Pool:
 
 
 def codes(values: Strings) -> tuple[Rows, int]:
-    """Returns (N,) numbers that stand for the distinct values in their sorted order, and how many there are."""
+    """Return (N,) numbers that stand for the distinct values in their sorted order, and how many there are."""
     distinct, numbers = np.unique(values, return_inverse=True)
     return numbers.astype(np.intp), len(distinct)
 
 
 def check_scores(ids: Strings, scores: Scores, what: str) -> None:
-    """Passes when there is one finite number an utterance.
+    """Pass when there is one finite number an utterance.
 
     Raises:
         RecordError: another length, or a number that is not finite; the message names the utterance.

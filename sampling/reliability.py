@@ -68,7 +68,7 @@ class Evidence:
         return len(self.scores)
 
     def take(self, rows: Rows | Mask) -> Evidence:
-        """Returns the evidence of the given rows."""
+        """Return the evidence of the given rows."""
         return Evidence(
             self.scores[rows], self.outcomes[rows], self.weights[rows], self.speaker_ids[rows], self.audit[rows]
         )
@@ -107,18 +107,18 @@ class Reliability:
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the figures as a JSON object."""
+        """Return the figures as a JSON object."""
         return asdict(self)
 
 
 def fit_all(evidence: Mapping[str, Evidence], seed: int = 0) -> tuple[dict[str, Calibrator], dict[str, Reliability]]:
-    """Returns by measure the curve to expected errors, identity where rows are few, and how far it can be believed."""
+    """Return by measure the curve to expected errors, identity where rows are few, and how far it can be believed."""
     curves = {name: _fit(rows, MIN_ROWS) for name, rows in sorted(evidence.items())}
     return curves, {name: reliability(rows, seed) for name, rows in sorted(evidence.items())}
 
 
 def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
-    """Returns the figures of a measure, of its curve out of fold.
+    """Return the figures of a measure, of its curve out of fold.
 
     Args:
         evidence: L rows.
@@ -162,7 +162,7 @@ def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
 
 
 def speaker_folds(speaker_ids: Strings, seed: int = 0) -> Rows:
-    """Returns (L,) the fold of every row, of at most `FOLDS` of about one size; a speaker's rows share one."""
+    """Return (L,) the fold of every row, of at most `FOLDS` of about one size; a speaker's rows share one."""
     speakers, count = codes(speaker_ids)
     rows_of = np.bincount(speakers, minlength=count)
     dealt = np.random.default_rng([seed, FOLDS]).permutation(count)
@@ -174,7 +174,7 @@ def speaker_folds(speaker_ids: Strings, seed: int = 0) -> Rows:
 
 
 def out_of_fold(evidence: Evidence, folds: Rows) -> Scores:
-    """Returns (L,) what the curve of the other folds makes of every row's score."""
+    """Return (L,) what the curve of the other folds makes of every row's score."""
     out = np.empty(len(evidence))
     for fold in np.unique(folds):
         mine = folds == fold
@@ -183,7 +183,7 @@ def out_of_fold(evidence: Evidence, folds: Rows) -> Scores:
 
 
 def calibration_error(predicted: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-    """Returns sum_b w_b |mean predicted - mean outcome| / sum_b w_b over bins of about equal numbers of rows.
+    """Return sum_b w_b |mean predicted - mean outcome| / sum_b w_b over bins of about equal numbers of rows.
 
     Expected calibration error (Naeini et al. 2015; Guo et al. 2017, equation 3) with bins of equal mass (Nguyen &
     O'Connor 2015), as neither counts nor skewed scores fill bins of equal width. Equal predictions share a bin.
@@ -202,7 +202,7 @@ def calibration_error(predicted: npt.ArrayLike, outcomes: npt.ArrayLike, weights
 
 
 def normalised_cross_entropy(chance: npt.ArrayLike, wrong: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-    """Returns (H_max - H) / H_max: how much of the uncertainty about errors the probabilities take away.
+    """Return (H_max - H) / H_max: how much of the uncertainty about errors the probabilities take away.
 
     H = -sum w (y log p + (1 - y) log(1 - p)), H_max the same with the share of errors for p (Siu, Gish & Richardson
     1997; NIST's evaluations of word confidence). A probability of 0 or 1 counts as half a row away from it.

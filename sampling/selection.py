@@ -10,17 +10,17 @@ import numpy as np
 
 from corpus.errors import RecordError, Refused
 from corpus.records.annotations import Selection
-from sampling.audit_sample import audit_sample, room
+from sampling.audit_sample import allowance, audit_sample
 from sampling.budget import Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
-from sampling.capped_batch import Basket, fill, fill_quotas, owed_clips
+from sampling.capped_batch import CappedBatch, fill, fill_quotas, owed_clips
 from sampling.cohorts import SLICE
 from sampling.cost import CostModel
 from sampling.measures import measure
 from sampling.pool import Pool, Rows, Scores, check_scores
 from sampling.seeds import generator
 from sampling.strategies.registry import in_phase, strategy
-from sampling.utility import Worth, appraise
+from sampling.utility import Utility, utility_of
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
 
@@ -55,7 +55,7 @@ def choose(
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Selection:
-    """Returns what a round asks people about, most valuable first, within every cap.
+    """Return what a round asks people about, most valuable first, within every cap.
 
     The same utterances, settings and round give the same bytes, whatever the order of the pool's rows. `clips`,
     `minutes` and the caps are bounds: where rows run out, fewer are chosen (`choose_explained` says why).
@@ -96,7 +96,7 @@ def choose_explained(
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Choice:
-    """Returns the selection of `choose` with its budget and the caps that made it smaller than was asked for."""
+    """Return the selection of `choose` with its budget and the caps that made it smaller than was asked for."""
     name, _, measured_by = settings.strategy.partition(":")
     strategy(name)
     frame = np.flatnonzero(pool.fresh())
@@ -104,7 +104,7 @@ def choose_explained(
         raise RecordError(f"round {round}: the pool is empty or was chosen from before; ingest and score first")
     pool = pool.sorted_by_id()
     frame = np.flatnonzero(pool.fresh())
-    worth = appraise(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
+    worth = utility_of(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
     scores = worth.values
     if measured_by:
         scores = calibrate(calibrators or {}, measured_by, measure(measured_by, pool.predictions))
@@ -113,7 +113,7 @@ def choose_explained(
         settings,
         pool_size=len(pool),
         available=len(frame),
-        audit_room=room(pool.speaker_ids[frame], settings.max_per_speaker),
+        audit_room=allowance(pool.speaker_ids[frame], settings.max_per_speaker),
         audit_rows_so_far=audit_rows_so_far,
         costs=worth.costs[frame],
         audit_costs=worth.audit_costs[frame],
@@ -133,8 +133,8 @@ def choose_explained(
     return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(basket, budget, settings)), expected)
 
 
-def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Worth) -> Basket:
-    return Basket(
+def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Utility) -> CappedBatch:
+    return CappedBatch(
         pool=pool,
         costs=worth.costs,
         max_per_speaker=settings.max_per_speaker,
@@ -146,9 +146,9 @@ def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Worth
 
 
 def _take_audit(
-    basket: Basket, budget: Budget, worth: Worth, frame: Rows, settings: SamplingSettings, round_: str
+    basket: CappedBatch, budget: Budget, worth: Utility, frame: Rows, settings: SamplingSettings, round_: str
 ) -> Scores:
-    """Puts the audit share into the basket, before all else; returns (N,) its inclusion probabilities."""
+    """Put the audit share into the basket, before all else; return (N,) its inclusion probabilities."""
     rng = generator(settings.seed, round_, "audit")
     speaker_ids = basket.pool.speaker_ids[frame]
     rows, probs = audit_sample(speaker_ids, worth.risk[frame], budget.audit, settings.max_per_speaker, rng)
@@ -160,7 +160,7 @@ def _take_audit(
 
 
 def _take_rest(
-    basket: Basket, budget: Budget, settings: SamplingSettings, scores: Scores, name: str, round_: str
+    basket: CappedBatch, budget: Budget, settings: SamplingSettings, scores: Scores, name: str, round_: str
 ) -> None:
     planned = max(0, min(budget.planned - len(basket.rows), basket.clips))
     fill_quotas(basket, owed_clips(basket.pool, settings, planned), scores)
@@ -178,7 +178,7 @@ def _take_rest(
     fill(basket, "uncertain", name, scores, basket.clips, basket.seconds, rng)
 
 
-def _selection(basket: Basket, worth: Worth, scores: Scores, probs: Scores, round_: str) -> Selection:
+def _selection(basket: CappedBatch, worth: Utility, scores: Scores, probs: Scores, round_: str) -> Selection:
     rows, reasons = np.array(basket.rows, np.intp), np.array(basket.reasons)
     order = np.lexsort((rows, -scores[rows]))
     rows, reasons = rows[order], reasons[order]
@@ -194,7 +194,7 @@ def _selection(basket: Basket, worth: Worth, scores: Scores, probs: Scores, roun
     )
 
 
-def _notes(basket: Basket, budget: Budget, settings: SamplingSettings) -> list[str]:
+def _notes(basket: CappedBatch, budget: Budget, settings: SamplingSettings) -> list[str]:
     notes = []
     if settings.clips is not None and settings.clips > budget.clips:
         notes.append(f"{settings.clips} clips were asked for; {budget.bound_by} allows {budget.clips}")

@@ -98,12 +98,12 @@ class Outlook:
     high: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the outlook as a JSON object."""
+        """Return the outlook as a JSON object."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def outlook(judged: Sequence[Judged], settings: StoppingSettings | None = None, seed: int = 0) -> Outlook:
-    """Returns what `settings.labels` more labels are expected to bring, or why that can't be said yet.
+    """Return what `settings.labels` more labels are expected to bring, or why that can't be said yet.
 
     `stop` where even the upper end of the interval is below `least_gain`; `go on` otherwise, since a label not bought
     by mistake costs more than one bought.
@@ -146,7 +146,7 @@ def outlook(judged: Sequence[Judged], settings: StoppingSettings | None = None, 
 
 
 def fit_curve(labels: Scores, left: Scores, rows: Scores) -> tuple[Scores, Scores]:
-    """Returns (B,) scale and (B,) power of the curve nearest to the logarithms, for each of B draws.
+    """Return (B,) scale and (B,) power of the curve nearest to the logarithms, for each of B draws.
 
     For a given scale the power has a closed form; scales are tried from a twentieth of the fewest to twenty times the
     most labels. A power below 0, labels that do harm, becomes 0: then nothing is expected of more of them.
@@ -167,21 +167,21 @@ def fit_curve(labels: Scores, left: Scores, rows: Scores) -> tuple[Scores, Score
 
 
 def remaining(curve: tuple[Scores, Scores], labels: float) -> Scores:
-    """Returns (B,) the share of the base's error that is left after so many labels."""
+    """Return (B,) the share of the base's error that is left after so many labels."""
     scale, power = curve
     left: Scores = (1.0 + labels / scale) ** -power
     return left
 
 
 def _resampled(speakers: int, seed: int) -> Scores:
-    """Returns (DRAWS, speakers) how often each speaker is drawn with replacement."""
+    """Return (DRAWS, speakers) how often each speaker is drawn with replacement."""
     rng = np.random.default_rng([seed, speakers])
     drawn = rng.multinomial(speakers, np.full(speakers, 1.0 / speakers), size=DRAWS)
     return drawn.astype(np.float64)
 
 
 def _left(judged: Judged, names: Strings, counts: Scores) -> tuple[Scores, float]:
-    """Returns (B,) the share of the base's error that the version leaves, and how much it was judged by."""
+    """Return (B,) the share of the base's error that the version leaves, and how much it was judged by."""
     mine, base = (_rates(column, judged, names, counts) for column in (judged.errors, judged.base_errors))
     return np.divide(mine, base, out=np.ones_like(mine), where=base > 0), float(len(judged.speaker_ids))
 

@@ -16,7 +16,7 @@ from sampling.pool import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class Utility:
     """What is known of N utterances before anyone has heard them.
 
     Attributes:
@@ -34,13 +34,13 @@ class Worth:
     audit_costs: Scores
 
 
-def appraise(
+def utility_of(
     predictions: Predictions,
     costs: CostModel,
     calibrators: Mapping[str, Calibrator] | None = None,
     triage_below: float | None = None,
-) -> Worth:
-    """Returns question, cost and value of every row.
+) -> Utility:
+    """Return question, cost and value of every row.
 
     A transcript comes with the intent, so it resolves all word errors w and all of the intent error e. An intent label
     resolves the part of e that stays open once the words are known, sum_h w_h H[p(y|h)] / H[p(y|x)] (the joint split of
@@ -71,4 +71,4 @@ def appraise(
         asks[doubtful] = "triage"
         values = np.where(doubtful, intent / np.maximum(seconds["triage"], 1e-6), values)
     chosen = np.select([asks == ask for ask in seconds], list(seconds.values()))
-    return Worth(asks, chosen, values, words + intent, seconds["transcribe"])
+    return Utility(asks, chosen, values, words + intent, seconds["transcribe"])

@@ -38,7 +38,7 @@ class Page:
                 return dict(message["result"])
 
     def run(self, script: str) -> Any:
-        """Returns the value of a script."""
+        """Return the value of a script."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"].get("exception", {}).get("description")
         return answer["result"].get("value")

@@ -32,7 +32,7 @@ def free_port() -> int:
 
 @contextmanager
 def label_studio(folder: Path) -> Iterator[str]:
-    """Gives the address of a server with one user and their legacy token; it ends with the block."""
+    """Give the address of a server with one user and their legacy token; it ends with the block."""
     program = os.environ.get("LABEL_STUDIO")
     if not program:
         pytest.fail("no Label Studio to test against; run make test-label-studio")

@@ -150,7 +150,7 @@ ENTRIES = {
 
 
 def install(folder: Path, package: str, code: str, entries: Mapping[str, Mapping[str, str]]) -> Path:
-    """Leaves a package in the folder as an installer would; returns the folder, to be put on the import path."""
+    """Leave a package in the folder as an installer would; return the folder, to be put on the import path."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{package}.py").write_text(code, encoding="utf-8")
     info = folder / f"{package}-1.2.dist-info"
@@ -166,5 +166,5 @@ def install(folder: Path, package: str, code: str, entries: Mapping[str, Mapping
 
 
 def install_acme(folder: Path) -> Path:
-    """Leaves the package `acme` in the folder, which offers good and bad of each kind."""
+    """Leave the package `acme` in the folder, which offers good and bad of each kind."""
     return install(folder, "acme", ACME, ENTRIES)

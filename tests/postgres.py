@@ -47,7 +47,7 @@ class Server:
         engine.dispose()
 
     def new(self, template: str | None = None) -> str:
-        """Returns the name of a new database; empty, or with the rows of another that nobody is connected to."""
+        """Return the name of a new database; empty, or with the rows of another that nobody is connected to."""
         name = f"test_{next(self._number)}_{os.getpid()}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
         return name
@@ -57,7 +57,7 @@ class Server:
 
     @contextlib.contextmanager
     def corpus(self) -> Iterator[dict[str, str]]:
-        """Gives the settings of a corpus on two databases of the newest schema and without rows."""
+        """Give the settings of a corpus on two databases of the newest schema and without rows."""
         names = self._free.pop() if self._free else {which: self._filled(which) for which in TABLES}
         try:
             yield {f"{which}_url": self.url(name) for which, name in names.items()}
@@ -90,7 +90,7 @@ class Server:
 
 @contextlib.contextmanager
 def started() -> Iterator[Server]:
-    """Gives a server that ends with the block and leaves no file."""
+    """Give a server that ends with the block and leaves no file."""
     programs = Path(str(INITDB)).resolve().parent
     folder = Path(tempfile.mkdtemp(prefix="earmark-pg-"))
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
@@ -122,7 +122,7 @@ def _wait_for(server: Server) -> None:
 
 
 def move(source: str, target: str, which: Which) -> None:
-    """Leaves every row of one database in another, which has the schema and no rows yet, or only its first ones."""
+    """Leave every row of one database in another, which has the schema and no rows yet, or only its first ones."""
     from_, to = database.engine(source), database.engine(target)
     with database.reading(from_) as rows, database.writing(to) as conn:
         for table in reversed(TABLES[which].sorted_tables):
@@ -136,7 +136,7 @@ def move(source: str, target: str, which: Which) -> None:
 
 
 def files_of(engine: sa.Engine) -> bytes:
-    """Returns the bytes of every file that a database's tables lie in."""
+    """Return the bytes of every file that a database's tables lie in."""
     with engine.connect() as conn:
         conn.execute(sa.text("CHECKPOINT"))
         oid = conn.execute(sa.text("SELECT oid FROM pg_database WHERE datname = current_database()")).scalar()

@@ -20,7 +20,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 
 @contextlib.contextmanager
 def started() -> Iterator[str]:
-    """Gives the endpoint of a server that ends with the block."""
+    """Give the endpoint of a server that ends with the block."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -51,7 +51,7 @@ def _wait_for(endpoint: str) -> None:
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """Returns what a user sets to reach the server."""
+    """Return what a user sets to reach the server."""
     return {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}
 
 
@@ -77,7 +77,7 @@ def _restore(before: Mapping[str, str | None]) -> None:
 
 
 def new_bucket() -> str:
-    """Returns the URL of a folder in a bucket that was not there before."""
+    """Return the URL of a folder in a bucket that was not there before."""
     name = f"earmark-{secrets.token_hex(6)}"
     fsspec.filesystem("s3").mkdir(name)
     return f"s3://{name}/content"

@@ -19,7 +19,7 @@ KINDS: Final = ("asr", "intent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status after the asked-for base was written to its folder."""
+    """Return the exit status after the asked-for base was written to its folder."""
     parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; replaced as a whole")

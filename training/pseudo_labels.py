@@ -31,11 +31,11 @@ class PseudoSettings(BaseModel):
 
 
 def pseudo_weight(settings: PseudoSettings, labels: int) -> float:
-    """Returns the weight of a pseudo-label beside so many labels: weight * max(0, 1 - labels / fade_labels)."""
+    """Return the weight of a pseudo-label beside so many labels: weight * max(0, 1 - labels / fade_labels)."""
     return settings.weight * max(0.0, 1.0 - labels / settings.fade_labels)
 
 
 def surest(doubts: Mapping[str, float], settings: PseudoSettings) -> list[str]:
-    """Returns the ids of the surest utterances, sorted; `doubts` are in [0, 1], ties go to the smaller id."""
+    """Return the ids of the surest utterances, sorted; `doubts` are in [0, 1], ties go to the smaller id."""
     sure = sorted((doubt, name) for name, doubt in doubts.items() if doubt <= settings.max_doubt)
     return sorted(name for _, name in sure[: settings.most])

@@ -79,7 +79,7 @@ def predict(
     asr_version: str,
     intent_version: str,
 ) -> Scored:
-    """Returns predictions, hypotheses and what was set aside; every utterance is in one of the two.
+    """Return predictions, hypotheses and what was set aside; every utterance is in one of the two.
 
     Neither the order of the contents nor the chunks change a row beyond float rounding.
 
@@ -126,7 +126,7 @@ def _chunks(contents: Iterable[Clip], limit: int) -> Iterator[list[Clip]]:
 
 
 def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
-    """Yields the chunks, of which the next is made by a thread while the last is worked on.
+    """Yield the chunks, of which the next is made by a thread while the last is worked on.
 
     What the thread meets is raised here. When the reader stops early, so does the thread, after at most one chunk.
     """
@@ -216,7 +216,7 @@ def _scored(
 
 
 def _marginal(values: npt.NDArray[np.floating], read: _Read, count: int) -> npt.NDArray[np.float64]:
-    """Returns (N, C): sum_h w_h values[text of h] of each utterance, its weights made to sum to 1."""
+    """Return (N, C): sum_h w_h values[text of h] of each utterance, its weights made to sum to 1."""
     total = np.zeros((count, values.shape[1]))
     np.add.at(total, read.row_of, read.weights[:, None] * values[read.text_of].astype(np.float64))
     mass = np.bincount(read.row_of, weights=read.weights, minlength=count)
@@ -224,12 +224,12 @@ def _marginal(values: npt.NDArray[np.floating], read: _Read, count: int) -> npt.
 
 
 def _entropy(probs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Returns H over the last axis [nats]."""
+    """Return H over the last axis [nats]."""
     return np.asarray(-np.sum(probs * np.log(np.maximum(probs, 1e-300)), axis=-1))
 
 
 def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
-    """Returns (N,) the mutual information of intent and pass [nats] (Houlsby et al. 2011, BALD); zeros without passes.
+    """Return (N,) the mutual information of intent and pass [nats] (Houlsby et al. 2011, BALD); zeros without passes.
 
     H[mean_p p_p(y|x)] - mean_p H[p_p(y|x)], each pass marginal over the hypotheses first.
     """
@@ -241,7 +241,7 @@ def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
 
 
 def _joined(texts: Floats, sounds: Sequence[Floats]) -> Floats:
-    """Returns (N, D) of unit length, D at most 256: what was said beside how it sounded, each with half the say."""
+    """Return (N, D) of unit length, D at most 256: what was said beside how it sounded, each with half the say."""
     if not len(texts):
         return np.zeros((0, texts.shape[1]), np.float32)
     halves = [_projected(half) for half in (texts, np.stack(sounds))]
@@ -251,7 +251,7 @@ def _joined(texts: Floats, sounds: Sequence[Floats]) -> Floats:
 
 
 def _projected(vectors: Floats) -> npt.NDArray[np.float64]:
-    """Returns (N, at most 128) of unit length; wider ones go through a fixed Gaussian projection."""
+    """Return (N, at most 128) of unit length; wider ones go through a fixed Gaussian projection."""
     wide = vectors.astype(np.float64)
     width, most = wide.shape[1], MAX_EMBEDDING // 2
     if width > most:

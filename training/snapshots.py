@@ -74,7 +74,7 @@ def build_snapshot(
     settings: SnapshotSettings | None = None,
     judged_on: Literal["audit", "held_out"] = "audit",
 ) -> Snapshot:
-    """Returns the snapshot of the current labels that a model of `kind` can use.
+    """Return the snapshot of the current labels that a model of `kind` can use.
 
     Audit and held-out rows never train, whatever their speaker's split; those of the reason `judged_on` judge, in the
     role `audit`, and the others stay out. Of the rest, those of train speakers are learned, weighted by agreement and

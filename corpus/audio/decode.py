@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from corpus.audio import flac, mp3, ogg, wav
-from corpus.audio.limits import AudioSettings, judge_header, judge_length, most_frames
+from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
 from corpus.audio.resample import to_16k
 from corpus.errors import AudioRefused
 from corpus.records.base import Floats
@@ -31,7 +31,7 @@ _STREAMS: Final = {"FLAC": flac.stream, "OGG": ogg.stream, "MP3": mp3.stream}
 
 
 def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
-    """Returns the recording at 16 kHz and the rate that it came with.
+    """Return the recording at 16 kHz and the rate that it came with.
 
     Args:
         source: a WAV, FLAC, Ogg (Vorbis, Opus) or MP3 file, or its bytes.
@@ -49,13 +49,13 @@ def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
     if not data:
         raise AudioRefused("empty", "the file is empty")
     samples, rate = wav.samples(data, settings) if data[:4] in wav.MAGIC else _compressed(data, settings)
-    judge_length(len(samples), rate, settings)
+    check_length(len(samples), rate, settings)
     mono = _judged(samples, settings)
     return to_16k(mono, rate), rate
 
 
 def read_bytes(path: Path, settings: AudioSettings) -> bytes:
-    """Returns the bytes of a regular file of at most `max_bytes`.
+    """Return the bytes of a regular file of at most `max_bytes`.
 
     Raises:
         AudioRefused: `missing_file`, `unreadable` (no permission, or a folder, pipe or device), or `too_large`.
@@ -75,7 +75,7 @@ def read_bytes(path: Path, settings: AudioSettings) -> bytes:
 
 
 def _judged(samples: Floats, settings: AudioSettings) -> Floats:
-    """Returns the mean of the channels, (n,) float32, once its samples passed.
+    """Return the mean of the channels, (n,) float32, once its samples passed.
 
     Args:
         samples: (n, channels) float32.
@@ -101,7 +101,7 @@ def _judged(samples: Floats, settings: AudioSettings) -> Floats:
 
 
 def _container(data: bytes) -> str:
-    """Returns the name of the container by its first bytes.
+    """Return the name of the container by its first bytes.
 
     Raises:
         AudioRefused: `unsupported_codec`, where it is none that is taken.
@@ -110,7 +110,7 @@ def _container(data: bytes) -> str:
         return "FLAC"
     if data.startswith(ogg.MAGIC):
         return "OGG"
-    if mp3.is_one(data):
+    if mp3.is_mp3(data):
         return "MP3"
     if data[:4] in (b"FORM", b".snd", b"caff", b"riff") or data[4:8] == b"ftyp":
         raise AudioRefused("unsupported_codec", "a container other than WAV, FLAC, Ogg and MP3")
@@ -118,7 +118,7 @@ def _container(data: bytes) -> str:
 
 
 def _compressed(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
-    """Returns (n, channels) float32 and the rate; never holds more than just above the longest duration."""
+    """Return (n, channels) float32 and the rate; never holds more than just above the longest duration."""
     container = _container(data)
     whole = _STREAMS[container](data, settings)
     import soundfile
@@ -128,8 +128,8 @@ def _compressed(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
             if file.format != container or file.subtype not in _CODECS[container]:
                 raise AudioRefused("unsupported_codec", f"{container} with a codec that is not taken")
             rate, frames = int(file.samplerate), int(file.frames)
-            judge_header(int(file.channels), rate, settings)
-            judge_length(frames, rate, settings)
+            check_header(int(file.channels), rate, settings)
+            check_length(frames, rate, settings)
             # In one piece: between two, soundfile seeks, and an MP3 decoder loses bits that frames share.
             samples = file.read(min(frames, most_frames(rate, settings) + 1), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:

@@ -43,7 +43,7 @@ class Recording:
 
 
 def decoded(source: Path | bytes, settings: AudioSettings) -> Recording:
-    """Returns the recording that a file, or its bytes, hold.
+    """Return the recording that a file, or its bytes, hold.
 
     Raises:
         AudioRefused: it can't be taken in.
@@ -61,7 +61,7 @@ class Decoder:
         self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def __call__(self, paths: Sequence[Path], settings: AudioSettings) -> list[Recording | AudioRefused | None]:
-        """Returns what each file holds, or why it can't be taken in; None where that is not known.
+        """Return what each file holds, or why it can't be taken in; None where that is not known.
 
         Raises:
             OSError, EOFError, pickle.UnpicklingError: the process died.
@@ -102,7 +102,7 @@ class Decoders:
         self._begun: list[Decoder] = []
 
     def begun(self) -> list[Decoder]:
-        """Returns them, all alive."""
+        """Return them, all alive."""
         alive = [decoder for decoder in self._begun if decoder.alive]
         self._begun = alive + [Decoder() for _ in range(self._count - len(alive))]
         return self._begun

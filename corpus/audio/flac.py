@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from corpus.audio.limits import AudioSettings, judge_header, judge_length, most_frames
+from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
 from corpus.errors import AudioRefused
 
 MAGIC: Final = b"fLaC"
@@ -22,7 +22,7 @@ class _Frame(NamedTuple):
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
-    """Returns the stream alone, without comments and pictures, and with its true length in the stream information.
+    """Return the stream alone, without comments and pictures, and with its true length in the stream information.
 
     A length of 0 means that the writer could not know it; the frames then say it. Without it libsndfile reads nothing.
 
@@ -33,9 +33,9 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
         raise AudioRefused("unreadable", "a FLAC file without its stream information")
     packed = int.from_bytes(data[18:26], "big")
     rate, channels, claimed = packed >> 44, (packed >> 41 & 7) + 1, packed & _COUNT
-    judge_header(channels, rate, settings)
+    check_header(channels, rate, settings)
     if claimed:
-        judge_length(claimed, rate, settings)
+        check_length(claimed, rate, settings)
     begin = _frames_begin(data)
     total = _count(data, begin, most_frames(rate, settings))
     if not total and begin < len(data):
@@ -44,13 +44,13 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
         raise AudioRefused("truncated", f"the header promises {claimed} samples, frames for {total} are there")
     if claimed and total > claimed:
         raise AudioRefused("unreadable", f"the header promises {claimed} samples, there are more")
-    judge_length(total, rate, settings)
+    check_length(total, rate, settings)
     known = (packed & ~_COUNT | total).to_bytes(8, "big")
     return MAGIC + _LAST_STREAMINFO + data[8:18] + known + data[26:42] + data[begin:]
 
 
 def _frames_begin(data: bytes) -> int:
-    """Returns where the blocks of metadata end."""
+    """Return where the blocks of metadata end."""
     at, last = 4, False
     while not last:
         if at + 4 > len(data):
@@ -63,7 +63,7 @@ def _frames_begin(data: bytes) -> int:
 
 
 def _count(data: bytes, begin: int, most: int) -> int:
-    """Returns how many samples a channel the frames hold by their headers; no more than `most` and one frame count."""
+    """Return how many samples a channel the frames hold by their headers; no more than `most` and one frame count."""
     frame = _frame(data, begin)
     if frame is None:
         return 0
@@ -77,7 +77,7 @@ def _count(data: bytes, begin: int, most: int) -> int:
 
 
 def _next(data: bytes, at: int, varies: int, due: int) -> _Frame | None:
-    """Returns the next frame with the number that is due: its bytes alone may stand inside another frame."""
+    """Return the next frame with the number that is due: its bytes alone may stand inside another frame."""
     for found in _SYNC.finditer(data, at):
         if data[found.start() + 1] & 1 == varies:
             frame = _frame(data, found.start())
@@ -87,7 +87,7 @@ def _next(data: bytes, at: int, varies: int, due: int) -> _Frame | None:
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """Returns the frame whose header stands here, None where none does (RFC 9639, section 9.1)."""
+    """Return the frame whose header stands here, None where none does (RFC 9639, section 9.1)."""
     head = data[at : at + 16]
     if len(head) < 6 or not _SYNC.match(head):
         return None

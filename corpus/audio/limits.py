@@ -57,12 +57,12 @@ class AudioSettings(BaseModel):
 
 
 def most_frames(rate: int, settings: AudioSettings) -> int:
-    """Returns how many samples a channel the longest recording has at a rate [Hz]."""
+    """Return how many samples a channel the longest recording has at a rate [Hz]."""
     return int(settings.max_duration * rate)
 
 
-def judge_header(channels: int, rate: int, settings: AudioSettings) -> None:
-    """Passes when as many channels at this rate [Hz] are taken.
+def check_header(channels: int, rate: int, settings: AudioSettings) -> None:
+    """Pass when as many channels at this rate [Hz] are taken.
 
     Raises:
         AudioRefused: `unreadable`, `too_many_channels` or `bad_rate`.
@@ -77,8 +77,8 @@ def judge_header(channels: int, rate: int, settings: AudioSettings) -> None:
         )
 
 
-def judge_length(frames: int, rate: int, settings: AudioSettings) -> None:
-    """Passes when a recording of so many samples a channel is neither empty, too short nor too long.
+def check_length(frames: int, rate: int, settings: AudioSettings) -> None:
+    """Pass when a recording of so many samples a channel is neither empty, too short nor too long.
 
     Raises:
         AudioRefused: `empty`, `too_short` or `too_long`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-from corpus.audio.limits import AudioSettings, judge_header, judge_length, most_frames
+from corpus.audio.limits import AudioSettings, check_header, check_length, most_frames
 from corpus.errors import AudioRefused
 
 _RATES: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
@@ -26,13 +26,13 @@ class _Frame(NamedTuple):
     checked: bool
 
 
-def is_one(data: bytes) -> bool:
-    """Returns whether a file begins like an MP3: with a tag, or with the sync word of a layer III frame."""
+def is_mp3(data: bytes) -> bool:
+    """Return whether a file begins like an MP3: with a tag, or with the sync word of a layer III frame."""
     return data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2)
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
-    """Returns the frames alone, without tags, behind an information frame that tells their true number.
+    """Return the frames alone, without tags, behind an information frame that tells their true number.
 
     Without that frame libsndfile guesses the length from the first bit rate, and drops what lies beyond.
 
@@ -47,13 +47,13 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if first is None:
         nothing = begin >= len(data)
         raise AudioRefused("empty" if nothing else "unreadable", "no frame after the tag")
-    judge_header(first.channels, first.rate, settings)
+    check_header(first.channels, first.rate, settings)
     promised = _promised(data[begin : begin + first.size], first)
     after = begin + first.size if promised is not None else begin
     most = most_frames(first.rate, settings) // first.samples + _SLACK
     count, end = _walk(data, after, first, most)
     if count > most or not count:
-        judge_length(count * first.samples, first.rate, settings)
+        check_length(count * first.samples, first.rate, settings)
     if promised and count < promised - 1:  # some encoders count the information frame
         raise AudioRefused("truncated", f"the header promises {promised} frames, {count} are there")
     if promised and promised < count:
@@ -75,7 +75,7 @@ def _frames_begin(data: bytes) -> int:
 
 
 def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
-    """Returns how many frames follow each other from here, counting to just above `most`, and where they end."""
+    """Return how many frames follow each other from here, counting to just above `most`, and where they end."""
     count = 0
     while at < len(data) and count <= most:
         frame = _frame(data, at)
@@ -94,7 +94,7 @@ def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """Returns the layer III frame whose header stands here, None where none does."""
+    """Return the layer III frame whose header stands here, None where none does."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
         return None
     version, bitrate, rate = data[at + 1] >> 3 & 3, data[at + 2] >> 4, data[at + 2] >> 2 & 3
@@ -108,13 +108,13 @@ def _frame(data: bytes, at: int) -> _Frame | None:
 
 
 def _side(frame: _Frame) -> int:
-    """Returns how many bytes of header and side information precede a frame's body, where an information frame's is."""
+    """Return how many bytes of header and side information precede a frame's body, where an information frame's is."""
     one, two = (17, 32) if frame.samples == 1152 else (9, 17)
     return 4 + (one if frame.channels == 1 else two)
 
 
 def _promised(data: bytes, frame: _Frame) -> int | None:
-    """Returns the number of frames that an information frame tells, 0 where it tells none, None where it is no such."""
+    """Return the number of frames that an information frame tells, 0 where it tells none, None where it is no such."""
     for at in {_side(frame), _side(frame) + 2 * frame.checked}:
         if data[at : at + 4] in (b"Xing", b"Info") and at + 12 <= len(data):
             flags, count = struct.unpack_from(">II", data, at + 4)
@@ -123,7 +123,7 @@ def _promised(data: bytes, frame: _Frame) -> int | None:
 
 
 def _information(header: bytes, frame: _Frame, count: int) -> bytes:
-    """Returns an information frame in the kind of these frames: without checksum, at a bit rate with room for it."""
+    """Return an information frame in the kind of these frames: without checksum, at a bit rate with room for it."""
     plain = bytes([header[0], header[1] | 1, 0x90 | header[2] & 0x0C, header[3]])
     made = _frame(plain, 0)
     assert made is not None  # only the bit rate is another

@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import Final, NamedTuple
 
-from corpus.audio.limits import AudioSettings, judge_header
+from corpus.audio.limits import AudioSettings, check_header
 from corpus.errors import AudioRefused
 
 MAGIC: Final = b"OggS"
@@ -26,12 +26,12 @@ class _Page(NamedTuple):
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
-    """Returns the pages of the one stream that the file holds, all whole, in order, up to the one marked as its last.
+    """Return the pages of the one stream that the file holds, all whole, in order, up to the one marked as its last.
 
     The mark tells a whole file from one that was cut between two pages. A recorder that never sets it is refused, too.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, or what `judge_header` says.
+        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, or what `check_header` says.
     """
     page = _page(data, 0)
     skipped = _judge_first(data[page.body : page.end], settings)
@@ -68,17 +68,17 @@ def _page(data: bytes, at: int) -> _Page:
 
 
 def _judge_first(packet: bytes, settings: AudioSettings) -> int:
-    """Returns how many samples at the start are not to be heard, once the header's channels and rate passed."""
+    """Return how many samples at the start are not to be heard, once the header's channels and rate passed."""
     if packet.startswith(_VORBIS) and len(packet) >= 16:
-        judge_header(packet[11], int.from_bytes(packet[12:16], "little"), settings)
+        check_header(packet[11], int.from_bytes(packet[12:16], "little"), settings)
         return 0
     if packet.startswith(_OPUS) and len(packet) >= 19:
-        judge_header(packet[9], 48_000, settings)  # always decoded from this rate, whatever it was recorded at
+        check_header(packet[9], 48_000, settings)  # always decoded from this rate, whatever it was recorded at
         return int.from_bytes(packet[10:12], "little")
     raise AudioRefused("unsupported_codec", "Ogg with a codec other than Vorbis and Opus")
 
 
 def _crc(page: bytes) -> int:
-    """Returns the checksum of a page (RFC 3533, section 6): zlib's polynomial, with the bits the other way round."""
+    """Return the checksum of a page (RFC 3533, section 6): zlib's polynomial, with the bits the other way round."""
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

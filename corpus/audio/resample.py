@@ -23,12 +23,12 @@ _SMALLEST_DIVISOR: Final = 25
 
 
 def convertible(rate: int) -> bool:
-    """Returns whether a rate [Hz] shares enough with 16 kHz for its filter to stay small; all usual rates do."""
+    """Return whether a rate [Hz] shares enough with 16 kHz for its filter to stay small; all usual rates do."""
     return rate > 0 and gcd(rate, RATE) >= _SMALLEST_DIVISOR
 
 
 def to_16k(samples: Floats, rate: int) -> Floats:
-    """Returns the samples at 16 kHz, band-limited by a windowed sinc (J. O. Smith, Digital Audio Resampling).
+    """Return the samples at 16 kHz, band-limited by a windowed sinc (J. O. Smith, Digital Audio Resampling).
 
     Args:
         samples: (n,) float32, mono.
@@ -58,7 +58,7 @@ def to_16k(samples: Floats, rate: int) -> Floats:
 
 
 def _padded(samples: Floats, rate: int) -> Floats:
-    """Returns the samples with silence up to a whole second, which the filter takes to lie behind the end anyway.
+    """Return the samples with silence up to a whole second, which the filter takes to lie behind the end anyway.
 
     torch keeps a compiled convolution for each length that it has seen: clips of a thousand lengths would cost 150 MB.
     """

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from corpus.audio.limits import AudioSettings, judge_header, judge_length
+from corpus.audio.limits import AudioSettings, check_header, check_length
 from corpus.errors import AudioRefused
 from corpus.records.base import Floats
 
@@ -39,7 +39,7 @@ class _Format(NamedTuple):
 
 
 def samples(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
-    """Returns (n, channels) float32 and the rate [Hz] of a RIFF WAVE file.
+    """Return (n, channels) float32 and the rate [Hz] of a RIFF WAVE file.
 
     A header that promises more than is there can't be told from a file that was cut, one that promises less from a
     recorder that died before it wrote the size: both are refused.
@@ -52,14 +52,14 @@ def samples(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
     if data[8:12] != b"WAVE":
         raise AudioRefused("unreadable", "a RIFF file that holds no WAVE")
     form, begin, size = _chunks(data)
-    judge_header(form.channels, form.rate, settings)
+    check_header(form.channels, form.rate, settings)
     if begin >= len(data):
         raise AudioRefused("empty", "a header without samples")
     if size > len(data) - begin:
         raise AudioRefused("truncated", f"the header promises {size} bytes of samples, {len(data) - begin} are there")
     _judge_tail(data, begin + size + size % 2)
     frames = size // form.frame_bytes
-    judge_length(frames, form.rate, settings)
+    check_length(frames, form.rate, settings)
     return _bare(data[begin : begin + frames * form.frame_bytes], form), form.rate
 
 
@@ -83,7 +83,7 @@ def _bare(body: bytes, form: _Format) -> Floats:
 
 
 def _chunks(data: bytes) -> tuple[_Format, int, int]:
-    """Returns the format and where the samples begin, with the size that the header gives them [bytes]."""
+    """Return the format and where the samples begin, with the size that the header gives them [bytes]."""
     form: _Format | None = None
     at = 12
     for _ in range(_MOST_CHUNKS):
@@ -106,7 +106,7 @@ def _chunks(data: bytes) -> tuple[_Format, int, int]:
 
 
 def _judge_tail(data: bytes, at: int) -> None:
-    """Passes when chunks, or zeros that fill a block, follow the samples; anything else is samples beyond the size."""
+    """Pass when chunks, or zeros that fill a block, follow the samples; anything else is samples beyond the size."""
     while at + 8 <= len(data):
         name, size = data[at : at + 4], struct.unpack_from("<I", data, at + 4)[0]
         if not all(0x20 <= byte < 0x7F for byte in name) or at + 8 + size > len(data):

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corpus.errors import SettingsError, UsageError
 from corpus.importing.source import Source
-from corpus.ingest.manifest_row import BadRow, Word, parse, word_in
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, consent_in, parse
 
 Constant = Literal[
     "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
@@ -82,12 +82,12 @@ class Plan:
     classes: Mapping[str, tuple[str, ...]]
 
     def needed(self) -> set[str]:
-        """Returns the outer columns that must be read."""
+        """Return the outer columns that must be read."""
         used = {*self.columns.values(), *self.attributes}
         return used | {column.split(".")[0] for column in used}
 
     def shown(self) -> dict[str, str]:
-        """Returns what fills each field, in words; who it is stays unsaid."""
+        """Return what fills each field, in words; who it is stays unsaid."""
         words = {}
         for field in get_args(Column):
             parts = [f"column {self.columns[field]}"] if field in self.columns else []
@@ -98,7 +98,7 @@ class Plan:
         return words | {"attributes": ", ".join(f"column {column}" for column in self.attributes) or "-"}
 
     def explained(self, detail: str) -> str:
-        """Returns what is wrong with a field, with the column that it came from."""
+        """Return what is wrong with a field, with the column that it came from."""
         for field, column in self.columns.items():
             if detail.startswith(f"field {field}:"):
                 return detail.replace(f"field {field}:", f"field {field} (column {column}):", 1)
@@ -106,7 +106,7 @@ class Plan:
 
 
 def plan(source: Source, settings: ImportSettings) -> Plan:
-    """Returns what fills each field for this source.
+    """Return what fills each field for this source.
 
     Raises:
         UsageError: a column that is not there, no audio, nobody as the account, or a constant that does not fit.
@@ -134,7 +134,7 @@ def _known(source: Source) -> str:
 
 
 def _require(source: Source, columns: Mapping[str, str], constants: Mapping[str, Any], attributes: list[str]) -> None:
-    """Passes when recording and account are named, constants fit their fields, and no slice tells who it is."""
+    """Pass when recording and account are named, constants fit their fields, and no slice tells who it is."""
     if "audio" not in columns:
         raise UsageError(
             f"{source.name}: no column is the audio; set importing.columns.audio to one of {_known(source)}"
@@ -160,7 +160,7 @@ def _require(source: Source, columns: Mapping[str, str], constants: Mapping[str,
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
-    """Returns the value of a column, found inside its outer one where the name has dots; None where it has none."""
+    """Return the value of a column, found inside its outer one where the name has dots; None where it has none."""
     if column in row:
         return row[column]
     value: Any = row
@@ -170,7 +170,7 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def values_of(row: Mapping[str, Any], fields: Plan) -> dict[str, Any]:
-    """Returns the fields of a manifest row, all but the audio; an empty value counts as not given.
+    """Return the fields of a manifest row, all but the audio; an empty value counts as not given.
 
     Raises:
         Unfit: a value is of a kind that its field has no use for.
@@ -190,17 +190,17 @@ def values_of(row: Mapping[str, Any], fields: Plan) -> dict[str, Any]:
     return values | ({"attributes": attributes} if attributes else {})
 
 
-def word_of(row: Mapping[str, Any], fields: Plan) -> Word | None:
+def consent_of(row: Mapping[str, Any], fields: Plan) -> ConsentStatement | None:
     """Return what a row says of consent although another of its values fits no field."""
     only = {field: column for field, column in fields.columns.items() if field in ("account", "consent", "arrived_at")}
     try:
-        return word_in(values_of(row, replace(fields, columns=only, attributes=())))
+        return consent_in(values_of(row, replace(fields, columns=only, attributes=())))
     except Unfit:
         return None
 
 
 def _given(row: Mapping[str, Any], column: str, fields: Plan) -> Any:
-    """Returns a value, None where it is one of the ways to say nothing: class labels do it by -1."""
+    """Return a value, None where it is one of the ways to say nothing: class labels do it by -1."""
     value = _plain(cell(row, column))
     return None if column in fields.classes and isinstance(value, int) and value < 0 else value
 
@@ -234,7 +234,7 @@ def _word(field: str, column: str, value: Any, fields: Plan) -> str:
 
 
 def _slots(column: str, value: Any) -> Any:
-    """Returns a list of slots from one, from its JSON, or from an object of lists, as `datasets` once kept them."""
+    """Return a list of slots from one, from its JSON, or from an object of lists, as `datasets` once kept them."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -249,7 +249,7 @@ def _slots(column: str, value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """Returns a time in ISO 8601; one without a zone is UTC."""
+    """Return a time in ISO 8601; one without a zone is UTC."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -263,7 +263,7 @@ def _moment(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Returns the value without nulls inside objects, and None for NaN, by which tables say that there is no number."""
+    """Return the value without nulls inside objects, and None for NaN, by which tables say that there is no number."""
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, dict):

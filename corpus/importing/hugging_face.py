@@ -20,7 +20,7 @@ _PIECE: Final = 32  # rows that are in memory at once besides the batch that is 
 
 
 def _library() -> Any:
-    """Returns the package `datasets`, imported late and told to keep quiet: what it logs names paths."""
+    """Return the package `datasets`, imported late and told to keep quiet: what it logs names paths."""
     import datasets
 
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else even a local folder is reported to a server
@@ -30,7 +30,7 @@ def _library() -> Any:
 
 
 def local(path: Path, kind: str, split: str | None, cache: Path) -> Source:
-    """Returns a corpus on this machine: `saved`, `parquet` or `audiofolder`.
+    """Return a corpus on this machine: `saved`, `parquet` or `audiofolder`.
 
     Raises:
         UsageError: it is damaged, or has no such split.
@@ -50,7 +50,7 @@ def local(path: Path, kind: str, split: str | None, cache: Path) -> Source:
 
 
 def _parquet(name: str, kind: str, builder: Any, split: str | None, folder: Path | None) -> Source:
-    """Returns Parquet files, whose splits `datasets` tells by their names.
+    """Return Parquet files, whose splits `datasets` tells by their names.
 
     They are read here: its own stream holds whole row groups, threefold, and one that is left early keeps threads of
     Arrow alive, on which the process then hangs at its end.
@@ -85,7 +85,7 @@ def _opened(file: str) -> Any:
 
 
 def hub(repo: str, revision: str | None, split: str | None, subset: str | None, cache: Path) -> Source:
-    """Returns a corpus of the hub at one commit, so that all its parts are of the same one.
+    """Return a corpus of the hub at one commit, so that all its parts are of the same one.
 
     Raises:
         UsageError: the hub can't be reached, does not give it, or it has no such subset or split.
@@ -118,7 +118,7 @@ def hub(repo: str, revision: str | None, split: str | None, subset: str | None, 
 
 
 def _streamed(name: str, kind: str, found: Mapping[Any, Any], split: str | None, folder: Path | None) -> Source:
-    """Returns one of the splits that `datasets` maps from disk or streams."""
+    """Return one of the splits that `datasets` maps from disk or streams."""
     by_name = {str(each): dataset for each, dataset in found.items()}
     this = chosen(by_name, split, name)
     dataset = by_name[this]

@@ -20,7 +20,7 @@ from corpus.audio.decoder_process import Recording, decoded
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus
-from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, plan, values_of, word_of
+from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, consent_of, plan, values_of
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
 from corpus.ingest.ingest import IngestSettings, ingest_batch
@@ -101,7 +101,7 @@ def import_rows(
     limit: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Returns what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
+    """Return what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
 
     The same rows again change nothing and give the same report; a row that was mended since is taken in.
 
@@ -126,7 +126,7 @@ def import_rows(
     for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
         rows = [_parsed(arrival, fields, now) for arrival in batch]
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
-        done = ingest_batch(corpus, operation_id, rows, _hearing(batch, ingest.audio), latest, refusals)
+        done = ingest_batch(corpus, operation_id, rows, _decoder_of(batch, ingest.audio), latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
@@ -141,7 +141,7 @@ def import_rows(
 def preview(
     source: Source, settings: ImportSettings, ingest: IngestSettings, now: datetime, limit: int | None = None
 ) -> Preview:
-    """Returns how the columns would be read and what is wrong with the first rows; writes nothing.
+    """Return how the columns would be read and what is wrong with the first rows; writes nothing.
 
     Raises:
         UsageError: as `import_rows`.
@@ -172,7 +172,7 @@ def preview(
 def _problem(
     arrival: _Arrival, row: ManifestRow | BadRow, ingest: IngestSettings, latest: datetime
 ) -> tuple[str, str] | None:
-    """Returns reason and remedy of a row that would be refused whatever the corpus holds."""
+    """Return reason and remedy of a row that would be refused whatever the corpus holds."""
     if isinstance(row, BadRow):
         return row.reason, row.detail
     if row.arrived_at > latest:
@@ -182,7 +182,7 @@ def _problem(
     if row.wake is None:
         return "no_wake", "no wake word and no button"
     try:
-        _hearing([arrival], ingest.audio)(row)
+        _decoder_of([arrival], ingest.audio)(row)
     except AudioRefused as refusal:
         return refusal.reason, str(refusal)
     return None
@@ -200,7 +200,7 @@ def _arrivals(source: Source, fields: Plan, ingest: IngestSettings) -> Iterator[
             values = values_of(row, fields)
             sound: bytes | AudioRefused = recording_of(cell(row, fields.columns["audio"]), source, ingest.audio)
         except Unfit as unfit:
-            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), word=word_of(row, fields)))
+            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), word=consent_of(row, fields)))
             continue
         except AudioRefused as refusal:
             sound = refusal
@@ -220,12 +220,12 @@ def _parsed(arrival: _Arrival, fields: Plan, now: datetime) -> ManifestRow | Bad
 
 
 def _event(arrival: _Arrival) -> str:
-    """Returns what makes the arrival this one: who, on what, when where that is known, and which sound."""
+    """Return what makes the arrival this one: who, on what, when where that is known, and which sound."""
     sound = hashlib.sha256(arrival.sound).hexdigest() if isinstance(arrival.sound, bytes) else arrival.number
     return _digest([*(arrival.values.get(name) for name in ("account", "device_serial", "arrived_at")), sound])
 
 
-def _hearing(batch: list[_Arrival], settings: AudioSettings) -> Hear:
+def _decoder_of(batch: list[_Arrival], settings: AudioSettings) -> Hear:
     by_number = {arrival.number: arrival.sound for arrival in batch}
 
     def hear(row: ManifestRow) -> Recording:
@@ -238,7 +238,7 @@ def _hearing(batch: list[_Arrival], settings: AudioSettings) -> Hear:
 
 
 def _batches(arrivals: Iterator[_Arrival]) -> Iterator[list[_Arrival]]:
-    """Yields batches that are cut by what they hold alone, so that an interrupted import cuts where it cut before."""
+    """Yield batches that are cut by what they hold alone, so that an interrupted import cuts where it cut before."""
     batch: list[_Arrival] = []
     size = 0
     for arrival in arrivals:

@@ -25,7 +25,7 @@ _LOOK: Final = 1_000  # lines of JSON whose keys are the columns
 
 
 def open_source(source: str, split: str | None, subset: str | None, cache: Path) -> Source:
-    """Returns the corpus that `source` names; nothing but its schema has been read.
+    """Return the corpus that `source` names; nothing but its schema has been read.
 
     Args:
         source: a path, or a hub id `owner/name`, with `@revision` where it is pinned.
@@ -58,7 +58,7 @@ def open_source(source: str, split: str | None, subset: str | None, cache: Path)
 
 
 def _kind(path: Path) -> str:
-    """Returns which reader takes a path, by what it holds.
+    """Return which reader takes a path, by what it holds.
 
     Raises:
         UsageError: none.
@@ -86,7 +86,7 @@ def _kind(path: Path) -> str:
 
 
 def _below(folder: Path) -> tuple[set[str], bool]:
-    """Returns the endings of the files below a folder, and whether one of them is an AudioFolder's metadata."""
+    """Return the endings of the files below a folder, and whether one of them is an AudioFolder's metadata."""
     endings: set[str] = set()
     for _, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -100,7 +100,7 @@ def _below(folder: Path) -> tuple[set[str], bool]:
 
 
 def _json(path: Path, split: str | None) -> Source:
-    """Returns a file, or a folder whose files are splits by name."""
+    """Return a file, or a folder whose files are splits by name."""
     files = {path.stem: path} if path.is_file() else {file.stem: file for file in sorted(path.glob("*.jsonl"))}
     name = chosen(files, split, path.name)
     file = files[name]
@@ -126,7 +126,7 @@ def _lines(file: Path) -> Rows:
 
 
 def _typed(row: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Returns the type of every value, those inside objects too."""
+    """Return the type of every value, those inside objects too."""
     found: dict[str, str] = {}
     names = {bool: "bool", str: "string", int: "int64", float: "float64", list: "list", dict: "struct"}
     for key, value in row.items():

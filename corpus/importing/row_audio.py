@@ -16,7 +16,7 @@ from corpus.importing.source import Source
 
 
 def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
-    """Returns a recording as it came.
+    """Return a recording as it came.
 
     Args:
         value: bytes, a path, `{"bytes", "path"}`, or samples as `{"array", "sampling_rate"}`.
@@ -48,7 +48,7 @@ def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
 
 
 def _inside(url: str, source: Source, settings: AudioSettings) -> bytes:
-    """Returns a file of the hub repository, or out of an archive that the corpus brings along."""
+    """Return a file of the hub repository, or out of an archive that the corpus brings along."""
     outer = url.rsplit("::", 1)[-1]
     here = source.folder is not None and url.startswith("zip://") and Path(outer).is_relative_to(source.folder)
     if not here and not (source.folder is None and outer.startswith(f"hf://datasets/{source.name}@")):
@@ -70,7 +70,7 @@ def _inside(url: str, source: Source, settings: AudioSettings) -> bytes:
 
 
 def wav(samples: Any, rate: Any) -> bytes:
-    """Returns a WAV file of 32-bit floats, the same bytes for the same samples.
+    """Return a WAV file of 32-bit floats, the same bytes for the same samples.
 
     Args:
         samples: (n,), (n, channels) or (channels, n) numbers.

@@ -45,7 +45,7 @@ class Source:
 
 
 def chosen(splits: Collection[str], wanted: str | None, name: str) -> str:
-    """Returns the split that is meant.
+    """Return the split that is meant.
 
     Raises:
         UsageError: there is none of that name, or none was named where it matters.

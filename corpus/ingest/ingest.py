@@ -27,7 +27,17 @@ from corpus.ingest import malloc_trim
 from corpus.ingest.manifest import read
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import Ahead, Hear, Helper
-from corpus.ingest.usable_recordings import DUPLICATE, ERASED, SHOWN, Heard, Refusals, Told, chunks, event_key, listen
+from corpus.ingest.usable_recordings import (
+    DUPLICATE,
+    ERASED,
+    SHOWN,
+    Refusals,
+    Told,
+    UsableRecording,
+    chunks,
+    event_key,
+    usable_recordings,
+)
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Utterance
 from corpus.records.base import Split
@@ -89,7 +99,7 @@ def ingest(
     on_progress: Callable[[int], None] | None = None,
     decoders: Decoders | None = None,
 ) -> IngestReport:
-    """Returns what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
+    """Return what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
 
     The same manifest again changes nothing and gives the same counts, as `known`.
 
@@ -115,14 +125,14 @@ def ingest(
     refusals = Refusals()
     # The clock is read once: what is future stays future through one run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
-    for rows, hear in _heard_ahead(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
+    for rows, hear in _decode_ahead(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
         batch_id = operation_ids.ingest_manifest_batch(name, received, len(rows))
         done = ingest_batch(corpus, batch_id, rows, hear, latest, refusals)
         received += done["received"]
         accepted += done["accepted"]
         refused.update(done["refused"])
         told += done["refused_lines"]
-        malloc_trim.give_back()
+        malloc_trim.trim_malloc()
         if on_progress is not None:
             on_progress(received)
     if _file_digest(manifest) != name:
@@ -142,15 +152,15 @@ def ingest_batch(
     latest: datetime,
     refusals: Refusals,
 ) -> dict[str, Any]:
-    """Leaves one batch in the corpus, once, and returns its counts: received, accepted, refused by reason."""
+    """Leave one batch in the corpus, once, and return its counts: received, accepted, refused by reason."""
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             _take_words(corpus, rows, rows, latest, refusals)
             return op.result
         refusals.begin()
-        wanted = _willing(rows, latest, refusals)
+        wanted = _usable_rows(rows, latest, refusals)
         _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
-        heard = listen(corpus, op, wanted, hear, refusals)
+        heard = usable_recordings(corpus, op, wanted, hear, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
         # Once more, for what was refused since and for customers whom the vault knows only now.
         _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
@@ -165,8 +175,8 @@ def ingest_batch(
 # --- the steps of a batch ---------------------------------------------------------------------------------------------
 
 
-def _willing(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
-    """Returns the rows that are whole, agreed to, and meant for the device."""
+def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
+    """Return the rows that are whole, agreed to, and meant for the device."""
     willing: list[ManifestRow] = []
     for row in rows:
         if isinstance(row, BadRow):
@@ -206,13 +216,13 @@ def _take_words(corpus: Corpus, rows: _Batch, refused: _Batch, latest: datetime,
             said[word.consent] = max(at, said.get(word.consent, at))
     accounts = {row.word.account for row in rows if row.word is not None}
     due = {account: waiting.pop(account) for account in accounts if account in waiting}
-    waiting |= consent.take_words(corpus.vault, due)
+    waiting |= consent.apply_statements(corpus.vault, due)
 
 
-def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals) -> int:
-    """Leaves keys, packs, rows and known labels of these arrivals stored; returns how many were new."""
+def _store(corpus: Corpus, op: Operation, heard: list[UsableRecording], refusals: Refusals) -> int:
+    """Leave keys, packs, rows and known labels of these arrivals stored; return how many were new."""
     stored = utterances.known(op.conn, [h.utterance_id for h in heard])
-    fresh: dict[str, Heard] = {}
+    fresh: dict[str, UsableRecording] = {}
     for h in heard:
         if h.utterance_id in stored or h.utterance_id in fresh:
             refusals.add(h.row.line, "duplicate", DUPLICATE)
@@ -238,7 +248,7 @@ def _store(corpus: Corpus, op: Operation, heard: list[Heard], refusals: Refusals
 
 
 def _admitted(
-    corpus: Corpus, fresh: Mapping[str, Heard], admitted: Mapping[str, vault.Admitted]
+    corpus: Corpus, fresh: Mapping[str, UsableRecording], admitted: Mapping[str, vault.Admitted]
 ) -> Iterator[utterances.Arrived]:
     shares = corpus.settings.split
     speakers = {entry.speaker_id for entry in admitted.values()}
@@ -248,9 +258,9 @@ def _admitted(
         yield _utterance(i, speaker, split[speaker], h), admitted[i].key, h.pcm
 
 
-def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: Heard) -> Utterance:
+def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: UsableRecording) -> Utterance:
     row = heard.row
-    assert row.wake is not None  # `_willing` let no other row through
+    assert row.wake is not None  # `_usable_rows` let no other row through
     return Utterance(
         utterance_id=utterance_id,
         speaker_id=speaker_id,
@@ -270,17 +280,17 @@ def _label(utterance_id: str, row: ManifestRow) -> Label:
 
 
 def utterance_of(corpus: Corpus, event_id: str) -> str:
-    """Returns the id that the utterance of a source's event has, whether it arrived or not."""
+    """Return the id that the utterance of a source's event has, whether it arrived or not."""
     return identity.utterance_id(corpus.vault, event_key(event_id))
 
 
 # --- cutting and counting ---------------------------------------------------------------------------------------------
 
 
-def _heard_ahead(
+def _decode_ahead(
     batches: Iterator[_Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
 ) -> Iterator[tuple[_Batch, Hear]]:
-    """Yields the batches with what gives their recordings; the next ones are decoded meanwhile."""
+    """Yield the batches with what gives their recordings; the next ones are decoded meanwhile."""
 
     def hear(row: ManifestRow) -> Recording:
         return decoded(folder / row.audio, settings)

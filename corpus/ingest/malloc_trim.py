@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 
-def give_back() -> None:
+def trim_malloc() -> None:
     """Free memory is the system's again, where the C library is glibc; elsewhere nothing happens.
 
     After the first long recording glibc takes such large blocks from its heap, where small ones that stay pin them:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 from corpus.errors import UsageError
 from corpus.ingest.manifest_parquet import parquet_rows
-from corpus.ingest.manifest_row import BadRow, ManifestRow, Word, parse, twice, word_in
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, consent_in, parse, repeated_key
 from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
 
 MAX_LINE: Final = 1 << 18
@@ -23,7 +23,7 @@ _BUFFER: Final = 1 << 20  # [bytes]; lines of a gigabyte are stepped over 25 tim
 
 
 def read(path: Path) -> Iterator[ManifestRow | BadRow]:
-    """Yields the rows of a manifest in order; its length costs no memory.
+    """Yield the rows of a manifest in order; its length costs no memory.
 
     A Parquet file is known by its first bytes. Blank lines are no rows. An arrival in the future is not judged here.
 
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
 
 
 def length(path: Path) -> int | None:
-    """Returns how many rows a manifest has, None where it can't be read; a line that is too long counts as several."""
+    """Return how many rows a manifest has, None where it can't be read; a line that is too long counts as several."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,7 +62,7 @@ def length(path: Path) -> int | None:
 
 
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
-    """Yields (line, decoded value or BadRow) of every line that is not blank."""
+    """Yield (line, decoded value or BadRow) of every line that is not blank."""
     for number, line in read_lines(file, MAX_LINE):
         if line is None:
             yield number, BadRow(number, f"the line has more than {MAX_LINE} bytes; write one object a line")
@@ -74,7 +74,7 @@ def _decoded(number: int, line: bytes) -> object:
     try:
         return strict_json(line)
     except RepeatedKey as error:
-        return BadRow(number, twice(error.args[0]), word=_word_of_twice(line))
+        return BadRow(number, repeated_key(error.args[0]), word=_word_of_twice(line))
     except UnicodeDecodeError:
         return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
     except (ValueError, RecursionError):
@@ -85,7 +85,7 @@ class _Pairs(list[tuple[str, object]]):
     """An object with all its keys, those that stand twice among them."""
 
 
-def _word_of_twice(line: bytes) -> Word | None:
+def _word_of_twice(line: bytes) -> ConsentStatement | None:
     """Return what a row with a key that stands twice says of consent: of several consents, what all of them allow."""
     try:
         pairs = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
@@ -95,11 +95,13 @@ def _word_of_twice(line: bytes) -> Word | None:
     for name, value in pairs if isinstance(pairs, _Pairs) else ():
         given.setdefault(name, []).append(value)
     accounts = given.get("account", [None])
-    said = [word_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
+    said = [consent_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
     words = [word for word in said if word is not None]
     if not words or any(account != accounts[0] for account in accounts):
         return None
-    times = [word_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())]
+    times = [
+        consent_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())
+    ]
     known = [word.at for word in times if word is not None and word.at is not None]
     latest = max(known) if known and len(known) == len(times) else None
-    return Word(words[0].account, frozenset.intersection(*(word.consent for word in words)), latest)
+    return ConsentStatement(words[0].account, frozenset.intersection(*(word.consent for word in words)), latest)

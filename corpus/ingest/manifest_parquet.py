@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from corpus.errors import UsageError
-from corpus.ingest.manifest_row import BadRow, twice
+from corpus.ingest.manifest_row import BadRow, repeated_key
 
 _BATCH: Final = 64
 _LARGE_COLUMN: Final = 16 << 20  # [bytes] of a column in one row group, once unpacked
@@ -14,7 +14,7 @@ _LARGE_VALUE: Final = 4096  # [bytes], on average; no field of a manifest is lon
 
 
 def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
-    """Yields (row from 1, decoded value or BadRow)."""
+    """Yield (row from 1, decoded value or BadRow)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -28,7 +28,7 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
             for value in _rows(batch) if doubled is None else [None] * batch.num_rows:
                 number += 1
                 if doubled is not None:
-                    yield number, BadRow(number, twice(doubled))
+                    yield number, BadRow(number, repeated_key(doubled))
                 elif value is None:
                     yield number, BadRow(number, "a value can't be read; write strings in UTF-8 and times of our age")
                 else:
@@ -40,7 +40,7 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
 
 
 def _judge_sizes(metadata: Any) -> None:
-    """Passes when no column unpacks to large values: a page is held in memory as a whole, however small the file is."""
+    """Pass when no column unpacks to large values: a page is held in memory as a whole, however small the file is."""
     for g in range(metadata.num_row_groups):
         group = metadata.row_group(g)
         for c in range(group.num_columns):
@@ -53,7 +53,7 @@ def _judge_sizes(metadata: Any) -> None:
 
 
 def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
-    """Yields the rows of a record batch as dictionaries; None for a row that Python has no value for."""
+    """Yield the rows of a record batch as dictionaries; None for a row that Python has no value for."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -73,7 +73,7 @@ def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
 
 
 def _plain(value: object) -> object:
-    """Returns the value as JSON would hold it: no nulls inside objects.
+    """Return the value as JSON would hold it: no nulls inside objects.
 
     A struct names every field that any row has; what is null in this row was not given.
     """

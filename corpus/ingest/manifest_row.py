@@ -26,7 +26,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ConsentStatement:
     """What a row says of its customer's consent; it counts whatever becomes of the row.
 
     Attributes:
@@ -52,7 +52,7 @@ class BadRow:
     line: int
     detail: str
     reason: str = "bad_row"
-    word: Word | None = field(default=None, repr=False)
+    word: ConsentStatement | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,9 @@ class ManifestRow:
     held_out: bool = False
 
     @property
-    def word(self) -> Word:
+    def word(self) -> ConsentStatement:
         """What the row says of consent."""
-        return Word(self.account, self.consent, self.arrived_at)
+        return ConsentStatement(self.account, self.consent, self.arrived_at)
 
 
 def _storable(value: str) -> str:
@@ -174,7 +174,7 @@ class _Row(_Schema):
 
 
 def parse(line: int, value: object) -> ManifestRow | BadRow:
-    """Returns the row that a decoded JSON or Parquet value stands for, or what is wrong with it.
+    """Return the row that a decoded JSON or Parquet value stands for, or what is wrong with it.
 
     Args:
         line: its line or row, counted from 1.
@@ -187,9 +187,9 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         wake = _wake(row.wake)
         text, slots = _known_text(row)
     except ValidationError as error:
-        return BadRow(line, _what_is_wrong(error), word=word_in(value))
+        return BadRow(line, _what_is_wrong(error), word=consent_in(value))
     except RecordError as error:
-        return BadRow(line, str(error), word=word_in(value))
+        return BadRow(line, str(error), word=consent_in(value))
     return ManifestRow(
         line=line,
         audio=row.audio,
@@ -209,7 +209,7 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
     )
 
 
-def word_in(value: Mapping[Any, Any]) -> Word | None:
+def consent_in(value: Mapping[Any, Any]) -> ConsentStatement | None:
     """Return what a row with faults says of consent, None where account or consent can't be read."""
     try:
         said = _Said.model_validate({name: value.get(name) for name in ("account", "consent")})
@@ -219,7 +219,7 @@ def word_in(value: Mapping[Any, Any]) -> Word | None:
         at = _moment(value.get("arrived_at"))
     except PydanticCustomError:
         at = None
-    return Word(said.account, frozenset(said.consent), at)
+    return ConsentStatement(said.account, frozenset(said.consent), at)
 
 
 def _wake(wake: _Wake | None) -> Wake | None:
@@ -242,7 +242,7 @@ def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
 
 
 def _what_is_wrong(error: ValidationError) -> str:
-    """Returns one line on the first fault; of its place only names that this schema knows, never the row's own."""
+    """Return one line on the first fault; of its place only names that this schema knows, never the row's own."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if name not in _WANTED:
@@ -252,8 +252,8 @@ def _what_is_wrong(error: ValidationError) -> str:
     return f"field {name}: {fault}; {_WANTED[name]}"
 
 
-def twice(name: object) -> str:
-    """Returns what is said of a key or column that stands twice."""
+def repeated_key(name: object) -> str:
+    """Return what is said of a key or column that stands twice."""
     return f"{f'field {name}:' if name in _WANTED else 'a field'} stands twice; write it once"
 
 

@@ -56,7 +56,7 @@ class Ahead:
             self._changed.notify_all()
 
     def __call__(self, row: ManifestRow) -> Recording:
-        """Returns the recording of a row.
+        """Return the recording of a row.
 
         Raises:
             AudioRefused: it can't be taken in.

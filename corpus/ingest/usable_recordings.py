@@ -29,7 +29,7 @@ Told = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class UsableRecording:
     """A row whose recording can be used.
 
     Attributes:
@@ -47,7 +47,7 @@ class Refusals:
     def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
         self.shown: list[Told] = []
-        self.words: consent.Words = {}  # of a run's refused rows, on customers whom the vault does not know yet
+        self.words: consent.ConsentStatements = {}  # of refused rows, on unknown customers
         self._left = SHOWN
 
     def begin(self) -> None:
@@ -63,14 +63,14 @@ class Refusals:
             self.shown.append((line, reason, detail))
 
 
-def listen(
+def usable_recordings(
     corpus: Corpus,
     op: Operation,
     rows: list[ManifestRow],
     hear: Hear,
     refusals: Refusals,
-) -> Iterator[Heard]:
-    """Yields the rows whose recording can be used, with it, in order."""
+) -> Iterator[UsableRecording]:
+    """Yield the rows whose recording can be used, with it, in order."""
     named = [identity.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
     stored = utterances.known(op.conn, named)
     for row in rows:
@@ -87,12 +87,12 @@ def listen(
         except AudioRefused as refusal:
             refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
             continue
-        yield Heard(row, utterance_id, recording.pcm)
+        yield UsableRecording(row, utterance_id, recording.pcm)
 
 
-def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
-    """Yields the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
-    chunk: list[Heard] = []
+def chunks(heard: Iterator[UsableRecording]) -> Iterator[list[UsableRecording]]:
+    """Yield the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
+    chunk: list[UsableRecording] = []
     size = 0
     for h in heard:
         chunk.append(h)
@@ -105,12 +105,12 @@ def chunks(heard: Iterator[Heard]) -> Iterator[list[Heard]]:
 
 
 def event_key(event_id: str) -> str:
-    """Returns what the event of this name is hashed from."""
+    """Return what the event of this name is hashed from."""
     return f"event/{event_id}"
 
 
 def _event(row: ManifestRow, sha256: str = "") -> str:
-    """Returns what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
+    """Return what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
     if row.event_id is not None:
         return event_key(row.event_id)
     return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sha256])

@@ -52,7 +52,7 @@ class Selection:
 
 
 def task_id(round_: str, utterance_id: str, ask: str) -> str:
-    """Returns the id of the task: the same question is always the same task."""
+    """Return the id of the task: the same question is always the same task."""
     return "t" + digest([round_, utterance_id, ask])[:31]
 
 

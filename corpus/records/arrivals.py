@@ -66,7 +66,7 @@ class SlotSpan:
 
 
 def check_spans(text: str, slots: Sequence[SlotSpan], item: str) -> None:
-    """Passes when all spans lie inside `text` and do not overlap.
+    """Pass when all spans lie inside `text` and do not overlap.
 
     Raises:
         RecordError: a span leaves the text or overlaps its neighbour; the message names `item`, never the text.

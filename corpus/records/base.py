@@ -47,12 +47,12 @@ def _one_of(value: str, literal: object, what: str) -> None:
 
 
 def canonical_json(value: object) -> str:
-    """Returns the one JSON text of `value`: sorted keys, no spaces, no NaN."""
+    """Return the one JSON text of `value`: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: object) -> str:
-    """Returns the SHA-256 of `canonical_json(value)` in hexadecimal."""
+    """Return the SHA-256 of `canonical_json(value)` in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
@@ -84,7 +84,7 @@ def digest(value: object) -> str:
 
 
 def utc(moment: datetime) -> datetime:
-    """Returns the moment in UTC.
+    """Return the moment in UTC.
 
     Raises:
         RecordError: the moment has no time zone.

@@ -39,7 +39,7 @@ class Interval:
     speakers: int = 0
 
     def as_json(self) -> dict[str, float | int]:
-        """Returns the value, its interval and its sizes as a JSON object."""
+        """Return the value, its interval and its sizes as a JSON object."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "speakers": self.speakers}
 
 

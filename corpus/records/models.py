@@ -49,7 +49,7 @@ class Snapshot:
         return digest([[r.utterance_id, r.revision] for r in self.rows if r.role == "audit"])
 
     def of(self, role: Role) -> tuple[SnapshotRow, ...]:
-        """Returns the rows of one role."""
+        """Return the rows of one role."""
         return tuple(row for row in self.rows if row.role == role)
 
 

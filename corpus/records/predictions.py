@@ -96,11 +96,11 @@ class Predictions:
         return len(self.utterance_ids)
 
     def column(self, name: str) -> Floats:
-        """Returns one ASR column, (N,) float32."""
+        """Return one ASR column, (N,) float32."""
         return self.asr[:, ASR_COLUMNS.index(name)]
 
     def take(self, rows: npt.NDArray[np.intp]) -> Predictions:
-        """Returns the predictions of the given rows, in their order."""
+        """Return the predictions of the given rows, in their order."""
         return Predictions(
             utterance_ids=self.utterance_ids[rows],
             asr_version=self.asr_version,
@@ -116,7 +116,7 @@ class Predictions:
 
 
 def by_blocks(values: Floats, of_rows: Callable[[Floats], Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Returns (N,) what the function gives for every row, worked out in blocks: a check needs no copy of a million."""
+    """Return (N,) what the function gives for every row, worked out in blocks: a check needs no copy of a million."""
     out = np.empty(len(values), dtype)
     for start in range(0, len(values), BLOCK):
         out[start : start + BLOCK] = of_rows(values[start : start + BLOCK])

@@ -35,7 +35,7 @@ class AuditRow:
 
 
 def audit_tables(metadata: sa.MetaData) -> sa.Table:
-    """Returns the table `audit`, made in `metadata` together with its head."""
+    """Return the table `audit`, made in `metadata` together with its head."""
     sa.Table(
         "audit_head",
         metadata,
@@ -57,13 +57,13 @@ def audit_tables(metadata: sa.MetaData) -> sa.Table:
 
 
 def lock(conn: sa.Connection, table: sa.Table) -> tuple[int, str]:
-    """Returns the head's (seq, hash); until the transaction ends nobody else appends."""
+    """Return the head's (seq, hash); until the transaction ends nobody else appends."""
     head = _head(table)
     return _head_row(conn, sa.select(head.c.seq, head.c.hash).with_for_update())
 
 
 def append(conn: sa.Connection, table: sa.Table, act: str, actor: str, detail: Mapping[str, Any]) -> None:
-    """Adds one row to the chain, in the transaction of the act itself.
+    """Add one row to the chain, in the transaction of the act itself.
 
     Args:
         conn: the act's transaction.
@@ -76,7 +76,7 @@ def append(conn: sa.Connection, table: sa.Table, act: str, actor: str, detail: M
 
 
 def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, details: list[Mapping[str, Any]]) -> None:
-    """Adds one row for each detail, in order."""
+    """Add one row for each detail, in order."""
     if not details:
         return
     seq, previous = lock(conn, table)
@@ -95,7 +95,7 @@ def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, deta
 
 
 def verify(engine: sa.Engine, table: sa.Table) -> int:
-    """Returns the number of rows of an unbroken chain.
+    """Return the number of rows of an unbroken chain.
 
     Raises:
         ChainBroken: the message names the first sequence number that does not hold, or the missing tail.
@@ -116,7 +116,7 @@ def verify(engine: sa.Engine, table: sa.Table) -> int:
 
 
 def show(engine: sa.Engine, table: sa.Table, last: int) -> list[AuditRow]:
-    """Returns the newest `last` rows, oldest first."""
+    """Return the newest `last` rows, oldest first."""
     with reading(engine) as conn:
         rows = conn.execute(sa.select(table).order_by(table.c.seq.desc()).limit(last)).all()
     return [AuditRow(r.seq, r.at, r.act, r.actor, json.loads(r.detail), r.hash) for r in reversed(rows)]

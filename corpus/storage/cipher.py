@@ -18,12 +18,12 @@ OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
 
 
 def new_key() -> bytes:
-    """Returns 32 random bytes."""
+    """Return 32 random bytes."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def encrypt(key: bytes, plaintext: bytes, aad: str) -> bytes:
-    """Returns nonce + ciphertext + tag; only `decrypt` with the same key and the same `aad` opens it.
+    """Return nonce + ciphertext + tag; only `decrypt` with the same key and the same `aad` opens it.
 
     The nonce is random (96 bits, NIST SP 800-38D 8.2.2): a data key sees a handful of messages, the key-encryption key
     far fewer than the 2^32 that the standard allows.
@@ -33,7 +33,7 @@ def encrypt(key: bytes, plaintext: bytes, aad: str) -> bytes:
 
 
 def decrypt(key: bytes, ciphertext: bytes, aad: str) -> bytes:
-    """Returns the plaintext of what `encrypt` made under this key and this `aad`.
+    """Return the plaintext of what `encrypt` made under this key and this `aad`.
 
     Raises:
         Damaged: another key, another `aad`, or changed bytes; the message names the `aad`.
@@ -45,12 +45,12 @@ def decrypt(key: bytes, ciphertext: bytes, aad: str) -> bytes:
 
 
 def wrap(kek: bytes, key: bytes, aad: str) -> bytes:
-    """Returns the key encrypted under the key-encryption key."""
+    """Return the key encrypted under the key-encryption key."""
     return encrypt(kek, key, aad)
 
 
 def unwrap(kek: bytes, wrapped: bytes, aad: str) -> bytes:
-    """Returns the key that `wrap` took.
+    """Return the key that `wrap` took.
 
     Raises:
         Damaged: it was wrapped under another key-encryption key, or changed since.

@@ -43,12 +43,12 @@ class Content:
 
 
 def seal_name(utterance_id: str, what: str) -> str:
-    """Returns the associated data of a ciphertext: it opens only as what it was sealed as, for whom it was sealed."""
+    """Return the associated data of a ciphertext: it opens only as what it was sealed as, for whom it was sealed."""
     return f"{utterance_id}/{what}"
 
 
 def encode_audio(samples: Floats) -> bytes:
-    """Returns little-endian PCM16; exact for samples that came from PCM16, clipped to [-1, 1).
+    """Return little-endian PCM16; exact for samples that came from PCM16, clipped to [-1, 1).
 
     Raises:
         RecordError: not a vector, or a sample is not finite.
@@ -61,7 +61,7 @@ def encode_audio(samples: Floats) -> bytes:
 
 
 def decode_audio(data: bytes, utterance: Utterance) -> Floats:
-    """Returns the samples, (num_samples,) float32.
+    """Return the samples, (num_samples,) float32.
 
     Raises:
         Damaged: the length is not the utterance's.
@@ -73,31 +73,31 @@ def decode_audio(data: bytes, utterance: Utterance) -> Floats:
 
 
 def encode_hypotheses(hypotheses: Sequence[Hypothesis]) -> bytes:
-    """Returns the hypotheses as canonical JSON."""
+    """Return the hypotheses as canonical JSON."""
     return canonical_json([[h.text, float(h.weight), h.intent, _slots(h.slots)] for h in hypotheses]).encode()
 
 
 def decode_hypotheses(data: bytes) -> tuple[Hypothesis, ...]:
-    """Returns what `encode_hypotheses` took."""
+    """Return what `encode_hypotheses` took."""
     return tuple(Hypothesis(text, weight, intent, _spans(slots)) for text, weight, intent, slots in json.loads(data))
 
 
 def encode_texts(
     transcript: str | None, slots: Sequence[SlotSpan], proposal: str | None = None, question: str | None = None
 ) -> bytes:
-    """Returns the texts of an annotation or a label as canonical JSON; a question only where there is one."""
+    """Return the texts of an annotation or a label as canonical JSON; a question only where there is one."""
     asked = [] if question is None else [question]  # without one the bytes are those of older versions
     return canonical_json([transcript, _slots(slots), proposal, *asked]).encode()
 
 
 def decode_texts(data: bytes) -> tuple[str | None, tuple[SlotSpan, ...], str | None, str | None]:
-    """Returns transcript, slots, proposal and question, as `encode_texts` took them."""
+    """Return transcript, slots, proposal and question, as `encode_texts` took them."""
     transcript, slots, proposal, *asked = json.loads(data)
     return transcript, _spans(slots), proposal, asked[0] if asked else None
 
 
 def mac(key: bytes, data: bytes) -> str:
-    """Returns a keyed digest that tells equal texts from different ones without opening them."""
+    """Return a keyed digest that tells equal texts from different ones without opening them."""
     # A label of its own keeps the data key's two uses apart.
     return hmac.digest(hmac.digest(key, b"earmark content mac", "sha256"), data, "sha256").hex()
 

@@ -36,7 +36,7 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Returns the moment in UTC."""
+        """Return the moment in UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -45,14 +45,14 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Returns the moment with its zone."""
+        """Return the moment with its zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def engine(url: str) -> sa.Engine:
-    """Returns an engine whose commits survive a power cut and whose deletions leave no bytes in free pages.
+    """Return an engine whose commits survive a power cut and whose deletions leave no bytes in free pages.
 
     Raises:
         SettingsError: the URL names neither SQLite nor PostgreSQL.
@@ -103,7 +103,7 @@ def _sqlite_begin(conn: sa.Connection) -> None:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Gives a connection that sees one state of the database and holds up no writer."""
+    """Give a connection that sees one state of the database and holds up no writer."""
     options: dict[str, Any] = {"reading_only": True}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
@@ -116,7 +116,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Gives a connection whose work is committed at the end, or undone by an exception.
+    """Give a connection whose work is committed at the end, or undone by an exception.
 
     Raises:
         RuntimeError: this thread writes to the same database already, and would wait for itself for ever.
@@ -133,7 +133,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def scrub(engine: sa.Engine, secret: Sequence[sa.Table] = ()) -> None:
-    """Leaves no deleted bytes in the write-ahead log (SQLite), nor dead rows (PostgreSQL).
+    """Leave no deleted bytes in the write-ahead log (SQLite), nor dead rows (PostgreSQL).
 
     PostgreSQL's plain VACUUM forgets where a dead row lay, but its bytes stay in the page until something else is put
     there. That will do for what a key protects, and not for the keys.
@@ -164,7 +164,7 @@ def _outside_transactions(engine: sa.Engine, statements: Sequence[str]) -> None:
 
 
 def among(conn: sa.Connection, column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Returns the condition `column IN values` as one bound parameter, which no limit on variables touches."""
+    """Return the condition `column IN values` as one bound parameter, which no limit on variables touches."""
     if conn.dialect.name == "postgresql":
         array = sa.literal(list(values), postgresql.ARRAY(sa.Text))
         return column == sa.any_(array)
@@ -175,13 +175,13 @@ def among(conn: sa.Connection, column: sa.ColumnElement[str], values: Sequence[s
 def fetch_among(
     conn: sa.Connection, statement: sa.Select[Any], column: sa.ColumnElement[str], ids: Sequence[str]
 ) -> Iterator[sa.Row[Any]]:
-    """Yields the rows of `statement` whose `column` is one of `ids`, in no particular order."""
+    """Yield the rows of `statement` whose `column` is one of `ids`, in no particular order."""
     for start in range(0, len(ids), CHUNK):
         yield from conn.execute(statement.where(among(conn, column, ids[start : start + CHUNK]))).all()
 
 
 def insert_new(conn: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Leaves every row stored that breaks no unique key; the others stay as they were."""
+    """Leave every row stored that breaks no unique key; the others stay as they were."""
     if not rows:
         return
     dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
@@ -189,7 +189,7 @@ def insert_new(conn: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str,
 
 
 def schema_version(engine: sa.Engine) -> str | None:
-    """Returns the revision of the schema, None where there is none yet.
+    """Return the revision of the schema, None where there is none yet.
 
     Raises:
         Unreachable: the database does not answer, or is none.
@@ -206,12 +206,12 @@ def schema_version(engine: sa.Engine) -> str | None:
 
 
 def named(engine: sa.Engine) -> str:
-    """Returns the name of a database for people: no user, no password."""
+    """Return the name of a database for people: no user, no password."""
     return str(engine.url.database) + (f" at {engine.url.host}" if engine.url.host else "")
 
 
 def prepare(engine: sa.Engine, which: Which) -> None:
-    """Leaves the database at the newest schema, where whoever opens it may decide that.
+    """Leave the database at the newest schema, where whoever opens it may decide that.
 
     A new database is filled, and an embedded one moved on: it has one machine and one earmark. A server's may have
     others still at work on it, and nobody has asked for its backup yet, so there an older schema is refused.
@@ -232,7 +232,7 @@ def prepare(engine: sa.Engine, which: Which) -> None:
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:
-    """Leaves the database at the newest schema, whole or untouched; returns its revision before and after.
+    """Leave the database at the newest schema, whole or untouched; return its revision before and after.
 
     Args:
         engine: of the database.
@@ -269,7 +269,7 @@ def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str 
 
 
 def check_not_newer(engine: sa.Engine, which: Which) -> str | None:
-    """Returns the revision of the schema, which this earmark knows or can move on.
+    """Return the revision of the schema, which this earmark knows or can move on.
 
     Raises:
         SchemaRefused: a newer earmark wrote it.

@@ -20,7 +20,7 @@ FOLDERS: Final = ("audio", "parts")
 
 
 def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Returns the file system of a folder or fsspec URL, and the root in it.
+    """Return the file system of a folder or fsspec URL, and the root in it.
 
     Raises:
         SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
@@ -63,12 +63,12 @@ def answering(fs: fsspec.AbstractFileSystem) -> Iterator[None]:
 
 
 def digest_name(data: bytes) -> str:
-    """Returns 32 hexadecimal digits of the SHA-256 of `data`: the name of a file that never changes."""
+    """Return 32 hexadecimal digits of the SHA-256 of `data`: the name of a file that never changes."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -> None:
-    """Leaves the pieces durably in `root/path`; a kill at any moment leaves the old state and at most a temporary file.
+    """Leave the pieces durably in `root/path`; a kill at any moment leaves the old state and at most a temporary file.
 
     An object store puts an object whole or not at all, so only folders take the way through a temporary name.
     """
@@ -81,14 +81,14 @@ def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -
 
 
 def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
-    """Returns the bytes of one file."""
+    """Return the bytes of one file."""
     with answering(fs):
         data: bytes = fs.cat_file(f"{root}/{path}")
     return data
 
 
 def load_span(fs: fsspec.AbstractFileSystem, root: str, path: str, start: int, end: int) -> bytes:
-    """Returns the bytes [start, end) of one file, by one request; fewer where it is shorter."""
+    """Return the bytes [start, end) of one file, by one request; fewer where it is shorter."""
     with answering(fs):
         try:
             data: bytes = fs.cat_file(f"{root}/{path}", start=start, end=end)
@@ -100,7 +100,7 @@ def load_span(fs: fsspec.AbstractFileSystem, root: str, path: str, start: int, e
 
 
 def remove(fs: fsspec.AbstractFileSystem, root: str, path: str) -> None:
-    """Leaves no file under `root/path`, whether there was one or not."""
+    """Leave no file under `root/path`, whether there was one or not."""
     with contextlib.suppress(FileNotFoundError), answering(fs):
         fs.rm_file(f"{root}/{path}")
 
@@ -111,7 +111,7 @@ def unfinished(path: str) -> bool:
 
 
 def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, datetime]]:
-    """Yields path (below `root`) and time of the last change of every file in the store."""
+    """Yield path (below `root`) and time of the last change of every file in the store."""
     fs.invalidate_cache()  # what other processes stored and removed since
     for folder in FOLDERS:
         with answering(fs):

@@ -39,7 +39,7 @@ class Operation:
 
 @contextmanager
 def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earmark") -> Iterator[Operation]:
-    """Gives the operation; at the end its work, its result and its audit row are committed together.
+    """Give the operation; at the end its work, its result and its audit row are committed together.
 
     An exception undoes all of it. Nobody else writes meanwhile, so `max + 1` is a safe way to number rows.
     """

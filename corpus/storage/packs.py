@@ -53,7 +53,7 @@ class PackWriter:
         self.close()
 
     def append(self, utterance_id: str, ciphertext: bytes) -> None:
-        """Adds one ciphertext to the pack."""
+        """Add one ciphertext to the pack."""
         self._waiting.append((utterance_id, self._size, len(ciphertext)))
         self._pieces.append(ciphertext)
         self._size += len(ciphertext)
@@ -61,12 +61,12 @@ class PackWriter:
             self._flush()
 
     def placed(self) -> tuple[dict[str, Location], dict[str, int]]:
-        """Returns where every ciphertext will lie once `close` has returned, and the size of each new pack [bytes]."""
+        """Return where every ciphertext will lie once `close` has returned, and the size of each new pack [bytes]."""
         self._flush()
         return self._locations, self._sizes
 
     def close(self) -> tuple[dict[str, Location], dict[str, int]]:
-        """Returns where every ciphertext lies, durably, and the size of each new pack [bytes]."""
+        """Return where every ciphertext lies, durably, and the size of each new pack [bytes]."""
         found = self.placed()
         self._thread.shutdown()
         for write in self._writes:
@@ -91,7 +91,7 @@ class PackWriter:
 def read(
     fs: fsspec.AbstractFileSystem, root: str, wanted: Sequence[tuple[str, Location]]
 ) -> Iterator[tuple[str, bytes]]:
-    """Yields (id, ciphertext) in the order of packs and offsets, with one read for what lies together.
+    """Yield (id, ciphertext) in the order of packs and offsets, with one read for what lies together.
 
     Raises:
         FileNotFoundError: a pack is gone (an erasure may just have replaced it).

@@ -77,7 +77,7 @@ def _locked(conn: sa.Connection) -> bool:
 
 
 def _holder(conn: sa.Connection) -> str:
-    """Returns who holds the lock, and since when."""
+    """Return who holds the lock, and since when."""
     statement = sa.text(
         "SELECT s.application_name, s.backend_start FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid"
         " JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()"

@@ -47,7 +47,7 @@ class Placement:
 
 
 def write_part(fs: fsspec.AbstractFileSystem, root: str, predictions: Predictions) -> Part:
-    """Leaves the predictions durably in one part; the same predictions are the same part."""
+    """Leave the predictions durably in one part; the same predictions are the same part."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {"utterance_id": pa.array(predictions.utterance_ids.tolist(), pa.string())}
@@ -67,7 +67,7 @@ def write_part(fs: fsspec.AbstractFileSystem, root: str, predictions: Prediction
 
 
 def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Placement]) -> Predictions:
-    """Returns the placed rows of several parts as one `Predictions`, float32, renormalised.
+    """Return the placed rows of several parts as one `Predictions`, float32, renormalised.
 
     Args:
         fs: the content store.
@@ -107,7 +107,7 @@ def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Pl
 
 
 def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) -> npt.NDArray[np.float32]:
-    """Returns one of `ASR_COLUMNS` of a part, (rows,) float32; nothing else of it is decoded.
+    """Return one of `ASR_COLUMNS` of a part, (rows,) float32; nothing else of it is decoded.
 
     Raises:
         Damaged: the part is missing or unreadable.
@@ -120,7 +120,7 @@ def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) 
 def without(
     fs: fsspec.AbstractFileSystem, root: str, path: str, dropped: frozenset[str]
 ) -> tuple[Part | None, list[str]]:
-    """Leaves a new part without the dropped rows of another; returns it (None were it empty) and its ids in order."""
+    """Leave a new part without the dropped rows of another; return it (None were it empty) and its ids in order."""
     table, _ = _load(fs, root, path)
     ids = table.column("utterance_id").to_pylist()
     kept = [row for row, utterance_id in enumerate(ids) if utterance_id not in dropped]
@@ -165,7 +165,7 @@ def _columns(table: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:
 
 
 def _renormalise(values: npt.NDArray[np.float32], *, euclidean: bool, rows: int = 65_536) -> None:
-    """Leaves every row summing to 1, or of unit length; by blocks, so that memory stays flat."""
+    """Leave every row summing to 1, or of unit length; by blocks, so that memory stays flat."""
     for start in range(0, len(values), rows):
         block = values[start : start + rows].astype(np.float64)
         norm = np.linalg.norm(block, axis=1) if euclidean else block.sum(axis=1)

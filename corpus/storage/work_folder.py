@@ -17,7 +17,7 @@ _SCRATCH: ContextVar[Path | None] = ContextVar("earmark_scratch", default=None)
 
 @contextlib.contextmanager
 def scratch(home: Path | None) -> Iterator[Path]:
-    """Gives a folder of 0700 that is all `datasets` may cache in, gone afterwards, with what killed runs left behind.
+    """Give a folder of 0700 that is all `datasets` may cache in, gone afterwards, with what killed runs left behind.
 
     The first one of a process holds for all inside it, and must come before `datasets` is first imported, which reads
     its environment only then.
@@ -51,7 +51,7 @@ def scratch(home: Path | None) -> Iterator[Path]:
 
 
 def clear(home: Path) -> int:
-    """Leaves nothing in the home's work folder but what imports that run hold; returns how many folders went.
+    """Leave nothing in the home's work folder but what imports that run hold; return how many folders went.
 
     What lies there may have learned from anyone: weights of killed trainings, and checkpoints to go on from.
     """
@@ -64,7 +64,7 @@ def clear(home: Path) -> int:
 
 
 def _imports(place: Path) -> list[Path]:
-    """Returns what imports left there that were killed."""
+    """Return what imports left there that were killed."""
     return [left for left in place.glob(f"{_PREFIX}[0-9]*-*") if not _alive(int(left.name.split("-")[1]))]
 
 

@@ -35,7 +35,7 @@ class AugmentSettings(BaseModel):
 
 
 def doorbell(samples: Floats) -> Floats:
-    """Returns samples (n,) at 16 kHz as the microphone of a doorbell gives them: a narrow band, overdriven.
+    """Return samples (n,) at 16 kHz as the microphone of a doorbell gives them: a narrow band, overdriven.
 
     A device that no base has heard. What it does to speech is the same for everybody, so a few labels teach it.
     """
@@ -47,7 +47,7 @@ def doorbell(samples: Floats) -> Floats:
 
 
 def augment(samples: Floats, rng: np.random.Generator, settings: AugmentSettings | None = None) -> Floats:
-    """Returns the speech (n,) under conditions drawn from the settings, (n + margins,) float32 in [-1, 1] at 16 kHz."""
+    """Return the speech (n,) under conditions drawn from the settings, (n + margins,) float32 in [-1, 1] at 16 kHz."""
     settings = settings or AugmentSettings()
     before, after = (round(rng.uniform(*settings.margin) * RATE) for _ in range(2))
     room, narrow = rng.random() < settings.reverberant, rng.random() < settings.narrow
@@ -63,7 +63,7 @@ def augment(samples: Floats, rng: np.random.Generator, settings: AugmentSettings
 
 
 def add_noise(samples: Floats, background: Floats, snr_db: float) -> Floats:
-    """Returns speech plus background (both (n,)) at the ratio of their mean powers [dB].
+    """Return speech plus background (both (n,)) at the ratio of their mean powers [dB].
 
     Silence counts as speech at -40 dBFS, so that it gets a background too.
     """
@@ -73,7 +73,7 @@ def add_noise(samples: Floats, background: Floats, snr_db: float) -> Floats:
 
 
 def noise(rng: np.random.Generator, length: int, colour: Noise) -> Floats:
-    """Returns background of `length` samples at 16 kHz, (length,) float32 of mean power near 1."""
+    """Return background of `length` samples at 16 kHz, (length,) float32 of mean power near 1."""
     if colour in ("white", "hum"):
         white = rng.standard_normal(length, dtype=np.float32)
         return white if colour == "white" else _hum(rng, length) + np.float32(0.3) * white
@@ -92,14 +92,14 @@ def noise(rng: np.random.Generator, length: int, colour: Noise) -> Floats:
 
 
 def _hum(rng: np.random.Generator, length: int) -> Floats:
-    """Returns mains or engine hum, (length,) float32: a tone and four overtones."""
+    """Return mains or engine hum, (length,) float32: a tone and four overtones."""
     cycles = np.arange(length) * (float(rng.choice([50.0, 60.0, 100.0, 120.0])) / RATE)
     tones = [np.sin((2 * np.pi * (k * cycles % 1.0 + rng.random())).astype(np.float32)) / k for k in range(1, 6)]
     return np.asarray(np.sum(tones, axis=0), dtype=np.float32)
 
 
 def reverberate(samples: Floats, rng: np.random.Generator, decay: float) -> Floats:
-    """Returns the samples (n,) as heard in a room that decays by 60 dB in `decay` seconds: direct path, then a tail.
+    """Return the samples (n,) as heard in a room that decays by 60 dB in `decay` seconds: direct path, then a tail.
 
     The tail is noise under an exponential envelope (Polack 1988), 10 dB below the direct path in energy.
     """

@@ -50,14 +50,14 @@ class LabelledSettings(BaseModel):
 
 
 def labelled_window(settings: LabelledSettings, night: int) -> tuple[datetime, datetime]:
-    """Returns when a night begins and ends; night 0 is the day on which the known labels arrive."""
+    """Return when a night begins and ends; night 0 is the day on which the known labels arrive."""
     day = settings.first_night + timedelta(days=night - 1)
     begin = datetime.combine(day, time(), UTC)
     return begin, begin + timedelta(days=1)
 
 
 def write_labelled_night(folder: Path, settings: LabelledSettings, night: int) -> NightFiles:
-    """Writes `night-NNN/manifest.jsonl` and `truth/night-NNN.jsonl`; the audio stays where the corpus has it.
+    """Write `night-NNN/manifest.jsonl` and `truth/night-NNN.jsonl`; the audio stays where the corpus has it.
 
     Args:
         folder: where nights go; made where it is missing.
@@ -86,7 +86,7 @@ def write_labelled_night(folder: Path, settings: LabelledSettings, night: int) -
 
 
 def speakers_of(settings: LabelledSettings) -> list[str]:
-    """Returns the corpus' own names of its speakers, sorted."""
+    """Return the corpus' own names of its speakers, sorted."""
     return sorted({row["speaker"] for row in _rows(settings, "train")})
 
 
@@ -106,7 +106,7 @@ def _rows(settings: LabelledSettings, name: str) -> list[dict[str, Any]]:
 
 
 def _share(rows: Sequence[dict[str, Any]], settings: LabelledSettings, night: int) -> list[dict[str, Any]]:
-    """Returns the rows of one night: of every speaker's rows, in an order drawn once, an equal part."""
+    """Return the rows of one night: of every speaker's rows, in an order drawn once, an equal part."""
     found = []
     for speaker in sorted({row["speaker"] for row in rows}):
         mine = [row for row in rows if row["speaker"] == speaker]

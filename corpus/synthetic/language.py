@@ -32,7 +32,7 @@ class Sentence:
 
 
 def sentence(rng: np.random.Generator, phrasings: Phrasing = "base", intent: str | None = None) -> Sentence:
-    """Returns a request of a random intent (or the given one).
+    """Return a request of a random intent (or the given one).
 
     Args:
         rng: where all choices come from.
@@ -54,12 +54,12 @@ def sentence(rng: np.random.Generator, phrasings: Phrasing = "base", intent: str
 
 
 def background(rng: np.random.Generator) -> str:
-    """Returns a line of television or talk that asks nothing of the device."""
+    """Return a line of television or talk that asks nothing of the device."""
     return " ".join(_one(rng, BACKGROUND[part]) for part in ("lead", "who", "what"))
 
 
 def number(value: int) -> str:
-    """Returns a whole number from 1 to 99 in words.
+    """Return a whole number from 1 to 99 in words.
 
     Raises:
         RecordError: the number is outside.

@@ -45,7 +45,7 @@ class Truth:
 
 
 def write_night(folder: Path, settings: TrafficSettings, night: int) -> NightFiles:
-    """Writes `night-NNN/manifest.jsonl` with its audio and, apart from it, `truth/night-NNN.jsonl`.
+    """Write `night-NNN/manifest.jsonl` with its audio and, apart from it, `truth/night-NNN.jsonl`.
 
     The same settings and night give the same bytes, whatever else the folder holds.
 
@@ -86,7 +86,7 @@ def write_night(folder: Path, settings: TrafficSettings, night: int) -> NightFil
 
 
 def read_truth(paths: Iterable[Path]) -> dict[str, Truth]:
-    """Returns the truth of all events in the files, by event id."""
+    """Return the truth of all events in the files, by event id."""
     truths: dict[str, Truth] = {}
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -97,7 +97,7 @@ def read_truth(paths: Iterable[Path]) -> dict[str, Truth]:
 
 
 def wav(samples: Floats, rate: int) -> bytes:
-    """Returns a WAV file of 16-bit PCM, one channel, with the samples (n,) in [-1, 1] at `rate` [Hz]."""
+    """Return a WAV file of 16-bit PCM, one channel, with the samples (n,) in [-1, 1] at `rate` [Hz]."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
@@ -108,7 +108,7 @@ def wav(samples: Floats, rate: int) -> bytes:
 
 
 def _source(settings: TrafficSettings, night: int, index: int, kinds: tuple[Kind, ...]) -> tuple[int, int, Kind]:
-    """Returns night, index and kind of the event that a line reports: itself, or for a repeat an earlier command.
+    """Return night, index and kind of the event that a line reports: itself, or for a repeat an earlier command.
 
     Every second repeat is of the night before, if there is one.
     """
@@ -170,7 +170,7 @@ def _write_damaged(path: Path, event: Arrival, damage: str) -> None:
 
 
 def _spoilt(row: dict[str, object], fault: str) -> str:
-    """Returns the manifest line of a row, spoilt in the given way."""
+    """Return the manifest line of a row, spoilt in the given way."""
     if fault == "no_json":
         return json.dumps(row)[:-20]
     if fault == "no_account":

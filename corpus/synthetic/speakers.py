@@ -60,7 +60,7 @@ class Example:
 
 
 def accents_of(group: AccentGroup) -> tuple[str, ...]:
-    """Returns the accents of a group.
+    """Return the accents of a group.
 
     Raises:
         RecordError: an unknown group.
@@ -71,7 +71,7 @@ def accents_of(group: AccentGroup) -> tuple[str, ...]:
 
 
 def speakers(seed: int, n: int, accents: AccentGroup = "all", only: Sequence[str] = ()) -> list[Speaker]:
-    """Returns `n` customers whose accents go round the group, or round `only`; the k-th does not depend on `n`.
+    """Return `n` customers whose accents go round the group, or round `only`; the k-th does not depend on `n`.
 
     Raises:
         RecordError: an unknown group of accents, or an accent that is not of the group.
@@ -109,7 +109,7 @@ def pretraining_set(
     phrasings: Phrasing = "base",
     conditions: AugmentSettings | None = None,
 ) -> Iterator[Example]:
-    """Yields examples `start` to `start + n`, each read by a voice of its own under conditions of its own.
+    """Yield examples `start` to `start + n`, each read by a voice of its own under conditions of its own.
 
     The i-th depends on the seed and i alone, so processes may each take a range. The draws share nothing with those
     of `speakers`, whatever the seeds.

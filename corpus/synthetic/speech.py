@@ -107,7 +107,7 @@ class Voice:
 
 
 def speak(text: str, voice: Voice) -> Floats:
-    """Returns the spoken text, (n,) float32 in [-1, 1] at 16 kHz, with 60 ms of silence at both ends.
+    """Return the spoken text, (n,) float32 in [-1, 1] at 16 kHz, with 60 ms of silence at both ends.
 
     The samples depend on the text and the voice alone, not on what was spoken before. Calls of several threads wait
     for each other.
@@ -139,7 +139,7 @@ def speak(text: str, voice: Voice) -> Floats:
 
 
 def resample(samples: Floats, source: int, target: int) -> Floats:
-    """Returns the samples (n,) float32 at the target rate [Hz], by polyphase filtering."""
+    """Return the samples (n,) float32 at the target rate [Hz], by polyphase filtering."""
     if source == target:
         return samples
     from scipy.signal import resample_poly
@@ -151,7 +151,7 @@ def resample(samples: Floats, source: int, target: int) -> Floats:
 
 @cache
 def _low_pass(up: int, down: int) -> npt.NDArray[np.float32]:
-    """Returns the filter that `resample_poly` would design anew at every call."""
+    """Return the filter that `resample_poly` would design anew at every call."""
     from scipy.signal import firwin
 
     widest = max(up, down)
@@ -160,7 +160,7 @@ def _low_pass(up: int, down: int) -> npt.NDArray[np.float32]:
 
 @cache
 def _library() -> tuple[Any, list[bytes], Any]:
-    """Returns the started library, the list that its callback fills, and the callback, kept alive by being here."""
+    """Return the started library, the list that its callback fills, and the callback, kept alive by being here."""
     try:
         import espeakng_loader
     except ImportError as error:
@@ -183,7 +183,7 @@ def _library() -> tuple[Any, list[bytes], Any]:
 
 
 def _voice_home(data: Path) -> Path:
-    """Returns a folder with eSpeak's data (links), the steady variants and the foreign accents, gone at exit."""
+    """Return a folder with eSpeak's data (links), the steady variants and the foreign accents, gone at exit."""
     folder = Path(tempfile.mkdtemp(prefix="earmark-voices-"))
     owner = os.getpid()
     atexit.register(_only_by(owner, lambda: shutil.rmtree(folder, ignore_errors=True)))
@@ -208,5 +208,5 @@ def _voice_home(data: Path) -> Path:
 
 
 def _only_by(owner: int, act: Callable[[], None]) -> Callable[[], None]:
-    """Returns `act` for the process `owner` alone: a forked child must not clear its parent's folder."""
+    """Return `act` for the process `owner` alone: a forked child must not clear its parent's folder."""
     return lambda: act() if os.getpid() == owner else None

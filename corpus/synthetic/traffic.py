@@ -112,7 +112,7 @@ class Arrival:
 
 
 def window(settings: TrafficSettings, night: int) -> tuple[datetime, datetime]:
-    """Returns start and end (exclusive) of a night in UTC: a calendar day of the settings' time zone."""
+    """Return start and end (exclusive) of a night in UTC: a calendar day of the settings' time zone."""
     zone = ZoneInfo(settings.time_zone)
     day = settings.first_night + timedelta(days=_from_one(night) - 1)
     starts = (datetime.combine(day + timedelta(days=k), time(), tzinfo=zone).astimezone(UTC) for k in (0, 1))
@@ -120,7 +120,7 @@ def window(settings: TrafficSettings, night: int) -> tuple[datetime, datetime]:
 
 
 def plan(settings: TrafficSettings, night: int) -> tuple[Kind, ...]:
-    """Returns what each line of a night's manifest is; the shares hold to the nearest line."""
+    """Return what each line of a night's manifest is; the shares hold to the nearest line."""
     lines = settings.utterances_per_night
     shares: dict[Kind, float] = {
         "accidental": settings.accidental,
@@ -137,7 +137,7 @@ def plan(settings: TrafficSettings, night: int) -> tuple[Kind, ...]:
 
 
 def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Arrival:
-    """Returns event `index` of a night, which depends on its arguments alone."""
+    """Return event `index` of a night, which depends on its arguments alone."""
     rng = np.random.default_rng([_EVENT, settings.seed, night, index])
     drifted = min(0.95, settings.drift_accents + (night - 1) * settings.drift_growth)
     speaker = _drawn(rng, settings, drift=bool(rng.random() < drifted))
@@ -177,7 +177,7 @@ def _from_one(night: int) -> int:
 
 @lru_cache(maxsize=8)
 def customers(settings: TrafficSettings) -> tuple[tuple[Speaker, ...], tuple[Speaker, ...]]:
-    """Returns the customers with base accents and those with drift accents."""
+    """Return the customers with base accents and those with drift accents."""
     base = settings.speakers - settings.speakers // 2
     return (
         _with_doorbells(settings, speakers(settings.seed, base, "base"), 0),
@@ -193,7 +193,7 @@ def _with_doorbells(settings: TrafficSettings, group: Sequence[Speaker], number:
 
 @lru_cache(maxsize=8)
 def consents(settings: TrafficSettings) -> dict[str, tuple[str, ...]]:
-    """Returns what each account consents to; of those who opted out one in three to nothing at all."""
+    """Return what each account consents to; of those who opted out one in three to nothing at all."""
     accounts = [speaker.account for group in customers(settings) for speaker in group]
     given: dict[str, tuple[str, ...]] = dict.fromkeys(accounts, ("score", "annotate", "train"))
     rng = np.random.default_rng([_CONSENT, settings.seed])
@@ -204,14 +204,14 @@ def consents(settings: TrafficSettings) -> dict[str, tuple[str, ...]]:
 
 
 def _drawn(rng: np.random.Generator, settings: TrafficSettings, *, drift: bool) -> Speaker:
-    """Returns a customer of the group; some speak up to six times as often as others."""
+    """Return a customer of the group; some speak up to six times as often as others."""
     group = customers(settings)[drift]
     weights = 1.0 / np.linspace(1.0, 6.0, len(group))
     return group[int(rng.choice(len(group), p=weights / weights.sum()))]
 
 
 def _moment(rng: np.random.Generator, settings: TrafficSettings, night: int) -> datetime:
-    """Returns a moment of the night in local time, most likely around breakfast and in the evening."""
+    """Return a moment of the night in local time, most likely around breakfast and in the evening."""
     start, end = window(settings, night)
     seconds = int(rng.choice(24, p=_HOURS)) * 3600 + float(rng.uniform(0, 3600))
     seconds = min(seconds, (end - start).total_seconds() - 1)  # a day of 23 hours
@@ -237,7 +237,7 @@ def _conditions(kind: Kind, high: bool) -> AugmentSettings:
 def _heard(
     rng: np.random.Generator, said: Sentence, speaker: Speaker, conditions: AugmentSettings
 ) -> tuple[Floats, int]:
-    """Returns samples and rate [Hz] as the device sends them: a car at 8 kHz, half the phones at 22.05 kHz."""
+    """Return samples and rate [Hz] as the device sends them: a car at 8 kHz, half the phones at 22.05 kHz."""
     spoken = speak(said.text, speaker.voice) if said.text else np.zeros(RATE, dtype=np.float32)
     samples = augment(spoken, rng, conditions)
     if speaker.device_type == DOORBELL:

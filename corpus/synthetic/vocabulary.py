@@ -13,7 +13,7 @@ Group = Literal["base", "drift"]
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Returns the values between the commas."""
+    """Return the values between the commas."""
     return tuple(value.strip() for value in text.split(","))
 
 

@@ -46,7 +46,7 @@ class AnswerRow:
 
 
 def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
-    """Leaves answers stored, each content once, their questions answered; returns how many by what became of them.
+    """Leave answers stored, each content once, their questions answered; return how many by what became of them.
 
     `added`; `repeated` (stored already); `conflicting` (a revision that is stored with another content: both stand, or
     what holds would depend on which came first; or another ask than the question's: not stored); `unknown` (no such
@@ -84,13 +84,15 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
 
 
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Returns how many answers of an utterance are stored, all revisions counted, by id."""
+    """Return how many answers of an utterance are stored, all revisions counted, by id."""
     rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)
     return dict(sorted(Counter(row.utterance_id for row in rows).items()))
 
 
-def voices(conn: sa.Connection, ids: Sequence[str] | None = None) -> dict[str, list[tuple[str, str, str | None]]]:
-    """Returns who said what of each utterance: annotator, verdict and intent of everyone's latest answer, by id.
+def answers_by_utterance(
+    conn: sa.Connection, ids: Sequence[str] | None = None
+) -> dict[str, list[tuple[str, str, str | None]]]:
+    """Return who said what of each utterance: annotator, verdict and intent of everyone's latest answer, by id.
 
     Whoever asks for help has not answered. Of two contents of one revision none is returned, as in
     `annotation.latest_answers`; of the answers to several questions about one utterance all are.
@@ -111,7 +113,7 @@ def voices(conn: sa.Connection, ids: Sequence[str] | None = None) -> dict[str, l
 
 
 def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
-    """Returns the latest answer of each person to each question of a round (of all, where None), in a fixed order.
+    """Return the latest answer of each person to each question of a round (of all, where None), in a fixed order.
 
     Of a latest revision with several contents one is returned, the same whichever came first.
     """
@@ -151,7 +153,7 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
 
 
 def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:
-    """Returns how many latest answers of a round (of all, where None) gave each verdict."""
+    """Return how many latest answers of a round (of all, where None) gave each verdict."""
     return dict(sorted(Counter(row.verdict for row in latest_answers(conn, round_)).items()))
 
 

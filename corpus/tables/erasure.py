@@ -42,7 +42,7 @@ BLANK: dict[str, Any] = {
 def erase_utterances(
     corpus: Corpus, utterance_ids: Sequence[str], *, reason: str = "request", actor: str = "earmark"
 ) -> dict[str, Any]:
-    """Leaves nothing of the utterances that anyone could read; returns counts and the model versions now tainted."""
+    """Leave nothing of the utterances that anyone could read; return counts and the model versions now tainted."""
     ids = sorted(set(utterance_ids))
     vault.destroy(corpus.vault, ids, actor)
     return _erase(corpus, ids, operation_ids.erase_utterances(reason, digest(ids)), reason, actor)
@@ -51,7 +51,7 @@ def erase_utterances(
 def erase_speaker(
     corpus: Corpus, speaker_id: str, *, reason: str = "request", actor: str = "earmark"
 ) -> dict[str, Any]:
-    """Leaves nothing of a speaker that anyone could read, nor the account behind the id; returns as above."""
+    """Leave nothing of a speaker that anyone could read, nor the account behind the id; return as above."""
     ids = vault.forget(corpus.vault, speaker_id, actor, corpus.clock())
     with corpus.read() as conn:
         # A speaker has rows without keys where an earlier erasure of single utterances was killed half-way.
@@ -102,7 +102,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
 
 
 def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
-    """Leaves no score of the utterances; parts that held some are replaced by parts without them."""
+    """Leave no score of the utterances; parts that held some are replaced by parts without them."""
     scores = schema.scores
     statement = sa.select(scores.c.part).distinct()
     paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
@@ -127,7 +127,7 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
 
 
 def purge(corpus: Corpus) -> int:
-    """Leaves no file that an erasure replaced; returns how many went."""
+    """Leave no file that an erasure replaced; return how many went."""
     with reading(corpus.records) as conn:
         paths = sorted(conn.execute(sa.select(schema.doomed.c.path)).scalars())
     for path in paths:
@@ -140,7 +140,7 @@ def purge(corpus: Corpus) -> int:
 
 
 def compact(corpus: Corpus, *, actor: str = "earmark") -> dict[str, int]:
-    """Leaves no byte of erased audio in any pack; returns how many packs were written anew or dropped.
+    """Leave no byte of erased audio in any pack; return how many packs were written anew or dropped.
 
     One operation a pack, so that a store of any size is worked off in flat memory and a kill loses one pack's work.
     """

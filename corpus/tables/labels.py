@@ -61,7 +61,7 @@ class LabelRow:
 def put_labels(
     corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
 ) -> dict[str, int]:
-    """Leaves each label current, in a revision above the last; returns how many by what became of them.
+    """Leave each label current, in a revision above the last; return how many by what became of them.
 
     `new`; `superseded`; `unchanged` (the same as the current one: no new revision); `kept` (a label of annotators,
     which one from a manifest does not replace); `erased`. A label of annotators keeps the revision that it carries, as
@@ -100,28 +100,28 @@ def put_labels(
 
 
 def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
-    """Leaves no current label on the utterances; the revisions stay, and the next label is one above the last."""
+    """Leave no current label on the utterances; the revisions stay, and the next label is one above the last."""
     if ids:
         update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
         conn.execute(update.values(current=False), [{"id": i} for i in ids])
 
 
 def withdrawn(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Returns the last revision of those utterances that had a label and have no current one, by id."""
+    """Return the last revision of those utterances that had a label and have no current one, by id."""
     columns = (labels.c.utterance_id, labels.c.revision, labels.c.current)
     last = {row.utterance_id: row for row in _by_revision(fetch_among(conn, sa.select(*columns), columns[0], ids))}
     return {i: row.revision for i, row in sorted(last.items()) if not row.current}
 
 
 def _by_revision(rows: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
-    """Returns the rows so that, by utterance, the highest revision comes last and wins."""
+    """Return the rows so that, by utterance, the highest revision comes last and wins."""
     return sorted(rows, key=lambda row: (row.utterance_id, row.revision))
 
 
 def current(
     conn: sa.Connection, ids: Sequence[str] | None = None, reasons: Sequence[str] | None = None
 ) -> list[LabelRow]:
-    """Returns the current labels of utterances that are neither set aside nor erased, sorted by id.
+    """Return the current labels of utterances that are neither set aside nor erased, sorted by id.
 
     Args:
         conn: a connection on the records.
@@ -160,7 +160,7 @@ def current(
 
 
 def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Returns how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
+    """Return how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
     reviewed = sa.exists().where(operations.c.operation_id == labels.c.operation_id, operations.c.act == "review")
     statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", reviewed))
     counts = Counter(row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids))
@@ -168,7 +168,7 @@ def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
 
 
 def known_revisions(conn: sa.Connection) -> dict[str, int]:
-    """Returns the revision that came with the arrival, of utterances that somebody answered on, by id."""
+    """Return the revision that came with the arrival, of utterances that somebody answered on, by id."""
     said = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)
     statement = sa.select(labels.c.utterance_id, sa.func.max(labels.c.revision).label("revision"))
     rows = conn.execute(statement.where(labels.c.source != "annotators", said).group_by(labels.c.utterance_id))
@@ -176,7 +176,7 @@ def known_revisions(conn: sa.Connection) -> dict[str, int]:
 
 
 def ever_labelled(conn: sa.Connection) -> set[str]:
-    """Returns the ids of utterances of which any label is stored, whoever gave it and whether or not it still holds."""
+    """Return the ids of utterances of which any label is stored, whoever gave it and whether or not it still holds."""
     return set(conn.execute(sa.select(labels.c.utterance_id)).scalars())
 
 
@@ -212,13 +212,13 @@ def _label_row(
 
 
 def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Returns the ids that arrived to judge; that stays so whatever annotators say of them later."""
+    """Return the ids that arrived to judge; that stays so whatever annotators say of them later."""
     statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
     return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
 
 
 def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
-    """Returns reason, round and inclusion probability by id; an audit draw wins, since it must never be trained on."""
+    """Return reason, round and inclusion probability by id; an audit draw wins, since it must never be trained on."""
     statement = sa.select(
         selections.c.utterance_id, selections.c.reason, selections.c.round, selections.c.inclusion_prob, rounds.c.seq
     ).join(rounds, rounds.c.round == selections.c.round)

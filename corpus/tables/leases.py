@@ -24,7 +24,7 @@ def grant_lease(
     holder: str = ANYONE,
     purpose: Purpose = "annotate",
 ) -> None:
-    """Leaves the utterances open to `holder` until then; a lease that runs already is set to the new end."""
+    """Leave the utterances open to `holder` until then; a lease that runs already is set to the new end."""
     key = {"holder": holder, "purpose": purpose}
     insert_new(conn, leases, [{"utterance_id": i, "until": until, **key} for i in utterance_ids])
     _each(conn, sa.update(leases).values(until=until), utterance_ids, holder, purpose)
@@ -33,19 +33,19 @@ def grant_lease(
 def release_lease(
     conn: sa.Connection, utterance_ids: Sequence[str], *, holder: str = ANYONE, purpose: Purpose = "annotate"
 ) -> None:
-    """Leaves no lease of `holder` on the utterances."""
+    """Leave no lease of `holder` on the utterances."""
     _each(conn, sa.delete(leases), utterance_ids, holder, purpose)
 
 
 def leased(conn: sa.Connection, now: datetime, ids: Sequence[str] | None = None) -> set[str]:
-    """Returns those of the ids (of all, where None) on which a lease runs."""
+    """Return those of the ids (of all, where None) on which a lease runs."""
     statement = sa.select(leases.c.utterance_id).where(leases.c.until > now)
     rows = conn.execute(statement) if ids is None else fetch_among(conn, statement, leases.c.utterance_id, ids)
     return {row.utterance_id for row in rows}
 
 
 def holders(conn: sa.Connection, now: datetime) -> dict[tuple[str, str], datetime]:
-    """Returns the end of every lease to annotate that runs, by utterance and holder."""
+    """Return the end of every lease to annotate that runs, by utterance and holder."""
     statement = sa.select(leases.c.utterance_id, leases.c.holder, leases.c.until)
     rows = conn.execute(statement.where(leases.c.until > now, leases.c.purpose == "annotate"))
     return {(row.utterance_id, row.holder): row.until for row in rows}

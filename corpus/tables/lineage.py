@@ -30,7 +30,7 @@ Rows = list[dict[str, Any]]
 
 
 def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
-    """Returns how many rows of a snapshot have each role."""
+    """Return how many rows of a snapshot have each role."""
     statement = sa.select(snapshot_rows.c.role, sa.func.count()).where(snapshot_rows.c.snapshot_id == snapshot_id)
     return {
         str(role): int(count) for role, count in conn.execute(statement.group_by(snapshot_rows.c.role).order_by("role"))
@@ -38,7 +38,7 @@ def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
 
 
 def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
-    """Returns `source`, `revision` and `labels` of a snapshot: how many labels of which revision came from where."""
+    """Return `source`, `revision` and `labels` of a snapshot: how many labels of which revision came from where."""
     same = [labels.c[name] == snapshot_rows.c[name] for name in ("utterance_id", "revision")]
     by = (labels.c.source, labels.c.revision)
     statement = (
@@ -50,7 +50,7 @@ def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
 
 
 def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
-    """Returns the pseudonyms of all who answered questions about a snapshot's utterances, and how many answers."""
+    """Return the pseudonyms of all who answered questions about a snapshot's utterances, and how many answers."""
     statement = (
         sa.select(answers.c.annotator_id, sa.func.count())
         .select_from(snapshot_rows.join(answers, answers.c.utterance_id == snapshot_rows.c.utterance_id))
@@ -61,7 +61,7 @@ def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
 
 
 def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
-    """Returns `round`, `night`, `reason` and `rows` of a snapshot, oldest round first."""
+    """Return `round`, `night`, `reason` and `rows` of a snapshot, oldest round first."""
     by = (rounds.c.seq, rounds.c.round, rounds.c.night, selections.c.reason)
     statement = (
         sa.select(*by[1:], sa.func.count().label("rows"))
@@ -76,7 +76,7 @@ def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
 
 
 def aliases_of(conn: sa.Connection, kind: Kind, version: str) -> list[str]:
-    """Returns the aliases that stand for a version, sorted."""
+    """Return the aliases that stand for a version, sorted."""
     statement = sa.select(aliases.c.name).where(aliases.c.kind == kind, aliases.c.version == version)
     return sorted(conn.execute(statement).scalars())
 
@@ -85,7 +85,7 @@ def aliases_of(conn: sa.Connection, kind: Kind, version: str) -> list[str]:
 
 
 def utterance(conn: sa.Connection, utterance_id: str) -> dict[str, Any] | None:
-    """Returns what is known of an utterance but what was said: state, arrival, split, speaker; None if unknown."""
+    """Return what is known of an utterance but what was said: state, arrival, split, speaker; None if unknown."""
     names = ("utterance_id", "state", "state_reason", "arrived_at", "split", "speaker_id", "locale", "device_type")
     columns = [utterances.c[name] for name in names]
     found = _rows(conn, sa.select(*columns).where(utterances.c.utterance_id == utterance_id))
@@ -93,7 +93,7 @@ def utterance(conn: sa.Connection, utterance_id: str) -> dict[str, Any] | None:
 
 
 def choices(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns every choice of an utterance, oldest first: round, night, reason, probability, question and its state."""
+    """Return every choice of an utterance, oldest first: round, night, reason, probability, question and its state."""
     same = [tasks.c[name] == selections.c[name] for name in ("round", "utterance_id")]
     statement = (
         sa.select(
@@ -113,21 +113,21 @@ def choices(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def answers_to(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns every answer about an utterance: task, annotator's pseudonym, revision, verdict, seconds."""
+    """Return every answer about an utterance: task, annotator's pseudonym, revision, verdict, seconds."""
     names = ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at")
     statement = sa.select(*(answers.c[name] for name in names)).where(answers.c.utterance_id == utterance_id)
     return _rows(conn, statement.order_by(*(answers.c[name] for name in names[:3]), answers.c.variant))
 
 
 def label_revisions(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns every revision of an utterance's label, without its texts."""
+    """Return every revision of an utterance's label, without its texts."""
     names = ("revision", "current", "source", "agreement", "annotators", "operation_id")
     statement = sa.select(*(labels.c[name] for name in names)).where(labels.c.utterance_id == utterance_id)
     return _rows(conn, statement.order_by(labels.c.revision))
 
 
 def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns the pairs of versions that scored an utterance, in order."""
+    """Return the pairs of versions that scored an utterance, in order."""
     statement = (
         sa.select(scores.c.asr_version, scores.c.intent_version)
         .join(parts, parts.c.path == scores.c.part)
@@ -137,7 +137,7 @@ def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def learners(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted.
+    """Return the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted.
 
     What it taught without a label has the role `pseudo` and no revision.
     """
@@ -156,7 +156,7 @@ def learners(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def judges_of(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Returns the versions with a report that counts the utterance: kind and version."""
+    """Return the versions with a report that counts the utterance: kind and version."""
     columns = (reports.c.kind, reports.c.version)
     statement = sa.select(*columns).where(reports.c.numbers.contains(f'"{utterance_id}"', autoescape=True)).distinct()
     return sorted(_rows(conn, statement), key=lambda row: (row["kind"], int(row["version"])))

@@ -43,7 +43,7 @@ class PromotionRow:
 
 
 def put_version(conn: sa.Connection, model: ModelVersion) -> None:
-    """Leaves the version registered.
+    """Leave the version registered.
 
     Raises:
         RecordError: the version is registered already as another model.
@@ -55,7 +55,7 @@ def put_version(conn: sa.Connection, model: ModelVersion) -> None:
 
 
 def version(conn: sa.Connection, kind: Kind, number: str) -> ModelVersion:
-    """Returns one version.
+    """Return one version.
 
     Raises:
         RecordError: there is no such version; the message lists the known ones.
@@ -67,7 +67,7 @@ def version(conn: sa.Connection, kind: Kind, number: str) -> ModelVersion:
 
 
 def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
-    """Returns all versions of a kind, oldest first."""
+    """Return all versions of a kind, oldest first."""
     rows = conn.execute(sa.select(model_versions).where(model_versions.c.kind == kind))
     names = [field.name for field in fields(ModelVersion)]
     found = [ModelVersion(**{name: getattr(row, name) for name in names}) for row in rows]
@@ -75,7 +75,7 @@ def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
 
 
 def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:
-    """Leaves every version marked that learned from one of the utterances; returns (kind, version) of all of those."""
+    """Leave every version marked that learned from one of the utterances; return (kind, version) of all of those."""
     statement = sa.select(snapshot_rows.c.snapshot_id).where(snapshot_rows.c.role != "audit").distinct()
     found = {
         row.snapshot_id for row in fetch_among(conn, statement, snapshot_rows.c.utterance_id, sorted(utterance_ids))
@@ -92,13 +92,13 @@ def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:
-    """Returns the version that an alias stands for, None where it stands for none."""
+    """Return the version that an alias stands for, None where it stands for none."""
     one = (aliases.c.kind == kind, aliases.c.name == name)
     return conn.execute(sa.select(aliases.c.version).where(*one)).scalar()
 
 
 def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None, new: str) -> None:
-    """Leaves the alias standing for `new`, if it stood for `expected` until now.
+    """Leave the alias standing for `new`, if it stood for `expected` until now.
 
     Raises:
         PromotionRefused: it moved meanwhile.
@@ -131,7 +131,7 @@ def put_promotion(
     decision: str,
     numbers: Mapping[str, Any],
 ) -> None:
-    """Leaves one look at challenger and champion on record; looks of a kind count from 1.
+    """Leave one look at challenger and champion on record; looks of a kind count from 1.
 
     Raises:
         PromotionRefused: that look was taken already.
@@ -144,7 +144,7 @@ def put_promotion(
 
 
 def looks(conn: sa.Connection, kind: Kind) -> int:
-    """Returns how often challenger and champion of a kind were compared with a decision."""
+    """Return how often challenger and champion of a kind were compared with a decision."""
     statement = sa.select(sa.func.coalesce(sa.func.max(promotions_table.c.look), 0)).where(
         promotions_table.c.kind == kind
     )
@@ -152,7 +152,7 @@ def looks(conn: sa.Connection, kind: Kind) -> int:
 
 
 def promotions(conn: sa.Connection, kind: Kind) -> list[PromotionRow]:
-    """Returns all looks of a kind, oldest first."""
+    """Return all looks of a kind, oldest first."""
     rows = conn.execute(
         sa.select(promotions_table).where(promotions_table.c.kind == kind).order_by(promotions_table.c.look)
     )

@@ -35,7 +35,7 @@ class Orphan:
 
 
 def orphans(corpus: Corpus, older_than: timedelta = SAFE_AGE) -> list[Orphan]:
-    """Returns what no row names and no step touched for that long, sorted."""
+    """Return what no row names and no step touched for that long, sorted."""
     before = datetime.now(UTC) - older_than
     found = [Orphan(_kind(path), path) for path, _ in _stray_files(corpus, before)]
     found += [Orphan("key", i) for i in vault.orphans(corpus.vault, _known_ids(corpus), before)]
@@ -43,7 +43,7 @@ def orphans(corpus: Corpus, older_than: timedelta = SAFE_AGE) -> list[Orphan]:
 
 
 def missing(corpus: Corpus) -> list[str]:
-    """Returns the sorted paths of packs and parts that rows name and the store lacks: restore them from a backup."""
+    """Return the sorted paths of packs and parts that rows name and the store lacks: restore them from a backup."""
     present = {path for path, _ in files.listing(corpus.fs, corpus.root)}
     return sorted(_named_files(corpus) - present)
 

@@ -41,18 +41,18 @@ class Assignment:
 
 
 def holder(annotator_id: str) -> str:
-    """Returns the name under which a person holds leases."""
+    """Return the name under which a person holds leases."""
     return PERSON + annotator_id
 
 
 def assign(conn: sa.Connection, given: Iterable[tuple[str, str, AssignmentKind]], at: datetime) -> None:
-    """Leaves each question before a person; one that was asked already keeps its kind."""
+    """Leave each question before a person; one that was asked already keeps its kind."""
     rows = [{"task_id": task, "annotator_id": who, "kind": kind, "at": at} for task, who, kind in given]
     insert_new(conn, assignments, rows)
 
 
 def assigned(conn: sa.Connection, now: datetime, task_ids: Sequence[str] | None = None) -> list[Assignment]:
-    """Returns who was asked what (of these questions, where given), by question and person."""
+    """Return who was asked what (of these questions, where given), by question and person."""
     said = sa.exists().where(
         answers.c.task_id == assignments.c.task_id, answers.c.annotator_id == assignments.c.annotator_id
     )
@@ -76,20 +76,20 @@ def assigned(conn: sa.Connection, now: datetime, task_ids: Sequence[str] | None 
 
 
 def put_crowd(conn: sa.Connection, numbers: Mapping[str, Any], answers_digest: str, at: datetime) -> None:
-    """Leaves what is known of the annotators as the newest."""
+    """Leave what is known of the annotators as the newest."""
     seq = conn.execute(sa.select(sa.func.coalesce(sa.func.max(crowds.c.seq), 0))).scalar_one() + 1
     row = {"seq": seq, "at": at, "answers_digest": answers_digest, "numbers": canonical_json(numbers)}
     insert_new(conn, crowds, [row])
 
 
 def crowd(conn: sa.Connection) -> tuple[int, str, dict[str, Any]] | None:
-    """Returns number, digest of the answers and numbers of the newest crowd; None where nobody was ever reviewed."""
+    """Return number, digest of the answers and numbers of the newest crowd; None where nobody was ever reviewed."""
     row = conn.execute(sa.select(crowds).order_by(crowds.c.seq.desc()).limit(1)).first()
     return None if row is None else (row.seq, row.answers_digest, dict(json.loads(row.numbers)))
 
 
 def answers_digest(conn: sa.Connection) -> str:
-    """Returns a digest of all answers that are stored, in no order."""
+    """Return a digest of all answers that are stored, in no order."""
     import hashlib
 
     rows = conn.execute(sa.select(answers.c.content_mac, answers.c.task_id, answers.c.annotator_id, answers.c.revision))

@@ -39,7 +39,7 @@ _TRIPLES = ("slot_counts", "word_edits")
 
 
 def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
-    """Leaves the report stored; a later one of the same version on the same set replaces it."""
+    """Leave the report stored; a later one of the same version on the same set replaces it."""
     key = {"kind": report.kind, "version": report.version, "eval_set_id": report.eval_set_id}
     columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
     facts = {"intents": list(report.intents), "beside": report.beside, "normaliser": report.normaliser}
@@ -50,7 +50,7 @@ def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
 
 
 def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
-    """Returns how a version did on a set, None where it was not judged on it."""
+    """Return how a version did on a set, None where it was not judged on it."""
     key = {"kind": kind, "version": version, "eval_set_id": eval_set_id}
     same = [reports.c[name] == value for name, value in key.items()]
     text = conn.execute(sa.select(reports.c.numbers).where(*same)).scalar()
@@ -68,7 +68,7 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
 
 
 def drop_from_reports(conn: sa.Connection, utterance_ids: Collection[str]) -> int:
-    """Leaves no report with a row of the utterances; returns how many had some.
+    """Leave no report with a row of the utterances; return how many had some.
 
     The other rows stay, for a set of which some were erased is not judged anew, and earlier versions are compared on
     it. What was decided on the whole set stands with the promotions.
@@ -92,7 +92,7 @@ def drop_from_reports(conn: sa.Connection, utterance_ids: Collection[str]) -> in
 
 
 def _rows_of_report(numbers: Mapping[str, Any], left: Sequence[int]) -> dict[str, Any]:
-    """Returns what a report stores, with those rows alone and the intents that they name."""
+    """Return what a report stores, with those rows alone and the intents that they name."""
     # What an older version stored lacks columns, or has them empty.
     kept = {name: [numbers[name][k] for k in left] for name in _REPORT_TYPES if numbers.get(name)}
     codes = [name for name in ("truth", "predicted") if name in kept]
@@ -103,7 +103,7 @@ def _rows_of_report(numbers: Mapping[str, Any], left: Sequence[int]) -> dict[str
 
 
 def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
-    """Returns, by version, the ids of the sets that it was judged on."""
+    """Return, by version, the ids of the sets that it was judged on."""
     found: dict[str, list[str]] = {}
     rows = conn.execute(
         sa.select(reports.c.version, reports.c.eval_set_id)

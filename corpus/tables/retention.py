@@ -12,14 +12,14 @@ from corpus.tables import leases
 
 
 def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
-    """Returns the moments before which an arrival is too old, without and with a current label."""
+    """Return the moments before which an arrival is too old, without and with a current label."""
     now = corpus.clock()
     settings = corpus.settings
     return now - timedelta(days=settings.retention_days), now - timedelta(days=settings.labelled_retention_days)
 
 
 def expired(corpus: Corpus) -> list[str]:
-    """Returns the sorted ids of what the retention no longer allows; without those on which a lease runs."""
+    """Return the sorted ids of what the retention no longer allows; without those on which a lease runs."""
     rows, labels = schema.utterances, schema.labels
     oldest, oldest_labelled = retention_limits(corpus)
     labelled = sa.exists().where(labels.c.utterance_id == rows.c.utterance_id, labels.c.current)

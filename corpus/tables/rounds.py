@@ -45,7 +45,7 @@ class TaskRow:
 
 
 def put_selection(conn: sa.Connection, selection: Selection, night: str, settings_digest: str, pool_size: int) -> None:
-    """Leaves a round and what it chose stored; a round that is stored already stays as it is."""
+    """Leave a round and what it chose stored; a round that is stored already stays as it is."""
     name = selection.round
     if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == name)).scalar() is not None:
         return
@@ -69,7 +69,7 @@ def put_selection(conn: sa.Connection, selection: Selection, night: str, setting
 
 
 def selection(conn: sa.Connection, round_: str) -> Selection:
-    """Returns what a round chose, most valuable first.
+    """Return what a round chose, most valuable first.
 
     Raises:
         RecordError: there is no such round.
@@ -89,18 +89,18 @@ def selection(conn: sa.Connection, round_: str) -> Selection:
 
 
 def rounds(conn: sa.Connection) -> list[RoundRow]:
-    """Returns all rounds, oldest first."""
+    """Return all rounds, oldest first."""
     rows = conn.execute(sa.select(rounds_table).order_by(rounds_table.c.seq))
     return [RoundRow(row.round, row.night, row.settings_digest, row.pool_size, row.selected) for row in rows]
 
 
 def selected_ids(conn: sa.Connection) -> set[str]:
-    """Returns the ids that any round ever chose."""
+    """Return the ids that any round ever chose."""
     return set(conn.execute(sa.select(selections.c.utterance_id)).scalars())
 
 
 def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
-    """Leaves the questions of a stored selection open; one that is stored already keeps its state."""
+    """Leave the questions of a stored selection open; one that is stored already keeps its state."""
     insert_new(
         conn,
         tasks_table,
@@ -119,7 +119,7 @@ def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
 
 
 def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskState] | None = None) -> list[TaskRow]:
-    """Returns the questions of a round (of all, where None) in the given states, in the order they were chosen."""
+    """Return the questions of a round (of all, where None) in the given states, in the order they were chosen."""
     columns = [tasks_table.c[name] for name in ("task_id", "round", "utterance_id", "ask", "state")]
     statement = (
         sa.select(*columns, selections.c.reason, selections.c.inclusion_prob, tasks_table.c.draft_shown)
@@ -135,20 +135,20 @@ def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskS
 
 
 def drafts_shown(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
-    """Returns those of the utterances of which a question showed its draft."""
+    """Return those of the utterances of which a question showed its draft."""
     statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.draft_shown)
     return {row.utterance_id for row in fetch_among(conn, statement, tasks_table.c.utterance_id, ids)}
 
 
 def utterance_of(conn: sa.Connection, task_id: str) -> str | None:
-    """Returns what a question asks about; None where there is no such question."""
+    """Return what a question asks about; None where there is no such question."""
     statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.task_id == task_id)
     found: str | None = conn.execute(statement).scalar()
     return found
 
 
 def set_task_state(conn: sa.Connection, task_ids: Sequence[str], state: TaskState) -> None:
-    """Leaves the questions in a state.
+    """Leave the questions in a state.
 
     Raises:
         RecordError: a question is unknown; the message names the first.

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def unscored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> list[str]:
-    """Returns those of the ids that this pair of models has not scored, in their order."""
+    """Return those of the ids that this pair of models has not scored, in their order."""
     done = _scored(conn, ids, asr_version, intent_version)
     return [i for i in ids if i not in done]
 
 
 def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> int:
-    """Leaves statistics in a part and hypotheses encrypted; returns how many utterances are newly scored.
+    """Leave statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
 
     Left out are utterances that this pair of models scored already and those erased meanwhile.
 
@@ -77,7 +77,7 @@ def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Map
 
 
 def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_version: str) -> Predictions:
-    """Returns the statistics of the utterances in the order of the ids, as this pair of models scored them.
+    """Return the statistics of the utterances in the order of the ids, as this pair of models scored them.
 
     Raises:
         RecordError: no ids, an id that stands twice, or one that was not scored; the message names the first.
@@ -110,7 +110,7 @@ def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_ver
 
 
 def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
-    """Returns one of `ASR_COLUMNS` by utterance id, as the latest models that scored it say; others are left out.
+    """Return one of `ASR_COLUMNS` by utterance id, as the latest models that scored it say; others are left out.
 
     Raises:
         Damaged: a part is missing or unreadable.
@@ -126,7 +126,7 @@ def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
 
 
 def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Returns the pair (asr_version, intent_version) that scored each utterance first, by id."""
+    """Return the pair (asr_version, intent_version) that scored each utterance first, by id."""
     columns = (scores.c.utterance_id, parts.c.asr_version, parts.c.intent_version, parts.c.seq)
     statement = sa.select(*columns).join(parts, parts.c.path == scores.c.part)
     found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: -int(row.seq))

@@ -12,7 +12,7 @@ from corpus.storage.records_schema import snapshot_rows, snapshots
 
 
 def put_snapshot(conn: sa.Connection, snapshot: Snapshot, kind: Kind) -> str:
-    """Leaves the snapshot stored and returns its id; the same rows are the same snapshot."""
+    """Leave the snapshot stored and return its id; the same rows are the same snapshot."""
     snapshot_id = snapshot.snapshot_id
     insert_new(conn, snapshots, [{"snapshot_id": snapshot_id, "kind": kind, "eval_set_id": snapshot.eval_set_id}])
     insert_new(
@@ -33,7 +33,7 @@ def put_snapshot(conn: sa.Connection, snapshot: Snapshot, kind: Kind) -> str:
 
 
 def snapshot(conn: sa.Connection, snapshot_id: str) -> Snapshot:
-    """Returns the snapshot; erased utterances keep their rows in it, which are ids only.
+    """Return the snapshot; erased utterances keep their rows in it, which are ids only.
 
     Raises:
         RecordError: there is no such snapshot.

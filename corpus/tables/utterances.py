@@ -30,7 +30,7 @@ Arrived = tuple[Utterance, bytes, bytes]
 
 
 def put(op: Operation, writer: PackWriter, arrivals: Iterable[Arrived]) -> list[str]:
-    """Leaves utterances with their audio stored and returns the ids that are new, in order.
+    """Leave utterances with their audio stored and return the ids that are new, in order.
 
     Ids that are stored already stay as they are.
 
@@ -71,7 +71,7 @@ def insert(
     *,
     operation_id: str = "",
 ) -> list[str]:
-    """Leaves the rows of utterances stored and returns the ids that are new; `locations`: where audio lies."""
+    """Leave the rows of utterances stored and return the ids that are new; `locations`: where audio lies."""
     stored = known(conn, [utterance.utterance_id for utterance in arrived])
     order = last_order(conn)
     rows: dict[str, dict[str, Any]] = {}
@@ -84,13 +84,13 @@ def insert(
 
 
 def known(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
-    """Returns those of the ids that have a row, in whatever state."""
+    """Return those of the ids that have a row, in whatever state."""
     statement = sa.select(utterances.c.utterance_id)
     return {row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)}
 
 
 def get(conn: sa.Connection, ids: Sequence[str]) -> list[Utterance]:
-    """Returns the utterances in the order of the ids.
+    """Return the utterances in the order of the ids.
 
     Raises:
         RecordError: an id has no row; the message names the first.
@@ -107,7 +107,7 @@ def in_window(
     end: datetime | None = None,
     states: Sequence[State] = ("accepted",),
 ) -> list[str]:
-    """Returns the sorted ids of what arrived in [start, end) and is in one of the states; None leaves an end open."""
+    """Return the sorted ids of what arrived in [start, end) and is in one of the states; None leaves an end open."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state.in_(states))
     if start is not None:
         statement = statement.where(utterances.c.arrived_at >= start)
@@ -117,7 +117,7 @@ def in_window(
 
 
 def orders(conn: sa.Connection, start: datetime, end: datetime) -> list[tuple[str, datetime, int]]:
-    """Returns id, arrival and order of intake of what arrived in [start, end) and is accepted."""
+    """Return id, arrival and order of intake of what arrived in [start, end) and is accepted."""
     columns = (utterances.c.utterance_id, utterances.c.arrived_at, utterances.c.event_order)
     window = (utterances.c.arrived_at >= start, utterances.c.arrived_at < end)
     rows = conn.execute(sa.select(*columns).where(utterances.c.state == "accepted", *window))
@@ -125,30 +125,30 @@ def orders(conn: sa.Connection, start: datetime, end: datetime) -> list[tuple[st
 
 
 def last_order(conn: sa.Connection) -> int:
-    """Returns the order of intake of the newest row, 0 where there is none."""
+    """Return the order of intake of the newest row, 0 where there is none."""
     return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one())
 
 
 def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Returns those of the ids that were erased."""
+    """Return those of the ids that were erased."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")
     return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
 
 
 def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str, datetime]:
-    """Returns when each speaker was heard for the first time, whatever became of that utterance."""
+    """Return when each speaker was heard for the first time, whatever became of that utterance."""
     first = sa.func.min(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
     statement = sa.select(utterances.c.speaker_id, first).group_by(utterances.c.speaker_id)
     return {row[0]: row[1] for row in fetch_among(conn, statement, utterances.c.speaker_id, speaker_ids)}
 
 
 def all_ids(conn: sa.Connection) -> set[str]:
-    """Returns the ids of all rows, erased ones included."""
+    """Return the ids of all rows, erased ones included."""
     return set(conn.execute(sa.select(utterances.c.utterance_id)).scalars())
 
 
 def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Returns the ids as their audio lies in the packs, which is the fastest order to open many in."""
+    """Return the ids as their audio lies in the packs, which is the fastest order to open many in."""
     columns = (utterances.c.pack, utterances.c.pack_offset, utterances.c.utterance_id)
     rows = fetch_among(conn, sa.select(*columns), utterances.c.utterance_id, ids)
     return [row.utterance_id for row in sorted(rows, key=lambda r: (r.pack or "", r.pack_offset or 0, r.utterance_id))]
@@ -174,13 +174,13 @@ class PoolColumns:
 
 
 def locales(conn: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Returns the locale of each utterance, by id."""
+    """Return the locale of each utterance, by id."""
     columns = (utterances.c.utterance_id, utterances.c.locale)
     return {row.utterance_id: row.locale for row in fetch_among(conn, sa.select(*columns), columns[0], ids)}
 
 
 def pool_columns(conn: sa.Connection, ids: Sequence[str] | Strings) -> PoolColumns:
-    """Returns the columns of a pool, each in the order of the ids.
+    """Return the columns of a pool, each in the order of the ids.
 
     Raises:
         RecordError: an id has no row; the message names the first.
@@ -213,7 +213,7 @@ def _attributes(texts: Sequence[str]) -> dict[str, Strings]:
 
 
 def counts(conn: sa.Connection) -> dict[str, int]:
-    """Returns how many were received, accepted (whatever became of them), refused, set aside, erased and are available.
+    """Return how many were received, accepted (whatever became of them), refused, set aside, erased and are available.
 
     received = accepted + refused; accepted = available + set_aside + erased.
     """
@@ -232,17 +232,17 @@ def counts(conn: sa.Connection) -> dict[str, int]:
 
 
 def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
-    """Leaves accepted utterances closed, for a reason in one or two words; returns how many that were."""
+    """Leave accepted utterances closed, for a reason in one or two words; return how many that were."""
     return _move(conn, ids, "accepted", "set_aside", reason)
 
 
 def refuse(conn: sa.Connection, operation_id: str, line: int, reason: str) -> None:
-    """Leaves it on record that a line of a manifest was refused."""
+    """Leave it on record that a line of a manifest was refused."""
     refuse_lines(conn, operation_id, {line: reason})
 
 
 def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:
-    """Leaves it on record which lines were refused and why, each in one word."""
+    """Leave it on record which lines were refused and why, each in one word."""
     insert_new(
         conn,
         refusals_table,
@@ -251,7 +251,7 @@ def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, s
 
 
 def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) -> dict[str, int]:
-    """Returns how many lines were refused, by reason; in all operations where None."""
+    """Return how many lines were refused, by reason; in all operations where None."""
     statement = sa.select(refusals_table.c.reason, refusals_table.c.operation_id)
     rows = (
         conn.execute(statement)
@@ -265,7 +265,7 @@ def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) ->
 
 
 def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
-    """Passes when every id was found.
+    """Pass when every id was found.
 
     Raises:
         RecordError: naming the first that was not.
@@ -276,7 +276,7 @@ def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
 
 
 def as_utterance(row: sa.Row[Any]) -> Utterance:
-    """Returns the record of a row."""
+    """Return the record of a row."""
     return Utterance(
         utterance_id=row.utterance_id,
         speaker_id=row.speaker_id,
@@ -292,7 +292,7 @@ def as_utterance(row: sa.Row[Any]) -> Utterance:
 
 
 def as_location(row: sa.Row[Any]) -> Location | None:
-    """Returns where the audio of a row lies, None where there is none."""
+    """Return where the audio of a row lies, None where there is none."""
     return None if row.pack is None else Location(row.pack, row.pack_offset, row.pack_length)
 
 

@@ -29,7 +29,7 @@ ALL: Final = frozenset(CONSENTS)
 """Consent to everything."""
 
 
-Words = dict[str, dict[frozenset[str], datetime]]
+ConsentStatements = dict[str, dict[frozenset[str], datetime]]
 """By account what it consents to, and when it last said so."""
 
 
@@ -54,7 +54,7 @@ def narrow(account: dict[str, Any], mask: int, at: datetime) -> bool:
 
 
 def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Returns what each utterance may be used for: what was allowed when it was spoken and was never withdrawn since.
+    """Return what each utterance may be used for: what was allowed when it was spoken and was never withdrawn since.
 
     Unknown, destroyed and forgotten utterances have the empty set.
     """
@@ -82,7 +82,7 @@ def _allowed() -> sa.ColumnElement[int]:
 
 
 def consenting(vault: Vault, utterance_ids: Sequence[str], consent: str) -> npt.NDArray[np.bool_]:
-    """Returns (N,) bool, True where the utterance may be used for `consent` (`score`, `annotate` or `train`)."""
+    """Return (N,) bool, True where the utterance may be used for `consent` (`score`, `annotate` or `train`)."""
     mask_of([consent])
     found = consents(vault, utterance_ids)
     return np.fromiter((consent in found[i] for i in utterance_ids), np.bool_, len(utterance_ids))
@@ -110,12 +110,12 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
     return str(row["speaker_id"])
 
 
-def take_words(vault: Vault, words: Words, actor: str = "earmark") -> Words:
+def apply_statements(vault: Vault, words: ConsentStatements, actor: str = "earmark") -> ConsentStatements:
     """Leave withdrawn what the words leave out; return those on accounts that the vault does not know (yet).
 
     Each that changes something is an audit row.
     """
-    unknown: Words = {}
+    unknown: ConsentStatements = {}
     if not words:
         return unknown
     filed_as = {account: account_key(vault, account) for account in words}

@@ -31,7 +31,7 @@ class Vault:
 
 
 def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
-    """Returns the vault, whose secrets are made the first time.
+    """Return the vault, whose secrets are made the first time.
 
     Raises:
         Damaged: the key-encryption key is not the one that this vault was made with.
@@ -54,28 +54,28 @@ def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
 
 
 def has_secrets(engine: sa.Engine) -> bool:
-    """Returns whether the vault was made already, so that its key-encryption key must exist."""
+    """Return whether the vault was made already, so that its key-encryption key must exist."""
     with reading(engine) as conn:
         return bool(_wrapped_secrets(conn))
 
 
 def utterance_id(vault: Vault, event: str) -> str:
-    """Returns the id of a source event, 32 hexadecimal digits; the same event is always the same utterance."""
+    """Return the id of a source event, 32 hexadecimal digits; the same event is always the same utterance."""
     return keyed(vault, "event", event)
 
 
 def account_key(vault: Vault, account: str) -> str:
-    """Returns the keyed hash under which the vault files an account."""
+    """Return the keyed hash under which the vault files an account."""
     return keyed(vault, "account", account)
 
 
 def pseudonym(vault: Vault, key: str, generation: int) -> str:
-    """Returns the speaker id of an account's key; the generation rises when the account is forgotten."""
+    """Return the speaker id of an account's key; the generation rises when the account is forgotten."""
     return "s" + keyed(vault, "pseudonym", f"{key}/{generation}")
 
 
 def split_of(vault: Vault, speaker_id: str, fractions: Mapping[str, float]) -> Split:
-    """Returns the split of a speaker: a keyed hash, so it can be neither guessed nor shifted by what arrives.
+    """Return the split of a speaker: a keyed hash, so it can be neither guessed nor shifted by what arrives.
 
     Args:
         vault: holds the secret.
@@ -93,7 +93,7 @@ def split_of(vault: Vault, speaker_id: str, fractions: Mapping[str, float]) -> S
 
 
 def keyed(vault: Vault, secret: str, text: str) -> str:
-    """Returns 32 hexadecimal digits of the HMAC-SHA-256 of a text under one of the secrets."""
+    """Return 32 hexadecimal digits of the HMAC-SHA-256 of a text under one of the secrets."""
     return hmac.digest(vault.secrets[secret], text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
 
 

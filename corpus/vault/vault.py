@@ -69,7 +69,7 @@ class Admitted:
 
 @contextmanager
 def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Iterator[dict[str, Admitted]]:
-    """Gives speaker and key by utterance id; with the consent they are in the vault for good once the block has ended.
+    """Give speaker and key by utterance id; with the consent they are in the vault for good once the block has ended.
 
     An utterance that has a key keeps it, so a step that was killed can run again. Left out of the answer is what was
     erased and must stay so: utterances whose key was destroyed, and those spoken before their account was forgotten.
@@ -163,7 +163,7 @@ def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, 
 
 
 def data_keys(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, bytes]:
-    """Returns the keys by utterance id; an id that is missing has none, or has lost it for good."""
+    """Return the keys by utterance id; an id that is missing has none, or has lost it for good."""
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
         found = list(fetch_among(conn, statement, keys.c.utterance_id, utterance_ids))
@@ -175,7 +175,7 @@ def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
 
 
 def speaker_of(vault: Vault, account: str) -> str | None:
-    """Returns the speaker id that stands for an account today, None where the account is unknown or forgotten."""
+    """Return the speaker id that stands for an account today, None where the account is unknown or forgotten."""
     with reading(vault.engine) as conn:
         statement = sa.select(accounts.c.speaker_id).where(
             accounts.c.account_key == account_key(vault, account), accounts.c.account.is_not(None)
@@ -187,7 +187,7 @@ def speaker_of(vault: Vault, account: str) -> str | None:
 
 
 def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
-    """Leaves no key of these utterances, so that nothing of theirs can ever be read; returns how many had one.
+    """Leave no key of these utterances, so that nothing of theirs can ever be read; return how many had one.
 
     That a key was destroyed stays known: the same event does not arrive again.
     """
@@ -200,7 +200,7 @@ def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
 
 
 def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None) -> list[str]:
-    """Leaves no key of the speaker and no account behind the id; returns the ids of all that they said.
+    """Leave no key of the speaker and no account behind the id; return the ids of all that they said.
 
     The account's hash stays with its generation: should the customer return, they are another speaker. What they said
     until `at` (now, where None) and has not arrived yet is refused when it does.
@@ -227,7 +227,7 @@ def count_keys(vault: Vault) -> int:
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:
-    """Returns the ids of keys that no row uses and no step touched since `older_than`, sorted."""
+    """Return the ids of keys that no row uses and no step touched since `older_than`, sorted."""
     known = known_ids if isinstance(known_ids, set | frozenset) else set(known_ids)
     statement = sa.select(keys.c.utterance_id).where(keys.c.touched_at < older_than, keys.c.wrapped.is_not(None))
     with reading(vault.engine) as conn:
@@ -235,7 +235,7 @@ def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> l
 
 
 def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime, actor: str = "earmark") -> int:
-    """Leaves no orphaned key; returns how many went. Unlike a destroyed one, a swept event may arrive again.
+    """Leave no orphaned key; return how many went. Unlike a destroyed one, a swept event may arrive again.
 
     Args:
         vault: its keys are swept.

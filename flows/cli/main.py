@@ -48,7 +48,7 @@ def _earmark(
 
 
 def main() -> None:
-    """Runs the command; errors are one line on stderr and an exit status."""
+    """Run the command; errors are one line on stderr and an exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also stopped
     try:
         app()

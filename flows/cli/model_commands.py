@@ -122,10 +122,10 @@ def register(
     settings = settings_of(config, overrides)
     from flows.runtime.lock import hold_corpus
     from flows.runtime.session import opened
-    from flows.steps.register_external import register_outside
+    from flows.steps.register_external import register_external
 
     with hold_corpus(settings.corpus, "register"), opened(settings) as corpus:
-        report = register_outside(corpus, settings, path, kind, name)
+        report = register_external(corpus, settings, path, kind, name)
     if as_json:
         console.show_json(report.to_json())
     else:
@@ -173,7 +173,7 @@ By = Annotated[str | None, typer.Option("--by", help="Your name for the audit ch
 
 
 def person(given: str | None) -> str:
-    """Returns the name of who runs the command."""
+    """Return the name of who runs the command."""
     import getpass
 
     try:
@@ -226,10 +226,10 @@ def promote(
     from corpus.errors import PromotionRefused
     from flows.runtime.lock import hold_corpus
     from flows.runtime.session import opened
-    from flows.steps.promote_manually import promote_by_hand
+    from flows.steps.promote_manually import promote_manually
 
     with hold_corpus(settings.corpus, "promote"), opened(settings, create=False) as corpus:
-        report = promote_by_hand(corpus, settings, version, person(by), force=force, why=why)
+        report = promote_manually(corpus, settings, version, person(by), force=force, why=why)
     document, judgement = report.to_json(), report.judgement
     if as_json:
         console.show_json(document)

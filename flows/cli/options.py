@@ -52,9 +52,9 @@ def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **para
     """Run a flow of `flows.pipeline` under the lock and Prefect's server; return its report."""
     settings = settings_of(config, overrides)
     if parameters.get("night"):
-        from flows.nights.sampling_frame import the_night
+        from flows.nights.sampling_frame import closed_night
 
-        the_night(settings, parameters["night"])  # a wrong name costs no start of a server
+        closed_night(settings, parameters["night"])  # a wrong name costs no start of a server
     from flows.runtime.session import running
 
     with running(settings, flow.replace("_", " ")):

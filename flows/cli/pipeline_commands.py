@@ -76,10 +76,10 @@ def import_corpus(
     """Ingest a labelled corpus; the settings under `importing` say what its columns mean."""
     settings = settings_of(config, overrides)
     from corpus.storage.work_folder import scratch
-    from flows.reports.import_table import show_look
-    from flows.steps.import_corpus import check_mapping, look, named
+    from flows.reports.import_table import show_preview
+    from flows.steps.import_corpus import check_mapping, preview_corpus, resolve_source
 
-    source = named(source)
+    source = resolve_source(source)
     if not dry_run:
         with scratch(settings.home):
             check_mapping(settings.importing, source, split, subset)
@@ -88,11 +88,11 @@ def import_corpus(
         show_report("imported", report, as_json)
         return
     with scratch(None):
-        preview = look(settings.importing, settings.ingest, source, split, subset, limit)
+        preview = preview_corpus(settings.importing, settings.ingest, source, split, subset, limit)
     if as_json:
         console.show_json(asdict(preview))
     else:
-        show_look(preview)
+        show_preview(preview)
 
 
 @app.command()
@@ -116,13 +116,13 @@ def sample(
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
     if dry_run:
-        from flows.nights.sampling_frame import the_night
+        from flows.nights.sampling_frame import closed_night
         from flows.runtime.session import opened
         from flows.steps.sample import dry_run as choose_dry
 
         settings = settings_of(config, changes)
         with opened(settings, create=False) as corpus:
-            document = choose_dry(corpus, settings, the_night(settings, night)).to_json()
+            document = choose_dry(corpus, settings, closed_night(settings, night)).to_json()
     else:
         document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:

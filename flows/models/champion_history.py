@@ -26,7 +26,7 @@ MOST_NIGHTS = 60
 
 
 def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport]) -> list[Night]:
-    """Returns the error rate of each night's champion on that night's audit rows, oldest first.
+    """Return the error rate of each night's champion on that night's audit rows, oldest first.
 
     A night's champion is the version that scored it. Nights whose champion was never judged on their rows are left
     out, and rows that arrived to judge belong to no night.
@@ -62,7 +62,7 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
 def gains(
     corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport], base: EvaluationReport
 ) -> list[tuple[float, Interval]]:
-    """Returns (labels, gain per 100 labels) of the versions that learned and were judged on the same rows as the base.
+    """Return (labels, gain per 100 labels) of the versions that learned and were judged on the same rows as the base.
 
     The gain is how much lower the error rate is than the base's on the same rows, per 100 labels.
     """
@@ -82,7 +82,7 @@ def gains(
 
 
 def _rows_by_night(conn: sa.Connection, audit: AuditSet) -> list[tuple[str, list[str]]]:
-    """Returns each night's name and the ids of its rows that judge, oldest first."""
+    """Return each night's name and the ids of its rows that judge, oldest first."""
     drawn: dict[str, list[str]] = {}
     for row in labels.current(conn, sorted(audit.labels)):
         drawn.setdefault(row.round, []).append(row.utterance_id)

@@ -13,7 +13,7 @@ from corpus.records.base import Kind, Strings, digest
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.tables import labels, utterances
 from flows.models import registry
-from flows.models.label_reliability import relied
+from flows.models.label_reliability import reliable_labels
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
@@ -79,7 +79,7 @@ def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Sna
     from training.snapshots import build_snapshot
 
     with corpus.read() as conn:
-        rows = relied(conn, labels.current(conn))
+        rows = reliable_labels(conn, labels.current(conn))
     ids = [row.utterance_id for row in rows]
     train = consent.consenting(corpus.vault, ids, "train").tolist()
     judging = consent.consenting(corpus.vault, ids, "annotate").tolist()

@@ -22,7 +22,7 @@ from flows.runtime.settings import Settings
 if TYPE_CHECKING:
     from flows.models.eval_set import AuditSet
     from training.asr.transcribe import AsrOutput
-    from training.evaluation.signal_quality import Sound
+    from training.evaluation.signal_quality import SignalQuality
     from training.intent.model import IntentModel, IntentOutput
 
 Clips = list[tuple[str, Floats]]
@@ -65,7 +65,7 @@ class Evaluation:
     cost: EvaluationCost
 
 
-def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
+def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
     """Return what an intent model makes of texts by utterance id."""
     from training.intent.model import classify
 
@@ -73,7 +73,7 @@ def read(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) ->
     return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
-def hear(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
+def transcribe_clips(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
     """Return what a speech model transcribes of clips."""
     from training.asr.transcribe import transcribe
 
@@ -87,27 +87,29 @@ def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: Model
     ears = audit.listener or version
     started = time.perf_counter()
     clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
-    heard = hear(settings, ears, clips)
+    heard = transcribe_clips(settings, ears, clips)
     texts = {output.utterance_id: output.text for output in heard}
     if audit.kind == "asr":
-        report = _asr_report(audit, version, heard, sounds, read(settings, registry.champion(corpus, "intent"), texts))
+        report = _asr_report(
+            audit, version, heard, sounds, classify_texts(settings, registry.champion(corpus, "intent"), texts)
+        )
     else:
-        report = _intent_report(audit, version, read(settings, version, texts), sounds)
+        report = _intent_report(audit, version, classify_texts(settings, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
     speed = _speed(settings, audit, version, clips, texts)
     return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
-def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, Sound]]:
-    from training.evaluation.signal_quality import sound_of
+def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, SignalQuality]]:
+    from training.evaluation.signal_quality import signal_quality
 
     clips: Clips = []
     sounds = {}
     for content in opened:
         if content.audio is not None:
             clips.append((content.utterance.utterance_id, content.audio))
-            sounds[content.utterance.utterance_id] = sound_of(content.audio, content.sample_rate)
+            sounds[content.utterance.utterance_id] = signal_quality(content.audio, content.sample_rate)
     return clips, sounds
 
 
@@ -115,7 +117,7 @@ def _asr_report(
     audit: AuditSet,
     version: ModelVersion,
     heard: Sequence[AsrOutput],
-    sounds: Mapping[str, Sound],
+    sounds: Mapping[str, SignalQuality],
     reading: Reading,
 ) -> EvaluationReport:
     """Return the report of a speech model, with what the intent model at work made of what was heard."""
@@ -137,7 +139,7 @@ def _asr_report(
 
 
 def _intent_report(
-    audit: AuditSet, version: ModelVersion, reading: Reading, sounds: Mapping[str, Sound]
+    audit: AuditSet, version: ModelVersion, reading: Reading, sounds: Mapping[str, SignalQuality]
 ) -> EvaluationReport:
     from training.evaluation.report import evaluate_intent
 

@@ -16,26 +16,26 @@ STEP = 0.05
 """Reliabilities are rounded to it: last digits that move with every answer would be another snapshot each time."""
 
 
-def known_crowd(conn: sa.Connection) -> Crowd:
+def stored_crowd(conn: sa.Connection) -> Crowd:
     """Return what was known of the people after the last review; nothing before the first."""
     held = people.crowd(conn)
     return Crowd() if held is None else Crowd.from_json(held[2])
 
 
-def relied(conn: sa.Connection, rows: Sequence[LabelRow]) -> list[LabelRow]:
+def reliable_labels(conn: sa.Connection, rows: Sequence[LabelRow]) -> list[LabelRow]:
     """Return the labels with how far those who gave them can be relied on, by the last review."""
-    crowd = known_crowd(conn)
+    crowd = stored_crowd(conn)
     if not crowd.people:
         return list(rows)
     ids = [row.utterance_id for row in rows if row.source == "annotators"]
-    said, shown = annotations_table.voices(conn, ids), rounds.drafts_shown(conn, ids)
+    said, shown = annotations_table.answers_by_utterance(conn, ids), rounds.drafts_shown(conn, ids)
     return [
-        replace(row, reliability=_stepped(crowd.reliability(said[row.utterance_id], row.utterance_id in shown)))
+        replace(row, reliability=_stored_weights(crowd.reliability(said[row.utterance_id], row.utterance_id in shown)))
         if row.utterance_id in said and row.source == "annotators"
         else row
         for row in rows
     ]
 
 
-def _stepped(value: float) -> float:
+def _stored_weights(value: float) -> float:
     return round(round(value / STEP) * STEP, 2)

@@ -123,7 +123,7 @@ def _intent(uri: str) -> IntentModel:
 
 @lru_cache(maxsize=6)
 def _folder(uri: str) -> Path:
-    """Returns where a version's files are on this machine; those of a server are fetched once for a run."""
+    """Return where a version's files are on this machine; those of a server are fetched once for a run."""
     from training.tracking.version_files import local_folder
 
     return local_folder(uri)

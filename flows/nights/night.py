@@ -19,7 +19,7 @@ class Night:
 
 
 def night_named(name: str, time_zone: str, ends_at: int) -> Night:
-    """Returns the night that closes on the given day.
+    """Return the night that closes on the given day.
 
     Args:
         name: ISO date.
@@ -43,7 +43,7 @@ def night_named(name: str, time_zone: str, ends_at: int) -> Night:
 
 
 def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
-    """Returns the newest night that has closed by `now`."""
+    """Return the newest night that has closed by `now`."""
     local = now.astimezone(_zone(time_zone))
     day = local.date() if local.time() >= time(ends_at) else local.date() - timedelta(days=1)
     return night_named(day.isoformat(), time_zone, ends_at)

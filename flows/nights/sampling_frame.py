@@ -17,8 +17,8 @@ from flows.nights.night import Night, last_night, night_named
 from flows.runtime.settings import Settings
 
 
-def the_night(settings: Settings, name: str | None) -> Night:
-    """Returns the night of that name, or the newest that has closed.
+def closed_night(settings: Settings, name: str | None) -> Night:
+    """Return the night of that name, or the newest that has closed.
 
     Raises:
         UsageError: no such date, or a night that has not closed yet: its round would miss what is still to arrive.
@@ -30,12 +30,12 @@ def the_night(settings: Settings, name: str | None) -> Night:
     return night
 
 
-def stands(conn: sa.Connection, night: Night) -> bool:
-    """Returns whether the night's round was chosen."""
+def is_sampled(conn: sa.Connection, night: Night) -> bool:
+    """Return whether the night's round was chosen."""
     return nights.has_frame(conn, night.name)
 
 
-def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[str], NightFrame]:
+def sampling_frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[str], NightFrame]:
     """Return the sorted ids of the night's frame, and what is stored of it with its round.
 
     What came in between `since` and `up_to` of the frame and is older than the night is late.
@@ -58,8 +58,8 @@ def frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[s
     return sorted(mine), NightFrame(night.name, since, newest)
 
 
-def passed(conn: sa.Connection, settings: Settings) -> set[str]:
-    """Returns the ids that no later round can draw: those of nights whose round was chosen, and in time for it."""
+def past_sampling(conn: sa.Connection, settings: Settings) -> set[str]:
+    """Return the ids that no later round can draw: those of nights whose round was chosen, and in time for it."""
     held = nights.frames(conn)
     if not held:
         return set()

@@ -20,7 +20,7 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import models as store
 from corpus.tables import rounds, utterances
 from flows.models.evaluation_store import stored
-from flows.models.label_reliability import known_crowd
+from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 
 
@@ -145,7 +145,7 @@ def by_person(corpus: Corpus) -> tuple[PersonRow, ...]:
     """Return agreement with everybody else, and what is known of the person, by annotator."""
     with corpus.read() as conn:
         rows = annotations_table.latest_answers(conn)
-        crowd = known_crowd(conn)
+        crowd = stored_crowd(conn)
     given = _shared(corpus, rows)
     careless = set(crowd.careless())
     found = []

@@ -71,7 +71,7 @@ class RateBySpeaker(Result):
     speakers: Mapping[str, SpeakerRate]
 
 
-def standing(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionVsBase:
+def compare_champion(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionVsBase:
     """Return champion and base on all labelled rows that judge, and their paired difference, with 95 % intervals."""
     from training.evaluation.intervals import (
         IntervalSettings,

@@ -145,7 +145,7 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> Found:
-    now = task_status.standing(corpus)
+    now = task_status.task_status(corpus)
     stray = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
     lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
     problems = (

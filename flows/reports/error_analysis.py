@@ -23,7 +23,7 @@ from corpus.tables.people import holder
 from corpus.text import normalise
 from flows.models import registry
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluate import Reading, hear, read
+from flows.models.evaluate import Reading, classify_texts, transcribe_clips
 from flows.models.evaluation_store import reports
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
@@ -124,14 +124,16 @@ def mistakes(
     order = [row for row in worst_first(report) if inside[row]]
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
     held = _open(corpus, audit, list(rows), who)
-    heard = hear(settings, audit.listener or version, [(i, audio) for i, (audio, _) in held.items()])
+    heard = transcribe_clips(settings, audit.listener or version, [(i, audio) for i, (audio, _) in held.items()])
     texts = {output.utterance_id: output.text for output in heard}
-    reading = read(settings, version, texts) if kind == "intent" and texts else None
+    reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
     shown = []
     for i, row in ((i, row) for i, row in rows.items() if i in held):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}
         label = held[i][1]
-        made = _heard(i, where, label, texts[i]) if reading is None else _understood(i, where, label, reading)
+        made = (
+            _asr_mistakes(i, where, label, texts[i]) if reading is None else _intent_mistakes(i, where, label, reading)
+        )
         shown.append(made)
     return MistakesReport(
         kind=kind,
@@ -168,7 +170,7 @@ def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> Open
     return {c.utterance.utterance_id: (c.audio, c.label) for c in opened if c.audio is not None and c.label is not None}
 
 
-def _heard(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
+def _asr_mistakes(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
     from corpus.edits import align
 
     said, heard = normalise(label.transcript or "").split(), normalise(text).split()
@@ -184,11 +186,11 @@ def _heard(utterance_id: str, slices: Mapping[str, str], label: Label, text: str
     )
 
 
-def _understood(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
+def _intent_mistakes(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
     hypothesis = reading.hypotheses()[utterance_id]
     words = Mistake(utterance_id=utterance_id, slices=slices, heard=hypothesis.text)
     if label.transcript is not None:
-        words = _heard(utterance_id, slices, label, hypothesis.text)
+        words = _asr_mistakes(utterance_id, slices, label, hypothesis.text)
     return replace(
         words,
         heard=hypothesis.text,

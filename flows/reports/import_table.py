@@ -6,7 +6,7 @@ from corpus.importing.import_rows import Preview
 from flows.runtime import console
 
 
-def show_look(report: Preview) -> None:
+def show_preview(report: Preview) -> None:
     """Print the columns, what they would become, and the first problems."""
     names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
     console.show_pairs("would import", {name: getattr(report, name) for name in names})

@@ -16,13 +16,13 @@ def night_markdown(report: Mapping[str, Any]) -> str:
     for step, result in report.items():
         if not isinstance(result, dict):
             continue
-        lines.append(f"| {step} | {_told(sample_lines(result) if step == 'sample' else result)} |")
+        lines.append(f"| {step} | {_step_lines(sample_lines(result) if step == 'sample' else result)} |")
         if result.get("decision_text"):
             decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
     return "\n".join(lines + decisions) + "\n"
 
 
-def _told(result: Mapping[str, Any]) -> str:
+def _step_lines(result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
     left_out = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")

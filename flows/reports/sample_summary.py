@@ -21,7 +21,7 @@ def sample_lines(report: Mapping[str, Any]) -> dict[str, object]:
         elif name == "outlook":
             lines |= outlook_lines(value)
         elif name == "known":
-            lines["labelled rows"] = known_line(value)
+            lines["labelled rows"] = labels_line(value)
         elif name == "expected_errors":
             lines["expected errors"] = errors_line(value)
         elif name == "notes":
@@ -76,7 +76,7 @@ def outlook_line(ahead: Mapping[str, Any]) -> str:
     return str(ahead["why"]) if ahead["advice"] == "unknown" else f"{ahead['advice']}: {ahead['why']}"
 
 
-def known_line(known: Mapping[str, Any]) -> str:
+def labels_line(known: Mapping[str, Any]) -> str:
     """Return how many labelled rows speak of the models at work."""
     missing = known["labelled"] - known["scored"]
     rest = f"; {missing} are not scored by the models at work, earmark score does it" if missing else ""

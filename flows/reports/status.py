@@ -18,7 +18,7 @@ from flows.models.tainted import tainted_champions
 from flows.nights.night import last_night
 from flows.reports.queue_table import show_queues
 from flows.reports.sample_summary import cost_lines, outlook_lines
-from flows.rounds.annotation_costs import QuestionCost, costs_by_question, learned_costs
+from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime import console
 from flows.runtime.results import Result, as_json
@@ -103,7 +103,7 @@ def status_of(settings: Settings) -> StatusReport:
             answers=annotations_table.outcomes(conn),
             labels=_label_counts(conn),
             models={kind: _versions(conn, kind) for kind in KINDS},
-            costs=costs_by_question(*learned_costs(corpus, settings.learned, settings.cost)),
+            costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
             outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
             problems=tuple(tainted_champions(conn)),
         )

@@ -35,7 +35,7 @@ class QuestionCost(Result):
     learned: bool
 
 
-def learned_costs(corpus: Corpus, settings: LearnedSettings, prior: CostModel) -> tuple[CostModel, dict[str, int]]:
+def fitted_costs(corpus: Corpus, settings: LearnedSettings, prior: CostModel) -> tuple[CostModel, dict[str, int]]:
     """Fit the costs to the lead times of the newest answers; return them, and the timed answers by question.
 
     A question with few answers keeps its cost of `prior`.

@@ -19,7 +19,7 @@ from corpus.records.predictions import Predictions
 from corpus.tables import labels, scores, snapshots
 from corpus.tables.labels import LabelRow
 from flows.models import registry
-from flows.rounds.annotation_costs import learned_costs
+from flows.rounds.annotation_costs import fitted_costs
 from flows.runtime.settings import LearnedSettings, Settings
 from sampling.cost import CostModel
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LabelEvidence:
     """What a round takes from the answers to earlier ones.
 
     Attributes:
@@ -58,7 +58,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledRows:
     """The labelled rows that may teach a choice: all but held-out ones, audit rows first, then by id.
 
     Attributes:
@@ -73,7 +73,7 @@ class Labelled:
     intent: str
 
 
-def labelled(corpus: Corpus, settings: LearnedSettings) -> Labelled:
+def labelled_rows(corpus: Corpus, settings: LearnedSettings) -> LabelledRows:
     """Return the labelled rows that may teach a choice, and what the champions know of them."""
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
     with corpus.read() as conn:
@@ -86,21 +86,21 @@ def labelled(corpus: Corpus, settings: LearnedSettings) -> Labelled:
             if row.role != "audit"
         }
     rows.sort(key=lambda row: (row.reason != "audit", row.utterance_id))
-    return Labelled(tuple(rows[: settings.rows]), frozenset(taught), asr.version, intent.version)
+    return LabelledRows(tuple(rows[: settings.rows]), frozenset(taught), asr.version, intent.version)
 
 
-def know(corpus: Corpus, settings: Settings, round_: str) -> Known:
+def gather_evidence(corpus: Corpus, settings: Settings, round_: str) -> LabelEvidence:
     """Return what the labels so far teach a round."""
     from sampling.findings import MEASURED, cohorts_of, evidence_of
     from sampling.reliability import fit_all
 
-    costs, answers = learned_costs(corpus, settings.learned, settings.cost)
-    held = labelled(corpus, settings.learned)
+    costs, answers = fitted_costs(corpus, settings.learned, settings.cost)
+    held = labelled_rows(corpus, settings.learned)
     with corpus.read() as conn:
         ids = [row.utterance_id for row in held.rows]
         missing = set(scores.unscored(conn, ids, held.asr, held.intent))
     rows = [row for row in held.rows if row.utterance_id not in missing]
-    known = Known(costs, answers, labelled=len(ids), scored=len(rows))
+    known = LabelEvidence(costs, answers, labelled=len(ids), scored=len(rows))
     if not rows:
         return known
     predictions = scores.predictions(corpus, [row.utterance_id for row in rows], held.asr, held.intent)
@@ -117,7 +117,7 @@ def know(corpus: Corpus, settings: Settings, round_: str) -> Known:
     )
 
 
-def informed(pool: Pool, known: Known) -> Pool:
+def with_evidence(pool: Pool, known: LabelEvidence) -> Pool:
     """Return the pool with what is known: embeddings that are covered, and the cohort of every row."""
     from sampling.cohorts import SLICE, members
 
@@ -127,7 +127,7 @@ def informed(pool: Pool, known: Known) -> Pool:
     return replace(pool, known_embeddings=known.embeddings, slices=slices)
 
 
-def _findings(corpus: Corpus, held: Labelled, rows: Sequence[LabelRow], predictions: Predictions) -> Findings:
+def _findings(corpus: Corpus, held: LabelledRows, rows: Sequence[LabelRow], predictions: Predictions) -> Findings:
     """Compare predictions with labels, on rows that a round chose and the models at work did not learn from.
 
     Labels and transcripts are read through the door, for judging.

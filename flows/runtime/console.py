@@ -58,7 +58,7 @@ def show_refused(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def cell(value: Any) -> str:
-    """Returns the text of one value: short numbers, mappings as `a 1, b 2`."""
+    """Return the text of one value: short numbers, mappings as `a 1, b 2`."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -71,7 +71,7 @@ def cell(value: Any) -> str:
 
 
 def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Returns `12.3 %` or `12.3 % [10.1, 14.6]`."""
+    """Return `12.3 %` or `12.3 % [10.1, 14.6]`."""
     if value is None:
         return "-"
     if low is None or high is None:

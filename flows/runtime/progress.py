@@ -117,13 +117,13 @@ def track(name: str, total: int | None) -> Iterator[Advance]:
     def advance(done: int, total: int | None = None) -> None:
         nonlocal known
         known = known if total is None else total
-        _tell(listeners, Advanced(number, done, known))
+        _emit(listeners, Advanced(number, done, known))
 
-    _tell(listeners, Started(number, name, total))
+    _emit(listeners, Started(number, name, total))
     try:
         yield advance
     finally:
-        _tell(listeners, Finished(number))
+        _emit(listeners, Finished(number))
 
 
 def counting(advance: Advance) -> Callable[[int], None]:
@@ -140,9 +140,9 @@ def counting(advance: Advance) -> Callable[[int], None]:
 
 def note(line: str) -> None:
     """Tell the listeners a line for the person who waits."""
-    _tell(_LISTENERS.get(), Noted(line))
+    _emit(_LISTENERS.get(), Noted(line))
 
 
-def _tell(listeners: tuple[Listener, ...], event: Event) -> None:
+def _emit(listeners: tuple[Listener, ...], event: Event) -> None:
     for listener in listeners:
         listener(event)

@@ -22,18 +22,18 @@ from flows.steps.export import made_tasks
 from flows.steps.label_studio_sync import PushReport, SettleReport
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
-from flows.tasks.task_status import standing
+from flows.tasks.task_status import task_status
 
 STUDIO: Final = "label_studio"
 T = TypeVar("T")
 
 
-def at_a_place(export: ExportSettings) -> bool:
+def is_external(export: ExportSettings) -> bool:
     """Return whether tasks and answers travel over a place of annotation, not over the task folder alone."""
     return export.backend != "files"
 
 
-def place_name(export: ExportSettings) -> str:
+def backend_name(export: ExportSettings) -> str:
     """Return the name of the place in reports."""
     return export.backend.replace("_", "-")
 
@@ -132,7 +132,7 @@ def _call(settings: Settings, function: Callable[..., T], *arguments: Any) -> T:
 
 def _wanted(corpus: Corpus, settings: Settings) -> list[PlacedTask]:
     """Return the tasks that people may listen to, by holder, most valuable first."""
-    now = standing(corpus)
+    now = task_status(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
     base = settings.label_studio.clips_url
     placed = []

@@ -21,7 +21,7 @@ from flows.models import registry
 from flows.runtime.results import Result
 from flows.runtime.settings import ExportSettings, Settings
 from flows.tasks import assignment
-from flows.tasks.task_status import OPEN, standing
+from flows.tasks.task_status import OPEN, task_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
     if not settings.people.people:
         return {}
     assignment.assign_tasks(corpus, settings.people, settings.export.due_days, settings.sampling.seed)
-    now = standing(corpus)
+    now = task_status(corpus)
     counts = {who: len(wanted) for who, wanted in sorted(now.wanted.items())}
     if settings.export.backend != "files":
         return counts

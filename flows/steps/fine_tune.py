@@ -14,7 +14,7 @@ from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
-from flows.steps.retrain_plan import LearnPlan
+from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
 
 OnProgress = Callable[[int, int, float], None]
@@ -69,7 +69,7 @@ def kept_folder(folder: Path, kind: Kind) -> Path:
     return folder.with_name(f"{folder.name}-{kind}-kept")
 
 
-def fine_tune(corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path) -> Trained:
+def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path) -> Trained:
     """Fine-tune the base into the folder; what a killed run kept of the same training is taken up."""
     kept = kept_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def fine_tune(corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path)
 
 
 def _fine_tune_asr(
-    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, kept: Path, on_progress: OnProgress
+    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, kept: Path, on_progress: OnProgress
 ) -> Trained:
     from training.asr.finetune import finetune_asr
     from training.evaluation.metrics import learning_series
@@ -108,7 +108,7 @@ def _fine_tune_asr(
 
 
 def _fine_tune_intent(
-    corpus: Corpus, settings: Settings, plan: LearnPlan, folder: Path, kept: Path, on_progress: OnProgress
+    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, kept: Path, on_progress: OnProgress
 ) -> Trained:
     from training.evaluation.metrics import learning_series
     from training.intent.finetune import finetune_intent

@@ -38,12 +38,12 @@ class ImportReport(Result):
     refused_lines: tuple[RefusedLine, ...]
 
 
-def named(source: str) -> str:
+def resolve_source(source: str) -> str:
     """Return a path as it is from anywhere; what is no path here is a hub id and stays."""
     return str(Path(source).resolve()) if Path(source).exists() else source
 
 
-def bring(
+def import_corpus(
     corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
 ) -> ImportReport:
     """Import the rows of a labelled corpus with their labels; rows that were imported before change nothing.
@@ -87,7 +87,7 @@ def check_mapping(settings: ImportSettings, source: str, split: str | None, subs
         plan(open_source(source, split, subset, cache), settings)
 
 
-def look(
+def preview_corpus(
     settings: ImportSettings,
     ingest: IngestSettings,
     source: str,

@@ -58,14 +58,14 @@ class IngestReport(Result):
     failed: Mapping[str, str] | None = None
 
 
-def waiting(inbox: Path) -> list[Path]:
+def waiting_manifests(inbox: Path) -> list[Path]:
     """Return the manifests in the inbox, sorted by name."""
     if not inbox.is_dir():
         return []
     return sorted(path for path in inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
 
 
-def arrive(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> IngestReport:
+def ingest_manifests(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> IngestReport:
     """Ingest the manifests; one that was ingested before changes nothing.
 
     Args:

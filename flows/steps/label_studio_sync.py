@@ -41,8 +41,8 @@ from flows.steps.export import made_tasks
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.task_status import ANYBODY, standing
-from flows.tasks.task_status import Standing as Waiting
+from flows.tasks.task_status import ANYBODY, task_status
+from flows.tasks.task_status import TaskStatus as Waiting
 
 FROM_HERE: Final = 10**15
 """Revisions of answers from Label Studio are times in microseconds; those of files are far below."""
@@ -57,7 +57,7 @@ AGAIN: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServerTask:
     """A task as it stands on the server: its id there and here, whose project it is in, and what was answered."""
 
     number: int
@@ -88,7 +88,7 @@ def holders(title: str, people: PeopleSettings) -> dict[str, str]:
     return {who: f"{title}: {who}"[:50] for who in listed} if listed else {ANYBODY: title}
 
 
-def there(client: StudioClient, titles: Mapping[str, str]) -> list[Standing]:
+def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[ServerTask]:
     """Return every task of earmark's projects on the server.
 
     Args:
@@ -101,7 +101,7 @@ def there(client: StudioClient, titles: Mapping[str, str]) -> list[Standing]:
         for row in client.tasks(known[title]) if title in known else ():
             data = row.get("data") or {}
             said = [each for each in row.get("annotations") or () if isinstance(each, dict)]
-            found.append(Standing(int(row["id"]), str(data.get("task_id", "")), who, data, said))
+            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), who, data, said))
     return found
 
 
@@ -132,12 +132,12 @@ def pull(corpus: Corpus, settings: Settings) -> PullReport:
     """
     titles = holders(settings.label_studio.title, settings.people)
     with session(settings.label_studio) as client:
-        rows = there(client, titles)
+        rows = tasks_on_server(client, titles)
         names = _annotators(client, settings.people)
     tasks = asked_tasks(corpus, settings)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
-    again: list[tuple[Standing, str]] = []
+    again: list[tuple[ServerTask, str]] = []
     skipped = 0
     for row in rows:
         for said in row.annotations:
@@ -173,7 +173,7 @@ def _author(annotation: StudioAnnotation, names: dict[int, str]) -> str:
     return names.get(number, f"ls-{number}")
 
 
-def _taken_back(corpus: Corpus, rows: list[Standing], annotations: list[Annotation]) -> list[Annotation]:
+def _taken_back(corpus: Corpus, rows: list[ServerTask], annotations: list[Annotation]) -> list[Annotation]:
     """Return what takes back answers that were merged from a person's own task, which still stands, but without them.
 
     Where nobody is listed, a task that stands may be another one for the next person, which tells nothing.
@@ -189,7 +189,7 @@ def _taken_back(corpus: Corpus, rows: list[Standing], annotations: list[Annotati
     ]
 
 
-def _ask_again(client: StudioClient, project: int, row: Standing, reason: str) -> None:
+def _ask_again(client: StudioClient, project: int, row: ServerTask, reason: str) -> None:
     """Put the task there anew with what its person answered, and the line that says what is wrong with it."""
     (said,) = row.annotations
     results = [each for each in said.get("result") or () if isinstance(each, dict)]
@@ -218,9 +218,9 @@ def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) 
 
     A task whose answer was not pulled yet stays, unless nobody may open its clip any more.
     """
-    now = standing(corpus)
+    now = task_status(corpus)
     with session(studio) as client:
-        rows, names = there(client, holders(studio.title, people)), _annotators(client, people)
+        rows, names = tasks_on_server(client, holders(studio.title, people)), _annotators(client, people)
         merged, silent = _merged(corpus), _silent(corpus, rows)
         gone = [row for row in rows if row.task_id in silent or _is_over(row, now, merged, names)]
         for row in gone:
@@ -233,7 +233,7 @@ def _merged(corpus: Corpus) -> set[tuple[str, str, int]]:
         return {(row.task_id, row.annotator_id, row.revision) for row in annotations_table.latest_answers(conn)}
 
 
-def _silent(corpus: Corpus, rows: Sequence[Standing]) -> set[str]:
+def _silent(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
     """Return the tasks whose clips nobody may open any more, answered or not, and those that earmark never made."""
     with corpus.read() as conn:
         asked = {row.task_id: rounds.utterance_of(conn, row.task_id) for row in rows}
@@ -242,7 +242,7 @@ def _silent(corpus: Corpus, rows: Sequence[Standing]) -> set[str]:
     return {task for task, i in asked.items() if i is None or i in shut}
 
 
-def _is_over(row: Standing, now: Waiting, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
+def _is_over(row: ServerTask, now: Waiting, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
     """Return whether nobody needs a task on the server any more."""
     answered = [said for said in row.annotations if not said.get("was_cancelled")]
     if not answered:
@@ -276,7 +276,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
         Unreachable: the server does not answer.
     """
     require_clips(settings.label_studio.clips_url)
-    now = standing(corpus)
+    now = task_status(corpus)
     made = made_tasks(corpus, settings, now.all_wanted)
     inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
@@ -293,7 +293,9 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     with session(settings.label_studio) as client:
         known = client.projects()
         projects = {who: client.ensure_project(title, fields, known) for who, title in titles.items()}
-        stands, removed = _clear(corpus, client, there(client, titles), now, _annotators(client, settings.people))
+        stands, removed = _clear(
+            corpus, client, tasks_on_server(client, titles), now, _annotators(client, settings.people)
+        )
         for who, project in projects.items():
             wanted = [task for id_, task in made.items() if id_ in now.wanted.get(who, ())]
             missing = [task for task in wanted if task.task_id not in stands.get(who, ())]
@@ -308,7 +310,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
 
 
 def _clear(
-    corpus: Corpus, client: StudioClient, rows: Sequence[Standing], now: Waiting, names: dict[int, str]
+    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: Waiting, names: dict[int, str]
 ) -> tuple[dict[str, set[str]], int]:
     """Remove the tasks that are over and those that are there twice; return who has which now, and how many went."""
     merged, silent = _merged(corpus), _silent(corpus, rows)

@@ -27,7 +27,7 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
 from corpus.tables.leases import ANYONE, holders
 from flows.models import registry
-from flows.models.label_reliability import known_crowd
+from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.steps.export import distribute
@@ -246,7 +246,7 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
     with corpus.read() as conn:
         basis = _basis(corpus, conn, touched)
         withdrawn, others = labels.withdrawn(conn, touched), labels.other_revisions(conn, touched)
-        crowd = known_crowd(conn)
+        crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
         content.utterance.utterance_id: content

@@ -39,7 +39,7 @@ class Judgement(Result):
         decision_text: the whole decision for people to read; "" where nothing was computed.
         champion: version that is the champion afterwards.
         rows_id: the set of rows that judged; None where the version is the champion already.
-        against: beside what it was judged, see `judged_beside`; None where the version is the champion already.
+        against: beside what it was judged, see `asr_of_judgement`; None where the version is the champion already.
         already: True where the gate had said so before; None where it was asked now.
     """
 
@@ -67,7 +67,7 @@ class Judgement(Result):
 TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
 
 
-def judged_beside(listener: ModelVersion | None, champion: ModelVersion) -> str:
+def asr_of_judgement(listener: ModelVersion | None, champion: ModelVersion) -> str:
     """Return what a judgement is about besides the version: the champion, and the speech model that both used."""
     return champion.version + (f"-{listener.version}" if listener else "")
 
@@ -114,7 +114,7 @@ def judge_and_promote(
             tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            beside = judged_beside(audit.listener, champion)
+            beside = asr_of_judgement(audit.listener, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
             judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=beside)
             if tainted:

@@ -18,7 +18,7 @@ from flows.models.aliases import ChampionMoved, mirror_aliases, move_champion
 from flows.models.eval_set import current_snapshot
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
-from flows.steps.promote import Judgement, judge_and_promote, judged_beside
+from flows.steps.promote import Judgement, asr_of_judgement, judge_and_promote
 
 MOST_WHY = 500
 """Characters of a reason; it stays on the audit chain for good."""
@@ -57,7 +57,7 @@ class PromotionReport(Result):
         return {"kind": self.kind, "champion": self.version, "promoted": self.promoted, "already": True}
 
 
-def promote_by_hand(
+def promote_manually(
     corpus: Corpus, settings: Settings, reference: str, who: str, *, force: bool = False, why: str = ""
 ) -> PromotionReport:
     """Make a version the champion where the gate allows it, or a person overrules the gate.
@@ -129,6 +129,6 @@ def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: M
         held = judgements.of_version(conn, kind, number)
     before = next((each for each in held if each.rows_id == snapshot.eval_set_id), None)
     listener = registry.champion(corpus, "asr") if kind == "intent" else None
-    now = judged_beside(listener, champion)
+    now = asr_of_judgement(listener, champion)
     against = "" if before is None or before.against == now else now
     return judge_and_promote(corpus, settings, kind, number, snapshot, against)

@@ -46,7 +46,7 @@ class RegisterReport(Result):
     already: bool | None = None
 
 
-def register_outside(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> RegisterReport:
+def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> RegisterReport:
     """Register the folder's model as a version and judge it, where any row judges by now.
 
     It learned from no label here, so it has no snapshot and is its own base; no alias moves. The same files are the
@@ -95,7 +95,7 @@ def _check(folder: Path, kind: Kind) -> None:
     """Pass where the model loads and can say something of silence or of a sentence."""
     try:
         with _without_warnings():
-            said = _hears(folder) if kind == "asr" else _understands(folder)
+            said = _transcribes(folder) if kind == "asr" else _predicts_intents(folder)
     except EarmarkError:
         raise
     except Exception as error:  # of whatever a model of another kind lacks
@@ -120,7 +120,7 @@ def _without_warnings() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def _hears(folder: Path) -> bool:
+def _transcribes(folder: Path) -> bool:
     from corpus.audio.resample import RATE
     from training.asr.loading import load_asr
     from training.asr.transcribe import TranscribeSettings, transcribe
@@ -131,7 +131,7 @@ def _hears(folder: Path) -> bool:
     return not transcribe(asr, [("silence", np.zeros(RATE, np.float32))], TranscribeSettings(draws=1))[0].problem
 
 
-def _understands(folder: Path) -> bool:
+def _predicts_intents(folder: Path) -> bool:
     from training.intent.model import classify, load_intent
 
     return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())

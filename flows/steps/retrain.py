@@ -19,7 +19,7 @@ from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.steps.fine_tune import Training, fine_tune, kept_folder
 from flows.steps.promote import Judgement
-from flows.steps.retrain_plan import LearnPlan
+from flows.steps.retrain_plan import RetrainPlan
 
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
@@ -85,7 +85,7 @@ class RetrainReport(Result):
         return {**self.learned.to_json(), **self.judgement.to_json()}
 
 
-def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) -> LearnedVersion:
+def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
     """Register a version that learned from the plan's snapshot; take up an earlier attempt's, never double it."""
     if plan.version is not None:
         return LearnedVersion(plan.version, already=True)
@@ -125,7 +125,7 @@ def learn(corpus: Corpus, settings: Settings, plan: LearnPlan, flow_run: str) ->
         return LearnedVersion.from_json(op.result)
 
 
-def _put_version(op: Operation, plan: LearnPlan, version: ModelVersion, training: Training | None) -> None:
+def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, training: Training | None) -> None:
     """Store the version with its snapshot; it is tainted where something it learned from was erased meanwhile."""
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
@@ -148,7 +148,7 @@ def _put_version(op: Operation, plan: LearnPlan, version: ModelVersion, training
     op.result = learned.to_json()
 
 
-def _facts(corpus: Corpus, settings: Settings, plan: LearnPlan, base: str, flow_run: str) -> RunFacts:
+def _facts(corpus: Corpus, settings: Settings, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
     from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent

@@ -20,7 +20,7 @@ from flows.steps.training_examples import NOTHING_PSEUDO, Pseudo, choose_pseudo
 
 
 @dataclass(frozen=True, slots=True)
-class LearnPlan:
+class RetrainPlan:
     """What a retraining does.
 
     Attributes:
@@ -43,7 +43,7 @@ class LearnPlan:
     pseudo: Pseudo = NOTHING_PSEUDO
 
 
-def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> LearnPlan:
+def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> RetrainPlan:
     """Return what there is to learn or to judge, or why nothing is due."""
     from training.tracking.version_files import folder_digest
 
@@ -59,7 +59,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
         judged = judgements.of_version(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
-    found = LearnPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
+    found = RetrainPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
     # what learned from the erased can't become champion, and the champion has nobody to be judged against
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:
@@ -81,7 +81,7 @@ def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
-def _not_due(corpus: Corpus, settings: Settings, found: LearnPlan) -> str:
+def _not_due(corpus: Corpus, settings: Settings, found: RetrainPlan) -> str:
     if found.new < settings.night.min_new_labels:
         return f"{found.new} new training labels, a retraining is due at {settings.night.min_new_labels}"
     audit = audit_set(corpus, settings.promotion, found.kind, found.snapshot.of("audit"))

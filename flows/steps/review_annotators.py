@@ -47,7 +47,9 @@ def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
     with corpus.read() as conn:
         basis = people.answers_digest(conn)
         held = people.crowd(conn)
-        shared = [i for i, said in annotations_table.voices(conn).items() if len({who for who, *_ in said}) > 1]
+        shared = [
+            i for i, said in annotations_table.answers_by_utterance(conn).items() if len({who for who, *_ in said}) > 1
+        ]
         known = labels.known_revisions(conn)
     if held is not None and held[1] == basis:
         return Skipped("no answer is new")

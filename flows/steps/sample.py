@@ -15,9 +15,9 @@ from corpus.tables import labels, nights, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.night import Night
-from flows.nights.sampling_frame import frame
+from flows.nights.sampling_frame import sampling_frame
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question
-from flows.rounds.label_evidence import Known, informed, know
+from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -40,7 +40,7 @@ NOTHING = (
 
 @dataclass(frozen=True, slots=True)
 class KnownRows(Result):
-    """Labelled rows that could teach a choice; see `Known`."""
+    """Labelled rows that could teach a choice; see `LabelEvidence`."""
 
     labelled: int
     scored: int
@@ -131,19 +131,19 @@ class DryRun(Result):
         return {**document, **report, "rows": rows}
 
 
-def choose_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
+def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
     """Store the night's round; a night has one round, so a repeat returns the stored one."""
     operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
-        ids, of_night = frame(conn, settings, night)
+        ids, of_night = sampling_frame(conn, settings, night)
     if stored is not None:
         return replace(SampleReport.of(stored), already="chosen before; a night has one round")
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return SampleReport(skipped=NOTHING, scored=scored)
-    known = know(corpus, settings, night.name)
-    pool = informed(pool, known)
+    known = gather_evidence(corpus, settings, night.name)
+    pool = with_evidence(pool, known)
     choice = select(corpus, settings.sampling, night, pool, known)
     report = _report(corpus, settings, choice, pool, scored, known)
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
@@ -162,18 +162,20 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     from sampling.choice_summary import chosen_rows
 
     with corpus.read() as conn:
-        ids, _ = frame(conn, settings, night)
+        ids, _ = sampling_frame(conn, settings, night)
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return DryRun(skipped=NOTHING)
-    known = know(corpus, settings, night.name)
-    pool = informed(pool, known)
+    known = gather_evidence(corpus, settings, night.name)
+    pool = with_evidence(pool, known)
     choice = select(corpus, settings.sampling, night, pool, known)
     report = _report(corpus, settings, choice, pool, scored, known)
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
 
 
-def _report(corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, known: Known) -> SampleReport:
+def _report(
+    corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, known: LabelEvidence
+) -> SampleReport:
     from sampling.choice_summary import cohort_choices, summarise
 
     summary = summarise(choice, pool, scored)
@@ -220,7 +222,7 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
     )
 
 
-def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, known: Known) -> Choice:
+def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, known: LabelEvidence) -> Choice:
     """Return the round's selection, with what there is to say about it."""
     from sampling.selection import choose_explained
 

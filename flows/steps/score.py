@@ -118,7 +118,7 @@ def score_shard(
             asr_version=plan.asr.version,
             intent_version=plan.intent.version,
         )
-    malloc_trim.give_back()
+    malloc_trim.trim_malloc()
     done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
     if not done:  # all closed by now: nothing was done that a repeat could leave out
         return ShardReport(0, {}, len(ids))

@@ -17,7 +17,7 @@ from corpus.storage.content_codec import Content, Part
 from corpus.tables import labels, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
-from flows.nights.sampling_frame import passed
+from flows.nights.sampling_frame import past_sampling
 from flows.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: M
         ids = utterances.in_window(conn)
         taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
-        over = passed(conn, settings)
+        over = past_sampling(conn, settings)
         ids = [i for i in ids if i in over and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
     allowed = consent.consenting(corpus.vault, ids, "train")
@@ -95,7 +95,7 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
         for c in opened
         if c.audio is not None and c.label is not None and c.label.transcript
     ]
-    for content, best in _heard(corpus, pseudo, ("audio", "hypotheses")):
+    for content, best in _hypothesis_texts(corpus, pseudo, ("audio", "hypotheses")):
         utterance_id = content.utterance.utterance_id
         if content.audio is not None and best.text:
             examples.append(AsrExample(utterance_id, content.audio, best.text, pseudo.weight))
@@ -127,7 +127,7 @@ def intent_examples(
             examples.append(IntentExample(utterance_id, label.transcript, label.intent, label.slots, weight))
         if draft and draft != label.transcript:
             examples.append(IntentExample(utterance_id + DRAFT, draft, label.intent, None, weight))
-    for content, best in _heard(corpus, pseudo, ("hypotheses",)):
+    for content, best in _hypothesis_texts(corpus, pseudo, ("hypotheses",)):
         utterance_id = content.utterance.utterance_id
         if best.text and best.intent:
             example = IntentExample(utterance_id + DRAFT, best.text, best.intent, None, pseudo.weight, pseudo=True)
@@ -135,7 +135,7 @@ def intent_examples(
     return examples
 
 
-def _heard(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Part]) -> list[tuple[Content, Hypothesis]]:
+def _hypothesis_texts(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Part]) -> list[tuple[Content, Hypothesis]]:
     """Return the utterances of the pseudo-labels, each with the best hypothesis of the champion."""
     if not pseudo.ids:
         return []

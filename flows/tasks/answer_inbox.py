@@ -24,7 +24,7 @@ REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.(jsonl|csv|tsv)", re
 UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re.IGNORECASE)
 
 
-def waiting(folder: Path) -> list[Path]:
+def waiting_files(folder: Path) -> list[Path]:
     """Return the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
     if not folder.is_dir():
         return []

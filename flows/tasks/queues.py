@@ -47,7 +47,7 @@ def queues(corpus: Corpus, settings: PeopleSettings, due_days: int) -> QueueRepo
         due_days: how long a task stays open [days].
     """
     now = corpus.clock()
-    standing = task_status.standing(corpus)
+    standing = task_status.task_status(corpus)
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn)}
         answers = annotations_table.latest_answers(conn)

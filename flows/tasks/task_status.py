@@ -23,7 +23,7 @@ ANYBODY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TaskStatus:
     """Which tasks annotators may work on now.
 
     Attributes:
@@ -47,7 +47,7 @@ class Standing:
         return sorted(set().union(*self.wanted.values()))
 
 
-def standing(corpus: Corpus) -> Standing:
+def task_status(corpus: Corpus) -> TaskStatus:
     """Return where the tasks stand now."""
     now = corpus.clock()
     with corpus.read() as conn:
@@ -74,7 +74,7 @@ def standing(corpus: Corpus) -> Standing:
     ours = {row.utterance_id for row in tasks.values()}
     free = sorted((who, i) for i, who in held if i in ours and (i, who) not in serving)
     until = {(i, who.removeprefix(ANYONE).removeprefix(leases.PERSON)): end for (i, who), end in held.items()}
-    return Standing(names, wanted, over, free, until)
+    return TaskStatus(names, wanted, over, free, until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class SweepReport(Result):
 
 def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
     """Close the tasks that nobody may open any more, and remove from the task folder what belongs to no open task."""
-    now = standing(corpus)
+    now = task_status(corpus)
     if now.over or now.free:
         with corpus.operation(operation_ids.sweep(), "sweep") as op:
             rounds.set_task_state(op.conn, now.over, "closed")

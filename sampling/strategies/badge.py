@@ -8,14 +8,14 @@ import numpy as np
 
 from corpus.records.base import Floats
 from sampling.pool import Rows, Scores
-from sampling.strategies.d2_sampling import ROUNDING, spread
+from sampling.strategies.d2_sampling import ROUNDING, d2_sample
 
 BLOCK: Final = 16_384
 """Rows at a time, so that no second copy of the probabilities is made."""
 
 
 def badge(probs: Floats, embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
-    """Returns `count` rows by k-means++ on the gradients of the last layer, never written out (Ash et al. 2020).
+    """Return `count` rows by k-means++ on the gradients of the last layer, never written out (Ash et al. 2020).
 
     The gradient of row i is the outer product of a_i = p_i - onehot(argmax p_i) and its embedding x_i, so
     d^2(i, j) = |a_i|^2 |x_i|^2 + |a_j|^2 |x_j|^2 - 2 (a_i . a_j) (x_i . x_j). The first row has the longest gradient,
@@ -47,11 +47,11 @@ def badge(probs: Floats, embeddings: Floats, count: int, rng: np.random.Generato
     for start in range(0, n, BLOCK):
         some = np.arange(start, min(n, start + BLOCK))
         nearest[some] = apart(some, np.array([first]))[:, 0]
-    return spread(first, nearest, count, apart, rng)[0]
+    return d2_sample(first, nearest, count, apart, rng)[0]
 
 
 def _residual(probs: Floats, rows: Rows) -> Floats:
-    """Returns (R, C), a copy of the rows' probabilities less 1 at the most probable class."""
+    """Return (R, C), a copy of the rows' probabilities less 1 at the most probable class."""
     residual = probs[rows]
     residual[np.arange(len(rows)), residual.argmax(axis=1)] -= 1.0
     return residual

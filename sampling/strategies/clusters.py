@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from corpus.records.base import Floats
 from sampling.pool import Rows, Scores
-from sampling.strategies.d2_sampling import blocks, spread, unit_distances
+from sampling.strategies.d2_sampling import blocks, d2_sample, unit_distances
 
 SAMPLE: Final = (20_000, 20)
 """Rows that centres are learned from: all of a smaller pool; of a larger one at least, and times the clusters."""
@@ -26,7 +26,7 @@ CROWD: Final = 1_024
 
 
 def clusters(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
-    """Returns (N,) the cluster of every row, of at most `count`, numbered without gaps.
+    """Return (N,) the cluster of every row, of at most `count`, numbered without gaps.
 
     Args:
         embeddings: (N, D) float32 of unit length.
@@ -37,7 +37,7 @@ def clusters(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
 
 
 def centres(embeddings: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Returns (K, D) float32 of unit length, at most `count` centres by k-means on unit embeddings (Lloyd 1982).
+    """Return (K, D) float32 of unit length, at most `count` centres by k-means on unit embeddings (Lloyd 1982).
 
     Of a large pool they are learned from a random sample: a centre then lies off by less than its cluster is wide.
 
@@ -68,12 +68,12 @@ def _start(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
 
     first = int(rng.integers(len(embeddings)))
     nearest = unit_distances(embeddings @ embeddings[first]).astype(np.float64)
-    rows, distinct = spread(first, nearest, count, apart, rng)
+    rows, distinct = d2_sample(first, nearest, count, apart, rng)
     return rows[:distinct]
 
 
 def nearest_centre(embeddings: Floats, means: Floats) -> Rows:
-    """Returns (N,) the nearest centre of every row, ties to the first.
+    """Return (N,) the nearest centre of every row, ties to the first.
 
     Args:
         embeddings: (N, D) float32.
@@ -86,12 +86,12 @@ def nearest_centre(embeddings: Floats, means: Floats) -> Rows:
 
 
 def without_gaps(assigned: Rows) -> Rows:
-    """Returns the clusters numbered 0.. in their order, those without a row left out."""
+    """Return the clusters numbered 0.. in their order, those without a row left out."""
     return (np.cumsum(np.bincount(assigned) > 0) - 1)[assigned].astype(np.intp)
 
 
 def ranks(assigned: Rows, order: Rows) -> Rows:
-    """Returns (N,) the place of every row within its cluster, from 0, as the rows stand in `order`.
+    """Return (N,) the place of every row within its cluster, from 0, as the rows stand in `order`.
 
     Args:
         assigned: (N,) cluster of every row.
@@ -104,7 +104,7 @@ def ranks(assigned: Rows, order: Rows) -> Rows:
 
 
 def typicality(embeddings: Floats, assigned: Rows, rng: np.random.Generator) -> Scores:
-    """Returns (N,) float64, 1 / mean distance to the nearest neighbours within the cluster (Hacohen et al. 2022).
+    """Return (N,) float64, 1 / mean distance to the nearest neighbours within the cluster (Hacohen et al. 2022).
 
     A row alone in its cluster has typicality 0: nothing is like it. Neighbours in clusters of over `CROWD` rows are
     those of a sample, which ranks the rows of a cluster as their density does.
@@ -132,7 +132,7 @@ def typicality(embeddings: Floats, assigned: Rows, rng: np.random.Generator) -> 
 
 
 def proportional(sizes: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    """Returns how many of `count` fall to each group in proportion to its size, by largest remainders.
+    """Return how many of `count` fall to each group in proportion to its size, by largest remainders.
 
     Args:
         sizes: (G,) rows of each group.

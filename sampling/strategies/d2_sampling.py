@@ -21,8 +21,8 @@ ROUNDING: Final = 1e-6
 """Squared distance between equal rows that float32 leaves [relative to their squared lengths]."""
 
 
-def spread(first: int, nearest: Scores, count: int, apart: Apart, rng: np.random.Generator) -> tuple[Rows, int]:
-    """Returns `count` rows drawn by D² sampling (Arthur & Vassilvitskii 2007), and how many of them are distinct.
+def d2_sample(first: int, nearest: Scores, count: int, apart: Apart, rng: np.random.Generator) -> tuple[Rows, int]:
+    """Return `count` rows drawn by D² sampling (Arthur & Vassilvitskii 2007), and how many of them are distinct.
 
     The draw is a race. Row i rings at rate w_i, its squared distance to the nearest pick, and has one exponential of
     patience to use up: who rings first is drawn in proportion to w, and what is left of the others' patience is
@@ -44,7 +44,7 @@ def spread(first: int, nearest: Scores, count: int, apart: Apart, rng: np.random
     picks[0], made = first, 1
 
     def rings_now(rows: Rows, seen: Rows) -> Scores:
-        """Uses up patience at the rates of every interval since a row was looked at; returns minus its time."""
+        """Use up patience at the rates of every interval since a row was looked at; return minus its time."""
         since = int(seen.min()) + 1
         gaps = times[since:made] - times[since - 1 : made - 1]
         for part in blocks(len(rows), made - since):
@@ -70,13 +70,13 @@ def spread(first: int, nearest: Scores, count: int, apart: Apart, rng: np.random
 
 
 def blocks(rows: int, width: int) -> list[slice]:
-    """Returns slices that cut so many rows into pieces, each with at most `CELLS` distances to `width` others."""
+    """Return slices that cut so many rows into pieces, each with at most `CELLS` distances to `width` others."""
     step = max(1, CELLS // max(1, width))
     return [slice(start, min(rows, start + step)) for start in range(0, rows, step)]
 
 
 def unit_distances(similar: Floats) -> Floats:
-    """Returns the squared distances of unit rows from their cosines."""
+    """Return the squared distances of unit rows from their cosines."""
     out = 2.0 - 2.0 * similar
     out[out <= 2.0 * ROUNDING] = 0.0
     return out

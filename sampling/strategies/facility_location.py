@@ -18,7 +18,7 @@ FIRST: Final = 16
 def facility_location(
     embeddings: Floats, count: int, scores: Scores, covered: Floats, weights: Floats | None = None
 ) -> Rows:
-    """Returns `count` rows that greedily maximise sum_i w_i max_j (1 + x_i . x_j) over what is picked and covered.
+    """Return `count` rows that greedily maximise sum_i w_i max_j (1 + x_i . x_j) over what is picked and covered.
 
     Lazy greedy (Minoux 1978) on a submodular function, so at least 1 - 1/e of the best there is (Nemhauser et al.
     1978); ties to the larger score. Similarities are worked out anew, in blocks: time O(N^2 D) at most, memory O(N D).

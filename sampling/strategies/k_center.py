@@ -11,7 +11,7 @@ from sampling.strategies.lazy_greedy import greedy
 
 
 def k_center(embeddings: Floats, count: int, scores: Scores, covered: Floats) -> Rows:
-    """Returns `count` rows, each the farthest from all before it and from what is covered (Sener & Savarese 2018).
+    """Return `count` rows, each the farthest from all before it and from what is covered (Sener & Savarese 2018).
 
     Greedy farthest-first on unit embeddings, ties to the larger score. With nothing covered the best score starts.
 

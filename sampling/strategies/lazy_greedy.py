@@ -27,7 +27,7 @@ WINDOW: Final = (4_096, 32)
 
 
 def greedy(keys: Keys, ties: Scores, refresh: Refresh, first: int | None = None) -> Iterator[int]:
-    """Yields rows, each the one with the largest key at that moment; ties go to the larger tie score, then upwards.
+    """Yield rows, each the one with the largest key at that moment; ties go to the larger tie score, then upwards.
 
     It ends when no row has a key above -inf. Between two rows the caller takes note of the pick, so that `refresh`
     knows it.
@@ -65,7 +65,7 @@ def greedy(keys: Keys, ties: Scores, refresh: Refresh, first: int | None = None)
 
 
 def _window(keys: Keys) -> tuple[Rows, float]:
-    """Returns the rows of the largest keys with all their ties, upwards, and the largest key of the others."""
+    """Return the rows of the largest keys with all their ties, upwards, and the largest key of the others."""
     if len(keys) <= WINDOW[0]:
         return np.arange(len(keys)), -np.inf
     inside = keys >= _largest(keys, max(WINDOW[0], len(keys) // WINDOW[1]))
@@ -73,5 +73,5 @@ def _window(keys: Keys) -> tuple[Rows, float]:
 
 
 def _largest(keys: Keys, count: int) -> Any:
-    """Returns the `count`-th largest key."""
+    """Return the `count`-th largest key."""
     return np.partition(keys, -count)[-count] if count < len(keys) else -np.inf

@@ -41,17 +41,17 @@ SMALL: Final = (3, 0.25)
 
 
 def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns a simple random sample without replacement."""
+    """Return a simple random sample without replacement."""
     return rng.permutation(len(pool))[:count].astype(np.intp)
 
 
 def top(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns the rows of the largest scores, ties in the order of the pool."""
+    """Return the rows of the largest scores, ties in the order of the pool."""
     return best(scores, count)
 
 
 def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns a draw without replacement with weights score^POWER: the top of log weight + Gumbel noise.
+    """Return a draw without replacement with weights score^POWER: the top of log weight + Gumbel noise.
 
     Kirsch et al. 2021 (stochastic batch acquisition); Gumbel top-k by Vieira 2014. Scores that may be negative are
     counted from the least of the pool. Rows of weight 0 come last, in random order.
@@ -62,17 +62,17 @@ def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> R
 
 
 def kcenter(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns the rows that lie farthest from each other and from the known embeddings (Sener & Savarese 2018)."""
+    """Return the rows that lie farthest from each other and from the known embeddings (Sener & Savarese 2018)."""
     return k_center(pool.embeddings, count, scores, pool.known)
 
 
 def badge(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns rows with long and unlike gradients (Ash et al. 2020), factorised."""
+    """Return rows with long and unlike gradients (Ash et al. 2020), factorised."""
     return badge_rows(pool.predictions.intent_probs, pool.embeddings, count, rng)
 
 
 def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns the best-scored rows of every cluster of the best candidates, in proportion to the clusters' sizes.
+    """Return the best-scored rows of every cluster of the best candidates, in proportion to the clusters' sizes.
 
     Citovsky et al. 2021 go round the clusters one by one, which starves the common ones of a skewed pool.
     """
@@ -80,7 +80,7 @@ def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Genera
 
 
 def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns rows of a list of the best-scored that stand for as much as possible of its doubt (`herding`).
+    """Return rows of a list of the best-scored that stand for as much as possible of its doubt (`herding`).
 
     While labels are few `typiclust` stands in its place (`in_phase`).
     """
@@ -88,7 +88,7 @@ def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) ->
 
 
 def herding(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns rows of a list of the best-scored so that every doubtful row of it has a pick or a known row like it.
+    """Return rows of a list of the best-scored so that every doubtful row of it has a pick or a known row like it.
 
     Facility location in which a row counts as much as its score: uncertainty herding (Bae et al. 2025, "Uncertainty
     herding: one active learning method for all label budgets"), on a list that keeps it from N x N.
@@ -109,7 +109,7 @@ def _by_cluster(pool: Pool, count: int, scores: Scores, rng: np.random.Generator
 
 
 def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns the most typical row of each of the largest clusters that hold nothing known (TypiClust, Hacohen 2022).
+    """Return the most typical row of each of the largest clusters that hold nothing known (TypiClust, Hacohen 2022).
 
     There are as many clusters as known embeddings and picks together; covered ones come last.
     """
@@ -126,7 +126,7 @@ def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) 
 
 
 def typiclust_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns typical rows until `TYPICAL` an intent are known, then the best scores of every cluster in proportion."""
+    """Return typical rows until `TYPICAL` an intent are known, then the best scores of every cluster in proportion."""
     wanted = TYPICAL * pool.predictions.intent_probs.shape[1] - len(pool.known)
     typical = typiclust(pool, min(count, wanted), scores, rng) if wanted > 0 else np.zeros(0, np.intp)
     left = count - len(typical)
@@ -139,7 +139,7 @@ def typiclust_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Gene
 
 
 def facility(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns rows of a list of the best-scored that are most like all of the list (Wei, Iyer & Bilmes 2015).
+    """Return rows of a list of the best-scored that are most like all of the list (Wei, Iyer & Bilmes 2015).
 
     Dense facility location over the pool would need N x N similarities; what nobody doubts needs no likeness either.
     """
@@ -153,13 +153,13 @@ def _listed(count: int, scores: Scores) -> Rows:
 
 
 def _doubtful(count: int, scores: Scores) -> Rows:
-    """Returns the list of `herding`, which in a small pool is shorter: the rest of it pays for no errors."""
+    """Return the list of `herding`, which in a small pool is shorter: the rest of it pays for no errors."""
     few, share = SMALL
     return _listed(count, scores)[: max(few * count, int(share * len(scores)))]
 
 
 def best(scores: Scores, count: int) -> Rows:
-    """Returns the rows of the `count` largest scores, largest first, ties in the order of the rows.
+    """Return the rows of the `count` largest scores, largest first, ties in the order of the rows.
 
     Args:
         scores: (N,) float64.
@@ -204,7 +204,7 @@ def ranks_by_score(name: str) -> bool:
 
 
 def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> str:
-    """Returns the strategy that `name` means at this many labels: `default` is `typiclust` while they are few.
+    """Return the strategy that `name` means at this many labels: `default` is `typiclust` while they are few.
 
     Few are less than `cold_start_labels`, or than `TYPICAL` an intent: until then doubt says little, and what is
     typical teaches most (the phase transition of Hacohen et al. 2022).
@@ -214,7 +214,7 @@ def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> st
 
 
 def strategy(name: str) -> Strategy:
-    """Returns the named strategy, of earmark or of another package.
+    """Return the named strategy, of earmark or of another package.
 
     Raises:
         SettingsError: no such strategy; the message lists the known.
@@ -231,7 +231,7 @@ def strategy(name: str) -> Strategy:
 
 
 def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns (count,) rows of the pool by the named strategy, unique, most valuable first.
+    """Return (count,) rows of the pool by the named strategy, unique, most valuable first.
 
     The same utterances come back whatever the order of the rows.
 
@@ -251,7 +251,7 @@ def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Gener
 
 
 def pick_by(name: str, function: Strategy, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Returns what `pick` returns, by the strategy that is given with its name for messages."""
+    """Return what `pick` returns, by the strategy that is given with its name for messages."""
     if not len(pool):
         raise RecordError(f"strategy {name}: the pool is empty; score utterances first")
     if not 1 <= count <= len(pool):

@@ -52,11 +52,11 @@ class StoredProbabilities(SkactivemlClassifier):  # type: ignore[misc]
         self.classes_ = np.arange(probs.shape[1])
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> StoredProbabilities:
-        """Returns itself: there is nothing left to learn."""
+        """Return itself: there is nothing left to learn."""
         return self
 
     def predict_proba(self, X: Any, **options: Any) -> Floats:
-        """Returns (R, C) float32, the stored probabilities of rows of the pool.
+        """Return (R, C) float32, the stored probabilities of rows of the pool.
 
         Raises:
             RecordError: a row is not one of the pool.
@@ -76,7 +76,7 @@ class StoredProbabilities(SkactivemlClassifier):  # type: ignore[misc]
 
 
 def from_scikit_activeml(query_strategy: SingleAnnotatorPoolQueryStrategy, **options: Any) -> Strategy:
-    """Returns a strategy of ours that picks what the query strategy queries.
+    """Return a strategy of ours that picks what the query strategy queries.
 
     It sees the pool's embeddings as unlabelled samples, the known embeddings as labelled ones (all of one class: a pool
     holds no labels), and, where it asks for a classifier, the pool's probabilities. Our generator seeds it, whatever
@@ -142,7 +142,7 @@ class EarmarkQuery(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         batch_size: int = 1,
         return_utilities: bool = False,
     ) -> Any:
-        """Returns (batch_size,) indices of the samples to label, most valuable first.
+        """Return (batch_size,) indices of the samples to label, most valuable first.
 
         Labelled samples count as known embeddings. Utilities, if they are asked for, are the scores, with nan for what
         is labelled or picked before; otherwise nothing of their size is made.

@@ -16,7 +16,7 @@ WORDS = ("turn", "on", "off", "the", "light", "play", "some", "jazz")
 
 
 def clips(count: int, per_clip: int, seed: int) -> list[dict[str, str]]:
-    """Returns what people with the rates wrote of clips of six words, a few people on each."""
+    """Return what people with the rates wrote of clips of six words, a few people on each."""
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(count):
@@ -45,7 +45,7 @@ def test_silence_is_compared_with_no_division_by_zero() -> None:
 
 
 def answers_of(people: dict[str, float], count: int, seed: int = 0) -> dict[str, list[Annotation]]:
-    """Returns answers of everybody to each of some clips; a person names a wrong intent at the given rate."""
+    """Return answers of everybody to each of some clips; a person names a wrong intent at the given rate."""
     rng = random.Random(seed)
     given = {}
     for k in range(count):

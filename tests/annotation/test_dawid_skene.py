@@ -13,7 +13,7 @@ ACCURACY = {"ann": 0.95, "bob": 0.9, "cid": 0.85, "dan": 0.55, "eve": 0.35}
 
 
 def votes(items: int, classes: int, seed: int, per_item: int = 3) -> tuple[list[tuple[str, str, str]], dict[str, str]]:
-    """Returns votes of five people of different accuracy, three on each item, and the truth."""
+    """Return votes of five people of different accuracy, three on each item, and the truth."""
     rng = np.random.default_rng(seed)
     found, truth = [], {}
     for i in range(items):

@@ -259,7 +259,7 @@ def mutate(line: bytes, rng: random.Random) -> bytes:
 
 
 def damaged(source: list[bytes], rng: random.Random) -> tuple[list[bytes], list[int]]:
-    """Returns the lines with some of them damaged, and the numbers of the good ones."""
+    """Return the lines with some of them damaged, and the numbers of the good ones."""
     hurt = {number for number in range(1, len(source) + 1) if rng.random() < 0.4}
     lines = [mutate(line, rng) if number in hurt else line for number, line in enumerate(source, start=1)]
     return lines, [number for number in range(1, len(source) + 1) if number not in hurt]

@@ -16,7 +16,7 @@ AT = "2026-11-22T13:00:00.123456Z"
 
 
 def said(transcript: str | None = "turn on the kitchen light", **more: Any) -> dict[str, Any]:
-    """Returns a raw annotation as the server gives it."""
+    """Return a raw annotation as the server gives it."""
     result = []
     if transcript is not None:
         result.append(area("transcript", transcript))

@@ -18,7 +18,7 @@ _numbers = count(1)
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    """Returns a good row; its recording is `good.wav`."""
+    """Return a good row; its recording is `good.wav`."""
     number = next(_numbers)
     return {
         "audio": "good.wav",
@@ -42,7 +42,7 @@ def good_recording(folder: Path) -> None:
 
 
 def arrives(corpus: Corpus, manifest: Path) -> tuple[IngestReport, list[str]]:
-    """Returns what became of a manifest, once its counts agree, and what was said, once it is fit to be shown."""
+    """Return what became of a manifest, once its counts agree, and what was said, once it is fit to be shown."""
     report = ingest(corpus, manifest, IngestSettings())
     said = [f"manifest line {line} is refused: {reason}: {detail}" for line, reason, detail in report.refused_lines]
     assert report.received == report.accepted + sum(report.refused.values())
@@ -58,7 +58,7 @@ def arrives(corpus: Corpus, manifest: Path) -> tuple[IngestReport, list[str]]:
 
 
 def becomes(corpus: Corpus, folder: Path, *odd: bytes) -> tuple[str, str]:
-    """Returns what becomes of odd lines between two good rows, `accepted` or the reason, and the first message."""
+    """Return what becomes of odd lines between two good rows, `accepted` or the reason, and the first message."""
     good_recording(folder)
     manifest = folder / f"manifest-{next(_numbers)}.jsonl"
     manifest.write_bytes(line() + b"".join(odd) + line())
@@ -74,7 +74,7 @@ def becomes(corpus: Corpus, folder: Path, *odd: bytes) -> tuple[str, str]:
 
 
 def recording_becomes(corpus: Corpus, folder: Path, data: bytes) -> str:
-    """Returns what becomes of a recording that stands between two good ones."""
+    """Return what becomes of a recording that stands between two good ones."""
     (folder / "odd.wav").write_bytes(data)
     outcome, message = becomes(corpus, folder, line(audio="odd.wav"))
     assert "odd.wav" not in message

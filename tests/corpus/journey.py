@@ -59,7 +59,7 @@ def walk(corpus: Corpus, speaker_id: str) -> None:
 
 
 def state(corpus: Corpus) -> dict[str, object]:
-    """Returns everything that a reader can see, as ids, counts and digests."""
+    """Return everything that a reader can see, as ids, counts and digests."""
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
         scored = [i for i in ids if i not in scores.unscored(conn, ids, "1", "1")]
@@ -120,7 +120,7 @@ def main(template: Path, databases: dict[str, str], speaker_id: str, work: Path,
 
 @contextlib.contextmanager
 def _copied(databases: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Gives the settings of copies of the two databases, where they are not files that the home carries."""
+    """Give the settings of copies of the two databases, where they are not files that the home carries."""
     if not databases:
         yield {}
         return
@@ -147,7 +147,7 @@ def _in_child(home: Path, settings: dict[str, str], speaker_id: str, at: int) ->
 
 
 def first_speaker(home: Path, **settings: str) -> str:
-    """Returns the speaker that the journey will erase, who is in the home before it begins."""
+    """Return the speaker that the journey will erase, who is in the home before it begins."""
     corpus = corpus_at(home, **settings)
     arrive(corpus, 1, operation_id="ingest/before")
     speaker_id = vault.speaker_of(corpus.vault, "account-0")

@@ -24,12 +24,12 @@ def clip(seed: int, seconds: float = 0.2) -> bytes:
 
 
 def row(seed: int) -> dict[str, Any]:
-    """Returns what a row says besides its sound."""
+    """Return what a row says besides its sound."""
     return {"speaker": f"voice{seed % 3}", "accent": f"accent{seed % 2}", "text": f"Hello {seed}", "intent": seed % 2}
 
 
 def _dataset(seeds: range, folder: Path | None = None) -> datasets.Dataset:
-    """Returns a dataset whose sounds are bytes, or files in a folder; intents are class labels."""
+    """Return a dataset whose sounds are bytes, or files in a folder; intents are class labels."""
     features = datasets.Features(
         {
             "audio": datasets.Audio(),

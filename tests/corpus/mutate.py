@@ -13,7 +13,7 @@ _ODD = (0, 1, 7, 8, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0x
 
 
 def mutated(files: Sequence[bytes], rng: np.random.Generator) -> bytes:
-    """Returns a copy of one of the files with one to three faults."""
+    """Return a copy of one of the files with one to three faults."""
     data = bytearray(files[rng.integers(len(files))])
     for _ in range(rng.integers(1, 4)):
         fault = FAULTS[rng.integers(len(FAULTS))]
@@ -22,7 +22,7 @@ def mutated(files: Sequence[bytes], rng: np.random.Generator) -> bytes:
 
 
 def _place(data: Bytes, rng: np.random.Generator) -> int:
-    """Returns a position, in the header as often as anywhere."""
+    """Return a position, in the header as often as anywhere."""
     most = len(data) if rng.random() < 0.5 else min(HEADER, len(data))
     return int(rng.integers(most)) if most else 0
 

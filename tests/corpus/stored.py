@@ -47,7 +47,7 @@ def arrive(
     arrived_at: datetime = NOON,
     operation_id: str = "ingest/0",
 ) -> list[str]:
-    """Leaves `count` utterances of accounts account-0.. stored; returns their ids, in order of arrival."""
+    """Leave `count` utterances of accounts account-0.. stored; return their ids, in order of arrival."""
     numbers = range(start, start + count)
     arrivals = [
         vault.Arrival(
@@ -73,13 +73,13 @@ def arrive(
 
 
 def admit(filed: identity.Vault, arrivals: Sequence[vault.Arrival], operation_id: str) -> dict[str, str]:
-    """Leaves the arrivals in the vault; returns speaker ids by utterance id."""
+    """Leave the arrivals in the vault; return speaker ids by utterance id."""
     with vault.admitting(filed, arrivals, operation_id) as admitted:
         return {i: entry.speaker_id for i, entry in admitted.items()}
 
 
 def put(corpus: Corpus, op: Operation, records: Sequence[utterances.Arrived]) -> list[str]:
-    """Leaves utterances with their audio stored; returns the ids that are new."""
+    """Leave utterances with their audio stored; return the ids that are new."""
     with PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer:
         return utterances.put(op, writer, records)
 
@@ -150,14 +150,14 @@ def choose(corpus: Corpus, ids: Sequence[str], round_: str = "night-1", reason: 
 
 
 def accept_again(conn: sa.Connection, ids: Sequence[str]) -> int:
-    """Leaves utterances that were set aside accepted, as if they never had been; returns how many that were."""
+    """Leave utterances that were set aside accepted, as if they never had been; return how many that were."""
     at = schema.utterances.c
     rows = sa.and_(at.utterance_id.in_(ids), at.state == "set_aside")
     return conn.execute(sa.update(schema.utterances).where(rows).values(state="accepted", state_reason="")).rowcount
 
 
 def state_reasons(conn: sa.Connection, state: str) -> dict[str, int]:
-    """Returns how many utterances are in a state, by reason."""
+    """Return how many utterances are in a state, by reason."""
     at = schema.utterances.c
     rows = conn.execute(sa.select(at.state_reason, sa.func.count()).where(at.state == state).group_by(at.state_reason))
     return {reason: int(number) for reason, number in rows}

@@ -53,6 +53,6 @@ def lived_anywhere(
 
 
 def copy_of(home: Path, target: Path) -> Path:
-    """Returns a copy of a home at another place."""
+    """Return a copy of a home at another place."""
     shutil.copytree(home, target, ignore=shutil.ignore_patterns("prefect", "lock"))
     return target

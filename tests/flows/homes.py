@@ -44,18 +44,18 @@ def small_settings(home: Path, *overrides: str) -> Settings:
 
 
 def arguments(home: Path, *overrides: str) -> list[str]:
-    """Returns the options that give a command the same settings."""
+    """Return the options that give a command the same settings."""
     pairs = [f"corpus.home={json.dumps(str(home))}", *SMALL, *overrides]
     return ["--config", "demo", *(part for pair in pairs for part in ("--set", pair))]
 
 
 def urls(settings: Mapping[str, str]) -> list[str]:
-    """Returns the overrides that put a home's databases and content elsewhere."""
+    """Return the overrides that put a home's databases and content elsewhere."""
     return [f"corpus.{name}={json.dumps(value)}" for name, value in settings.items()]
 
 
 def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
-    """Leaves the rows of an embedded home on the servers and nothing of them in it; returns the overrides to say so."""
+    """Leave the rows of an embedded home on the servers and nothing of them in it; return the overrides to say so."""
     for which in postgres.TABLES:
         if f"{which}_url" in servers:
             postgres.move(f"sqlite:///{home / which}.db", servers[f"{which}_url"], which)
@@ -70,7 +70,7 @@ def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
 
 
 def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process of its own, as a user does."""
+    """Run the command line in a process of its own, as a user does."""
     import os
 
     start = ["-m", "flows.cli.main"] if kill_at is None else ["-m", "tests.flows.killer", str(kill_at)]
@@ -86,7 +86,7 @@ def earmark(*command: str, kill_at: int | None = None, **environment: str) -> su
 
 
 def state(settings: Settings) -> dict[str, Any]:
-    """Returns everything that later steps compute from: no times, no ciphertexts, no run ids."""
+    """Return everything that later steps compute from: no times, no ciphertexts, no run ids."""
     with opened(settings) as corpus:
         with corpus.read() as conn:
 
@@ -125,7 +125,7 @@ def state(settings: Settings) -> dict[str, Any]:
 
 
 def _content(corpus: Any, ids: list[str]) -> list[Any]:
-    """Returns every text, through the door."""
+    """Return every text, through the door."""
     texts = []
     for content in door.open(corpus, ids, "score", parts=("audio", "hypotheses", "annotations", "label"), strict=False):
         texts.append(
@@ -141,7 +141,7 @@ def _content(corpus: Any, ids: list[str]) -> list[Any]:
 
 
 def _registered(settings: Settings) -> dict[str, Any]:
-    """Returns MLflow's versions and aliases, and how many runs answer to an operation."""
+    """Return MLflow's versions and aliases, and how many runs answer to an operation."""
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)

@@ -75,7 +75,7 @@ class World:
 
 @contextmanager
 def round_of(home: Path, clips: int, *overrides: str) -> Iterator[World]:
-    """Gives a home in which a round chose so many clips of as many speakers."""
+    """Give a home in which a round chose so many clips of as many speakers."""
     settings = small_settings(home, "export.due_days=3", *overrides)
     now = [datetime.now(UTC)]
     corpus = open_corpus(settings.corpus, clock=lambda: now[0])

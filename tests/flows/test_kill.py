@@ -26,7 +26,7 @@ MOMENTS = ((0.1, "embedded"), (0.4, "embedded"), (0.65, "servers"), (0.9, "embed
 
 
 def ready_home(root: Path, url: str) -> tuple[Path, str]:
-    """Returns a home that has everything for its next nightly run to do every step, and that night's name."""
+    """Return a home that has everything for its next nightly run to do every step, and that night's name."""
     settings = small_settings(root / "home").model_copy(update={"prefect": PrefectSettings(api_url=url)})
     traffic = settings.traffic
     with running(settings, "test"):

@@ -23,7 +23,7 @@ from corpus.tables import erasure, pseudo_labels
 from corpus.tables import models as store
 from flows.cli.main import app
 from flows.nights.night import night_named
-from flows.nights.sampling_frame import frame, passed, stands
+from flows.nights.sampling_frame import is_sampled, past_sampling, sampling_frame
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings, load_settings
 from flows.steps import retrain_plan
@@ -134,9 +134,9 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
     with opened(settings) as corpus:
         with corpus.read() as conn:
             nights = {name: night_named(name, "UTC", 0) for name in NIGHTS}
-            assert {name: frame(conn, settings, night)[0] for name, night in nights.items()} == then["frames"]
-            assert [name for name, night in nights.items() if stands(conn, night)] == then["chosen"]
-            assert sorted(passed(conn, settings)) == then["passed"]
+            assert {name: sampling_frame(conn, settings, night)[0] for name, night in nights.items()} == then["frames"]
+            assert [name for name, night in nights.items() if is_sampled(conn, night)] == then["chosen"]
+            assert sorted(past_sampling(conn, settings)) == then["passed"]
         kinds: tuple[Kind, ...] = ("asr", "intent")
         for kind in kinds:
             for due in (True, False):

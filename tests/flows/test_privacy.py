@@ -72,7 +72,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
 
 
 def _labelled(folder: Path) -> Path:
-    """Returns a corpus to import whose rows carry the planted strings."""
+    """Return a corpus to import whose rows carry the planted strings."""
     folder.mkdir()
     rows = [
         {
@@ -90,7 +90,7 @@ def _labelled(folder: Path) -> Path:
 
 
 def _plant(manifest: Path) -> Path:
-    """Returns a manifest whose rows carry the planted strings; some rows are refused, some carry a known text."""
+    """Return a manifest whose rows carry the planted strings; some rows are refused, some carry a known text."""
     lines = []
     for k, line in enumerate(manifest.read_text().splitlines()):
         try:
@@ -118,7 +118,7 @@ def _plant(manifest: Path) -> Path:
 
 
 def _texts(path: Path) -> list[bytes]:
-    """Returns the bytes of a file, and what it holds compressed."""
+    """Return the bytes of a file, and what it holds compressed."""
     data = path.read_bytes()
     found = [data]
     if data[:2] == b"\x1f\x8b":

@@ -31,7 +31,7 @@ def test_a_table_is_merged_and_its_bad_lines_stay_with_their_columns(world: Worl
     world.settings.answers.mkdir(parents=True)
     file = world.settings.answers / "monday.csv"
     file.write_text("\r\n".join(lines) + "\r\n")
-    (waiting,) = answer_inbox.waiting(world.settings.answers)
+    (waiting,) = answer_inbox.waiting_files(world.settings.answers)
     report = merge_file(world.corpus, world.settings, waiting, ours=True)
     assert (report.rows, report.labels, report.refused) == (4, 3, {"bad_field": 1})
     assert report.refused_lines == (RefusedLine(3, "bad_field", "lead_time"),)

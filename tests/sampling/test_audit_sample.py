@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from sampling.audit_sample import STRATA, TILT, audit_sample, draw, inclusion_probabilities, rates, room, strata_of
+from sampling.audit_sample import STRATA, TILT, allowance, audit_sample, draw, inclusion_probabilities, rates, strata_of
 from sampling.estimation import horvitz_thompson_mean, weighted_ratio
 from sampling.pool import codes
 
@@ -25,7 +25,7 @@ frames = st.tuples(st.integers(1, 80), st.integers(1, 20), st.integers(0, 10_000
 def test_every_draw_is_of_the_right_size_and_within_the_cap(shape, cap, data):
     n, speakers, seed = shape
     speaker_ids, risk = frame(n, speakers, seed)
-    count = data.draw(st.integers(0, room(speaker_ids, cap)))
+    count = data.draw(st.integers(0, allowance(speaker_ids, cap)))
     rows, probs = audit_sample(speaker_ids, risk, count, cap, np.random.default_rng(seed))
     assert len(rows) == count == len(set(rows.tolist()))
     assert probs.sum() == pytest.approx(count, abs=1e-6)
@@ -43,7 +43,7 @@ def test_every_draw_is_of_the_right_size_and_within_the_cap(shape, cap, data):
 )
 def test_the_logged_probabilities_are_true_over_many_draws(n, speakers, count, cap):
     speaker_ids, risk = frame(n, speakers)
-    count, draws = min(count, room(speaker_ids, cap)), 1500
+    count, draws = min(count, allowance(speaker_ids, cap)), 1500
     rng, hits, strata = np.random.default_rng(7), np.zeros(n), strata_of(risk)
     _, probs = audit_sample(speaker_ids, risk, count, cap, rng)
     for _ in range(draws):

@@ -15,7 +15,7 @@ from sampling.cost import CostModel
 from sampling.measures import MEASURES, measure
 from sampling.pool import Pool
 from sampling.selection import SamplingSettings, choose
-from sampling.utility import appraise
+from sampling.utility import utility_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +62,7 @@ def test_where_nobody_listened_all_doubt_is_the_intents():
     for name in ("transcript_information", "expected_errors", "tsallis_min", "logprob_mean"):
         assert np.allclose(measure(name, pool.predictions), 0, atol=1e-6)
     assert np.allclose(measure("intent_information", pool.predictions), measure("entropy", pool.predictions), atol=1e-5)
-    assert set(appraise(pool.predictions, CostModel()).asks) == {"label_intent"}
+    assert set(utility_of(pool.predictions, CostModel()).asks) == {"label_intent"}
 
 
 def test_what_is_known_of_the_speech_is_taken():

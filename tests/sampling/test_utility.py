@@ -7,7 +7,7 @@ import numpy as np
 from sampling.calibration import Calibrator
 from sampling.cost import AskCost, CostModel
 from sampling.example_pools import predictions_of
-from sampling.utility import appraise
+from sampling.utility import utility_of
 from tests.sampling.pools import with_column
 
 PROBS = np.array([[0.5, 0.5], [0.5, 0.5], [0.999, 0.001]], np.float32)
@@ -21,18 +21,18 @@ def predictions():
 
 def test_the_split_says_which_label_to_buy():
     # Row 0: every hypothesis leaves the intent open. Row 1: the hypotheses disagree. Row 2: the words are wrong.
-    assert appraise(predictions(), CostModel()).asks.tolist() == ["label_intent", "transcribe", "transcribe"]
+    assert utility_of(predictions(), CostModel()).asks.tolist() == ["label_intent", "transcribe", "transcribe"]
 
 
 def test_a_transcript_that_costs_little_more_is_bought_for_its_words():
     dear = CostModel(label_intent=AskCost(base=30.0, per_second=0.0, per_token=0.0))
-    assert appraise(predictions(), dear).asks.tolist() == ["transcribe"] * 3
+    assert utility_of(predictions(), dear).asks.tolist() == ["transcribe"] * 3
 
 
 def test_the_value_is_errors_per_annotator_second():
     flat = AskCost(base=10.0, per_second=0.0, per_token=0.0)
     half = AskCost(base=5.0, per_second=0.0, per_token=0.0)
-    worth = appraise(predictions(), CostModel(transcribe=flat, label_intent=half))
+    worth = utility_of(predictions(), CostModel(transcribe=flat, label_intent=half))
     assert np.allclose(worth.costs, [5.0, 10.0, 10.0])
     assert np.allclose(worth.audit_costs, 10.0)
     assert np.allclose(worth.values, [0.2 * 0.69 / np.log(2), 0.1, (3 + 0.002) / 10], atol=2e-3)
@@ -41,10 +41,10 @@ def test_the_value_is_errors_per_annotator_second():
 
 def test_calibrators_change_what_it_is_worth():
     calibrators = {"expected_errors": Calibrator((0.0, 4.0), (0.0, 2.0)), "margin": Calibrator((0.0, 1.0), (0.0, 0.5))}
-    assert np.allclose(appraise(predictions(), CostModel(), calibrators).risk, [0.5, 0.5, 1.501], atol=1e-3)
+    assert np.allclose(utility_of(predictions(), CostModel(), calibrators).risk, [0.5, 0.5, 1.501], atol=1e-3)
 
 
 def test_triage_is_asked_only_where_wanted_and_nothing_is_sure():
     made = with_column(predictions(), "confidence_mean", np.array([0.1, 0.9, 0.1]))
-    assert "triage" not in appraise(made, CostModel()).asks
-    assert appraise(made, CostModel(), triage_below=0.6).asks.tolist() == ["triage", "transcribe", "transcribe"]
+    assert "triage" not in utility_of(made, CostModel()).asks
+    assert utility_of(made, CostModel(), triage_below=0.6).asks.tolist() == ["triage", "transcribe", "transcribe"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def bare_python(folder: Path) -> Path:
-    """Returns the interpreter of a new environment that finds this one's libraries, and nothing of earmark.
+    """Return the interpreter of a new environment that finds this one's libraries, and nothing of earmark.
 
     A folder that a `.pth` file names is searched for packages, but its own `.pth` files, by which earmark is installed
     for development, are not read. Where earmark is installed as files, the libraries are linked one by one without it.
@@ -33,7 +33,7 @@ def bare_python(folder: Path) -> Path:
 
 
 def bare_environment(cwd: Path) -> dict[str, str]:
-    """Returns the variables of a serving host: nothing of this process but its path and its language."""
+    """Return the variables of a serving host: nothing of this process but its path and its language."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "HF_HUB_OFFLINE": "1", "HOME": str(cwd)}
     return kept | quiet | {"PYTHONDONTWRITEBYTECODE": "1"}

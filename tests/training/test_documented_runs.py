@@ -26,7 +26,7 @@ print(json.dumps({name: shown[name].lines[0].get_xydata().tolist() for name in s
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Returns a home with a run for each point of `CURVES`, one of another kind and one that was not judged."""
+    """Return a home with a run for each point of `CURVES`, one of another kind and one that was not judged."""
     with environment_kept():
         tracking = store.open_tracking(store.TrackingSettings(), tmp_path / ".earmark")
         for strategy, points in CURVES.items():

@@ -18,7 +18,7 @@ TINY = AsrShape(width=32, layers=1, heads=2, inner_width=32, conv_channels=8, dr
 
 
 def tiny_asr(seed: int = 0) -> AsrModel:
-    """Returns an untrained Parakeet of some 30,000 weights with a real tokenizer."""
+    """Return an untrained Parakeet of some 30,000 weights with a real tokenizer."""
     return build_asr(TEXTS, TINY, seed)
 
 
@@ -29,7 +29,7 @@ def tiny_asr_folder(folder: Path, seed: int = 0) -> Path:
 
 
 def tone_clip(text: str, seed: int = 0, seconds_per_letter: float = 0.08) -> Floats:
-    """Returns the text as Morse would have it, (S,) float32 at 16 kHz: each letter a chord of its own, in faint noise.
+    """Return the text as Morse would have it, (S,) float32 at 16 kHz: each letter a chord of its own, in faint noise.
 
     Nobody speaks like that, but it carries the text, so a tiny model can learn it in seconds and without eSpeak.
     """
@@ -48,6 +48,6 @@ def tone_clip(text: str, seed: int = 0, seconds_per_letter: float = 0.08) -> Flo
 
 
 def tone_examples(count: int, seed: int = 0) -> list[AsrExample]:
-    """Returns clips of `TEXTS` in turn, with ids `u000` and so on."""
+    """Return clips of `TEXTS` in turn, with ids `u000` and so on."""
     texts = [TEXTS[i % len(TEXTS)] for i in range(count)]
     return [AsrExample(f"u{i:03d}", tone_clip(text, seed + i), text) for i, text in enumerate(texts)]

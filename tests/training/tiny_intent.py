@@ -15,7 +15,7 @@ QUICK = FitSettings(epochs=24, batch_size=8, encoder_rate=5e-3, head_rate=5e-3)
 
 
 def rows(count: int = 20) -> list[IntentExample]:
-    """Returns commands to lights and players in turn, with their slots, ids `u000` and so on."""
+    """Return commands to lights and players in turn, with their slots, ids `u000` and so on."""
     made = []
     for i in range(count):
         room = ROOMS[i % len(ROOMS)]
@@ -29,12 +29,12 @@ def rows(count: int = 20) -> list[IntentExample]:
 
 
 def tiny_intent() -> IntentModel:
-    """Returns an untrained model that knows `lights`, `music` and `other`, and the slot `room`."""
+    """Return an untrained model that knows `lights`, `music` and `other`, and the slot `room`."""
     return new_model(train_tokenizer([row.text for row in rows()], TINY.vocabulary), rows(), TINY)
 
 
 def taught_intent() -> IntentModel:
-    """Returns `tiny_intent` after it learned `rows`."""
+    """Return `tiny_intent` after it learned `rows`."""
     model = tiny_intent()
     fit(model, lambda epoch: rows(), QUICK)
     return model

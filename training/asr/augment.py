@@ -48,7 +48,7 @@ class AugmentSettings(BaseModel):
 
 
 def vary_clip(samples: Floats, sample_rate: int, settings: AugmentSettings, rng: np.random.Generator) -> Floats:
-    """Returns the clip, (S',) float32, at another speed and loudness, with noise and a narrow band by chance."""
+    """Return the clip, (S',) float32, at another speed and loudness, with noise and a narrow band by chance."""
     speed = settings.speeds[int(rng.integers(len(settings.speeds)))] if settings.speeds else 1.0
     varied = change_speed(samples, speed)
     if rng.random() < settings.narrow_share:
@@ -60,7 +60,7 @@ def vary_clip(samples: Floats, sample_rate: int, settings: AugmentSettings, rng:
 
 
 def change_speed(samples: Floats, factor: float) -> Floats:
-    """Returns the clip played `factor` times as fast, pitch included: (S / factor,) float32 (Ko et al. 2015)."""
+    """Return the clip played `factor` times as fast, pitch included: (S / factor,) float32 (Ko et al. 2015)."""
     percent = round(factor * 100)
     if percent == 100:
         return samples
@@ -68,7 +68,7 @@ def change_speed(samples: Floats, factor: float) -> Floats:
 
 
 def narrow_band(samples: Floats, sample_rate: int) -> Floats:
-    """Returns the clip without what an 8 kHz source lacks; same length and rate."""
+    """Return the clip without what an 8 kHz source lacks; same length and rate."""
     half = 8000
     if sample_rate <= half:
         return samples
@@ -76,7 +76,7 @@ def narrow_band(samples: Floats, sample_rate: int) -> Floats:
 
 
 def add_noise(samples: Floats, snr_db: float, rng: np.random.Generator) -> Floats:
-    """Returns the clip with noise of a random spectral slope (white to brown) at `snr_db` [dB]."""
+    """Return the clip with noise of a random spectral slope (white to brown) at `snr_db` [dB]."""
     spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
     slope = np.arange(1, len(spectrum) + 1, dtype=np.float64) ** -rng.uniform(0.0, 1.0)
     noise = np.fft.irfft(spectrum * slope, len(samples))
@@ -88,7 +88,7 @@ def add_noise(samples: Floats, snr_db: float, rng: np.random.Generator) -> Float
 def mask_features(
     features: torch.Tensor, lengths: torch.Tensor, settings: AugmentSettings, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Returns (B, T, F) features in which random stretches of time and frequency are zero (Park et al. 2019).
+    """Return (B, T, F) features in which random stretches of time and frequency are zero (Park et al. 2019).
 
     Zero is the mean of normalised features. `lengths` (B,) are the frames of each row.
     """

@@ -28,7 +28,7 @@ class FramePosterior:
 
 
 def output_lengths(asr: AsrModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Returns (B,) int64: the number of output frames of each clip, padding left out."""
+    """Return (B,) int64: the number of output frames of each clip, padding left out."""
     import torch
 
     mask = inputs.get("attention_mask")
@@ -41,12 +41,12 @@ def output_lengths(asr: AsrModel, inputs: Mapping[str, torch.Tensor]) -> torch.T
 
 
 def output_frames(asr: AsrModel, samples: Floats) -> int:
-    """Returns how many output frames the model has for a clip of (S,) samples."""
+    """Return how many output frames the model has for a clip of (S,) samples."""
     return int(output_lengths(asr, extract_features(asr, [samples]))[0])
 
 
 def frame_posteriors(asr: AsrModel, clips: Sequence[Floats]) -> list[FramePosterior]:
-    """Returns what the model says of each clip; clips are (S,) float32 at the model's rate.
+    """Return what the model says of each clip; clips are (S,) float32 at the model's rate.
 
     Padding is masked, so the other clips of a batch change a result by float rounding only.
     """
@@ -71,19 +71,19 @@ def frame_posteriors(asr: AsrModel, clips: Sequence[Floats]) -> list[FramePoster
 
 
 def frames_needed(target: Sequence[int]) -> int:
-    """Returns how many frames CTC needs for a target: one a token, and a blank between equal neighbours."""
+    """Return how many frames CTC needs for a target: one a token, and a blank between equal neighbours."""
     return len(target) + sum(left == right for left, right in pairwise(target))
 
 
 def fits_frames(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
-    """Returns whether the clip has enough frames for the target."""
+    """Return whether the clip has enough frames for the target."""
     return frames_needed(target) <= output_frames(asr, samples)
 
 
 def ctc_losses(
     asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
 ) -> torch.Tensor:
-    """Returns (B,) the CTC loss of each clip's transcript [nats]; smoothing has no meaning here and is left out."""
+    """Return (B,) the CTC loss of each clip's transcript [nats]; smoothing has no meaning here and is left out."""
     import torch
 
     log_probs = torch.log_softmax(asr.model(**inputs).logits.float(), dim=-1)

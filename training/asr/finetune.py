@@ -174,7 +174,7 @@ def _finetuned(
 
 
 def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
-    """Returns the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
+    """Return the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
     usable, too_long, unspellable = [], [], []
     unknown = asr.tokenizer.unk_token_id
     for example, target in zip(examples, encode_targets(asr, examples), strict=True):
@@ -212,7 +212,7 @@ def freeze_front(asr: AsrModel) -> None:
 
 
 def output_layers(asr: AsrModel) -> list[str]:
-    """Returns the names of the small layers that map states to CTC's symbols; adapters leave them to learn wholly."""
+    """Return the names of the small layers that map states to CTC's symbols; adapters leave them to learn wholly."""
     if asr.head != "ctc":
         return []
     return [name for name in ("lm_head", "ctc_head") if hasattr(asr.model, name)]

@@ -84,7 +84,7 @@ FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": 
 
 
 def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
-    """Returns the token ids of each transcript, without special tokens."""
+    """Return the token ids of each transcript, without special tokens."""
     encoded = [asr.tokenizer(example.text, add_special_tokens=False)["input_ids"] for example in examples]
     return [[token for token in tokens if token not in asr.marks] for tokens in encoded]
 
@@ -192,7 +192,7 @@ def _batch_loss(
     settings: AsrLoopSettings,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Returns the weighted mean loss of a batch, each clip's divided by its number of tokens."""
+    """Return the weighted mean loss of a batch, each clip's divided by its number of tokens."""
     import torch
 
     clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
@@ -211,7 +211,7 @@ def _masked(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
-    """Returns the inputs with stretches of time and frequency masked, where they are features and not samples."""
+    """Return the inputs with stretches of time and frequency masked, where they are features and not samples."""
     import torch
 
     name, mask = asr.model.main_input_name, inputs.get("attention_mask")

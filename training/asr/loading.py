@@ -26,7 +26,7 @@ LOUD_WEIGHTS: Final = 6e4
 
 
 def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu") -> AsrModel:
-    """Returns the model of a local folder, or of a hub id with its pinned revision.
+    """Return the model of a local folder, or of a hub id with its pinned revision.
 
     Only safetensors are read and no code of the folder runs.
 
@@ -84,7 +84,7 @@ def _writes_tokens(config: Any) -> bool:
 
 
 def ready(model: Any, processor: Any, name: str) -> AsrModel:
-    """Returns the model in evaluation mode with what decoding needs to know of its vocabulary.
+    """Return the model in evaluation mode with what decoding needs to know of its vocabulary.
 
     Raises:
         SettingsError: the processor has no tokenizer or feature extractor, or no blank is configured, or a seq2seq

@@ -65,7 +65,7 @@ class AsrModel:
 
 
 def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.Tensor]:
-    """Returns the padded inputs of the model for clips of (S,) float32 at its sample rate.
+    """Return the padded inputs of the model for clips of (S,) float32 at its sample rate.
 
     Clips below `MIN_SECONDS` are filled up with silence first.
     """
@@ -78,18 +78,18 @@ def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.
 
 
 def window_samples(asr: AsrModel) -> int | None:
-    """Returns the one length [samples] to which a family such as Whisper fills up every clip; None for the others."""
+    """Return the one length [samples] to which a family such as Whisper fills up every clip; None for the others."""
     samples = getattr(asr.processor.feature_extractor, "n_samples", None)
     return int(samples) if samples is not None and asr.head == "seq2seq" else None
 
 
 def padded_lengths(asr: AsrModel, clips: Sequence[Floats]) -> list[int]:
-    """Returns what each clip costs in a batch [samples], before it is padded to its neighbours."""
+    """Return what each clip costs in a batch [samples], before it is padded to its neighbours."""
     return [max(1, window_samples(asr) or len(clip)) for clip in clips]
 
 
 def masks_padding(asr: AsrModel) -> bool:
-    """Returns True where padding changes nothing; else clips have to be run one by one.
+    """Return True where padding changes nothing; else clips have to be run one by one.
 
     Some models are not told what is padding; in others a group norm takes its mean over the whole padded clip.
     """
@@ -103,7 +103,7 @@ def masks_padding(asr: AsrModel) -> bool:
 
 
 def unit_embedding(state: Floats) -> Floats:
-    """Returns the state as (D,) float32 of unit length, D at most `MAX_EMBEDDING`.
+    """Return the state as (D,) float32 of unit length, D at most `MAX_EMBEDDING`.
 
     Wider states go through a random Gaussian projection, which keeps distances (Johnson & Lindenstrauss 1984).
     """

@@ -29,25 +29,25 @@ estimation for end-to-end automatic speech recognition"; NeMo's default)."""
 
 
 def utterance_rng(seed: int, utterance_id: str) -> np.random.Generator:
-    """Returns the generator of one utterance's draws, which neither batch order nor a restart changes."""
+    """Return the generator of one utterance's draws, which neither batch order nor a restart changes."""
     name = int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:16], "big")
     return np.random.default_rng([seed, name])
 
 
 def collapse(path: Ids, blank: int) -> tuple[int, ...]:
-    """Returns the tokens of one path (T,): repeats merged, then blanks dropped."""
+    """Return the tokens of one path (T,): repeats merged, then blanks dropped."""
     return tuple(path[token_starts(path, blank)].tolist())
 
 
 def token_starts(paths: Ids, blank: int) -> npt.NDArray[np.bool_]:
-    """Returns (..., T) bool: the frames at which a token of the collapsed path begins."""
+    """Return (..., T) bool: the frames at which a token of the collapsed path begins."""
     changed = np.ones(paths.shape, dtype=bool)
     changed[..., 1:] = paths[..., 1:] != paths[..., :-1]
     return np.asarray(changed & (paths != blank), dtype=np.bool_)
 
 
 def draw_paths(log_probs: Floats, draws: int, rng: np.random.Generator) -> Ids:
-    """Returns (K, T) symbols, each frame's drawn from its posterior, for log_probs (T, V) [nats]."""
+    """Return (K, T) symbols, each frame's drawn from its posterior, for log_probs (T, V) [nats]."""
     frames, symbols = log_probs.shape
     cumulative = np.cumsum(np.exp(log_probs.astype(np.float64)), axis=1)
     cumulative /= cumulative[:, -1:]
@@ -59,7 +59,7 @@ def draw_paths(log_probs: Floats, draws: int, rng: np.random.Generator) -> Ids:
 
 
 def draw_tokens(log_probs: Floats, blank: int, draws: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Returns K exact draws from the distribution over token sequences."""
+    """Return K exact draws from the distribution over token sequences."""
     paths = draw_paths(log_probs, draws, rng)
     starts = token_starts(paths, blank)
     return [tuple(path[start].tolist()) for path, start in zip(paths, starts, strict=True)]
@@ -69,7 +69,7 @@ def draw_tokens(log_probs: Floats, blank: int, draws: int, rng: np.random.Genera
 
 
 def tsallis_confidence(log_probs: Floats, alpha: float = TSALLIS_ALPHA) -> npt.NDArray[np.float64]:
-    """Returns (T,) in [0, 1]: exponentially normalised Tsallis entropy of each frame; 1 is certain.
+    """Return (T,) in [0, 1]: exponentially normalised Tsallis entropy of each frame; 1 is certain.
 
     (exp(-H) - exp(-H_max)) / (1 - exp(-H_max)) with H = (sum p^alpha - 1) / (1 - alpha) (Laptev & Ginsburg 2023).
     """
@@ -80,13 +80,13 @@ def tsallis_confidence(log_probs: Floats, alpha: float = TSALLIS_ALPHA) -> npt.N
 
 
 def frame_entropy(log_probs: Floats) -> npt.NDArray[np.float64]:
-    """Returns (T,) Shannon entropy of each frame [nats]."""
+    """Return (T,) Shannon entropy of each frame [nats]."""
     values = log_probs.astype(np.float64)
     return np.asarray(-np.sum(np.exp(values) * np.maximum(values, -1e4), axis=-1))
 
 
 def gibbs_confidence(log_probs: Floats) -> npt.NDArray[np.float64]:
-    """Returns (T,) in [0, 1]: the same normalisation of Gibbs-Shannon entropy, (exp(-H) - 1/V) / (1 - 1/V)."""
+    """Return (T,) in [0, 1]: the same normalisation of Gibbs-Shannon entropy, (exp(-H) - 1/V) / (1 - 1/V)."""
     floor = 1.0 / log_probs.shape[-1]
     return np.asarray(np.clip((np.exp(-frame_entropy(log_probs)) - floor) / (1.0 - floor), 0.0, 1.0))
 
@@ -94,7 +94,7 @@ def gibbs_confidence(log_probs: Floats) -> npt.NDArray[np.float64]:
 def word_numbers(
     path: Ids, blank: int, starts_word: npt.NDArray[np.bool_], delimiter: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Returns (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
+    """Return (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
     return words_of(path, token_starts(path, blank), path != blank, starts_word, delimiter)
 
 
@@ -105,7 +105,7 @@ def words_of(
     starts_word: npt.NDArray[np.bool_],
     delimiter: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
-    """Returns (T,) as `word_numbers` does, given where tokens begin, and where one is said, both (T,)."""
+    """Return (T,) as `word_numbers` does, given where tokens begin, and where one is said, both (T,)."""
     new_word = begins & starts_word[path]
     spoken = said & ~delimiter[path]
     number = np.cumsum(new_word) if delimiter[path].sum() == 0 else np.cumsum(new_word | (begins & delimiter[path]))
@@ -116,7 +116,7 @@ def words_of(
 
 
 def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Returns (W,): the least frame confidence of each word, blanks left out.
+    """Return (W,): the least frame confidence of each word, blanks left out.
 
     Where nothing was heard all frames count as one word: silence that is nearly a word is not certain.
     """
@@ -132,7 +132,7 @@ def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.
 
 
 def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
-    """Returns the distinct texts with their frequency among the draws, the best transcript first.
+    """Return the distinct texts with their frequency among the draws, the best transcript first.
 
     Weights sum to 1; the best transcript stands first even where no draw hit it, then with weight 0, so the weights
     stay an unbiased estimate of the posterior.
@@ -151,7 +151,7 @@ def asr_columns(
     found: Sequence[Hypothesis],
     duration: float,
 ) -> Floats:
-    """Returns one row of `ASR_COLUMNS`, (14,) float32.
+    """Return one row of `ASR_COLUMNS`, (14,) float32.
 
     T counts the frames of a CTC model, or the tokens that a seq2seq model wrote, its end among them. There the
     `nonblank_entropy` is that of the tokens in front of the end, and the confidences are those of tokens, too, as for

@@ -85,7 +85,7 @@ _SALADS = 606  # first word of the seeds
 
 
 def settings_for(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
-    """Returns the recipe's settings with another seed, number of clips, or length on one free core [min].
+    """Return the recipe's settings with another seed, number of clips, or length on one free core [min].
 
     Raises:
         SettingsError: a number is out of range.
@@ -119,7 +119,7 @@ def pretrain(
 
 
 def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
-    """Returns the clips: sentences of the grammar, and salads of words by the same accents under the same conditions.
+    """Return the clips: sentences of the grammar, and salads of words by the same accents under the same conditions.
 
     Raises:
         SettingsError: the demo extra is not installed.
@@ -158,7 +158,7 @@ def pretrain_on(
 
 
 def build_asr(texts: Iterable[str], shape: AsrShape, seed: int) -> AsrModel:
-    """Returns an untrained model whose tokens were learned from `texts`, with random weights from `seed`."""
+    """Return an untrained model whose tokens were learned from `texts`, with random weights from `seed`."""
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
@@ -196,7 +196,7 @@ def build_asr(texts: Iterable[str], shape: AsrShape, seed: int) -> AsrModel:
 
 
 def build_processor(texts: Iterable[str], shape: AsrShape) -> Any:
-    """Returns the feature extractor (80 mel bins, 10 ms) with a byte-pair tokenizer learned from `texts`.
+    """Return the feature extractor (80 mel bins, 10 ms) with a byte-pair tokenizer learned from `texts`.
 
     Every letter, digit and the apostrophe are tokens, so words that were never seen can be spelled.
     """

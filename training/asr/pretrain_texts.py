@@ -74,7 +74,7 @@ COMMON_WORDS: Final = tuple(_WORDS.split())
 
 
 def salad(sentences: Sequence[str], rng: np.random.Generator) -> str:
-    """Returns three to eight words in no order: common words and short stretches of the sentences, half of each."""
+    """Return three to eight words in no order: common words and short stretches of the sentences, half of each."""
     wanted = int(rng.integers(3, 9))
     words: list[str] = []
     while len(words) < wanted:

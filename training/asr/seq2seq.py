@@ -48,7 +48,7 @@ class Written:
 def write_texts(
     asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
 ) -> list[Written]:
-    """Returns the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
+    """Return the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
 
     Args:
         asr: a seq2seq model.
@@ -111,7 +111,7 @@ def _written(
 
 
 def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor, Any], list[int]]:
-    """Returns the encoder's states (B, T, D) with its whole output, and how many of the T belong to each clip."""
+    """Return the encoder's states (B, T, D) with its whole output, and how many of the T belong to each clip."""
     inputs = extract_features(asr, clips)
     output = asr.model.get_encoder()(**inputs)
     states = output.last_hidden_state
@@ -123,7 +123,7 @@ def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor,
 def _steps(
     asr: AsrModel, rules: WritingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
 ) -> Iterator[torch.Tensor]:
-    """Yields (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
+    """Yield (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -148,12 +148,12 @@ def _steps(
 
 
 def _numbers_at(numbers: npt.NDArray[np.float64], place: int) -> npt.NDArray[np.float64]:
-    """Returns (K,) the numbers of one place; those of a text that is over for long don't matter."""
+    """Return (K,) the numbers of one place; those of a text that is over for long don't matter."""
     return np.asarray(numbers[:, min(place, numbers.shape[1] - 1)])
 
 
 def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:
-    """Returns of each clip the most probable token, then K at which the distribution function passes its numbers."""
+    """Return of each clip the most probable token, then K at which the distribution function passes its numbers."""
     import torch
 
     rows = len(numbers[0]) + 1
@@ -177,7 +177,7 @@ def _text(tokens: Sequence[int], rules: WritingRules) -> tuple[int, ...]:
 
 
 def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
-    """Returns whether the model hears the clip to its end and may write so many tokens."""
+    """Return whether the model hears the clip to its end and may write so many tokens."""
     window, rules = window_samples(asr), writing_rules(asr)
     seconds = len(samples) / asr.sample_rate
     return (window is None or len(samples) <= window) and len(target) <= most_tokens(rules, seconds)
@@ -186,7 +186,7 @@ def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
 def seq2seq_losses(
     asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
 ) -> torch.Tensor:
-    """Returns (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
+    """Return (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
     import torch
 
     rules = writing_rules(asr)

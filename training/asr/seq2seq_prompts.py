@@ -35,7 +35,7 @@ class WritingRules:
 
 
 def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
-    """Returns the rules, as generation config and tokenizer give them.
+    """Return the rules, as generation config and tokenizer give them.
 
     Raises:
         SettingsError: there is no start or end token, or a model of many languages doesn't say which one it hears.
@@ -65,7 +65,7 @@ def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
 
 
 def _language_and_task(asr: AsrModel, name: str) -> list[int]:
-    """Returns what Whisper's texts begin with behind the start: language and task where it knows several."""
+    """Return what Whisper's texts begin with behind the start: language and task where it knows several."""
     general, found = asr.model.generation_config, []
     languages = getattr(general, "lang_to_id", None) or {}
     if languages and getattr(general, "is_multilingual", True):
@@ -85,5 +85,5 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
 
 
 def most_tokens(rules: WritingRules, seconds: float) -> int:
-    """Returns how many tokens a transcript of a clip may have, by its length [s]."""
+    """Return how many tokens a transcript of a clip may have, by its length [s]."""
     return max(1, min(rules.longest, math.ceil(seconds * TOKENS_PER_SECOND) + SPARE_TOKENS))

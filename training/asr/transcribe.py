@@ -82,7 +82,7 @@ def transcribe(
     settings: TranscribeSettings | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[AsrOutput]:
-    """Returns one output for each (utterance id, samples) pair, in their order.
+    """Return one output for each (utterance id, samples) pair, in their order.
 
     Draws are seeded by (seed, utterance id), so neither the order of the clips nor a restart changes them.
 
@@ -108,7 +108,7 @@ def transcribe(
 
 
 def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
-    """Returns the outputs of a batch that a CTC model hears."""
+    """Return the outputs of a batch that a CTC model hears."""
     return [
         read_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
         for (utterance_id, samples), posterior in zip(
@@ -120,7 +120,7 @@ def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: Tr
 def read_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
-    """Returns the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
+    """Return the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
     log_probs = posterior.log_probs
     if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
@@ -135,7 +135,7 @@ def read_posterior(
 
 
 def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
-    """Returns the outputs of a batch that a seq2seq model hears."""
+    """Return the outputs of a batch that a seq2seq model hears."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
     written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
     ends = writing_rules(asr).ends
@@ -165,7 +165,7 @@ READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeS
 
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Returns the normalised text of tokens, which CTC's are once they are collapsed."""
+    """Return the normalised text of tokens, which CTC's are once they are collapsed."""
     kept = [token for token in tokens if token not in asr.marks]
     if asr.tokenizer.is_fast:  # past the wrapper, which takes ten times as long as the decoding
         return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
@@ -173,7 +173,7 @@ def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
-    """Returns the best transcript of each clip, in order, without draws or confidences."""
+    """Return the best transcript of each clip, in order, without draws or confidences."""
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
     for rows in _batches(asr, clips, batch_seconds):
         chosen = [clips[row] for row in rows]

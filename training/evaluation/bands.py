@@ -18,7 +18,7 @@ SNRS = (10.0, 20.0, 30.0)
 
 
 def described(report: EvaluationReport) -> dict[str, Strings]:
-    """Returns `duration`, `snr` and true `intent` of a report's rows; nothing of a report of an older version."""
+    """Return `duration`, `snr` and true `intent` of a report's rows; nothing of a report of an older version."""
     if not report.detailed:
         return {}
     names = np.array([*report.intents, "unknown"], dtype=np.str_)  # -1 is the last
@@ -41,7 +41,7 @@ def familiarity(first_nights: Sequence[str], nights: Sequence[str]) -> Strings:
 
 
 def banded(values: Floats, edges: Sequence[float], unit: str) -> Strings:
-    """Returns the band of each value, such as `1-2 s`; values are 0 or more."""
+    """Return the band of each value, such as `1-2 s`; values are 0 or more."""
     shown = [f"{edge:g}" for edge in (0.0, *edges)]
     names = [f"{low}-{high} {unit}" for low, high in pairwise(shown)] + [f"{shown[-1]} {unit} and more"]
     return np.array(names, dtype=np.str_)[np.searchsorted(edges, values, side="right")]

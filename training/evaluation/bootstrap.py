@@ -29,7 +29,7 @@ def statistic_interval(
     weights: npt.ArrayLike | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Interval:
-    """Returns the figure of all rows with its two-sided interval over speakers.
+    """Return the figure of all rows with its two-sided interval over speakers.
 
     value - bias -+ t error, with S - 1 degrees of freedom (the normal interval of Davison & Hinkley 1997, section 5.2).
     The bias is the mean of the draws less the value: a calibration error comes out larger the fewer rows there are,
@@ -63,7 +63,7 @@ def statistic_interval(
 
 
 def _sums_by_speaker(rows: npt.ArrayLike, speaker_ids: Strings, weights: npt.ArrayLike | None) -> tuple[Numbers, int]:
-    """Returns (S, K) weighted sums in the order of the speakers' ids, and how many rows they are of."""
+    """Return (S, K) weighted sums in the order of the speakers' ids, and how many rows they are of."""
     values = np.asarray(rows, dtype=np.float64)
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     if not len(values) == len(weight) == len(speaker_ids):

@@ -125,7 +125,7 @@ class Decision:
         return self.decision == "promote"
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the decision as a JSON object of numbers, names and sentences; no content."""
+        """Return the decision as a JSON object of numbers, names and sentences; no content."""
         plain = asdict(self)
         plain["reasons"] = list(self.reasons)
         plain["slices"] = [asdict(row) for row in self.slices]
@@ -133,7 +133,7 @@ class Decision:
 
 
 def alpha_at(alpha: float, look: int) -> float:
-    """Returns alpha / (k (k + 1)), whose sum over all looks k = 1, 2, ... is alpha.
+    """Return alpha / (k (k + 1)), whose sum over all looks k = 1, 2, ... is alpha.
 
     Raises:
         RecordError: the look is below 1.
@@ -151,7 +151,7 @@ def decide(
     slices: Mapping[str, Strings] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> Decision:
-    """Returns whether the challenger is promoted over the champion.
+    """Return whether the challenger is promoted over the champion.
 
     It is when the whole interval of the difference lies below 0, every thick slice shows that it is not worse by the
     margin, no slice is harmed, and few rows became worse. Below the minimum of rows or speakers the decision is
@@ -205,7 +205,7 @@ def decide(
 
 
 def flips(champion: EvaluationReport, challenger: EvaluationReport) -> tuple[int, int]:
-    """Returns how many rows became worse and better: more or fewer word errors (asr), right to wrong or back.
+    """Return how many rows became worse and better: more or fewer word errors (asr), right to wrong or back.
 
     Both reports are on the same rows in the same order.
     """
@@ -218,7 +218,7 @@ def _flip_cap(kind: Kind, settings: PromotionSettings) -> float:
 
 
 def _too_little(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
-    """Returns why the rows are too few to decide on."""
+    """Return why the rows are too few to decide on."""
     rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
     reasons = []
     if rows < settings.min_audit_rows:
@@ -238,7 +238,7 @@ def _objections(
     kind: Kind,
     settings: PromotionSettings,
 ) -> list[str]:
-    """Returns what speaks against the challenger."""
+    """Return what speaks against the challenger."""
     reasons = []
     if difference.low > 0:
         reasons.append("the challenger is worse")
@@ -265,7 +265,7 @@ def _slice_decisions(
     settings: PromotionSettings,
     weights: npt.ArrayLike | None,
 ) -> list[SliceDecision]:
-    """Returns what was found in each slice, one-sided tests at `slice_alpha`.
+    """Return what was found in each slice, one-sided tests at `slice_alpha`.
 
     Thin slices are many and can only show harm, so they share one `slice_alpha` among them (Bonferroni).
     """

@@ -7,7 +7,7 @@ from training.evaluation.gate import Decision
 
 
 def decision_text(decision: Decision) -> str:
-    """Returns the decision as a short text for people, some lines without a trailing newline."""
+    """Return the decision as a short text for people, some lines without a trailing newline."""
     name = {"wer": "WER", "intent_error": "intent error"}[decision.measure]
     rows, speakers = decision.difference.n, decision.difference.speakers
     form = f", normal form {decision.normaliser}" if decision.normaliser else ""

@@ -92,7 +92,7 @@ def speaker_sums(
 def ratio_interval(
     sums: SpeakerSums, settings: IntervalSettings | None = None, bounds: tuple[float, float] = (-1.0, 1.0)
 ) -> Interval:
-    """Returns the ratio of the sums with its two-sided interval over speakers.
+    """Return the ratio of the sums with its two-sided interval over speakers.
 
     With one speaker, or no denominator, nothing is known and the interval is `bounds`.
 
@@ -119,7 +119,7 @@ def ratio_interval(
 
 
 def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) -> Interval:
-    """Returns an error rate of at least 0 with its interval, which has a width even where no error was seen.
+    """Return an error rate of at least 0 with its interval, which has a width even where no error was seen.
 
     Where no speaker showed an error (or none anything else), resampling can only repeat that. The far bound is then
     that of Clopper & Pearson (1934) as if every speaker had given one answer: 1 - (alpha / 2)^(1 / S).
@@ -138,7 +138,7 @@ def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) 
 
 
 def error_counts(report: EvaluationReport) -> tuple[Numbers, Numbers]:
-    """Returns what is counted and out of how many, (N,) each: word errors of words (asr), mistakes of ones (intent)."""
+    """Return what is counted and out of how many, (N,) each: word errors of words (asr), mistakes of ones (intent)."""
     if report.kind == "asr":
         return report.errors.astype(np.float64), report.words.astype(np.float64)
     return (~report.correct).astype(np.float64), np.ones(len(report))
@@ -151,7 +151,7 @@ def report_interval(
     rows: npt.NDArray[np.bool_] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> Interval:
-    """Returns the WER (asr) or the intent error (intent) of a report with its interval.
+    """Return the WER (asr) or the intent error (intent) of a report with its interval.
 
     Args:
         report: of one version.
@@ -171,7 +171,7 @@ def report_rate(
     rows: npt.NDArray[np.bool_] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> float:
-    """Returns the WER (asr) or the intent error (intent) alone; 0 where nothing was said."""
+    """Return the WER (asr) or the intent error (intent) alone; 0 where nothing was said."""
     upper, lower = error_counts(report)
     sums = _sums_of(report, upper, lower, rows, weights)
     total = float(sums.denominator.sum())
@@ -195,7 +195,7 @@ def paired_difference(
     rows: npt.NDArray[np.bool_] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> Interval:
-    """Returns challenger - champion in WER or intent error, below 0 where the challenger is better.
+    """Return challenger - champion in WER or intent error, below 0 where the challenger is better.
 
     Both are judged on the same draws of speakers, so what they share cancels. Where both make the same errors
     everywhere, the difference is 0 with no width.
@@ -224,7 +224,7 @@ def reversed_difference(difference: Interval) -> Interval:
 
 
 def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:
-    """Passes when both reports are of one kind, on the same utterances in the same order, with the same references.
+    """Pass when both reports are of one kind, on the same utterances in the same order, with the same references.
 
     And under one normal form, as errors under two can't be compared.
 
@@ -265,7 +265,7 @@ def _sums_of(
 
 
 def _expanded_tail(alpha: float, speakers: int) -> float:
-    """Returns the tail of the percentile interval that makes up for few speakers.
+    """Return the tail of the percentile interval that makes up for few speakers.
 
     Resampling S speakers gives a spread that is sqrt((S - 1) / S) too small and a normal tail where a t tail is due:
     tail = Phi(sqrt(S / (S - 1)) t_{alpha / 2, S - 1}) (Hesterberg 2015, "What teachers should know about the
@@ -278,7 +278,7 @@ def _expanded_tail(alpha: float, speakers: int) -> float:
 
 
 def _bootstrap_bounds(sums: SpeakerSums, tail: float, draws: int, seed: int) -> tuple[float, float]:
-    """Returns the percentiles `tail` and 1 - `tail` of the ratio over draws of S speakers with replacement."""
+    """Return the percentiles `tail` and 1 - `tail` of the ratio over draws of S speakers with replacement."""
     speakers = len(sums.numerator)
     rng = np.random.default_rng([seed, speakers])
     ratios = np.empty(draws)
@@ -295,7 +295,7 @@ def _bootstrap_bounds(sums: SpeakerSums, tail: float, draws: int, seed: int) -> 
 
 
 def _t_bounds(sums: SpeakerSums, alpha: float) -> tuple[float, float]:
-    """Returns value -+ t_{alpha / 2, S - 1} times the delete-one-speaker jackknife error (Efron & Stein 1981)."""
+    """Return value -+ t_{alpha / 2, S - 1} times the delete-one-speaker jackknife error (Efron & Stein 1981)."""
     from scipy import special
 
     speakers = len(sums.numerator)

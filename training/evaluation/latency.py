@@ -30,7 +30,7 @@ class Timing:
 
 
 def timed(function: Callable[[T], object], inputs: Sequence[T]) -> Numbers:
-    """Returns how long the function takes for each input by itself, (n,) float64 [s]; the first call of all is apart.
+    """Return how long the function takes for each input by itself, (n,) float64 [s]; the first call of all is apart.
 
     The first answer of a model carries the start of its libraries, so it is asked once before the clock runs.
     """
@@ -45,7 +45,7 @@ def timed(function: Callable[[T], object], inputs: Sequence[T]) -> Numbers:
 
 
 def spread(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
-    """Returns the positions of at most `count` rows, of as many speakers as there are, in order."""
+    """Return the positions of at most `count` rows, of as many speakers as there are, in order."""
     turn: dict[str, int] = {}
     ranked = []
     for row, speaker in enumerate(speaker_ids):
@@ -55,7 +55,7 @@ def spread(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
 
 
 def speed_figures(timing: Timing, settings: IntervalSettings | None = None) -> dict[str, Interval]:
-    """Returns `rtf`, seconds of computing a second of audio, and `latency_p50` and `latency_p95` [s], over speakers.
+    """Return `rtf`, seconds of computing a second of audio, and `latency_p50` and `latency_p95` [s], over speakers.
 
     No interval goes below 0. Of one speaker it is all from 0 to the slowest clip.
     """
@@ -96,7 +96,7 @@ def judging_speed(
 
 
 def _quantile(values: Numbers, share: float) -> tuple[Numbers, Statistic]:
-    """Returns rows that count each value for itself, and the quantile as a function of how often each was drawn."""
+    """Return rows that count each value for itself, and the quantile as a function of how often each was drawn."""
     order = np.argsort(values, kind="stable")
     ranked = values[order]
     rows = np.zeros((len(values), len(values)))

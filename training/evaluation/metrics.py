@@ -52,7 +52,7 @@ def slice_rows(
     settings: MetricSettings | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> list[SliceRow]:
-    """Returns the error rate of every slice, in the order of dimension and value.
+    """Return the error rate of every slice, in the order of dimension and value.
 
     Args:
         report: of one version.
@@ -75,7 +75,7 @@ def slice_rows(
 def slice_masks(
     report: EvaluationReport, slices: Mapping[str, Strings]
 ) -> list[tuple[tuple[str, str], npt.NDArray[np.bool_]]]:
-    """Returns ((dimension, value), rows (N,) bool) of every slice, sorted.
+    """Return ((dimension, value), rows (N,) bool) of every slice, sorted.
 
     Raises:
         RecordError: a dimension has another length than the report.
@@ -95,7 +95,7 @@ def metrics(
     settings: MetricSettings | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
-    """Returns the figures of a report by name, for a tracking store: all finite, none of them content.
+    """Return the figures of a report by name, for a tracking store: all finite, none of them content.
 
     Every figure of `training.evaluation.rates` with `_low` and `_high`, and sizes. A slice is
     `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 where it is too small to
@@ -146,7 +146,7 @@ def learning_series(
 
 
 def gain_per_100_labels(before: float, after: float, labels: int) -> float:
-    """Returns by how much an error rate fell for every 100 labels bought, in the unit of the rate; 0 without labels."""
+    """Return by how much an error rate fell for every 100 labels bought, in the unit of the rate; 0 without labels."""
     return 100.0 * (before - after) / labels if labels > 0 else 0.0
 
 
@@ -157,7 +157,7 @@ def minutes_per_point(minutes: float, before: float, after: float) -> float | No
 
 
 def metric_name(text: str) -> str:
-    """Returns the text with what a tracking store refuses in a name replaced by `_`."""
+    """Return the text with what a tracking store refuses in a name replaced by `_`."""
     return re.sub(r"[^A-Za-z0-9_.\- ]", "_", text)
 
 

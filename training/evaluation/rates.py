@@ -51,7 +51,7 @@ class Rate:
 
 
 def rightness(report: EvaluationReport) -> Numbers:
-    """Returns how right each row is in [0, 1], (N,): share of words right (asr), 1 or 0 (intent)."""
+    """Return how right each row is in [0, 1], (N,): share of words right (asr), 1 or 0 (intent)."""
     if report.kind == "intent":
         return report.correct.astype(np.float64)
     wrong = np.divide(report.errors, report.words, out=(report.errors > 0).astype(np.float64), where=report.words > 0)
@@ -98,7 +98,7 @@ class Whole:
 
 
 def _confused(report: EvaluationReport) -> Numbers:
-    """Returns by row which intent was true, which was predicted, and which was both, (N, 3 C)."""
+    """Return by row which intent was true, which was predicted, and which was both, (N, 3 C)."""
     classes, row = len(report.intents), np.arange(len(report))
     found = np.zeros((len(report), 3, classes))
     for part, codes in enumerate((report.truth, report.predicted)):
@@ -109,7 +109,7 @@ def _confused(report: EvaluationReport) -> Numbers:
 
 
 def _macro_f1(sums: Numbers) -> Numbers:
-    """Returns the mean F1 over the intents that are true or predicted anywhere, as scikit-learn's `macro` does."""
+    """Return the mean F1 over the intents that are true or predicted anywhere, as scikit-learn's `macro` does."""
     true, predicted, both = np.split(sums, 3, axis=1)
     there = true + predicted
     f1 = np.divide(2 * both, there, out=np.zeros_like(there), where=there > 0)
@@ -117,7 +117,7 @@ def _macro_f1(sums: Numbers) -> Numbers:
 
 
 def _gaps(confidence: Floats, right: Numbers, bins: int) -> Numbers:
-    """Returns by row its gap in the column of its bin, and 1 in the last column, (N, bins + 1)."""
+    """Return by row its gap in the column of its bin, and 1 in the last column, (N, bins + 1)."""
     sure = confidence.astype(np.float64)
     of = np.minimum((np.clip(sure, 0.0, 1.0) * bins).astype(np.intp), bins - 1)
     found = np.zeros((len(sure), bins + 1))
@@ -133,7 +133,7 @@ def _expected_gap(sums: Numbers) -> Numbers:
 
 
 def calibration_error(report: EvaluationReport, bins: int = BINS) -> float:
-    """Returns the expected calibration error in [0, 1]: mean |confidence - rightness| over bins of equal width.
+    """Return the expected calibration error in [0, 1]: mean |confidence - rightness| over bins of equal width.
 
     Weighted by the rows of a bin (Guo et al. 2017, equation 3). For speech, word confidence against words right.
     """
@@ -158,13 +158,13 @@ MAIN: dict[Kind, str] = {"asr": "wer", "intent": "intent_error"}
 
 
 def names_of(report: EvaluationReport) -> list[str]:
-    """Returns the figures that a report has, in order."""
+    """Return the figures that a report has, in order."""
     every: dict[str, Rate | Whole] = {**RATES, **WHOLES}
     return [n for n, figure in every.items() if report.kind in figure.kinds and (report.detailed or n not in DETAILED)]
 
 
 def better(name: str) -> int:
-    """Returns -1 where less of a figure is better, 1 where more is."""
+    """Return -1 where less of a figure is better, 1 where more is."""
     return RATES[name].better if name in RATES else WHOLES[name].better
 
 
@@ -175,7 +175,7 @@ def figure(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Returns a figure with its interval over speakers; None where nothing is there to count, such as no slot."""
+    """Return a figure with its interval over speakers; None where nothing is there to count, such as no slot."""
     if name in WHOLES:
         whole = WHOLES[name]
         if not len(report):
@@ -195,7 +195,7 @@ def figure(
 def figures(
     report: EvaluationReport, settings: IntervalSettings | None = None, *, weights: npt.ArrayLike | None = None
 ) -> dict[str, Interval]:
-    """Returns every figure that a report has by name, each with its interval over speakers."""
+    """Return every figure that a report has by name, each with its interval over speakers."""
     found = {name: figure(report, name, settings, weights=weights) for name in names_of(report)}
     return {name: interval for name, interval in found.items() if interval is not None}
 
@@ -208,7 +208,7 @@ def difference(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Returns second - first in a figure, both judged on the same draws of speakers; None where either has none.
+    """Return second - first in a figure, both judged on the same draws of speakers; None where either has none.
 
     And None for what two models did together, where the other model was not the same.
 

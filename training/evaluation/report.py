@@ -18,11 +18,11 @@ from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport
 from corpus.text import NORMALISER, normalise, words
-from training.evaluation.signal_quality import Sound
+from training.evaluation.signal_quality import SignalQuality
 
 
 def word_edits(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Counts:
-    """Returns word substitutions, deletions and insertions of the normalised texts, (N, 3), rows by sorted id."""
+    """Return word substitutions, deletions and insertions of the normalised texts, (N, 3), rows by sorted id."""
     ids = sorted(references)
     return edit_counts([words(references[name]) for name in ids], [words(hypotheses[name]) for name in ids])
 
@@ -35,11 +35,11 @@ def evaluate_asr(
     speaker_ids: Mapping[str, str],
     confidence: Mapping[str, float],
     intents: Mapping[str, str] | None = None,
-    sounds: Mapping[str, Sound] | None = None,
+    sounds: Mapping[str, SignalQuality] | None = None,
     success: Mapping[str, int] | None = None,
     beside: str = "",
 ) -> EvaluationReport:
-    """Returns the report of a speech model: word and character errors by utterance, rows sorted by utterance id.
+    """Return the report of a speech model: word and character errors by utterance, rows sorted by utterance id.
 
     Both texts are normalised by `corpus.text`; characters include the spaces between words.
 
@@ -94,10 +94,10 @@ def evaluate_intent(
     speaker_ids: Mapping[str, str],
     readings: Mapping[str, Hypothesis] | None = None,
     raw_confidence: Mapping[str, float] | None = None,
-    sounds: Mapping[str, Sound] | None = None,
+    sounds: Mapping[str, SignalQuality] | None = None,
     beside: str = "",
 ) -> EvaluationReport:
-    """Returns the report of an intent model: right or wrong and slots found by utterance, rows sorted by utterance id.
+    """Return the report of an intent model: right or wrong and slots found by utterance, rows sorted by utterance id.
 
     Args:
         version: of the intent model.
@@ -157,12 +157,12 @@ def _details(
     truth: Mapping[str, str],
     predicted: Mapping[str, str],
     raw_confidence: Mapping[str, float],
-    sounds: Mapping[str, Sound] | None,
+    sounds: Mapping[str, SignalQuality] | None,
 ) -> dict[str, Any]:
-    """Returns the columns that both kinds of report fill alike; "" among the intents is none."""
+    """Return the columns that both kinds of report fill alike; "" among the intents is none."""
     names = sorted({each[name] for each in (truth, predicted) for name in ids} - {""})
     at = {"": -1, **{name: k for k, name in enumerate(names)}}
-    unheard = Sound(0.0, 0.0)
+    unheard = SignalQuality(0.0, 0.0)
     heard = [(sounds or {}).get(name, unheard) for name in ids]
     return {
         "duration": np.array([sound.duration for sound in heard], dtype=np.float32),
@@ -176,7 +176,7 @@ def _details(
 
 
 def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
-    """Returns 1 where intent and all slots are right, so that a device does what was asked; 0 where not.
+    """Return 1 where intent and all slots are right, so that a device does what was asked; 0 where not.
 
     -1 where the label can't tell, as it lacks an intent or a transcript.
     """
@@ -189,7 +189,7 @@ def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
 def slot_matches(
     text: str, slots: Sequence[SlotSpan], read_text: str, read_slots: Sequence[SlotSpan]
 ) -> tuple[int, int, int]:
-    """Returns slots found, invented and missed, compared by name and normalised words.
+    """Return slots found, invented and missed, compared by name and normalised words.
 
     Positions are not compared, as the text that was heard is seldom letter for letter the one that was said (SLURP's
     strict entity score, Bastianelli et al. 2020, section 5). A slot that stands twice must be found twice.

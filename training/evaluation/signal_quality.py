@@ -22,20 +22,20 @@ SILENCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SignalQuality:
     """A clip's length [s] and its speech above its noise [dB]."""
 
     duration: float
     snr: float
 
 
-def sound_of(samples: Floats, sample_rate: int) -> Sound:
-    """Returns length and signal-to-noise ratio of a clip, (S,) float32 at `sample_rate` [Hz]."""
-    return Sound(len(samples) / sample_rate, signal_to_noise(samples, sample_rate))
+def signal_quality(samples: Floats, sample_rate: int) -> SignalQuality:
+    """Return length and signal-to-noise ratio of a clip, (S,) float32 at `sample_rate` [Hz]."""
+    return SignalQuality(len(samples) / sample_rate, signal_to_noise(samples, sample_rate))
 
 
 def signal_to_noise(samples: Floats, sample_rate: int) -> float:
-    """Returns by how much the loud frames stand above the quiet ones, in [0, 60] dB; 0 for a clip of no frame.
+    """Return by how much the loud frames stand above the quiet ones, in [0, 60] dB; 0 for a clip of no frame.
 
     The levels of 20 ms frames, their 95th percentile less their 10th: the speech peak and the noise floor of a
     histogram of levels, as NIST's `stnr -c` reads them. It knows no speech from other sounds and takes a clip without

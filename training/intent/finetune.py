@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
 from training.intent.fit import DRAFT, FitSettings, IntentExample, fit
-from training.intent.text_noise import NoiseSettings, misheard
+from training.intent.text_noise import NoiseSettings, with_asr_errors
 from training.loop.loop import chosen_device, enough_memory
 from training.loop.lora import LoraSettings, adapt
 from training.loop.model_files import weights_digest
@@ -164,7 +164,7 @@ def _finetuned(
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     known = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
-    model = _at_home(model, [*examples, *dev], settings.calibrate_from)
+    model = _fit_temperature(model, [*examples, *dev], settings.calibrate_from)
     grow(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     heads = ("intent_head", "slot_head")
@@ -197,7 +197,7 @@ def _finetuned(
 
 
 def read_replay(folder: Path) -> list[IntentExample]:
-    """Returns the replay sentences of a base; none where it has none.
+    """Return the replay sentences of a base; none where it has none.
 
     Raises:
         Damaged: a line is not what the recipe writes; the message names it.
@@ -219,7 +219,7 @@ def read_replay(folder: Path) -> list[IntentExample]:
 def _drawn(
     examples: Sequence[IntentExample], replay: Sequence[IntentExample], settings: IntentFinetuneSettings
 ) -> Callable[[int], list[IntentExample]]:
-    """Returns what gives an epoch's texts: every example and some replay sentences, each misheard anew.
+    """Return what gives an epoch's texts: every example and some replay sentences, each misheard anew.
 
     Draws are seeded by the epoch and the text's own id, so another example more or less does not change them.
     """
@@ -233,20 +233,22 @@ def _drawn(
         rng = np.random.default_rng([settings.fit.seed, 30, epoch])
         chosen = rng.choice(len(replay), size=count, replace=False) if count else ()
         again = [replace(replay[int(i)], weight=settings.replay_weight) for i in chosen]
-        return [_heard(row, words, epoch, settings) for row in (*rows, *again)]
+        return [_with_asr_errors(row, words, epoch, settings) for row in (*rows, *again)]
 
     return draw
 
 
-def _heard(row: IntentExample, words: Sequence[str], epoch: int, settings: IntentFinetuneSettings) -> IntentExample:
+def _with_asr_errors(
+    row: IntentExample, words: Sequence[str], epoch: int, settings: IntentFinetuneSettings
+) -> IntentExample:
     name = int.from_bytes(hashlib.sha256(f"{row.utterance_id}\0{row.text}".encode()).digest()[:16], "big")
     rng = np.random.default_rng([settings.fit.seed, 31, epoch, name])
-    text, slots = misheard(row.text, row.slots or (), words, rng, settings.noise)
+    text, slots = with_asr_errors(row.text, row.slots or (), words, rng, settings.noise)
     return replace(row, text=text, slots=None if row.slots is None else slots)
 
 
-def _at_home(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
-    """Returns the base with the temperature that suits it on labelled texts of this home, of `enough` utterances.
+def _fit_temperature(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
+    """Return the base with the temperature that suits it on labelled texts of this home, of `enough` utterances.
 
     The base came with one for sentences of its maker, of which speech models mishear less than customers' devices do.
     What a champion was sure of says nothing here: the base, much like it, would come out surer than it is right.

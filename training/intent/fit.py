@@ -157,7 +157,7 @@ def _fingerprint(rows: Sequence[IntentExample], settings: FitSettings, base: str
 
 
 def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: FitSettings) -> torch.Tensor:
-    """Returns the loss of a batch, (): cross entropy of the intents plus that of the words' slot tags, by weight."""
+    """Return the loss of a batch, (): cross entropy of the intents plus that of the words' slot tags, by weight."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -202,7 +202,7 @@ def _order(row: IntentExample) -> tuple[str, str, str]:
 
 
 def _shuffled(rows: Sequence[IntentExample], batch_size: int, rng: np.random.Generator) -> list[list[IntentExample]]:
-    """Returns batches of texts of like length in random order: less padding, and still another mix each epoch."""
+    """Return batches of texts of like length in random order: less padding, and still another mix each epoch."""
     order = rng.permutation(len(rows))
     window = batch_size * 16
     batches: list[list[IntentExample]] = []

@@ -73,7 +73,7 @@ class IntentModel:
 
 
 def load_intent(folder: str | Path, *, revision: str | None = None, device: str = "cpu") -> IntentModel:
-    """Returns the model of a folder, or a plain text encoder with heads that know only `other`.
+    """Return the model of a folder, or a plain text encoder with heads that know only `other`.
 
     Args:
         folder: what `save_intent` wrote, or a text encoder of transformers: a folder, or a hub id.
@@ -192,7 +192,7 @@ class IntentOutput:
 def classify(
     model: IntentModel, texts: Sequence[str], *, batch_tokens: int = 4096, passes: int = 0, seed: int = 0
 ) -> IntentOutput:
-    """Returns intents, slots and embeddings of texts, the same to float noise in whatever batch a text stands.
+    """Return intents, slots and embeddings of texts, the same to float noise in whatever batch a text stands.
 
     The dropout passes are consistent ones: each pass thins the network once, by a generator seeded by (seed, pass),
     and asks it about every text (Kirsch et al. 2019, BatchBALD, section 4.2), so no batch or order changes them.

@@ -64,7 +64,7 @@ class JointIntentModel(PreTrainedModel):  # type: ignore[misc]
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Returns intent logits (B, C), slot logits (B, T, 1 + 2 S) and the pooled output (B, D).
+        """Return intent logits (B, C), slot logits (B, T, 1 + 2 S) and the pooled output (B, D).
 
         Args:
             input_ids: (B, T) int64.
@@ -86,7 +86,7 @@ AutoModel.register(JointIntentConfig, JointIntentModel, exist_ok=True)
 def on_encoder(
     encoder: PreTrainedModel, intents: Sequence[str] = (), slot_names: Sequence[str] = ()
 ) -> JointIntentModel:
-    """Returns a joint model around a text encoder; its heads start at zero and know `other` and the given names."""
+    """Return a joint model around a text encoder; its heads start at zero and know `other` and the given names."""
     config = JointIntentConfig(encoder=encoder.config.to_dict(), intents=[OTHER_INTENT], slot_names=[])
     with torch.random.fork_rng():  # its first weights are all replaced
         network = JointIntentModel(config)
@@ -129,7 +129,7 @@ def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
 
 
 def longest_input(network: JointIntentModel) -> int:
-    """Returns how many tokens of a text the model reads, special ones included."""
+    """Return how many tokens of a text the model reads, special ones included."""
     # RoBERTa-like encoders count positions from the padding index on, so two of them can't be used
     positions = int(getattr(network.encoder.config, "max_position_embeddings", 512))
     return min(int(network.config.max_tokens), positions - 2)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.records.base import OTHER_INTENT
 from training.intent.finetune import REPLAY
 from training.intent.fit import FitSettings, IntentExample, fit
-from training.intent.text_noise import NoiseSettings, misheard, text_with_slots, words_with_slots
+from training.intent.text_noise import NoiseSettings, text_with_slots, with_asr_errors, words_with_slots
 from training.loop.model_files import replaced_folder
 from training.loop.work import Progress
 
@@ -90,7 +90,7 @@ def pretrain(out: Path, settings: IntentPretrainSettings | None = None, on_progr
 
 
 def grammar_examples(count: int, seed: int, phrasings: Phrasing = "base") -> list[IntentExample]:
-    """Returns sentences of the synthetic grammar with their intents and slots."""
+    """Return sentences of the synthetic grammar with their intents and slots."""
     from corpus.synthetic import sentence
 
     rng = np.random.default_rng([seed, 20])
@@ -99,7 +99,7 @@ def grammar_examples(count: int, seed: int, phrasings: Phrasing = "base") -> lis
 
 
 def word_salad(rows: Sequence[IntentExample], count: int, seed: int) -> list[IntentExample]:
-    """Returns texts of 1 to 9 words drawn from all rows alike, which ask for nothing: the base's notion of `other`."""
+    """Return texts of 1 to 9 words drawn from all rows alike, which ask for nothing: the base's notion of `other`."""
     rng = np.random.default_rng([seed, 22])
     words = [word for row in rows for word in row.text.split()]
     lengths = rng.integers(1, 10, size=count)
@@ -113,14 +113,14 @@ def learn_base(
     settings: IntentPretrainSettings,
     on_progress: Progress | None = None,
 ) -> IntentModel:
-    """Returns a model trained from nothing on the rows, its temperature fitted on the held-out ones."""
+    """Return a model trained from nothing on the rows, its temperature fitted on the held-out ones."""
     from training.intent.temperature import with_temperature
 
     words = sorted({word for row in rows for word in row.text.split()})
 
     def heard(examples: Sequence[IntentExample], epoch: int) -> list[IntentExample]:
         rng = np.random.default_rng([settings.seed, 21, epoch])
-        return [_heard(row, words, rng, settings) for row in examples]
+        return [_with_asr_errors(row, words, rng, settings) for row in examples]
 
     texts = [row.text for row in rows]
     misread = [row.text for row in heard(rows, 0)]
@@ -130,7 +130,7 @@ def learn_base(
     return with_temperature(model, heard(held_out, 0))
 
 
-def _heard(
+def _with_asr_errors(
     row: IntentExample, words: Sequence[str], rng: np.random.Generator, settings: IntentPretrainSettings
 ) -> IntentExample:
     text, slots = row.text, row.slots or ()
@@ -138,12 +138,12 @@ def _heard(
         chosen = int(rng.integers(len(slots)))
         spoken = words_with_slots(text, slots)
         text, slots = text_with_slots([(_strange(w, rng) if s == chosen else w, s) for w, s in spoken], slots)
-    text, slots = misheard(text, slots, words, rng, settings.noise)
+    text, slots = with_asr_errors(text, slots, words, rng, settings.noise)
     return IntentExample(row.utterance_id, text, row.intent, slots, row.weight)
 
 
 def _strange(word: str, rng: np.random.Generator) -> str:
-    """Returns a word of like length that nobody says: consonants and vowels in turn."""
+    """Return a word of like length that nobody says: consonants and vowels in turn."""
     sounds = ("bcdfghjklmnprstvwz", "aeiou")
     first = int(rng.integers(2))
     length = max(2, len(word) + int(rng.integers(-1, 2)))
@@ -151,7 +151,7 @@ def _strange(word: str, rng: np.random.Generator) -> str:
 
 
 def train_tokenizer(texts: Sequence[str], size: int) -> Any:
-    """Returns a byte-level BPE tokenizer with character offsets; no text is outside its vocabulary."""
+    """Return a byte-level BPE tokenizer with character offsets; no text is outside its vocabulary."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -186,7 +186,7 @@ def train_tokenizer(texts: Sequence[str], size: int) -> Any:
 
 
 def new_model(tokenizer: Any, rows: Sequence[IntentExample], settings: IntentPretrainSettings) -> IntentModel:
-    """Returns an untrained model whose inventory is that of the rows, its weights drawn from the seed."""
+    """Return an untrained model whose inventory is that of the rows, its weights drawn from the seed."""
     import torch
 
     from training.intent.model import IntentModel, JointIntentConfig, JointIntentModel

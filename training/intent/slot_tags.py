@@ -16,12 +16,12 @@ Span = tuple[int, int]
 
 
 def tag_names(slot_names: Sequence[str]) -> tuple[str, ...]:
-    """Returns the 1 + 2 S names of the tags, in the order of the slot head's outputs."""
+    """Return the 1 + 2 S names of the tags, in the order of the slot head's outputs."""
     return ("O", *(f"{part}-{name}" for name in slot_names for part in ("B", "I")))
 
 
 def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[tuple[int, Span]]:
-    """Returns (position of the first token, (start, end) in the text) of each word of a tokenised text.
+    """Return (position of the first token, (start, end) in the text) of each word of a tokenised text.
 
     Args:
         word_ids: (T,) the word of each token, None for special tokens and padding.
@@ -44,7 +44,7 @@ def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[
 def tags_of(
     words: Sequence[tuple[int, Span]], slots: Sequence[SlotSpan], slot_names: Sequence[str], tokens: int
 ) -> list[int]:
-    """Returns the (tokens,) tags of a text: first tokens carry their word's tag, all others `UNTAGGED`.
+    """Return the (tokens,) tags of a text: first tokens carry their word's tag, all others `UNTAGGED`.
 
     Args:
         words: as `word_spans` gives them.
@@ -67,7 +67,7 @@ def tags_of(
 
 
 def spans_of(words: Sequence[tuple[int, Span]], tags: Sequence[int], slot_names: Sequence[str]) -> tuple[SlotSpan, ...]:
-    """Returns the slots that a text's word tags spell, in order and without overlap.
+    """Return the slots that a text's word tags spell, in order and without overlap.
 
     A slot that goes on without having begun, or after a slot of another name, begins there: a wrong first tag costs
     the boundary, not the slot.

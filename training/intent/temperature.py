@@ -21,7 +21,7 @@ TEMPERATURES: Final = np.exp(np.linspace(np.log(0.25), np.log(8.0), 200))
 def fit_temperature(
     logits: npt.NDArray[np.float32], targets: npt.NDArray[np.intp], weights: npt.NDArray[np.float64] | None = None
 ) -> float:
-    """Returns the temperature in [0.25, 8] at which the targets are likeliest.
+    """Return the temperature in [0.25, 8] at which the targets are likeliest.
 
     Args:
         logits: (N, C).
@@ -40,7 +40,7 @@ def fit_temperature(
 
 
 def with_temperature(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
-    """Returns the model with the temperature that suits the rows; intents it does not know are passed over."""
+    """Return the model with the temperature that suits the rows; intents it does not know are passed over."""
     from training.intent.model import classify
 
     index = {name: i for i, name in enumerate(model.intents)}

@@ -49,14 +49,14 @@ class NoiseSettings(BaseModel):
     swallowed: float = Field(default=0.35, ge=0, lt=1)
 
 
-def misheard(
+def with_asr_errors(
     text: str,
     slots: Sequence[SlotSpan],
     vocabulary: Sequence[str],
     rng: np.random.Generator,
     settings: NoiseSettings,
 ) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Returns the text with simulated recognition errors and its slots on the new text.
+    """Return the text with simulated recognition errors and its slots on the new text.
 
     A slot whose words are all left out is gone. A text never loses its last word.
 
@@ -89,7 +89,7 @@ def misheard(
 
 
 def words_with_slots(text: str, slots: Sequence[SlotSpan]) -> list[Word]:
-    """Returns the words of a text, each with the index of its slot or -1."""
+    """Return the words of a text, each with the index of its slot or -1."""
     words: list[Word] = []
     end = 0
     for word in text.split():
@@ -101,7 +101,7 @@ def words_with_slots(text: str, slots: Sequence[SlotSpan]) -> list[Word]:
 
 
 def text_with_slots(words: Sequence[Word], slots: Sequence[SlotSpan]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Returns the text of the words, parted by spaces, and the spans of the slots that they name."""
+    """Return the text of the words, parted by spaces, and the spans of the slots that they name."""
     spans: list[SlotSpan] = []
     last = -1
     end = -1
@@ -131,7 +131,7 @@ def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generat
 
 
 def _swallow(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
-    """Returns the words without a run of 2 to 8 letters and gaps; what stood on its two sides is one word."""
+    """Return the words without a run of 2 to 8 letters and gaps; what stood on its two sides is one word."""
     letters = [(letter, slot) for word, slot in words for letter, slot in [*((c, slot) for c in word), (" ", -1)]][:-1]
     start = int(rng.integers(len(letters)))
     left = letters[:start] + letters[start + int(rng.integers(2, 9)) :]

@@ -18,7 +18,7 @@ def length_batches(
     max_items: int = 256,
     rng: np.random.Generator | None = None,
 ) -> list[Rows]:
-    """Returns batches of row numbers in which every row stands once and no padded batch exceeds `max_frames`.
+    """Return batches of row numbers in which every row stands once and no padded batch exceeds `max_frames`.
 
     A row that is longer than `max_frames` is a batch of its own. Rows of like length stand together, so little is
     padded. Without `rng` batches go from short to long, which is the order for scoring. With `rng`, for training,

@@ -17,7 +17,7 @@ TAKEN: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
 def hub_folder(name: str, revision: str | None, key: str) -> Path:
-    """Returns the local folder of a hub model at a commit, downloaded where it is not there yet.
+    """Return the local folder of a hub model at a commit, downloaded where it is not there yet.
 
     Args:
         name: hub id, `owner/name`.

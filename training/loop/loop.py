@@ -98,7 +98,7 @@ def _over(at: checkpoint.Place, settings: StepSettings) -> bool:
 
 
 def chosen_device(settings: StepSettings) -> str:
-    """Returns the device that the settings mean.
+    """Return the device that the settings mean.
 
     Raises:
         SettingsError: a GPU is asked for, and torch finds none.
@@ -116,7 +116,7 @@ def chosen_device(settings: StepSettings) -> str:
 
 
 def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
-    """Returns a context in which a network computes in the precision that the settings mean; features stay outside."""
+    """Return a context in which a network computes in the precision that the settings mean; features stay outside."""
     import torch
 
     precision = settings.precision

@@ -13,7 +13,7 @@ from corpus.storage.durable_write import sync, temporary_name
 
 
 def check_model_folder(folder: Path) -> None:
-    """Passes when the folder holds a configuration, safetensors and a tokenizer.
+    """Pass when the folder holds a configuration, safetensors and a tokenizer.
 
     Raises:
         SettingsError: one of them is missing; the message says which.
@@ -27,7 +27,7 @@ def check_model_folder(folder: Path) -> None:
 
 
 def weights_digest(folder: str | Path) -> str:
-    """Returns the SHA-256 of the folder's safetensors files, in the order of their names."""
+    """Return the SHA-256 of the folder's safetensors files, in the order of their names."""
     total = hashlib.sha256()
     for file in sorted(Path(folder).glob("model*.safetensors")):
         total.update(file.read_bytes())
@@ -36,7 +36,7 @@ def weights_digest(folder: str | Path) -> str:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty draft beside `folder`, which takes its place once the block ends well.
+    """Yield an empty draft beside `folder`, which takes its place once the block ends well.
 
     Files are on disk before the name changes, so a kill leaves no half folder under the name; what was there before
     is gone then. After an error the draft is gone and `folder` is what it was.

@@ -58,7 +58,7 @@ class LabelledCorpus:
 
 
 def read_corpus(folder: Path) -> LabelledCorpus:
-    """Returns the corpus of a folder.
+    """Return the corpus of a folder.
 
     Raises:
         UsageError: a file is missing, a row can't be read or lacks a field, only some rows have audio, or all rows

@@ -16,7 +16,7 @@ BASES: Final = Path(__file__).resolve().parent.parent / "bases"
 
 
 def fine_tuned(problem: Problem) -> Callable[[Rows, Rows], tuple[Floats, Rows]]:
-    """Returns a learner that fine-tunes the intent model, and for clips the speech model whose transcripts it reads.
+    """Return a learner that fine-tunes the intent model, and for clips the speech model whose transcripts it reads.
 
     It returns (N, C) probabilities of the pool and the (M,) intents of the test set. A round takes minutes on clips.
     """
@@ -67,7 +67,7 @@ class _Clips:
         self.test = [decode(Path(clip), AudioSettings())[0] for clip in problem.test_clips]
 
     def transcripts(self, rows: Rows, out: Path) -> tuple[Strings, Strings]:
-        """Returns what a speech model that learned the rows hears in pool and test set."""
+        """Return what a speech model that learned the rows hears in pool and test set."""
         from training.asr.finetune import finetune_asr
         from training.asr.fit import AsrExample
         from training.asr.loading import load_asr

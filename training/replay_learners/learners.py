@@ -43,7 +43,7 @@ Learn = Callable[[Rows, Rows], Beliefs]
 
 
 def linear(problem: Problem) -> Learn:
-    """Returns a softmax regression for texts, and a support vector machine with an RBF kernel for clips."""
+    """Return a softmax regression for texts, and a support vector machine with an RBF kernel for clips."""
     return _supported(problem) if problem.speech else _softmax_regression(problem)
 
 
@@ -99,7 +99,7 @@ def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
 
 
 def model(problem: Problem) -> Learn:
-    """Returns earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
+    """Return earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
     from training.replay_learners.fine_tuned import fine_tuned
 
     learn = fine_tuned(problem)

@@ -63,13 +63,13 @@ class Problem:
         return bool(self.clips[0])
 
     def take(self, rows: Rows, labels: Rows) -> Problem:
-        """Returns the problem of some rows of the pool, with labels of their own, and the same test set."""
+        """Return the problem of some rows of the pool, with labels of their own, and the same test set."""
         mine = ("features", "speakers", "durations", "words", "texts", "clips")
         return replace(self, labels=labels, **{name: getattr(self, name)[rows] for name in mine})
 
 
 def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progress | None = None) -> Problem:
-    """Returns the corpus in numbers.
+    """Return the corpus in numbers.
 
     Args:
         corpus: pool and test set.
@@ -113,7 +113,7 @@ def save_problem(problem: Problem, folder: Path) -> None:
 
 
 def load_problem(folder: Path) -> Problem:
-    """Returns the problem of a folder, mapped into memory and not read."""
+    """Return the problem of a folder, mapped into memory and not read."""
     found = {column.name: np.load(folder / f"{column.name}.npy", mmap_mode="r") for column in fields(Problem)}
     return Problem(**found | {"intents": tuple(found["intents"].tolist())})
 
@@ -121,7 +121,7 @@ def load_problem(folder: Path) -> Problem:
 def text_features(
     pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Returns TF-IDF of word 1-2-grams and of character 3-5-grams within words, by truncated SVD to 256 dimensions."""
+    """Return TF-IDF of word 1-2-grams and of character 3-5-grams within words, by truncated SVD to 256 dimensions."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
@@ -141,7 +141,7 @@ def text_features(
 def speech_features(
     pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Returns 20 mel cepstra and their deltas over 12 time steps, each standardised on the pool.
+    """Return 20 mel cepstra and their deltas over 12 time steps, each standardised on the pool.
 
     Raises:
         UsageError: a clip can't be read; the message names its row.
@@ -188,7 +188,7 @@ def _clip_vector(row: LabelledRow, pipeline: Any, number: int) -> Floats:
 
 
 def smoothed(pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2) -> tuple[Floats, Floats]:
-    """Returns each row beside the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
+    """Return each row beside the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
 
     Features diffuse over the graph of nearest neighbours, x <- own x + (1 - own) mean of the neighbours' x, weighted by
     cosine^3 (the propagation of Wu et al. 2019 with a residual as in Gasteiger et al. 2019). No label goes in, and a
@@ -226,7 +226,7 @@ def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
 
 
 def unit(rows: npt.ArrayLike) -> Floats:
-    """Returns the rows at length 1, float32; a row of zeros (no known n-gram) points to the first axis."""
+    """Return the rows at length 1, float32; a row of zeros (no known n-gram) points to the first axis."""
     found = np.asarray(rows, np.float64)
     length = np.linalg.norm(found, axis=1, keepdims=True)
     out: Floats = (found / np.maximum(length, 1e-12)).astype(np.float32)

@@ -39,7 +39,7 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
 def mirrored(
     tracking: Tracking, kind: Kind, versions: Sequence[ModelVersion], aliases: Mapping[str, str | None]
 ) -> list[str]:
-    """Returns where the registry is not what the records say, one sentence each; nothing where all agrees.
+    """Return where the registry is not what the records say, one sentence each; nothing where all agrees.
 
     A version that the registry has and the records do not is what a killed retraining left; the next one takes it up.
 

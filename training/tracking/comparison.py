@@ -23,7 +23,7 @@ FIRST, SECOND = "#777777", COLOURS[0]
 def slices_side_by_side(
     first: Sequence[SliceRow], second: Sequence[SliceRow], names: tuple[str, str], measure: str
 ) -> Figure:
-    """Returns the rate of both versions in every slice with their intervals; thin slices are hollow and pale.
+    """Return the rate of both versions in every slice with their intervals; thin slices are hollow and pale.
 
     Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
 
@@ -58,7 +58,7 @@ def slices_side_by_side(
 def reliability_of_both(
     confidence: Sequence[Floats], right: Sequence[npt.NDArray[np.float64]], names: Sequence[str], bins: int = 10
 ) -> Figure:
-    """Returns how right each version is against how sure it is; the larger a point, the more rows are as sure.
+    """Return how right each version is against how sure it is; the larger a point, the more rows are as sure.
 
     Args:
         confidence: by version, (N,) in [0, 1].
@@ -83,7 +83,7 @@ def reliability_of_both(
 
 
 def embedded(figure: Figure) -> str:
-    """Returns the figure as a `data:` address, so that a page needs no file beside it."""
+    """Return the figure as a `data:` address, so that a page needs no file beside it."""
     made = io.BytesIO()
     figure.savefig(made, format="png", dpi=110)
     return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode("ascii")

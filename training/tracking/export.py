@@ -41,7 +41,7 @@ EXAMPLE_TEXT = "turn on the light in the kitchen"
 
 
 def serving_digest() -> str:
-    """Returns the SHA-256 of the code that answers, as `SERVING_TAG` names it."""
+    """Return the SHA-256 of the code that answers, as `SERVING_TAG` names it."""
     return hashlib.sha256(CODE.read_bytes()).hexdigest()
 
 
@@ -101,7 +101,7 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
 
 
 def signature(kind: Kind) -> ModelSignature:
-    """Returns what goes in and what comes out, by column."""
+    """Return what goes in and what comes out, by column."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array, Object, Property
@@ -122,7 +122,7 @@ def signature(kind: Kind) -> ModelSignature:
 
 
 def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:
-    """Returns columns and one row of input: a tone at the model's rate [Hz], or a sentence."""
+    """Return columns and one row of input: a tone at the model's rate [Hz], or a sentence."""
     if kind == "intent":
         return ["text"], [EXAMPLE_TEXT]
     time = np.arange(int(EXAMPLE_SECONDS * (rate or 16_000))) / (rate or 16_000)
@@ -130,7 +130,7 @@ def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:
 
 
 def sample_rate(model_folder: Path) -> int:
-    """Returns what a speech model's feature extractor takes [Hz]; 16,000 where its files don't say."""
+    """Return what a speech model's feature extractor takes [Hz]; 16,000 where its files don't say."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         file = model_folder / name
         if file.is_file():
@@ -142,7 +142,7 @@ def sample_rate(model_folder: Path) -> int:
 
 
 def pinned(kind: Kind) -> list[str]:
-    """Returns the packages that serving needs, as installed here; a build's own mark such as `+cpu` is left out."""
+    """Return the packages that serving needs, as installed here; a build's own mark such as `+cpu` is left out."""
     found = []
     for name in NEEDED[kind]:
         try:

@@ -59,7 +59,7 @@ class RunFacts:
 
 
 def check_operation_id(operation_id: str) -> None:
-    """Passes when the id can stand in a search of the store.
+    """Pass when the id can stand in a search of the store.
 
     Raises:
         RecordError: it is empty or holds anything but letters, digits and `_ . : / @ + -`.
@@ -69,7 +69,7 @@ def check_operation_id(operation_id: str) -> None:
 
 
 def params_of(facts: RunFacts) -> dict[str, str]:
-    """Returns what two runs are compared by; too long a value is its digest."""
+    """Return what two runs are compared by; too long a value is its digest."""
     names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
     params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
     params["seed"] = str(facts.seed)
@@ -80,7 +80,7 @@ def params_of(facts: RunFacts) -> dict[str, str]:
 
 
 def tags_of(facts: RunFacts) -> dict[str, str]:
-    """Returns what may differ between two attempts of one operation, and what is searched for."""
+    """Return what may differ between two attempts of one operation, and what is searched for."""
     tags = {
         "earmark.kind": facts.kind,
         CYCLE_TAG: facts.cycle,
@@ -101,7 +101,7 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Returns the settings as JSON holds them, with passwords in URLs blanked."""
+    """Return the settings as JSON holds them, with passwords in URLs blanked."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -114,7 +114,7 @@ def plain(value: Any) -> Any:
 
 
 def git_sha() -> str:
-    """Returns the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
+    """Return the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

@@ -42,7 +42,7 @@ class Night:
 def learning_curve(
     curves: Mapping[str, Sequence[tuple[float, Interval]]], measure: str = "WER", cost: str = "labels"
 ) -> Figure:
-    """Returns the error rate over what labels cost, a line with its interval for each name, such as a strategy.
+    """Return the error rate over what labels cost, a line with its interval for each name, such as a strategy.
 
     Args:
         curves: by name, (cost, error rate) of each round.
@@ -64,7 +64,7 @@ def learning_curve(
 
 
 def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 10) -> Figure:
-    """Returns the reliability diagram: how right the model is against how sure it is, and how many rows are how sure.
+    """Return the reliability diagram: how right the model is against how sure it is, and how many rows are how sure.
 
     Args:
         confidence: (N,) in [0, 1].
@@ -88,7 +88,7 @@ def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
-    """Returns the confusion matrix of intents, true ones down, rows as shares with their counts.
+    """Return the confusion matrix of intents, true ones down, rows as shares with their counts.
 
     Beyond `MOST_CLASSES` intents, those that occur least are gathered.
     """
@@ -109,7 +109,7 @@ def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
 
 
 def confusion_counts(truth: Sequence[str], predicted: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Returns the names (K,) and how often each true intent was taken for each other, (K, K) int64, true ones down."""
+    """Return the names (K,) and how often each true intent was taken for each other, (K, K) int64, true ones down."""
     names, counts = np.unique(np.array([*truth, *predicted], dtype=np.str_), return_counts=True)
     kept = [str(names[row]) for row in np.lexsort((names, -counts))]
     if len(kept) > MOST_CLASSES:
@@ -125,7 +125,7 @@ def confusion_counts(truth: Sequence[str], predicted: Sequence[str]) -> tuple[li
 
 
 def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = "WER") -> Figure:
-    """Returns the error rate of every slice with its interval, against that of all rows; thin slices are hollow.
+    """Return the error rate of every slice with its interval, against that of all rows; thin slices are hollow.
 
     Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
     """
@@ -146,7 +146,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
 
 
 def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
-    """Returns the champion's error rate night by night with its intervals; a line marks each promotion."""
+    """Return the champion's error rate night by night with its intervals; a line marks each promotion."""
     figure, axes = new_figure(7.0, 4.0)
     at = np.arange(len(nights))
     values = np.array([night.rate.value for night in nights])
@@ -165,7 +165,7 @@ def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
 
 
 def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER") -> Figure:
-    """Returns what 100 labels brought each version against its base, in points of the error rate, with intervals.
+    """Return what 100 labels brought each version against its base, in points of the error rate, with intervals.
 
     Args:
         points: (labels, gain per 100 labels) of each version.
@@ -186,7 +186,7 @@ def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Returns an empty figure [inch] on the Agg canvas, which needs no display."""
+    """Return an empty figure [inch] on the Agg canvas, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -34,7 +34,7 @@ class Registered:
 
 
 def registered(tracking: Tracking, kind: Kind, operation_id: str) -> Registered | None:
-    """Returns the version that an earlier attempt of the operation registered, None where there is none.
+    """Return the version that an earlier attempt of the operation registered, None where there is none.
 
     Asked before training, so that a step killed after registering evaluates that version and does not train again.
     """
@@ -52,7 +52,7 @@ def register(
     operation_id: str,
     tags: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
-    """Returns the version's number and the URI of the model's own files in it; a repeat returns the same.
+    """Return the version's number and the URI of the model's own files in it; a repeat returns the same.
 
     MLflow's source of the version is the folder around them, which `mlflow models serve` answers from. The files are
     artifacts of the run and on the disk before the version exists. A version that an earlier attempt left with other
@@ -88,7 +88,7 @@ def register(
 
 
 def holding(tracking: Tracking, kind: Kind, digest: str) -> list[str]:
-    """Returns the versions of a kind whose model files have that digest, oldest first."""
+    """Return the versions of a kind whose model files have that digest, oldest first."""
     with reached(tracking.uri):
         name = model_name(tracking, kind)
         found = tracking.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
@@ -96,7 +96,7 @@ def holding(tracking: Tracking, kind: Kind, digest: str) -> list[str]:
 
 
 def changed_files(found: MlflowVersion) -> list[str]:
-    """Returns what of a version on this machine is not what was registered; files elsewhere can't be told cheaply."""
+    """Return what of a version on this machine is not what was registered; files elsewhere can't be told cheaply."""
     record, outer = _record(found), local_path(str(found.source))
     if outer is None:
         return []
@@ -110,7 +110,7 @@ def changed_files(found: MlflowVersion) -> list[str]:
 
 
 def model_name(tracking: Tracking, kind: Kind) -> str:
-    """Returns the name of the registered model of a kind."""
+    """Return the name of the registered model of a kind."""
     return f"{tracking.model_prefix}-{kind}"
 
 
@@ -144,7 +144,7 @@ def _withdraw(tracking: Tracking, kind: Kind, found: MlflowVersion, operation_id
 
 
 def _store_files(tracking: Tracking, kind: Kind, folder: Path, run_id: str, made: str) -> str:
-    """Returns the URI of the run's artifacts that are the servable version; the path holds the files' digest."""
+    """Return the URI of the run's artifacts that are the servable version; the path holds the files' digest."""
     path = f"model/{made[:12]}"
     root = str(tracking.client.get_run(run_id).info.artifact_uri)
     local = local_path(root)

@@ -38,7 +38,7 @@ BATCH = 100
 
 @contextmanager
 def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
-    """Yields the id of the run; it ends as FINISHED, or as FAILED where the block raises."""
+    """Yield the id of the run; it ends as FINISHED, or as FAILED where the block raises."""
     run_id = start_run(tracking, facts)
     try:
         yield run_id
@@ -49,7 +49,7 @@ def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
 
 
 def start_run(tracking: Tracking, facts: RunFacts) -> str:
-    """Returns the id of the run of this operation, with all its facts logged and its state RUNNING.
+    """Return the id of the run of this operation, with all its facts logged and its state RUNNING.
 
     A run that an earlier attempt left is taken up again. Where that attempt did not finish and learned otherwise
     (`LEARNING`), its run ends as KILLED, no longer answers to the operation, and a new one begins.
@@ -77,7 +77,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
 
 
 def cycle_run(tracking: Tracking, cycle: str) -> str:
-    """Returns the id of the parent run of a night or a replay, made where there is none."""
+    """Return the id of the parent run of a night or a replay, made where there is none."""
     operation = f"cycle/{cycle}"
     check_operation_id(operation)
     with reached(tracking.uri):
@@ -91,7 +91,7 @@ def cycle_run(tracking: Tracking, cycle: str) -> str:
 
 
 def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
-    """Returns the tags of a run by name."""
+    """Return the tags of a run by name."""
     with reached(tracking.uri):
         return dict(tracking.client.get_run(run_id).data.tags)
 

@@ -65,7 +65,7 @@ class Served(PythonModel):  # type: ignore[misc]
         self.answer = (speech_model if context.model_config["kind"] == "asr" else intent_model)(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Returns one row of answers for each row of `audio` or `text`."""
+        """Return one row of answers for each row of `audio` or `text`."""
         answers: pd.DataFrame = self.answer(model_input)
         return answers
 
@@ -74,7 +74,7 @@ class Served(PythonModel):  # type: ignore[misc]
 
 
 def speech_model(folder: Path) -> Any:
-    """Returns a function from a table with `audio`, samples in [-1, 1] at the model's rate, to `text`, `confidence`."""
+    """Return a function from a table with `audio`, samples in [-1, 1] at the model's rate, to `text`, `confidence`."""
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
 
     where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
@@ -118,7 +118,7 @@ def speech_model(folder: Path) -> Any:
 
 
 def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
-    """Returns of a CTC model (T, V) log probabilities, the best path (T,) and which of it are no blanks."""
+    """Return of a CTC model (T, V) log probabilities, the best path (T,) and which of it are no blanks."""
     logits = model(**inputs).logits[0].float()
     mask = inputs.get("attention_mask")
     length = mask.sum(-1) if mask is not None else torch.tensor([inputs[model.main_input_name].shape[1]])
@@ -132,7 +132,7 @@ def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
 
 
 def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: float) -> tuple[Any, Any, Any]:
-    """Returns of a model that writes token by token (T, V) log probabilities, the text (T,), which are no ends."""
+    """Return of a model that writes token by token (T, V) log probabilities, the text (T,), which are no ends."""
     config, general = model.config, model.generation_config
     start = config.decoder_start_token_id if general.decoder_start_token_id is None else general.decoder_start_token_id
     end = config.eos_token_id if general.eos_token_id is None else general.eos_token_id
@@ -158,7 +158,7 @@ def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: f
 
 
 def language_and_task(general: Any, tokenizer: Any) -> list[int]:
-    """Returns what Whisper's texts begin with behind the start, as generation config or tokenizer name it."""
+    """Return what Whisper's texts begin with behind the start, as generation config or tokenizer name it."""
     found: list[int] = []
     languages = getattr(general, "lang_to_id", None) or {}
     if languages and getattr(general, "is_multilingual", True):
@@ -171,7 +171,7 @@ def language_and_task(general: Any, tokenizer: Any) -> list[int]:
 
 
 def tsallis_confidence(log_probs: Any) -> Any:
-    """Returns (T,) in [0, 1]: exponentially normalised Tsallis entropy of each step (Laptev & Ginsburg 2023)."""
+    """Return (T,) in [0, 1]: exponentially normalised Tsallis entropy of each step (Laptev & Ginsburg 2023)."""
     symbols = log_probs.shape[-1]
     entropy = (np.exp(TSALLIS_ALPHA * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - TSALLIS_ALPHA)
     floor = np.exp(-(symbols ** (1.0 - TSALLIS_ALPHA) - 1.0) / (1.0 - TSALLIS_ALPHA))
@@ -179,7 +179,7 @@ def tsallis_confidence(log_probs: Any) -> Any:
 
 
 def mean_word_confidence(confidence: Any, words: Any) -> float:
-    """Returns the mean over the words of the least confidence in each; over all steps where nothing was heard."""
+    """Return the mean over the words of the least confidence in each; over all steps where nothing was heard."""
     known = np.unique(words[words >= 0])
     if not len(known):
         return float(confidence.min())
@@ -190,7 +190,7 @@ def mean_word_confidence(confidence: Any, words: Any) -> float:
 
 
 def intent_model(folder: Path) -> Any:
-    """Returns a function from a table with `text` to `text` in normal form, `intent`, `confidence` and `slots`."""
+    """Return a function from a table with `text` to `text` in normal form, `intent`, `confidence` and `slots`."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
@@ -229,7 +229,7 @@ def intent_model(folder: Path) -> Any:
 
 
 def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.Linear, torch.nn.Linear]:
-    """Returns encoder, intent head and slot head; a text encoder without heads knows only `other` and no slot."""
+    """Return encoder, intent head and slot head; a text encoder without heads knows only `other` and no slot."""
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel
 
@@ -258,7 +258,7 @@ def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.L
 
 
 def slots_of(text: str, word_ids: Any, offsets: Any, tags: list[int], names: list[str]) -> list[dict[str, Any]]:
-    """Returns the slots that the tags of words' first tokens spell: slot s begins by 1 + 2 s, goes on by 2 + 2 s."""
+    """Return the slots that the tags of words' first tokens spell: slot s begins by 1 + 2 s, goes on by 2 + 2 s."""
     words: list[list[int]] = []
     last = None
     for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
@@ -289,13 +289,13 @@ APOSTROPHES = frozenset("'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff0
 
 
 def normalise(text: str) -> str:
-    """Returns the normal form `earmark-1`: NFKC, lower case, words of letters, digits and inner apostrophes."""
+    """Return the normal form `earmark-1`: NFKC, lower case, words of letters, digits and inner apostrophes."""
     loose = re.sub(r"(?<![^ '])'|'(?![^ '])", " ", "".join(_characters(text)))
     return " ".join(part for part in loose.split(" ") if part)
 
 
 def _characters(text: str) -> Iterator[str]:
-    """Yields letters, marks and digits in lower case, `'` for apostrophes, a space for all else."""
+    """Yield letters, marks and digits in lower case, `'` for apostrophes, a space for all else."""
     for cluster in _clusters(text):
         if cluster in APOSTROPHES:
             yield "'"
@@ -308,7 +308,7 @@ def _characters(text: str) -> Iterator[str]:
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """Yields stretches that NFKC treats by themselves (Unicode Standard Annex #15, section 9)."""
+    """Yield stretches that NFKC treats by themselves (Unicode Standard Annex #15, section 9)."""
     cluster = ""
     for char in text:
         if unicodedata.category(char) == "Cf":

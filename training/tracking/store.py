@@ -64,12 +64,12 @@ class Tracking:
 
 
 def tracking_uri(settings: TrackingSettings, home: Path) -> str:
-    """Returns the URI of the store, for whoever opens it by other means, such as MLflow's own pages."""
+    """Return the URI of the store, for whoever opens it by other means, such as MLflow's own pages."""
     return settings.uri or f"sqlite:///{_folder(home) / 'mlflow.db'}"
 
 
 def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
-    """Returns the open store with its experiment; both are made where they do not exist.
+    """Return the open store with its experiment; both are made where they do not exist.
 
     From here on MLflow of this process speaks to this store alone, whatever `MLFLOW_TRACKING_URI` it inherited, and
     sends no telemetry. `HF_HUB_OFFLINE` is set unless it was set before.
@@ -93,7 +93,7 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
 
 
 def runs_page(tracking: Tracking, server: str) -> str:
-    """Returns the address of the experiment's runs on a server's pages, which else begin with traces of prompts."""
+    """Return the address of the experiment's runs on a server's pages, which else begin with traces of prompts."""
     return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning"
 
 
@@ -130,7 +130,7 @@ def reached(uri: str) -> Iterator[None]:
 
 
 def without_password(text: str) -> str:
-    """Returns the text with user and password of any URL in it blanked."""
+    """Return the text with user and password of any URL in it blanked."""
     return re.sub(r"://[^@/\s]+@", "://***@", text)
 
 
@@ -209,7 +209,7 @@ def _do_not_wait(connection: object, _record: object) -> None:
 
 
 def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) -> str:
-    """Returns the id of the experiment, made where there is none."""
+    """Return the id of the experiment, made where there is none."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(settings.experiment)

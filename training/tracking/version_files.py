@@ -20,7 +20,7 @@ FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", 
 
 
 def folder_digest(folder: Path) -> str:
-    """Returns the SHA-256 of the names and contents of a model's files; others in the folder do not count.
+    """Return the SHA-256 of the names and contents of a model's files; others in the folder do not count.
 
     Raises:
         RecordError: the folder holds none.
@@ -37,7 +37,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def differs(folder: Path, made: str) -> bool:
-    """Returns whether the folder holds other files than those of the digest, or none."""
+    """Return whether the folder holds other files than those of the digest, or none."""
     try:
         return folder_digest(folder) != made
     except RecordError:
@@ -45,14 +45,14 @@ def differs(folder: Path, made: str) -> bool:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Returns the files of a folder that belong to a model, sorted."""
+    """Return the files of a folder that belong to a model, sorted."""
     kept = (path for path in folder.rglob("*") if path.is_file() and path.suffix in FILES_ALLOWED)
     return sorted(kept, key=lambda path: path.as_posix())
 
 
 @contextmanager
 def only_files(folder: Path) -> Iterator[Path]:
-    """Gives a folder of the model's files alone: downloaded ones hold pickles and other formats beside them."""
+    """Give a folder of the model's files alone: downloaded ones hold pickles and other formats beside them."""
     kept = model_files(folder)
     if len(kept) == sum(path.is_file() for path in folder.rglob("*")):
         yield folder
@@ -66,7 +66,7 @@ def only_files(folder: Path) -> Iterator[Path]:
 
 
 def local_folder(model_uri: str, expected_digest: str | None = None) -> Path:
-    """Returns a folder of this machine with a version's files: in place, or a copy that lasts as long as the process.
+    """Return a folder of this machine with a version's files: in place, or a copy that lasts as long as the process.
 
     Raises:
         Damaged: the files are gone, or not those of `expected_digest`.
@@ -92,7 +92,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def local_path(uri: str) -> Path | None:
-    """Returns the folder that a URI means on this machine, None where it is elsewhere."""
+    """Return the folder that a URI means on this machine, None where it is elsewhere."""
     parsed = urlparse(uri)
     if parsed.scheme == "file":
         return Path(unquote(parsed.path))
@@ -100,7 +100,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def local_text(uri: str) -> str:
-    """Returns the path of a folder of this machine, and the URI of one that lies elsewhere."""
+    """Return the path of a folder of this machine, and the URI of one that lies elsewhere."""
     local = local_path(uri)
     return uri if local is None else str(local)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def throughput_figure(weeks: Sequence[str], answers: Sequence[int], minutes: Sequence[float]) -> Figure:
-    """Returns answers as bars and annotator minutes as a line, by week."""
+    """Return answers as bars and annotator minutes as a line, by week."""
     figure, axes = new_figure(6.4, 3.6)
     axes.bar(range(len(weeks)), answers, color="0.75")
     axes.set_ylabel("answers")
@@ -27,7 +27,7 @@ def throughput_figure(weeks: Sequence[str], answers: Sequence[int], minutes: Seq
 
 
 def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: Sequence[float | None]) -> Figure:
-    """Returns Krippendorff's alpha of the intents and the word error rate between annotators, by week."""
+    """Return Krippendorff's alpha of the intents and the word error rate between annotators, by week."""
     figure, axes = new_figure(6.4, 3.6)
     for name, values, marker in (("alpha, intents", alpha, "o"), ("WER between annotators", wer, "s")):
         known = [(k, value) for k, value in enumerate(values) if value is not None]
@@ -40,7 +40,7 @@ def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: S
 
 
 def false_starts_figure(weeks: Sequence[str], shares: Sequence[Interval | None]) -> Figure:
-    """Returns the share of accidental activations with its 95 % interval, by week."""
+    """Return the share of accidental activations with its 95 % interval, by week."""
     figure, axes = new_figure(6.4, 3.6)
     known = [(k, share) for k, share in enumerate(shares) if share is not None]
     if known:

@@ -43,7 +43,7 @@ def test_channels_are_averaged_and_rates_converted() -> None:
 
 
 def changing(seconds: float) -> np.ndarray:
-    """Returns noise whose loudness changes four times a second, so that an encoder changes its bit rate."""
+    """Return noise whose loudness changes four times a second, so that an encoder changes its bit rate."""
     rng = np.random.default_rng(0)
     loud = np.repeat(rng.random(round(seconds * 4)), 4000)
     return (0.3 * loud * rng.normal(size=len(loud))).clip(-0.9, 0.9).astype(np.float32)

@@ -20,7 +20,7 @@ SETTINGS = AudioSettings()
 
 
 def files(folder: Path) -> list[Path]:
-    """Returns a recording, what is none, and a name without a file."""
+    """Return a recording, what is none, and a name without a file."""
     (folder / "good.wav").write_bytes(clip(1))
     (folder / "text.wav").write_bytes(b"This is not audio.")
     return [folder / "good.wav", folder / "text.wav", folder / "none.wav"]

@@ -60,7 +60,7 @@ def bring(corpus: Corpus, source: Source, given: dict[str, Any], limit: int | No
 
 
 def held(corpus: Corpus) -> list[Any]:
-    """Returns all that is in the corpus, through the door, sorted."""
+    """Return all that is in the corpus, through the door, sorted."""
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
     found = []

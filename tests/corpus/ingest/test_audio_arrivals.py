@@ -74,7 +74,7 @@ def test_an_mp3_without_information_frame_does_not_say_where_it_ends(corpus: Cor
 
 
 def frames_of(mp3: bytes) -> list[int]:
-    """Returns where the frames begin: the sync word and the version do not change within a file."""
+    """Return where the frames begin: the sync word and the version do not change within a file."""
     starts = [0]
     while (at := mp3.find(mp3[:2], starts[-1] + 24)) > 0:
         starts.append(at)
@@ -82,7 +82,7 @@ def frames_of(mp3: bytes) -> list[int]:
 
 
 def flac_of(samples: int, data: bytes) -> bytes:
-    """Returns the FLAC file with another number of samples in its stream information."""
+    """Return the FLAC file with another number of samples in its stream information."""
     changed = bytearray(data)
     changed[21] = changed[21] & 0xF0 | samples >> 32
     changed[22:26] = struct.pack(">I", samples & 0xFFFFFFFF)
@@ -90,7 +90,7 @@ def flac_of(samples: int, data: bytes) -> bytes:
 
 
 def resized(data: bytes, size: int) -> bytes:
-    """Returns the WAV file with another size of its samples in the header."""
+    """Return the WAV file with another size of its samples in the header."""
     return data[:40] + struct.pack("<I", size) + data[44:]
 
 
@@ -106,7 +106,7 @@ def with_nan() -> np.ndarray:
 
 
 def bomb() -> bytes:
-    """Returns half a megabyte of FLAC that unpack to 300 MB of samples."""
+    """Return half a megabyte of FLAC that unpack to 300 MB of samples."""
     data = encoded(np.zeros(150_000_000, np.int16), "FLAC")
     assert len(data) < 1_000_000
     return data

@@ -48,7 +48,7 @@ def clip(seed: int, seconds: float = 0.2) -> bytes:
 
 
 def row(folder: Path, seed: int, **changes: Any) -> dict[str, Any]:
-    """Returns a good row with its file written."""
+    """Return a good row with its file written."""
     (folder / f"{seed}.wav").write_bytes(clip(seed))
     return {
         "audio": f"{seed}.wav",
@@ -69,7 +69,7 @@ def write(path: Path, rows: list[Any]) -> Path:
 
 
 def everything(corpus: Corpus) -> dict[str, list[tuple[Any, ...]]]:
-    """Returns all rows of the records that an ingest writes, but for the times."""
+    """Return all rows of the records that an ingest writes, but for the times."""
     found = {}
     with corpus.read() as conn:
         for table in (schema.utterances, schema.refusals, schema.labels, schema.operations):

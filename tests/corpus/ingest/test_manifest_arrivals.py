@@ -125,7 +125,7 @@ def test_a_whole_manifest_is_counted(corpus: Corpus, tmp_path: Path, name: str) 
 
 
 def table(*changes: dict[str, Any], **types: pa.DataType) -> pa.Table:
-    """Returns a table of a good row, the changed ones, and a good row."""
+    """Return a table of a good row, the changed ones, and a good row."""
     rows = [row(), *(row(**c) for c in changes), row()]
     columns = dict.fromkeys(name for r in rows for name in r)  # a table of pyarrow's has those of its first row
     made = pa.table({name: [r.get(name) for r in rows] for name in columns})

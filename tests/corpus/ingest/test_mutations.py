@@ -39,7 +39,7 @@ corpus.close()
 
 
 def ingested(home: Path, manifests: list[Path]) -> tuple[list[dict[str, Any]], str]:
-    """Returns the counts and the peak of memory [bytes] after each manifest, all in one child, and what it said."""
+    """Return the counts and the peak of memory [bytes] after each manifest, all in one child, and what it said."""
     command = [sys.executable, "-c", INGEST, str(home), *map(str, manifests)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, env=environment)
@@ -49,7 +49,7 @@ def ingested(home: Path, manifests: list[Path]) -> tuple[list[dict[str, Any]], s
 
 
 def whole_files() -> list[bytes]:
-    """Returns files of every kind: short ones at two rates, and one of each container that is as long as may be."""
+    """Return files of every kind: short ones at two rates, and one of each container that is as long as may be."""
     short = [encoded(tone(0.3, rate), form, subtype, rate) for form, subtype, _ in TAKEN for rate in (16_000, 48_000)]
     stereo = np.stack([tone(29.0, 48_000)] * 2, axis=1)
     long = [encoded(stereo, *kind, 48_000) for kind in (("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"))]
@@ -57,7 +57,7 @@ def whole_files() -> list[bytes]:
 
 
 def spoilt(folder: Path, count: int) -> list[Path]:
-    """Returns manifests of as many spoilt recordings, with a good row after every few."""
+    """Return manifests of as many spoilt recordings, with a good row after every few."""
     good_recording(folder)
     files, manifests = whole_files(), []
     for begin in range(0, count, ROWS):

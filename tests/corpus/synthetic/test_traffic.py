@@ -286,7 +286,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(folder: Path, night: int) -> list[dict[str, object]]:
-    """Returns the rows of a night that can be read."""
+    """Return the rows of a night that can be read."""
     found = []
     for line in (folder / f"night-{night:03d}" / "manifest.jsonl").read_text().splitlines():
         try:

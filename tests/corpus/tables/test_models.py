@@ -144,7 +144,7 @@ def test_a_report_of_an_older_version_is_read_and_says_that_it_knows_less(corpus
 
 
 def _promote(corpus: Corpus, number: str, start: Barrier, told: list[str]) -> None:
-    """Reads the champion, waits for the other to have read it too, then moves the alias."""
+    """Read the champion, waits for the other to have read it too, then moves the alias."""
     with corpus.read() as conn:
         expected = models.alias(conn, "asr", "champion")
     start.wait(30)

@@ -79,7 +79,7 @@ def test_tables_are_for_people(lived):
 
 
 def test_a_dry_run_shows_and_writes_nothing(lived):
-    from flows.nights.sampling_frame import the_night
+    from flows.nights.sampling_frame import closed_night
     from flows.runtime.session import opened
     from flows.steps.sample import dry_run
     from tests.flows.homes import small_settings, state
@@ -87,7 +87,7 @@ def test_a_dry_run_shows_and_writes_nothing(lived):
     settings = small_settings(lived[0].home, "sampling.clips=5")
     before = state(settings)
     with opened(settings) as corpus:
-        report = dry_run(corpus, settings, the_night(settings, lived[1].nights[-1].night))
+        report = dry_run(corpus, settings, closed_night(settings, lived[1].nights[-1].night))
     assert 0 < len(report.rows) == report.report.chosen <= 5
     assert state(settings) == before
 

@@ -26,7 +26,7 @@ from flows.reports.lineage import JudgedVersion, lineage_of
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps import retrain_plan
-from flows.steps.register_external import register_outside
+from flows.steps.register_external import register_external
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
 from training.tracking.aliases import mirrored
@@ -108,8 +108,8 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
     with opened(settings) as corpus:
         base, champion = (registry.by_name(corpus, "intent", name) for name in ("base", "champion"))
         due = retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True)
-        found = register_outside(corpus, settings, folder, "intent", "theirs")
-        again = register_outside(corpus, settings, folder, "intent")
+        found = register_external(corpus, settings, folder, "intent", "theirs")
+        again = register_external(corpus, settings, folder, "intent")
         version = registry.by_name(corpus, "intent", found.version)
         assert again == replace(found, already=True)
         assert (version.origin, version.parent, version.snapshot_id) == ("outside", champion.version, "")
@@ -141,7 +141,7 @@ def test_the_files_of_a_version_that_learned_here_are_that_version_and_stay_tain
             before = store.versions(conn, "intent")
         with writing(corpus.records) as conn:
             store.taint(conn, [taught])
-        found = register_outside(corpus, settings, folder, "intent")
+        found = register_external(corpus, settings, folder, "intent")
         assert (found.version, found.already) == (version.version, True)
         assert registry.by_name(corpus, "intent", found.version).tainted
         with corpus.read() as conn:
@@ -152,7 +152,7 @@ def test_a_folder_that_holds_no_such_model_is_refused_in_one_line(settings: Sett
     with opened(settings) as corpus:
         for path, message in ((tmp_path / "nowhere", "no such folder"), (registry.BASES / "asr", "use as intent")):
             with pytest.raises(UsageError, match=message):
-                register_outside(corpus, settings, path, "intent")
+                register_external(corpus, settings, path, "intent")
     done = earmark("register", str(registry.BASES / "intent"), "--kind", "asr", *arguments(settings.home))
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -28,7 +28,7 @@ from flows.reports.status import show_status, status_of
 from flows.rounds import annotation_costs, label_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.settings import Settings
-from flows.steps.sample import DryRun, KnownRows, choose_round, dry_run
+from flows.steps.sample import DryRun, KnownRows, dry_run, sample_round
 from sampling.example_pools import unit
 from sampling.from_arrays import predictions_of
 from tests.corpus.stored import arrive
@@ -54,16 +54,16 @@ class World:
     def labelled(self) -> list[str]:
         return self.ids[:LABELLED]
 
-    def know(self, *overrides: str) -> label_evidence.Known:
+    def know(self, *overrides: str) -> label_evidence.LabelEvidence:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
-        return label_evidence.know(self.corpus, settings, NIGHT)
+        return label_evidence.gather_evidence(self.corpus, settings, NIGHT)
 
     def choose(self, *overrides: str) -> DryRun:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
         return dry_run(self.corpus, settings, night_named(NIGHT, "UTC", 0))
 
     def version(self, kind: Kind, number: str, learned: list[str]) -> None:
-        """Leaves a new champion that learned from some rows."""
+        """Leave a new champion that learned from some rows."""
         snapshot = Snapshot(tuple(sorted(SnapshotRow(i, 1, "train", 1.0) for i in learned)))
         with writing(self.corpus.records) as conn:
             before = store.alias(conn, kind, "champion")
@@ -101,7 +101,7 @@ def put_scores(corpus: Corpus, ids: list[str], numbers: list[int], versions: tup
 
 
 def put_round(corpus: Corpus, ids: list[str]) -> None:
-    """Leaves a round whose first two thirds are an audit sample, answered in 5 s + 2 s a second + 1 s a token."""
+    """Leave a round whose first two thirds are an audit sample, answered in 5 s + 2 s a second + 1 s a token."""
     audit = np.arange(len(ids)) < 2 * len(ids) // 3
     reasons, count = np.where(audit, "audit", "uncertain"), len(ids)
     chosen = Selection(
@@ -188,7 +188,7 @@ def test_the_choice_rests_on_the_curves_and_says_so(world: World):
 
 
 def test_costs_are_learned_from_all_answers(world: World):
-    costs, answers = annotation_costs.learned_costs(world.corpus, world.settings.learned, world.settings.cost)
+    costs, answers = annotation_costs.fitted_costs(world.corpus, world.settings.learned, world.settings.cost)
     assert answers == {"transcribe": 120}
     assert costs.transcribe.per_token == pytest.approx(1.0, abs=0.1)
     assert costs.transcribe.base + 0.1 * costs.transcribe.per_second == pytest.approx(5.2, abs=0.6)
@@ -198,7 +198,7 @@ def test_costs_are_learned_from_all_answers(world: World):
     assert "120 answers" in sample_lines(report.to_json())["cost transcribe"]
     assert not report.report.costs["triage"].learned
     few = small_settings(world.settings.home, "learned.answers=10")
-    assert annotation_costs.learned_costs(world.corpus, few.learned, few.cost)[0] == world.settings.cost
+    assert annotation_costs.fitted_costs(world.corpus, few.learned, few.cost)[0] == world.settings.cost
 
 
 def test_a_hidden_accent_is_found_extended_to_the_night_and_served(world: World):
@@ -244,16 +244,17 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
     assert report.report.known == KnownRows(labelled=120, scored=0, unseen=0)
     assert report.report.calibration == {}
     assert "120 are not scored by the models at work" in sample_lines(report.to_json())["labelled rows"]
-    held = label_evidence.labelled(world.corpus, world.settings.learned)
+    held = label_evidence.labelled_rows(world.corpus, world.settings.learned)
     assert [row.reason for row in held.rows] == ["audit"] * 80 + ["uncertain"] * 40
     assert held.learned_from == set(world.labelled[100:])
-    few = label_evidence.labelled(world.corpus, small_settings(world.settings.home, "learned.rows=10").learned)
+    few = label_evidence.labelled_rows(world.corpus, small_settings(world.settings.home, "learned.rows=10").learned)
     assert [row.reason for row in few.rows] == ["audit"] * 10
 
 
 def test_what_is_erased_or_withdrawn_has_no_part_in_it(world: World):
     speakers = {
-        row.utterance_id: row.speaker_id for row in label_evidence.labelled(world.corpus, world.settings.learned).rows
+        row.utterance_id: row.speaker_id
+        for row in label_evidence.labelled_rows(world.corpus, world.settings.learned).rows
     }
     erasure.erase_speaker(world.corpus, speakers[world.labelled[0]])
     consent.set_consent(world.corpus.vault, "account-1", ["score"], DAY + timedelta(days=2), "test")
@@ -271,11 +272,11 @@ def test_held_out_rows_teach_nothing(world: World):
 def test_a_round_keeps_its_report_and_the_same_night_gives_the_same_choice(world: World):
     night = night_named(NIGHT, "UTC", 0)
     looked = world.choose()
-    first = choose_round(world.corpus, world.settings, night)
+    first = sample_round(world.corpus, world.settings, night)
     assert {row.utterance for row in looked.rows} == {str(i) for i in _stored(world, NIGHT).utterance_ids.tolist()}
     for name in ("calibration", "costs", "cohorts", "known", "expected_errors"):
         assert getattr(first, name) == getattr(looked.report, name)
-    again = choose_round(world.corpus, world.settings, night)
+    again = sample_round(world.corpus, world.settings, night)
     assert again.already
     assert replace(again, already=None) == first
 
@@ -305,11 +306,12 @@ def test_a_home_without_answers_chooses_by_the_measures(tmp_path: Path):
 
 
 def put_judged(world: World, number: str, count: int, share: float) -> None:
-    """Leaves a speech version that learned from `count` rows judged beside the base, with `share` of its errors."""
+    """Leave a speech version that learned from `count` rows judged beside the base, with `share` of its errors."""
     if number != "1":
         world.version("asr", number, world.labelled[80 : 80 + count])
     speakers = {
-        row.utterance_id: row.speaker_id for row in label_evidence.labelled(world.corpus, world.settings.learned).rows
+        row.utterance_id: row.speaker_id
+        for row in label_evidence.labelled_rows(world.corpus, world.settings.learned).rows
     }
     ids = sorted(world.labelled[:80])
     rng = np.random.default_rng(5)

@@ -28,7 +28,7 @@ with progress.listening(ProgressBars()), progress.track("score", 40) as advance:
 
 
 def events_of(*names: str) -> list[progress.Event]:
-    """Returns what a listener is told while a step of three counts."""
+    """Return what a listener is told while a step of three counts."""
     told: list[progress.Event] = []
     with progress.listening(told.append):
         for name in names:

@@ -45,7 +45,7 @@ class Shelf:
     file: Path
 
     def held(self) -> dict[str, str]:
-        """Returns the addresses of the clips by task and holder."""
+        """Return the addresses of the clips by task and holder."""
         return dict(json.loads(self.file.read_text())["tasks"]) if self.file.exists() else {}
 
     def answer(self, key: str, **fields: Any) -> None:
@@ -161,7 +161,7 @@ def test_a_backend_with_the_name_of_ours_is_refused(tmp_path: Path, monkeypatch:
 
 
 def check(acme: Path, *command: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Returns exit status, JSON document and errors of `earmark check-plugin`."""
+    """Return exit status, JSON document and errors of `earmark check-plugin`."""
     import os
 
     path = os.pathsep.join([str(acme), os.environ.get("PYTHONPATH", "")])

@@ -13,7 +13,7 @@ from corpus.errors import DoorClosed
 from corpus.storage.database import writing
 from corpus.tables import utterances
 from corpus.vault import consent
-from flows.steps.ingest import arrive as take_in
+from flows.steps.ingest import ingest_manifests as take_in
 from flows.tasks.task_status import SweepReport
 from tests.corpus.stored import accept_again
 from tests.flows.small_round import World, answer, round_of

@@ -24,7 +24,7 @@ BY_SPEAKER = ("--set", "importing.columns.account=speaker", "--set", "importing.
 
 
 def run(home: Path, *arguments: str) -> int:
-    """Runs the command in this process; returns its exit status."""
+    """Run the command in this process; return its exit status."""
     try:
         app(["import", *arguments, "--set", f"corpus.home={json.dumps(str(home))}"])
     except SystemExit as end:
@@ -35,7 +35,7 @@ def run(home: Path, *arguments: str) -> int:
 
 
 def planted(folder: Path) -> Path:
-    """Returns a corpus whose every word would be known again."""
+    """Return a corpus whose every word would be known again."""
     rows: list[dict[str, Any]] = [
         {
             "audio": {"bytes": labelled.clip(seed), "path": "plantedfilezq.wav"},
@@ -56,7 +56,7 @@ def planted(folder: Path) -> Path:
 
 BRING = """
 import json, sys
-from flows.steps.import_corpus import bring
+from flows.steps.import_corpus import import_corpus
 from flows.runtime.session import opened
 from flows.runtime.settings import load_settings
 settings = load_settings(None, sys.argv[2:])

@@ -62,15 +62,15 @@ class Studio:
     def settle(self) -> studio.SettleReport:
         return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
 
-    def there(self) -> list[studio.Standing]:
-        return studio.there(self.client, self.titles)
+    def there(self) -> list[studio.ServerTask]:
+        return studio.tasks_on_server(self.client, self.titles)
 
     @property
     def titles(self) -> dict[str, str]:
         return studio.holders(self.settings.label_studio.title, self.settings.people)
 
     def answer(
-        self, row: studio.Standing, transcript: str = "play some jazz", intent: str = "other", **extra: Any
+        self, row: studio.ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any
     ) -> int:
         result = [area("transcript", transcript), choice("intent", intent), *extra.get("more", ())]
         sent = {"result": extra.get("result", result), "lead_time": 4.5, "was_cancelled": extra.get("skipped", False)}

@@ -32,7 +32,7 @@ def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> Merge
 
 
 def a_label(settings: Settings) -> tuple[str, str, int]:
-    """Returns a task that gave a transcript, its utterance and the label's revision."""
+    """Return a task that gave a transcript, its utterance and the label's revision."""
     with opened(settings) as corpus, corpus.read() as conn:
         held = {row.utterance_id: row for row in labels.current(conn) if row.has_transcript and row.annotators == 1}
         task = next(t for t in rounds.tasks(conn, None, None) if t.utterance_id in held and t.ask == "transcribe")

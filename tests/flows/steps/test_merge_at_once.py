@@ -35,7 +35,7 @@ TEXTS = ("turn on the light", "turn off the light", "turn on the night", "lights
 
 
 def prepared(home: Path, clips: int) -> dict[str, Asked]:
-    """Leaves a home with so many clips, each asked about once; returns the tasks."""
+    """Leave a home with so many clips, each asked about once; return the tasks."""
     corpus = corpus_at(home)
     ids = arrive(corpus, clips, speakers=clips)
     choose(corpus, ids)
@@ -50,7 +50,7 @@ def prepared(home: Path, clips: int) -> dict[str, Asked]:
 
 
 def answers(tasks: Sequence[str], count: int, seed: int) -> list[Annotation]:
-    """Returns so many answers, in the order in which their authors gave them: a later one of a person revises."""
+    """Return so many answers, in the order in which their authors gave them: a later one of a person revises."""
     rng = random.Random(seed)
     given: dict[tuple[str, str], int] = {}
     made = []
@@ -66,7 +66,7 @@ def answers(tasks: Sequence[str], count: int, seed: int) -> list[Annotation]:
 
 
 def held(corpus: Corpus) -> tuple[Any, ...]:
-    """Returns the current labels with their texts, the answers, and where the tasks stand."""
+    """Return the current labels with their texts, the answers, and where the tasks stand."""
     with corpus.read() as conn:
         rows = [(r.utterance_id, r.revision, r.agreement, r.annotators) for r in labels.current(conn)]
         states = [(row.task_id, row.state) for row in rounds.tasks(conn)]
@@ -135,7 +135,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def dies_at(moment: int, work: Callable[[], object]) -> int:
-    """Runs the work in a child that is killed just before its n-th commit or rename; returns how it ended."""
+    """Run the work in a child that is killed just before its n-th commit or rename; return how it ended."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -158,12 +158,12 @@ def dies_at(moment: int, work: Callable[[], object]) -> int:
 
 
 def merge_all(world: World) -> None:
-    """Merges what lies in the answers folder and reviews the crowd, as a run that starts on this home does."""
+    """Merge what lies in the answers folder and reviews the crowd, as a run that starts on this home does."""
     from corpus.handle import open_corpus
-    from flows.tasks.answer_inbox import waiting
+    from flows.tasks.answer_inbox import waiting_files
 
     corpus = open_corpus(world.settings.corpus, clock=lambda: world.now[0])
-    for file in waiting(world.settings.answers):
+    for file in waiting_files(world.settings.answers):
         merge_file(corpus, world.settings, file, ours=True)
     review(corpus, world.settings)
     corpus.close()

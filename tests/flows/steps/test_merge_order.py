@@ -34,7 +34,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
 
 
 def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -> dict[str, Any]:
-    """Returns what holds of a new utterance once the files about it are merged one after the other."""
+    """Return what holds of a new utterance once the files about it are merged one after the other."""
     number = next(NUMBERS)
     (i,) = arrive(corpus, 1, start=number, operation_id=f"ingest/{number}")
     choose(corpus, [i], f"night-{number}")

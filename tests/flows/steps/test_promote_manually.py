@@ -29,7 +29,7 @@ from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.promote import judge_and_promote
-from flows.steps.promote_manually import MOST_WHY, promote_by_hand
+from flows.steps.promote_manually import MOST_WHY, promote_manually
 from flows.steps.retrain_plan import plan
 from tests.corpus.stored import corpus_at
 from tests.flows.conftest import copy_of
@@ -51,7 +51,7 @@ def aliases(corpus: Corpus, kind: Kind) -> dict[str, str | None]:
 
 
 def other_than_champion(corpus: Corpus, kind: Kind = "asr") -> tuple[str, ModelVersion]:
-    """Returns the champion's number and another version."""
+    """Return the champion's number and another version."""
     with corpus.read() as conn:
         champion = str(store.alias(conn, kind, "champion"))
         return champion, next(v for v in reversed(store.versions(conn, kind)) if v.version != champion)
@@ -68,22 +68,22 @@ def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Set
         champion, other = other_than_champion(corpus)
         reference = f"asr/{other.version}"
         with pytest.raises(UsageError, match="say why"):
-            promote_by_hand(corpus, settings, reference, "lena", force=True, why="  ")
+            promote_manually(corpus, settings, reference, "lena", force=True, why="  ")
         with pytest.raises(UsageError, match="shorten"):
-            promote_by_hand(corpus, settings, reference, "lena", force=True, why="x" * (MOST_WHY + 1))
+            promote_manually(corpus, settings, reference, "lena", force=True, why="x" * (MOST_WHY + 1))
         with pytest.raises(UsageError, match="no version 99"):
-            promote_by_hand(corpus, settings, "asr/99", "lena", force=True, why="x")
+            promote_manually(corpus, settings, "asr/99", "lena", force=True, why="x")
         assert aliases(corpus, "asr")["champion"] == champion
         assert acts(corpus, "promote") == []
 
-        report = promote_by_hand(corpus, settings, reference, "lena", force=True, why="a gain\n on  doorbells")
+        report = promote_manually(corpus, settings, reference, "lena", force=True, why="a gain\n on  doorbells")
         assert report.moved is not None
         assert (report.promoted, report.moved.was) == (True, champion)
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
         [(actor, detail)] = acts(corpus, "promote")
         assert actor == "person:lena"
         assert detail["result"]["why"] == "a gain on doorbells"
-        assert promote_by_hand(corpus, settings, reference, "lena", force=True, why="again").already
+        assert promote_manually(corpus, settings, reference, "lena", force=True, why="again").already
         assert len(acts(corpus, "promote")) == 1
 
         tracking = open_tracking(settings.tracking, settings.home)
@@ -99,7 +99,7 @@ def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Sett
         _, other = other_than_champion(corpus)
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
-        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        report = promote_manually(corpus, settings, f"asr/{other.version}", "lena")
         assert not report.promoted
         assert report.judgement is not None
         assert report.judgement.decision == "refuse"
@@ -109,14 +109,14 @@ def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Sett
         with corpus.read() as conn:
             after = store.looks(conn, "asr")
         assert after in (looks, looks + 1)
-        again = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        again = promote_manually(corpus, settings, f"asr/{other.version}", "lena")
         assert again.judgement == replace(report.judgement, already=True)
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == after
 
 
 def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[AuditSet], Any]) -> None:
-    """Leaves a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
+    """Leave a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
     audit = audit_set(corpus, settings.promotion, version.kind)
     report = reports(corpus, settings, audit, [version])[version.version]
     errors = np.where(wrong(audit), report.words, 0)
@@ -130,13 +130,13 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
         plant(corpus, settings, registry.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
         plant(corpus, settings, other, lambda audit: np.zeros(len(audit.labels), bool))
         forget_judgements(corpus, other.version)  # what the demo's gate said of these rows
-        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        report = promote_manually(corpus, settings, f"asr/{other.version}", "lena")
         assert report.promoted, report.judgement and report.judgement.why
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
         roll_back(corpus, settings, "asr")
-        assert promote_by_hand(corpus, settings, f"asr/{other.version}", "lena").promoted
+        assert promote_manually(corpus, settings, f"asr/{other.version}", "lena").promoted
         assert aliases(corpus, "asr")["champion"] == other.version
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == looks
@@ -155,7 +155,7 @@ def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
         plant(corpus, settings, registry.champion(corpus, "asr"), lambda a: a.slices["locale"] != locale)
         plant(corpus, settings, other, lambda a: a.slices["locale"] == locale)
         forget_judgements(corpus, other.version)
-        report = promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")
+        report = promote_manually(corpus, settings, f"asr/{other.version}", "lena")
     assert not report.promoted
     assert report.judgement is not None
     assert f"slice locale={locale} is worse by +1.0000" in report.judgement.why
@@ -168,7 +168,7 @@ def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):
         with writing(corpus.records) as conn:
             conn.execute(sa.update(schema.model_versions).where(*one).values(tainted=True))
         with pytest.raises(PromotionRefused, match="erased since; earmark retrain asr"):
-            promote_by_hand(corpus, settings, f"asr/{other.version}", "lena", force=True, why="x")
+            promote_manually(corpus, settings, f"asr/{other.version}", "lena", force=True, why="x")
 
 
 def newest(corpus: Corpus) -> ModelVersion:
@@ -216,7 +216,7 @@ def test_a_champion_is_not_judged_against_itself(settings: Settings):
     with opened(settings) as corpus:
         version = newest(corpus)
         if registry.champion(corpus, "asr").version != version.version:
-            promote_by_hand(corpus, settings, f"asr/{version.version}", "lena", force=True, why="x")
+            promote_manually(corpus, settings, f"asr/{version.version}", "lena", force=True, why="x")
         forget_judgements(corpus, version.version)
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
@@ -240,7 +240,7 @@ def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(sett
             conn.execute(old)
             assert stored(conn, "asr", other.version, audit.eval_set_id) is None
         forget_judgements(corpus, other.version)
-        promote_by_hand(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
+        promote_manually(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
         evaluated = len(acts(corpus, "evaluate"))
         reports(corpus, settings, audit, [other])
         assert len(acts(corpus, "evaluate")) == evaluated

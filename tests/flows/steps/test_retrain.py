@@ -87,11 +87,11 @@ def test_the_run_names_the_set_that_judged_it(home: Path, prefect_url: str):
 def learned(settings: Settings) -> retrain_step.LearnedVersion:
     with opened(settings) as corpus:
         plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
-        return retrain_step.learn(corpus, settings, plan, "")
+        return retrain_step.retrain(corpus, settings, plan, "")
 
 
 def versions(settings: Settings) -> tuple[int, int]:
-    """Returns how many intent versions the records and MLflow know."""
+    """Return how many intent versions the records and MLflow know."""
     tracking = open_tracking(settings.tracking, settings.home)
     with opened(settings) as corpus, corpus.read() as conn:
         known = len(store.versions(conn, "intent"))
@@ -170,7 +170,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
             plan.operation_id
             != retrain_plan.plan(corpus, small_settings(home), "intent", "t", only_if_due=False).operation_id
         )
-        result = retrain_step.learn(corpus, settings, plan, "")
+        result = retrain_step.retrain(corpus, settings, plan, "")
         assert result.pseudo == len(plan.pseudo.ids)
         assert result.training is not None
         assert result.training.examples > result.labels
@@ -222,7 +222,7 @@ def test_what_is_erased_while_a_version_learns_taints_it(home: Path):
             corpus, small_settings(home, "intent.fit.epochs=1"), "intent", "test", only_if_due=False
         )
         erasure.erase_utterances(corpus, [plan.snapshot.of("train")[0].utterance_id])
-        result = retrain_step.learn(corpus, settings, plan, "")
+        result = retrain_step.retrain(corpus, settings, plan, "")
         with corpus.read() as conn:
             assert store.version(conn, "intent", result.version).tainted
 

@@ -33,7 +33,7 @@ def test_lines_that_are_appended_by_name_meanwhile_begin_a_new_file(settings: Se
         tool.write(b"two\n")
     answer_inbox.put_away(taken, data, [])
     assert (data, file.read_bytes()) == (b"one\n", b"two\n")
-    assert answer_inbox.waiting(settings.answers) == [file]
+    assert answer_inbox.waiting_files(settings.answers) == [file]
 
 
 def test_lines_that_are_appended_through_an_open_file_meanwhile_are_merged_next(settings: Settings):
@@ -44,7 +44,7 @@ def test_lines_that_are_appended_through_an_open_file_meanwhile_are_merged_next(
         tool.write(b"two\n")
     answer_inbox.put_away(taken, data, [])
     assert data == b"one\n"
-    (left,) = answer_inbox.waiting(settings.answers)
+    (left,) = answer_inbox.waiting_files(settings.answers)
     assert answer_inbox.take(left) == (left, b"one\ntwo\n")
 
 
@@ -53,7 +53,7 @@ def test_what_a_killed_run_had_taken_comes_first_and_is_not_replaced(settings: S
     file.write_bytes(b"one\n")
     first, _ = answer_inbox.take(file)
     file.write_bytes(b"two\n")
-    assert answer_inbox.waiting(settings.answers) == [first, file]
+    assert answer_inbox.waiting_files(settings.answers) == [first, file]
     assert answer_inbox.name_of(first) == "a.jsonl"
     second, data = answer_inbox.take(file)
     assert (data, first.read_bytes()) == (b"two\n", b"one\n")
@@ -69,7 +69,7 @@ def test_refused_lines_of_files_of_one_name_are_all_kept_and_once(settings: Sett
     assert (settings.answers / "a.refused.jsonl").read_bytes() == b"bad\nworse\n"
     assert (settings.answers / "a.refused-2.jsonl").read_bytes() == b"other\n"
     assert all(path.stat().st_mode & 0o077 == 0 for path in settings.answers.iterdir())
-    assert answer_inbox.waiting(settings.answers) == []
+    assert answer_inbox.waiting_files(settings.answers) == []
 
 
 def test_a_file_that_cant_be_read_keeps_its_name(settings: Settings):
@@ -77,7 +77,7 @@ def test_a_file_that_cant_be_read_keeps_its_name(settings: Settings):
     file.symlink_to("/proc/self/mem")  # opens and does not read, whoever asks
     with pytest.raises(UsageError, match=r"a\.jsonl can't be read"):
         answer_inbox.take(file)
-    assert answer_inbox.waiting(settings.answers) == [file]
+    assert answer_inbox.waiting_files(settings.answers) == [file]
 
 
 def test_refused_lines_expire_and_what_people_put_there_does_not(settings: Settings):

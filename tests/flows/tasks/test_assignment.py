@@ -12,7 +12,7 @@ from annotation.files import TASK_FILE, read_tasks
 from corpus.records.annotations import AnnotationTask
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people
-from flows.models.label_reliability import known_crowd, relied
+from flows.models.label_reliability import reliable_labels, stored_crowd
 from flows.runtime.results import Skipped
 from flows.steps.review_annotators import ReviewReport, review
 from tests.flows.small_round import World, answer, round_of
@@ -38,7 +38,7 @@ def tasks_of(world: World, who: str) -> list[AnnotationTask]:
 
 
 def holders(world: World) -> dict[str, set[str]]:
-    """Returns the people in whose folders a task's clip and line lie, by task."""
+    """Return the people in whose folders a task's clip and line lie, by task."""
     found: dict[str, set[str]] = {}
     for who in ("ann", "bob", "cid"):
         lines = {task.task_id for task in tasks_of(world, who)}
@@ -113,12 +113,12 @@ def test_who_says_anything_is_found_out_and_their_labels_weigh_little(doubled: W
     assert found.careless == ("eve",)
     assert review(doubled.corpus, doubled.settings) == Skipped("no answer is new")
     with doubled.corpus.read() as conn:
-        rows = relied(conn, labels.current(conn))
+        rows = reliable_labels(conn, labels.current(conn))
     assert len(rows) == len(tasks)
     assert all(row.reliability >= 0.9 and row.agreement > 0.99 for row in rows)
     alone = [("eve", "labelled", next(iter(tasks.values())).intents[7])]
     with doubled.corpus.read() as conn:
-        assert known_crowd(conn).reliability(alone) < 0.3
+        assert stored_crowd(conn).reliability(alone) < 0.3
 
 
 def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(doubled: World):
@@ -139,7 +139,7 @@ def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(do
     assert "gold" not in again
     with doubled.corpus.read() as conn:
         gold = [each for each in people.assigned(conn, now) if each.kind == "gold"]
-        said = annotations_table.voices(conn)
+        said = annotations_table.answers_by_utterance(conn)
     for each in gold:
         assert each.annotator_id not in {who for who, *_ in said[each.utterance_id]}
         assert (doubled.folder / each.annotator_id / f"{each.task_id}.wav").exists()

@@ -48,7 +48,7 @@ class Clips:
         return [(row.actor, row.detail["utterance_id"]) for row in rows if row.actor.startswith("person:")]
 
     def openings(self) -> list[tuple[str, str]]:
-        """Returns who opened which utterance to listen during the test, oldest first."""
+        """Return who opened which utterance to listen during the test, oldest first."""
         return self.all_openings()[self.before :]
 
 

@@ -98,7 +98,7 @@ def test_the_race_draws_in_proportion_to_squared_distances():
     rng = np.random.default_rng(0)
     second, third = np.zeros(4), np.zeros(4)
     for _ in range(4000):
-        rows, _ = d2_sampling.spread(0, apart(np.arange(4), [0])[:, 0], 3, apart, rng)
+        rows, _ = d2_sampling.d2_sample(0, apart(np.arange(4), [0])[:, 0], 3, apart, rng)
         second[rows[1]] += 1
         if rows[1] == 3:
             third[rows[2]] += 1

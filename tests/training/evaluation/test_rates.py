@@ -9,7 +9,7 @@ from corpus.records.arrivals import Hypothesis, SlotSpan
 from training.evaluation.bands import banded, described
 from training.evaluation.rates import RATES, WHOLES, calibration_error, difference, figure, figures, names_of
 from training.evaluation.report import evaluate_asr, evaluate_intent
-from training.evaluation.signal_quality import Sound
+from training.evaluation.signal_quality import SignalQuality
 
 INTENTS = ("alarm", "lights", "music", "news")
 
@@ -27,7 +27,7 @@ def intent_report(version="1", seed=0, n=120, right=0.7, overconfident=0.0):
     }
     raw = {i: float(np.clip(right + 0.05 * rng.normal(), 0, 1)) for i in ids}
     sure = {i: min(1.0, raw[i] + overconfident) for i in ids}
-    sounds = {i: Sound(0.5 + k % 5, 5.0 * (k % 8)) for k, i in enumerate(ids)}
+    sounds = {i: SignalQuality(0.5 + k % 5, 5.0 * (k % 8)) for k, i in enumerate(ids)}
     speakers = {i: f"s{k % 30}" for k, i in enumerate(ids)}
     return evaluate_intent(version, "e", labels, guess, sure, speakers, read, raw, sounds)
 

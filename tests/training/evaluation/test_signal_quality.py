@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.signal_quality import MOST, signal_to_noise, sound_of
+from training.evaluation.signal_quality import MOST, signal_quality, signal_to_noise
 
 RATE = 16000
 
@@ -35,4 +35,4 @@ def test_silence_and_clips_of_no_frame_have_a_finite_figure():
     assert signal_to_noise(np.zeros(0, np.float32), RATE) == 0.0
     half = np.concatenate([np.zeros(RATE), clip(30)]).astype(np.float32)
     assert signal_to_noise(half, RATE) == MOST
-    assert sound_of(clip(20, 1.5), RATE).duration == pytest.approx(1.5)
+    assert signal_quality(clip(20, 1.5), RATE).duration == pytest.approx(1.5)

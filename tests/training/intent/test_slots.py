@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from corpus.records.arrivals import SlotSpan, check_spans
 from training.intent.slot_tags import OUTSIDE, UNTAGGED, spans_of, tag_names, tags_of, word_spans
-from training.intent.text_noise import NoiseSettings, misheard, text_with_slots, words_with_slots
+from training.intent.text_noise import NoiseSettings, text_with_slots, with_asr_errors, words_with_slots
 
 NAMES = ("artist", "room", "time")
 
@@ -75,16 +75,16 @@ def test_a_slot_type_outside_the_inventory_is_tagged_outside():
 def test_a_misheard_text_keeps_valid_slots_and_a_word(case, seed, rate):
     text, slots = case
     noise = NoiseSettings(clean=0.1, word_rate=rate)
-    heard, kept = misheard(text, slots, ("word", "other"), np.random.default_rng(seed), noise)
+    heard, kept = with_asr_errors(text, slots, ("word", "other"), np.random.default_rng(seed), noise)
     assert heard
     assert heard == " ".join(heard.split())
     check_spans(heard, kept, "test")
     assert [slot.name for slot in kept] == list(_walk(slots, kept))
-    assert (heard, kept) == misheard(text, slots, ("word", "other"), np.random.default_rng(seed), noise)
+    assert (heard, kept) == with_asr_errors(text, slots, ("word", "other"), np.random.default_rng(seed), noise)
 
 
 def _walk(slots, kept):
-    """Yields the names of `kept` as far as they are a subsequence of those of `slots`."""
+    """Yield the names of `kept` as far as they are a subsequence of those of `slots`."""
     names = iter(slot.name for slot in slots)
     for slot in kept:
         if any(slot.name == name for name in names):
@@ -103,7 +103,7 @@ def test_every_kind_of_error_happens(kind):
     only = dict.fromkeys(("letters", "merged", "split", "dropped", "replaced"), 0.0) | {kind: 1.0}
     noise = NoiseSettings(clean=0.0, word_rate=0.5, **only)
     heard = {
-        misheard("turn on the kitchen light", (), ("radio",), np.random.default_rng(seed), noise)[0]
+        with_asr_errors("turn on the kitchen light", (), ("radio",), np.random.default_rng(seed), noise)[0]
         for seed in range(20)
     }
     assert len(heard) > 3

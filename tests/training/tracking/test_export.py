@@ -64,7 +64,7 @@ def tracking(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory) -> IntentModel:
-    """Returns a model with slots, a pooling other than the base's, and a temperature."""
+    """Return a model with slots, a pooling other than the base's, and a temperature."""
     model = taught_intent()
     folder = tmp_path_factory.mktemp("taught") / "model"
     save_intent(IntentModel(model.network, model.tokenizer, temperature=1.7), folder)
@@ -73,7 +73,7 @@ def taught(tmp_path_factory) -> IntentModel:
 
 @pytest.fixture(scope="module")
 def versions(tracking, taught):
-    """Registers both bases and the taught model; returns the URI of each model's own files."""
+    """Register both bases and the taught model; return the URI of each model's own files."""
     found = {}
     for name, kind, folder in (
         ("asr", "asr", BASES / "asr"),
@@ -107,7 +107,7 @@ def python(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answered(tracking, versions, clips, python, tmp_path_factory):
-    """Returns what a host without earmark answers."""
+    """Return what a host without earmark answers."""
     asked = [
         ("models:/earmark-asr@champion", "audio", [[float(x) for x in clip] for clip in clips]),
         ("models:/earmark-intent/1", "text", TEXTS),
