@@ -52,7 +52,7 @@ def test_audit_rows_are_asked_twice_where_there_are_two() -> None:
 
 
 def test_the_settings_refuse_doubles_and_names_that_are_no_folder() -> None:
-    with pytest.raises(ValidationError, match="stands twice"):
+    with pytest.raises(ValidationError, match="appears twice"):
         PeopleSettings(people=(Person(annotator_id="a"), Person(annotator_id="a")))
     for name in ("../x", "", ".hidden", "a b"):
         with pytest.raises(ValidationError):

@@ -75,7 +75,7 @@ def test_whoever_always_says_the_same_has_said_nothing() -> None:
     given += [(f"i{k}", "eve", "c0") for k in range(80)]
     model = learn_confusions(given)
     assert model.confidence([("eve", "c0")]) < 0.3
-    assert model.worth("eve") < 0.2
+    assert model.relative_accuracy("eve") < 0.2
 
 
 def test_who_answers_alone_agrees_with_nobody() -> None:

@@ -14,7 +14,7 @@ from corpus.audio.decoder_process import Recording
 from corpus.errors import AudioRefused
 from corpus.ingest import prefetch as module
 from corpus.ingest.manifest_row import BadRow, ManifestRow
-from corpus.ingest.prefetch import Ahead
+from corpus.ingest.prefetch import PrefetchedRecordings
 from corpus.records.arrivals import Wake
 
 
@@ -56,7 +56,7 @@ def broken(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]
 def test_every_row_gets_its_own_recording(kinds: list[str], most: int, helpers: int):
     before, module.MOST_BYTES = module.MOST_BYTES, most  # so that the threads have to wait for us
     rows = [BadRow(n, "bad") if kind == "bad" else row(n, consent=kind != "closed") for n, kind in enumerate(kinds)]
-    reader = Ahead(hear, [helper, broken, helper][:helpers])
+    reader = PrefetchedRecordings(hear, [helper, broken, helper][:helpers])
     try:
         for start in range(0, len(rows), 7):
             reader.expect(rows[start : start + 7])
@@ -79,7 +79,7 @@ def test_what_goes_wrong_ahead_is_told_in_its_turn():
     def failing(asked: ManifestRow) -> Recording:
         raise OSError(f"row {asked.line}")
 
-    reader = Ahead(failing, [broken])
+    reader = PrefetchedRecordings(failing, [broken])
     reader.expect([row(1), row(2)])
     with pytest.raises(OSError, match="row 2"):
         reader(row(2))
@@ -88,7 +88,7 @@ def test_what_goes_wrong_ahead_is_told_in_its_turn():
 
 def test_the_threads_end_though_rows_wait():
     before = set(threading.enumerate())
-    reader = Ahead(hear, [helper, broken])
+    reader = PrefetchedRecordings(hear, [helper, broken])
     reader.expect([row(n) for n in range(100)])
     reader.close()
     assert set(threading.enumerate()) <= before
