@@ -27,7 +27,7 @@ class WordErrorSettings(BaseModel):
 
     Attributes:
         rate: Word error rate of a person without compared answers.
-        strength: Weight of this prior rate, as a number of words.
+        strength: Weight of this `rate` against a person's own, as a number of words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -50,7 +50,7 @@ class PeopleSettings(BaseModel):
         people: The annotators. Without any, tasks are open to everybody with the task folder, and one answer is enough.
         audit_answers: How many people answer an audit row.
         other_answers: How many people answer any other row.
-        most_answers: Most people that are asked where the answers disagree.
+        most_answers: How many people are asked at most where the answers disagree.
         clips_per_shift: Most short clips that a person listens to in `shift_hours`; 1,000 is the known ceiling.
         shift_hours: Length of the shift that `clips_per_shift` is for [h].
         gold_share: Settled clips that are asked again, as a share of a person's tasks, to estimate reliability.

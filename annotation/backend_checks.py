@@ -26,7 +26,7 @@ Rule = Callable[[Connect, Mapping[str, Any]], str]
 def example_tasks(count: int) -> list[PlacedTask]:
     """Return example tasks, every other one blind, for two people and for anybody."""
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-    made = []
+    tasks = []
     for number in range(count):
         utterance_id = digest(["check-plugin", number])[:32]
         draft = Hypothesis("turn on the kitchen light", 1.0, "light_on", (SlotSpan("room", 12, 19),))
@@ -42,8 +42,8 @@ def example_tasks(count: int) -> list[PlacedTask]:
             draft=draft if number % 2 else None,
         )
         url = f"http://127.0.0.1:8077/clips/{task.task_id}.wav?who=&until=0&sign=0"
-        made.append(PlacedTask(task, ("", "ann", "bob")[number % 3], url, until))
-    return made
+        tasks.append(PlacedTask(task, ("", "ann", "bob")[number % 3], url, until))
+    return tasks
 
 
 def holds_each_task_once(connect: Connect, options: Mapping[str, Any]) -> str:

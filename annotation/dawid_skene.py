@@ -31,7 +31,7 @@ class DawidSkeneSettings(BaseModel):
 
     Attributes:
         accuracy: Accuracy of a person without compared answers.
-        strength: Weight of this prior accuracy, as a number of answers.
+        strength: Weight of this `accuracy` against a person's own, as a number of answers.
         row_strength: Weight of a person's accuracy against their answers to one value, as a number of answers.
         rounds: Most rounds of the EM algorithm.
         tolerance: The algorithm ends when no posterior changes by more than this.
@@ -221,6 +221,7 @@ class _Table:
         return self._normalised(votes)
 
     def _normalised(self, weight: Floats) -> Floats:
+        """Return the weights of the candidates, (P,), divided by their sum over each item."""
         total = np.bincount(self.items, weight, self.size)[self.items]
         return np.where(total > 0, weight / np.where(total > 0, total, 1.0), 1.0)
 

@@ -211,12 +211,12 @@ def read_studio(
     result = annotation.get("result")
     results = [row for row in result if isinstance(row, Mapping)] if isinstance(result, list) else []
     texts = {row.get("from_name"): _value(row, "text") for row in results if row.get("type") == "textarea"}
-    chosen = {row.get("from_name"): _value(row, "choices") for row in results if row.get("type") == "choices"}
+    choices = {row.get("from_name"): _value(row, "choices") for row in results if row.get("type") == "choices"}
     verdict = "labelled"
-    if "verdict" in chosen:
-        if chosen["verdict"] not in VERDICTS:
+    if "verdict" in choices:
+        if choices["verdict"] not in VERDICTS:
             raise RowError("unknown_verdict", "verdict")
-        verdict = VERDICTS[chosen["verdict"]][0]
+        verdict = VERDICTS[choices["verdict"]][0]
     transcript = texts.get("transcript", "") if verdict == "labelled" else None
     asked = tasks.get(task_id)
     if asked is not None and asked.ask != "transcribe" and not transcript:
@@ -228,7 +228,7 @@ def read_studio(
         "ask": asked.ask if asked is not None else "transcribe",
         "verdict": verdict,
         "transcript": transcript,
-        "intent": chosen.get("intent"),
+        "intent": choices.get("intent"),
         "slots": slots,
         "lead_time": max(0.0, float(annotation.get("lead_time") or 0.0)),
         "proposal": texts.get("proposal") or None,

@@ -58,9 +58,7 @@ class TaskRow(_Row):
     intents: Annotated[list[str], Field(description="the inventory; any other name in an answer is a proposal")]
     slot_names: list[str]
     draft: Annotated[DraftRow | None, Field(description="null where it is withheld: answer from the clip alone")] = None
-    question: Annotated[str | None, Field(description="the question of a person who asked for help with this clip")] = (
-        None
-    )
+    question: Annotated[str | None, Field(description="the question of a person who asked for help")] = None
 
 
 # The fields that ask and verdict require, as JSON Schema; `annotation.row_parsing` has the same rules in code.

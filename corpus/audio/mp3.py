@@ -125,6 +125,8 @@ def _promised(data: bytes, frame: _Frame) -> int | None:
 def _information(header: bytes, frame: _Frame, count: int) -> bytes:
     """Return an information frame of the same kind as these frames, without checksum, at a bit rate that has room."""
     plain = bytes([header[0], header[1] | 1, 0x90 | header[2] & 0x0C, header[3]])
-    made = _frame(plain, 0)
-    assert made is not None  # a valid header with another bit rate is valid
-    return (plain + bytes(_side_bytes(frame) - 4) + b"Info" + struct.pack(">II", 1, count)).ljust(made.size, b"\x00")
+    information = _frame(plain, 0)
+    assert information is not None  # a valid header with another bit rate is valid
+    return (plain + bytes(_side_bytes(frame) - 4) + b"Info" + struct.pack(">II", 1, count)).ljust(
+        information.size, b"\x00"
+    )
