@@ -23,7 +23,8 @@ from corpus.handle import Corpus
 from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, consent_of, plan, values_of
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
-from corpus.ingest.ingest import IngestSettings, ingest_batch
+from corpus.ingest.ingest import IngestSettings
+from corpus.ingest.ingest_batch import ingest_batch
 from corpus.ingest.manifest_row import BadRow, ManifestRow, parse
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals
