@@ -103,9 +103,8 @@ def _decide(places: Sequence[Votes], base: str) -> Fused:
         candidates = sorted(word for word, weight in place.items() if weight >= top - TIE)
         doubtful |= len(candidates) > 1
         # A tie goes to the base's word; at a place without one, to no word.
-        winner = next(
-            (word for word in candidates if word in base_words and word), "" if "" in candidates else candidates[0]
-        )
+        otherwise = "" if "" in candidates else candidates[0]
+        winner = next((word for word in candidates if word in base_words), otherwise)
         support = min(support, top / sum(place.values()))
         winners.append(winner)
     return Fused(" ".join(word for word in winners if word), doubtful, support)

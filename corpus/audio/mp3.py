@@ -127,6 +127,5 @@ def _information(header: bytes, frame: _Frame, count: int) -> bytes:
     plain = bytes([header[0], header[1] | 1, 0x90 | header[2] & 0x0C, header[3]])
     information = _frame(plain, 0)
     assert information is not None  # a valid header with another bit rate is valid
-    return (plain + bytes(_side_bytes(frame) - 4) + b"Info" + struct.pack(">II", 1, count)).ljust(
-        information.size, b"\x00"
-    )
+    fields = bytes(_side_bytes(frame) - 4) + b"Info" + struct.pack(">II", 1, count)
+    return (plain + fields).ljust(information.size, b"\x00")

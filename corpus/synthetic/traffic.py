@@ -166,9 +166,8 @@ def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Ar
 
 
 _PLAN, _EVENT, _CONSENT, _DEVICE = 303, 404, 505, 707  # first numbers of the seeds
-_HOURS = (
-    np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0
-)  # share of the arrivals by hour
+# Share of the arrivals by hour of the day
+_HOURS = np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0
 
 
 def _from_one(night: int) -> int:
