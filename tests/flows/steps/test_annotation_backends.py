@@ -205,7 +205,7 @@ def test_backends_are_tried_at_an_empty_place_and_leave_it_empty(acme: Path, tmp
     assert [row for row in found if row.problem] == []
     assert connect(options).placed() == []
     (tmp_path / "shelf.json").write_text(json.dumps({"tasks": {"t1/ann": "url"}, "answers": []}))
-    with pytest.raises(Refused, match=r"the place holds 1 tasks; give an empty one to try"):
+    with pytest.raises(Refused, match=r"the backend holds 1 tasks; check an empty one"):
         check_backend(connect, options)
 
 
