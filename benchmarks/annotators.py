@@ -73,16 +73,16 @@ def world(seed: int) -> World:
     return World(tasks, drafts, truth, audit)
 
 
-def people(manner: str, seed: int) -> list[AnnotatorSettings]:
+def annotators(manner: str, seed: int) -> list[AnnotatorSettings]:
     careful = [AnnotatorSettings(annotator_id=f"good-{k}", seed=seed, **CAREFUL) for k in range(5)]  # type: ignore[arg-type]
     bad = AnnotatorSettings(annotator_id="suspect", seed=seed, **{**CAREFUL, **MANNERS[manner]})  # type: ignore[arg-type]
     return [*careful, bad]
 
 
-def lived(made: World, manner: str, seed: int) -> tuple[dict[str, list[Annotation]], Crowd, int | None]:
+def simulate(made: World, manner: str, seed: int) -> tuple[dict[str, list[Annotation]], Crowd, int | None]:
     """Return all answers, what is known in the end, and how many answers of the suspect it took to name them."""
     rng = np.random.default_rng(seed + 1)
-    team = people(manner, seed)
+    team = annotators(manner, seed)
     given: dict[str, list[Annotation]] = {}
     named: int | None = None
     crowd = Crowd()
@@ -97,13 +97,13 @@ def lived(made: World, manner: str, seed: int) -> tuple[dict[str, list[Annotatio
                 rows += answer([task], made.truth, order[count])
             given[task.utterance_id] = rows
             said += sum(row.annotator_id == "suspect" for row in rows)
-        crowd = learn_crowd(given, inventory=len(INTENTS), seen=beside(made, given))
+        crowd = learn_crowd(given, inventory=len(INTENTS), seen=seen_answers(made, given))
         if named is None and "suspect" in crowd.careless():
             named = said
     return given, crowd, named
 
 
-def beside(made: World, given: dict[str, list[Annotation]]) -> list[Seen]:
+def seen_answers(made: World, given: dict[str, list[Annotation]]) -> list[Seen]:
     shown = {task.utterance_id for task in made.tasks if task.draft is not None}
     return [Seen(a.annotator_id, i in shown, a.transcript == made.drafts[i]) for i, said in given.items() for a in said]
 
@@ -116,7 +116,9 @@ def errors(labels: dict[str, tuple[str | None, str | None]], truth: dict[str, Tr
     return {"intent_error": wrong / len(labels), "wer": edits / words, "labels": len(labels)}
 
 
-def ours(given: dict[str, list[Annotation]], crowd: Crowd, shown: set[str]) -> dict[str, tuple[str | None, str | None]]:
+def earmark_labels(
+    given: dict[str, list[Annotation]], crowd: Crowd, shown: set[str]
+) -> dict[str, tuple[str | None, str | None]]:
     kept = {}
     for row in merge_annotations(given, {}, crowd=crowd):
         voices = [(a.annotator_id, a.verdict, a.intent) for a in latest_answers(given[row.utterance_id]).latest]
@@ -142,9 +144,9 @@ def main() -> None:
     for manner in MANNERS:
         for seed in range(options.seeds):
             made = world(seed)
-            given, crowd, named = lived(made, manner, seed)
+            given, crowd, named = simulate(made, manner, seed)
             shown = {task.utterance_id for task in made.tasks if task.draft is not None}
-            ways = {"weighed": ours(given, crowd, shown), "alike": ours(given, Crowd(), shown)}
+            ways = {"weighed": earmark_labels(given, crowd, shown), "alike": earmark_labels(given, Crowd(), shown)}
             ways["crowd_kit"] = crowd_kit(given)
             row = {way: errors(labels, made.truth) for way, labels in ways.items()}
             wrongly = sorted(set(crowd.careless()) - {"suspect"})

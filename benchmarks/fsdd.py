@@ -37,7 +37,7 @@ def main() -> None:
     start = out / "start"
     if not (start / "done").exists():
         shutil.rmtree(start, ignore_errors=True)
-        live(start, given.corpus, nights=0)
+        run_demo(start, given.corpus, nights=0)
         (start / "done").touch()
     jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in STRATEGIES]
     with ThreadPoolExecutor(given.processes) as pool:
@@ -58,13 +58,15 @@ def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> l
         home = out / f"{strategy}-{seed}"
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(start, home, ignore=shutil.ignore_patterns("prefect", "lock", "done"))
-        nights = live(home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}"))
+        nights = run_demo(
+            home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}")
+        )
         report.write_text(json.dumps(nights))
         shutil.rmtree(home)
     return list(json.loads(report.read_text()))
 
 
-def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def run_demo(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Run the demo on a home and return its nights; `nights` 0 stops once the known labels are learned."""
     changes = [f"corpus.home={json.dumps(str(home))}", *settings]
     command = [sys.executable, "-m", "flows.cli.main", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]

@@ -63,7 +63,7 @@ def main() -> None:
         report: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"peers": [], "scale": []}
         report["bandwidth"] = _bandwidth(data, given.repeats)
         if "peers" in given.parts:
-            report["peers"] = [_beside(data, *pair, given.repeats) for pair in PAIRS]
+            report["peers"] = [_compare(data, *pair, given.repeats) for pair in PAIRS]
         if "scale" in given.parts:
             report["scale"] = [_row(data, step, n, given.scale_repeats) for step in SCALE for n in given.rows]
     (given.out / "selection.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -110,7 +110,7 @@ def _bandwidth(data: Path, repeats: int) -> dict[str, float]:
     return {"GB/s": max(rates), "low": min(rates)}
 
 
-def _beside(
+def _compare(
     data: Path, what: str, peer: str, ours: str, n: int, plain: int, same: bool, repeats: int
 ) -> dict[str, Any]:
     """Return the medians of both, the ratio with its spread, and how many picks are the same."""

@@ -110,10 +110,10 @@ def write_manifest(path: Path, clips: Iterable[int]) -> Path:
 def bare(home: Path, manifest: Path) -> dict[str, Any]:
     """Reads, decodes, resamples and encrypts every clip, one after the other; keeps nothing."""
     paths = _paths(manifest)
-    sealed(paths[1])  # what is imported once is no one's throughput
+    encrypted_length(paths[1])  # what is imported once is no one's throughput
     started = time.perf_counter()
     for path in paths:
-        sealed(path)
+        encrypted_length(path)
     return _done(len(paths), started)
 
 
@@ -122,15 +122,15 @@ def bare_in_processes(home: Path, manifest: Path) -> dict[str, Any]:
     from concurrent.futures import ProcessPoolExecutor
 
     paths = _paths(manifest)
-    sealed(paths[1])  # before they are forked
+    encrypted_length(paths[1])  # before they are forked
     with ProcessPoolExecutor(DECODERS) as processes:
-        list(processes.map(sealed, paths[:DECODERS]))
+        list(processes.map(encrypted_length, paths[:DECODERS]))
         started = time.perf_counter()
-        list(processes.map(sealed, paths, chunksize=16))
+        list(processes.map(encrypted_length, paths, chunksize=16))
         return _done(len(paths), started)
 
 
-def sealed(path: Path) -> int:
+def encrypted_length(path: Path) -> int:
     """Return the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
     from corpus.audio.decode import decode
     from corpus.audio.limits import AudioSettings

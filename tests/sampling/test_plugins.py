@@ -178,7 +178,7 @@ def test_a_bad_strategy_breaks_a_rule(acme: Path, name: str, problem: str):
 
 def test_a_strategy_that_draws_from_a_global_generator_is_found_out(acme: Path):
     problems = broken(check_strategy(strategy("acme-gambler")))
-    rule = "Returns the same rows for the same generator, and neither reads nor moves a global one"
+    rule = "Return the same rows for the same generator, and neither use nor change a global one"
     assert problems[rule] in (
         "the same generator gave other rows the second time",
         "it draws from a global generator; draw from the one that is given",
@@ -192,18 +192,20 @@ def test_a_good_measure_keeps_every_rule_and_a_bad_one_breaks_one(acme: Path):
     assert broken(found) == {}
     assert (
         "values are not finite"
-        in broken(check_measure(measure_entry("acme-holes")))["Returns one finite number a row within its range"]
+        in broken(check_measure(measure_entry("acme-holes")))[
+            "Return one finite number for each row, within the range of the measure"
+        ]
     )
     assert (
         "change the value of a row"
         in broken(check_measure(measure_entry("acme-relative")))[
-            "Gives a row the same value whatever other rows there are"
+            "Give a row the same value whatever other rows there are"
         ]
     )
     assert (
         "draws from a global generator"
         in broken(check_measure(measure_entry("acme-noisy")))[
-            "Returns the same values each time, and neither reads nor moves a global generator"
+            "Return the same values each time, and neither use nor change a global generator"
         ]
     )
 
