@@ -162,7 +162,7 @@ def decoder_output(model: Any, tokenizer: Any, special: set[int], inputs: Any, s
 
 
 def language_and_task(general: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens for language, task and no timestamps that follow Whisper's start token, as far as it has them."""
+    """Return the tokens that follow Whisper's start token: language, task and no timestamps, where they exist."""
     found: list[int] = []
     languages = getattr(general, "lang_to_id", None) or {}
     if languages and getattr(general, "is_multilingual", True):
