@@ -175,8 +175,8 @@ def modal(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
         if kind == "margin":
             return lambda: margin_sampling(learner, embeddings, n_instances=min(count, n))[0].tolist()
         learner.X_training = embeddings[n - known :]
-        pool, doubt = embeddings[: n - known], np.ones(n - known)
-        return lambda: ranked_batch(learner, pool, doubt, min(count, n), "euclidean", 1)[0].tolist()
+        pool, uncertainty = embeddings[: n - known], np.ones(n - known)
+        return lambda: ranked_batch(learner, pool, uncertainty, min(count, n), "euclidean", 1)[0].tolist()
 
     return made
 

@@ -91,7 +91,7 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
 
 
 def cohort_choices(choice: Choice, pool: Pool, cohorts: Sequence[Cohort]) -> tuple[CohortChoice, ...]:
-    """Return how many utterances of each cohort the pool held and the round chose."""
+    """Return how many utterances of each cohort the pool had and the round chose."""
     selection = choice.selection
     names = pool.slices.get(SLICE, np.full(len(pool), ""))
     chosen = names[np.isin(pool.utterance_ids, selection.utterance_ids[selection.reasons == "slice"])]

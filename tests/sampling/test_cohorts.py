@@ -29,7 +29,7 @@ def found(seed: int, excess: float, **options):
     )
 
 
-def test_a_cohort_that_errs_is_found_and_its_own_are_known_again():
+def test_a_cohort_with_more_errors_is_found_and_its_members_are_recognised():
     hits = 0
     for seed in range(12):
         vectors, wrong, weights, speakers, accent = world(seed, 0.5)
@@ -63,7 +63,7 @@ def test_one_speaker_who_errs_is_no_cohort():
     assert not any((members([c], vectors) != "")[accent == 0].mean() > 0.5 for c in cohorts)
 
 
-def test_the_measure_that_shows_it_is_named_and_rows_that_tell_nothing_are_left_out():
+def test_the_measure_with_the_errors_is_named_and_rows_without_it_are_left_out():
     vectors, wrong, weights, speakers, accent = world(2, 0.6)
     words = np.full(len(wrong), 0.5)
     intent = np.where(np.arange(len(wrong)) % 5 == 0, np.nan, wrong)

@@ -43,7 +43,7 @@ def test_what_the_next_labels_bring_is_within_its_interval():
     json.dumps(found.as_json(), allow_nan=False)
 
 
-def test_a_curve_that_is_flat_says_stop_and_one_that_falls_goes_on():
+def test_a_flat_curve_advises_to_stop_and_a_falling_one_to_go_on():
     rising = outlook(judged_of([50, 100, 200], 0.6))
     assert rising.advice == "go on"
     assert rising.why.startswith("the next 100 labels are expected to bring")

@@ -84,7 +84,7 @@ def local_folder(model_uri: str, expected_digest: str | None = None) -> Path:
         with store_errors(model_uri):
             folder = Path(download_artifacts(artifact_uri=model_uri, dst_path=tempfile.mkdtemp(dir=_scratch().name)))
     if not folder.is_dir():
-        raise Damaged(f"model files {model_uri} are gone; restore them or roll back to another version")
+        raise Damaged(f"model files {model_uri} are missing; restore them or roll back to another version")
     if expected_digest is not None and folder_digest(folder) != expected_digest:
         raise Damaged(f"model files {model_uri} are not what was registered; restore them or roll back")
     return folder

@@ -37,7 +37,7 @@ def test_the_real_time_factor_of_two_speakers_reaches_far_but_not_below_nought()
     assert rtf.high > 3.5
 
 
-def test_speed_is_told_with_intervals():
+def test_speed_has_intervals():
     seconds = np.arange(1, 21) / 100
     timing = Timing(np.full(20, 2.0), seconds, np.array([f"s{k}" for k in range(20)]))
     found = speed_figures(timing)

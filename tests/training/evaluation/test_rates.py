@@ -87,7 +87,7 @@ def test_what_a_speech_model_leads_to_is_compared_only_through_one_intent_model(
     assert difference(heard("1", 0.5, "1"), heard("2", 0.75, "2"), name) is None
 
 
-def test_calibration_is_told_before_and_after_scaling():
+def test_calibration_is_given_before_and_after_scaling():
     report = intent_report(overconfident=0.2)
     after, before = figure(report, "ece"), figure(report, "ece_before_scaling")
     assert after.value == pytest.approx(calibration_error(report))

@@ -86,7 +86,7 @@ def test_a_deleted_experiment_is_refused_with_its_name(tracking, home):
         store.open_tracking(store.TrackingSettings(experiment="gone"), home)
 
 
-def test_a_run_holds_its_facts_and_stands_below_its_cycle(tracking, operation):
+def test_a_run_has_its_facts_and_its_cycle_as_parent(tracking, operation):
     config = {
         "asr": {"lr": 1e-3, "epochs": 6, "layers": [1, 2]},
         "url": "postgresql://ann:secret@db/x",
@@ -123,7 +123,7 @@ def test_a_repeat_is_the_same_run_with_every_value_once(tracking, operation):
     assert len(tracking.client.get_metric_history(run_id, "wer")) == 1
 
 
-def test_a_failed_run_says_so_and_holds_no_words_of_the_failure(tracking, operation):
+def test_a_failed_run_has_the_status_failed_and_no_text_of_the_error(tracking, operation):
     with pytest.raises(ValueError, match="secret words"), runs.tracked_run(tracking, facts(operation)) as run_id:
         raise ValueError("secret words")
     found = tracking.client.get_run(run_id)
@@ -175,7 +175,7 @@ def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking
     (Path(uri) / "model.safetensors").write_bytes(b"others")
     with pytest.raises(Damaged, match="not what was registered"):
         version_files.local_folder(uri, found.digest)
-    with pytest.raises(Damaged, match="are gone"):
+    with pytest.raises(Damaged, match="are missing"):
         version_files.local_folder(str(tmp_path / "nowhere"))
 
 
@@ -226,7 +226,7 @@ def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking,
         aliases.set_aliases(tracking, "intent", {"best": "1"})
 
 
-def test_the_registry_is_held_against_the_records(tracking, operation, tmp_path):
+def test_the_registry_is_compared_with_the_records(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation))
     version, uri = registry.register(tracking, "asr", model(tmp_path / "model"), run_id, operation)
     recorded = ModelVersion("asr", version, run_id, "a" * 64, "b", "", uri)
@@ -241,7 +241,7 @@ def test_the_registry_is_held_against_the_records(tracking, operation, tmp_path)
     aliases.set_aliases(tracking, "asr", {"champion": None})
 
 
-def test_what_a_finished_run_learned_stands_whatever_settings_come_later(tracking, operation):
+def test_a_finished_run_is_kept_whatever_settings_come_later(tracking, operation):
     with runs.tracked_run(tracking, facts(operation, config={"lr": 1e-3}, round="r1")) as first:
         pass
     with runs.tracked_run(tracking, facts(operation, config={"lr": 1e-4}, round="r2")) as second:
