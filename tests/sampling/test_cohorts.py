@@ -12,7 +12,7 @@ from sampling.example_pools import unit
 
 
 def world(seed: int, excess: float, n: int = 240):
-    """Six accents that nothing names, 40 speakers; the first errs by `excess` more than the 30 % of the others."""
+    """Return rows of 40 speakers with six unnamed accents; the first has `excess` more errors than 30 %."""
     rng = np.random.default_rng(seed)
     speakers = rng.integers(0, 40, n)
     accent = speakers % 6

@@ -1,4 +1,4 @@
-"""Predictions beside labels: what is not labelled is unknown, and only audit rows tell of cohorts."""
+"""Predictions compared with labels: missing labels are left out, and cohorts come from audit rows alone."""
 
 import numpy as np
 import pytest

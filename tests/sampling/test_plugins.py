@@ -1,4 +1,4 @@
-"""Strategies and measures of other packages: found by name, loaded when used, and blamed by name where they fail."""
+"""Strategies and measures of other packages: found by name, loaded when used, and named in errors that they cause."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sampling.reliability import (
 
 
 def evidence_of(n: int = 400, seed: int = 0, informative: bool = True, counts: bool = True) -> Evidence:
-    """Rows whose measure says twice what comes out; every second one was drawn with probability 1 / 4."""
+    """Return rows whose measure is twice the outcome; every second one was drawn with probability 1 / 4."""
     rng = np.random.default_rng(seed)
     truth = rng.exponential(0.7, n) if counts else rng.beta(1, 2, n)
     outcomes = rng.poisson(truth) if counts else rng.random(n) < truth
@@ -55,7 +55,7 @@ def test_a_measure_without_information_is_recognised():
 
 
 def test_the_figures_are_of_rows_that_the_curve_did_not_see():
-    """A curve learns by heart what is noise; out of fold it says less than the share of errors does."""
+    """A curve fits noise; out of fold it has less information than the share of errors."""
     inside, outside = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -143,7 +143,7 @@ def test_the_logged_probabilities_are_true_for_whole_rounds():
 
 
 def test_the_weighted_estimate_of_whole_rounds_is_unbiased():
-    """Rounds choose by curves, quotas and strategy, and what their audit share says of the pool is true."""
+    """Rounds choose by curves, quotas and strategy, and estimates from their audit share are true of the pool."""
     pool, rng = pool_of(80, speakers=25, seed=4), np.random.default_rng(8)
     errors = rng.poisson(np.minimum(pool.predictions.column("expected_errors"), 4.0)).astype(float)
     curves = {"expected_errors": fit_calibrator(np.repeat(np.arange(6.0), 10), np.repeat(np.arange(6.0) / 2, 10))}

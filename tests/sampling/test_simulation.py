@@ -1,4 +1,4 @@
-"""Simulated runs without a corpus: a learner that knows, and pools that are made harder."""
+"""Simulated runs without a corpus: a learner that has the labels, and pools that are made harder."""
 
 import numpy as np
 import pytest

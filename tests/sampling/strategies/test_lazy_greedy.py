@@ -1,4 +1,4 @@
-"""Every lazy path makes the picks of the plain one; small windows and batches make it as lazy as it gets."""
+"""Every lazy path makes the picks of the plain algorithm; small windows and batches test all its branches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def put_back(monkeypatch):
 
 
 def rows_of(n: int, seed: int, groups: int = 0, intents: int = 5, width: int = 6):
-    """Rows all over, or in tight groups: then old keys are far from true, and nearly all must be looked at again."""
+    """Rows spread out, or in tight groups: then old keys are far too large, and nearly all are computed again."""
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, width))
     if groups:

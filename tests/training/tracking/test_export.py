@@ -1,4 +1,4 @@
-"""Registered versions answer where earmark is not installed, and say there what earmark says here."""
+"""Registered versions can be served where earmark is not installed, with the same results as in earmark."""
 
 from __future__ import annotations
 
