@@ -1,14 +1,14 @@
-"""Fine-tuning: the time of a step of our loop against the barest PyTorch loop over the same batches.
+"""Fine-tuning: the time of a step of earmark's loop against a minimal PyTorch loop over the same batches.
 
     python -m benchmarks.finetuning --turns 5 --steps 6 --out FOLDER
 
-The alternative is what anybody would write in an afternoon: features, forward, CTC loss, backward, clip, AdamW, a
-schedule; no weights of examples, no augmentation, no progress, no checkpoint. Both take the same clips in the same
-batches on as many threads, of the embedded base and of a random model of the size of Wav2Vec2-base (some 90 million
-weights). They run in turns, and who goes first alternates; ratios are given with their spread over the turns. Time is
-the CPU's, of one thread, so that what else a machine does counts for neither.
-Augmentation is switched off in ours for the comparison and measured beside it, as the default would have it. Clips
-are noise: what a step costs does not depend on what is said.
+The minimal loop has features, forward pass, CTC loss, backward pass, clipping, AdamW and a schedule; no weights of
+examples, no augmentation, no progress, no checkpoint. Both loops are given the same clips in the same batches on as
+many threads, with the embedded base and with a random model of the size of Wav2Vec2-base (some 90 million weights).
+They run in turns, and the order alternates; ratios are given with their spread over the turns. Time is CPU time of one
+thread, so that other work of the machine has little effect. For the comparison, augmentation is off in earmark's loop;
+the loop with its default augmentation is measured, too. Clips are noise, because the time of a step does not depend on
+the words.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ TEXTS = ("turn on the light", "what is the time", "play some music", "set a time
 
 MODELS = ("embedded", "wav2vec2-base")
 
-TURN = ("bare", "ours", "ours augmented")
+TURN = ("bare", "earmark", "earmark augmented")
 
 
 def main() -> None:
-    """Measures, prints a table and leaves `finetuning.json` and `finetuning.png` in the folder."""
+    """Measure, print a table and write `finetuning.json` and `finetuning.png` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=6, help="of each turn, after one that warms up")
+    parser.add_argument("--steps", type=int, default=6, help="steps of each turn, after one to warm up")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(name: str, turns: int, steps: int) -> dict[str, Any]:
-    """Return seconds a step of each turn, and ours over the bare loop's."""
+    """Return the seconds per step of each turn, and the ratios of earmark's to those of the bare loop."""
     import torch
 
     asr, examples = MAKERS[name](steps + 1)
@@ -96,7 +96,7 @@ def embedded(batches: int) -> tuple[Any, list[Any]]:
 
 
 def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
-    """Return a random model of the size of Wav2Vec2-base, and clips for batches of one, as it hears them."""
+    """Return a random model of the size of Wav2Vec2-base, and clips for batches of one, as it masks no padding."""
     import tempfile
 
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
@@ -118,7 +118,7 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
 
 
 def clips(count: int, seconds: float) -> list[Any]:
-    """Return clips of noise, each of its own, with a text."""
+    """Return clips of noise, each different, with a text."""
     from training.asr.fit import AsrExample
 
     rng = np.random.default_rng(0)
@@ -144,13 +144,13 @@ def _settings(augmented: bool) -> Any:
     return AsrLoopSettings(epochs=1, batch_seconds=16.0, learning_rate=1e-4, device="cpu", augment=augment)
 
 
-def ours(asr: Any, examples: Sequence[Any]) -> list[float]:
-    """Return the CPU time at which each step of our loop was over [s]."""
+def earmark(asr: Any, examples: Sequence[Any]) -> list[float]:
+    """Return the CPU time at the end of each step of earmark's loop without augmentation [s]."""
     return _timed(asr, examples, augmented=False)
 
 
-def ours_augmented(asr: Any, examples: Sequence[Any]) -> list[float]:
-    """The same with the augmentation that training has by default."""
+def earmark_augmented(asr: Any, examples: Sequence[Any]) -> list[float]:
+    """Return the CPU time at the end of each step of earmark's loop with its default augmentation [s]."""
     return _timed(asr, examples, augmented=True)
 
 
@@ -163,7 +163,7 @@ def _timed(asr: Any, examples: Sequence[Any], *, augmented: bool) -> list[float]
 
 
 def bare(asr: Any, examples: Sequence[Any]) -> list[float]:
-    """Return the CPU time at which each step of the plain loop was over [s]."""
+    """Return the CPU time at the end of each step of the minimal loop [s]."""
     import torch
 
     size = 8 if len(examples) % 8 == 0 else 1
@@ -200,8 +200,8 @@ def bare(asr: Any, examples: Sequence[Any]) -> list[float]:
 
 WAYS: dict[str, Callable[[Any, Sequence[Any]], list[float]]] = {
     "bare": bare,
-    "ours": ours,
-    "ours augmented": ours_augmented,
+    "earmark": earmark,
+    "earmark augmented": earmark_augmented,
 }
 
 

@@ -1,10 +1,11 @@
-"""Real speech: what the default choice is worth against a random one at the same budget, night by night.
+"""Real speech: the default strategy against random choice with the same budget, night by night.
 
     python -m benchmarks.fsdd --corpus FOLDER --seeds 5 --out FOLDER
 
-The loop of `earmark demo --config fsdd` runs for each strategy and seed from copies of one home in which two speakers'
-labels are known and the first models learned, so that pairs share ids, splits and starting models. The newest version
-of each night is judged on the corpus' own test split. Six speakers: indicative. A run that was interrupted goes on.
+The loop of `earmark demo --config fsdd` runs for each strategy and seed on a copy of one home. In that home the labels
+of two speakers are imported and the first models trained, so that all runs have the same ids, splits and starting
+models. The newest version of each night is judged on the corpus' own test split. With six speakers, the results are
+only indicative. An interrupted run continues.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ STRATEGIES = ("default", "random")
 
 
 def main() -> None:
-    """Measures, prints tables and leaves `fsdd.json` and `fsdd.png` in the folder."""
+    """Measure, print tables and write `fsdd.json` and `fsdd.png` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
@@ -37,7 +38,7 @@ def main() -> None:
     start = out / "start"
     if not (start / "done").exists():
         shutil.rmtree(start, ignore_errors=True)
-        live(start, given.corpus, nights=0)
+        run_demo(start, given.corpus, nights=0)
         (start / "done").touch()
     jobs = [(strategy, seed) for seed in range(given.seeds) for strategy in STRATEGIES]
     with ThreadPoolExecutor(given.processes) as pool:
@@ -58,14 +59,16 @@ def one_run(out: Path, start: Path, corpus: Path, strategy: str, seed: int) -> l
         home = out / f"{strategy}-{seed}"
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(start, home, ignore=shutil.ignore_patterns("prefect", "lock", "done"))
-        nights = live(home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}"))
+        nights = run_demo(
+            home, corpus, nights=None, settings=(f"sampling.strategy={strategy}", f"sampling.seed={seed}")
+        )
         report.write_text(json.dumps(nights))
         shutil.rmtree(home)
     return list(json.loads(report.read_text()))
 
 
-def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Run the demo on a home and return its nights; `nights` 0 stops once the known labels are learned."""
+def run_demo(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Run the demo on a home and return its nights; `nights` 0 stops after training on the imported labels."""
     changes = [f"corpus.home={json.dumps(str(home))}", *settings]
     command = [sys.executable, "-m", "flows.cli.main", "demo", "--config", "fsdd", "--corpus", str(corpus), "--json"]
     command += ["--nights", str(nights)] if nights is not None else []
@@ -77,7 +80,7 @@ def live(home: Path, corpus: Path, nights: int | None, settings: tuple[str, ...]
 
 
 def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
-    """Return, by strategy and measure, the rate after each night: mean over seeds, and by speaker."""
+    """Return by strategy and kind of model the rate after each night: mean over seeds, and by speaker."""
     summary: dict[str, Any] = {"seeds": len(runs["default"]), "labels": labels_of(runs["default"][0])}
     for strategy, seeds in runs.items():
         for kind in ("asr", "intent"):
@@ -104,14 +107,14 @@ def summarise(runs: dict[str, list[list[dict[str, Any]]]]) -> dict[str, Any]:
 
 
 def labels_of(nights: list[dict[str, Any]]) -> list[int]:
-    """Return how many labels were known after each night."""
+    """Return the number of labels after each night."""
     return np.cumsum([night["labels"] for night in nights]).tolist()
 
 
 def show(summary: dict[str, Any]) -> None:
-    """The rates by night stand on stdout."""
+    """Print the rates by night."""
     for kind, label in (("asr", "WER"), ("intent", "intent accuracy")):
-        print(f"{label} on the test split, mean [least, most] of {summary['seeds']} seeds, by labels known")
+        print(f"{label} on the test split, mean [least, most] of {summary['seeds']} seeds, by number of labels")
         print("  labels   " + "".join(f"{count:>26}" for count in summary["labels"]))
         for strategy in STRATEGIES:
             row = summary[f"{strategy} {kind}"]
@@ -130,7 +133,7 @@ def _nights(summary: dict[str, Any], strategy: str, kind: str, name: str) -> str
 
 
 def plot(summary: dict[str, Any], path: Path) -> None:
-    """The curves stand in a picture."""
+    """Write the curves as a picture."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,10 +1,10 @@
-"""How often the gate promotes a model that is no better, and how often one that is, over simulated gates.
+"""Error rates of the gate over simulated gates: how often it promotes a model that is no better, and one that is.
 
-`python -m benchmarks.gates --gates 200 --out FOLDER`. A gate looks once a night for five nights at a new challenger, on
-audit rows that accumulate: 60 a night, of customers some of whom speak far more than others and some of whom are far
-harder to understand. A challenger says the same as the champion on most rows; elsewhere it errs by itself, and is
-better for some customers and worse for others. With no gain that evens out over the traffic, so each promotion is a
-false one. Beside the whole gate stand its interval alone, and what somebody without earmark would take: a paired t
+`python -m benchmarks.gates --gates 200 --out FOLDER`. A gate judges a new challenger on each of five nights, on audit
+rows that accumulate: 60 a night, of speakers some of whom speak far more often than others and some of whom are far
+harder to recognise. On most rows the challenger has the same result as the champion; on the others it makes its own
+errors, and is better for some speakers and worse for others. Without a gain this evens out over the traffic, so each
+promotion is a false one. Compared with the whole gate are its interval alone, and a common alternative: a paired t
 interval over rows, 95 % at every look.
 """
 
@@ -30,15 +30,16 @@ SPEAKERS = 80
 GAINS: dict[Kind, tuple[float, ...]] = {"asr": (0.0, 0.05, 0.10, 0.20), "intent": (0.0, 0.10, 0.20, 0.40)}
 """Share of the champion's errors that a challenger does not make, 0 for equal models."""
 BEFORE: dict[Kind, float] = {"asr": 0.20, "intent": 0.20}
+"""Error rate of the champion."""
 STAY = {"asr": 0.75, "intent": 0.90}
-"""Share of rows on which both say the same."""
+"""Share of rows on which both have the same result."""
 SIDES = 0.15
-"""Spread of what a challenger gains or loses with a single customer, relative to the errors."""
+"""Standard deviation of a challenger's gain or loss for a single speaker, relative to the errors."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Rows of all nights: whose they are, how hard, and their slices."""
+    """Rows of all nights: speaker, hardness, words, weight and slices of each."""
 
     speakers: np.ndarray
     hardness: np.ndarray
@@ -66,12 +67,12 @@ def world(rng: np.random.Generator) -> World:
 
 
 def reports(kind: Kind, made: World, rng: np.random.Generator, gain: float, look: int) -> list[EvaluationReport]:
-    """Return champion and a new challenger on the rows of the first `look + 1` nights; a gate needs 100 rows."""
+    """Return reports of champion and challenger on the rows of the first `look + 1` nights; a gate needs 100 rows."""
     rows = slice(0, ROWS * (look + 1))
     n = len(made.speakers[rows])
-    tilt = {s: rng.normal(0.0, SIDES) for s in np.unique(made.speakers[rows])}
-    own = np.array([tilt[s] for s in made.speakers[rows]])
-    # The champion's errors are the same at every look: they are drawn by the row.
+    tilt = {speaker: rng.normal(0.0, SIDES) for speaker in np.unique(made.speakers[rows])}
+    own = np.array([tilt[speaker] for speaker in made.speakers[rows]])
+    # The champion's errors have to be the same at every look, so they have a generator of their own.
     old_rng = np.random.default_rng([int(made.words.sum()), 7])
     rate = np.clip(BEFORE[kind] * made.hardness, 0.01, 0.95)
     words = made.words if kind == "asr" else np.ones(len(made.words), np.int64)
@@ -79,14 +80,14 @@ def reports(kind: Kind, made: World, rng: np.random.Generator, gain: float, look
     new_rate = np.clip(rate[rows] * (1 - gain) * (1 + own - _mean(own, made, rows, rate)), 0.0, 1.0)
     alone = rng.binomial(words[rows], new_rate)
     stays = rng.random(n) < STAY[kind]
-    # A gain shows on all rows: of what both got wrong, the challenger mends a share.
-    mended = rng.binomial(old, 1 - gain)
-    new = np.where(stays, mended, alone)
+    # A gain has an effect on all rows: the challenger does not make a share of the champion's errors.
+    remaining = rng.binomial(old, 1 - gain)
+    new = np.where(stays, remaining, alone)
     return [_report(kind, version, made, rows, errors) for version, errors in (("1", old), ("2", new))]
 
 
 def _mean(own: np.ndarray, made: World, rows: slice, rate: np.ndarray) -> float:
-    """Return what the customers' tilts come to over the traffic, so that equal models are equal."""
+    """Return the mean of the speakers' tilts over the traffic; it is subtracted, so that equal models are equal."""
     share = rate[rows] * made.words[rows] * made.weights[rows]
     return float((own * share).sum() / share.sum())
 
@@ -111,7 +112,7 @@ def _report(kind: Kind, version: str, made: World, rows: slice, errors: np.ndarr
 
 
 def gate(kind: Kind, seed: int, gain: float, settings: PromotionSettings) -> dict[str, int]:
-    """Return the look at which each way of deciding promoted first, 0 where it never did."""
+    """Return by way of deciding the look at which it promoted first, 0 if it never did."""
     rng = np.random.default_rng([seed, int(1000 * gain), kind == "asr"])
     made = world(rng)
     first = {"gate": 0, "interval": 0, "naive": 0}
@@ -125,7 +126,7 @@ def gate(kind: Kind, seed: int, gain: float, settings: PromotionSettings) -> dic
 
 
 def naive(old: EvaluationReport, new: EvaluationReport) -> bool:
-    """Return whether a paired t test over rows calls the challenger better at 95 %, two-sided."""
+    """Return whether the challenger is better by a two-sided paired t test over rows at 95 %."""
     change = error_counts(new)[0] - error_counts(old)[0]
     if not change.any():
         return False

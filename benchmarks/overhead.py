@@ -1,11 +1,11 @@
-"""What is not the model: what Prefect, MLflow, store, vault, encryption and audit cost a nightly run and a retraining.
+"""Overhead of Prefect, MLflow, store, vault, encryption and audit in a nightly run and in a retraining.
 
     python -m benchmarks.overhead --clips 10000 --out FOLDER
 
-The alternative is a script without any of them that does the same work in one process with the same functions: decode,
-score, choose; fine-tune. Both are whole commands, from the start of Python to its end. What is fixed is a nightly run
-in which nothing is due. CPU time is that of a command and of all that it starts, which other work on the machine
-changes least; the time that passes stands beside it.
+The alternative is a script without these parts that does the same work in one process with the same functions: decode,
+score, sample; fine-tune. Both are measured as whole commands, from the start of Python to its end. The fixed overhead
+is that of a nightly run without anything to do. CPU time is that of a command and of all processes that it starts;
+other work on the machine changes it least. The elapsed time is given beside it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ import numpy as np
 from benchmarks.volume import SECONDS, write_clips, write_manifest
 
 NIGHTS = ("2026-11-20", "2026-11-21")
-"""The first finds an empty inbox, the second all clips."""
+"""In the first night the inbox is empty, in the second it has all clips."""
 
 LABELLED = 60
+"""Labelled clips of a retraining."""
 
 FIXED, SHARE = 20.0, 0.02
-"""Aimed at: seconds of a night in which nothing is due, and the share of a night of 10,000 utterances."""
+"""Targets: seconds of a night without anything to do, and overhead as a share of a night of 10,000 utterances."""
 
 
 def main() -> None:
-    """Measures, prints a table and leaves `overhead.json` in the folder."""
+    """Measure, print a table and write `overhead.json` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=10_000, help=f"of {SECONDS:g} s")
-    parser.add_argument("--repeats", type=int, default=3, help="turns of what is fixed and of the retraining")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of the fixed part and of the retraining")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def _fixed(root: Path) -> dict[str, Any]:
-    """Return what a first nightly run takes, which makes the home, and one in which nothing is due."""
+    """Return the times of a first nightly run, which makes the home, and of one without anything to do."""
     (root / "inbox").mkdir(parents=True)
     first, second = (_earmark(root, "nightly", "--night", night) for night in NIGHTS)
     return {"first": first, "nothing_due": second, "python": _measured([sys.executable, "-c", "import torch"], {})}
@@ -77,7 +78,7 @@ def _night(root: Path, clips: int) -> dict[str, Any]:
 
 
 def _retraining(root: Path) -> dict[str, Any]:
-    """Return a retraining on a few labelled clips, and the bare fine-tuning on the same."""
+    """Return the times of a retraining on a few labelled clips, and of fine-tuning alone on the same clips."""
     from benchmarks.scoring import speech
     from corpus.synthetic.nights import wav
 
@@ -85,13 +86,13 @@ def _retraining(root: Path) -> dict[str, Any]:
     rows = []
     for number, (_, samples) in enumerate(speech(LABELLED)):
         (root / "inbox" / "clips" / f"{number:06d}.wav").write_bytes(wav(samples, 16_000))
-        rows.append({"text": "turn the light on", "intent": "lights"})  # the step costs the same whatever was said
+        rows.append({"text": "turn the light on", "intent": "lights"})  # a step takes the same time for any text
     manifest = write_manifest(root / "inbox" / "night.jsonl", range(LABELLED))
-    told = [{**json.loads(line), **row} for line, row in zip(manifest.read_text().splitlines(), rows, strict=True)]
-    manifest.write_text("".join(json.dumps(row) + "\n" for row in told))
-    everybody = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
-    _earmark(root, "ingest", str(manifest), "--set", everybody)
-    return {"earmark": _earmark(root, "retrain", "asr", "--set", everybody), "bare": _step("finetune", root)}
+    labelled = [{**json.loads(line), **row} for line, row in zip(manifest.read_text().splitlines(), rows, strict=True)]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in labelled))
+    all_train = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
+    _earmark(root, "ingest", str(manifest), "--set", all_train)
+    return {"earmark": _earmark(root, "retrain", "asr", "--set", all_train), "bare": _step("finetune", root)}
 
 
 def _earmark(root: Path, *command: str) -> dict[str, float]:
@@ -105,22 +106,22 @@ def _step(name: str, root: Path) -> dict[str, float]:
 
 
 def _measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Return the seconds that pass, and the CPU seconds of the command and all that it started and waited for."""
+    """Return the elapsed seconds, and the CPU seconds of the command and of all processes that it waited for."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-    passed, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    elapsed, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"{command[3] if len(command) > 3 else 'python'}: {passed:.1f} s, {cpu:.1f} s of CPU", file=sys.stderr)
-    return {"seconds": passed, "cpu_seconds": cpu}
+    print(f"{command[3] if len(command) > 3 else 'python'}: {elapsed:.1f} s, {cpu:.1f} s of CPU", file=sys.stderr)
+    return {"seconds": elapsed, "cpu_seconds": cpu}
 
 
-# --- the same work without earmark's floor ----------------------------------------------------------------------------
+# --- the same work without earmark's overhead -------------------------------------------------------------------------
 
 
 def night(root: Path) -> None:
-    """Decodes every clip, scores it and chooses, in one process that keeps nothing."""
+    """Decode and score every clip and choose, in one process that stores nothing."""
     import torch
 
     from corpus.audio.decode import decode
@@ -145,7 +146,7 @@ def night(root: Path) -> None:
 
 
 def finetune(root: Path) -> None:
-    """Fine-tunes the embedded base on the labelled clips."""
+    """Fine-tune the embedded base on the labelled clips."""
     from corpus.audio.decode import decode
     from corpus.audio.limits import AudioSettings
     from flows.models.registry import BASES
@@ -162,7 +163,7 @@ def finetune(root: Path) -> None:
 STEPS = {"night": night, "finetune": finetune}
 
 
-# --- telling ----------------------------------------------------------------------------------------------------------
+# --- printing ---------------------------------------------------------------------------------------------------------
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -177,18 +178,18 @@ def _show(report: dict[str, Any]) -> None:
     fixed = float(np.median(more))
     print(f"fixed {fixed:.1f} s: aimed at 20 s, {'met' if fixed <= FIXED else 'MISSED'}")
     if report["night"]:
-        ours, bare = report["night"]["earmark"]["cpu_seconds"], report["night"]["bare"]["cpu_seconds"]
-        share = (ours - bare) / ours
+        earmark, bare = report["night"]["earmark"]["cpu_seconds"], report["night"]["bare"]["cpu_seconds"]
+        share = (earmark - bare) / earmark
         print(f"of that night's CPU {share:.1%}: aimed at {SHARE:.0%}, {'met' if share <= SHARE else 'MISSED'}")
 
 
 def _row(name: str, turns: list[tuple[dict[str, float], dict[str, float]]]) -> None:
     cells = []
     for key in ("seconds", "cpu_seconds"):
-        ours, theirs = (np.array([pair[at][key] for pair in turns]) for at in (0, 1))
-        more = ours - theirs
-        cells += [f"{np.median(ours):.1f} s", f"{np.median(theirs):.1f} s"]
-        cells += [f"{np.median(more):.1f} [{more.min():.1f}, {more.max():.1f}] s = {np.median(more / theirs):.1%}"]
+        earmark, without = (np.array([pair[place][key] for pair in turns]) for place in (0, 1))
+        more = earmark - without
+        cells += [f"{np.median(earmark):.1f} s", f"{np.median(without):.1f} s"]
+        cells += [f"{np.median(more):.1f} [{more.min():.1f}, {more.max():.1f}] s = {np.median(more / without):.1%}"]
     print(f"| {name} | {' | '.join(cells)} |")
 
 

@@ -1,9 +1,9 @@
-"""What choosing saves on public corpora: every scenario is an `earmark replay`, over paired seeds, with intervals.
+"""Labels that sampling saves on public corpora: every scenario is an `earmark replay` over paired seeds.
 
-    python -m benchmarks.replay --corpora ../shared/data --seeds 20 --out FOLDER
+    python -m benchmarks.replay --corpora CORPORA --seeds 20 --out FOLDER
 
-`random` with the same learner and the same help is the alternative. The folder keeps curves, plots and documents; an
-interrupted run goes on where it stood. `--only` picks scenarios, such as `snips banking77`.
+The alternative is `random` with the same learner and features. The folder keeps curves, plots and documents; an
+interrupted run continues. `--only` picks scenarios, such as `snips banking77`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flows.replay.run import plan_replay, run_replay, settings_of
 from flows.runtime.settings import Settings, load_settings
 
 METHODS = "default,typiclust_margin,cluster_margin"
-"""Three that differ: doubt covered as facilities are located, typicality then doubt, doubt by clusters."""
+"""Three different strategies: facility location weighted by uncertainty; typical, then uncertain rows; clusters."""
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "snips": {"corpus": "snips", "strategies": METHODS, "batch": 10},
@@ -35,14 +35,14 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "banking77-zipf": {"corpus": "banking77", "strategies": "default", "batch": 100, "skew": "zipf"},
     "banking77-noise": {"corpus": "banking77", "strategies": "default", "batch": 100, "label_noise": 0.05},
 }
-"""By name; `accuracy` is the target where it is a figure and not a share of the full pool's."""
+"""Scenarios by name; `accuracy` is a target that is a figure, and not a share of the accuracy with the whole pool."""
 
 FULL = {"fsdd": 0.9766666666666667}
-"""Accuracy of the whole pool, for scenarios whose target is a figure."""
+"""Accuracy with the whole pool, by corpus, for scenarios whose target is a figure."""
 
 
 def main() -> None:
-    """Run the scenarios, prints a Markdown table and leaves `replay.json` in the folder."""
+    """Run the scenarios, print a Markdown table and write `replay.json` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=20)

@@ -1,14 +1,15 @@
-"""Scoring: hours of audio an hour, against the bare work and against transformers' pipelines; memory by utterances.
+"""Speed of scoring against the bare work and against transformers' pipelines, and memory by number of utterances.
 
     python -m benchmarks.scoring --out FOLDER
 
-The bare work is what nobody can leave out: features and the speech model's forward pass over the same batches, then the
-intent model's over the same distinct drafts; no draws, no confidences, no embeddings, no records. The pipelines are
-what a user would take instead: `automatic-speech-recognition` in batches, then `text-classification` on the one best
-transcript of each clip, which leaves out what earmark draws. All three see the same synthesised commands, in turns in
-one process with one model in memory, and ratios are given with their spread. The 90 M model is Wav2Vec2's base with
-random weights, whose blank is made likely, so that its drafts are about as long as real ones. With a GPU everything
-runs on it. Memory is the peak of a process that streams clips of half a second through shards of a thousand.
+Speed is hours of audio scored per hour. The bare work is what every implementation needs: features and the speech
+model's forward pass over the same batches, then the intent model's over the same distinct drafts; no draws, no
+confidences, no embeddings, no records. The pipelines are the common alternative: `automatic-speech-recognition` in
+batches, then `text-classification` on the best transcript of each clip, without the further hypotheses that earmark
+draws. All three process the same synthesised commands, in turns in one process with one model in memory, and ratios are
+given with their spread. The 90 M model is Wav2Vec2's base with random weights and a likely blank, so that its drafts
+are about as long as real ones. With a GPU, everything runs on it. Memory is the peak of a process that streams clips of
+half a second through shards of a thousand.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ CHARACTERS = "|abcdefghijklmnopqrstuvwxyz'"
 PIPELINE_BATCH = 8
 
 AIMS = {"of_bare": 0.9, "of_pipeline": 2.0}
+"""Targets of the ratios of speeds."""
 
 
 def main() -> None:
-    """Measures, prints a table and leaves `scoring.json` and `scoring.png` in the folder."""
+    """Measure, print a table and write `scoring.json` and `scoring.png` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--clips", type=int, default=200, help="of the throughput, some 2 s each")
+    parser.add_argument("--clips", type=int, default=200, help="clips to measure speed with, some 2 s each")
     parser.add_argument("--repeats", type=int, default=5, help="turns of the three ways")
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
-    parser.add_argument("--utterances", type=int, nargs="*", default=[1000, 10_000, 100_000], help="of the memory")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument(
+        "--utterances", type=int, nargs="*", default=[1000, 10_000, 100_000], help="utterances to measure memory with"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -63,7 +67,7 @@ def main() -> None:
 
 
 def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, Any]:
-    """Return hours of audio an hour of each way, by turn, and the ratios."""
+    """Return the hours of audio per hour of each way, by turn, and their ratios."""
     import torch
 
     from training.score import ScoreSettings, predict
@@ -79,10 +83,10 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
         return predict(iter(spoken), asr, intent, settings, asr_version="1", intent_version="1")
 
     drafts = sorted({each.text for found in earmark().hypotheses.values() for each in found})
-    listen, read = _pipelines(asr, intent, device)
+    transcribe, classify = _pipelines(asr, intent, device)
     ways: dict[str, Callable[[], Any]] = {
         "bare": lambda: _bare(asr, intent, spoken, drafts, settings),
-        "pipeline": lambda: read([each["text"] or "." for each in listen(_dicts(spoken, asr.sample_rate))]),
+        "pipeline": lambda: classify([each["text"] or "." for each in transcribe(_dicts(spoken, asr.sample_rate))]),
         "earmark": earmark,
     }
     turns: list[dict[str, float]] = []
@@ -132,7 +136,7 @@ def _dicts(spoken: list[Any], rate: int) -> list[dict[str, Any]]:
 def _pipelines(asr: Any, intent: Any, device: str) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
-    listen = pipeline(
+    transcribe = pipeline(
         "automatic-speech-recognition",
         model=asr.model,
         tokenizer=asr.tokenizer,
@@ -140,11 +144,11 @@ def _pipelines(asr: Any, intent: Any, device: str) -> tuple[Any, Any]:
         batch_size=PIPELINE_BATCH,
         device=device,
     )
-    told = intent.network.config.encoder  # the same encoder under the head that the pipeline knows
-    config = AutoConfig.for_model(**told) if isinstance(told, dict) else told
+    encoder = intent.network.config.encoder  # the same encoder with a head that the pipeline supports
+    config = AutoConfig.for_model(**encoder) if isinstance(encoder, dict) else encoder
     config.num_labels = len(intent.intents)
     plain = AutoModelForSequenceClassification.from_config(config)
-    read = pipeline(
+    classify = pipeline(
         "text-classification",
         model=plain.eval(),
         tokenizer=intent.tokenizer,
@@ -153,7 +157,7 @@ def _pipelines(asr: Any, intent: Any, device: str) -> tuple[Any, Any]:
         max_length=128,
         device=device,
     )
-    return listen, read
+    return transcribe, classify
 
 
 def _hours(way: Callable[[], Any], device: str) -> float:
@@ -185,7 +189,7 @@ def _models(name: str, device: str) -> tuple[Any, Any]:
 
 
 def _large(device: str) -> Any:
-    """Return Wav2Vec2's base (94 M parameters), 12 layers of 768, with random weights."""
+    """Return a model of the size of Wav2Vec2's base (94 M parameters, 12 layers of 768) with random weights."""
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
@@ -227,7 +231,7 @@ def speech(clips: int) -> list[tuple[str, Any]]:
 
 
 def stream(utterances: int) -> dict[str, Any]:
-    """Score so many clips of half a second, a shard at a time, and keeps nothing."""
+    """Score clips of half a second, a shard at a time, and store nothing."""
     import torch
 
     from corpus.ingest import malloc_trim
@@ -235,11 +239,11 @@ def stream(utterances: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     asr, intent = _models("embedded", "cpu")
-    held = [samples[: asr.sample_rate // 2] for _, samples in speech(200)]
+    clips = [samples[: asr.sample_rate // 2] for _, samples in speech(200)]
 
     def shard(start: int) -> Iterator[tuple[str, Any]]:
         for k in range(start, min(utterances, start + SHARD)):
-            yield f"u{k:07d}", held[k % len(held)]
+            yield f"u{k:07d}", clips[k % len(clips)]
 
     started, scored = time.perf_counter(), 0
     for start in range(0, utterances, SHARD):
@@ -257,7 +261,7 @@ def _streamed(utterances: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-# --- telling ----------------------------------------------------------------------------------------------------------
+# --- printing ---------------------------------------------------------------------------------------------------------
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -1,23 +1,23 @@
-"""Choosing from up to a million rows: time and memory, beside scikit-activeml, small-text and modAL in the same run.
+"""Time and memory of sampling from up to a million rows, compared with scikit-activeml, small-text and modAL.
 
-They go into an environment of their own, which also runs this:
+Install these three into a separate environment, and run the benchmark there:
 
     python -m venv .bench
     .bench/bin/pip install -c constraints.txt pydantic scikit-activeml==1.0.1 small-text==1.4.1 modAL-python==0.4.2.1
     OMP_NUM_THREADS=1 .bench/bin/python -m benchmarks.selection --out FOLDER
 
-One thread, since two that wait for each other say more about what else the machine does than about the algorithms; for
-the same reason ratios are of CPU seconds, with wall seconds beside them.
+It uses one thread, because the times of two threads that wait for each other depend on other work of the machine. For
+the same reason, ratios are of CPU seconds, with wall seconds beside them.
 
-Every measurement is a process of its own: it loads its rows, makes the same call on a few of them so that nobody's
-imports and threads are counted, and then measures once; memory is the peak of the process (VmHWM), rows included. Peer
-and earmark take turns on the same rows, who goes first alternates, and the ratio is given with its spread. Peers get
-what they ask for in the way their documentation shows, with the probabilities at hand, so that no model's time counts.
-Where a peer would take minutes its pool is smaller; the table says how large. Rows are 150 groups of unequal size.
-A part that is not asked for stays as the folder has it.
+Every measurement is a separate process: it loads its rows, makes the same call on a few of them, so that imports and
+the start of threads are not counted, and then measures once. Memory is the peak of the process (VmHWM), with the rows.
+A peer and earmark run in turns on the same rows, the order alternates, and the ratio is given with its spread. Peers
+are called as their documentation shows, with stored probabilities, so that the time of a model does not count. Where a
+peer would take minutes, its pool is smaller; the table gives the number of rows. The rows form 150 groups of unequal
+size. A part that is not asked for is kept as it is in the folder.
 
-`of bandwidth` is what a plain implementation reads (all rows at every pick) over our time, in the bandwidth that BLAS's
-dot was measured to reach: above 100 % no plain one can follow.
+`of bandwidth` is what a plain implementation reads (all rows at every pick), divided by earmark's time, as a share of
+the bandwidth measured with BLAS's dot. Above 100 %, no plain implementation can be as fast.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ import numpy as np
 from benchmarks.selection_jobs import PAIRS, SCALE, STEPS, write_rows
 
 LIMIT = 170
-"""A measurement that takes longer, loading included, is given up [s]."""
+"""A measurement that takes longer than this is stopped [s]; loading is included."""
 
 
 def main() -> None:
-    """Measures, prints the tables and leaves `selection.json`, `selection.md` and `selection.png` in the folder."""
+    """Measure, print the tables and write `selection.json`, `selection.md` and `selection.png` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--repeats", type=int, default=3, help="turns of a peer and earmark")
@@ -63,7 +63,7 @@ def main() -> None:
         report: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"peers": [], "scale": []}
         report["bandwidth"] = _bandwidth(data, given.repeats)
         if "peers" in given.parts:
-            report["peers"] = [_beside(data, *pair, given.repeats) for pair in PAIRS]
+            report["peers"] = [_compare(data, *pair, given.repeats) for pair in PAIRS]
         if "scale" in given.parts:
             report["scale"] = [_row(data, step, n, given.scale_repeats) for step in SCALE for n in given.rows]
     (given.out / "selection.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -110,23 +110,23 @@ def _bandwidth(data: Path, repeats: int) -> dict[str, float]:
     return {"GB/s": max(rates), "low": min(rates)}
 
 
-def _beside(
-    data: Path, what: str, peer: str, ours: str, n: int, plain: int, same: bool, repeats: int
+def _compare(
+    data: Path, what: str, peer: str, earmark: str, n: int, plain: int, same: bool, repeats: int
 ) -> dict[str, Any]:
-    """Return the medians of both, the ratio with its spread, and how many picks are the same."""
+    """Return the medians of peer and earmark, the ratio with its spread, and how many picks are the same."""
     turns: list[dict[str, dict[str, Any]]] = []
     for number in range(repeats):
-        order = (peer, ours) if number % 2 == 0 else (ours, peer)
+        order = (peer, earmark) if number % 2 == 0 else (earmark, peer)
         found = {step: _run(step, n, data) for step in order}
         if found[peer] is None:
             return {"what": what, "peer": peer, "rows": n, "given_up_after": LIMIT}
         turns.append({step: run for step, run in found.items() if run})
-    ratios = [turn[peer]["cpu"] / turn[ours]["cpu"] for turn in turns]
-    picks = [set(turns[0][step]["picks"]) for step in (peer, ours)]
+    ratios = [turn[peer]["cpu"] / turn[earmark]["cpu"] for turn in turns]
+    picks = [set(turns[0][step]["picks"]) for step in (peer, earmark)]
     row = {"what": what, "peer": peer, "rows": n, "plain_bytes": plain, "ratio": float(np.median(ratios))}
     row |= {"ratio_low": min(ratios), "ratio_high": max(ratios)}
     row |= {"same_picks": len(picks[0] & picks[1]) if same else None, "picks": len(picks[1])}
-    for name, step in (("peer", peer), ("ours", ours)):
+    for name, step in (("peer", peer), ("earmark", earmark)):
         row |= {f"{name}_{key}": float(np.median([turn[step][key] for turn in turns])) for key in KEYS}
     print(json.dumps(row), file=sys.stderr)
     return row
@@ -144,7 +144,7 @@ def _row(data: Path, step: str, n: int, repeats: int) -> dict[str, Any]:
     return row
 
 
-# --- showing ----------------------------------------------------------------------------------------------------------
+# --- printing ---------------------------------------------------------------------------------------------------------
 
 
 HEAD = (
@@ -153,7 +153,7 @@ HEAD = (
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """Return both tables."""
+    """Return both tables as Markdown."""
     lines = [f"memory bandwidth {report['bandwidth']['GB/s']:.1f} GB/s", ""]
     lines += [HEAD, "|" + " --- |" * 8]
     for row in report["peers"]:
@@ -162,11 +162,12 @@ def as_markdown(report: dict[str, Any]) -> str:
             continue
         same = "random" if row["same_picks"] is None else f"{row['same_picks']} of {row['picks']}"
         ratio = f"{row['ratio']:.3g} [{row['ratio_low']:.3g}, {row['ratio_high']:.3g}]"
-        share = row["plain_bytes"] / row["ours_cpu"] / 1e9 / report["bandwidth"]["GB/s"]
+        share = row["plain_bytes"] / row["earmark_cpu"] / 1e9 / report["bandwidth"]["GB/s"]
+        shown = f"{share:.0%}" if share else ""
         lines.append(
             f"| {row['what']} | {row['rows']:,} | {row['peer']}: {row['peer_cpu']:.3g} ({row['peer_seconds']:.3g}) s | "
-            f"{row['ours_cpu']:.3g} ({row['ours_seconds']:.3g}) s | {ratio} | {f'{share:.0%}' if share else ''} | "
-            f"{row['peer_peak_mb']:,.0f} / {row['ours_peak_mb']:,.0f} MB | {same} |"
+            f"{row['earmark_cpu']:.3g} ({row['earmark_seconds']:.3g}) s | {ratio} | {shown} | "
+            f"{row['peer_peak_mb']:,.0f} / {row['earmark_peak_mb']:,.0f} MB | {same} |"
         )
     counts = sorted({row["rows"] for row in report["scale"]})
     lines += [
@@ -192,17 +193,17 @@ def _plot(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for step, (name, _) in SCALE.items():
-        mine = [row for row in rows if row["step"] == step and "seconds" in row]
-        n = [row["rows"] for row in mine]
+        measured = [row for row in rows if row["step"] == step and "seconds" in row]
+        n = [row["rows"] for row in measured]
         left.errorbar(
             n,
-            [row["cpu"] for row in mine],
-            yerr=np.array([[row["cpu"] - row["low"], row["high"] - row["cpu"]] for row in mine]).T,
+            [row["cpu"] for row in measured],
+            yerr=np.array([[row["cpu"] - row["low"], row["high"] - row["cpu"]] for row in measured]).T,
             marker="o",
             markersize=3,
             label=name,
         )
-        right.plot(n, [row["peak_mb"] / 1024 for row in mine], "o-", markersize=3)
+        right.plot(n, [row["peak_mb"] / 1024 for row in measured], "o-", markersize=3)
     left.set(xlabel="rows of the pool", ylabel="1,000 picks [CPU s]", xscale="log", yscale="log")
     right.set(xlabel="rows of the pool", ylabel="peak memory, rows included [GB]", xscale="log", yscale="log")
     left.legend(frameon=False, fontsize=7)

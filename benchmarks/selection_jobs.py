@@ -1,4 +1,4 @@
-"""What `benchmarks.selection` measures: the rows, and for every algorithm ours and the peers' call on them."""
+"""Rows and calls that `benchmarks.selection` measures: every algorithm as earmark and as other libraries run it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Job = Callable[[], Any]
 
 
 def write_rows(folder: Path, n: int) -> None:
-    """Write unit embeddings and probabilities in groups whose sizes fall like 1 / rank, a quarter of them in doubt."""
+    """Write unit embeddings and probabilities in groups whose sizes fall as 1 / rank; a quarter are uncertain."""
     rng = np.random.default_rng(0)
     embeddings = np.lib.format.open_memmap(folder / "embeddings.npy", "w+", np.float32, (n, WIDTH))
     probs = np.lib.format.open_memmap(folder / "probs.npy", "w+", np.float32, (n, INTENTS))
@@ -43,12 +43,12 @@ def write_rows(folder: Path, n: int) -> None:
 
 
 def rows_of(data: Path, name: str, n: int) -> Floats:
-    """Return the first rows, in memory."""
+    """Return the first n rows of an array of the folder, in memory."""
     return np.array(np.load(data / f"{name}.npy", mmap_mode="r")[:n])
 
 
 def pool_of(embeddings: Floats, probs: Floats, known: Floats | None = None) -> Pool:
-    """Return a pool of the rows, 20 of a speaker."""
+    """Return a pool of the rows, with about 20 rows per speaker."""
     n, rng = len(embeddings), np.random.default_rng(1)
     asr = rng.random((n, len(ASR_COLUMNS)), np.float32)
     asr[:, [ASR_COLUMNS.index("logprob_sum"), ASR_COLUMNS.index("logprob_mean")]] *= -1.0
@@ -69,17 +69,17 @@ def pool_of(embeddings: Floats, probs: Floats, known: Floats | None = None) -> P
     return Pool(predictions, speakers, np.full(n, "train"), slices, known_embeddings=known)
 
 
-# --- what is measured: each returns the call to time ------------------------------------------------------------------
+# --- jobs: each function returns the call to time ---------------------------------------------------------------------
 
 
 def stream(n: int, data: Path) -> Job:
-    """Read a gigabyte once: the memory bandwidth, by BLAS's dot."""
+    """Return a call that reads a gigabyte once with BLAS's dot, to measure the memory bandwidth."""
     values = np.ones(2**28, np.float32)
     return lambda: float(values.dot(values))
 
 
 def scored_pick(strategy: str, count: int, known: int = 0, intents: int = INTENTS) -> Callable[[int, Path], Job]:
-    """The named strategy, with the measure `margin` where it asks for scores."""
+    """Return the job of a strategy of earmark, with the measure `margin` if the strategy uses scores."""
 
     def made(n: int, data: Path) -> Job:
         embeddings, probs = rows_of(data, "embeddings", n), rows_of(data, "probs", n)
@@ -98,20 +98,20 @@ def scored_pick(strategy: str, count: int, known: int = 0, intents: int = INTENT
 
 
 def top_of_scores(n: int, data: Path) -> Job:
-    """The 500 largest of scores that are there."""
+    """Return a call that picks the 500 largest of given scores."""
     scores = np.random.default_rng(0).random(n)
     return lambda: best(scores, min(500, n)).tolist()
 
 
 def whole_choice(n: int, data: Path) -> Job:
-    """`choose`: worth, audit share, caps, near-duplicates, the default strategy, novelty."""
+    """Return a call of `choose`: utility, audit share, caps, near-duplicates, default strategy, novel rows."""
     pool = pool_of(rows_of(data, "embeddings", n), rows_of(data, "probs", n))
     settings = SamplingSettings(clips=min(PICKS, n), max_fraction=1.0)
     return lambda: choose(pool, settings, round="r1", audit_rows_so_far=1000, labels_so_far=1000).utterance_ids.tolist()
 
 
 def skactiveml(kind: str, count: int, known: int = 0, intents: int = INTENTS) -> Callable[[int, Path], Job]:
-    """A query strategy of scikit-activeml over all rows, the last `known` of them labelled."""
+    """Return the job of a query strategy of scikit-activeml over all rows, the last `known` of them labelled."""
 
     def made(n: int, data: Path) -> Job:
         from skactiveml import pool
@@ -143,7 +143,7 @@ def skactiveml(kind: str, count: int, known: int = 0, intents: int = INTENTS) ->
 
 
 def small_text(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
-    """A query strategy of small-text; its classifier answers with the stored probabilities."""
+    """Return the job of a query strategy of small-text; its classifier returns the stored probabilities."""
 
     def made(n: int, data: Path) -> Job:
         from small_text.query_strategies import BreakingTies, GreedyCoreset
@@ -159,7 +159,10 @@ def small_text(kind: str, count: int, known: int = 0) -> Callable[[int, Path], J
 
 
 def modal(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
-    """A query strategy of modAL. Ranked batch under constant doubt is farthest-first, as its distances alone differ."""
+    """Return the job of a query strategy of modAL.
+
+    Ranked batch with constant uncertainty is farthest-first, because then only the distances differ.
+    """
 
     def made(n: int, data: Path) -> Job:
         from modAL.batch import ranked_batch
@@ -172,14 +175,14 @@ def modal(kind: str, count: int, known: int = 0) -> Callable[[int, Path], Job]:
         if kind == "margin":
             return lambda: margin_sampling(learner, embeddings, n_instances=min(count, n))[0].tolist()
         learner.X_training = embeddings[n - known :]
-        pool, doubt = embeddings[: n - known], np.ones(n - known)
-        return lambda: ranked_batch(learner, pool, doubt, min(count, n), "euclidean", 1)[0].tolist()
+        pool, uncertainty = embeddings[: n - known], np.ones(n - known)
+        return lambda: ranked_batch(learner, pool, uncertainty, min(count, n), "euclidean", 1)[0].tolist()
 
     return made
 
 
 class _Answers:
-    """A classifier that has the probabilities of the pool."""
+    """A classifier that returns the stored probabilities of the pool."""
 
     def __init__(self, probs: Floats) -> None:
         self.probs = probs
@@ -201,19 +204,19 @@ SCALE = {
     "facility": ("facility location", scored_pick("facility", PICKS)),
     "power": ("power", scored_pick("power", PICKS)),
 }
-"""By name: how the plot calls it, and what is measured with 1,000 picks."""
+"""By name: the label in the plot, and the job that is measured with 1,000 picks."""
 
 STEPS: dict[str, Callable[[int, Path], Job]] = {
     "stream": stream,
     **{name: made for name, (_, made) in SCALE.items()},
-    "ours top of scores": top_of_scores,
-    "ours margin 500": scored_pick("top", 500),
-    "ours random 500": scored_pick("random", 500),
-    "ours k-center 100": scored_pick("kcenter", 100, known=1),
-    "ours k-center 20": scored_pick("kcenter", 20, known=1),
-    "ours k-center 50": scored_pick("kcenter", 50, known=1),
-    "ours BADGE 50": scored_pick("badge", 50, intents=20),
-    "ours TypiClust 50": scored_pick("typiclust", 50),
+    "earmark top of scores": top_of_scores,
+    "earmark margin 500": scored_pick("top", 500),
+    "earmark random 500": scored_pick("random", 500),
+    "earmark k-center 100": scored_pick("kcenter", 100, known=1),
+    "earmark k-center 20": scored_pick("kcenter", 20, known=1),
+    "earmark k-center 50": scored_pick("kcenter", 50, known=1),
+    "earmark BADGE 50": scored_pick("badge", 50, intents=20),
+    "earmark TypiClust 50": scored_pick("typiclust", 50),
     "scikit-activeml simple_batch": skactiveml("simple_batch", 500),
     "scikit-activeml margin": skactiveml("margin", 500),
     "scikit-activeml RandomSampling": skactiveml("random", 500),
@@ -227,15 +230,15 @@ STEPS: dict[str, Callable[[int, Path], Job]] = {
 }
 
 PAIRS = [
-    # algorithm, peer, ours, rows, what a plain one reads [bytes], whether the picks are the same by design
-    ("top 500 of scores", "scikit-activeml simple_batch", "ours top of scores", 1_000_000, 8_000_000, True),
-    ("margin of 150 intents, top 500", "scikit-activeml margin", "ours margin 500", 100_000, 60_000_000, True),
-    ("margin of 150 intents, top 500", "small-text BreakingTies", "ours margin 500", 100_000, 60_000_000, True),
-    ("margin of 150 intents, top 500", "modAL margin_sampling", "ours margin 500", 1_000_000, 600_000_000, True),
-    ("random, 500 picks", "scikit-activeml RandomSampling", "ours random 500", 100_000, 0, False),
-    ("k-center, 100 picks", "scikit-activeml CoreSet", "ours k-center 100", 50_000, 100 * 50_000 * 1024, True),
-    ("k-center, 20 picks", "small-text GreedyCoreset", "ours k-center 20", 10_000, 20 * 10_000 * 1024, True),
-    ("k-center, 50 picks", "modAL ranked_batch", "ours k-center 50", 50_000, 50 * 50_000 * 1024, True),
-    ("BADGE of 20 intents, 50 picks", "scikit-activeml Badge", "ours BADGE 50", 20_000, 50 * 20_000 * 1104, False),
-    ("TypiClust, 50 picks", "scikit-activeml TypiClust", "ours TypiClust 50", 20_000, 0, False),
+    # algorithm, peer, earmark, rows, bytes that a plain implementation reads, whether the picks are equal by design
+    ("top 500 of scores", "scikit-activeml simple_batch", "earmark top of scores", 1_000_000, 8_000_000, True),
+    ("margin of 150 intents, top 500", "scikit-activeml margin", "earmark margin 500", 100_000, 60_000_000, True),
+    ("margin of 150 intents, top 500", "small-text BreakingTies", "earmark margin 500", 100_000, 60_000_000, True),
+    ("margin of 150 intents, top 500", "modAL margin_sampling", "earmark margin 500", 1_000_000, 600_000_000, True),
+    ("random, 500 picks", "scikit-activeml RandomSampling", "earmark random 500", 100_000, 0, False),
+    ("k-center, 100 picks", "scikit-activeml CoreSet", "earmark k-center 100", 50_000, 100 * 50_000 * 1024, True),
+    ("k-center, 20 picks", "small-text GreedyCoreset", "earmark k-center 20", 10_000, 20 * 10_000 * 1024, True),
+    ("k-center, 50 picks", "modAL ranked_batch", "earmark k-center 50", 50_000, 50 * 50_000 * 1024, True),
+    ("BADGE of 20 intents, 50 picks", "scikit-activeml Badge", "earmark BADGE 50", 20_000, 50 * 20_000 * 1104, False),
+    ("TypiClust, 50 picks", "scikit-activeml TypiClust", "earmark TypiClust 50", 20_000, 0, False),
 ]

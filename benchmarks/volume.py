@@ -1,12 +1,12 @@
-"""Many clips: ingest against the bare work on them, and the memory of ingest, score and sample by the number of clips.
+"""Speed of ingest against the bare work on many clips, and memory of ingest, score and sample by number of clips.
 
     python -m benchmarks.volume --clips 1000 4000 10000 --out FOLDER
 
-The alternative is the least that anybody has to do with a recording who keeps it encrypted: read, decode, resample,
-encrypt, with no manifest, no store, no vault, no audit. They run in turns over the same files, the most of them, each
-in a process of its own, and ratios are given with their spread: against the plain loop, as anybody would write it, and
-against the same loop in as many processes as ingest decodes in. What is imported once counts for nobody; what the start
-of the decoders takes stands beside it. Memory is the peak of each step's own process and its decoders (VmHWM, summed).
+The bare work is the least that is needed to store a recording encrypted: read, decode, resample and encrypt, without
+manifest, store, vault and audit. Bare work and ingest run in turns over the same files (the largest number of clips),
+each in its own process. Ratios are given with their spread: against a plain loop, and against the same loop in as many
+processes as ingest uses for decoding. Imports are not counted, and the start time of the decoders is given separately.
+Memory is the peak of each step's process and its decoders (sum of VmHWM).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import numpy as np
 
 SECONDS = 2.0
 RATES = (16_000, 8_000, 44_100)
-"""Of the clips, in turns [Hz]: what needs no resampling, what telephones send, what recorders send."""
+"""Sample rates of the clips, in turns [Hz]: without resampling, of telephones, of recorders."""
 
 DECODERS = 2
 
@@ -41,7 +41,7 @@ MANIFEST_DAY = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def main() -> None:
-    """Measures, prints a table and leaves `volume.json` and `volume.png` in the folder."""
+    """Measure, print a table and write `volume.json` and `volume.png` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[1000, 4000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of bare work and ingest")
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def write_clips(folder: Path, clips: int) -> None:
-    """Write the clips as 16-bit WAV files, each different, at the rates in turns."""
+    """Write the clips as 16-bit WAV files, each different, at the sample rates in turns."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(clips):
@@ -87,7 +87,7 @@ def write_clips(folder: Path, clips: int) -> None:
 
 
 def write_manifest(path: Path, clips: Iterable[int]) -> Path:
-    """Write a manifest of the clips: a thousand customers, one night."""
+    """Write a manifest of the clips, with a thousand accounts in one night; return its path."""
     rows = (
         {
             "audio": f"clips/{number:06d}.wav",
@@ -104,34 +104,34 @@ def write_manifest(path: Path, clips: Iterable[int]) -> Path:
     return path
 
 
-# --- steps, each in a process of its own ------------------------------------------------------------------------------
+# --- steps, each in its own process -----------------------------------------------------------------------------------
 
 
 def bare(home: Path, manifest: Path) -> dict[str, Any]:
-    """Reads, decodes, resamples and encrypts every clip, one after the other; keeps nothing."""
+    """Read, decode, resample and encrypt every clip, one after the other; store nothing."""
     paths = _paths(manifest)
-    sealed(paths[1])  # what is imported once is no one's throughput
+    encrypted_length(paths[1])  # imports are not part of the throughput
     started = time.perf_counter()
     for path in paths:
-        sealed(path)
+        encrypted_length(path)
     return _done(len(paths), started)
 
 
 def bare_in_processes(home: Path, manifest: Path) -> dict[str, Any]:
-    """Does the same in as many processes as ingest decodes in."""
+    """Do the same in as many processes as ingest uses for decoding."""
     from concurrent.futures import ProcessPoolExecutor
 
     paths = _paths(manifest)
-    sealed(paths[1])  # before they are forked
+    encrypted_length(paths[1])  # imports before the processes are forked
     with ProcessPoolExecutor(DECODERS) as processes:
-        list(processes.map(sealed, paths[:DECODERS]))
+        list(processes.map(encrypted_length, paths[:DECODERS]))
         started = time.perf_counter()
-        list(processes.map(sealed, paths, chunksize=16))
+        list(processes.map(encrypted_length, paths, chunksize=16))
         return _done(len(paths), started)
 
 
-def sealed(path: Path) -> int:
-    """Return the length of a recording's ciphertext, once it was read, decoded, resampled and encrypted."""
+def encrypted_length(path: Path) -> int:
+    """Read, decode, resample and encrypt a recording; return the length of the ciphertext [bytes]."""
     from corpus.audio.decode import decode
     from corpus.audio.limits import AudioSettings
     from corpus.storage import cipher
@@ -142,7 +142,7 @@ def sealed(path: Path) -> int:
 
 
 def ingest(home: Path, manifest: Path) -> dict[str, Any]:
-    """Take the manifest into a home."""
+    """Ingest the manifest into a home."""
     from corpus.audio.decoder_process import Decoders
     from corpus.handle import open_corpus
     from corpus.ingest.ingest import IngestSettings
@@ -152,7 +152,7 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
     corpus, settings, paths = open_corpus(CorpusSettings(home=home)), IngestSettings(), _paths(manifest)
     begun = time.perf_counter()
     with Decoders(DECODERS) as decoders:
-        for decoder in decoders.running():  # as above: what is imported once is no one's throughput
+        for decoder in decoders.running():  # imports are not part of the throughput
             decoder(paths[: len(RATES)], settings.audio)
         started = time.perf_counter()
         report = ingest_manifest(corpus, manifest, settings, None, decoders)
@@ -163,7 +163,7 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def score(home: Path, manifest: Path) -> dict[str, Any]:
-    """Score everything with the embedded models."""
+    """Score all clips with the embedded models."""
     from corpus.tables import utterances
     from flows.models import base_models
     from flows.runtime.session import opened
@@ -182,7 +182,7 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def sample(home: Path, manifest: Path) -> dict[str, Any]:
-    """Choose the night's few."""
+    """Choose the utterances of the night's round."""
     from flows.nights.sampling_frame import closed_night
     from flows.runtime.session import opened
     from flows.runtime.settings import load_settings
@@ -206,7 +206,7 @@ def _done(clips: int, started: float) -> dict[str, Any]:
 
 
 def _peak(process: int | str) -> float:
-    """Return the most memory that a process ever had [MB]."""
+    """Return the peak memory of a process [MB]."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
@@ -226,7 +226,7 @@ def _run(step: str, home: Path, manifest: Path) -> dict[str, Any]:
 
 
 def _turn(root: Path, number: int, clips: int) -> dict[str, float]:
-    """Return clips a second of the bare work, alone and in processes, and of ingest; who goes first alternates."""
+    """Return clips per second of the bare work, alone and in processes, and of ingest; the order alternates."""
     manifest = write_manifest(root / "turn.jsonl", range(clips))
     order = TURN if number % 2 == 0 else TURN[::-1]
     found = {step: _run(step, root / f"turn-{number}", manifest) for step in order}

@@ -1,13 +1,20 @@
-"""Chooses the few utterances that are worth a person's time, and estimates without bias from the audit share.
+"""Choice of the few utterances that people label, and unbiased estimates from the audit share.
 
-In reading order: `pool` (what there is to choose from) and `arrays` (the same from plain arrays), `measures` and
-`calibration` (how uncertain), `cost` (how dear), `worth` (which label to buy and what it is worth a second), `audit`
-(the probability sample that judges), `strategies` (which rows) with their algorithms `lazy`, `spread`, `kcenter`,
-`badge`, `clusters`, `facility` and `diversity`, `budget` (how many), `basket` (every cap), `selection` (the whole
-choice), `estimation` (what the audit share says). `plugin_checks` holds the rules that every strategy and measure
-keeps, those of other packages too, and `example_pools` the made-up pools that they are tried on.
+In reading order:
 
-From a notebook, with nothing but numpy, scipy and scikit-learn loaded:
+- `pool`: the rows to choose from; `from_arrays` makes them from plain arrays.
+- `measures` and `calibration`: how uncertain a row is. `cost`: how many seconds a label takes. `utility`: which label
+  to buy, and how many errors it resolves per second.
+- `budget`: how many rows. `audit_sample`: the probability sample that judges.
+- `strategies`: which rows. `near_duplicates` and `capped_batch`: the limits on them. `selection`: the whole choice,
+  and `choice_summary` its numbers.
+- After labelling: `findings` and `reliability` (scores against labels), `cohorts` (hidden groups with more errors),
+  `estimation` (rates of the whole traffic), `stopping_rule` (whether more labels help).
+- Simulation on labelled corpora: `simulation`, `learning_curves`, `replay_summary`.
+- Plugins: `plugin_checks` (rules for every strategy and measure, also of other packages) and `example_pools` (made-up
+  pools that the rules are tried on).
+
+In a notebook, this needs only numpy, scipy and scikit-learn:
 
     >>> import numpy as np
     >>> from sampling.pool import Pool

@@ -1,16 +1,16 @@
-"""The audit share: a stratified probability sample over all speakers, the only data that judges.
+"""The audit share: a stratified probability sample over all speakers, the only rows that judge a model.
 
-Every row's inclusion probability is fixed before the draw and exact: the probabilities of all rows add up to the size
-of the sample, those of a speaker to at most the cap on speakers, and within a speaker they are larger where errors are
-expected. The draw keeps these sums:
+Every row's inclusion probability is exact and fixed before the draw. The probabilities of all rows add up to the size
+of the sample; those of one speaker add up to at most the cap on speakers. Within a speaker, rows with more expected
+errors have larger probabilities. The draw keeps these sums:
 
-1. Within a speaker the pivotal method (Deville & Tille 1998) moves probability between its rows until all but one are
+1. Within a speaker, the pivotal method (Deville & Tille 1998) moves probability between rows until all but one are
    0 or 1. Each step is fair, so every row keeps its expectation.
-2. What is left, at most one row a speaker, is drawn systematically in the order of the strata (Madow 1949), so that
-   every stratum gets its share up to rounding.
+2. The remaining rows, at most one per speaker, are drawn systematically in the order of the strata (Madow 1949), so
+   that every stratum gets its share up to rounding.
 
-A speaker's rows add up to t, so between floor(t) and ceil(t) of them are drawn: the cap holds by design and not by
-dropping rows afterwards, which would make the logged probabilities untrue.
+If the probabilities of a speaker add up to t, between floor(t) and ceil(t) of the speaker's rows are drawn. So the cap
+holds by design. Dropping rows afterwards would make the logged probabilities wrong.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from corpus.records.base import Strings
 from sampling.pool import Mask, Rows, Scores, codes
 
 STRATA: Final = 5
-"""Strata of equal size by expected error."""
+"""Number of strata; all are of equal size, in the order of the expected error."""
 
 TILT: Final = 2.0
-"""How much likelier than the average, or less likely, a stratum may be drawn; sure rows keep a floor."""
+"""A stratum's rate is between 1 / TILT and TILT times the average rate, so rows with few errors are drawn, too."""
 
 EXACT: Final = 1e-9
 """Probabilities this near to 1 count as 1."""
@@ -42,8 +42,8 @@ def strata_of(risk: Scores) -> Rows:
 def rates(risk: Scores, strata: Rows) -> Scores:
     """Return (N,) float64, the relative rate at which each row's stratum is drawn, within [1 / TILT, TILT].
 
-    Neyman's allocation (1934): in proportion to the spread of the errors in a stratum, which for counts is the root of
-    their mean.
+    Neyman's allocation (1934): in proportion to the spread of the errors in a stratum. For counts the spread is the
+    square root of their mean.
 
     Args:
         risk: (N,) expected errors, 0 or more.
@@ -59,48 +59,49 @@ def rates(risk: Scores, strata: Rows) -> Scores:
 
 
 def allowance(speaker_ids: Strings, per_speaker: int) -> int:
-    """Return how many rows can be drawn with at most `per_speaker` of each speaker."""
+    """Return how many rows can be drawn, with at most `per_speaker` rows of each speaker."""
     return int(np.minimum(np.unique(speaker_ids, return_counts=True)[1], per_speaker).sum())
 
 
 def inclusion_probabilities(speakers: Rows, sizes: Scores, count: int, per_speaker: int) -> Scores:
     """Return (N,) float64 in (0, 1] that sum to `count`, and to at most `per_speaker` within each speaker.
 
-    As few rows of a speaker are allowed as the count permits, so the sample spreads over speakers; a speaker's sum
-    grows with its rows until that bound, and within a speaker the probabilities go with `sizes` until they reach 1.
+    The bound on each speaker is the smallest one that gives room for `count` rows, so the sample spreads over speakers.
+    A speaker's sum grows with the speaker's rows up to that bound. Within a speaker the probabilities are proportional
+    to `sizes` until they reach 1.
 
     Args:
         speakers: (N,) number of each row's speaker.
         sizes: (N,) relative rates, above 0.
-        count: at most what `allowance` gives.
-        per_speaker: cap.
+        count: rows to draw, at most what `allowance` returns.
+        per_speaker: most rows of one speaker.
 
     Raises:
         RecordError: the cap leaves no room for the count.
     """
     rows_of = np.bincount(speakers)
-    bounds = next((b for b in range(1, per_speaker + 1) if np.minimum(rows_of, b).sum() >= count), 0)
-    if not bounds:
+    most = next((limit for limit in range(1, per_speaker + 1) if np.minimum(rows_of, limit).sum() >= count), 0)
+    if not most:
         raise RecordError(
             f"audit: {count} rows do not fit {len(rows_of)} speakers with max_per_speaker {per_speaker}; lower either"
         )
-    bound: Scores = np.minimum(rows_of, bounds).astype(np.float64)
+    bound: Scores = np.minimum(rows_of, most).astype(np.float64)
     mass = np.bincount(speakers, weights=sizes).astype(np.float64)
     totals = _share(bound, mass, float(count))
     probs = sizes * (totals / mass)[speakers]
-    for _ in range(bounds):  # each pass settles at least one row at 1 in every speaker that has one above
+    for _ in range(most):  # each pass fixes at least one row at 1 for every speaker with a probability above 1
         full = probs >= 1.0
         if not (probs > 1.0).any():
             break
-        left = totals - np.bincount(speakers, weights=full)
+        rest = totals - np.bincount(speakers, weights=full)
         open_mass = np.bincount(speakers, weights=np.where(full, 0.0, sizes))
-        scale = np.divide(left, open_mass, out=np.zeros_like(left), where=open_mass > 0)
+        scale = np.divide(rest, open_mass, out=np.zeros_like(rest), where=open_mass > 0)
         probs = np.where(full, 1.0, sizes * scale[speakers])
     return np.minimum(probs, 1.0)
 
 
 def _share(bound: Scores, mass: Scores, count: float) -> Scores:
-    """Return min(bound, rate * mass) with the one rate that makes it sum to `count`."""
+    """Return min(bound, rate * mass), with the only rate for which it sums to `count`."""
     order = np.argsort(bound / mass, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(bound[order])[:-1]])
     above = np.cumsum(mass[order][::-1])[::-1]
@@ -111,41 +112,43 @@ def _share(bound: Scores, mass: Scores, count: float) -> Scores:
 
 
 def draw(probs: Scores, speakers: Rows, strata: Rows, rng: np.random.Generator) -> Rows:
-    """Return sorted rows, each drawn with exactly its probability, as many as the probabilities sum to.
+    """Return the drawn rows, sorted; each row is drawn with exactly its probability.
+
+    As many rows are drawn as the probabilities sum to.
 
     Args:
-        probs: (N,) float64 in (0, 1], of a whole sum.
+        probs: (N,) float64 in (0, 1]; their sum is a whole number.
         speakers: (N,) number of each row's speaker.
         strata: (N,) stratum of every row.
         rng: all randomness of the draw.
     """
     totals = np.bincount(speakers, weights=probs)
     single = totals <= 1.0 + EXACT
-    rows, left = _one_each(probs, speakers, single, rng)
+    rows, chances = _one_each(probs, speakers, single, rng)
     sure: list[int] = []
     several = np.flatnonzero(~single[speakers])
     several = several[np.argsort(speakers[several], kind="stable")]
     starts = np.flatnonzero(np.diff(speakers[several])) + 1
     for group in np.split(several, starts) if len(several) else ():
         members = rng.permutation(group)
-        certain, row, rest = _pivotal(members.tolist(), probs[members].tolist(), rng)
+        certain, row, chance = _pivotal(members.tolist(), probs[members].tolist(), rng)
         sure += certain
-        rows, left = np.append(rows, row), np.append(left, rest)
-    certain_rows = left >= 1.0 - EXACT
+        rows, chances = np.append(rows, row), np.append(chances, chance)
+    certain_rows = chances >= 1.0 - EXACT
     sure += rows[certain_rows].tolist()
-    open_rows = ~certain_rows & (left > EXACT)
-    drawn = _systematic(rows[open_rows], left[open_rows], strata, rng)
+    open_rows = ~certain_rows & (chances > EXACT)
+    drawn = _systematic(rows[open_rows], chances[open_rows], strata, rng)
     return np.sort(np.concatenate([np.array(sure, np.intp), drawn]))
 
 
 def _one_each(probs: Scores, speakers: Rows, single: Mask, rng: np.random.Generator) -> tuple[Rows, Scores]:
-    """Return one row of every speaker whose sum is at most 1, which carries that sum: the pivotal method at once."""
+    """Return one row of every speaker whose sum is at most 1, and these sums: the pivotal method in one step."""
     order = np.argsort(speakers, kind="stable")
     order = order[single[speakers[order]]]
     if not len(order):
         return np.zeros(0, np.intp), np.zeros(0)
-    mine = speakers[order]
-    first = np.flatnonzero(np.concatenate([[True], mine[1:] != mine[:-1]]))
+    ordered = speakers[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     last = np.append(first[1:], len(order)) - 1
     cumulative = np.cumsum(probs[order])
     before = np.where(first > 0, cumulative[first - 1], 0.0)
@@ -155,26 +158,27 @@ def _one_each(probs: Scores, speakers: Rows, single: Mask, rng: np.random.Genera
 
 
 def _pivotal(rows: list[int], probs: list[float], rng: np.random.Generator) -> tuple[list[int], int, float]:
-    """Return the rows that are drawn for sure, and one row with the probability that is left."""
+    """Return the rows that are certainly drawn, and one further row with the remaining probability."""
     sure: list[int] = []
-    row, left = rows[0], probs[0]
+    row, chance = rows[0], probs[0]
     for other, prob, dice in zip(rows[1:], probs[1:], rng.random(len(rows) - 1).tolist(), strict=True):
-        if left >= 1.0 - EXACT:
+        if chance >= 1.0 - EXACT:
             sure.append(row)
-            row, left = other, prob
+            row, chance = other, prob
             continue
-        total = left + prob
+        total = chance + prob
         if total <= 1.0:
             row = other if dice * total < prob else row
-            left = total
+            chance = total
         else:
             winner, loser = (row, other) if dice * (2.0 - total) < 1.0 - prob else (other, row)
             sure.append(winner)
-            row, left = loser, total - 1.0
-    return sure, row, left
+            row, chance = loser, total - 1.0
+    return sure, row, chance
 
 
 def _systematic(rows: Rows, probs: Scores, strata: Rows, rng: np.random.Generator) -> Rows:
+    """Return the rows of a systematic draw in the order of the strata, random within a stratum (Madow 1949)."""
     count = round(float(probs.sum()))
     if count == 0:
         return np.zeros(0, np.intp)
@@ -188,11 +192,12 @@ def _systematic(rows: Rows, probs: Scores, strata: Rows, rng: np.random.Generato
 def audit_sample(
     speaker_ids: Strings, risk: Scores, count: int, per_speaker: int, rng: np.random.Generator
 ) -> tuple[Rows, Scores]:
-    """Return the drawn rows, sorted, and (N,) float64 the true inclusion probability of every row of the frame.
+    """Return the drawn rows, sorted, and the true inclusion probability of every row of the frame, (N,) float64.
 
     Args:
-        speaker_ids: (N,) str, the whole frame: all speakers, before any other cap or deduplication.
-        risk: (N,) expected errors, 0 or more, finite; it sets strata and rates.
+        speaker_ids: (N,) str, the whole frame: all speakers, before any other cap and before near-duplicates are left
+            out.
+        risk: (N,) expected errors, 0 or more, finite; they set strata and rates.
         count: size of the sample; 0 draws nothing.
         per_speaker: most rows of one speaker.
         rng: all randomness of the draw.

@@ -1,4 +1,4 @@
-"""How much a round may listen to: clips and annotator seconds, and how they are shared out."""
+"""The settings of a round, and its budget: how many clips and annotator seconds it may use, and for what."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sampling.pool import Scores
 
 
 class SamplingSettings(BaseModel):
-    """How a round chooses.
+    """How a round chooses utterances.
 
     Attributes:
-        strategy: Name of a strategy, also of another package, or `strategy:measure` to rank by one measure,
-            such as `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
+        strategy: Name of a strategy, also of another package. `strategy:measure` ranks by one measure, such as
+            `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
             resolves.
         clips: Most clips of a round; null: as many as the caps allow.
         minutes: Most expected annotator minutes of a round; null: no such limit.
         max_fraction: Largest share of the pool that a round may sample.
         floor: How many clips a small night may sample in spite of `max_fraction` [clips].
         audit_share: Share of the clips that is a probability sample.
-        audit_target: From this many audit rows on, `audit_share` applies.
+        audit_target: `audit_share` applies once there are this many audit rows.
         audit_share_while_few: Share of the audit sample until then.
         max_per_speaker: Most clips of one speaker in a round, audit rows included.
-        novel_share: Share of the clips that is far from all that is known.
+        novel_share: Share of the clips that are least similar to the labelled and the chosen ones.
         slice_quotas: By slice and value, the least share of the clips that are not audit rows.
         cohorts: Hidden groups with more errors than the rest, and their share of the clips.
         near_duplicate: Cosine from which two rows count as one; null: never.
@@ -86,10 +86,10 @@ class Budget:
 
     Attributes:
         clips: most clips of the round.
-        planned: clips that are likely to come out; the shares refer to it.
-        seconds: most expected annotator seconds, inf where unbounded.
-        audit, novel: clips of these shares.
-        bound_by: the cap that sets `clips`, for people.
+        planned: clips that the round is likely to choose; the shares refer to this number.
+        seconds: most expected annotator seconds; inf without a limit.
+        audit, novel: clips of the audit share and of the novel share.
+        bound_by: name of the cap that sets `clips`, to show to people.
     """
 
     clips: int
@@ -110,15 +110,15 @@ def plan_budget(
     costs: Scores,
     audit_costs: Scores,
 ) -> Budget:
-    """Return what the round may spend; every cap holds whatever rows are drawn later.
+    """Return what the round may spend; every cap holds, whichever rows are drawn later.
 
-    The audit share is sized before its draw, on costs of the whole frame, so that the inclusion probabilities stay
-    true; it is small enough that even the dearest rows fit the seconds.
+    The size of the audit share is fixed before its draw, from the costs of the whole frame, so that the inclusion
+    probabilities stay true. It is small enough that even the most expensive rows fit the seconds.
 
     Args:
         settings: caps and shares.
         pool_size: rows of the pool, N.
-        available: rows that may be asked about, the frame.
+        available: rows of the frame: those that no earlier round chose.
         audit_room: rows that fit the cap on speakers.
         audit_rows_so_far: audit rows of earlier rounds.
         costs: (available,) of each row's question [annotator seconds].

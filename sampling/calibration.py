@@ -1,4 +1,4 @@
-"""A measure turned into what it promises: word errors or the probability that the intent is wrong."""
+"""Curves from a measure to the error that it estimates: word errors, or the probability that the intent is wrong."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from corpus.errors import RecordError
 from sampling.pool import Scores
 
 MIN_ROWS: Final = 30
-"""Fewer labelled rows than this say less than the measure itself does."""
+"""Fewest labelled rows for a curve; with fewer, the measure itself is the better estimate."""
 
 PRIOR_ROWS: Final = 10.0
-"""Rows that the straight line counts for beside the labelled ones; it keeps the order inside level stretches."""
+"""Weight of the straight line [labelled rows]; the line keeps the order of scores where the curve is level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Calibrator:
     """A rising curve through K knots; the identity where K = 0.
 
     Attributes:
-        scores, outcomes: (K,) in rising order; between the knots the curve is straight, outside it is level.
-        line: slope of the straight line through 0 that is mixed in.
-        share: weight of that line, in [0, 1].
+        scores, outcomes: (K,) each, rising; between the knots the curve is straight, outside of them it is level.
+        line: slope of a straight line through 0, which is mixed into the curve.
+        share: weight of the line, in [0, 1].
     """
 
     scores: tuple[float, ...] = ()
@@ -45,12 +45,12 @@ class Calibrator:
 
     @property
     def identity(self) -> bool:
-        """Whether scores pass unchanged."""
+        """Return whether scores pass unchanged."""
         return not self.scores
 
 
 def calibrate(calibrators: Mapping[str, Calibrator], name: str, scores: Scores) -> Scores:
-    """Return (N,) float64, the scores on the curve kept for the measure `name`; unchanged where there is none."""
+    """Return the scores mapped by the curve of the measure `name`, (N,) float64; unchanged without a curve."""
     calibrator = calibrators.get(name)
     if calibrator is None or calibrator.identity:
         return scores
@@ -68,20 +68,20 @@ def fit_calibrator(
     min_rows: int = MIN_ROWS,
     prior_rows: float = 0.0,
 ) -> Calibrator:
-    """Return the rising curve that is nearest to the outcomes in least squares; the identity below `min_rows` rows.
+    """Return the rising curve nearest to the outcomes in least squares; the identity below `min_rows` rows.
 
-    Isotonic regression by pooling adjacent violators (Barlow et al. 1972), with a knot at the weighted centre of each
-    pooled block and straight lines between, so that few ties come up inside a block (centred isotonic regression,
-    Oron & Flournoy 2017). Beyond the outer knots the curve is level, which is where the most and the least certain rows
-    lie: `prior_rows` mixes in the line sum(outcomes) / sum(scores) as that many rows beside the labelled ones would, so
-    that their order is kept. Curve and line agree with the outcomes in sum, and so does the mixture.
+    Isotonic regression by pooling adjacent violators (Barlow et al. 1972). Each pooled block has a knot at its weighted
+    centre, with straight lines between the knots, so that few ties remain inside a block (centred isotonic regression,
+    Oron & Flournoy 2017). Beyond the outer knots, where the most and the least certain rows lie, the curve is level.
+    There `prior_rows` keeps the order of the rows: it mixes in the line sum(outcomes) / sum(scores) with the weight of
+    that many labelled rows. Curve, line and mixture all have the same sum as the outcomes.
 
     Args:
         scores: (L,) a measure on labelled rows.
-        outcomes: (L,) what came out: word errors, or 1 where the intent was wrong.
+        outcomes: (L,) word errors, or 1 where the intent was wrong.
         weights: (L,) above 0, such as 1 / inclusion probability; None: all 1.
-        min_rows: fewest rows to fit on.
-        prior_rows: weight of the line; it needs scores of 0 or more.
+        min_rows: fewest rows to fit a curve to.
+        prior_rows: weight of the line [rows]; above 0 the scores must be 0 or more.
 
     Raises:
         RecordError: unequal lengths, or a number that is not finite or not above 0 where it must be.

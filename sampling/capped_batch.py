@@ -1,4 +1,4 @@
-"""The rows of a round as they come in, with every cap that they leave less of."""
+"""The rows of a round while they are chosen, and how much room every cap still leaves."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ import numpy as np
 from corpus.errors import SettingsError
 from corpus.records.base import Floats
 from sampling.budget import SamplingSettings
-from sampling.near_duplicates import distinct
+from sampling.near_duplicates import without_duplicates
 from sampling.pool import Mask, Pool, Rows, Scores, codes
 from sampling.strategies.registry import pick, ranks_by_score
 
 SHORT_LIST: Final = (2_000, 10, 50_000)
-"""Rows that a strategy gets to see: at least, times the clips, at most. Diversity needs no million rows."""
+"""Rows that a strategy is given: at least, per clip, and at most. A diverse batch does not need a million rows."""
 
 
 @dataclass(slots=True)
 class CappedBatch:
-    """The rows taken so far, and what is left; only `choose` holds one.
+    """The rows that a round has taken so far, and the remaining budget; `choose` changes it row by row.
 
     Attributes:
         pool: N rows in the order of their ids.
         costs: (N,) float64 [annotator seconds].
         max_per_speaker, near_duplicate: the caps, as in `SamplingSettings`.
-        clips, seconds: what is left to spend.
+        clips, seconds: the remaining budget.
         free: (N,) bool, rows that may still be taken.
-        rows, reasons: what was taken, in order.
-        duplicates: rows that were near-duplicates of what was taken.
+        rows, reasons: the rows taken, in order, and why.
+        duplicates: number of rows left out as near-duplicates of rows taken.
+        speakers: (N,) number of each row's speaker.
+        room: by speaker, how many more rows may be taken.
     """
 
     pool: Pool
@@ -52,7 +54,7 @@ class CappedBatch:
         self.room = np.full(count, self.max_per_speaker, np.intp)
 
     def put(self, row: int, reason: str, cost: float) -> None:
-        """Take one row: clips, seconds and its speaker's room become less."""
+        """Take one row, and subtract it from clips, seconds and the room of its speaker."""
         self.rows.append(row)
         self.reasons.append(reason)
         self.free[row] = False
@@ -61,42 +63,42 @@ class CappedBatch:
         self.room[self.speakers[row]] -= 1
 
     def drop(self, rows: Rows) -> None:
-        """Leave out rows that are near-duplicates of what was taken."""
+        """Leave out rows that are near-duplicates of rows taken."""
         self.free[rows] = False
         self.duplicates += len(rows)
 
     def binding(self) -> list[str]:
-        """Return the caps that keep the rest of the pool out, as settings with their values."""
-        roomy = self.room[self.speakers] > 0
+        """Return the caps that exclude the rest of the pool, as settings with their values."""
+        has_room = self.room[self.speakers] > 0
         caps = []
-        if (self.free & ~roomy).any():
+        if (self.free & ~has_room).any():
             caps.append(f"max_per_speaker {self.max_per_speaker}")
-        if (self.free & roomy & (self.costs > self.seconds)).any():
+        if (self.free & has_room & (self.costs > self.seconds)).any():
             caps.append("minutes")
         if self.duplicates:
             caps.append(f"near_duplicate {self.near_duplicate:g}")
         return caps or ["the train split, of which nothing is left"]
 
     def taken(self) -> Floats:
-        """Return (M, D) float32, embeddings of the rows that train; an audit row makes nothing a duplicate."""
+        """Return the embeddings of the rows taken to train on, (M, D) float32; audit rows make no duplicates."""
         rows = [row for row, reason in zip(self.rows, self.reasons, strict=True) if reason != "audit"]
         return self.pool.embeddings[rows]
 
     def candidates(self, priority: Scores, seconds: float, only: Mask | None = None) -> Rows:
-        """Return the rows that fit every cap, alone and all together by speaker, largest priority first."""
+        """Return the rows that fit every cap, largest priority first, and per speaker no more than fit together."""
         free = self.free if only is None else self.free & only
         rows = np.flatnonzero(free & (self.room[self.speakers] > 0) & (self.costs <= seconds))
         order = rows[np.lexsort((-priority[rows], self.speakers[rows]))]
-        mine = self.speakers[order]
-        first = np.concatenate([[True], mine[1:] != mine[:-1]]) if len(order) else np.zeros(0, np.bool_)
+        speakers = self.speakers[order]
+        first = np.concatenate([[True], speakers[1:] != speakers[:-1]]) if len(order) else np.zeros(0, np.bool_)
         starts = np.flatnonzero(first)
         rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-        rows = np.sort(order[rank < self.room[mine]])
+        rows = np.sort(order[rank < self.room[speakers]])
         return rows[np.argsort(-priority[rows], kind="stable")]
 
 
 def fill(
-    basket: CappedBatch,
+    batch: CappedBatch,
     reason: str,
     name: str,
     scores: Scores,
@@ -105,95 +107,97 @@ def fill(
     rng: np.random.Generator,
     only: Mask | None = None,
 ) -> int:
-    """Put up to `count` rows into the basket, chosen by the named strategy within `seconds`; return how many.
+    """Add up to `count` rows to the batch, chosen by the named strategy within `seconds`; return how many.
 
-    The strategy sees a short list without near-duplicates in which no speaker is over the cap, so whatever it picks
-    fits. What a first list could not fill the next one does, until the budget or the rows are used up.
+    The strategy is given a short list without near-duplicates in which no speaker is over the cap, so everything that
+    it picks fits. Further lists follow until the count, the budget or the rows are used up.
 
     Args:
-        basket: takes the rows.
+        batch: takes the rows.
         reason: why they are taken.
-        name: key of `STRATEGIES`.
+        name: name of a strategy.
         scores: (N,) float64.
         count: most rows.
-        seconds: most of the basket's seconds.
+        seconds: most annotator seconds to spend.
         rng: all randomness.
         only: (N,) bool, the rows that may be taken; None: all.
     """
     priority = scores if ranks_by_score(name) else rng.random(len(scores))
-    count, left, put = min(count, basket.clips), min(seconds, basket.seconds), 0
-    while put < count:
-        candidates = basket.candidates(priority, left, only)
+    count, unspent, added = min(count, batch.clips), min(seconds, batch.seconds), 0
+    while added < count:
+        candidates = batch.candidates(priority, unspent, only)
         least, factor, most = SHORT_LIST
-        short = candidates[: min(most, max(least, factor * (count - put)))]
+        short = candidates[: min(most, max(least, factor * (count - added)))]
         if not len(short):
             break
-        keep = distinct(basket.pool.embeddings, short, basket.taken(), basket.near_duplicate)
+        keep = without_duplicates(batch.pool.embeddings, short, batch.taken(), batch.near_duplicate)
         if not len(keep):
-            basket.drop(short)
+            batch.drop(short)
             continue
         keep = np.sort(keep)
-        pool = basket.pool.take(keep)
+        pool = batch.pool.take(keep)
         if reason == "novel":
-            pool = replace(pool, known_embeddings=np.concatenate([pool.known, basket.pool.embeddings[basket.rows]]))
-        fitting = len(keep) if math.isinf(left) else max(1, int(left / max(float(basket.costs[keep].mean()), 1e-6)))
-        for row in keep[pick(name, pool, min(count - put, len(keep), fitting), scores[keep], rng)].tolist():
-            cost = float(basket.costs[row])
-            if cost <= left:
-                basket.put(row, reason, cost)
-                put, left = put + 1, left - cost
-    return put
+            pool = replace(pool, known_embeddings=np.concatenate([pool.known, batch.pool.embeddings[batch.rows]]))
+        mean_cost = max(float(batch.costs[keep].mean()), 1e-6)
+        fitting = len(keep) if math.isinf(unspent) else max(1, int(unspent / mean_cost))
+        for row in keep[pick(name, pool, min(count - added, len(keep), fitting), scores[keep], rng)].tolist():
+            cost = float(batch.costs[row])
+            if cost <= unspent:
+                batch.put(row, reason, cost)
+                added, unspent = added + 1, unspent - cost
+    return added
 
 
-def fill_quotas(basket: CappedBatch, quotas: Mapping[tuple[str, str], int], scores: Scores) -> int:
-    """Put the rows into the basket that the slices are owed, best first; return how many.
+def fill_quotas(batch: CappedBatch, quotas: Mapping[tuple[str, str], int], scores: Scores) -> int:
+    """Add the rows that the quotas of slices ask for, best first; return how many.
 
-    A row that serves several open quotas goes before one that serves fewer.
+    A row that counts for several open quotas goes before a row that counts for fewer.
 
     Args:
-        basket: takes the rows.
-        quotas: clips owed by (slice, value).
+        batch: takes the rows.
+        quotas: clips asked for, by (slice, value).
         scores: (N,) float64.
 
     Raises:
         SettingsError: a quota that the other caps leave no room for; the message names them.
     """
-    owed, put = dict(quotas), 0
-    member = {quota: basket.pool.slices[quota[0]] == quota[1] for quota in owed}
-    while any(owed.values()):
-        gain = sum((member[quota].astype(np.int8) for quota, n in owed.items() if n), np.zeros(len(scores), np.int8))
-        fits = basket.free & (gain > 0) & (basket.room[basket.speakers] > 0) & (basket.costs <= basket.seconds)
-        if not fits.any() or not basket.clips:
-            raise _conflict(basket, quotas, owed)
+    missing, added = dict(quotas), 0
+    member = {quota: batch.pool.slices[quota[0]] == quota[1] for quota in missing}
+    while any(missing.values()):
+        gain = sum((member[quota].astype(np.int8) for quota, n in missing.items() if n), np.zeros(len(scores), np.int8))
+        fits = batch.free & (gain > 0) & (batch.room[batch.speakers] > 0) & (batch.costs <= batch.seconds)
+        if not fits.any() or not batch.clips:
+            raise _conflict(batch, quotas, missing)
         best = fits & (gain == gain[fits].max())
         row = int(np.flatnonzero(best)[np.argmax(scores[best])])
-        if not len(distinct(basket.pool.embeddings, np.array([row]), basket.taken(), basket.near_duplicate)):
-            basket.drop(np.array([row]))
+        if not len(without_duplicates(batch.pool.embeddings, np.array([row]), batch.taken(), batch.near_duplicate)):
+            batch.drop(np.array([row]))
             continue
-        basket.put(row, "slice", float(basket.costs[row]))
-        put += 1
-        owed = {quota: n - int(n > 0 and member[quota][row]) for quota, n in owed.items()}
-    return put
+        batch.put(row, "slice", float(batch.costs[row]))
+        added += 1
+        missing = {quota: n - int(n > 0 and member[quota][row]) for quota, n in missing.items()}
+    return added
 
 
 def _conflict(
-    basket: CappedBatch, quotas: Mapping[tuple[str, str], int], owed: Mapping[tuple[str, str], int]
+    batch: CappedBatch, quotas: Mapping[tuple[str, str], int], missing: Mapping[tuple[str, str], int]
 ) -> SettingsError:
-    (name, value), missing = next((quota, n) for quota, n in owed.items() if n)
+    """Return the error that names the first quota that the other caps leave no room for."""
+    (name, value), unfilled = next((quota, n) for quota, n in missing.items() if n)
     asked = quotas[name, value]
-    rest = "no clip of the round is left" if not basket.clips else "no further clip of the train split fits"
+    rest = "no clip of the round is left" if not batch.clips else "no further clip of the train split fits"
     return SettingsError(
-        f"slice_quotas {name}={value} asks for {asked} clips, of which {asked - missing} fit: {rest} under "
-        f"max_per_speaker {basket.max_per_speaker}, near_duplicate {basket.near_duplicate:g} and the round's budget; "
+        f"slice_quotas {name}={value} asks for {asked} clips, of which {asked - unfilled} fit: {rest} under "
+        f"max_per_speaker {batch.max_per_speaker}, near_duplicate {batch.near_duplicate:g} and the round's budget; "
         "lower the quota"
     )
 
 
 def owed_clips(pool: Pool, settings: SamplingSettings, clips: int) -> dict[tuple[str, str], int]:
-    """Return what each slice is owed of `clips`, rounded up, by (slice, value).
+    """Return how many of `clips` the quota of each slice asks for, rounded up, by (slice, value).
 
     Raises:
-        SettingsError: a slice that the pool does not know; the message lists the known.
+        SettingsError: a slice that the pool does not have; the message lists those that it has.
     """
     owed = {}
     for name, shares in sorted(settings.slice_quotas.items()):

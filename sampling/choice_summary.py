@@ -1,4 +1,4 @@
-"""What a round chose, in numbers: by reason and question, of each cohort, and row by row."""
+"""A round's choice in numbers: by reason and question, by cohort, and row by row."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class ChoiceSummary:
     """A choice in numbers.
 
     Attributes:
-        pool: utterances that could be chosen.
-        chosen: utterances that were.
+        pool: number of utterances that could be chosen.
+        chosen: number of chosen utterances.
         fraction: share of the scored utterances that was chosen; 0 where none was scored.
-        reasons, asks: chosen utterances by reason and by question.
+        reasons, asks: number of chosen utterances by reason and by question.
         minutes: expected annotator time [min].
-        notes: caps that made the choice smaller than was asked for, one line each.
+        notes: caps that made the choice smaller than the settings ask for, one line each.
     """
 
     pool: int
@@ -38,11 +38,12 @@ class ChoiceSummary:
 
 @dataclass(frozen=True, slots=True)
 class CohortChoice:
-    """A cohort and what a round did about it; its figures without its centre, see `Cohort`.
+    """A cohort, and how many of its utterances a round chose.
 
     Attributes:
-        name, measure, rows, speakers, rate, rest, shrunk, p_value: of the cohort.
-        pool, chosen: its utterances that could be chosen, and those that were chosen because of it.
+        name, measure, rows, speakers, rate, rest, shrunk, p_value: as in `Cohort`.
+        pool: how many of its utterances could be chosen.
+        chosen: how many were chosen because of it.
     """
 
     name: str
@@ -59,7 +60,7 @@ class CohortChoice:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRow:
-    """A chosen utterance, rounded for people: see `Selection`; `seconds` is its expected annotator time [s]."""
+    """A chosen utterance with rounded numbers, as in `Selection`; `seconds` is the expected annotator time [s]."""
 
     utterance: str
     reason: str
@@ -73,9 +74,9 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
     """Return the choice in numbers.
 
     Args:
-        choice: of a round.
-        pool: what it could choose from.
-        scored: utterances of the night that were scored.
+        choice: the choice of a round.
+        pool: the utterances that it could choose from.
+        scored: number of the night's scored utterances.
     """
     selection = choice.selection
     return ChoiceSummary(
@@ -90,10 +91,10 @@ def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
 
 
 def cohort_choices(choice: Choice, pool: Pool, cohorts: Sequence[Cohort]) -> tuple[CohortChoice, ...]:
-    """Return how many utterances of each cohort the pool held and the round chose."""
+    """Return how many utterances of each cohort the pool had and the round chose."""
     selection = choice.selection
     names = pool.slices.get(SLICE, np.full(len(pool), ""))
-    served = names[np.isin(pool.utterance_ids, selection.utterance_ids[selection.reasons == "slice"])]
+    chosen = names[np.isin(pool.utterance_ids, selection.utterance_ids[selection.reasons == "slice"])]
     return tuple(
         CohortChoice(
             name=cohort.name,
@@ -105,14 +106,14 @@ def cohort_choices(choice: Choice, pool: Pool, cohorts: Sequence[Cohort]) -> tup
             shrunk=cohort.shrunk,
             p_value=cohort.p_value,
             pool=int((names == cohort.name).sum()),
-            chosen=int((served == cohort.name).sum()),
+            chosen=int((chosen == cohort.name).sum()),
         )
         for cohort in cohorts
     )
 
 
 def chosen_rows(selection: Selection) -> tuple[ChosenRow, ...]:
-    """Return the rows of a selection, most valuable first, rounded for people."""
+    """Return the rows of a selection, most valuable first, with rounded numbers."""
     columns = zip(
         selection.utterance_ids.tolist(),
         selection.reasons.tolist(),

@@ -1,10 +1,10 @@
-"""Hidden cohorts: utterances that are alike and err more than the rest, though no attribute names them.
+"""Hidden cohorts: similar utterances with more errors than the rest, for which no attribute has a name.
 
-Nothing is known of people here but what their utterances sound like: labelled rows are clustered by their embeddings
-alone, and only then is it looked at where errors lie. That a cluster's rate is tested by rows that also drew the
-cluster does no harm, as its draft knew no error. Rates of small clusters stray, so they are shrunk towards the rate of
-all; many clusters are looked at, so the share of false finds is bounded (Benjamini & Hochberg 1995); a speaker's rows
-err together, so speakers are what is counted.
+Labelled rows are clustered by their embeddings alone, without attributes of people and without errors. After that, the
+error rate of each cluster is tested. The same rows may form and test a cluster, because errors play no part in forming
+it. Rates of small clusters vary by chance, so they are shrunk towards the overall rate. Many clusters are tested, so
+the share of false finds is bounded (Benjamini & Hochberg 1995). The errors of one speaker are related, so standard
+errors are computed over speakers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from corpus.records.base import Floats, Strings
 from sampling.pool import Mask, Rows, Scores, codes
 
 SLICE: Final = "cohort"
-"""Name of the slice that a pool's rows are told apart by."""
+"""Name of the slice that holds the cohort of each row of a pool."""
 
 REACH: Final = 0.8
-"""How near to a cohort's centre a row must lie, as a share of the cosine of the cohort's own median row."""
+"""Least cosine of a member to the cohort's centre, as a share of the cosine of the cohort's median row."""
 
 
 class CohortSettings(BaseModel):
-    """What a cohort is, and its share of the clips.
+    """What counts as a cohort, and the cohorts' share of the clips.
 
     Attributes:
-        share: Share of a round's clips, audit rows aside, that goes to cohorts while there are any; 0: none are looked
-            for.
-        min_rows: Fewest labelled rows of a cohort; clusters have twice that on average, so that few are too small.
-        min_speakers: Fewest speakers of a cohort, because one odd voice is no cohort.
-        false_finds: Expected share of the found cohorts that are none.
-        prior_rows: How many rows of the overall rate a cohort's rate is shrunk by.
+        share: Share of a round's clips, audit rows not counted, that goes to cohorts if there are any; 0: no search for
+            cohorts.
+        min_rows: Fewest labelled rows of a cohort; clusters have twice as many on average, so that few are too small.
+        min_speakers: Fewest speakers of a cohort, because one unusual voice is no cohort.
+        false_finds: Expected share of false ones among the cohorts found.
+        prior_rows: Weight of the overall rate when a cohort's rate is shrunk towards it [rows].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,15 +50,15 @@ class CohortSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A cluster of utterances that err more than the others.
+    """A cluster of utterances with more errors than the others.
 
     Attributes:
         name: `cohort-1`, ..., the worst first.
-        measure: what errs, such as `words` or `intent`.
-        rows, speakers: labelled rows and their speakers.
+        measure: kind of error, such as `words` or `intent`.
+        rows, speakers: number of labelled rows and of their speakers.
         rate, rest: weighted mean error of its rows, and of all others.
-        shrunk: its rate, drawn towards that of all.
-        p_value: of its rate being no higher than the rest's.
+        shrunk: its rate, shrunk towards the overall rate.
+        p_value: one-sided, for a rate that is not higher than that of the rest.
         centre: (D,) float32 of unit length.
         reach: least cosine to the centre of a row that belongs to it.
         others: (K - 1, D) float32, centres of the other clusters; a row belongs to the nearest.
@@ -77,7 +77,7 @@ class Cohort:
     others: Floats
 
     def as_json(self) -> dict[str, Any]:
-        """Return its figures, without its centre, as a JSON object."""
+        """Return the figures as a JSON object, without the centres."""
         names = ("name", "measure", "rows", "speakers", "rate", "rest", "shrunk", "p_value")
         return {name: getattr(self, name) for name in names}
 
@@ -90,17 +90,17 @@ def find_cohorts(
     rng: np.random.Generator,
     settings: CohortSettings | None = None,
 ) -> list[Cohort]:
-    """Return the cohorts among labelled rows, the worst first; none where rows are too few to tell.
+    """Return the cohorts among labelled rows, the worst first; none if there are too few rows.
 
-    A cluster counts once, with the measure that shows it most clearly.
+    A cluster is returned once, with the measure that has the smallest p-value.
 
     Args:
         embeddings: (L, D) float32 of unit length.
-        errors: by measure, (L,) in [0, 1]; NaN where a row tells nothing of it.
+        errors: by measure, (L,) in [0, 1]; NaN where a row's label does not have it.
         weights: (L,) 1 / inclusion probability.
         speaker_ids: (L,) str.
         rng: starts the clusters.
-        settings: what is a cohort.
+        settings: what counts as a cohort; the defaults where None.
 
     Raises:
         RecordError: unequal lengths.
@@ -108,37 +108,50 @@ def find_cohorts(
     from sampling.strategies.clusters import clusters
 
     settings = settings or CohortSettings()
-    n, w = len(embeddings), np.asarray(weights, np.float64)
-    if any(column.shape != (n,) for column in (w, speaker_ids, *errors.values())):
+    n, weight = len(embeddings), np.asarray(weights, np.float64)
+    if any(column.shape != (n,) for column in (weight, speaker_ids, *errors.values())):
         raise RecordError("cohorts: embeddings, errors, weights and speakers are of unequal length")
     count = n // (2 * settings.min_rows)
     if count < 2:
         return []
     assigned = clusters(embeddings, count, rng)
-    tried = []
+    tests = []
     for cluster in range(int(assigned.max()) + 1):
         for measure, column in sorted(errors.items()):
-            known = np.isfinite(column)
-            found = _tested(assigned[known] == cluster, column[known], w[known], speaker_ids[known], settings)
-            if found is not None:
-                tried.append((cluster, measure, found))
-    kept = _discoveries(np.array([found["p_value"] for *_, found in tried]), settings.false_finds)
-    best: dict[int, tuple[str, dict[str, Any]]] = {}
-    for (cluster, measure, found), keep in zip(tried, kept.tolist(), strict=True):
-        if keep and (cluster not in best or found["p_value"] < best[cluster][1]["p_value"]):
-            best[cluster] = (measure, found)
-    worst_first = sorted(best.items(), key=lambda item: (item[1][1]["rest"] - item[1][1]["shrunk"], item[0]))
+            rows = np.isfinite(column)
+            test = _test_cluster(assigned[rows] == cluster, column[rows], weight[rows], speaker_ids[rows], settings)
+            if test is not None:
+                tests.append((cluster, measure, test))
+    kept = _discoveries(np.array([test.p_value for *_, test in tests]), settings.false_finds)
+    best: dict[int, tuple[str, _ClusterTest]] = {}
+    for (cluster, measure, test), keep in zip(tests, kept.tolist(), strict=True):
+        if keep and (cluster not in best or test.p_value < best[cluster][1].p_value):
+            best[cluster] = (measure, test)
+    worst_first = sorted(best.items(), key=lambda item: (item[1][1].rest - item[1][1].shrunk, item[0]))
+    centres = _centres(embeddings, assigned)
     return [
-        Cohort(f"{SLICE}-{k}", measure, **found, **_place(embeddings, assigned, cluster))
-        for k, (cluster, (measure, found)) in enumerate(worst_first, 1)
+        Cohort(
+            name=f"{SLICE}-{k}",
+            measure=measure,
+            rows=test.rows,
+            speakers=test.speakers,
+            rate=test.rate,
+            rest=test.rest,
+            shrunk=test.shrunk,
+            p_value=test.p_value,
+            centre=centres[cluster],
+            reach=REACH * float(np.median(embeddings[assigned == cluster] @ centres[cluster])),
+            others=np.delete(centres, cluster, axis=0),
+        )
+        for k, (cluster, (measure, test)) in enumerate(worst_first, 1)
     ]
 
 
 def members(cohorts: list[Cohort], embeddings: Floats) -> Strings:
-    """Return (N,) str the name of the cohort of every row, "" where it belongs to none.
+    """Return the name of the cohort of every row, (N,) str; "" for a row of no cohort.
 
     Args:
-        cohorts: C of them.
+        cohorts: C cohorts.
         embeddings: (N, D) float32 of unit length.
     """
     names = np.full(len(embeddings), "", dtype="<U32")
@@ -154,31 +167,36 @@ def members(cohorts: list[Cohort], embeddings: Floats) -> Strings:
     return names
 
 
-def _tested(
+@dataclass(frozen=True, slots=True)
+class _ClusterTest:
+    """The figures of one cluster and one measure, as in `Cohort`."""
+
+    rows: int
+    speakers: int
+    rate: float
+    rest: float
+    shrunk: float
+    p_value: float
+
+
+def _test_cluster(
     inside: Mask, errors: Scores, weights: Scores, speaker_ids: Strings, settings: CohortSettings
-) -> dict[str, Any] | None:
-    """Return the figures of one cluster and measure, None where rows or speakers are too few to tell."""
+) -> _ClusterTest | None:
+    """Return the figures of one cluster and one measure; None if it has too few rows or speakers."""
     from scipy.stats import t as student_t
 
     speakers = len(np.unique(speaker_ids[inside]))
     outside = len(np.unique(speaker_ids[~inside]))
     if inside.sum() < settings.min_rows or min(speakers, outside) < settings.min_speakers:
         return None
-    mine, others = (_mean(errors[rows], weights[rows], speaker_ids[rows]) for rows in (inside, ~inside))
-    error = float(np.hypot(mine[1], others[1]))
-    excess = mine[0] - others[0]
+    means = (_mean(errors[rows], weights[rows], speaker_ids[rows]) for rows in (inside, ~inside))
+    (rate, rate_error), (rest, rest_error) = means
+    error, excess = float(np.hypot(rate_error, rest_error)), rate - rest
     p_value = float(student_t.sf(excess / error, speakers - 1)) if error > 0 else float(excess <= 0)
-    everyone = float(np.average(errors, weights=weights))
-    k, rows = settings.prior_rows, int(inside.sum())
-    shrunk = (rows * mine[0] + k * everyone) / (rows + k)
-    return {
-        "rows": rows,
-        "speakers": speakers,
-        "rate": mine[0],
-        "rest": others[0],
-        "shrunk": shrunk,
-        "p_value": p_value,
-    }
+    overall = float(np.average(errors, weights=weights))
+    prior, rows = settings.prior_rows, int(inside.sum())
+    shrunk = (rows * rate + prior * overall) / (rows + prior)
+    return _ClusterTest(rows, speakers, rate, rest, shrunk, p_value)
 
 
 def _mean(errors: Scores, weights: Scores, speaker_ids: Strings) -> tuple[float, float]:
@@ -190,7 +208,7 @@ def _mean(errors: Scores, weights: Scores, speaker_ids: Strings) -> tuple[float,
 
 
 def _discoveries(p_values: Scores, level: float) -> Mask:
-    """Return the tests that stand out with an expected share of false ones of `level` (Benjamini & Hochberg 1995)."""
+    """Return which tests are significant, with an expected share `level` of false ones (Benjamini & Hochberg 1995)."""
     count = len(p_values)
     if not count:
         return np.zeros(0, np.bool_)
@@ -200,9 +218,8 @@ def _discoveries(p_values: Scores, level: float) -> Mask:
     return found
 
 
-def _place(embeddings: Floats, assigned: Rows, cluster: int) -> dict[str, Any]:
-    """Return where the cluster lies, and where the others do."""
+def _centres(embeddings: Floats, assigned: Rows) -> Floats:
+    """Return the centres of all clusters, (K, D) float32 of unit length."""
     sums = np.stack([embeddings[assigned == k].sum(axis=0, dtype=np.float64) for k in range(int(assigned.max()) + 1)])
-    centres = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    middle = float(np.median(embeddings[assigned == cluster] @ centres[cluster]))
-    return {"centre": centres[cluster], "reach": REACH * middle, "others": np.delete(centres, cluster, axis=0)}
+    centres: Floats = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return centres

@@ -1,4 +1,4 @@
-"""What a label costs: expected annotator seconds by question, learned from the lead times that come back."""
+"""Cost of a label: expected annotator seconds by question, fitted to the measured lead times of answers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from corpus.records.predictions import Predictions
 from sampling.pool import Scores
 
 MIN_ROWS: Final = 20
-"""Answers to one question below which its default stands."""
+"""Fewest answers to one question for a fit; with fewer, its default is used."""
 
 HUBER: Final = 1.345
-"""Residual, in robust standard deviations, from which an answer counts less (Huber 1964: 95 % efficiency)."""
+"""Residual [robust standard deviations] above which an answer has less weight (Huber 1964: 95 % efficiency)."""
 
 
 class AskCost(BaseModel):
@@ -36,13 +36,18 @@ class AskCost(BaseModel):
     per_token: float = Field(ge=0, allow_inf_nan=False)
 
     def seconds(self, durations: npt.ArrayLike, tokens: npt.ArrayLike) -> Scores:
-        """Return (N,) what each row costs, of its duration [s] and its tokens."""
+        """Return the cost of each row, (N,) float64 [annotator seconds].
+
+        Args:
+            durations: (N,) of the clips [s].
+            tokens: (N,) tokens of the transcripts.
+        """
         duration, count = np.asarray(durations, np.float64), np.asarray(tokens, np.float64)
         return self.base + self.per_second * duration + self.per_token * count
 
 
 class CostModel(BaseModel):
-    """Costs of the three questions; the defaults are a first guess until answers are back.
+    """Costs of the three questions; the defaults are a first guess until there are answers.
 
     Attributes:
         transcribe: Cost of a transcript.
@@ -60,7 +65,7 @@ class CostModel(BaseModel):
         """Return the cost of one question.
 
         Raises:
-            SettingsError: no such question.
+            SettingsError: there is no such question; the message lists the three.
         """
         if ask not in get_args(Ask):
             raise SettingsError(f"ask {ask!r} is unknown; known are {', '.join(get_args(Ask))}")
@@ -69,7 +74,7 @@ class CostModel(BaseModel):
 
 
 def ask_costs(model: CostModel, ask: str, predictions: Predictions) -> Scores:
-    """Return (N,) float64, what `ask` costs for every row [annotator seconds]."""
+    """Return the cost of the question `ask` for every row, (N,) float64 [annotator seconds]."""
     return model.of(ask).seconds(predictions.column("duration"), predictions.column("num_tokens"))
 
 
@@ -85,15 +90,15 @@ def fit_costs(
     """Return the costs that fit the answers; a question with fewer than `min_rows` answers keeps its prior.
 
     Least squares with coefficients of 0 or more, reweighted by Huber (1964) until stable, so that a coffee break counts
-    as a long answer and not as an hour of work. Lead times of 0 [s] were not taken and are left out.
+    as a long answer and not as an hour of work. Lead times of 0 s were not measured and are left out.
 
     Args:
-        asks: (L,) str.
+        asks: (L,) str, question of each answer.
         durations: (L,) of the clips [s].
         tokens: (L,) tokens of the draft.
         lead_times: (L,) of the answers [s].
-        prior: costs to keep where answers are few; None: the defaults.
-        min_rows: fewest answers to fit on.
+        prior: costs of questions with few answers; None: the defaults.
+        min_rows: fewest answers to fit to.
 
     Raises:
         RecordError: unequal lengths, or a number that is negative or not finite.
@@ -108,16 +113,17 @@ def fit_costs(
     duration, token, lead = columns
     fitted = {}
     for ask in get_args(Ask):
-        mine = (asks == ask) & (lead > 0)
-        if mine.sum() >= min_rows:
-            fitted[ask] = _fit(np.stack([np.ones(mine.sum()), duration[mine], token[mine]], axis=1), lead[mine])
+        rows = (asks == ask) & (lead > 0)
+        if rows.sum() >= min_rows:
+            fitted[ask] = _fit(np.stack([np.ones(rows.sum()), duration[rows], token[rows]], axis=1), lead[rows])
     return prior.model_copy(update=fitted)
 
 
 def _fit(design: Scores, lead: Scores) -> AskCost:
+    """Return the robust fit of lead times [s] to columns of ones, durations [s] and tokens, (L, 3)."""
     from scipy.optimize import nnls
 
-    # A start within reach of the bulk: one coffee break must not bend the first fit beyond repair.
+    # The first weights are small for answers far from the median, so that one coffee break can't spoil the first fit.
     middle = np.median(lead)
     weights = 1.0 / np.maximum(1.0, np.abs(lead - middle) / max(float(np.median(np.abs(lead - middle))), 1e-3))
     coefficients = np.zeros(design.shape[1])

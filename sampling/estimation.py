@@ -1,4 +1,4 @@
-"""What the audit share says of everything that was not heard: weighted estimates with intervals by speaker."""
+"""Estimates of rates in the whole traffic from the audit share, weighted, with intervals over speakers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from corpus.records.evaluation import Interval
 from sampling.pool import Scores, codes
 
 CREDIT: Final = 4.0
-"""How many times its rows a design may count for: a few speakers that happen to agree must not close the interval."""
+"""Most rows that one row may count for: a few speakers who agree by chance must not make the interval too narrow."""
 
 
 def _columns(inclusion_probs: npt.ArrayLike, *columns: npt.ArrayLike) -> tuple[Scores, list[Scores]]:
+    """Return the checked inclusion probabilities and columns as float64 arrays."""
     probs = np.asarray(inclusion_probs, np.float64)
     arrays = [np.asarray(column, np.float64) for column in columns]
     if probs.ndim != 1 or not len(probs):
@@ -58,10 +59,10 @@ def weighted_ratio(
     """Return sum(numerators / probability) / sum(denominators / probability) with an interval over speakers.
 
     Hajek's estimator (1971); for WER the numerators are errors and the denominators words. The variance is that of the
-    linearised ratio summed by speaker (Woodruff 1971), with replacement, so it leans to the safe side. The interval is
-    symmetric in the log of the value, with Student's t over (speakers - 1), as errors are skewed. Where no error was
-    seen, its upper end is the largest share of wrong utterances under which that still happens in (1 - confidence) / 2
-    of the draws, counted in effective speakers.
+    linearised ratio summed by speaker (Woodruff 1971), with replacement, so it is rather too large than too small. The
+    interval is symmetric in the logarithm of the value, because errors are skewed, with Student's t over
+    (speakers - 1). If no error was seen, the upper end is the largest share of wrong utterances with which this still
+    happens in (1 - confidence) / 2 of the draws, counted in effective speakers.
 
     Args:
         numerators: (n,) 0 or more.
@@ -81,7 +82,7 @@ def weighted_ratio(
     value = float(weights @ top) / total
     error, speakers = _standard_error(weights * (top - value * bottom) / total, speaker_ids)
     if value <= 0.0:
-        low, high = 0.0, _none_seen(weights, speaker_ids, confidence)
+        low, high = 0.0, _upper_bound_without_errors(weights, speaker_ids, confidence)
     elif speakers < 2:
         low, high = 0.0, math.inf
     else:
@@ -96,8 +97,8 @@ def weighted_share(
 ) -> Interval:
     """Return the weighted share of rows that are hits, such as wrong intents, with an interval over speakers.
 
-    Hajek's estimator, and Wilson's interval on the effective number of rows p (1 - p) / variance by speaker, with
-    Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019).
+    Hajek's estimator (1971), and Wilson's interval on the effective number of rows, p (1 - p) / variance by speaker,
+    with Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019).
 
     Args:
         hits: (n,) 0 or 1.
@@ -118,7 +119,7 @@ def weighted_share(
         return Interval(value, 0.0, 1.0, len(probs), speakers)
     if 0 < value < 1:
         size = min(value * (1 - value) / max(error, 1e-12) ** 2, CREDIT * len(probs))
-    else:  # where all rows agree nothing shows their spread: then Kish's (1965) size by speaker stands in
+    else:  # rows that all agree have no variance, so Kish's (1965) effective number of speakers is taken
         size = _effective_speakers(weights, speaker_ids)
     t2 = _t(confidence, speakers) ** 2
     middle = (value + t2 / (2 * size)) / (1 + t2 / size)
@@ -127,17 +128,21 @@ def weighted_share(
 
 
 def nonresponse(inclusion_probs: npt.ArrayLike, answered: npt.ArrayLike, speaker_ids: Strings) -> Interval:
-    """Return the weighted share of audit rows that nobody could label; the other estimates do not speak of these.
+    """Return the weighted share of audit rows that nobody could label; the other estimates leave these rows out.
 
     Args:
-        inclusion_probs: (n,) of all audit rows that were asked and came back.
-        answered: (n,) bool, labelled.
+        inclusion_probs: (n,) of all audit rows with an answer.
+        answered: (n,) bool, rows whose answer is a label.
         speaker_ids: (n,) str.
+
+    Raises:
+        RecordError: no rows, or unequal lengths.
     """
     return weighted_share(1.0 - np.asarray(answered, np.float64), inclusion_probs, speaker_ids)
 
 
 def _standard_error(terms: Scores, speaker_ids: Strings) -> tuple[float, int]:
+    """Return the standard error of the sum of the terms over speakers, inf for one speaker, and how many there are."""
     if speaker_ids.shape != terms.shape:
         raise RecordError("estimate: speaker_ids and values are of unequal length")
     speakers, count = codes(speaker_ids)
@@ -158,5 +163,6 @@ def _effective_speakers(weights: Scores, speaker_ids: Strings) -> float:
     return float(by_speaker.sum() ** 2 / (by_speaker**2).sum())
 
 
-def _none_seen(weights: Scores, speaker_ids: Strings, confidence: float) -> float:
+def _upper_bound_without_errors(weights: Scores, speaker_ids: Strings, confidence: float) -> float:
+    """Return the upper end of the interval of a rate of 0, see `weighted_ratio`."""
     return 1.0 - math.pow((1.0 - confidence) / 2, 1.0 / _effective_speakers(weights, speaker_ids))

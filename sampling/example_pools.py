@@ -1,4 +1,4 @@
-"""Pools of made-up predictions, as varied as a check or a test asks for; the same seed gives the same pool."""
+"""Pools of made-up predictions for checks and tests; the same seed gives the same pool."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CONFIDENCES = [name for name in ASR_COLUMNS if name.startswith(("confidence", "g
 
 
 def unit(rows: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Return the rows at length 1."""
+    """Return the rows divided by their length, (N, D) float32."""
     found: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return found
 
 
 def probabilities(logits: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Return the softmax of every row, which sums to 1 in float32, too."""
+    """Return the softmax of every row, (N, C) float32; each row sums to 1 also in float32."""
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs = (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
     found: Floats = (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -29,7 +29,7 @@ def probabilities(logits: npt.NDArray[np.floating[Any]]) -> Floats:
 
 
 def asr_columns(n: int, rng: np.random.Generator) -> Floats:
-    """Return (n, columns) of made-up speech scores, each within its range."""
+    """Return made-up speech scores, (n, columns) float32, each within its range."""
     columns: dict[str, npt.NDArray[Any]] = {name: rng.exponential(size=n) for name in ASR_COLUMNS}
     columns |= {name: rng.random(n) for name in CONFIDENCES}
     columns |= {name: -columns[name] for name in ("logprob_sum", "logprob_mean")}
@@ -51,10 +51,10 @@ def predictions_of(
     """Return the made-up predictions of n utterances.
 
     Args:
-        n: how many.
+        n: number of utterances.
         seed: of all draws.
-        intents: C, where no probabilities are given.
-        width: D, where no embeddings are given.
+        intents: C, used if `probs` is None.
+        width: D, used if `vectors` is None.
         probs: (n, C) intent probabilities; None: drawn.
         vectors: (n, D) unit embeddings; None: drawn.
     """
@@ -80,15 +80,23 @@ def predictions_of(
 def pool_of(
     n: int = 300, *, seed: int = 0, speakers: int = 40, predictions: Predictions | None = None, skew: float = 1.5
 ) -> Pool:
-    """Return a pool whose speakers are of unequal size and each in one split, with two slices."""
+    """Return a pool with two slices whose speakers have unequal numbers of rows, each speaker in one split.
+
+    Args:
+        n: number of utterances.
+        seed: of all draws.
+        speakers: most speakers.
+        predictions: n rows; None: drawn.
+        skew: exponent; the larger, the more unequal the speakers are.
+    """
     rng = np.random.default_rng([seed, 1])
-    spoken = np.floor(speakers * rng.random(n) ** skew).astype(int)
+    speaker_of = np.floor(speakers * rng.random(n) ** skew).astype(int)
     split_of = rng.choice(["train", "dev", "test"], speakers, p=[0.7, 0.1, 0.2])
     split_of[0] = "train"
     return Pool(
         predictions=predictions_of(n, seed=seed) if predictions is None else predictions,
-        speaker_ids=np.array([f"s{i:05d}" for i in spoken], dtype=np.str_),
-        splits=split_of[spoken].astype(np.str_),
+        speaker_ids=np.array([f"s{i:05d}" for i in speaker_of], dtype=np.str_),
+        splits=split_of[speaker_of].astype(np.str_),
         slices={
             "locale": rng.choice(["en-GB", "en-IN", "en-US"], n, p=[0.3, 0.1, 0.6]).astype(np.str_),
             "device_type": rng.choice(["phone", "speaker"], n).astype(np.str_),

@@ -1,4 +1,4 @@
-"""What labels say of the models' scores: evidence for curves, and for hidden cohorts."""
+"""Scores of the models compared with labels: evidence for calibration curves and for hidden cohorts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sampling.seeds import generator
 ErrorKind: TypeAlias = Literal["words", "intent"]
 
 MEASURED: Final[dict[ErrorKind, str]] = {"words": "expected_errors", "intent": "margin"}
-"""The measure that estimates each kind of error."""
+"""By kind of error, the measure that estimates it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """R rows that the models at work scored and did not learn from, compared with their labels.
+    """R rows that the current models scored and were not trained on, compared with their labels.
 
     Attributes:
-        predictions: of the models, R rows.
+        predictions: R rows.
         errors: (R,) float64, word errors of the best transcript; NaN where the label has no transcript.
         words: (R,) float64, words of the label; NaN where it has no transcript.
         wrong: (R,) float64, 1 where the top intent is not the label's; NaN where the label has no intent.
@@ -60,7 +60,7 @@ def compare_with_labels(
     speaker_ids: Strings,
     audit: Mask,
 ) -> Findings:
-    """Return what the labels say of the predictions, row by row.
+    """Return the predictions compared with the labels, row by row.
 
     Args:
         predictions: R rows.
@@ -92,18 +92,18 @@ def compare_with_labels(
 
 
 def evidence_of(found: Findings, kind: ErrorKind) -> Evidence:
-    """Return the measure of one kind of error beside what was found, on the rows whose label tells."""
+    """Return the measure of one kind of error beside the actual errors, on the rows whose label has them."""
     outcomes = found.errors if kind == "words" else found.wrong
-    known = np.isfinite(outcomes)
+    rows = np.isfinite(outcomes)
     scores = measure(MEASURED[kind], found.predictions)
-    return Evidence(scores[known], outcomes[known], found.weights[known], found.speaker_ids[known], found.audit[known])
+    return Evidence(scores[rows], outcomes[rows], found.weights[rows], found.speaker_ids[rows], found.audit[rows])
 
 
 def cohorts_of(found: Findings, settings: CohortSettings, seed: int, round_: str) -> list[Cohort]:
-    """Return the hidden cohorts that err more, the worst first; none where `settings.share` is 0.
+    """Return the hidden cohorts with more errors than the rest, the worst first; none if `settings.share` is 0.
 
-    Audit rows alone say where errors lie in the traffic: rows that were chosen for their doubt err more wherever they
-    come from.
+    Only audit rows are used. Rows that were chosen because the models are unsure of them have more errors in every
+    group, so they can't show where the errors of the traffic are.
     """
     if settings.share == 0:
         return []

@@ -1,4 +1,4 @@
-"""Predictions from plain arrays, for a notebook or any classifier that has no ears."""
+"""Predictions from plain arrays, for a notebook or a classifier of texts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SURE: Final = {
     "num_hypotheses": 1.0,
     "duration": 1.0,
 }
-"""What a speech column holds where nobody listened: one transcript without a doubt; the others hold 0."""
+"""Values of speech columns without a speech model: one transcript, fully certain; all other columns are 0."""
 
 OFF: Final = 1e-3
-"""How far probabilities may sum from 1; rounding to float16 goes no further, other sums are no probabilities."""
+"""Largest distance of a sum of probabilities from 1; rounding to float16 stays below it."""
 
 
 def predictions_of(
@@ -37,10 +37,10 @@ def predictions_of(
     pass_disagreement: npt.ArrayLike | None = None,
     versions: tuple[str, str] = ("0", "0"),
 ) -> Predictions:
-    """Return the predictions of N rows; what is not given is that of a text whose words are known.
+    """Return the predictions of N rows; the defaults are those of texts whose words are certain.
 
-    Then all uncertainty is in the intent, so a label and no transcript is worth buying. Probabilities are divided by
-    their sum, embeddings by their length.
+    Then all uncertainty is in the intent, so an intent label is asked for and no transcript. Probabilities are divided
+    by their sum, embeddings by their length.
 
     Args:
         ids: (N,) unique names; numbers become text.
@@ -56,7 +56,7 @@ def predictions_of(
 
     Raises:
         RecordError: unequal lengths, a number that is not finite, a row that is no distribution, an embedding of
-            length 0, an unknown column, or an id that stands twice; the message names the first.
+            length 0, an unknown column, or a repeated id; the message names the first.
     """
     names: Strings = np.asarray(ids).astype(np.str_)
     if names.ndim != 1:
@@ -67,7 +67,7 @@ def predictions_of(
     unknown = sorted(set(columns) - set(ASR_COLUMNS))
     if unknown:
         raise RecordError(f"predictions: column {unknown[0]!r} is unknown; known are {', '.join(ASR_COLUMNS)}")
-    heard = [_column(f"asr {name}", columns.get(name, SURE.get(name, 0.0)), names) for name in ASR_COLUMNS]
+    speech = [_column(f"asr {name}", columns.get(name, SURE.get(name, 0.0)), names) for name in ASR_COLUMNS]
     entropy = -(probs * np.log(np.maximum(probs, 1e-300))).sum(axis=1)
     given = entropy if entropy_given_hypothesis is None else entropy_given_hypothesis
     rounded = probs.astype(np.float32)
@@ -81,16 +81,16 @@ def predictions_of(
         entropy_given_hypothesis=_column("entropy_given_hypothesis", given, names),
         pass_disagreement=_column("pass_disagreement", 0.0 if pass_disagreement is None else pass_disagreement, names),
         embeddings=unit_rows(embeddings, names),
-        asr=np.stack(heard, axis=1),
+        asr=np.stack(speech, axis=1),
     )
 
 
 def unit_rows(embeddings: npt.ArrayLike, names: Strings | None = None) -> Floats:
-    """Return (N, D) float32, the rows divided by their length.
+    """Return the rows divided by their length, (N, D) float32.
 
     Args:
         embeddings: (N, D).
-        names: (N,) for the message; None: rows are named by number.
+        names: (N,) ids for the message; None: it gives the number of the row.
 
     Raises:
         RecordError: another shape, a number that is not finite, or a row of length 0.
@@ -107,6 +107,7 @@ def unit_rows(embeddings: npt.ArrayLike, names: Strings | None = None) -> Floats
 
 
 def _table(what: str, values: npt.ArrayLike, names: Strings | None) -> npt.NDArray[np.float64]:
+    """Return the values as a float64 table with one row for each name."""
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or (names is not None and len(table) != len(names)):
         count = "N" if names is None else len(names)
@@ -115,6 +116,7 @@ def _table(what: str, values: npt.ArrayLike, names: Strings | None) -> npt.NDArr
 
 
 def _column(what: str, values: npt.ArrayLike, names: Strings) -> Floats:
+    """Return the values as a float32 column with one number for each name; a single number is repeated."""
     column = np.asarray(values, np.float32)
     if column.ndim == 0:
         column = np.full(len(names), column)
@@ -124,6 +126,7 @@ def _column(what: str, values: npt.ArrayLike, names: Strings) -> Floats:
 
 
 def _distributions(names: Strings, probs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the probabilities divided by their sum, once every row is a distribution up to rounding."""
     sums = probs.sum(axis=1)
     bad = ~(np.isfinite(sums) & (np.abs(sums - 1.0) <= OFF) & (probs >= 0).all(axis=1))
     if bad.any():

@@ -1,4 +1,4 @@
-"""What learning curves of a simulation say: labels to a target, savings against random, areas, and random's band."""
+"""Figures of simulated learning curves: labels to a target, savings against random choice, areas, and bands."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 
 from corpus.errors import RecordError
 
-HELD: Final = 3
-"""Rounds in a row that must reach the target; one that does may be luck."""
+TARGET_ROUNDS: Final = 3
+"""How many rounds in a row must reach the target; a single one may be luck."""
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One simulated run: what was known after each of R rounds.
+    """One simulated run, measured after each of R rounds.
 
     Attributes:
-        strategy, seed: which run it is; runs of one seed start from the same pool and the same noise.
+        strategy, seed: identify the run; runs of one seed start from the same pool and the same noise.
         labels: (R,) labels bought so far, rising.
         accuracy: (R,) on the test set, in [0, 1].
         seconds: (R,) annotator seconds spent so far.
-        target: accuracy that counts as reached, a share of what the whole pool teaches.
-        groups: by group of test rows, such as a rare speaker, the (R,) accuracy on them.
+        target: accuracy to reach, a share of the accuracy after learning from the whole pool.
+        groups: by group of test rows, such as a rare speaker, the accuracy on them, (R,).
     """
 
     strategy: str
@@ -44,8 +44,8 @@ class Curve:
 
     @property
     def at_target(self) -> int | None:
-        """The first round of `HELD` in a row that reach the target; None where none do."""
-        return first_held(self.accuracy, self.target)
+        """Return the first of `TARGET_ROUNDS` rounds in a row that reach the target; None if there are none."""
+        return first_at_target(self.accuracy, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +57,43 @@ class Estimate:
     high: float
 
 
-def first_held(accuracy: Sequence[float], target: float, held: int = HELD) -> int | None:
-    """Return the first position of `held` in a row at or above the target, None where there is none."""
+def first_at_target(accuracy: Sequence[float], target: float, rounds: int = TARGET_ROUNDS) -> int | None:
+    """Return the first position of `rounds` in a row at or above the target, None if there is none."""
     reached = np.asarray(accuracy) >= target
-    if len(reached) < held:
+    if len(reached) < rounds:
         return None
-    runs = np.lib.stride_tricks.sliding_window_view(reached, held).all(axis=1)
+    runs = np.lib.stride_tricks.sliding_window_view(reached, rounds).all(axis=1)
     return int(np.argmax(runs)) if runs.any() else None
 
 
 def labels_to_target(curve: Curve) -> int:
-    """Return the labels at which the target was reached and held; all that were bought where it never was."""
+    """Return the labels with which the target was reached to stay; all labels of the run if it never was."""
     at = curve.at_target
     return curve.labels[-1 if at is None else at]
 
 
 def seconds_to_target(curve: Curve) -> float:
-    """Return the annotator seconds at which the target was reached and held; all spent where it never was."""
+    """Return the annotator seconds with which the target was reached to stay; all of the run if it never was."""
     at = curve.at_target
     return curve.seconds[-1 if at is None else at]
 
 
 def saving(labels: npt.ArrayLike, against: npt.ArrayLike) -> Estimate:
-    """Return 1 - geometric mean over seeds of labels / labels of random, with the t interval of its logarithm.
+    """Return 1 - geometric mean over seeds of labels / labels of random choice, with the t interval of its logarithm.
 
     Args:
-        labels: (S,) of a strategy, by seed.
-        against: (S,) of random, for the same seeds.
+        labels: (S,) labels that a strategy needed, by seed.
+        against: (S,) labels that random choice needed, for the same seeds.
 
     Raises:
         RecordError: unequal lengths, none, or a number that is not above 0.
     """
-    mine, other = np.asarray(labels, np.float64), np.asarray(against, np.float64)
-    if mine.shape != other.shape or mine.ndim != 1 or not len(mine):
-        raise RecordError(f"saving: labels {mine.shape} and {other.shape} are no pairs; give one of each a seed")
-    if not (np.isfinite(mine).all() and np.isfinite(other).all() and (mine > 0).all() and (other > 0).all()):
+    needed, random = np.asarray(labels, np.float64), np.asarray(against, np.float64)
+    if needed.shape != random.shape or needed.ndim != 1 or not len(needed):
+        raise RecordError(f"saving: labels {needed.shape} and {random.shape} are no pairs; give one of each a seed")
+    if not (np.isfinite(needed).all() and np.isfinite(random).all() and (needed > 0).all() and (random > 0).all()):
         raise RecordError("saving: a number of labels is not above 0")
-    ratio = _t_interval(np.log(mine / other))
+    ratio = _t_interval(np.log(needed / random))
     return Estimate(1 - np.exp(ratio.mean), 1 - np.exp(ratio.high), 1 - np.exp(ratio.low))
 
 
@@ -101,7 +101,7 @@ def area(curve: Curve, last: int) -> float:
     """Return the mean accuracy from the first round to `last` labels, by trapezoids; in [0, 1].
 
     Args:
-        curve: at least one round of it within `last`.
+        curve: one run.
         last: labels at which the area ends.
     """
     x, y = np.asarray(curve.labels, np.float64), np.asarray(curve.accuracy)
@@ -114,7 +114,7 @@ def area(curve: Curve, last: int) -> float:
 
 
 def mean_interval(values: npt.ArrayLike) -> Estimate:
-    """Return the mean with its 95 % t interval; of one value the value itself."""
+    """Return the mean with its 95 % t interval; for one value the interval has no width."""
     return _t_interval(np.asarray(values, np.float64))
 
 
@@ -129,15 +129,15 @@ def _t_interval(values: Numbers) -> Estimate:
 
 
 def on_grid(curves: Sequence[Curve], grid: npt.ArrayLike) -> Numbers:
-    """Return (S, G) accuracies at the given labels; NaN beyond the end of a curve and before its first round."""
+    """Return the accuracies at G numbers of labels, (S, G); NaN beyond the end of a curve and before its start."""
     at = np.asarray(grid, np.float64)
     return np.stack([np.interp(at, c.labels, c.accuracy, left=np.nan, right=np.nan) for c in curves])
 
 
 def mean_curve(curves: Sequence[Curve], grid: npt.ArrayLike) -> tuple[Numbers, Numbers, Numbers]:
-    """Return mean, low and high of the curves at the given labels, (G,) each, with pointwise 95 % t intervals.
+    """Return mean, low and high of the curves at G numbers of labels, (G,) each: pointwise 95 % t intervals.
 
-    A curve that ended keeps its last accuracy: it stopped because the target was reached and held.
+    A curve that ended keeps its last accuracy, because a run ends once the target was reached to stay.
     """
     at = np.asarray(grid, np.float64)
     found = np.stack([np.interp(at, c.labels, c.accuracy) for c in curves])
@@ -148,16 +148,16 @@ def mean_curve(curves: Sequence[Curve], grid: npt.ArrayLike) -> tuple[Numbers, N
 def simultaneous_band(
     curves: Sequence[Curve], grid: npt.ArrayLike, *, draws: int = 2000, seed: int = 0
 ) -> tuple[Numbers, Numbers]:
-    """Return the 95 % band that holds the whole mean curve at once, (G,) low and high.
+    """Return low and high of the 95 % band that contains the whole mean curve at once, (G,) each.
 
-    Seeds are resampled, and the band is mean +- c standard errors with c the 95 % quantile of the largest deviation
+    Seeds are resampled. The band is mean +- c standard errors, where c is the 95 % quantile of the largest deviation
     over the grid (the max-t bootstrap, Montiel Olea & Plagborg-Moller 2019).
 
     Args:
         curves: S runs of one strategy.
         grid: G numbers of labels within all curves.
-        draws: bootstrap samples.
-        seed: of them.
+        draws: number of bootstrap samples.
+        seed: of the draws.
     """
     found = on_grid(curves, grid)
     mean, spread = found.mean(axis=0), found.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(found.shape[1])
@@ -169,7 +169,7 @@ def simultaneous_band(
 
 
 def never_below(curves: Sequence[Curve], random: Sequence[Curve]) -> bool:
-    """Whether the mean curve is in or above the simultaneous band of `random` as long as all runs of both went on."""
+    """Return whether the mean curve is in or above the band of `random`, up to the end of the shortest run."""
     last = min(curve.labels[-1] for curve in (*curves, *random))
     grid = [labels for labels in random[0].labels if curves[0].labels[0] <= labels <= last]
     if not grid:

@@ -1,7 +1,7 @@
 """Uncertainty measures: functions `Predictions -> (N,) float64`, finite, larger = less certain, in a declared range.
 
-To add one, write the function and enter it in `MEASURES`; the property tests run over the registry. Other packages
-offer theirs by entry points of the group `earmark.measures`; `earmark check-plugin` tries them.
+To add a measure, write its function and enter it in `MEASURES`; the property tests run over the registry. Other
+packages offer measures by entry points of the group `earmark.measures`; `earmark check-plugin` tests them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from corpus.records.predictions import Predictions
 from sampling.pool import Scores, check_scores
 
 CHUNK: Final = 2_048
-"""Rows at a time, so that what is worked out of them stays in the cache and is no second copy of the probabilities."""
+"""Rows computed at a time, so that they stay in the cache and the probabilities are not copied as a whole."""
 
 ROUNDING: Final = 2e-3
-"""How far a stored float16 may lie outside its range [relative to 1]; further is an error."""
+"""How far a value stored as float16 may lie outside its range; a larger distance is an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure with the range that its values keep to; `high` is inf where nothing bounds it."""
+    """A measure with the range of its values; `high` is inf without an upper bound."""
 
     function: Callable[[Predictions], Scores]
     low: float
@@ -35,6 +35,7 @@ class Measure:
 
 
 def _intent_rows(predictions: Predictions, function: Callable[[Floats], Scores]) -> Scores:
+    """Return the function of the intent probabilities, (N,) float64, computed in chunks of rows."""
     probs = predictions.intent_probs
     out = np.empty(len(probs), np.float64)
     for start in range(0, len(probs), CHUNK):
@@ -83,15 +84,15 @@ def energy(predictions: Predictions) -> Scores:
 
 
 def intent_information(predictions: Predictions) -> Scores:
-    """Return sum_h w_h H[p(y|h)] [nats]: what stays open once the words are known, for an intent label to resolve."""
+    """Return sum_h w_h H[p(y|h)] [nats]: the uncertainty that remains if the words are certain; a label resolves it."""
     return _nonnegative("entropy_given_hypothesis", predictions, predictions.entropy_given_hypothesis)
 
 
 def transcript_information(predictions: Predictions) -> Scores:
-    """Return I(y; h|x) = H[p(y|x)] - sum_h w_h H[p(y|h)] [nats]: what a transcript resolves of the intent.
+    """Return I(y; h|x) = H[p(y|x)] - sum_h w_h H[p(y|h)] [nats]: the intent's uncertainty that a transcript resolves.
 
-    The split of the joint uncertainty p(y|x) = sum_h w_h p(y|h) is the one of BALD with hypotheses in the place of
-    weights (Houlsby et al. 2011). Rounding below 0 becomes 0, its least possible value.
+    The split of the joint uncertainty p(y|x) = sum_h w_h p(y|h) is that of BALD, with hypotheses in the place of
+    weights (Houlsby et al. 2011). Values below 0, which only rounding can cause, become 0.
     """
     return np.maximum(0.0, entropy(predictions) - intent_information(predictions))
 
@@ -105,10 +106,12 @@ def _column(name: str, predictions: Predictions) -> Scores:
 
 
 def _doubt(name: str, predictions: Predictions) -> Scores:
+    """Return 1 - the confidence in the named column."""
     return _within(name, predictions, 1.0 - predictions.column(name).astype(np.float64), 0.0, 1.0)
 
 
 def _within(name: str, predictions: Predictions, values: Scores, low: float, high: float) -> Scores:
+    """Return the values clipped to the range, once none is out of it by more than rounding."""
     off = (values < low - ROUNDING) | (values > high + ROUNDING)
     if off.any():
         raise RecordError(
@@ -199,22 +202,22 @@ MEASURES: Final[dict[str, Measure]] = {
 
 
 def measure(name: str, predictions: Predictions) -> Scores:
-    """Return (N,) float64, the named measure of every row; each row's value depends on that row alone.
+    """Return the named measure of every row, (N,) float64; the value of a row depends on that row alone.
 
     Raises:
-        SettingsError: no such measure; the message lists the known.
-        PluginError: the one of another package can't be used; the message names the package.
+        SettingsError: there is no such measure; the message lists the names.
+        PluginError: the measure of another package can't be used; the message names the package.
         RecordError: a value is not finite or out of the measure's range; the message names the utterance.
     """
     return measure_by(name, measure_entry(name), predictions)
 
 
 def measure_entry(name: str) -> Measure:
-    """Return the named measure with its range, of earmark or of another package.
+    """Return the named measure with its range, from earmark or from another package.
 
     Raises:
-        SettingsError: no such measure; the message lists the known.
-        PluginError: the one of another package can't be used; the message names the package.
+        SettingsError: there is no such measure; the message lists the names.
+        PluginError: the measure of another package can't be used; the message names the package.
     """
     if name in MEASURES:
         plugins.require_unclaimed(plugins.MEASURES, name)
@@ -229,7 +232,7 @@ def measure_entry(name: str) -> Measure:
 
 
 def measure_by(name: str, entry: Measure, predictions: Predictions) -> Scores:
-    """Return what `measure` returns, by the measure that is given with its name for messages."""
+    """Return what `measure` returns, computed by the given measure; `name` is for messages."""
     scores = np.asarray(entry.function(predictions), np.float64)
     check_scores(predictions.utterance_ids, scores, f"measure {name}")
     return _within(f"measure {name}", predictions, scores, entry.low, entry.high)

@@ -1,7 +1,8 @@
-"""Rules that every strategy and measure keeps, to be tried on any function: earmark's own or another package's.
+"""Rules for every strategy and measure, with which any function can be tested: earmark's own or another package's.
 
-`earmark check-plugin` and the tests run them. A rule takes the function, how many rows and a seed, and returns what is
-wrong, "" where nothing is. Pools come from a seeded generator, so the same call finds the same fault.
+`earmark check-plugin` and the tests run them. A rule takes the function, a number of rows and a seed, and returns what
+is wrong, "" if nothing is. The first sentence of its docstring says what a function has to do. Pools come from a seeded
+generator, so the same call finds the same fault.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def as_many_as_asked(function: Strategy, n: int, seed: int) -> str:
 
 
 def same_seed_same_rows(function: Strategy, n: int, seed: int) -> str:
-    """Return the same rows for the same generator, and neither reads nor moves a global one."""
+    """Return the same rows for the same generator, and neither use nor change a global one."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     count = max(1, n // 2)
     found, moved = [], False
@@ -59,7 +60,7 @@ def same_seed_same_rows(function: Strategy, n: int, seed: int) -> str:
 
 
 def order_changes_nothing(function: Strategy, n: int, seed: int) -> str:
-    """Choose the same utterances whatever the order in which they came."""
+    """Choose the same utterances whatever the order of the rows."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     shuffled = np.random.default_rng(seed + 1).permutation(n)
     count = max(1, n // 2)
@@ -70,7 +71,7 @@ def order_changes_nothing(function: Strategy, n: int, seed: int) -> str:
 
 
 def changes_no_input(function: Strategy, n: int, seed: int) -> str:
-    """Change nothing of what it is given."""
+    """Leave pool and scores unchanged."""
     pool, scores = pool_of(n, seed=seed), np.random.default_rng(seed).random(n)
     before = [*_bytes_of(pool.predictions), scores.tobytes()]
     function(pool, max(1, n // 2), scores, np.random.default_rng(seed))
@@ -100,11 +101,11 @@ STRATEGY_RULES: Final[Sequence[Callable[[Strategy, int, int], str]]] = (
     copes_with_equal_rows,
     copes_with_many_known,
 )
-"""What every strategy keeps to."""
+"""Rules for every strategy."""
 
 
 def _rows_problem(rows: Rows, count: int, n: int) -> str:
-    """Return why these are no `count` different rows of n; "" where they are."""
+    """Return why these are not `count` different rows of n; "" if they are."""
     found = np.asarray(rows)
     if found.ndim != 1 or found.dtype.kind not in "iu":
         return f"it returned {found.dtype} of shape {found.shape}, not row numbers"
@@ -121,7 +122,7 @@ def _rows_problem(rows: Rows, count: int, n: int) -> str:
 
 
 def one_number_a_row(entry: Measure, n: int, seed: int) -> str:
-    """Return one finite number a row within its range."""
+    """Return one finite number for each row, within the range of the measure."""
     values = np.asarray(entry.function(predictions_of(n, seed=seed, intents=1 + seed % 9)))
     if values.shape != (n,):
         return f"it returned shape {values.shape} for {n} rows"
@@ -146,7 +147,7 @@ def each_row_by_itself(entry: Measure, n: int, seed: int) -> str:
 
 
 def changes_no_prediction(entry: Measure, n: int, seed: int) -> str:
-    """Change nothing of the predictions."""
+    """Leave the predictions unchanged."""
     predictions = predictions_of(n, seed=seed)
     before = _bytes_of(predictions)
     entry.function(predictions)
@@ -154,7 +155,7 @@ def changes_no_prediction(entry: Measure, n: int, seed: int) -> str:
 
 
 def draws_nothing(entry: Measure, n: int, seed: int) -> str:
-    """Return the same values each time, and neither reads nor moves a global generator."""
+    """Return the same values each time, and neither use nor change a global generator."""
     predictions = predictions_of(n, seed=seed)
     before = _global_state()
     first = np.asarray(entry.function(predictions)).tobytes()
@@ -175,19 +176,19 @@ MEASURE_RULES: Final[Sequence[Callable[[Measure, int, int], str]]] = (
     draws_nothing,
     copes_with_no_rows,
 )
-"""What every measure keeps to."""
+"""Rules for every measure."""
 
 
-# --- trying them ------------------------------------------------------------------------------------------------------
+# --- running the rules ------------------------------------------------------------------------------------------------
 
 
 def check_strategy(function: Strategy) -> list[Finding]:
-    """Return what trying every rule on a strategy found, the first problem of each."""
+    """Return the result of every rule for a strategy, with the first problem of each."""
     return [try_rule(rule, _cases(function)) for rule in STRATEGY_RULES]
 
 
 def check_measure(entry: Measure) -> list[Finding]:
-    """Return what trying every rule on a measure found, the first problem of each."""
+    """Return the result of every rule for a measure, with the first problem of each."""
     return [try_rule(rule, _cases(entry)) for rule in MEASURE_RULES]
 
 

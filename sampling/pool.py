@@ -1,4 +1,4 @@
-"""What there is to choose from: the predictions of a night with the few facts about each row that choosing needs."""
+"""The pool that a round chooses from: the predictions of a night, with speaker, split and slices of each row."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Pool:
         speaker_ids: (N,) str pseudonyms.
         splits: (N,) str, each `train`, `dev` or `test`.
         slices: by name, such as `locale` or `device_type`, (N,) str.
-        chosen: (N,) bool, rows that an earlier round asked about; they are never asked about again. None: no row.
-        known_embeddings: (M, D) float32 of unit length, what is labelled already; None: nothing is.
+        chosen: (N,) bool, rows that an earlier round chose; they are never chosen again. None: no row.
+        known_embeddings: (M, D) float32 of unit length, of utterances that are labelled already; None: there are none.
 
     Raises:
         RecordError: columns of unequal length, an unknown split, or known embeddings of another width.
@@ -75,22 +75,23 @@ class Pool:
         chosen: npt.ArrayLike | None = None,
         **statistics: Any,
     ) -> Pool:
-        """Return a pool from plain arrays, such as a classifier of texts gives them.
+        """Return a pool made from plain arrays, such as those of a classifier of texts.
 
         Args:
             ids: (N,) unique names; numbers become text.
             intent_probs: (N, C) probabilities.
-            embeddings: (N, D), made to be of unit length.
-            speaker_ids: (N,); None: each row has a speaker of its own, so no cap on speakers binds.
+            embeddings: (N, D), divided by their length.
+            speaker_ids: (N,); None: each row has its own speaker, so the cap on speakers has no effect.
             slices: by name, (N,) each.
             duration: (N,) [s]; None: 1 s each.
-            known_embeddings: (M, D) of what is labelled already; None: nothing is.
+            known_embeddings: (M, D), of rows that are labelled already; None: there are none.
             splits: (N,); None: all rows may train.
-            chosen: (N,) bool, rows asked about before.
-            statistics: what else `arrays.predictions_of` takes, such as `asr`, `intents` or `pass_disagreement`.
+            chosen: (N,) bool, rows that were chosen before; None: no row.
+            statistics: further arguments of `from_arrays.predictions_of`, such as `asr`, `intents` or
+                `pass_disagreement`.
 
         Raises:
-            RecordError: an array that does not fit the others or holds what it must not; the message names it.
+            RecordError: an array of another length or with values that are not allowed; the message names it.
         """
         predictions = predictions_of(ids, intent_probs, embeddings, duration=duration, **statistics)
         names, n = predictions.utterance_ids, len(predictions)
@@ -109,23 +110,23 @@ class Pool:
 
     @property
     def utterance_ids(self) -> Strings:
-        """(N,) str."""
+        """Return the ids of the utterances, (N,) str."""
         return self.predictions.utterance_ids
 
     @property
     def embeddings(self) -> Floats:
-        """(N, D) float32 of unit length."""
+        """Return the embeddings, (N, D) float32 of unit length."""
         return self.predictions.embeddings
 
     @property
     def known(self) -> Floats:
-        """(M, D) float32, the known embeddings; (0, D) where there are none."""
+        """Return the known embeddings, (M, D) float32; (0, D) if there are none."""
         if self.known_embeddings is None:
             return np.zeros((0, self.embeddings.shape[1]), np.float32)
         return self.known_embeddings
 
     def fresh(self) -> Mask:
-        """Return (N,) bool, the rows that no earlier round asked about."""
+        """Return which rows no earlier round chose, (N,) bool."""
         return np.ones(len(self), np.bool_) if self.chosen is None else ~self.chosen
 
     def take(self, rows: Rows) -> Pool:
@@ -140,7 +141,7 @@ class Pool:
         )
 
     def sorted_by_id(self) -> Pool:
-        """Return the pool in the order of its utterance ids, without a copy where it stands so already."""
+        """Return the pool in the order of its utterance ids; the pool itself if it is sorted already."""
         ids = self.utterance_ids
         if bool((ids[1:] > ids[:-1]).all()):
             return self
@@ -148,13 +149,13 @@ class Pool:
 
 
 def codes(values: Strings) -> tuple[Rows, int]:
-    """Return (N,) numbers that stand for the distinct values in their sorted order, and how many there are."""
+    """Return for each value its place among the sorted distinct values, (N,), and how many of these there are."""
     distinct, numbers = np.unique(values, return_inverse=True)
     return numbers.astype(np.intp), len(distinct)
 
 
 def check_scores(ids: Strings, scores: Scores, what: str) -> None:
-    """Pass when there is one finite number an utterance.
+    """Check that there is one finite number for each utterance.
 
     Raises:
         RecordError: another length, or a number that is not finite; the message names the utterance.

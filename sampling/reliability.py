@@ -1,14 +1,14 @@
-"""How far a measure can be believed: its curve to real errors, and figures on rows that the curve was not fitted to.
+"""Reliability of a measure: its curve to actual errors, and figures on rows that the curve was not fitted to.
 
-Evidence is what people found on rows that the models at work have scored and never learned from: on a row that a model
-was fitted to it errs less than on any other. Audit rows are such rows, so their labels calibrate, too. That leaves them
-fit to judge: nothing is learned from them; a curve only weighs measures against each other and against costs, for the
-choice of *other* utterances; and a round's inclusion probabilities are fixed by labels of earlier rounds before its own
-rows are drawn, so weighted estimates stay unbiased. Held-out rows are left alone: they are often a published test set,
-of which a choice must know nothing.
+Evidence consists of labelled rows that the current models scored but were not trained on, because a model makes fewer
+errors on its training rows. Audit rows are such rows, so their labels calibrate, too. They can still judge models:
+no model is trained on them; a curve only weighs measures against each other and against costs, for the choice of
+*other* utterances; and the inclusion probabilities of a round are fixed by labels of earlier rounds, before its own
+rows are drawn, so weighted estimates stay unbiased. Held-out rows are not used: they are often a published test set,
+which must not influence the choice.
 
-The figures are weighted by 1 / inclusion probability and stand on audit rows alone where there are enough, since only
-those were drawn from the traffic with known probabilities.
+The figures are weighted by 1 / inclusion probability. If there are enough audit rows, the figures use them alone, as
+only audit rows are drawn from the traffic with given probabilities.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from sampling.calibration import MIN_ROWS, PRIOR_ROWS, Calibrator, calibrate, fi
 from sampling.pool import Mask, Rows, Scores, codes
 
 FOLDS: Final = 5
-"""Parts of the speakers, each of which is calibrated by the others."""
+"""Number of groups of speakers; the curve for one group is fitted to the others."""
 
 BIN_ROWS: Final = (15, 10)
-"""Rows of a bin of the calibration error at least, and bins at most: thin bins measure noise."""
+"""Fewest rows of a bin of the calibration error, and most bins: bins of few rows measure noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What people found on L rows.
+    """A measure beside the actual errors on L labelled rows.
 
     Attributes:
-        scores: (L,) a measure.
+        scores: (L,) values of the measure.
         outcomes: (L,) word errors, or 1 where the intent was wrong.
-        weights: (L,) 1 / inclusion probability; 1 for rows that were taken for certain.
+        weights: (L,) 1 / inclusion probability; 1 for rows that were not drawn at random.
         speaker_ids: (L,) str.
         audit: (L,) bool, rows of the audit share.
 
@@ -76,21 +76,21 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How far a measure can be believed; None where the rows do not tell.
+    """How well a measure estimates errors; a figure is None if there are too few rows for it.
 
     Attributes:
-        rows: that the curve is fitted to.
-        judged, speakers: rows and speakers behind the figures.
-        of: `traffic` where the figures stand on audit rows, `chosen` where on all rows.
+        rows: rows that the curve is fitted to.
+        judged, speakers: rows and speakers that the figures are computed from.
+        of: `traffic` if the figures come from audit rows alone, `chosen` if from all rows.
         error_share: weighted share of rows with an error.
         mean: weighted mean outcome.
         ece_before, ece_after: expected calibration error of the measure itself and of the out-of-fold curve, in the
             unit of the outcome: word errors an utterance, or probability.
-        nce: normalised cross entropy of the out-of-fold probability of an error; 1 is perfect, 0 says no more than the
-            share of errors does, below 0 less than that.
-        auc_roc, auc_pr: how well the measure itself tells rows with an error from those without; the second is at
-            chance where it equals `error_share`.
-        note: why there is no curve or no figure; "" where there are both.
+        nce: normalised cross entropy of the out-of-fold probability of an error; 1 is perfect, 0 is as informative as
+            the share of errors alone, below 0 is less.
+        auc_roc, auc_pr: how well the measure itself separates rows with an error from those without; by chance, the
+            second equals `error_share`.
+        note: why there is no curve or no figure; "" if there are both.
     """
 
     rows: int
@@ -112,17 +112,17 @@ class Reliability:
 
 
 def fit_all(evidence: Mapping[str, Evidence], seed: int = 0) -> tuple[dict[str, Calibrator], dict[str, Reliability]]:
-    """Return by measure the curve to expected errors, identity where rows are few, and how far it can be believed."""
+    """Return by measure its curve to expected errors, the identity if rows are few, and its reliability."""
     curves = {name: _fit(rows, MIN_ROWS) for name, rows in sorted(evidence.items())}
     return curves, {name: reliability(rows, seed) for name, rows in sorted(evidence.items())}
 
 
 def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
-    """Return the figures of a measure, of its curve out of fold.
+    """Return the reliability of a measure and of its out-of-fold curve.
 
     Args:
         evidence: L rows.
-        seed: deals the speakers to the folds.
+        seed: of the assignment of speakers to folds.
     """
     n = len(evidence)
     if n < MIN_ROWS:
@@ -162,31 +162,32 @@ def reliability(evidence: Evidence, seed: int = 0) -> Reliability:
 
 
 def speaker_folds(speaker_ids: Strings, seed: int = 0) -> Rows:
-    """Return (L,) the fold of every row, of at most `FOLDS` of about one size; a speaker's rows share one."""
+    """Return the fold of every row, (L,); there are at most `FOLDS`, of similar size, and a speaker is in one."""
     speakers, count = codes(speaker_ids)
     rows_of = np.bincount(speakers, minlength=count)
-    dealt = np.random.default_rng([seed, FOLDS]).permutation(count)
+    shuffled = np.random.default_rng([seed, FOLDS]).permutation(count)
     size, fold_of = np.zeros(min(FOLDS, count)), np.zeros(count, np.intp)
-    for speaker in dealt[np.argsort(-rows_of[dealt], kind="stable")]:
+    for speaker in shuffled[np.argsort(-rows_of[shuffled], kind="stable")]:
         fold_of[speaker] = int(np.argmin(size))
         size[fold_of[speaker]] += rows_of[speaker]
     return fold_of[speakers]
 
 
 def out_of_fold(evidence: Evidence, folds: Rows) -> Scores:
-    """Return (L,) what the curve of the other folds makes of every row's score."""
+    """Return every row's score mapped by the curve that is fitted to the other folds, (L,) float64."""
     out = np.empty(len(evidence))
     for fold in np.unique(folds):
-        mine = folds == fold
-        out[mine] = calibrate({"": _fit(evidence.take(~mine), 1)}, "", evidence.scores[mine])
+        rows = folds == fold
+        out[rows] = calibrate({"": _fit(evidence.take(~rows), 1)}, "", evidence.scores[rows])
     return out
 
 
 def calibration_error(predicted: npt.ArrayLike, outcomes: npt.ArrayLike, weights: npt.ArrayLike) -> float:
     """Return sum_b w_b |mean predicted - mean outcome| / sum_b w_b over bins of about equal numbers of rows.
 
-    Expected calibration error (Naeini et al. 2015; Guo et al. 2017, equation 3) with bins of equal mass (Nguyen &
-    O'Connor 2015), as neither counts nor skewed scores fill bins of equal width. Equal predictions share a bin.
+    Expected calibration error (Naeini et al. 2015; Guo et al. 2017, equation 3) with bins of equal numbers of rows
+    (Nguyen & O'Connor 2015), because counts and skewed scores would leave bins of equal width empty. Equal predictions
+    share a bin.
 
     Args:
         predicted: (L,), L at least 1.
@@ -202,10 +203,10 @@ def calibration_error(predicted: npt.ArrayLike, outcomes: npt.ArrayLike, weights
 
 
 def normalised_cross_entropy(chance: npt.ArrayLike, wrong: npt.ArrayLike, weights: npt.ArrayLike) -> float:
-    """Return (H_max - H) / H_max: how much of the uncertainty about errors the probabilities take away.
+    """Return (H_max - H) / H_max: the share of the uncertainty about errors that the probabilities remove.
 
-    H = -sum w (y log p + (1 - y) log(1 - p)), H_max the same with the share of errors for p (Siu, Gish & Richardson
-    1997; NIST's evaluations of word confidence). A probability of 0 or 1 counts as half a row away from it.
+    H = -sum w (y log p + (1 - y) log(1 - p)), and H_max is the same with the share of errors for p (Siu, Gish &
+    Richardson 1997; NIST's evaluations of word confidence). Probabilities are clipped to [0.5 / L, 1 - 0.5 / L].
 
     Args:
         chance: (L,) probability of an error.
@@ -227,6 +228,7 @@ def _fit(evidence: Evidence, min_rows: int) -> Calibrator:
 
 
 def _areas(error: Scores, scores: Scores, weights: Scores) -> tuple[float, float]:
+    """Return the areas under the ROC curve and under the precision-recall curve."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     return (

@@ -1,4 +1,4 @@
-"""What the runs of a replay say of a strategy: labels to the target, saving against random, and rare groups."""
+"""Summary of the runs of a replay by strategy: labels to the target, saving against random choice, rare groups."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class StrategySummary:
     """The runs of one strategy, S seeds.
 
     Attributes:
-        labels_to_target: (S,) labels at which the target was reached and held; all that were bought where it never was.
-        geometric_mean_labels: of them.
-        not_reached: runs that never held the target.
-        saving_vs_random: 1 - labels / labels of random, geometric mean over seeds.
-        aulc: area under the learning curve, the mean accuracy up to the labels that all runs have.
-        seconds_to_target, geometric_mean_seconds: the same of annotator seconds.
-        wins: seeds in which fewer labels were needed than by random.
-        never_below_random: whether the mean curve never leaves random's band downwards.
+        labels_to_target: (S,) labels with which the target was reached to stay; all of the run if it never was.
+        geometric_mean_labels: geometric mean of these.
+        not_reached: number of runs that did not reach the target to stay.
+        saving_vs_random: 1 - labels / labels of random choice, geometric mean over seeds.
+        aulc: area under the learning curve: the mean accuracy up to the number of labels that all runs have.
+        seconds_to_target, geometric_mean_seconds: the same for annotator seconds.
+        wins: number of seeds with fewer labels than random choice.
+        never_below_random: whether the mean curve is never below the band of random choice.
     """
 
     labels_to_target: tuple[int, ...]
@@ -49,14 +49,14 @@ class StrategySummary:
 
 @dataclass(frozen=True, slots=True)
 class RareSummary:
-    """The error on rare groups of test rows, and on all of them as `all`, beside random's with the same labels.
+    """The errors on rare groups of test rows and on all test rows (`all`), beside those of random choice.
 
     Attributes:
-        labels: at which errors are compared.
+        labels: number of labels at which errors are compared.
         error, error_random: mean error by group.
         reduction: 1 - error / error_random by group.
         difference: error - error_random by group, with its interval over seeds.
-        shown: one line for people by group.
+        shown: by group, one line to show to people.
     """
 
     labels: int
@@ -68,12 +68,12 @@ class RareSummary:
 
 
 def summarise_strategy(found: Sequence[Curve], random: Sequence[Curve], last: int) -> StrategySummary:
-    """Return what the runs of a strategy say.
+    """Return the summary of the runs of a strategy.
 
     Args:
         found: runs of the strategy, by seed.
-        random: runs of random, for the same seeds.
-        last: labels up to which the area is taken.
+        random: runs of random choice, for the same seeds.
+        last: number of labels at which the area ends.
     """
     labels = tuple(labels_to_target(curve) for curve in found)
     seconds = tuple(seconds_to_target(curve) for curve in found)
@@ -86,31 +86,38 @@ def summarise_strategy(found: Sequence[Curve], random: Sequence[Curve], last: in
         aulc=mean_interval([area(curve, last) for curve in found]),
         seconds_to_target=seconds,
         geometric_mean_seconds=float(np.exp(np.mean(np.log(seconds)))),
-        wins=sum(mine < other for mine, other in zip(labels, of_random, strict=True)),
+        wins=sum(needed < by_random for needed, by_random in zip(labels, of_random, strict=True)),
         never_below_random=never_below(found, random),
     )
 
 
 def summarise_rare(found: Sequence[Curve], random: Sequence[Curve], last: int) -> RareSummary:
-    """Return the error on the rare groups at `last` labels, and how much smaller than random's it is."""
-    here, there = _errors(found, last), _errors(random, last)
-    reductions = {name: 1 - np.mean(here[name]) / max(float(np.mean(there[name])), 1e-9) for name in here}
+    """Return the errors on the rare groups at `last` labels, and how much smaller they are than by random choice.
+
+    Args:
+        found: runs of the strategy, by seed.
+        random: runs of random choice, for the same seeds.
+        last: number of labels at which errors are compared.
+    """
+    errors, by_random = _errors(found, last), _errors(random, last)
+    reductions = {name: 1 - np.mean(errors[name]) / max(float(np.mean(by_random[name])), 1e-9) for name in errors}
     shown = {
-        name: f"error {np.mean(here[name]):.1%} against {np.mean(there[name]):.1%} ({reductions[name]:+.0%} smaller)"
-        for name in here
+        name: f"error {np.mean(errors[name]):.1%} against {np.mean(by_random[name]):.1%} "
+        f"({reductions[name]:+.0%} smaller)"
+        for name in errors
     }
     return RareSummary(
         labels=last,
-        error={name: float(np.mean(values)) for name, values in here.items()},
-        error_random={name: float(np.mean(values)) for name, values in there.items()},
+        error={name: float(np.mean(values)) for name, values in errors.items()},
+        error_random={name: float(np.mean(values)) for name, values in by_random.items()},
         reduction={name: float(value) for name, value in reductions.items()},
-        difference={name: mean_interval(np.subtract(here[name], there[name])) for name in here},
+        difference={name: mean_interval(np.subtract(errors[name], by_random[name])) for name in errors},
         shown=shown,
     )
 
 
 def _errors(curves: Sequence[Curve], at: int) -> dict[str, list[float]]:
-    """Return by group the error of each run at so many labels."""
+    """Return by group the error of each run at the given number of labels."""
     out: dict[str, list[float]] = {"all": []}
     for curve in curves:
         out["all"].append(1 - float(np.interp(at, curve.labels, curve.accuracy)))
@@ -120,11 +127,16 @@ def _errors(curves: Sequence[Curve], at: int) -> dict[str, list[float]]:
 
 
 def mean_points(found: Sequence[Curve], count: int) -> list[tuple[float, Interval]]:
-    """Return (labels, mean accuracy with its interval) at `count` numbers of labels at most."""
+    """Return points (labels, mean accuracy with its interval), at most `count` of them.
+
+    Args:
+        found: runs of one strategy.
+        count: most points.
+    """
     longest = max(found, key=lambda curve: curve.labels[-1]).labels
     grid = sorted({longest[int(k)] for k in np.linspace(0, len(longest) - 1, count)})
     mean, low, high = mean_curve(found, grid)
     return [
-        (float(x), Interval(float(m), float(lo), float(hi), len(found)))
-        for x, m, lo, hi in zip(grid, mean, low, high, strict=True)
+        (float(labels), Interval(float(value), float(below), float(above), len(found)))
+        for labels, value, below, above in zip(grid, mean, low, high, strict=True)
     ]

@@ -27,15 +27,15 @@ __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A selection with what there is to say about it.
+    """A selection with its budget and the reasons for its size.
 
     Attributes:
-        selection: what is asked.
-        budget: what might have been spent.
+        selection: the chosen utterances and their questions.
+        budget: what the round was allowed to spend.
         seconds: expected annotator seconds of the selection.
-        notes: caps that made it smaller than was asked for, one line each.
-        expected: expected errors (words + wrong intent) of an utterance: mean of those chosen to learn from, None where
-            there are none, and of all that could be.
+        notes: caps that made the selection smaller than the settings ask for, one line each.
+        expected: expected errors (words + wrong intent) of an utterance, two means: over the utterances chosen for
+            training, None if there are none, and over all utterances that could be chosen.
     """
 
     selection: Selection
@@ -55,23 +55,24 @@ def choose(
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Selection:
-    """Return what a round asks people about, most valuable first, within every cap.
+    """Return the utterances that a round asks people about, most valuable first, within every cap.
 
     The same utterances, settings and round give the same bytes, whatever the order of the pool's rows. `clips`,
-    `minutes` and the caps are bounds: where rows run out, fewer are chosen (`choose_explained` says why).
+    `minutes` and the caps are upper bounds: if there are not enough rows, fewer are chosen, and `choose_explained`
+    gives the reason.
 
     Args:
-        pool: what may be chosen.
+        pool: the utterances to choose from.
         settings: caps, shares and seed.
         round: name of the round.
         audit_rows_so_far: audit rows of earlier rounds.
-        labels_so_far: labels to learn from that are back; few of them call for typical rows.
+        labels_so_far: training labels of earlier rounds; while they are few, typical rows are chosen.
         cost_model: expected annotator seconds; None: the defaults.
-        calibrators: by measure, fitted on labelled rows (`expected_errors` to word errors, `margin` to the
-            probability of a wrong intent); None: the measures stand for themselves.
+        calibrators: by measure, fitted to labelled rows (`expected_errors` to word errors, `margin` to the
+            probability of a wrong intent); None: the measures are used as they are.
 
     Raises:
-        RecordError: an empty pool, a pool chosen from entirely before, or a number that is not finite.
+        RecordError: an empty pool, a pool whose rows were all chosen before, or a number that is not finite.
         SettingsError: an unknown strategy, measure or slice, or caps that conflict; the message names them.
         Refused: no row fits the caps.
     """
@@ -96,7 +97,10 @@ def choose_explained(
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Choice:
-    """Return the selection of `choose` with its budget and the caps that made it smaller than was asked for."""
+    """Return the selection of `choose` with its budget and the caps that made it smaller than the settings ask for.
+
+    Arguments and errors are those of `choose`.
+    """
     name, _, measured_by = settings.strategy.partition(":")
     strategy(name)
     frame = np.flatnonzero(pool.fresh())
@@ -104,8 +108,8 @@ def choose_explained(
         raise RecordError(f"round {round}: the pool is empty or was chosen from before; ingest and score first")
     pool = pool.sorted_by_id()
     frame = np.flatnonzero(pool.fresh())
-    worth = utility_of(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
-    scores = worth.values
+    utility = utility_of(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
+    scores = utility.values
     if measured_by:
         scores = calibrate(calibrators or {}, measured_by, measure(measured_by, pool.predictions))
     check_scores(pool.utterance_ids, scores, "score")
@@ -115,28 +119,28 @@ def choose_explained(
         available=len(frame),
         audit_room=allowance(pool.speaker_ids[frame], settings.max_per_speaker),
         audit_rows_so_far=audit_rows_so_far,
-        costs=worth.costs[frame],
-        audit_costs=worth.audit_costs[frame],
+        costs=utility.costs[frame],
+        audit_costs=utility.audit_costs[frame],
     )
-    basket = _basket(pool, settings, budget, worth)
-    probs = _take_audit(basket, budget, worth, frame, settings, round)
+    batch = _empty_batch(pool, settings, budget, utility)
+    probs = _take_audit(batch, budget, utility, frame, settings, round)
     if not measured_by:
         name = in_phase(name, labels_so_far, pool.predictions.intent_probs.shape[1], settings.cold_start_labels)
-    _take_rest(basket, budget, settings, scores, name, round)
-    if not basket.rows:
+    _take_rest(batch, budget, settings, scores, name, round)
+    if not batch.rows:
         raise Refused(
-            f"round {round}: no utterance fits the caps together; {'; '.join(_notes(basket, budget, settings))}"
+            f"round {round}: no utterance fits the caps together; {'; '.join(_notes(batch, budget, settings))}"
         )
-    selection = _selection(basket, worth, scores, probs, round)
-    learned = [row for row, reason in zip(basket.rows, basket.reasons, strict=True) if reason != "audit"]
-    expected = (float(worth.risk[learned].mean()) if learned else None, float(worth.risk[frame].mean()))
-    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(basket, budget, settings)), expected)
+    selection = _selection(batch, utility, scores, probs, round)
+    training = [row for row, reason in zip(batch.rows, batch.reasons, strict=True) if reason != "audit"]
+    expected = (float(utility.risk[training].mean()) if training else None, float(utility.risk[frame].mean()))
+    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(batch, budget, settings)), expected)
 
 
-def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Utility) -> CappedBatch:
+def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility: Utility) -> CappedBatch:
     return CappedBatch(
         pool=pool,
-        costs=worth.costs,
+        costs=utility.costs,
         max_per_speaker=settings.max_per_speaker,
         near_duplicate=2.0 if settings.near_duplicate is None else settings.near_duplicate,
         clips=budget.clips,
@@ -146,60 +150,61 @@ def _basket(pool: Pool, settings: SamplingSettings, budget: Budget, worth: Utili
 
 
 def _take_audit(
-    basket: CappedBatch, budget: Budget, worth: Utility, frame: Rows, settings: SamplingSettings, round_: str
+    batch: CappedBatch, budget: Budget, utility: Utility, frame: Rows, settings: SamplingSettings, round_: str
 ) -> Scores:
-    """Put the audit share into the basket, before all else; return (N,) its inclusion probabilities."""
+    """Add the audit share to the empty batch; return the inclusion probabilities, (N,) float64."""
     rng = generator(settings.seed, round_, "audit")
-    speaker_ids = basket.pool.speaker_ids[frame]
-    rows, probs = audit_sample(speaker_ids, worth.risk[frame], budget.audit, settings.max_per_speaker, rng)
+    speaker_ids = batch.pool.speaker_ids[frame]
+    rows, probs = audit_sample(speaker_ids, utility.risk[frame], budget.audit, settings.max_per_speaker, rng)
     for row in frame[rows].tolist():
-        basket.put(row, "audit", float(worth.audit_costs[row]))
-    out = np.ones(len(basket.pool))
+        batch.put(row, "audit", float(utility.audit_costs[row]))
+    out = np.ones(len(batch.pool))
     out[frame] = probs
     return out
 
 
 def _take_rest(
-    basket: CappedBatch, budget: Budget, settings: SamplingSettings, scores: Scores, name: str, round_: str
+    batch: CappedBatch, budget: Budget, settings: SamplingSettings, scores: Scores, name: str, round_: str
 ) -> None:
-    planned = max(0, min(budget.planned - len(basket.rows), basket.clips))
-    fill_quotas(basket, owed_clips(basket.pool, settings, planned), scores)
-    if SLICE in basket.pool.slices and settings.cohorts.share > 0:
-        rows = basket.pool.slices[SLICE] != ""
-        count = min(math.ceil(settings.cohorts.share * planned - 1e-9), basket.clips)
+    """Add rows for the quotas of slices, for cohorts, then uncertain and novel rows, until the budget is used up."""
+    planned = max(0, min(budget.planned - len(batch.rows), batch.clips))
+    fill_quotas(batch, owed_clips(batch.pool, settings, planned), scores)
+    if SLICE in batch.pool.slices and settings.cohorts.share > 0:
+        rows = batch.pool.slices[SLICE] != ""
+        count = min(math.ceil(settings.cohorts.share * planned - 1e-9), batch.clips)
         rng = generator(settings.seed, round_, SLICE)
-        fill(basket, "slice", name, scores, count, settings.cohorts.share * basket.seconds, rng, rows)
+        fill(batch, "slice", name, scores, count, settings.cohorts.share * batch.seconds, rng, rows)
     rng = generator(settings.seed, round_, "uncertain")
-    kept_back = 0.0 if np.isinf(budget.seconds) else settings.novel_share * budget.seconds
-    novel = min(budget.novel, basket.clips)
-    fill(basket, "uncertain", name, scores, basket.clips - novel, basket.seconds - kept_back, rng)
-    fill(basket, "novel", "kcenter", scores, novel, basket.seconds, generator(settings.seed, round_, "novel"))
-    # What one share could not use the other may.
-    fill(basket, "uncertain", name, scores, basket.clips, basket.seconds, rng)
+    reserved = 0.0 if np.isinf(budget.seconds) else settings.novel_share * budget.seconds
+    novel = min(budget.novel, batch.clips)
+    fill(batch, "uncertain", name, scores, batch.clips - novel, batch.seconds - reserved, rng)
+    fill(batch, "novel", "kcenter", scores, novel, batch.seconds, generator(settings.seed, round_, "novel"))
+    # Clips and seconds that the novel rows did not use go to uncertain rows.
+    fill(batch, "uncertain", name, scores, batch.clips, batch.seconds, rng)
 
 
-def _selection(basket: CappedBatch, worth: Utility, scores: Scores, probs: Scores, round_: str) -> Selection:
-    rows, reasons = np.array(basket.rows, np.intp), np.array(basket.reasons)
+def _selection(batch: CappedBatch, utility: Utility, scores: Scores, probs: Scores, round_: str) -> Selection:
+    rows, reasons = np.array(batch.rows, np.intp), np.array(batch.reasons)
     order = np.lexsort((rows, -scores[rows]))
     rows, reasons = rows[order], reasons[order]
     audit = reasons == "audit"
     return Selection(
         round=round_,
-        utterance_ids=basket.pool.utterance_ids[rows],
+        utterance_ids=batch.pool.utterance_ids[rows],
         reasons=reasons,
-        asks=np.where(audit, "transcribe", worth.asks[rows]),
+        asks=np.where(audit, "transcribe", utility.asks[rows]),
         scores=scores[rows],
         inclusion_probs=np.where(audit, probs[rows], 1.0),
-        costs=np.where(audit, worth.audit_costs[rows], worth.costs[rows]),
+        costs=np.where(audit, utility.audit_costs[rows], utility.costs[rows]),
     )
 
 
-def _notes(basket: CappedBatch, budget: Budget, settings: SamplingSettings) -> list[str]:
+def _notes(batch: CappedBatch, budget: Budget, settings: SamplingSettings) -> list[str]:
     notes = []
     if settings.clips is not None and settings.clips > budget.clips:
         notes.append(f"{settings.clips} clips were asked for; {budget.bound_by} allows {budget.clips}")
-    if len(basket.rows) < budget.clips:
+    if len(batch.rows) < budget.clips:
         notes.append(
-            f"{len(basket.rows)} of {budget.clips} clips fit; the rest is kept out by {', '.join(basket.binding())}"
+            f"{len(batch.rows)} of {budget.clips} clips fit; the rest is kept out by {', '.join(batch.binding())}"
         )
     return notes

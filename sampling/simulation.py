@@ -1,4 +1,4 @@
-"""The loop with an annotator who knows the answers: pools made harder, and one simulated run of a strategy."""
+"""Simulation of the loop on labelled pools: one run of a strategy, and pools that are made harder."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy.typing as npt
 
 from corpus.errors import UsageError
 from corpus.records.base import Floats, Strings
-from sampling.learning_curves import Curve, first_held
+from sampling.learning_curves import Curve, first_at_target
 from sampling.measures import measure
 from sampling.pool import Mask, Pool, Rows, Scores
 from sampling.seeds import generator
 from sampling.strategies.registry import in_phase, pick, ranks_by_score
 
 Learn: TypeAlias = Callable[[Rows], tuple[Floats, Mask]]
-"""Learns from the labels of the given rows; returns (N, C) probabilities on the pool and (M,) right on the test set."""
+"""A learner: takes labelled rows, returns (N, C) probabilities on the pool and (M,) bool, correct on the test set."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPool:
-    """What a run chooses from, N rows.
+    """The N rows that a simulated run chooses from.
 
     Attributes:
         features: (N, D) float32, rows of unit length.
         durations: (N,) [s].
-        seconds: (N,) what each label costs [annotator seconds].
-        classes: how many intents there are.
+        seconds: (N,) cost of each label [annotator seconds].
+        classes: number of intents.
     """
 
     features: Floats
@@ -43,14 +43,14 @@ class SimulatedPool:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How a run goes.
+    """Settings of a simulated run.
 
     Attributes:
         batch: labels bought in a round.
-        target: accuracy at which it has arrived, once held.
-        max_labels: it ends there at the latest; None: with the pool.
-        cold_start_labels: labels below which `default` chooses by typicality.
-        groups: by group of test rows, (M,) bool; their accuracy is followed, too.
+        target: accuracy at which the run ends, once it is reached to stay.
+        max_labels: most labels of the run; None: the whole pool.
+        cold_start_labels: below this many labels `default` chooses by typicality.
+        groups: by group of test rows, (M,) bool; the accuracy on each group is recorded, too.
     """
 
     batch: int
@@ -61,33 +61,33 @@ class RunSettings:
 
 
 def simulate_run(pool: SimulatedPool, learn: Learn, strategy: str, seed: int, settings: RunSettings) -> Curve:
-    """Return the learning curve of one run; it ends once the target was held, or the labels are used up.
+    """Return the learning curve of one run, which ends when the target is reached to stay or no label remains.
 
     Args:
-        pool: of the seed.
-        learn: the learner, which knows the labels.
-        strategy: key of `STRATEGIES`, or `strategy:measure`; without a measure `margin` ranks.
+        pool: the rows to choose from.
+        learn: the learner, which has the labels of all rows.
+        strategy: name of a strategy, or `strategy:measure`; without a measure, rows are ranked by `margin`.
         seed: of all draws of the run.
-        settings: how it goes.
+        settings: batch size, target and limits.
     """
     names = np.array([f"{row:07d}" for row in range(len(pool))])
-    known = np.zeros(0, np.intp)
+    labelled = np.zeros(0, np.intp)
     probs = np.full((len(pool), pool.classes), 1.0 / pool.classes, np.float32)
     labels: list[int] = []
     accuracy: list[float] = []
     seconds: list[float] = []
     groups: list[list[float]] = []
     most = min(len(pool), settings.max_labels or len(pool))
-    while len(known) < most and first_held(accuracy, settings.target) is None:
-        count = min(settings.batch, most - len(known))
+    while len(labelled) < most and first_at_target(accuracy, settings.target) is None:
+        count = min(settings.batch, most - len(labelled))
         rng = generator(seed, f"round {len(labels)}", "replay")
-        chosen = _choose(pool, names, probs, known, strategy, count, settings.cold_start_labels, rng)
-        known = np.concatenate([known, chosen])
-        probs, right = learn(known)
-        labels.append(len(known))
-        accuracy.append(float(right.mean()))
-        seconds.append(float(pool.seconds[known].sum()))
-        groups.append([float(right[rows].mean()) for rows in settings.groups.values()])
+        chosen = _choose(pool, names, probs, labelled, strategy, count, settings.cold_start_labels, rng)
+        labelled = np.concatenate([labelled, chosen])
+        probs, correct = learn(labelled)
+        labels.append(len(labelled))
+        accuracy.append(float(correct.mean()))
+        seconds.append(float(pool.seconds[labelled].sum()))
+        groups.append([float(correct[rows].mean()) for rows in settings.groups.values()])
     by_group = tuple((name, tuple(row[k] for row in groups)) for k, name in enumerate(settings.groups))
     return Curve(strategy, seed, tuple(labels), tuple(accuracy), tuple(seconds), settings.target, by_group)
 
@@ -96,26 +96,27 @@ def _choose(
     pool: SimulatedPool,
     names: Strings,
     probs: Floats,
-    known: Rows,
+    labelled: Rows,
     strategy: str,
     count: int,
     cold_start_labels: int,
     rng: np.random.Generator,
 ) -> Rows:
+    """Return the rows that the strategy chooses among those without a label."""
     name, _, ranked_by = strategy.partition(":")
-    open_ = np.setdiff1d(np.arange(len(names)), known, assume_unique=True)
+    unlabelled = np.setdiff1d(np.arange(len(names)), labelled, assume_unique=True)
     rows = Pool.from_arrays(
-        names[open_],
-        probs[open_],
-        pool.features[open_],
-        duration=pool.durations[open_],
-        known_embeddings=pool.features[known] if len(known) else None,
+        names[unlabelled],
+        probs[unlabelled],
+        pool.features[unlabelled],
+        duration=pool.durations[unlabelled],
+        known_embeddings=pool.features[labelled] if len(labelled) else None,
     )
     if not ranked_by:
-        name = in_phase(name, len(known), pool.classes, cold_start_labels)
-    if not len(known) and ranks_by_score(name):
-        name = "random"  # nobody has learned anything yet, so no score says anything
-    return open_[pick(name, rows, count, measure(ranked_by or "margin", rows.predictions), rng)]
+        name = in_phase(name, len(labelled), pool.classes, cold_start_labels)
+    if not len(labelled) and ranks_by_score(name):
+        name = "random"  # without any label all scores are equal
+    return unlabelled[pick(name, rows, count, measure(ranked_by or "margin", rows.predictions), rng)]
 
 
 # --- harder pools -----------------------------------------------------------------------------------------------------
@@ -125,35 +126,35 @@ def rare_rows(speakers: Strings, shares: Mapping[str, float], seed: int) -> Rows
     """Return the rows of a pool in which some speakers are rare.
 
     Args:
-        speakers: (N,) of the pool.
-        shares: by speaker, the share of the pool to which their rows are cut.
+        speakers: (N,) str, speaker of each row of the pool.
+        shares: by rare speaker, the speaker's share of the pool that is returned.
         seed: of the draw.
 
     Raises:
-        UsageError: a rare speaker who speaks nowhere, or a pool that nothing is left of.
+        UsageError: a rare speaker without a row, or shares that leave no room for other speakers.
     """
     rows = np.arange(len(speakers))
     named = np.isin(speakers, list(shares))
-    common, left = int((~named).sum()), 1.0 - sum(shares.values())
-    if shares and (left <= 0 or not common):
+    common, rest = int((~named).sum()), 1.0 - sum(shares.values())
+    if shares and (rest <= 0 or not common):
         raise UsageError("rare: the shares leave nothing for the other speakers; give shares such as 0.05")
     keep = [rows[~named]]
     for speaker, share in sorted(shares.items()):
-        theirs = rows[speakers == speaker]
-        if not len(theirs):
+        of_speaker = rows[speakers == speaker]
+        if not len(of_speaker):
             raise UsageError(f"rare: speaker {speaker!r} speaks nowhere in train.jsonl")
-        count = min(len(theirs), max(1, round(share / left * common)))
-        keep.append(generator(seed, "pool", f"rare {speaker}").permutation(theirs)[:count])
+        count = min(len(of_speaker), max(1, round(share / rest * common)))
+        keep.append(generator(seed, "pool", f"rare {speaker}").permutation(of_speaker)[:count])
     return np.sort(np.concatenate(keep))
 
 
 def zipf_rows(labels: Rows, classes: int, rows: Rows, seed: int) -> Rows:
-    """Return those of the rows that leave the intents' frequencies falling as 1 / rank; the commonest keeps all.
+    """Return a subset of the rows in which the frequencies of intents fall as 1 / rank (Zipf); the first keeps all.
 
     Args:
         labels: (N,) intents of the pool.
-        classes: how many intents there are.
-        rows: to choose from.
+        classes: number of intents.
+        rows: the rows to choose from.
         seed: of the order of the intents and of the draw.
     """
     rng = generator(seed, "pool", "zipf")
@@ -161,13 +162,20 @@ def zipf_rows(labels: Rows, classes: int, rows: Rows, seed: int) -> Rows:
     most = np.bincount(labels[rows], minlength=len(order)).max()
     keep = []
     for rank, intent in enumerate(order, 1):
-        mine = rows[labels[rows] == intent]
-        keep.append(rng.permutation(mine)[: max(1, int(most / rank))])
+        of_intent = rows[labels[rows] == intent]
+        keep.append(rng.permutation(of_intent)[: max(1, int(most / rank))])
     return np.sort(np.concatenate(keep))
 
 
 def noisy_labels(labels: Rows, classes: int, share: float, seed: int) -> Rows:
-    """Return the labels, a share of which name another intent."""
+    """Return the labels, with a share of them replaced by another intent.
+
+    Args:
+        labels: (N,) intents.
+        classes: number of intents.
+        share: share of wrong labels, in [0, 1].
+        seed: of the draw.
+    """
     rng = generator(seed, "pool", "noise")
     wrong = rng.permutation(len(labels))[: round(share * len(labels))]
     out: npt.NDArray[np.intp] = labels.copy()

@@ -1,10 +1,10 @@
-"""What the next labels will bring: a learning curve through the versions that were judged, and whether to stop.
+"""Stopping rule: the gain expected from more labels, by a learning curve through the judged versions.
 
-Each version's error is held against that of the base on the same rows, since sets that judge grow from night to night.
-The share of the base's error that is left after n labels falls as a power of n (Figueroa et al. 2012, "Predicting
+Each version's error is divided by that of the base on the same rows, because evaluation sets grow from night to night.
+The share of the base's error that remains after n labels falls as a power of n (Figueroa et al. 2012, "Predicting
 sample size required for classification performance"; Hestness et al. 2017, "Deep learning scaling is predictable,
-empirically"): r(n) = (1 + n / scale)^(-power), with r(0) = 1, as the base is where it starts. The uncertainty is that
-of the speakers who judged: they are drawn anew, the same for all versions at once, and the curve is fitted again.
+empirically"): r(n) = (1 + n / scale)^(-power). r(0) = 1, because training starts from the base. For the interval, the
+speakers of the evaluation sets are resampled, the same ones for all versions, and the curve is fitted to each draw.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from corpus.records.base import Strings
 from sampling.pool import Scores
 
 MIN_VERSIONS: Final = 3
-"""Judged versions on different numbers of labels; two parameters through fewer points say nothing."""
+"""Fewest judged versions with different numbers of labels; fewer points can't determine two parameters."""
 
 MIN_SPEAKERS: Final = 10
-"""Speakers who judged the newest version, for their resampling to mean anything."""
+"""Fewest speakers of the newest version's evaluation set; resampling fewer gives no useful interval."""
 
 DRAWS: Final = 400
+"""Number of resampled curves."""
+
 STEPS: Final = 60
-"""Resampled curves, and scales that each fit tries, evenly in their logarithm."""
+"""Number of scales that each fit tries, evenly spaced in their logarithm."""
 
 
 class StoppingSettings(BaseModel):
-    """When more labels are not worth their cost.
+    """When more labels are not advised any more.
 
     Attributes:
         labels: For how many more labels the gain is estimated.
-        least_gain: Points of error rate that so many labels have to bring; below that, the advice is to stop.
+        least_gain: Gain in error rate that these labels have to bring; if less is expected, the advice is to stop.
         confidence: Confidence of the interval of the gain.
     """
 
@@ -49,11 +51,11 @@ class StoppingSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A version and the base on the same rows, summed by speaker.
+class JudgedVersion:
+    """The errors of a version and of the base on the same rows, summed by speaker.
 
     Attributes:
-        labels: that the version learned from.
+        labels: number of labels that the version was trained on.
         speaker_ids: (S,) str, unique.
         errors, base_errors: (S,) float64, weighted errors of the version and of the base.
         units: (S,) float64, weighted words or utterances.
@@ -75,15 +77,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the next labels are expected to bring.
+    """The gain expected from more labels.
 
     Attributes:
-        advice: `go on`, `stop` or, where the data do not tell, `unknown`.
-        why: one line for people.
-        versions: that were judged, on different numbers of labels.
-        labels, more: what the newest learned from, and how many labels more are asked about.
-        now, then: error rate on the curve now and after that many more.
-        gain: now - then; low, high: its interval.
+        advice: `go on`, `stop`, or `unknown` if there are not enough data.
+        why: one line to show to people.
+        versions: number of judged versions with different numbers of labels.
+        labels, more: labels of the newest version, and the number of further labels.
+        now, then: error rate on the curve now and after the further labels.
+        gain: now - then.
+        low, high: interval of the gain.
     """
 
     advice: Literal["go on", "stop", "unknown"]
@@ -102,15 +105,15 @@ class Outlook:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def outlook(judged: Sequence[Judged], settings: StoppingSettings | None = None, seed: int = 0) -> Outlook:
-    """Return what `settings.labels` more labels are expected to bring, or why that can't be said yet.
+def outlook(judged: Sequence[JudgedVersion], settings: StoppingSettings | None = None, seed: int = 0) -> Outlook:
+    """Return the gain expected from `settings.labels` more labels, or why it can't be estimated yet.
 
-    `stop` where even the upper end of the interval is below `least_gain`; `go on` otherwise, since a label not bought
-    by mistake costs more than one bought.
+    The advice is `stop` if even the upper end of the interval is below `least_gain`. Otherwise it is `go on`, because
+    stopping too early costs more than buying a label too many.
 
     Args:
-        judged: versions, each with the base on its own rows; of several on the same number of labels all count.
-        settings: what is asked.
+        judged: versions, each with the base on the same rows; versions with equal numbers of labels all count.
+        settings: number of labels, least gain and confidence; the defaults where None.
         seed: of the resampling.
     """
     settings = settings or StoppingSettings()
@@ -124,13 +127,13 @@ def outlook(judged: Sequence[Judged], settings: StoppingSettings | None = None, 
         return Outlook("unknown", why, sizes)
     names = np.unique(np.concatenate([each.speaker_ids for each in usable]))
     counts = np.concatenate([np.ones((1, len(names))), _resampled(len(names), seed)])
-    left, rows = zip(*(_left(each, names, counts) for each in usable), strict=True)
+    shares, weights = zip(*(_remaining_shares(each, names, counts) for each in usable), strict=True)
     labels = np.array([each.labels for each in usable], np.float64)
     base = _rates(newest.base_errors, newest, names, counts)
-    # A version judged by more rows tells more; 1 / variance would swing with each draw.
-    curve = fit_curve(labels, np.stack(left), np.array(rows))
+    # The weight is the number of speakers; 1 / variance would change with each draw.
+    curve = fit_curve(labels, np.stack(shares), np.array(weights))
     total, more = float(labels.max()), settings.labels
-    now, then = base * remaining(curve, total), base * remaining(curve, total + more)
+    now, then = base * remaining_error(curve, total), base * remaining_error(curve, total + more)
     gain = now - then
     tail = (1.0 - settings.confidence) / 2.0
     low, high = (float(x) for x in np.quantile(gain[1:], [tail, 1.0 - tail]))
@@ -145,48 +148,50 @@ def outlook(judged: Sequence[Judged], settings: StoppingSettings | None = None, 
     return Outlook(advice, why, sizes, int(total), more, float(now[0]), float(then[0]), float(gain[0]), low, high)
 
 
-def fit_curve(labels: Scores, left: Scores, rows: Scores) -> tuple[Scores, Scores]:
-    """Return (B,) scale and (B,) power of the curve nearest to the logarithms, for each of B draws.
+def fit_curve(labels: Scores, shares: Scores, weights: Scores) -> tuple[Scores, Scores]:
+    """Return scale and power, (B,) each, of the curve with the least squared error in the logarithm, for B draws.
 
     For a given scale the power has a closed form; scales are tried from a twentieth of the fewest to twenty times the
-    most labels. A power below 0, labels that do harm, becomes 0: then nothing is expected of more of them.
+    most labels. A power below 0, with which labels would do harm, becomes 0: then more labels are expected to bring
+    nothing.
 
     Args:
-        labels: (V,) above 0.
-        left: (V, B) error of the version / error of the base.
-        rows: (V,) weight of each version.
+        labels: (V,) number of labels of each version, above 0.
+        shares: (V, B) error of the version / error of the base.
+        weights: (V,) weight of each version.
     """
     scales = np.geomspace(labels.min() / 20.0, labels.max() * 20.0, STEPS)
     steps = np.log1p(labels[None, :] / scales[:, None])  # (G, V)
-    target = -np.log(np.clip(left, 1e-3, 1e3))  # (V, B)
-    weight = rows / rows.sum()
+    target = -np.log(np.clip(shares, 1e-3, 1e3))  # (V, B)
+    weight = weights / weights.sum()
     power = np.maximum(0.0, (steps * weight) @ target / ((steps**2) @ weight)[:, None])  # (G, B)
     misfit = np.stack([weight @ (target - s[:, None] * p[None, :]) ** 2 for s, p in zip(steps, power, strict=True)])
     best = misfit.argmin(axis=0)
-    return scales[best], power[best, np.arange(left.shape[1])]
+    return scales[best], power[best, np.arange(shares.shape[1])]
 
 
-def remaining(curve: tuple[Scores, Scores], labels: float) -> Scores:
-    """Return (B,) the share of the base's error that is left after so many labels."""
+def remaining_error(curve: tuple[Scores, Scores], labels: float) -> Scores:
+    """Return the share of the base's error that remains after the given number of labels, (B,)."""
     scale, power = curve
-    left: Scores = (1.0 + labels / scale) ** -power
-    return left
+    share: Scores = (1.0 + labels / scale) ** -power
+    return share
 
 
 def _resampled(speakers: int, seed: int) -> Scores:
-    """Return (DRAWS, speakers) how often each speaker is drawn with replacement."""
+    """Return how often each speaker is drawn with replacement, (DRAWS, speakers)."""
     rng = np.random.default_rng([seed, speakers])
     drawn = rng.multinomial(speakers, np.full(speakers, 1.0 / speakers), size=DRAWS)
     return drawn.astype(np.float64)
 
 
-def _left(judged: Judged, names: Strings, counts: Scores) -> tuple[Scores, float]:
-    """Return (B,) the share of the base's error that the version leaves, and how much it was judged by."""
-    mine, base = (_rates(column, judged, names, counts) for column in (judged.errors, judged.base_errors))
-    return np.divide(mine, base, out=np.ones_like(mine), where=base > 0), float(len(judged.speaker_ids))
+def _remaining_shares(judged: JudgedVersion, names: Strings, counts: Scores) -> tuple[Scores, float]:
+    """Return the version's share of the base's error by draw, (B,), and the number of speakers as its weight."""
+    rate, base = (_rates(column, judged, names, counts) for column in (judged.errors, judged.base_errors))
+    return np.divide(rate, base, out=np.ones_like(rate), where=base > 0), float(len(judged.speaker_ids))
 
 
-def _rates(column: Scores, judged: Judged, names: Strings, counts: npt.NDArray[np.float64]) -> Scores:
+def _rates(column: Scores, judged: JudgedVersion, names: Strings, counts: npt.NDArray[np.float64]) -> Scores:
+    """Return sum of the column / sum of the units by draw, (B,); `counts` says how often each of `names` is drawn."""
     drawn = counts[:, np.searchsorted(names, judged.speaker_ids)]
     units = drawn @ judged.units
     return np.divide(drawn @ column, units, out=np.zeros(len(counts)), where=units > 0)

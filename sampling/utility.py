@@ -1,4 +1,4 @@
-"""Which label to buy of an utterance, what it costs, and what it is worth a second."""
+"""Utility of labels: which question to ask about an utterance, its cost, and the errors it resolves per second."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sampling.pool import Scores
 
 @dataclass(frozen=True, slots=True)
 class Utility:
-    """What is known of N utterances before anyone has heard them.
+    """Question, cost and value of N utterances before anyone labels them.
 
     Attributes:
-        asks: (N,) str, the question that is worth most a second.
-        costs: (N,) float64, of that question [annotator seconds].
+        asks: (N,) str, the question that resolves most errors per second.
+        costs: (N,) float64, cost of that question [annotator seconds].
         values: (N,) float64, expected errors that its answer resolves, per annotator second.
         risk: (N,) float64, expected word errors + probability that the intent is wrong.
-        audit_costs: (N,) float64, of a transcript, which is what every audit row asks for [annotator seconds].
+        audit_costs: (N,) float64, cost of a transcript, the question about every audit row [annotator seconds].
     """
 
     asks: Strings
@@ -43,14 +43,16 @@ def utility_of(
     """Return question, cost and value of every row.
 
     A transcript comes with the intent, so it resolves all word errors w and all of the intent error e. An intent label
-    resolves the part of e that stays open once the words are known, sum_h w_h H[p(y|h)] / H[p(y|x)] (the joint split of
-    `measures.transcript_information`). Of the two the one with more errors resolved per annotator second is asked.
+    resolves the part of e that remains if the words are certain, sum_h w_h H[p(y|h)] / H[p(y|x)] (the joint split of
+    `measures.transcript_information`). Of these two, the question that resolves more errors per annotator second is
+    asked.
 
     Args:
         predictions: N rows.
         costs: expected annotator seconds by question.
-        calibrators: by measure; `expected_errors` gives w, `margin` gives e. Without one the measure stands for itself.
-        triage_below: where the mean word confidence and the top intent's probability both lie below it, nothing says
+        calibrators: by measure; `expected_errors` gives w, `margin` gives e. A measure without a curve is used as it
+            is.
+        triage_below: if the mean word confidence and the top intent's probability are both below it, it is doubtful
             that the assistant was meant, and only that is asked. None: never.
     """
     calibrators = calibrators or {}
@@ -58,10 +60,10 @@ def utility_of(
     intent = np.maximum(0.0, calibrate(calibrators, "margin", measure("margin", predictions)))
     by_transcript, by_label = measure("transcript_information", predictions), measure("intent_information", predictions)
     both = by_transcript + by_label
-    open_part = np.divide(by_label, both, out=np.ones_like(both), where=both > 0)
+    label_share = np.divide(by_label, both, out=np.ones_like(both), where=both > 0)
     seconds = {ask: ask_costs(costs, ask, predictions) for ask in ("transcribe", "label_intent", "triage")}
     transcribe = (words + intent) / np.maximum(seconds["transcribe"], 1e-6)
-    label = intent * open_part / np.maximum(seconds["label_intent"], 1e-6)
+    label = intent * label_share / np.maximum(seconds["label_intent"], 1e-6)
     asks = np.where(transcribe >= label, "transcribe", "label_intent").astype("<U12")
     values = np.maximum(transcribe, label)
     if triage_below is not None:
@@ -70,5 +72,5 @@ def utility_of(
         )
         asks[doubtful] = "triage"
         values = np.where(doubtful, intent / np.maximum(seconds["triage"], 1e-6), values)
-    chosen = np.select([asks == ask for ask in seconds], list(seconds.values()))
-    return Utility(asks, chosen, values, words + intent, seconds["transcribe"])
+    asked = np.select([asks == ask for ask in seconds], list(seconds.values()))
+    return Utility(asks, asked, values, words + intent, seconds["transcribe"])

@@ -162,16 +162,16 @@ def _speed(
 ) -> dict[str, Interval]:
     """Return real-time factor and latency of single clips: of transcribing, or of transcribing and understanding."""
     from training.asr.transcribe import best_texts
-    from training.evaluation.latency import judging_speed, spread, timed
+    from training.evaluation.latency import judging_speed, spread_over_speakers, time_calls
     from training.intent.model import classify
 
     asr = registry.load_asr(settings.home, audit.listener or version)
-    chosen = [clips[row] for row in spread([audit.speaker_ids[i] for i, _ in clips])]
+    chosen = [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
     audio = [len(samples) / asr.sample_rate for _, samples in chosen]
     speakers = [audit.speaker_ids[i] for i, _ in chosen]
-    hearing = timed(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
+    hearing = time_calls(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
     understanding = None
     if audit.kind == "intent":
         model = registry.load_intent(settings.home, version)
-        understanding = timed(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
+        understanding = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
     return judging_speed(audio, hearing, understanding, speakers)

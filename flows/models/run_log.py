@@ -35,7 +35,7 @@ def log_judgement(
     from training.evaluation.gate_text import decision_text
     from training.evaluation.intervals import IntervalSettings, report_interval
     from training.evaluation.metrics import finite, gain_per_100_labels, metrics, slice_rows, with_bounds
-    from training.evaluation.rates import rightness
+    from training.evaluation.rates import correctness
     from training.tracking import figures, runs
 
     report, weights = found[version.version], audit.weights
@@ -60,7 +60,7 @@ def log_judgement(
     runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
     measure = MEASURE[version.kind]
     plots = {
-        "reliability": figures.reliability(report.confidence, rightness(report)),
+        "reliability": figures.reliability(report.confidence, correctness(report)),
         "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
         "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
     }

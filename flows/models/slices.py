@@ -17,9 +17,9 @@ from flows.runtime.settings import NightSettings
 
 def shown_slices(corpus: Corpus, night: NightSettings, audit: AuditSet, report: EvaluationReport) -> dict[str, Strings]:
     """Return the value of each row by dimension; an attribute of the manifest keeps its name to itself."""
-    from training.evaluation.bands import described
+    from training.evaluation.bands import band_slices
 
-    return {"speaker": _familiarity(corpus, night, audit), **described(report), **audit.slices}
+    return {"speaker": _familiarity(corpus, night, audit), **band_slices(report), **audit.slices}
 
 
 def _familiarity(corpus: Corpus, night: NightSettings, audit: AuditSet) -> Strings:

@@ -94,11 +94,11 @@ def _slices(compared: Compared) -> str:
 
 
 def _reliability(compared: Compared) -> str:
-    from training.evaluation.rates import rightness
+    from training.evaluation.rates import correctness
     from training.tracking.comparison import embedded, reliability_of_both
 
     reports = compared.reports
-    right = [rightness(each) for each in reports]
+    right = [correctness(each) for each in reports]
     return embedded(reliability_of_both([each.confidence for each in reports], right, versions_of(compared.document)))
 
 

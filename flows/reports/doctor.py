@@ -128,7 +128,7 @@ def _counts(corpus: Corpus) -> Found:
 
 
 def _models(corpus: Corpus, settings: Settings) -> Found:
-    from training.tracking.aliases import ALIASES, mirrored
+    from training.tracking.aliases import ALIASES, registry_problems
     from training.tracking.store import open_tracking
 
     counts: Counts = {}
@@ -139,7 +139,7 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
             versions = store.versions(conn, kind)
             held = {n: store.alias(conn, kind, n) for n in ALIASES}
         counts[kind] = len(versions)
-        problems += mirrored(tracking, kind, versions, held)
+        problems += registry_problems(tracking, kind, versions, held)
     with corpus.read() as conn:
         return counts, [*problems, *tainted_champions(conn)]
 

@@ -15,7 +15,7 @@ from corpus.tables import models as store
 from flows.models.registry import KINDS
 
 if TYPE_CHECKING:
-    from sampling.stopping_rule import Judged, Outlook, StoppingSettings
+    from sampling.stopping_rule import JudgedVersion, Outlook, StoppingSettings
 
 NEWEST = 12
 """Versions that the curve goes through: older ones learned in other ways."""
@@ -36,7 +36,7 @@ def outlooks(corpus: Corpus, settings: StoppingSettings, seed: int) -> dict[Kind
     return {kind: outlook(each, settings, seed) for kind, each in judged.items()}
 
 
-def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
+def _judged(conn: sa.Connection, kind: Kind) -> list[JudgedVersion]:
     """Return the newest versions, each with the base that it was learned from, on the largest set that judged both."""
     versions, sets = store.versions(conn, kind), reports.judged_sets(conn, kind)
     bases = {version.base: version.version for version in versions if version.origin == "base"}
@@ -55,10 +55,10 @@ def _judged(conn: sa.Connection, kind: Kind) -> list[Judged]:
     return found
 
 
-def _sums(conn: sa.Connection, count: int, mine: EvaluationReport, base: EvaluationReport) -> Judged:
-    from sampling.stopping_rule import Judged
+def _sums(conn: sa.Connection, count: int, mine: EvaluationReport, base: EvaluationReport) -> JudgedVersion:
+    from sampling.stopping_rule import JudgedVersion
     from training.evaluation.rates import error_sums
 
     drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, mine.utterance_ids.tolist())}
     one, other = (error_sums(report, drawn) for report in (mine, base))
-    return Judged(count, np.unique(mine.speaker_ids), one.numerator, other.numerator, one.denominator)
+    return JudgedVersion(count, np.unique(mine.speaker_ids), one.numerator, other.numerator, one.denominator)

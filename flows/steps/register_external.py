@@ -80,10 +80,10 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
 
 def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
     """Return the version with these files, None where there is none; one that learned here comes before all others."""
-    from training.tracking.registry import holding
+    from training.tracking.registry import versions_with_digest
     from training.tracking.store import open_tracking
 
-    held = set(holding(open_tracking(settings.tracking, settings.home), kind, digest))
+    held = set(versions_with_digest(open_tracking(settings.tracking, settings.home), kind, digest))
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
     # a base and a model from outside name the digest of their own files, and one that learned here that of its base

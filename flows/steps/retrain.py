@@ -95,7 +95,7 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
         return replace(LearnedVersion.from_json(stored), already=True)
     from training.tracking import registry, runs
     from training.tracking.store import open_tracking
-    from training.tracking.system import measured
+    from training.tracking.system import system_metrics
     from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
@@ -104,11 +104,11 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     training = None
     with runs.tracked_run(tracking, facts) as run_id:
-        earlier = registry.registered(tracking, plan.kind, plan.operation_id)
+        earlier = registry.find_registered(tracking, plan.kind, plan.operation_id)
         if earlier is not None:
             number, uri = earlier.version, earlier.model_uri
         else:
-            with measured(tracking, run_id):
+            with system_metrics(tracking, run_id):
                 trained = fine_tune(corpus, settings, plan, folder)
                 runs.log_series(tracking, run_id, trained.series)
             training = trained.training

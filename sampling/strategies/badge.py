@@ -1,4 +1,4 @@
-"""BADGE: rows whose gradients are long and unlike each other, without one gradient written out."""
+"""BADGE: rows whose gradients are long and differ from each other, without computing the gradients themselves."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sampling.pool import Rows, Scores
 from sampling.strategies.d2_sampling import ROUNDING, d2_sample
 
 BLOCK: Final = 16_384
-"""Rows at a time, so that no second copy of the probabilities is made."""
+"""Rows computed at a time, so that the probabilities are not copied as a whole."""
 
 
 def badge(probs: Floats, embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
-    """Return `count` rows by k-means++ on the gradients of the last layer, never written out (Ash et al. 2020).
+    """Return `count` rows by k-means++ on the gradients of the last layer (Ash et al. 2020).
 
     The gradient of row i is the outer product of a_i = p_i - onehot(argmax p_i) and its embedding x_i, so
-    d^2(i, j) = |a_i|^2 |x_i|^2 + |a_j|^2 |x_j|^2 - 2 (a_i . a_j) (x_i . x_j). The first row has the longest gradient,
-    each further one is drawn in proportion to d^2 to the nearest before it. The one-hot term makes confident rows
-    short.
+    d^2(i, j) = |a_i|^2 |x_i|^2 + |a_j|^2 |x_j|^2 - 2 (a_i . a_j) (x_i . x_j), which needs no gradient. The first row
+    has the longest gradient; each further row is drawn in proportion to d^2 to the nearest row before it. Because of
+    the one-hot term, confident rows have short gradients.
 
     Args:
         probs: (N, C) float32.
@@ -51,12 +51,13 @@ def badge(probs: Floats, embeddings: Floats, count: int, rng: np.random.Generato
 
 
 def _residual(probs: Floats, rows: Rows) -> Floats:
-    """Return (R, C), a copy of the rows' probabilities less 1 at the most probable class."""
+    """Return the probabilities of the rows minus 1 at the most probable class, (R, C) float32; a copy."""
     residual = probs[rows]
     residual[np.arange(len(rows)), residual.argmax(axis=1)] -= 1.0
     return residual
 
 
 def _squared(rows: Floats) -> Scores:
+    """Return the squared length of every row, (N,) float64."""
     squared: Scores = np.einsum("nd,nd->n", rows, rows).astype(np.float64)
     return squared

@@ -1,4 +1,4 @@
-"""Clusters of embeddings, and how typical a row is of its own; never N x N."""
+"""Clusters of embeddings, and how typical each row is of its cluster, without N x N distances."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from sampling.pool import Rows, Scores
 from sampling.strategies.d2_sampling import blocks, d2_sample, unit_distances
 
 SAMPLE: Final = (20_000, 20)
-"""Rows that centres are learned from: all of a smaller pool; of a larger one at least, and times the clusters."""
+"""Rows of a large pool that centres are computed from: at least, and per cluster. Of a smaller pool: all rows."""
 
 LLOYD_STEPS: Final = 15
-"""Rounds of k-means; the clusters only have to spread the batch."""
+"""Most rounds of k-means; the clusters only have to spread the batch, so they need not converge."""
 
 NEIGHBOURS: Final = 20
-"""Neighbours whose mean distance says how typical a row is (Hacohen et al. 2022)."""
+"""Number of neighbours whose mean distance gives the typicality (Hacohen et al. 2022)."""
 
 CROWD: Final = 1_024
-"""Members of a cluster among which neighbours are sought; of a larger cluster a random sample of so many."""
+"""Most members of a cluster that are searched for neighbours; of a larger cluster, a random sample is searched."""
 
 
 def clusters(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
-    """Return (N,) the cluster of every row, of at most `count`, numbered without gaps.
+    """Return the cluster of every row, (N,), numbered without gaps; there are at most `count`.
 
     Args:
         embeddings: (N, D) float32 of unit length.
-        count: 1..N; fewer come back where rows coincide.
+        count: 1..N; there are fewer clusters if rows coincide.
         rng: draws the sample and the start.
     """
     return without_gaps(nearest_centre(embeddings, centres(embeddings, count, rng)))
 
 
 def centres(embeddings: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Return (K, D) float32 of unit length, at most `count` centres by k-means on unit embeddings (Lloyd 1982).
+    """Return at most `count` centres by k-means on unit embeddings, (K, D) float32 of unit length (Lloyd 1982).
 
-    Of a large pool they are learned from a random sample: a centre then lies off by less than its cluster is wide.
+    For a large pool they are computed from a random sample; the shift of a centre is then smaller than its cluster.
 
     Args:
         embeddings: (N, D) float32 of unit length.
-        count: 1..N; fewer come back where rows coincide.
+        count: 1..N; there are fewer centres if rows coincide.
         rng: draws the sample and the start.
     """
     enough = max(SAMPLE[0], SAMPLE[1] * count)
@@ -63,6 +63,8 @@ def centres(embeddings: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 
 def _start(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
+    """Return at most `count` different rows by D² sampling, the first centres."""
+
     def apart(rows: Rows, picks: Rows) -> Scores:
         return unit_distances(embeddings[rows] @ embeddings[picks].T).astype(np.float64)
 
@@ -73,7 +75,7 @@ def _start(embeddings: Floats, count: int, rng: np.random.Generator) -> Rows:
 
 
 def nearest_centre(embeddings: Floats, means: Floats) -> Rows:
-    """Return (N,) the nearest centre of every row, ties to the first.
+    """Return the nearest centre of every row, (N,); among equally near ones, the first.
 
     Args:
         embeddings: (N, D) float32.
@@ -86,16 +88,16 @@ def nearest_centre(embeddings: Floats, means: Floats) -> Rows:
 
 
 def without_gaps(assigned: Rows) -> Rows:
-    """Return the clusters numbered 0.. in their order, those without a row left out."""
+    """Return the cluster numbers renumbered from 0 in the same order, without clusters that have no row."""
     return (np.cumsum(np.bincount(assigned) > 0) - 1)[assigned].astype(np.intp)
 
 
 def ranks(assigned: Rows, order: Rows) -> Rows:
-    """Return (N,) the place of every row within its cluster, from 0, as the rows stand in `order`.
+    """Return the rank of every row within its cluster, (N,), from 0, in the order of `order`.
 
     Args:
         assigned: (N,) cluster of every row.
-        order: (N,) the rows sorted by cluster, and within it.
+        order: (N,) the rows sorted by cluster, and within each cluster in the order to rank by.
     """
     sizes = np.bincount(assigned)
     out = np.empty(len(assigned), np.intp)
@@ -104,10 +106,10 @@ def ranks(assigned: Rows, order: Rows) -> Rows:
 
 
 def typicality(embeddings: Floats, assigned: Rows, rng: np.random.Generator) -> Scores:
-    """Return (N,) float64, 1 / mean distance to the nearest neighbours within the cluster (Hacohen et al. 2022).
+    """Return 1 / mean distance to the nearest neighbours within the cluster, (N,) float64 (Hacohen et al. 2022).
 
-    A row alone in its cluster has typicality 0: nothing is like it. Neighbours in clusters of over `CROWD` rows are
-    those of a sample, which ranks the rows of a cluster as their density does.
+    A row alone in its cluster has typicality 0. In clusters of more than `CROWD` rows, neighbours are searched in a
+    sample, which keeps the order of the rows by density.
 
     Args:
         embeddings: (N, D) float32 of unit length.
@@ -124,7 +126,7 @@ def typicality(embeddings: Floats, assigned: Rows, rng: np.random.Generator) -> 
             similar = embeddings[members[part]] @ others
             place = np.minimum(np.searchsorted(crowd, members[part]), len(crowd) - 1)
             own = np.flatnonzero(crowd[place] == members[part])
-            similar[own, place[own]] = -np.inf  # a row is no neighbour of its own
+            similar[own, place[own]] = -np.inf  # a row is not its own neighbour
             top = np.partition(similar, -near, axis=1)[:, -near:]
             distance = np.sqrt(unit_distances(top).astype(np.float64)).mean(axis=1)
             out[members[part]] = 1.0 / (distance + 1e-6)
@@ -132,11 +134,11 @@ def typicality(embeddings: Floats, assigned: Rows, rng: np.random.Generator) -> 
 
 
 def proportional(sizes: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    """Return how many of `count` fall to each group in proportion to its size, by largest remainders.
+    """Return how many of `count` rows each group gets in proportion to its size, (G,), by largest remainders.
 
     Args:
-        sizes: (G,) rows of each group.
-        count: at most their sum.
+        sizes: (G,) number of rows of each group.
+        count: rows to share out, at most the sum of the sizes.
     """
     exact = count * sizes / max(1, int(sizes.sum()))
     shares = np.minimum(np.floor(exact).astype(np.intp), sizes)

@@ -1,4 +1,4 @@
-"""k-center: rows that leave no row far from all of them."""
+"""k-center: rows chosen so that no row is far from all chosen ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from sampling.strategies.lazy_greedy import greedy
 
 
 def k_center(embeddings: Floats, count: int, scores: Scores, covered: Floats) -> Rows:
-    """Return `count` rows, each the farthest from all before it and from what is covered (Sener & Savarese 2018).
+    """Return `count` rows, each the farthest from all rows before it and from covered ones (Sener & Savarese 2018).
 
-    Greedy farthest-first on unit embeddings, ties to the larger score. With nothing covered the best score starts.
+    Greedy farthest-first on unit embeddings; ties go to the larger score. If no row is covered, the row with the
+    largest score is the first.
 
     Args:
         embeddings: (N, D) float32 of unit length.

@@ -1,8 +1,8 @@
-"""Greedy picks that look again only at the rows that could win: what k-center, BADGE and facility location share.
+"""Lazy greedy picks, used by k-center, BADGE and facility location: only keys of rows that could win are recomputed.
 
-In all three a row's key only shrinks as picks are made, so a key from before some of them bounds the key of now. The
-row with the largest key wins as soon as its key is up to date, however old the others are (Minoux 1978). A pick then
-touches a few hundred rows instead of all of them, and the picks are those of the plain algorithm.
+In all three algorithms a row's key only shrinks with further picks, so an old key is an upper bound of the present one.
+The row with the largest key is the pick as soon as its own key is up to date, however old the other keys are (Minoux
+1978). So a pick recomputes a few hundred keys instead of all, and the picks are those of the plain algorithm.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from sampling.pool import Rows, Scores
 
 Keys = npt.NDArray[np.floating[Any]]
 Refresh = Callable[[Rows, Rows], Keys]
-"""`(rows, seen) -> keys`: what the rows are worth now; `seen` counts the picks that their old keys account for."""
+"""`(rows, seen) -> keys`: the present keys of the rows; `seen` is how many picks their old keys already include."""
 
 BATCH: Final = (128, 8_192)
-"""Rows that are brought up to date together: at first, and at most, as a pick that needs more doubles it."""
+"""Keys that are recomputed together: at first, and at most; the number doubles while a pick needs more."""
 
 WINDOW: Final = (4_096, 32)
-"""Rows among which picks are made without a look at the rest: at least, and the divisor of the pool."""
+"""Rows with the largest keys among which picks are made: at least this many, and one of so many of the pool."""
 
 
 def greedy(keys: Keys, ties: Scores, refresh: Refresh, first: int | None = None) -> Iterator[int]:
-    """Yield rows, each the one with the largest key at that moment; ties go to the larger tie score, then upwards.
+    """Yield rows, each the one with the largest key at that moment.
 
-    It ends when no row has a key above -inf. Between two rows the caller takes note of the pick, so that `refresh`
-    knows it.
+    Ties go to the larger value of `ties`, then to the first row. The generator ends when no row has a key above -inf.
+    The caller has to record each pick before it asks for the next row, because `refresh` uses the picks.
 
     Args:
-        keys: (N,) exact before the first pick, never larger later; -inf for rows that can't be picked. Changed.
+        keys: (N,) exact before the first pick, never larger later; -inf for rows that can't be picked; changed in
+            place.
         ties: (N,) float64.
-        refresh: returns the keys of rows that are out of date.
-        first: rows that are brought up to date at first; few where a key is dear. None: `BATCH`.
+        refresh: returns the present keys of rows.
+        first: keys that are recomputed together at first; few if a key is expensive. None: as in `BATCH`.
     """
     seen = np.zeros(len(keys), np.int32)
     window, outside = _window(keys)
@@ -65,7 +66,7 @@ def greedy(keys: Keys, ties: Scores, refresh: Refresh, first: int | None = None)
 
 
 def _window(keys: Keys) -> tuple[Rows, float]:
-    """Return the rows of the largest keys with all their ties, upwards, and the largest key of the others."""
+    """Return the rows of the largest keys with all their ties, in rising order, and the largest key of the others."""
     if len(keys) <= WINDOW[0]:
         return np.arange(len(keys)), -np.inf
     inside = keys >= _largest(keys, max(WINDOW[0], len(keys) // WINDOW[1]))

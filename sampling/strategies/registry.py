@@ -1,9 +1,9 @@
-"""Strategies: functions `(pool, count, scores, rng) -> rows`, most valuable first, in one registry.
+"""The registry of strategies: functions `(pool, count, scores, rng) -> rows`, most valuable row first.
 
-To add one, write the function and enter it in `STRATEGIES`; the property tests run over the registry. Other packages
-offer theirs by entry points of the group `earmark.strategies`; `earmark check-plugin` tries them. `pick` is the
-way in: it checks what goes in and what comes out, and puts the pool in the order of its ids, so that the order in which
-rows arrived changes nothing.
+To add a strategy, write its function and enter it in `STRATEGIES`; the property tests run over the registry. Other
+packages offer strategies by entry points of the group `earmark.strategies`; `earmark check-plugin` tests them. Call a
+strategy through `pick`: it checks arguments and result, and sorts the pool by id, so that the order of the rows has no
+effect.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from sampling.strategies.k_center import k_center
 Strategy = Callable[[Pool, int, Scores, np.random.Generator], Rows]
 
 POWER: Final = 1.0
-"""Exponent of the scores in the `power` strategy (Kirsch et al. 2021); 0 would be random, infinity `top`."""
+"""Exponent of the scores in the `power` strategy (Kirsch et al. 2021); 0 would be `random`, infinity `top`."""
 
 CANDIDATES: Final = 10
-"""Best-scored rows a pick that `cluster_margin` clusters (Citovsky et al. 2021: ten times the batch)."""
+"""How many of the best-scored rows `cluster_margin` clusters, per pick (Citovsky et al. 2021: ten)."""
 
-LISTED: Final = (2_000, 20_000)
-"""Best-scored rows that `facility` and `herding` cover: at least, and at most, for its time grows with their square."""
+SHORT_LIST: Final = (2_000, 20_000)
+"""Best-scored rows that `facility` and `herding` cover: at least, and at most, as time grows with their square."""
 
 TYPICAL: Final = 2
-"""Labels an intent from which on doubt is preferred to typicality (Hacohen et al. 2022)."""
+"""Labels per intent from which on uncertain rows are preferred to typical ones (Hacohen et al. 2022)."""
 
-
-SMALL: Final = (3, 0.25)
-"""The list of `herding` in a small pool: three rows a pick or the best quarter, whichever is more."""
+SMALL_POOL: Final = (3, 0.25)
+"""Rows that `herding` covers in a small pool: three per pick or the best quarter, whichever is more."""
 
 
 def random(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -51,10 +50,10 @@ def top(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Row
 
 
 def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return a draw without replacement with weights score^POWER: the top of log weight + Gumbel noise.
+    """Return a draw without replacement with weights score^POWER: the largest values of log weight + Gumbel noise.
 
-    Kirsch et al. 2021 (stochastic batch acquisition); Gumbel top-k by Vieira 2014. Scores that may be negative are
-    counted from the least of the pool. Rows of weight 0 come last, in random order.
+    Kirsch et al. 2021 (stochastic batch acquisition); Gumbel top-k by Vieira 2014. If a score is negative, the least
+    score of the pool is subtracted from all. Rows of weight 0 come last, in random order.
     """
     weights = scores - min(0.0, float(scores.min()))
     keys = POWER * np.log(np.maximum(weights, 1e-300)) + rng.gumbel(size=len(scores))
@@ -62,38 +61,39 @@ def power(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> R
 
 
 def kcenter(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return the rows that lie farthest from each other and from the known embeddings (Sener & Savarese 2018)."""
+    """Return the rows that are farthest from each other and from the known embeddings (Sener & Savarese 2018)."""
     return k_center(pool.embeddings, count, scores, pool.known)
 
 
 def badge(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return rows with long and unlike gradients (Ash et al. 2020), factorised."""
+    """Return rows whose gradients are long and differ from each other (BADGE, Ash et al. 2020)."""
     return badge_rows(pool.predictions.intent_probs, pool.embeddings, count, rng)
 
 
 def cluster_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
     """Return the best-scored rows of every cluster of the best candidates, in proportion to the clusters' sizes.
 
-    Citovsky et al. 2021 go round the clusters one by one, which starves the common ones of a skewed pool.
+    Citovsky et al. 2021 take one row of each cluster in turn, which gives too few rows of the large clusters of a
+    skewed pool.
     """
     return _by_cluster(pool, count, scores, rng, CANDIDATES * count)
 
 
 def default(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return rows of a list of the best-scored that stand for as much as possible of its doubt (`herding`).
+    """Return the rows that `herding` chooses.
 
-    While labels are few `typiclust` stands in its place (`in_phase`).
+    While labels are few, `in_phase` replaces it by `typiclust`.
     """
     return herding(pool, count, scores, rng)
 
 
 def herding(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return rows of a list of the best-scored so that every doubtful row of it has a pick or a known row like it.
+    """Return rows from the best-scored ones so that each uncertain row is similar to a pick or to a known row.
 
-    Facility location in which a row counts as much as its score: uncertainty herding (Bae et al. 2025, "Uncertainty
-    herding: one active learning method for all label budgets"), on a list that keeps it from N x N.
+    Facility location in which each row has its score as weight: uncertainty herding (Bae et al. 2025, "Uncertainty
+    herding: one active learning method for all label budgets"), on a short list, to avoid N x N similarities.
     """
-    candidates = _doubtful(count, scores)
+    candidates = _herding_list(count, scores)
     weights = (scores[candidates] - min(0.0, float(scores.min()))).astype(np.float32)
     if not weights.any():
         weights[:] = 1.0
@@ -101,17 +101,18 @@ def herding(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) ->
 
 
 def _by_cluster(pool: Pool, count: int, scores: Scores, rng: np.random.Generator, listed: int) -> Rows:
+    """Return the best-scored rows of every cluster of the `listed` best rows, in proportion to the clusters' sizes."""
     candidates = best(scores, listed)
     assigned = clusters(pool.embeddings[candidates], min(count, len(candidates)), rng)
     shares = proportional(np.bincount(assigned), count)
-    # Candidates stand best first, so a row's rank within its cluster is how often the cluster came up before.
+    # Candidates are sorted best first, so a row's rank within its cluster is its rank by score.
     return candidates[ranks(assigned, np.argsort(assigned, kind="stable")) < shares[assigned]]
 
 
 def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return the most typical row of each of the largest clusters that hold nothing known (TypiClust, Hacohen 2022).
+    """Return the most typical row of each of the largest clusters without a known row (TypiClust, Hacohen 2022).
 
-    There are as many clusters as known embeddings and picks together; covered ones come last.
+    There are as many clusters as known embeddings and picks together; clusters with a known row come last.
     """
     known = pool.known
     points = np.concatenate([pool.embeddings, known]) if len(known) else pool.embeddings
@@ -120,42 +121,43 @@ def typiclust(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) 
     covered = np.bincount(nearest_centre(known, means), minlength=len(means))
     size = np.bincount(assigned, minlength=len(means))
     typical = typicality(pool.embeddings, assigned, rng)
-    # Known rows of a cluster count like picks of it: the next pick of a cluster waits its turn.
+    # A known row counts like a pick of its cluster: the next pick of that cluster comes one turn later.
     turn = ranks(assigned, np.lexsort((-typical, assigned))) + covered[assigned]
     return np.lexsort((-typical, -size[assigned], turn))[:count]
 
 
 def typiclust_margin(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return typical rows until `TYPICAL` an intent are known, then the best scores of every cluster in proportion."""
+    """Return typical rows while fewer than `TYPICAL` rows per intent are known, then those of `cluster_margin`."""
     wanted = TYPICAL * pool.predictions.intent_probs.shape[1] - len(pool.known)
     typical = typiclust(pool, min(count, wanted), scores, rng) if wanted > 0 else np.zeros(0, np.intp)
-    left = count - len(typical)
-    if not left:
+    missing = count - len(typical)
+    if not missing:
         return typical
     others = scores.copy()
     others[typical] = -np.inf
-    listed = min(CANDIDATES * left, len(pool) - len(typical))
-    return np.concatenate([typical, _by_cluster(pool, left, others, rng, listed)])
+    listed = min(CANDIDATES * missing, len(pool) - len(typical))
+    return np.concatenate([typical, _by_cluster(pool, missing, others, rng, listed)])
 
 
 def facility(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return rows of a list of the best-scored that are most like all of the list (Wei, Iyer & Bilmes 2015).
+    """Return rows from the best-scored ones that are most similar to all of these (Wei, Iyer & Bilmes 2015).
 
-    Dense facility location over the pool would need N x N similarities; what nobody doubts needs no likeness either.
+    The whole pool would need N x N similarities, and rows with low scores need not be covered.
     """
-    candidates = _listed(count, scores)
+    candidates = _short_list(count, scores)
     return candidates[facility_location(pool.embeddings[candidates], count, scores[candidates], pool.known)]
 
 
-def _listed(count: int, scores: Scores) -> Rows:
-    least, most = LISTED
+def _short_list(count: int, scores: Scores) -> Rows:
+    """Return the best-scored rows that `facility` covers."""
+    least, most = SHORT_LIST
     return best(scores, max(count, min(most, max(least, CANDIDATES * count))))
 
 
-def _doubtful(count: int, scores: Scores) -> Rows:
-    """Return the list of `herding`, which in a small pool is shorter: the rest of it pays for no errors."""
-    few, share = SMALL
-    return _listed(count, scores)[: max(few * count, int(share * len(scores)))]
+def _herding_list(count: int, scores: Scores) -> Rows:
+    """Return the best-scored rows that `herding` covers; in a small pool they are fewer, as the rest has few errors."""
+    few, share = SMALL_POOL
+    return _short_list(count, scores)[: max(few * count, int(share * len(scores)))]
 
 
 def best(scores: Scores, count: int) -> Rows:
@@ -163,7 +165,7 @@ def best(scores: Scores, count: int) -> Rows:
 
     Args:
         scores: (N,) float64.
-        count: rows wanted; all where there are fewer.
+        count: number of rows; if there are fewer, all are returned.
     """
     if count < len(scores):
         least = np.partition(scores, -count)[-count]
@@ -190,13 +192,13 @@ STRATEGIES: Final[dict[str, Strategy]] = {
 """Every strategy by name."""
 
 UNSCORED: Final = frozenset({"random", "typiclust", "typiclust_margin", "kcenter"})
-"""Strategies that a short list by score would bend: theirs is drawn at random."""
+"""Strategies that do not use scores: their short list is drawn at random, as one by score would bias them."""
 
 
 def ranks_by_score(name: str) -> bool:
-    """Return whether a short list of the best-scored rows serves the strategy.
+    """Return whether the short list of a strategy consists of the best-scored rows, and not of random ones.
 
-    A strategy of another package says that it does not by an attribute `unscored = True` of its function.
+    A strategy of another package asks for random rows by an attribute `unscored = True` of its function.
     """
     if name in STRATEGIES:
         return name not in UNSCORED
@@ -204,21 +206,27 @@ def ranks_by_score(name: str) -> bool:
 
 
 def in_phase(name: str, labels: int, intents: int, cold_start_labels: int) -> str:
-    """Return the strategy that `name` means at this many labels: `default` is `typiclust` while they are few.
+    """Return the name of the strategy to use: `typiclust` instead of `default` while labels are few.
 
-    Few are less than `cold_start_labels`, or than `TYPICAL` an intent: until then doubt says little, and what is
-    typical teaches most (the phase transition of Hacohen et al. 2022).
+    Labels are few if there are less than `cold_start_labels` or less than `TYPICAL` per intent. With so few, scores
+    carry little information, and typical rows teach most (the phase transition of Hacohen et al. 2022).
+
+    Args:
+        name: name of a strategy.
+        labels: number of labels so far.
+        intents: number of intents.
+        cold_start_labels: see `SamplingSettings`.
     """
     few = max(cold_start_labels, TYPICAL * intents)
     return "typiclust" if name == "default" and labels < few else name
 
 
 def strategy(name: str) -> Strategy:
-    """Return the named strategy, of earmark or of another package.
+    """Return the named strategy, from earmark or from another package.
 
     Raises:
-        SettingsError: no such strategy; the message lists the known.
-        PluginError: the one of another package can't be used; the message names the package.
+        SettingsError: there is no such strategy; the message lists the names.
+        PluginError: the strategy of another package can't be used; the message names the package.
     """
     if name in STRATEGIES:
         plugins.require_unclaimed(plugins.STRATEGIES, name)
@@ -231,27 +239,27 @@ def strategy(name: str) -> Strategy:
 
 
 def pick(name: str, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return (count,) rows of the pool by the named strategy, unique, most valuable first.
+    """Return the rows of the pool that the named strategy picks, (count,), unique, most valuable first.
 
-    The same utterances come back whatever the order of the rows.
+    The order of the pool's rows does not matter: the same utterances are picked.
 
     Args:
-        name: a key of `STRATEGIES`, or a name that another package offers.
+        name: a key of `STRATEGIES`, or the name of a strategy of another package.
         pool: N rows.
         count: 1..N.
         scores: (N,) float64, finite.
         rng: all randomness of the pick.
 
     Raises:
-        SettingsError: no such strategy.
-        RecordError: an empty pool, a count outside 1..N, a score that is not finite (names the utterance), or a
-            strategy that returned other than `count` different rows of the pool.
+        SettingsError: there is no such strategy.
+        RecordError: an empty pool, a count outside 1..N, a score that is not finite (the message names the utterance),
+            or a strategy that did not return `count` different rows of the pool.
     """
     return pick_by(name, strategy(name), pool, count, scores, rng)
 
 
 def pick_by(name: str, function: Strategy, pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
-    """Return what `pick` returns, by the strategy that is given with its name for messages."""
+    """Return what `pick` returns, picked by the given strategy; `name` is for messages."""
     if not len(pool):
         raise RecordError(f"strategy {name}: the pool is empty; score utterances first")
     if not 1 <= count <= len(pool):

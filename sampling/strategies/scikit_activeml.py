@@ -1,9 +1,9 @@
-"""scikit-activeml and earmark together: its query strategies as ours, and ours in its loop.
+"""Adapters for scikit-activeml: its query strategies as strategies of earmark, and the other way round.
 
-The one file that needs scikit-activeml (BSD-3, tried with 1.0.1), so nothing else of `sampling` imports it:
+Only this file needs scikit-activeml (BSD-3, tested with 1.0.1), so nothing else in `sampling` imports it:
 
-    STRATEGIES["core_set"] = from_scikit_activeml(CoreSet())             # its strategy for `pick` and `choose`
-    EarmarkQuery("facility", random_state=0).query(X, y, clf=clf)        # our strategy in its loop
+    STRATEGIES["core_set"] = from_scikit_activeml(CoreSet())         # a strategy of scikit-activeml for earmark
+    EarmarkQuery("facility", random_state=0).query(X, y, clf=clf)    # a strategy of earmark for scikit-activeml
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ except ImportError as error:
     ) from error
 
 UNMEASURED: Final = frozenset({"random", "kcenter", "typiclust"})
-"""Strategies that ask neither for scores nor for probabilities, and so for no classifier."""
+"""Strategies that use neither scores nor probabilities, and so need no classifier."""
 
 INTENT_MEASURES: Final = frozenset({"least_confidence", "margin", "entropy"})
-"""Measures of a classifier's probabilities alone."""
+"""Measures that need only the probabilities of a classifier."""
 
 
 class StoredProbabilities(SkactivemlClassifier):  # type: ignore[misc]
-    """A classifier that knows the pool's probabilities already, for strategies that ask one.
+    """A classifier that returns stored probabilities of the pool, for strategies that need a classifier.
 
     Attributes:
-        embeddings: (N, D) float32, what it is asked about.
-        probs: (N, C) float32, what it answers. Of rows that are equal, asked about alone, the first one's.
+        embeddings: (N, D) float32, rows of the pool.
+        probs: (N, C) float32, their probabilities. Of equal rows, the first one's are returned, except for the whole
+            pool at once.
     """
 
     def __init__(self, embeddings: Floats, probs: Floats, missing_label: Any = MISSING_LABEL) -> None:
@@ -52,14 +53,14 @@ class StoredProbabilities(SkactivemlClassifier):  # type: ignore[misc]
         self.classes_ = np.arange(probs.shape[1])
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> StoredProbabilities:
-        """Return itself: there is nothing left to learn."""
+        """Return itself, unchanged."""
         return self
 
     def predict_proba(self, X: Any, **options: Any) -> Floats:
-        """Return (R, C) float32, the stored probabilities of rows of the pool.
+        """Return the stored probabilities of rows of the pool, (R, C) float32.
 
         Raises:
-            RecordError: a row is not one of the pool.
+            RecordError: a row is not in the pool.
         """
         asked = np.ascontiguousarray(X, np.float32)
         if np.array_equal(asked, self.embeddings):
@@ -76,15 +77,18 @@ class StoredProbabilities(SkactivemlClassifier):  # type: ignore[misc]
 
 
 def from_scikit_activeml(query_strategy: SingleAnnotatorPoolQueryStrategy, **options: Any) -> Strategy:
-    """Return a strategy of ours that picks what the query strategy queries.
+    """Return a strategy for earmark that picks what a query strategy of scikit-activeml queries.
 
-    It sees the pool's embeddings as unlabelled samples, the known embeddings as labelled ones (all of one class: a pool
-    holds no labels), and, where it asks for a classifier, the pool's probabilities. Our generator seeds it, whatever
-    `random_state` it had; it is cloned, never changed.
+    The query strategy is given the pool's embeddings as unlabelled samples and the known embeddings as labelled ones
+    (all of one class, because a pool has no labels). If it needs a classifier, it is given the pool's probabilities. It
+    is cloned, never changed, and earmark's generator seeds it, whatever its `random_state`.
 
     Args:
-        query_strategy: any that queries for a single annotator.
+        query_strategy: any query strategy for a single annotator.
         options: further arguments of its `query`.
+
+    Raises:
+        SettingsError: its `query` needs an argument that is not among the options; raised when it picks.
     """
 
     def queried(pool: Pool, count: int, scores: Scores, rng: np.random.Generator) -> Rows:
@@ -113,11 +117,11 @@ def from_scikit_activeml(query_strategy: SingleAnnotatorPoolQueryStrategy, **opt
 
 
 class EarmarkQuery(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
-    """One of our strategies as a query strategy of scikit-activeml.
+    """A strategy of earmark as a query strategy of scikit-activeml.
 
     Attributes:
-        strategy: key of `STRATEGIES`.
-        measure: how the classifier's doubt is measured: `margin`, `entropy` or `least_confidence`.
+        strategy: name of a strategy.
+        measure: measure of the classifier's uncertainty: `margin`, `entropy` or `least_confidence`.
         missing_label, random_state: as everywhere in scikit-activeml.
     """
 
@@ -142,19 +146,19 @@ class EarmarkQuery(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         batch_size: int = 1,
         return_utilities: bool = False,
     ) -> Any:
-        """Return (batch_size,) indices of the samples to label, most valuable first.
+        """Return the indices of the samples to label, (batch_size,), most valuable first.
 
-        Labelled samples count as known embeddings. Utilities, if they are asked for, are the scores, with nan for what
-        is labelled or picked before; otherwise nothing of their size is made.
+        Labelled samples are the known embeddings. Utilities are the scores, with nan for samples that are labelled or
+        were picked before; they are computed only on request.
 
         Args:
-            X: (N, D) samples; directions count, not lengths.
+            X: (N, D) samples; they are divided by their length.
             y: (N,) labels, some missing.
-            clf: its probabilities are measured; only `random`, `kcenter` and `typiclust` do without.
-            fit_clf: fit a clone of it first.
+            clf: classifier whose probabilities are measured; only `random`, `kcenter` and `typiclust` need none.
+            fit_clf: whether to fit a clone of it first.
             candidates: None, indices or samples, as everywhere in scikit-activeml.
-            batch_size: how many.
-            return_utilities: return (batch_size, N) utilities, too.
+            batch_size: number of samples.
+            return_utilities: whether to return the utilities, too, (batch_size, N).
 
         Raises:
             SettingsError: no classifier where one is needed, or an unknown strategy or measure.
@@ -189,6 +193,7 @@ class EarmarkQuery(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
 
 
 def _pool(samples: npt.NDArray[Any], probs: npt.NDArray[Any], known: npt.NDArray[Any]) -> Pool:
+    """Return the samples with their probabilities as a pool, with the labelled samples as known embeddings."""
     n = len(samples)
     zeros = np.zeros(n, np.float32)
     predictions = Predictions(
@@ -208,6 +213,7 @@ def _pool(samples: npt.NDArray[Any], probs: npt.NDArray[Any], known: npt.NDArray
 
 
 def _unit(samples: npt.NDArray[Any]) -> Floats:
+    """Return the samples divided by their length."""
     lengths = np.linalg.norm(samples, axis=1, keepdims=True)
     if not lengths.all():
         raise RecordError(f"sample {int(np.argmin(lengths))} has length 0 and so no direction; leave it out")

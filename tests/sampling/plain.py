@@ -1,4 +1,4 @@
-"""The algorithms as they stand in the papers: everything written out, nothing remembered, slow."""
+"""Plain, slow versions of the algorithms as in the papers, to compare the fast ones with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def farthest_first(embeddings, count, scores, covered):
 
 
 def race(points, first, count, rng):
-    """D² sampling with the same dice: all distances, all rates and all patience at every pick."""
+    """D² sampling with the same random numbers: all distances and rates are computed at every pick."""
     rates = ((points - points[first]) ** 2).sum(axis=1)
     rates[rates < 1e-6 * ((points**2).sum(axis=1) + (points[first] ** 2).sum())] = 0
     patience = rng.exponential(size=len(points))
@@ -57,7 +57,7 @@ def coverage(embeddings, rows, covered):
 
 
 def best_coverage(embeddings, rows, covered):
-    """Nemhauser et al. 1978: the most that one more row can bring the function to, worked out anew for every row."""
+    """Nemhauser et al. 1978: the largest value of the function with one more row, computed again for every row."""
     others = [i for i in range(len(embeddings)) if i not in rows]
     return max(coverage(embeddings, [*rows, i], covered) for i in others)
 

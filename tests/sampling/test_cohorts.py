@@ -12,7 +12,7 @@ from sampling.example_pools import unit
 
 
 def world(seed: int, excess: float, n: int = 240):
-    """Six accents that nothing names, 40 speakers; the first errs by `excess` more than the 30 % of the others."""
+    """Return rows of 40 speakers with six unnamed accents; the first has `excess` more errors than 30 %."""
     rng = np.random.default_rng(seed)
     speakers = rng.integers(0, 40, n)
     accent = speakers % 6
@@ -29,7 +29,7 @@ def found(seed: int, excess: float, **options):
     )
 
 
-def test_a_cohort_that_errs_is_found_and_its_own_are_known_again():
+def test_a_cohort_with_more_errors_is_found_and_its_members_are_recognised():
     hits = 0
     for seed in range(12):
         vectors, wrong, weights, speakers, accent = world(seed, 0.5)
@@ -63,7 +63,7 @@ def test_one_speaker_who_errs_is_no_cohort():
     assert not any((members([c], vectors) != "")[accent == 0].mean() > 0.5 for c in cohorts)
 
 
-def test_the_measure_that_shows_it_is_named_and_rows_that_tell_nothing_are_left_out():
+def test_the_measure_with_the_errors_is_named_and_rows_without_it_are_left_out():
     vectors, wrong, weights, speakers, accent = world(2, 0.6)
     words = np.full(len(wrong), 0.5)
     intent = np.where(np.arange(len(wrong)) % 5 == 0, np.nan, wrong)

@@ -53,7 +53,7 @@ def test_speakers_that_agree_by_chance_do_not_close_the_interval():
     assert ratio.high / ratio.low > 1.5
 
 
-def test_one_speaker_alone_says_next_to_nothing():
+def test_one_speaker_alone_gives_the_widest_interval():
     one = np.full(10, "s")
     assert weighted_share(np.arange(10) % 2, np.full(10, 0.5), one).as_json()["high"] == 1.0
     assert weighted_ratio(np.ones(10), np.full(10, 5), np.full(10, 0.5), one).high == np.inf

@@ -1,4 +1,4 @@
-"""Predictions beside labels: what is not labelled is unknown, and only audit rows tell of cohorts."""
+"""Predictions compared with labels: missing labels are left out, and cohorts come from audit rows alone."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def findings(**changes):
     return compare_with_labels(made, **(given | changes))
 
 
-def test_what_no_label_tells_is_left_out_of_the_evidence():
+def test_rows_without_the_label_are_left_out_of_the_evidence():
     found = findings()
     words, intent = evidence_of(found, "words"), evidence_of(found, "intent")
     assert words.outcomes.tolist() == [0, 3]

@@ -65,7 +65,7 @@ def test_where_nobody_listened_all_doubt_is_the_intents():
     assert set(utility_of(pool.predictions, CostModel()).asks) == {"label_intent"}
 
 
-def test_what_is_known_of_the_speech_is_taken():
+def test_given_columns_of_the_speech_model_are_used():
     ids, probs, vectors = arrays(5)
     errors = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     pool = Pool.from_arrays(ids, probs, vectors, duration=np.arange(1, 6), asr={"expected_errors": errors})
@@ -121,7 +121,7 @@ def test_arrays_that_do_not_fit_are_one_clear_error(what, message):
         Pool.from_arrays(**changed(what))
 
 
-def test_no_rows_make_an_empty_pool_that_says_so():
+def test_no_rows_make_an_empty_pool_and_a_clear_error():
     pool = Pool.from_arrays([], np.zeros((0, 3)), np.zeros((0, 2)))
     with pytest.raises(RecordError, match="the pool is empty"):
         choose(pool, SamplingSettings(), round="r1")

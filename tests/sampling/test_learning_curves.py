@@ -7,7 +7,7 @@ from corpus.errors import RecordError
 from sampling.learning_curves import (
     Curve,
     area,
-    first_held,
+    first_at_target,
     labels_to_target,
     mean_curve,
     never_below,
@@ -24,7 +24,7 @@ def curve(accuracy, strategy="a", seed=0, target=0.9, batch=10):
 
 def test_one_lucky_round_does_not_reach_the_target():
     lucky = curve([0.5, 0.95, 0.8, 0.91, 0.92, 0.93])
-    assert first_held(lucky.accuracy, 0.9) == 3
+    assert first_at_target(lucky.accuracy, 0.9) == 3
     assert labels_to_target(lucky) == 40
     assert seconds_to_target(lucky) == 80.0
 

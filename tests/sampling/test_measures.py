@@ -34,15 +34,15 @@ def test_every_measure_keeps_every_rule(name, rule, n, seed):
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))
-def test_what_is_tried_on_measures_of_others_finds_nothing_in_ours(name):
+def test_every_measure_of_earmark_keeps_the_rules_for_plugins(name):
     found = check_measure(MEASURES[name])
     assert len(found) == len(MEASURE_RULES)
     assert [finding for finding in found if finding.problem] == []
 
 
 @pytest.mark.parametrize("name", sorted(MEASURES))
-def test_every_measure_says_what_it_computes(name):
-    assert "Returns" in (MEASURES[name].function.__doc__ or "")
+def test_every_measure_has_a_docstring_with_what_it_returns(name):
+    assert "Return" in (MEASURES[name].function.__doc__ or "")
 
 
 def test_chunks_leave_no_seam():
@@ -105,7 +105,7 @@ def test_sharper_intents_are_more_certain():
         assert (measure(name, sharp) < measure(name, soft)).all()
 
 
-def test_an_unknown_measure_lists_the_known():
+def test_the_error_for_an_unknown_measure_lists_the_names():
     with pytest.raises(SettingsError, match="'doubt' is unknown; known are disagreement, energy, entropy"):
         measure("doubt", predictions_of(2))
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampling.example_pools import unit
-from sampling.near_duplicates import distinct
+from sampling.near_duplicates import without_duplicates
 
 
 @settings(max_examples=40, deadline=None)
@@ -19,11 +19,11 @@ def test_distinct_is_the_greedy_pass(seed, n, threshold):
         if (np.array(vectors) @ embeddings[row]).max() < threshold:
             kept.append(int(row))
             vectors.append(embeddings[row])
-    assert distinct(embeddings, order, taken, threshold).tolist() == kept
+    assert without_duplicates(embeddings, order, taken, threshold).tolist() == kept
 
 
 def test_distinct_over_many_blocks():
     base = unit(np.random.default_rng(0).normal(size=(1500, 32)))
     twice = np.concatenate([base, base, base])
-    assert np.array_equal(distinct(twice, np.arange(4500), twice[:0], 0.98), np.arange(1500))
-    assert len(distinct(twice, np.arange(4500), twice[:0], 2.0)) == 4500
+    assert np.array_equal(without_duplicates(twice, np.arange(4500), twice[:0], 0.98), np.arange(1500))
+    assert len(without_duplicates(twice, np.arange(4500), twice[:0], 2.0)) == 4500

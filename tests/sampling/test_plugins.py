@@ -1,4 +1,4 @@
-"""Strategies and measures of other packages: found by name, loaded when used, and blamed by name where they fail."""
+"""Strategies and measures of other packages: found by name, loaded when used, and named in errors that they cause."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def broken(findings: list[plugins.Finding]) -> dict[str, str]:
     return {found.rule: found.problem for found in findings if found.problem}
 
 
-def test_a_strategy_of_another_package_picks_and_chooses_like_ours(acme: Path):
+def test_a_strategy_of_another_package_picks_and_chooses_like_those_of_earmark(acme: Path):
     pool, scores = pool_of(40), np.random.default_rng(0).random(40)
     ours = pick("top", pool, 7, scores, np.random.default_rng(0)).tolist()
     assert pick("acme-best", pool, 7, scores, np.random.default_rng(0)).tolist() == ours
@@ -47,13 +47,13 @@ def test_a_strategy_of_another_package_picks_and_chooses_like_ours(acme: Path):
     assert chosen.utterance_ids.tolist() == same.utterance_ids.tolist()
 
 
-def test_a_measure_of_another_package_measures_like_ours(acme: Path):
+def test_a_measure_of_another_package_works_like_those_of_earmark(acme: Path):
     predictions = predictions_of(30)
     assert measure("acme-doubt", predictions) == pytest.approx(measure("least_confidence", predictions))
     assert (measure_entry("acme-doubt").low, measure_entry("acme-doubt").high) == (0.0, 1.0)
 
 
-def test_a_strategy_says_itself_that_a_short_list_does_not_serve_it(acme: Path):
+def test_a_strategy_can_declare_that_it_does_not_rank_by_score(acme: Path):
     assert [ranks_by_score(name) for name in ("acme-best", "acme-drawn", "top", "random")] == [True, False, True, False]
 
 
@@ -93,7 +93,7 @@ def test_without_packages_nothing_is_offered():
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_of_ours_is_not_taken_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plugin_with_a_name_of_earmark_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     entries = {"earmark.strategies": {"top": "imitator:top"}, "earmark.measures": {"margin": "imitator:margin"}}
     monkeypatch.syspath_prepend(install(tmp_path / "site", "imitator", "", entries))
     clash = "of package imitator 1.2 has the name of one that comes with earmark; uninstall the package, or ask"
@@ -123,7 +123,7 @@ def test_what_can_not_be_loaded_names_package_and_remedy(acme: Path):
         measure("acme-function", predictions_of(2))
 
 
-def test_what_fails_at_work_names_the_package_and_not_what_it_says(acme: Path):
+def test_an_error_in_a_plugin_names_the_package_and_hides_its_message(acme: Path):
     failed = (
         r"strategy 'acme-crasher' of package acme 1\.2 failed: ZeroDivisionError; `earmark check-plugin acme-crasher`"
     )
@@ -178,7 +178,7 @@ def test_a_bad_strategy_breaks_a_rule(acme: Path, name: str, problem: str):
 
 def test_a_strategy_that_draws_from_a_global_generator_is_found_out(acme: Path):
     problems = broken(check_strategy(strategy("acme-gambler")))
-    rule = "Returns the same rows for the same generator, and neither reads nor moves a global one"
+    rule = "Return the same rows for the same generator, and neither use nor change a global one"
     assert problems[rule] in (
         "the same generator gave other rows the second time",
         "it draws from a global generator; draw from the one that is given",
@@ -192,18 +192,20 @@ def test_a_good_measure_keeps_every_rule_and_a_bad_one_breaks_one(acme: Path):
     assert broken(found) == {}
     assert (
         "values are not finite"
-        in broken(check_measure(measure_entry("acme-holes")))["Returns one finite number a row within its range"]
+        in broken(check_measure(measure_entry("acme-holes")))[
+            "Return one finite number for each row, within the range of the measure"
+        ]
     )
     assert (
         "change the value of a row"
         in broken(check_measure(measure_entry("acme-relative")))[
-            "Gives a row the same value whatever other rows there are"
+            "Give a row the same value whatever other rows there are"
         ]
     )
     assert (
         "draws from a global generator"
         in broken(check_measure(measure_entry("acme-noisy")))[
-            "Returns the same values each time, and neither reads nor moves a global generator"
+            "Return the same values each time, and neither use nor change a global generator"
         ]
     )
 

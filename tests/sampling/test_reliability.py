@@ -20,7 +20,7 @@ from sampling.reliability import (
 
 
 def evidence_of(n: int = 400, seed: int = 0, informative: bool = True, counts: bool = True) -> Evidence:
-    """Rows whose measure says twice what comes out; every second one was drawn with probability 1 / 4."""
+    """Return rows whose measure is twice the outcome; every second one was drawn with probability 1 / 4."""
     rng = np.random.default_rng(seed)
     truth = rng.exponential(0.7, n) if counts else rng.beta(1, 2, n)
     outcomes = rng.poisson(truth) if counts else rng.random(n) < truth
@@ -35,7 +35,7 @@ def evidence_of(n: int = 400, seed: int = 0, informative: bool = True, counts: b
 
 
 @pytest.mark.parametrize("counts", [True, False], ids=["word errors", "wrong intents"])
-def test_a_measure_that_says_too_much_is_set_right_on_rows_it_was_not_fitted_to(counts):
+def test_a_measure_that_is_too_large_is_corrected_on_rows_it_was_not_fitted_to(counts):
     found = reliability(evidence_of(counts=counts))
     assert found.ece_before is not None
     assert found.ece_after is not None
@@ -47,7 +47,7 @@ def test_a_measure_that_says_too_much_is_set_right_on_rows_it_was_not_fitted_to(
     json.dumps(found.as_json(), allow_nan=False)
 
 
-def test_a_measure_that_says_nothing_is_shown_to():
+def test_a_measure_without_information_is_recognised():
     found = reliability(evidence_of(n=1200, informative=False))
     assert found.auc_roc == pytest.approx(0.5, abs=0.06)
     assert found.auc_pr == pytest.approx(found.error_share, abs=0.06)
@@ -55,7 +55,7 @@ def test_a_measure_that_says_nothing_is_shown_to():
 
 
 def test_the_figures_are_of_rows_that_the_curve_did_not_see():
-    """A curve learns by heart what is noise; out of fold it says less than the share of errors does."""
+    """A curve fits noise; out of fold it has less information than the share of errors."""
     inside, outside = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)

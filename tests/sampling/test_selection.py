@@ -143,7 +143,7 @@ def test_the_logged_probabilities_are_true_for_whole_rounds():
 
 
 def test_the_weighted_estimate_of_whole_rounds_is_unbiased():
-    """Rounds choose by curves, quotas and strategy, and what their audit share says of the pool is true."""
+    """Rounds choose by curves, quotas and strategy, and estimates from their audit share are true of the pool."""
     pool, rng = pool_of(80, speakers=25, seed=4), np.random.default_rng(8)
     errors = rng.poisson(np.minimum(pool.predictions.column("expected_errors"), 4.0)).astype(float)
     curves = {"expected_errors": fit_calibrator(np.repeat(np.arange(6.0), 10), np.repeat(np.arange(6.0) / 2, 10))}
@@ -199,7 +199,7 @@ def test_a_number_that_is_not_finite_stops_the_round_before_anything_is_chosen()
         choose(pool, SamplingSettings(), round="r1", calibrators=lost)
 
 
-def test_novel_rows_lie_far_from_what_is_known():
+def test_novel_rows_are_far_from_labelled_rows():
     pool = pool_of()
     far = np.argsort(pool.embeddings @ pool.embeddings[0])[:150]
     known = np.delete(pool.embeddings, far, axis=0)
@@ -223,7 +223,7 @@ def test_few_labels_call_for_typical_rows():
     assert as_bytes(cold) != as_bytes(warm)
 
 
-def test_uncertain_rows_are_worth_more_than_the_pool():
+def test_uncertain_rows_have_more_expected_errors_than_the_pool():
     pool = pool_of(1000, speakers=200)
     selection = chosen(pool)
     everything = choose(
@@ -331,7 +331,7 @@ def test_a_pool_without_train_rows_gives_the_audit_share_or_a_refusal():
         chosen(pool, audit_share=0.0, audit_share_while_few=0.0)
 
 
-def test_unknown_names_list_the_known():
+def test_errors_for_unknown_names_list_the_names():
     with pytest.raises(SettingsError, match="strategy 'best' is unknown; known are badge"):
         chosen(pool_of(), strategy="best")
     with pytest.raises(SettingsError, match="measure 'best' is unknown; known are disagreement"):

@@ -1,4 +1,4 @@
-"""Simulated runs without a corpus: a learner that knows, and pools that are made harder."""
+"""Simulated runs without a corpus: a learner that has the labels, and pools that are made harder."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def learn(known):
     return probs, np.isin(np.arange(ROWS), known)
 
 
-def test_a_run_ends_once_its_target_was_held_for_three_rounds():
+def test_a_run_ends_after_three_rounds_at_its_target():
     curve = simulate_run(POOL, learn, "random", 1, RunSettings(batch=6, target=0.5))
     assert curve.labels == (6, 12, 18, 24, 30, 36, 42)
     assert curve.accuracy[4] == 0.5

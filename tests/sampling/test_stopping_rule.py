@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from corpus.errors import RecordError
-from sampling.stopping_rule import Judged, StoppingSettings, fit_curve, outlook, remaining
+from sampling.stopping_rule import JudgedVersion, StoppingSettings, fit_curve, outlook, remaining_error
 
 
 def judged_of(labels: list[int], power: float, scale: float = 80.0, speakers: int = 60, seed: int = 0, base=0.5):
@@ -19,7 +19,7 @@ def judged_of(labels: list[int], power: float, scale: float = 80.0, speakers: in
         units = np.full(len(heard), 20.0)
         base_errors = rng.binomial(20, hard[heard]).astype(float)
         mine = rng.binomial(20, np.minimum(1, hard[heard] * (1 + n / scale) ** -power)).astype(float)
-        made.append(Judged(n, np.array([f"s{i:03d}" for i in heard]), mine, base_errors, units))
+        made.append(JudgedVersion(n, np.array([f"s{i:03d}" for i in heard]), mine, base_errors, units))
     return made
 
 
@@ -27,7 +27,7 @@ def test_a_curve_is_found_again():
     labels = np.array([50.0, 100.0, 200.0, 400.0])
     curve = fit_curve(labels, ((1 + labels / 100) ** -0.5)[:, None], np.ones(4))
     for n in (50.0, 400.0, 800.0):
-        assert remaining(curve, n)[0] == pytest.approx((1 + n / 100) ** -0.5, rel=0.03)
+        assert remaining_error(curve, n)[0] == pytest.approx((1 + n / 100) ** -0.5, rel=0.03)
 
 
 def test_what_the_next_labels_bring_is_within_its_interval():
@@ -43,7 +43,7 @@ def test_what_the_next_labels_bring_is_within_its_interval():
     json.dumps(found.as_json(), allow_nan=False)
 
 
-def test_a_curve_that_is_flat_says_stop_and_one_that_falls_goes_on():
+def test_a_flat_curve_advises_to_stop_and_a_falling_one_to_go_on():
     rising = outlook(judged_of([50, 100, 200], 0.6))
     assert rising.advice == "go on"
     assert rising.why.startswith("the next 100 labels are expected to bring")
@@ -75,7 +75,8 @@ def test_too_little_is_said_to_be(judged, why):
 
 def test_a_base_without_errors_tells_nothing():
     perfect = [
-        Judged(n, np.array([f"s{i}" for i in range(20)]), np.zeros(20), np.zeros(20), np.ones(20)) for n in (5, 9, 20)
+        JudgedVersion(n, np.array([f"s{i}" for i in range(20)]), np.zeros(20), np.zeros(20), np.ones(20))
+        for n in (5, 9, 20)
     ]
     assert outlook(perfect).advice == "unknown"
 
@@ -88,6 +89,6 @@ def test_the_same_versions_give_the_same_outlook():
 
 def test_sums_that_do_not_fit_are_refused():
     with pytest.raises(RecordError, match="stopping"):
-        Judged(5, np.array(["a", "b"]), np.ones(1), np.ones(2), np.ones(2))
+        JudgedVersion(5, np.array(["a", "b"]), np.ones(1), np.ones(2), np.ones(2))
     with pytest.raises(RecordError, match="not finite"):
-        Judged(5, np.array(["a"]), np.array([np.nan]), np.ones(1), np.ones(1))
+        JudgedVersion(5, np.array(["a"]), np.array([np.nan]), np.ones(1), np.ones(1))

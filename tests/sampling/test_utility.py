@@ -19,7 +19,7 @@ def predictions():
     return replace(made, entropy_given_hypothesis=np.array([0.69, 0.0, 0.0], np.float32))
 
 
-def test_the_split_says_which_label_to_buy():
+def test_the_split_of_uncertainty_decides_which_label_to_buy():
     # Row 0: every hypothesis leaves the intent open. Row 1: the hypotheses disagree. Row 2: the words are wrong.
     assert utility_of(predictions(), CostModel()).asks.tolist() == ["label_intent", "transcribe", "transcribe"]
 
@@ -39,7 +39,7 @@ def test_the_value_is_errors_per_annotator_second():
     assert np.allclose(worth.risk, [1.0, 1.0, 3.002], atol=1e-3)
 
 
-def test_calibrators_change_what_it_is_worth():
+def test_calibrators_change_the_utility():
     calibrators = {"expected_errors": Calibrator((0.0, 4.0), (0.0, 2.0)), "margin": Calibrator((0.0, 1.0), (0.0, 0.5))}
     assert np.allclose(utility_of(predictions(), CostModel(), calibrators).risk, [0.5, 0.5, 1.501], atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""The rows of a report with a mistake, in the order in which they are worth looking at."""
+"""Order of the wrong rows of a report, the worst first, for people who read them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from corpus.records.evaluation import EvaluationReport
 
 
 def worst_first(report: EvaluationReport) -> list[int]:
-    """Return the rows with a mistake, the worst first.
+    """Return the rows with an error, the worst first.
 
-    Of a speech model those with most word errors first, among equals those with the larger share of wrong words. Of an
-    intent model wrong intents first, the surest first, then those with most wrong slots. Ties go by utterance id.
+    Speech model: most word errors first, then the larger share of wrong words. Intent model: wrong intents first, those
+    with the highest confidence at the top, then rows with most wrong slots. Ties are sorted by utterance id.
     """
     if report.kind == "asr":
         share = report.errors / np.maximum(1, report.words)

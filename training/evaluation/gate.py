@@ -1,6 +1,6 @@
-"""The gate: whether a challenger becomes the champion, decided on the audit rows that both were judged on.
+"""The gate: decides whether a challenger becomes the champion, from reports of both on the same rows.
 
-The measure is an error rate (WER or intent error), so every difference is challenger - champion and below 0 is better.
+The measure is an error rate (WER or intent error). Every difference is challenger - champion, so below 0 is better.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ SliceVerdict = Literal["held", "not shown", "harmed", "thin"]
 class PromotionSettings(BaseModel):
     """When a challenger may become the champion.
 
-    The slices that decide are locale, device and the attributes of the manifest, which say who is served and where.
-    Length, noise, intent, and new or returning speakers are shown beside them and decide nothing: every slice is one
-    more chance to refuse a better model for what a few rows did by luck, and intents alone are dozens.
+    The slices that decide are locale, device and the attributes of the manifest, which describe the users and where
+    they are. Duration, noise, intent, and new or returning speakers are reported but decide nothing: every slice is one
+    more chance to refuse a better model because of a few rows, and there are dozens of intents.
 
     Attributes:
         judged_on: `audit`, the probability sample of the traffic, weighted by 1 / inclusion probability; or `held_out`,
-            labels that arrived to judge, each counted once, for a project that starts from a labelled corpus.
-        min_audit_rows: With fewer audit rows nothing moves; the report is indicative.
-        min_speakers: With fewer speakers of audit rows nothing moves; the report is indicative.
+            labels that were imported for evaluation, each counted once, for a project that starts from a labelled
+            corpus.
+        min_audit_rows: With fewer audit rows nothing is promoted; the report is indicative.
+        min_speakers: With fewer speakers of audit rows nothing is promoted; the report is indicative.
         alpha: Probability that a challenger that is no better is ever promoted, over all looks together.
-        slice_min_rows: A slice with as many rows and `slice_min_speakers` is thick and must show that it is not worse.
+        slice_min_rows: A slice with as many rows and `slice_min_speakers` is thick: the challenger must be shown to be
+            no worse on it.
         slice_min_speakers: Fewest speakers of a thick slice.
-        slice_margin: By how much the error rate of a thick slice may rise and still count as not worse.
+        slice_margin: How much the error rate of a thick slice may rise and still count as not worse.
         slice_alpha: One-sided level of that test.
         max_negative_flips_asr: Largest share of rows with more word errors than before.
         max_negative_flips_intent: Largest share of rows that were right before and are wrong now.
@@ -68,10 +70,11 @@ class PromotionSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SliceDecision:
-    """What the gate found in one slice.
+    """The gate's verdict on one slice.
 
-    `held`: thick, and not worse by the margin. `not shown`: thick, and a rise beyond the margin can't be excluded.
-    `harmed`: worse beyond the margin, and not by chance. `thin`: too small to show anything, and no harm seen.
+    `held`: thick, and not worse by more than the margin. `not shown`: thick, but a rise beyond the margin can't be
+    excluded. `harmed`: worse by more than the margin, and not by chance. `thin`: too small to show that it is not
+    worse, and not harmed.
     """
 
     dimension: str
@@ -84,15 +87,15 @@ class SliceDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the gate decided, and on what.
+    """The gate's decision, with every number that it depends on.
 
     Attributes:
-        decision: `promote`, `refuse`, or `indicative`, where there is too little to decide on.
-        reasons: one sentence each; why it was refused or is indicative, or what carried it.
+        decision: `promote`, `refuse`, or `indicative` if there are too few rows to decide.
+        reasons: one sentence each: why it was promoted or refused, or why it is indicative.
         measure: `wer` or `intent_error`.
         difference: challenger - champion at the level `alpha_used`.
-        champion, challenger: each one's rate at the same level.
-        look: how many decisions this kind's gate has come to, this one included.
+        champion, challenger: rate of each at the same level.
+        look: number of decisions of the gate for this kind so far, this one included.
         alpha_used: alpha / (k (k + 1)) at the k-th look.
         negative_flips, positive_flips: rows that became worse, rows that became better.
         flip_cap: share of rows that may become worse.
@@ -121,7 +124,7 @@ class Decision:
 
     @property
     def promotes(self) -> bool:
-        """Whether the challenger may become the champion."""
+        """Return whether the challenger may become the champion."""
         return self.decision == "promote"
 
     def as_json(self) -> dict[str, Any]:
@@ -151,17 +154,17 @@ def decide(
     slices: Mapping[str, Strings] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> Decision:
-    """Return whether the challenger is promoted over the champion.
+    """Return the decision whether the challenger becomes the champion.
 
-    It is when the whole interval of the difference lies below 0, every thick slice shows that it is not worse by the
-    margin, no slice is harmed, and few rows became worse. Below the minimum of rows or speakers the decision is
-    `indicative`: it spends no look, as nothing can move.
+    The challenger is promoted if the whole interval of the difference is below 0, every thick slice is shown to be no
+    worse than the margin allows, no slice is harmed, and few rows became worse. Below the minimum of rows or speakers
+    the decision is `indicative`; it does not count as a look, because it can't promote anything.
 
     Args:
-        champion: the report of the version in use.
-        challenger: on the same rows in the same order.
-        look: 1 for the first decision of this kind that was no `indicative` one, then 2 and so on.
-        settings: of the gate.
+        champion: report of the version in use.
+        challenger: report of the other version on the same rows in the same order.
+        look: 1 for the first decision of this kind that is not `indicative`, then 2 and so on.
+        settings: of the gate; the defaults where None.
         slices: by dimension, such as `locale`, the value of each row, (N,) str.
         weights: (N,) 1 / inclusion probability of the rows; None counts every row once.
 
@@ -179,16 +182,16 @@ def decide(
     difference = paired_difference(champion, challenger, interval, weights=weights)
     table = _slice_decisions(champion, challenger, slices or {}, settings, weights)
     worse, better = flips(champion, challenger)
-    little = _too_little(champion, settings)
-    against = _objections(difference, worse, len(champion), table, champion.kind, settings)
-    verdict: Verdict = "indicative" if little else "refuse" if against else "promote"
+    missing = _missing_evidence(champion, settings)
+    objections = _objections(difference, worse, len(champion), table, champion.kind, settings)
+    verdict: Verdict = "indicative" if missing else "refuse" if objections else "promote"
     return Decision(
         kind=champion.kind,
         champion_version=champion.version,
         challenger_version=challenger.version,
         eval_set_id=champion.eval_set_id,
         decision=verdict,
-        reasons=tuple(little + against) or ("the whole interval of the difference is on the better side",),
+        reasons=tuple(missing + objections) or ("the whole interval of the difference is on the better side",),
         measure="wer" if champion.kind == "asr" else "intent_error",
         difference=difference,
         champion=report_interval(champion, interval, weights=weights),
@@ -205,9 +208,10 @@ def decide(
 
 
 def flips(champion: EvaluationReport, challenger: EvaluationReport) -> tuple[int, int]:
-    """Return how many rows became worse and better: more or fewer word errors (asr), right to wrong or back.
+    """Return how many rows became worse and how many became better.
 
-    Both reports are on the same rows in the same order.
+    Worse is more word errors (asr), or wrong instead of right (intent). Both reports are on the same rows in the same
+    order.
     """
     change = error_counts(challenger)[0] - error_counts(champion)[0]
     return int((change > 0).sum()), int((change < 0).sum())
@@ -217,8 +221,8 @@ def _flip_cap(kind: Kind, settings: PromotionSettings) -> float:
     return settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
 
 
-def _too_little(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
-    """Return why the rows are too few to decide on."""
+def _missing_evidence(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
+    """Return why there are too few rows to decide; nothing if there are enough."""
     rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
     reasons = []
     if rows < settings.min_audit_rows:
@@ -238,7 +242,7 @@ def _objections(
     kind: Kind,
     settings: PromotionSettings,
 ) -> list[str]:
-    """Return what speaks against the challenger."""
+    """Return the reasons not to promote the challenger, one sentence each."""
     reasons = []
     if difference.low > 0:
         reasons.append("the challenger is worse")
@@ -265,9 +269,9 @@ def _slice_decisions(
     settings: PromotionSettings,
     weights: npt.ArrayLike | None,
 ) -> list[SliceDecision]:
-    """Return what was found in each slice, one-sided tests at `slice_alpha`.
+    """Return the verdict on each slice, by one-sided tests at `slice_alpha`.
 
-    Thin slices are many and can only show harm, so they share one `slice_alpha` among them (Bonferroni).
+    Thin slices are many and can only show harm, so all of them together share one `slice_alpha` (Bonferroni).
     """
     masks = slice_masks(champion, slices)
     thick = [_is_thick(int(rows.sum()), len(np.unique(champion.speaker_ids[rows])), settings) for _, rows in masks]
@@ -288,7 +292,7 @@ def _is_thick(rows: int, speakers: int, settings: PromotionSettings) -> bool:
 
 
 def _slice_verdict(difference: Interval, is_thick: bool, settings: PromotionSettings) -> SliceVerdict:
-    """A thick slice must show that it is not worse (non-inferiority); a thin one can't, but it can show harm."""
+    """Return the verdict on a slice: a test of non-inferiority if it is thick; a thin one can only show harm."""
     if difference.low > 0 and difference.value > settings.slice_margin:
         return "harmed"
     if not is_thick:

@@ -1,4 +1,4 @@
-"""A decision of the gate as a text for people, with every number that it rests on."""
+"""A decision of the gate as a text for people, with every number that it depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from training.evaluation.gate import Decision
 
 
 def decision_text(decision: Decision) -> str:
-    """Return the decision as a short text for people, some lines without a trailing newline."""
+    """Return the decision as a short text of several lines, without a trailing newline."""
     name = {"wer": "WER", "intent_error": "intent error"}[decision.measure]
     rows, speakers = decision.difference.n, decision.difference.speakers
     form = f", normal form {decision.normaliser}" if decision.normaliser else ""

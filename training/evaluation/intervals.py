@@ -1,8 +1,9 @@
-"""Intervals for error rates: a paired bootstrap that resamples speakers, a t interval where there are few of them.
+"""Intervals for error rates: a paired bootstrap that resamples speakers, or a t interval if there are few speakers.
 
-Utterances of one speaker share their errors, so speakers are what is drawn (Liu & Peng 2020, "Statistical testing on
-ASR performance via blockwise bootstrap"). Every rate here is a ratio of sums, sum(w * numerator) / sum(w *
-denominator): WER with errors and words, intent error with mistakes and ones. `w` is 1, or 1 / inclusion probability.
+The errors of one speaker are related, so speakers are drawn and not utterances (Liu & Peng 2020, "Statistical testing
+on ASR performance via blockwise bootstrap"). Every rate here is a ratio of sums, sum(w * numerator) / sum(w *
+denominator): WER with errors and words, intent error with wrong intents and ones. `w` is 1, or 1 / inclusion
+probability.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from corpus.records.evaluation import EvaluationReport, Interval
 Numbers = npt.NDArray[np.float64]
 
 DRAWS_AT_ONCE = 4_000_000
-"""Speakers drawn in one block, which bounds the memory at some 100 MB."""
+"""Speakers drawn in one block, which limits the memory to some 100 MB."""
 
 
 class IntervalSettings(BaseModel):
-    """How intervals are made.
+    """How intervals are computed.
 
     Attributes:
         alpha: 1 - coverage; 0.05 gives 95 %.
-        resamples: Fewest draws; a thinner tail takes more, until `tail_draws` lie beyond the bound.
+        resamples: Fewest draws; a smaller alpha takes more, so that `tail_draws` lie beyond each bound.
         tail_draws: How many draws must lie beyond each bound.
-        max_resamples: Where more draws than this would be needed, the t interval is taken instead.
-        t_below: Below this many speakers, the t interval is taken.
+        max_resamples: Most draws; if more would be needed, the t interval is used instead.
+        t_below: Below this many speakers, the t interval is used.
         seed: Seed of the draws; the same rows and seed give the same interval.
     """
 
@@ -48,11 +49,11 @@ class IntervalSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SpeakerSums:
-    """Sums of S speakers, which is all that an interval needs.
+    """Sums by speaker, S speakers, from which an interval is computed.
 
     Attributes:
         numerator, denominator: (S,) float64, weighted.
-        rows: utterances behind them.
+        rows: number of utterances in the sums.
     """
 
     numerator: Numbers
@@ -63,7 +64,7 @@ class SpeakerSums:
 def speaker_sums(
     numerator: npt.ArrayLike, denominator: npt.ArrayLike, speaker_ids: Strings, weights: npt.ArrayLike | None = None
 ) -> SpeakerSums:
-    """The rows are summed by speaker, in the order of the speakers' ids.
+    """Return the rows summed by speaker, in the order of the speakers' ids.
 
     Args:
         numerator: (N,), such as word errors.
@@ -94,12 +95,12 @@ def ratio_interval(
 ) -> Interval:
     """Return the ratio of the sums with its two-sided interval over speakers.
 
-    With one speaker, or no denominator, nothing is known and the interval is `bounds`.
+    With one speaker, or a denominator of 0, the interval can't be computed and is `bounds`.
 
     Args:
-        sums: per speaker.
+        sums: numerators and denominators by speaker.
         settings: alpha and draws; the defaults where None.
-        bounds: what the interval is where it can't be computed.
+        bounds: the interval if it can't be computed.
     """
     settings = settings or IntervalSettings()
     speakers = len(sums.numerator)
@@ -109,7 +110,7 @@ def ratio_interval(
         low, high = bounds
     else:
         tail = _expanded_tail(settings.alpha, speakers)
-        # Few speakers and a small alpha make a tail that no number of draws reaches.
+        # With few speakers and a small alpha, no affordable number of draws reaches the tail.
         if speakers < settings.t_below or tail * settings.max_resamples < settings.tail_draws:
             low, high = _t_bounds(sums, settings.alpha)
         else:
@@ -119,10 +120,10 @@ def ratio_interval(
 
 
 def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) -> Interval:
-    """Return an error rate of at least 0 with its interval, which has a width even where no error was seen.
+    """Return an error rate of at least 0 with its interval, which has a width even if no error was seen.
 
-    Where no speaker showed an error (or none anything else), resampling can only repeat that. The far bound is then
-    that of Clopper & Pearson (1934) as if every speaker had given one answer: 1 - (alpha / 2)^(1 / S).
+    If no utterance was wrong, or all were, each draw of speakers shows the same. The far bound is then that of Clopper
+    & Pearson (1934) for one utterance per speaker: 1 - (alpha / 2)^(1 / S).
     """
     settings = settings or IntervalSettings()
     found = ratio_interval(sums, settings, bounds=(0.0, 1.0))
@@ -138,7 +139,7 @@ def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) 
 
 
 def error_counts(report: EvaluationReport) -> tuple[Numbers, Numbers]:
-    """Return what is counted and out of how many, (N,) each: word errors of words (asr), mistakes of ones (intent)."""
+    """Return errors and units by row, (N,) each: word errors and words (asr), wrong intents and ones (intent)."""
     if report.kind == "asr":
         return report.errors.astype(np.float64), report.words.astype(np.float64)
     return (~report.correct).astype(np.float64), np.ones(len(report))
@@ -161,7 +162,7 @@ def report_interval(
     """
     upper, lower = error_counts(report)
     found = error_interval(_sums_of(report, upper, lower, rows, weights), settings)
-    # More words can be wrong than were said, but not more intents than there are utterances.
+    # WER can exceed 1, as words can be inserted; an intent error can't.
     return replace(found, high=min(1.0, found.high)) if report.kind == "intent" else found
 
 
@@ -171,7 +172,7 @@ def report_rate(
     rows: npt.NDArray[np.bool_] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> float:
-    """Return the WER (asr) or the intent error (intent) alone; 0 where nothing was said."""
+    """Return the WER (asr) or the intent error (intent) without an interval; 0 if there is no word or no row."""
     upper, lower = error_counts(report)
     sums = _sums_of(report, upper, lower, rows, weights)
     total = float(sums.denominator.sum())
@@ -179,7 +180,7 @@ def report_rate(
 
 
 def rate_by_speaker(report: EvaluationReport, *, weights: npt.ArrayLike | None = None) -> dict[str, tuple[float, int]]:
-    """Return each speaker's WER (asr) or intent error (intent), and how many rows it rests on."""
+    """Return by speaker the WER (asr) or intent error (intent), and the number of rows."""
     found = {}
     for speaker_id in np.unique(report.speaker_ids).tolist():
         rows = report.speaker_ids == speaker_id
@@ -195,9 +196,9 @@ def paired_difference(
     rows: npt.NDArray[np.bool_] | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> Interval:
-    """Return challenger - champion in WER or intent error, below 0 where the challenger is better.
+    """Return challenger - champion in WER or intent error with its interval; below 0 the challenger is better.
 
-    Both are judged on the same draws of speakers, so what they share cancels. Where both make the same errors
+    Both are computed on the same draws of speakers, so errors that both make cancel out. If both make the same errors
     everywhere, the difference is 0 with no width.
 
     Raises:
@@ -207,13 +208,13 @@ def paired_difference(
     old, words = error_counts(champion)
     new, _ = error_counts(challenger)
     found = ratio_interval(_sums_of(champion, new - old, words, rows, weights), settings)
-    if champion.kind == "intent":  # a t interval of a few speakers may hold what can't be
+    if champion.kind == "intent":  # a t interval of a few speakers may go beyond what is possible
         found = replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
     return found
 
 
 def complement(error: Interval) -> Interval:
-    """Return the rate of what is right from the rate of what is wrong: 1 - error."""
+    """Return the accuracy that belongs to an error rate, 1 - error, with its interval."""
     return Interval(1 - error.value, 1 - error.high, 1 - error.low, error.n, error.speakers)
 
 
@@ -224,12 +225,13 @@ def reversed_difference(difference: Interval) -> Interval:
 
 
 def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> None:
-    """Pass when both reports are of one kind, on the same utterances in the same order, with the same references.
+    """Check that two reports can be compared row by row.
 
-    And under one normal form, as errors under two can't be compared.
+    They must be of one kind, on the same utterances in the same order, with the same references, and under one normal
+    form, because errors under two normal forms can't be compared.
 
     Raises:
-        RecordError: they are not; the message names the first utterance that differs.
+        RecordError: they can't be compared; the message names the first utterance that differs.
     """
     names = f"reports of {champion.kind} {champion.version} and {challenger.kind} {challenger.version}"
     if champion.normaliser != challenger.normaliser:
@@ -246,7 +248,7 @@ def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> 
 
 
 def traffic_weights(probabilities: Sequence[float]) -> Numbers:
-    """Return 1 / inclusion probability of each row, (N,) float64: rates so weighted are those of the traffic."""
+    """Return 1 / inclusion probability of each row, (N,) float64; rates with these weights estimate the traffic's."""
     return 1.0 / np.array(probabilities, dtype=np.float64)
 
 
@@ -257,6 +259,7 @@ def _sums_of(
     rows: npt.NDArray[np.bool_] | None,
     weights: npt.ArrayLike | None,
 ) -> SpeakerSums:
+    """Return the sums by speaker over the given rows of a report."""
     weight = np.ones(len(report)) if weights is None else np.asarray(weights, dtype=np.float64)
     keep = np.ones(len(report), dtype=bool) if rows is None else rows
     if len(weight) != len(report) or len(keep) != len(report):
@@ -265,11 +268,11 @@ def _sums_of(
 
 
 def _expanded_tail(alpha: float, speakers: int) -> float:
-    """Return the tail of the percentile interval that makes up for few speakers.
+    """Return the tail probability of a percentile interval, corrected for the number of speakers.
 
-    Resampling S speakers gives a spread that is sqrt((S - 1) / S) too small and a normal tail where a t tail is due:
-    tail = Phi(sqrt(S / (S - 1)) t_{alpha / 2, S - 1}) (Hesterberg 2015, "What teachers should know about the
-    bootstrap", section 3.3).
+    Resampling S speakers gives a spread that is too small by sqrt((S - 1) / S), and a normal tail instead of a t tail.
+    The correction is tail = Phi(sqrt(S / (S - 1)) t_{alpha / 2, S - 1}) (Hesterberg 2015, "What teachers should know
+    about the bootstrap", section 3.3).
     """
     from scipy import special
 
@@ -288,14 +291,14 @@ def _bootstrap_bounds(sums: SpeakerSums, tail: float, draws: int, seed: int) -> 
         drawn = rng.integers(0, speakers, size=(size, speakers))
         below = sums.denominator[drawn].sum(axis=1)
         above = sums.numerator[drawn].sum(axis=1)
-        # A draw of speakers who all said nothing has no rate; it counts as no error.
+        # A draw of speakers without a single word has no rate; it counts as 0.
         ratios[start : start + size] = np.divide(above, below, out=np.zeros(size), where=below > 0)
     low, high = np.quantile(ratios, [tail, 1.0 - tail])
     return float(low), float(high)
 
 
 def _t_bounds(sums: SpeakerSums, alpha: float) -> tuple[float, float]:
-    """Return value -+ t_{alpha / 2, S - 1} times the delete-one-speaker jackknife error (Efron & Stein 1981)."""
+    """Return value -+ t_{alpha / 2, S - 1} times the error of the delete-one-speaker jackknife (Efron & Stein 1981)."""
     from scipy import special
 
     speakers = len(sums.numerator)

@@ -1,4 +1,4 @@
-"""How fast a model answers, measured on single clips, as a device that waits for it would."""
+"""Speed of a model, measured clip by clip, as a waiting device experiences it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from training.evaluation.bootstrap import Statistic, statistic_interval
 from training.evaluation.intervals import IntervalSettings, Numbers, ratio_interval, speaker_sums
 
 CLIPS = 20
-"""Clips that are timed, one by one."""
+"""Number of clips that are timed."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Single answers: `audio` and `seconds` (n,) float64 [s] by clip, and whose clips they are."""
+    """Measured times by clip.
+
+    Attributes:
+        audio: (n,) float64, duration of each clip [s].
+        seconds: (n,) float64, computing time of each clip [s].
+        speaker_ids: (n,) str.
+    """
 
     audio: Numbers
     seconds: Numbers
     speaker_ids: Strings
 
 
-def timed(function: Callable[[T], object], inputs: Sequence[T]) -> Numbers:
-    """Return how long the function takes for each input by itself, (n,) float64 [s]; the first call of all is apart.
+def time_calls(function: Callable[[T], object], inputs: Sequence[T]) -> Numbers:
+    """Return how long the function takes for each input, (n,) float64 [s].
 
-    The first answer of a model carries the start of its libraries, so it is asked once before the clock runs.
+    One call before the measurement is not counted, because libraries initialise in the first call of a model.
     """
     if inputs:
         function(inputs[0])
@@ -44,8 +50,8 @@ def timed(function: Callable[[T], object], inputs: Sequence[T]) -> Numbers:
     return found
 
 
-def spread(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
-    """Return the positions of at most `count` rows, of as many speakers as there are, in order."""
+def spread_over_speakers(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
+    """Return the positions of at most `count` rows, in order, spread over as many speakers as possible."""
     turn: dict[str, int] = {}
     ranked = []
     for row, speaker in enumerate(speaker_ids):
@@ -55,9 +61,10 @@ def spread(speaker_ids: Sequence[str], count: int = CLIPS) -> list[int]:
 
 
 def speed_figures(timing: Timing, settings: IntervalSettings | None = None) -> dict[str, Interval]:
-    """Return `rtf`, seconds of computing a second of audio, and `latency_p50` and `latency_p95` [s], over speakers.
+    """Return the real-time factor `rtf` and the latencies `latency_p50` and `latency_p95` [s], with intervals.
 
-    No interval goes below 0. Of one speaker it is all from 0 to the slowest clip.
+    `rtf` is computing time / duration of the audio. Intervals are over speakers and never below 0. For one speaker, the
+    interval is from 0 to the value of the slowest clip. The result is empty if no clip was timed.
     """
     if not len(timing.seconds):
         return {}
@@ -65,38 +72,39 @@ def speed_figures(timing: Timing, settings: IntervalSettings | None = None) -> d
     longest = float(timing.seconds.max())
     ratios = np.divide(timing.seconds, timing.audio, out=np.zeros(len(timing.audio)), where=timing.audio > 0)
     rtf = ratio_interval(sums, settings, bounds=(0.0, float(ratios.max())))
-    # A t interval of a few speakers may hold what can't be, and rounding may leave the value a hair outside.
+    # A t interval of a few speakers may go below 0, and rounding may put the value slightly outside of it.
     found = {"rtf": replace(rtf, low=max(0.0, min(rtf.low, rtf.value)), high=max(rtf.high, rtf.value))}
     for name, share in (("latency_p50", 0.5), ("latency_p95", 0.95)):
         rows, statistic = _quantile(timing.seconds, share)
-        # Nothing beyond the slowest clip was seen, so no bound lies there.
-        bounds = (0.0, longest)
+        bounds = (0.0, longest)  # no bound goes beyond the slowest clip
         found[name] = statistic_interval(rows, statistic, timing.speaker_ids, settings, bounds=bounds)
     return found
 
 
 def judging_speed(
-    audio: Sequence[float], hearing: Numbers, understanding: Numbers | None, speaker_ids: Sequence[str]
+    audio: Sequence[float], asr_seconds: Numbers, intent_seconds: Numbers | None, speaker_ids: Sequence[str]
 ) -> dict[str, Interval]:
-    """Return how fast a model answers in use: see `speed_figures`.
+    """Return how fast a model is in use, as in `speed_figures`.
+
+    For an intent model, the latency is that of speech model and intent model together, and `own_latency_p50` and
+    `own_latency_p95` are those of the intent model alone.
 
     Args:
-        audio: length of each clip that was timed [s].
-        hearing: how long the speech model took for each clip, (n,) [s].
-        understanding: how long the intent model took for each text, (n,) [s]; None where a speech model is judged.
-            Then `latency` is that of both, and `own_latency_p50` and `own_latency_p95` are the intent model's part.
-        speaker_ids: whose clips they are.
+        audio: duration of each timed clip [s].
+        asr_seconds: time of the speech model for each clip, (n,) [s].
+        intent_seconds: time of the intent model for each text, (n,) [s]; None if a speech model is judged.
+        speaker_ids: speaker of each clip.
     """
     seconds, speakers = np.array(audio, dtype=np.float64), np.array(speaker_ids, dtype=np.str_)
-    if understanding is None:
-        return speed_figures(Timing(seconds, hearing, speakers))
-    both = speed_figures(Timing(seconds, hearing + understanding, speakers))
-    own = speed_figures(Timing(seconds, understanding, speakers))
+    if intent_seconds is None:
+        return speed_figures(Timing(seconds, asr_seconds, speakers))
+    both = speed_figures(Timing(seconds, asr_seconds + intent_seconds, speakers))
+    own = speed_figures(Timing(seconds, intent_seconds, speakers))
     return {**both, **{f"own_{name}": rate for name, rate in own.items() if name != "rtf"}}
 
 
 def _quantile(values: Numbers, share: float) -> tuple[Numbers, Statistic]:
-    """Return rows that count each value for itself, and the quantile as a function of how often each was drawn."""
+    """Return rows with one column per value, and a function from how often each value is drawn to the quantile."""
     order = np.argsort(values, kind="stable")
     ranked = values[order]
     rows = np.zeros((len(values), len(values)))

@@ -1,7 +1,4 @@
-"""The figures of a report by name: rates with intervals, calibration, slots and slices.
-
-`metrics` gives all of them for a tracking store.
-"""
+"""Figures of a report by name for a tracking store: rates with intervals, calibration, slots and slices."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ from training.evaluation.rates import MAIN, figures
 
 
 class MetricSettings(BaseModel):
-    """How a report becomes figures.
+    """Settings of the figures of a report.
 
     Attributes:
-        interval: of every rate.
-        slice_min_rows, slice_min_speakers: a slice below either is thin: shown, flagged, and never decides anything.
+        interval: settings of the intervals.
+        slice_min_rows, slice_min_speakers: a slice below either is thin: it is shown and marked, but decides nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +35,7 @@ class MetricSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SliceRow:
-    """The error rate of one slice, such as locale en-GB; `thin` where too few rows or speakers stand behind it."""
+    """The error rate of one slice, such as locale en-GB; `thin` if it has too few rows or speakers."""
 
     dimension: str
     value: str
@@ -55,9 +52,9 @@ def slice_rows(
     """Return the error rate of every slice, in the order of dimension and value.
 
     Args:
-        report: of one version.
+        report: report of one version.
         slices: by dimension, such as `locale`, the value of each row of the report, (N,) str.
-        settings: what counts as thin, and the interval.
+        settings: what counts as thin, and the interval; the defaults where None.
         weights: (N,) 1 / inclusion probability; None counts every row once.
 
     Raises:
@@ -75,7 +72,7 @@ def slice_rows(
 def slice_masks(
     report: EvaluationReport, slices: Mapping[str, Strings]
 ) -> list[tuple[tuple[str, str], npt.NDArray[np.bool_]]]:
-    """Return ((dimension, value), rows (N,) bool) of every slice, sorted.
+    """Return ((dimension, value), rows) of every slice, sorted; rows are (N,) bool.
 
     Raises:
         RecordError: a dimension has another length than the report.
@@ -95,11 +92,20 @@ def metrics(
     settings: MetricSettings | None = None,
     weights: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
-    """Return the figures of a report by name, for a tracking store: all finite, none of them content.
+    """Return the figures of a report by name for a tracking store: all are finite, none is content of utterances.
 
-    Every figure of `training.evaluation.rates` with `_low` and `_high`, and sizes. A slice is
-    `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 where it is too small to
-    conclude from). All are weighted by 1 / inclusion probability.
+    These are every figure of `training.evaluation.rates` with `_low` and `_high`, and numbers of rows. Figures of a
+    slice are named `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 if the
+    slice is too small for conclusions).
+
+    Args:
+        report: report of one version.
+        slices: by dimension the value of each row, (N,) str.
+        settings: the defaults where None.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+
+    Raises:
+        RecordError: a dimension has another length than the report.
     """
     settings = settings or MetricSettings()
     values = {"rows": float(len(report)), "speakers": float(len(np.unique(report.speaker_ids)))}
@@ -122,42 +128,41 @@ def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are finite numbers, as a tracking store takes no others."""
+    """Return the values that are finite numbers; a tracking store accepts no others."""
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def learning_series(
     losses: Sequence[float],
     before_after: Mapping[str, tuple[float, float] | None],
-    watched: Mapping[str, Sequence[float]],
+    by_epoch: Mapping[str, Sequence[float]],
 ) -> dict[str, dict[int, float]]:
-    """Return what a training is shown by, as series of values by epoch.
+    """Return the figures of a training as series, value by epoch.
 
     Args:
-        losses: of each epoch, shown as `train_loss`.
-        before_after: by name, a figure before the first and after the last epoch; None where there was nothing to
-            measure it on.
-        watched: by name, a figure after each epoch, shown as `name_by_epoch`; empty where it was not watched.
+        losses: loss of each epoch, named `train_loss`.
+        before_after: by name, a figure before the first and after the last epoch; None if it could not be measured.
+        by_epoch: by name, a figure after each epoch, named `<name>_by_epoch`; empty if it was not measured.
     """
     series = {"train_loss": {epoch: float(loss) for epoch, loss in enumerate(losses, start=1)}}
-    series |= {f"{name}_by_epoch": dict(enumerate(found, start=1)) for name, found in watched.items() if found}
+    series |= {f"{name}_by_epoch": dict(enumerate(found, start=1)) for name, found in by_epoch.items() if found}
     series |= {name: {0: pair[0], len(losses): pair[1]} for name, pair in before_after.items() if pair is not None}
     return series
 
 
 def gain_per_100_labels(before: float, after: float, labels: int) -> float:
-    """Return by how much an error rate fell for every 100 labels bought, in the unit of the rate; 0 without labels."""
+    """Return how much an error rate fell per 100 labels, in the unit of the rate; 0 without labels."""
     return 100.0 * (before - after) / labels if labels > 0 else 0.0
 
 
 def minutes_per_point(minutes: float, before: float, after: float) -> float | None:
-    """Return the minutes for each point (0.01) by which an error rate fell; None where it did not fall."""
+    """Return the minutes per point (0.01) that an error rate fell; None if it did not fall."""
     points = 100 * (before - after)
     return minutes / points if points > 0 else None
 
 
 def metric_name(text: str) -> str:
-    """Return the text with what a tracking store refuses in a name replaced by `_`."""
+    """Return the text with `_` for each character that a tracking store does not accept in a name."""
     return re.sub(r"[^A-Za-z0-9_.\- ]", "_", text)
 
 

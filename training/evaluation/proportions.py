@@ -1,4 +1,4 @@
-"""Shares of weighted rows, with an interval that holds for few rows and for shares near 0 or 1."""
+"""Shares of weighted rows, with an interval that is valid for few rows and for shares near 0 or 1."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def weighted_share(hits: Sequence[bool], weights: Sequence[float]) -> Interval |
     """Return the weighted share of hits with its 95 % interval; None without rows.
 
     Wilson's score interval (Wilson 1927) on the effective number of rows, (sum w)^2 / sum w^2 (Kish 1965). `n` of the
-    result counts the rows.
+    result is the number of rows.
 
     Args:
-        hits: N.
-        weights: N, 0 or more, such as 1 / inclusion probability.
+        hits: N values.
+        weights: N values of 0 or more, such as 1 / inclusion probability.
     """
     total = sum(weights)
     if not hits or total <= 0:

@@ -1,6 +1,6 @@
-"""Every figure of a report, each as a function of sums over its rows, so that one way of drawing speakers serves all.
+"""Every figure of a report, as a function of sums over its rows, so that all use the same resampling of speakers.
 
-Word, character and sentence errors; intents, slots and the two models together; how honest the confidence is.
+Word, character and sentence errors; intents, slots and the success of both models together; calibration errors.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ BINS = 15
 """Bins of equal width over [0, 1] for the calibration error."""
 
 Ratio = Callable[[EvaluationReport], tuple[Numbers, Numbers]]
-"""What is counted and out of how many, (N,) each."""
+"""Function from a report to numerators and denominators by row, (N,) each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A figure that is sum / sum.
+    """A figure that is a ratio of two sums.
 
     Attributes:
-        kinds: of the models that have it.
-        counts: numerator and denominator by row.
-        share: whether it can't exceed 1; more words can be wrong than were said.
-        better: -1 where less is better, 1 where more is.
+        kinds: kinds of models that have it.
+        counts: numerators and denominators by row.
+        share: whether it can't exceed 1. Error rates with insertions can.
+        better: -1 if less is better, 1 if more is.
     """
 
     kinds: tuple[Kind, ...]
@@ -50,23 +50,26 @@ class Rate:
     better: int = -1
 
 
-def rightness(report: EvaluationReport) -> Numbers:
-    """Return how right each row is in [0, 1], (N,): share of words right (asr), 1 or 0 (intent)."""
+def correctness(report: EvaluationReport) -> Numbers:
+    """Return how correct each row is, (N,) in [0, 1]: share of correct words (asr), 1 or 0 (intent)."""
     if report.kind == "intent":
         return report.correct.astype(np.float64)
     wrong = np.divide(report.errors, report.words, out=(report.errors > 0).astype(np.float64), where=report.words > 0)
     return 1.0 - np.minimum(1.0, wrong)
 
 
-def _edits(which: int) -> Ratio:
-    return lambda r: (r.word_edits[:, which].astype(np.float64), r.words.astype(np.float64))
+def _edits(column: int) -> Ratio:
+    """Return the ratio of one kind of word edits to words: 0 substitutions, 1 deletions, 2 insertions."""
+    return lambda r: (r.word_edits[:, column].astype(np.float64), r.words.astype(np.float64))
 
 
 def _slots(upper: tuple[float, ...], lower: tuple[float, ...]) -> Ratio:
+    """Return the ratio of two weighted sums of slots found, invented and missed."""
     return lambda r: (r.slot_counts @ np.array(upper), r.slot_counts @ np.array(lower))
 
 
 def _succeeded(report: EvaluationReport) -> tuple[Numbers, Numbers]:
+    """Return by row whether both models together succeeded, and whether that could be judged."""
     return (report.success == 1).astype(np.float64), (report.success >= 0).astype(np.float64)
 
 
@@ -84,12 +87,19 @@ RATES: dict[str, Rate] = {
     "slot_recall": Rate(("intent",), _slots((1, 0, 0), (1, 0, 1)), better=1),
     "end_to_end_success": Rate(("asr", "intent"), _succeeded, better=1),
 }
-"""Figures that are a ratio; substitutions, deletions and insertions are those of a hundred reference words, as WER."""
+"""Figures that are a ratio; substitutions, deletions and insertions are shares of the reference words, as WER is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A figure in [0, 1] that is more than a ratio: what is summed by row, (N, K), and what becomes of the sums."""
+class NonRatio:
+    """A figure in [0, 1] that is not a ratio of two sums.
+
+    Attributes:
+        kinds: kinds of models that have it.
+        rows: function from a report to the columns to sum, (N, K).
+        of: function from the sums to the figure.
+        better: -1 if less is better, 1 if more is.
+    """
 
     kinds: tuple[Kind, ...]
     rows: Callable[[EvaluationReport], Numbers]
@@ -97,13 +107,13 @@ class Whole:
     better: int = -1
 
 
-def _confused(report: EvaluationReport) -> Numbers:
-    """Return by row which intent was true, which was predicted, and which was both, (N, 3 C)."""
+def _confusion_rows(report: EvaluationReport) -> Numbers:
+    """Return by row which intent is true, which is predicted, and which is both, (N, 3 C) of 0 and 1."""
     classes, row = len(report.intents), np.arange(len(report))
     found = np.zeros((len(report), 3, classes))
     for part, codes in enumerate((report.truth, report.predicted)):
-        known = codes >= 0
-        found[row[known], part, codes[known]] = 1.0
+        has_intent = codes >= 0
+        found[row[has_intent], part, codes[has_intent]] = 1.0
     found[:, 2] = found[:, 0] * found[:, 1]
     return found.reshape(len(report), 3 * classes)
 
@@ -111,61 +121,67 @@ def _confused(report: EvaluationReport) -> Numbers:
 def _macro_f1(sums: Numbers) -> Numbers:
     """Return the mean F1 over the intents that are true or predicted anywhere, as scikit-learn's `macro` does."""
     true, predicted, both = np.split(sums, 3, axis=1)
-    there = true + predicted
-    f1 = np.divide(2 * both, there, out=np.zeros_like(there), where=there > 0)
-    return np.asarray(f1.sum(axis=1) / np.maximum(1, (there > 0).sum(axis=1)), dtype=np.float64)
+    either = true + predicted
+    f1 = np.divide(2 * both, either, out=np.zeros_like(either), where=either > 0)
+    return np.asarray(f1.sum(axis=1) / np.maximum(1, (either > 0).sum(axis=1)), dtype=np.float64)
 
 
-def _gaps(confidence: Floats, right: Numbers, bins: int) -> Numbers:
-    """Return by row its gap in the column of its bin, and 1 in the last column, (N, bins + 1)."""
-    sure = confidence.astype(np.float64)
-    of = np.minimum((np.clip(sure, 0.0, 1.0) * bins).astype(np.intp), bins - 1)
-    found = np.zeros((len(sure), bins + 1))
-    found[np.arange(len(sure)), of] = sure - right
+def _gaps(confidence: Floats, correct: Numbers, bins: int) -> Numbers:
+    """Return by row confidence - correctness in the column of its bin, and 1 in the last column, (N, bins + 1)."""
+    confidences = confidence.astype(np.float64)
+    bin_of = np.minimum((np.clip(confidences, 0.0, 1.0) * bins).astype(np.intp), bins - 1)
+    found = np.zeros((len(confidences), bins + 1))
+    found[np.arange(len(confidences)), bin_of] = confidences - correct
     found[:, -1] = 1.0
     return found
 
 
 def _expected_gap(sums: Numbers) -> Numbers:
+    """Return the calibration error of each draw from sums of `_gaps`, (B,)."""
     total = sums[:, -1]
     gap = np.abs(sums[:, :-1]).sum(axis=1)
     return np.asarray(np.divide(gap, total, out=np.zeros_like(gap), where=total > 0), dtype=np.float64)
 
 
 def calibration_error(report: EvaluationReport, bins: int = BINS) -> float:
-    """Return the expected calibration error in [0, 1]: mean |confidence - rightness| over bins of equal width.
+    """Return the expected calibration error in [0, 1]: mean |confidence - correctness| over bins of equal width.
 
-    Weighted by the rows of a bin (Guo et al. 2017, equation 3). For speech, word confidence against words right.
+    Bins are weighted by their rows (Guo et al. 2017, equation 3). For a speech model, the mean word confidence is
+    compared with the share of correct words.
+
+    Args:
+        report: report of one version.
+        bins: number of bins.
     """
-    rows = _gaps(report.confidence, rightness(report), bins)
+    rows = _gaps(report.confidence, correctness(report), bins)
     return float(_expected_gap(rows.sum(axis=0, keepdims=True))[0])
 
 
-WHOLES: dict[str, Whole] = {
-    "macro_f1": Whole(("intent",), _confused, _macro_f1, better=1),
-    "ece": Whole(("asr", "intent"), lambda r: _gaps(r.confidence, rightness(r), BINS), _expected_gap),
-    "ece_before_scaling": Whole(("intent",), lambda r: _gaps(r.raw_confidence, rightness(r), BINS), _expected_gap),
+NON_RATIOS: dict[str, NonRatio] = {
+    "macro_f1": NonRatio(("intent",), _confusion_rows, _macro_f1, better=1),
+    "ece": NonRatio(("asr", "intent"), lambda r: _gaps(r.confidence, correctness(r), BINS), _expected_gap),
+    "ece_before_scaling": NonRatio(("intent",), lambda r: _gaps(r.raw_confidence, correctness(r), BINS), _expected_gap),
 }
-"""Figures that are no ratio. `ece` is after temperature scaling, which a speech model has none of."""
+"""Figures that are not a ratio. `ece` is measured after temperature scaling; a speech model has no such scaling."""
 
 DETAILED = frozenset(
     {"substitutions", "deletions", "insertions", "end_to_end_success", "macro_f1", "ece_before_scaling"}
 )
-"""Figures that a report of an older version can't tell."""
+"""Figures that a report of an older format does not have."""
 
 MAIN: dict[Kind, str] = {"asr": "wer", "intent": "intent_error"}
 """The figure that the gate decides on."""
 
 
 def names_of(report: EvaluationReport) -> list[str]:
-    """Return the figures that a report has, in order."""
-    every: dict[str, Rate | Whole] = {**RATES, **WHOLES}
+    """Return the names of the figures that a report has, in order."""
+    every: dict[str, Rate | NonRatio] = {**RATES, **NON_RATIOS}
     return [n for n, figure in every.items() if report.kind in figure.kinds and (report.detailed or n not in DETAILED)]
 
 
 def better(name: str) -> int:
-    """Return -1 where less of a figure is better, 1 where more is."""
-    return RATES[name].better if name in RATES else WHOLES[name].better
+    """Return -1 if less of the named figure is better, 1 if more is."""
+    return RATES[name].better if name in RATES else NON_RATIOS[name].better
 
 
 def figure(
@@ -175,12 +191,19 @@ def figure(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Return a figure with its interval over speakers; None where nothing is there to count, such as no slot."""
-    if name in WHOLES:
-        whole = WHOLES[name]
+    """Return a figure with its interval over speakers; None if nothing can be counted, such as without any slot.
+
+    Args:
+        report: report of one version.
+        name: name of the figure.
+        settings: alpha and draws; the defaults where None.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+    """
+    if name in NON_RATIOS:
+        entry = NON_RATIOS[name]
         if not len(report):
             return None
-        return statistic_interval(whole.rows(report), whole.of, report.speaker_ids, settings, weights=weights)
+        return statistic_interval(entry.rows(report), entry.of, report.speaker_ids, settings, weights=weights)
     if name == MAIN[report.kind]:
         return report_interval(report, settings, weights=weights)
     rate = RATES[name]
@@ -195,7 +218,7 @@ def figure(
 def figures(
     report: EvaluationReport, settings: IntervalSettings | None = None, *, weights: npt.ArrayLike | None = None
 ) -> dict[str, Interval]:
-    """Return every figure that a report has by name, each with its interval over speakers."""
+    """Return by name every figure that a report has, each with its interval over speakers; arguments as in `figure`."""
     found = {name: figure(report, name, settings, weights=weights) for name in names_of(report)}
     return {name: interval for name, interval in found.items() if interval is not None}
 
@@ -208,9 +231,17 @@ def difference(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Return second - first in a figure, both judged on the same draws of speakers; None where either has none.
+    """Return second - first in a figure, both computed on the same draws of speakers.
 
-    And None for what two models did together, where the other model was not the same.
+    None if either report does not have the figure. `end_to_end_success` depends on two models, so it is also None if
+    the other model was not the same.
+
+    Args:
+        first: report on N rows.
+        second: report on the same rows in the same order.
+        name: name of the figure.
+        settings: alpha and draws; the defaults where None.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
 
     Raises:
         RecordError: the reports are not on the same rows in the same order.
@@ -220,27 +251,27 @@ def difference(
     if name == "end_to_end_success" and first.beside != second.beside:
         return None
     if name in RATES:
-        (one, below), (two, beside) = (RATES[name].counts(report) for report in (first, second))
-        if not below.any() or not beside.any():
+        (upper, lower), (second_upper, second_lower) = (RATES[name].counts(report) for report in (first, second))
+        if not lower.any() or not second_lower.any():
             return None
-        if np.array_equal(below, beside):
-            return ratio_interval(speaker_sums(two - one, below, speakers, weights), settings)
-        rows = np.stack([one, below, two, beside], axis=1)
-        return statistic_interval(rows, _apart, speakers, settings, weights=weights, bounds=(-1.0, 1.0))
+        if np.array_equal(lower, second_lower):
+            return ratio_interval(speaker_sums(second_upper - upper, lower, speakers, weights), settings)
+        rows = np.stack([upper, lower, second_upper, second_lower], axis=1)
+        return statistic_interval(rows, _ratio_difference, speakers, settings, weights=weights, bounds=(-1.0, 1.0))
     if not len(first):
         return None
-    whole = WHOLES[name]
-    left, right = whole.rows(first), whole.rows(second)
-    width = left.shape[1]
+    entry = NON_RATIOS[name]
+    both = np.concatenate([entry.rows(first), entry.rows(second)], axis=1)
+    width = both.shape[1] // 2
 
-    def apart(sums: Numbers) -> Numbers:
-        return whole.of(sums[:, width:]) - whole.of(sums[:, :width])
+    def second_minus_first(sums: Numbers) -> Numbers:
+        return entry.of(sums[:, width:]) - entry.of(sums[:, :width])
 
-    both = np.concatenate([left, right], axis=1)
-    return statistic_interval(both, apart, speakers, settings, weights=weights, bounds=(-1.0, 1.0))
+    return statistic_interval(both, second_minus_first, speakers, settings, weights=weights, bounds=(-1.0, 1.0))
 
 
-def _apart(sums: Numbers) -> Numbers:
+def _ratio_difference(sums: Numbers) -> Numbers:
+    """Return the difference of two ratios by draw, (B,), from sums of numerator, denominator, and again both."""
     below = np.where(sums[:, [1, 3]] > 0, sums[:, [1, 3]], 1.0)
     return np.asarray(sums[:, 2] / below[:, 1] - sums[:, 0] / below[:, 0], dtype=np.float64)
 
@@ -249,7 +280,7 @@ def error_sums(report: EvaluationReport, inclusion_probs: Mapping[str, float]) -
     """Return errors and units of the figure that the gate decides on, summed by speaker.
 
     Args:
-        report: of one version.
+        report: report of one version.
         inclusion_probs: by utterance id, above 0; each row is weighted by 1 / probability, by 1 where it has none.
     """
     weights = np.array([1.0 / inclusion_probs.get(i, 1.0) for i in report.utterance_ids.tolist()])

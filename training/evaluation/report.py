@@ -1,28 +1,29 @@
-"""One model version is judged on one evaluation set: word, character, intent and slot counts by utterance.
+"""Evaluation reports: word, character, intent and slot counts by utterance, of one model version on one set.
 
-Every figure derives from these counts: `training.evaluation.metrics` and `training.evaluation.intervals`.
+All figures are computed from these counts, in `training.evaluation.rates` and `training.evaluation.intervals`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from corpus.edits import Counts, edit_counts
 from corpus.errors import RecordError
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis, SlotSpan
-from corpus.records.base import Strings
+from corpus.records.base import Floats, Strings
 from corpus.records.evaluation import EvaluationReport
 from corpus.text import NORMALISER, normalise, words
 from training.evaluation.signal_quality import SignalQuality
 
 
 def word_edits(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Counts:
-    """Return word substitutions, deletions and insertions of the normalised texts, (N, 3), rows by sorted id."""
+    """Return word substitutions, deletions and insertions of the normalised texts, (N, 3), in the order of the ids."""
     ids = sorted(references)
     return edit_counts([words(references[name]) for name in ids], [words(hypotheses[name]) for name in ids])
 
@@ -47,23 +48,23 @@ def evaluate_asr(
         version: of the speech model.
         eval_set_id: digest of the evaluation set.
         references: true transcripts by utterance id; "" is silence.
-        hypotheses: best transcripts; more ids than `references` are fine.
-        speaker_ids: by utterance id.
-        confidence: mean word confidence in [0, 1].
-        intents: true ones, which only tell the utterances apart; an id may lack one.
-        sounds: of the clips; an id may lack one.
-        success: of the intent model that read the hypotheses, see `succeeded`; an id may lack it.
-        beside: version of that model.
+        hypotheses: best transcripts by utterance id; there may be more ids than in `references`.
+        speaker_ids: speakers by utterance id.
+        confidence: mean word confidence by utterance id, in [0, 1].
+        intents: true intents by utterance id, for slices; ids may be missing.
+        sounds: signal quality of the clips by utterance id; ids may be missing.
+        success: result of the intent model on the hypotheses, see `succeeded`; ids may be missing.
+        beside: version of that intent model.
 
     Raises:
         RecordError: an utterance has no hypothesis, speaker or confidence; the message names the first.
     """
     ids = sorted(references)
     _require_all(f"asr {version}", ids, {"hypothesis": hypotheses, "speaker": speaker_ids, "confidence": confidence})
-    spoken = [normalise(references[name]) for name in ids]
-    heard = [normalise(hypotheses[name]) for name in ids]
-    spoken_words, heard_words = [text.split() for text in spoken], [text.split() for text in heard]
-    edits = edit_counts(spoken_words, heard_words)
+    true_texts = [normalise(references[name]) for name in ids]
+    best_texts = [normalise(hypotheses[name]) for name in ids]
+    true_words, best_words = [text.split() for text in true_texts], [text.split() for text in best_texts]
+    edits = edit_counts(true_words, best_words)
     nothing = dict.fromkeys(ids, "")
     return EvaluationReport(
         kind="asr",
@@ -72,9 +73,9 @@ def evaluate_asr(
         utterance_ids=_strings(ids),
         speaker_ids=_strings([speaker_ids[name] for name in ids]),
         errors=edits.sum(axis=1),
-        words=np.array([len(row) for row in spoken_words], dtype=np.int64),
-        char_errors=edit_counts(spoken, heard).sum(axis=1),
-        chars=np.array([len(text) for text in spoken], dtype=np.int64),
+        words=np.array([len(row) for row in true_words], dtype=np.int64),
+        char_errors=edit_counts(true_texts, best_texts).sum(axis=1),
+        chars=np.array([len(text) for text in true_texts], dtype=np.int64),
         correct=np.zeros(len(ids), dtype=bool),
         confidence=np.array([confidence[name] for name in ids], dtype=np.float32),
         slot_counts=np.zeros((len(ids), 3), dtype=np.int64),
@@ -103,17 +104,18 @@ def evaluate_intent(
         version: of the intent model.
         eval_set_id: digest of the evaluation set.
         references: labels by utterance id, each with an intent.
-        intents: the top intent by utterance id; more ids than `references` are fine.
-        confidence: probability of the top intent.
-        speaker_ids: by utterance id.
-        readings: the text that was read with its slots, where slots are judged. Slots count where the label has a
-            transcript; see `slot_matches`.
+        intents: the top intent by utterance id; there may be more ids than in `references`.
+        confidence: probability of the top intent by utterance id.
+        speaker_ids: speakers by utterance id.
+        readings: input text with the predicted slots by utterance id; None: slots are not judged. They are judged for
+            labels with a transcript; see `slot_matches`.
         raw_confidence: probability of the top intent before temperature scaling; as `confidence` where None.
-        sounds: of the clips that were heard; an id may lack one.
-        beside: version of the speech model that heard them.
+        sounds: signal quality of the transcribed clips by utterance id; ids may be missing.
+        beside: version of the speech model that transcribed them.
 
     Raises:
-        RecordError: a label has no intent, or an utterance has no prediction, speaker or confidence; names the first.
+        RecordError: a label has no intent, or an utterance has no prediction, speaker or confidence; the message names
+            the first.
     """
     ids = sorted(references)
     needed: dict[str, Mapping[str, object]] = {"intent": intents, "speaker": speaker_ids, "confidence": confidence}
@@ -152,21 +154,33 @@ def evaluate_intent(
     )
 
 
+class _Details(TypedDict):
+    """The columns that both kinds of report have, see `EvaluationReport`."""
+
+    duration: Floats
+    snr: Floats
+    truth: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    raw_confidence: Floats
+    intents: tuple[str, ...]
+    normaliser: str
+
+
 def _details(
     ids: Sequence[str],
     truth: Mapping[str, str],
     predicted: Mapping[str, str],
     raw_confidence: Mapping[str, float],
     sounds: Mapping[str, SignalQuality] | None,
-) -> dict[str, Any]:
-    """Return the columns that both kinds of report fill alike; "" among the intents is none."""
+) -> _Details:
+    """Return the columns that both kinds of report have; "" among the intents means that there is none."""
     names = sorted({each[name] for each in (truth, predicted) for name in ids} - {""})
     at = {"": -1, **{name: k for k, name in enumerate(names)}}
-    unheard = SignalQuality(0.0, 0.0)
-    heard = [(sounds or {}).get(name, unheard) for name in ids]
+    no_sound = SignalQuality(0.0, 0.0)
+    qualities = [(sounds or {}).get(name, no_sound) for name in ids]
     return {
-        "duration": np.array([sound.duration for sound in heard], dtype=np.float32),
-        "snr": np.array([sound.snr for sound in heard], dtype=np.float32),
+        "duration": np.array([quality.duration for quality in qualities], dtype=np.float32),
+        "snr": np.array([quality.snr for quality in qualities], dtype=np.float32),
         "truth": np.array([at[truth[name]] for name in ids], dtype=np.int64),
         "predicted": np.array([at[predicted[name]] for name in ids], dtype=np.int64),
         "raw_confidence": np.array([raw_confidence[name] for name in ids], dtype=np.float32),
@@ -176,9 +190,9 @@ def _details(
 
 
 def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
-    """Return 1 where intent and all slots are right, so that a device does what was asked; 0 where not.
+    """Return 1 if intent and all slots are correct, so that a device does what was asked, else 0.
 
-    -1 where the label can't tell, as it lacks an intent or a transcript.
+    -1 if this can't be judged, because the label has no intent or no transcript.
     """
     if truth.intent is None or truth.transcript is None:
         return -1
@@ -189,10 +203,16 @@ def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
 def slot_matches(
     text: str, slots: Sequence[SlotSpan], read_text: str, read_slots: Sequence[SlotSpan]
 ) -> tuple[int, int, int]:
-    """Return slots found, invented and missed, compared by name and normalised words.
+    """Return the numbers of slots found, invented and missed, compared by name and normalised words.
 
-    Positions are not compared, as the text that was heard is seldom letter for letter the one that was said (SLURP's
-    strict entity score, Bastianelli et al. 2020, section 5). A slot that stands twice must be found twice.
+    Positions are not compared, because a hypothesis is seldom letter for letter the true transcript (SLURP's strict
+    entity score, Bastianelli et al. 2020, section 5). A slot that occurs twice must be found twice.
+
+    Args:
+        text: the true transcript.
+        slots: its slots.
+        read_text: the text that the intent model was given.
+        read_slots: the slots that it predicted.
     """
     true = Counter((slot.name, normalise(text[slot.start : slot.end])) for slot in slots)
     read = Counter((slot.name, normalise(read_text[slot.start : slot.end])) for slot in read_slots)
@@ -201,6 +221,7 @@ def slot_matches(
 
 
 def _require_all(model: str, ids: Sequence[str], needed: Mapping[str, Mapping[str, object]]) -> None:
+    """Check that every utterance has all that is needed, by name."""
     for what, given in needed.items():
         missing = [name for name in ids if name not in given]
         if missing:

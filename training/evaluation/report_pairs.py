@@ -1,4 +1,4 @@
-"""Two reports on the same rows, figure by figure and slice by slice, with the paired difference of each."""
+"""Comparison of two reports on the same rows, by figure and by slice, each with its paired difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.evaluation.rates import difference, figures
 
 @dataclass(frozen=True, slots=True)
 class FigurePair:
-    """One figure of two reports; `difference` is second - first, None where the two can't be paired."""
+    """One figure of two reports; `difference` is second - first, None if the two can't be compared."""
 
     figure: str
     first: Interval
@@ -36,7 +36,7 @@ class SlicePair:
 def figure_pairs(
     first: EvaluationReport, second: EvaluationReport, weights: npt.ArrayLike | None = None
 ) -> tuple[FigurePair, ...]:
-    """Return every figure that both reports have.
+    """Return every figure that both reports have, with the paired difference.
 
     Args:
         first: report on N rows.

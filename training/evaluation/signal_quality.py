@@ -1,4 +1,4 @@
-"""What a clip is like apart from its words: how long it is, and how far its speech stands above its noise."""
+"""Signal quality of a clip: its duration and its signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -9,37 +9,46 @@ import numpy as np
 from corpus.records.base import Floats
 
 FRAME = 0.02
-"""Length of a frame [s]; the next one begins half a frame later."""
+"""Duration of a frame [s]; the next one begins half a frame later."""
 
 QUIET, LOUD = 10.0, 95.0
-"""Percentiles of the frames' levels that stand for the noise and for the speech."""
+"""Percentiles of the frames' levels that are taken as the level of the noise and of the speech."""
 
 MOST = 60.0
-"""Above it [dB], as in a clip with digital silence, a louder voice is no clearer."""
+"""Largest signal-to-noise ratio [dB]; a clip with digital silence would have a larger one without being clearer."""
 
 SILENCE = 1e-9
-"""Mean square of the least level that is told apart, -90 dB."""
+"""Least mean square of a frame, -90 dB; lower levels are raised to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignalQuality:
-    """A clip's length [s] and its speech above its noise [dB]."""
+    """The duration [s] and the signal-to-noise ratio [dB] of a clip."""
 
     duration: float
     snr: float
 
 
 def signal_quality(samples: Floats, sample_rate: int) -> SignalQuality:
-    """Return length and signal-to-noise ratio of a clip, (S,) float32 at `sample_rate` [Hz]."""
+    """Return duration and signal-to-noise ratio of a clip.
+
+    Args:
+        samples: (S,) float32.
+        sample_rate: of the samples [Hz].
+    """
     return SignalQuality(len(samples) / sample_rate, signal_to_noise(samples, sample_rate))
 
 
 def signal_to_noise(samples: Floats, sample_rate: int) -> float:
-    """Return by how much the loud frames stand above the quiet ones, in [0, 60] dB; 0 for a clip of no frame.
+    """Return the level of the loud frames above that of the quiet ones, in [0, 60] dB; 0 for a clip without a frame.
 
-    The levels of 20 ms frames, their 95th percentile less their 10th: the speech peak and the noise floor of a
-    histogram of levels, as NIST's `stnr -c` reads them. It knows no speech from other sounds and takes a clip without
-    any pause for a noisy one, so it sorts clips into bands and is no measurement of a microphone.
+    It is the 95th percentile of the levels of 20 ms frames minus their 10th: the speech peak and the noise floor of a
+    histogram of levels, as in NIST's `stnr -c`. It does not separate speech from other sounds, and a clip without any
+    pause counts as noisy. So it is good enough to sort clips into bands, but does not measure a microphone.
+
+    Args:
+        samples: (S,) float32.
+        sample_rate: of the samples [Hz].
     """
     length, step = max(1, int(FRAME * sample_rate)), max(1, int(FRAME * sample_rate) // 2)
     if len(samples) < length:

@@ -1,5 +1,5 @@
-"""Runs, figures and model versions in MLflow. Nothing outside this package imports MLflow or matplotlib.
+"""Runs, figures and model versions in MLflow; no production code outside of this package imports MLflow.
 
-Open the store with `store.open_tracking`, log a run with `runs.tracked_run`, register what it made with
-`registry.register`. Ids, settings, counts and figures go in; content never does.
+Open the store with `store.open_tracking`, log a run with `runs.tracked_run`, and register its model with
+`registry.register`. Only ids, settings, counts and figures are logged, never content of utterances.
 """

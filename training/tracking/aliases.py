@@ -1,4 +1,4 @@
-"""Aliases in MLflow's registry mirror those of the records; where the two differ can be told."""
+"""Aliases in MLflow's registry: a copy of those in the records, and a list of differences between the two."""
 
 from __future__ import annotations
 
@@ -8,62 +8,71 @@ from corpus.errors import RecordError
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from training.tracking.registry import changed_files, model_name
-from training.tracking.store import Tracking, reached
+from training.tracking.store import Tracking, store_errors
 
 ALIASES = ("champion", "challenger", "previous")
 
 
 def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None]) -> None:
-    """The registry's aliases are those given, by name the version or None for none; others are left alone.
+    """Set the registry's aliases to the given ones; aliases that are not given stay as they are.
 
-    The truth is in the records; this is its mirror for those who look at MLflow.
+    The records decide; this is a copy for people who use MLflow.
+
+    Args:
+        tracking: the open store.
+        kind: kind of the models.
+        aliases: by name the version, or None to remove the alias.
 
     Raises:
         RecordError: an alias is not one of `ALIASES`.
+        EarmarkError: the store can't be reached.
     """
     unknown = sorted(set(aliases) - set(ALIASES))
     if unknown:
         raise RecordError(f"alias {unknown[0]!r} is unknown; known are {', '.join(ALIASES)}")
     name = model_name(tracking, kind)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         if not any(aliases.values()) and not tracking.client.search_registered_models(f"name = '{name}'"):
             return  # nothing was ever registered
-        held = dict(tracking.client.get_registered_model(name).aliases)
+        present = dict(tracking.client.get_registered_model(name).aliases)
         for alias, version in aliases.items():
-            if version is None and alias in held:
+            if version is None and alias in present:
                 tracking.client.delete_registered_model_alias(name, alias)
-            elif version is not None and str(held.get(alias)) != version:
+            elif version is not None and str(present.get(alias)) != version:
                 tracking.client.set_registered_model_alias(name, alias, version)
 
 
-def mirrored(
+def registry_problems(
     tracking: Tracking, kind: Kind, versions: Sequence[ModelVersion], aliases: Mapping[str, str | None]
 ) -> list[str]:
-    """Return where the registry is not what the records say, one sentence each; nothing where all agrees.
+    """Return the differences between registry and records, one sentence each; nothing if they agree.
 
-    A version that the registry has and the records do not is what a killed retraining left; the next one takes it up.
+    A version that only the registry has is not reported: it comes from a killed retraining, and the next one uses it.
 
     Args:
         tracking: the open store.
-        kind: of the models.
-        versions: of the kind, as recorded.
-        aliases: by name the version or None, as recorded.
+        kind: kind of the models.
+        versions: all versions of the kind in the records.
+        aliases: by name the version or None, as in the records.
+
+    Raises:
+        EarmarkError: the store can't be reached.
     """
     name = model_name(tracking, kind)
-    with reached(tracking.uri):
-        held = {str(each.version): each for each in tracking.client.search_model_versions(f"name = '{name}'")}
-        pointed = dict(tracking.client.get_registered_model(name).aliases) if held else {}
+    with store_errors(tracking.uri):
+        registered = {str(each.version): each for each in tracking.client.search_model_versions(f"name = '{name}'")}
+        present = dict(tracking.client.get_registered_model(name).aliases) if registered else {}
     problems = []
     for version in versions:
-        found = held.get(version.version)
+        found = registered.get(version.version)
         if found is None:
             problems.append(f"{name} {version.version} is not registered in MLflow; restore its database from a backup")
         else:
             problems += [f"{name} {version.version}: {what}" for what in changed_files(found)]
     for alias, version_number in aliases.items():
-        seen = str(pointed[alias]) if alias in pointed else None
-        if seen != version_number:
+        in_registry = str(present[alias]) if alias in present else None
+        if in_registry != version_number:
             problems.append(
-                f"{name}: {alias} is {seen} in MLflow, {version_number} in the records; earmark doctor --repair"
+                f"{name}: {alias} is {in_registry} in MLflow, {version_number} in the records; earmark doctor --repair"
             )
     return problems

@@ -1,4 +1,4 @@
-"""Figures of two versions side by side: slices with their intervals, and how honest each one's confidence is."""
+"""Figures that compare two versions: slices with their intervals, and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FIRST, SECOND = "#777777", COLOURS[0]
 def slices_side_by_side(
     first: Sequence[SliceRow], second: Sequence[SliceRow], names: tuple[str, str], measure: str
 ) -> Figure:
-    """Return the rate of both versions in every slice with their intervals; thin slices are hollow and pale.
+    """Return a figure of the rates of both versions by slice with intervals; thin slices are hollow and pale.
 
-    Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
+    If there are more than `MOST_SLICES`, those with fewest rows are left out, and the title reports their number.
 
     Args:
-        first: rates of one version.
-        second: of the other, in the same slices in the same order.
-        names: of the versions.
+        first: rates of one version by slice.
+        second: rates of the other version, in the same slices in the same order.
+        names: names of the versions.
         measure: name of the rate.
     """
     largest = sorted(range(len(first)), key=lambda k: -first[k].rate.n)[:MOST_SLICES]
@@ -56,34 +56,34 @@ def slices_side_by_side(
 
 
 def reliability_of_both(
-    confidence: Sequence[Floats], right: Sequence[npt.NDArray[np.float64]], names: Sequence[str], bins: int = 10
+    confidence: Sequence[Floats], correct: Sequence[npt.NDArray[np.float64]], names: Sequence[str], bins: int = 10
 ) -> Figure:
-    """Return how right each version is against how sure it is; the larger a point, the more rows are as sure.
+    """Return the reliability diagram of the versions: correctness by confidence; larger points stand for more rows.
 
     Args:
         confidence: by version, (N,) in [0, 1].
-        right: by version, (N,) in [0, 1].
-        names: of the versions.
-        bins: of equal width.
+        correct: by version, (N,) in [0, 1], such as `training.evaluation.rates.correctness`.
+        names: names of the versions.
+        bins: number of bins of equal width.
     """
     figure, axes = new_figure(5.2, 4.6)
     axes.plot([0, 1], [0, 1], "--", color="#BBBBBB", lw=1)
-    for sure, is_right, name, colour in zip(confidence, right, names, (FIRST, SECOND), strict=False):
-        clipped = np.clip(np.asarray(sure, dtype=np.float64), 0.0, 1.0)
-        of = np.minimum((clipped * bins).astype(np.intp), bins - 1)
-        counts = np.bincount(of, minlength=bins)
-        held = counts > 0
-        x = np.bincount(of, weights=clipped, minlength=bins)[held] / counts[held]
-        y = np.bincount(of, weights=is_right, minlength=bins)[held] / counts[held]
+    for one_confidence, one_correct, name, colour in zip(confidence, correct, names, (FIRST, SECOND), strict=False):
+        clipped = np.clip(np.asarray(one_confidence, dtype=np.float64), 0.0, 1.0)
+        bin_of = np.minimum((clipped * bins).astype(np.intp), bins - 1)
+        counts = np.bincount(bin_of, minlength=bins)
+        filled = counts > 0
+        x = np.bincount(bin_of, weights=clipped, minlength=bins)[filled] / counts[filled]
+        y = np.bincount(bin_of, weights=one_correct, minlength=bins)[filled] / counts[filled]
         axes.plot(x, y, "-", color=colour, lw=1)
-        axes.scatter(x, y, s=8 + 160 * counts[held] / max(1, counts.sum()), color=colour, label=name, zorder=3)
+        axes.scatter(x, y, s=8 + 160 * counts[filled] / max(1, counts.sum()), color=colour, label=name, zorder=3)
     axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title="Reliability")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def embedded(figure: Figure) -> str:
-    """Return the figure as a `data:` address, so that a page needs no file beside it."""
+    """Return the figure as a `data:` URL, so that a page needs no other file."""
     made = io.BytesIO()
     figure.savefig(made, format="png", dpi=110)
     return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode("ascii")

@@ -1,7 +1,7 @@
-"""Every registered version can be served: around its files stands what MLflow's pyfunc needs to answer with them.
+"""Export of a version as an MLflow model that can be served: the files that MLflow's pyfunc needs around the model.
 
-The folder of a version is an MLflow model: `MLmodel`, a copy of `serving.py`, requirements and a made-up example; the
-model's own files lie in `model/`, once. earmark itself reads `model/` alone and never runs what stands around it.
+The folder of a version has `MLmodel`, a copy of `serving.py`, requirements and a made-up example; the model's own files
+are in `model/`, once. earmark itself reads `model/` alone and never runs the files around it.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ INNER = "model"
 """Folder of the model's own files in that of a version."""
 
 SERVING_TAG = "earmark.serving_sha256"
-"""On a version: digest of the code beside its files. Versions without it have their files in the outer folder."""
+"""Tag of a version: digest of the code beside its files. Versions without it have their files in the outer folder."""
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "asr": ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "torchaudio", "transformers"),
     "intent": ("mlflow", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers"),
 }
-"""Packages that `serving.py` and the families of transformers import, by kind."""
+"""By kind, the packages that `serving.py` and the models of transformers import."""
 
 EXAMPLE_SECONDS = 0.25
 EXAMPLE_TEXT = "turn on the light in the kitchen"
 
 
 def serving_digest() -> str:
-    """Return the SHA-256 of the code that answers, as `SERVING_TAG` names it."""
+    """Return the SHA-256 of `serving.py`, the value of `SERVING_TAG`."""
     return hashlib.sha256(CODE.read_bytes()).hexdigest()
 
 
 def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run_id: str, artifact_path: str) -> None:
-    """The folder holds all of a servable version but the model's own files, which belong into `INNER`.
+    """Write all files of a servable version except the model's own files, which belong into `INNER`.
 
-    No path of this machine and nothing that somebody said is in it: the example is a tone, or a sentence made up.
+    The files have no path of this machine and no content of utterances: the example is a tone or a made-up sentence.
 
     Args:
-        folder: empty.
-        kind: of the model.
-        model_folder: its files; read for the sample rate alone.
-        digest: of the model's files.
-        run_id: of the run that it will be an artifact of.
-        artifact_path: its folder there.
+        folder: an empty folder to write to.
+        kind: kind of the model.
+        model_folder: the model's own files; only the sample rate is read from them.
+        digest: digest of the model's own files.
+        run_id: run that gets the files as an artifact.
+        artifact_path: folder of the artifact in the run.
     """
     from mlflow.models import Model
     from mlflow.pyfunc import add_to_model
@@ -101,14 +101,14 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
 
 
 def signature(kind: Kind) -> ModelSignature:
-    """Return what goes in and what comes out, by column."""
+    """Return the columns of input and output with their types."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array, Object, Property
 
-    heard = [ColSpec(DataType.string, "text"), ColSpec(DataType.double, "confidence")]
+    text, confidence = ColSpec(DataType.string, "text"), ColSpec(DataType.double, "confidence")
     if kind == "asr":
-        return ModelSignature(Schema([ColSpec(Array(DataType.double), "audio")]), Schema(heard))
+        return ModelSignature(Schema([ColSpec(Array(DataType.double), "audio")]), Schema([text, confidence]))
     slot = Object(
         [
             Property("name", DataType.string),
@@ -117,12 +117,12 @@ def signature(kind: Kind) -> ModelSignature:
             Property("value", DataType.string),
         ]
     )
-    understood = [heard[0], ColSpec(DataType.string, "intent"), heard[1], ColSpec(Array(slot), "slots")]
-    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(understood))
+    answer = [text, ColSpec(DataType.string, "intent"), confidence, ColSpec(Array(slot), "slots")]
+    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(answer))
 
 
 def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:
-    """Return columns and one row of input: a tone at the model's rate [Hz], or a sentence."""
+    """Return the columns and one row of example input: a tone at the sample rate [Hz], or a sentence."""
     if kind == "intent":
         return ["text"], [EXAMPLE_TEXT]
     time = np.arange(int(EXAMPLE_SECONDS * (rate or 16_000))) / (rate or 16_000)
@@ -130,7 +130,7 @@ def example(kind: Kind, rate: int | None) -> tuple[list[str], list[Any]]:
 
 
 def sample_rate(model_folder: Path) -> int:
-    """Return what a speech model's feature extractor takes [Hz]; 16,000 where its files don't say."""
+    """Return the sample rate of a speech model's feature extractor [Hz]; 16,000 if its files do not give one."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         file = model_folder / name
         if file.is_file():
@@ -142,11 +142,11 @@ def sample_rate(model_folder: Path) -> int:
 
 
 def pinned(kind: Kind) -> list[str]:
-    """Return the packages that serving needs, as installed here; a build's own mark such as `+cpu` is left out."""
+    """Return the packages that serving needs with their installed versions, without build suffixes such as `+cpu`."""
     found = []
     for name in NEEDED[kind]:
         try:
             found.append(f"{name}=={version(name).partition('+')[0]}")
-        except PackageNotFoundError:  # mlflow-skinny in place of mlflow, say
+        except PackageNotFoundError:  # for example mlflow-skinny is installed in place of mlflow
             found.append(name)
     return found

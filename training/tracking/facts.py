@@ -1,4 +1,4 @@
-"""What a run is known by: ids, settings and counts, as parameters and tags."""
+"""Facts of a run: ids, settings and counts, as MLflow's parameters and tags."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ OPERATION_TAG = "earmark.operation_id"
 CYCLE_TAG = "earmark.cycle"
 
 LONGEST_PARAM = 500
-"""Characters of a parameter; MLflow cuts at a length that depends on its settings and version."""
+"""Most characters of a parameter; MLflow cuts parameters at a length that depends on its settings and version."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a run is known by: ids, settings and counts, never content.
+    """The ids, settings and counts of a run, never content of utterances.
 
     Attributes:
-        operation_id: of the step; the same step killed and run again has the same.
-        name: shown in lists.
-        cycle: night or replay that it belongs to, shown as its parent; "" stands alone.
-        kind: of the model.
-        config: the settings of learning, nested by name; shown as `config.<name>.<key>`.
-        snapshot_id, eval_set_id: SHA-256 of what is learned and of what judges.
-        base, parent: digest of the base's weights; version that is champion.
-        round, strategy, seed, flow_run_id: where the labels came from and which flow runs.
-        labels, annotator_minutes: what the snapshot holds and what it cost.
+        operation_id: id of the step; a step that is killed and repeated has the same id.
+        name: name of the run in lists.
+        cycle: night or replay that the run belongs to, shown as its parent; "": none.
+        kind: kind of the model.
+        config: settings of the training, nested by name; shown as `config.<name>.<key>`.
+        snapshot_id, eval_set_id: SHA-256 of the training snapshot and of the evaluation set.
+        base, parent: digest of the base's weights; version of the champion.
+        round, strategy, seed, flow_run_id: where the labels come from, and the flow run.
+        labels, annotator_minutes: number of labels in the snapshot, and what they cost.
     """
 
     operation_id: str
@@ -59,7 +59,7 @@ class RunFacts:
 
 
 def check_operation_id(operation_id: str) -> None:
-    """Pass when the id can stand in a search of the store.
+    """Check that an operation id can be used in a search of the store.
 
     Raises:
         RecordError: it is empty or holds anything but letters, digits and `_ . : / @ + -`.
@@ -69,18 +69,18 @@ def check_operation_id(operation_id: str) -> None:
 
 
 def params_of(facts: RunFacts) -> dict[str, str]:
-    """Return what two runs are compared by; too long a value is its digest."""
+    """Return the parameters of a run, by which runs are compared; for a value that is too long, its digest."""
     names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
     params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
     params["seed"] = str(facts.seed)
-    for key, value in _flat(plain(facts.config), "config"):
+    for key, value in _flat(plain_json(facts.config), "config"):
         text = without_password(value if isinstance(value, str) else canonical_json(value))
         params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
     return params
 
 
 def tags_of(facts: RunFacts) -> dict[str, str]:
-    """Return what may differ between two attempts of one operation, and what is searched for."""
+    """Return the tags of a run: facts that may differ between attempts of one operation, and keys for searches."""
     tags = {
         "earmark.kind": facts.kind,
         CYCLE_TAG: facts.cycle,
@@ -93,6 +93,7 @@ def tags_of(facts: RunFacts) -> dict[str, str]:
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested settings as (dotted name, value), sorted by name."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value, key=str):
             yield from _flat(value[key], f"{name}.{key}")
@@ -100,12 +101,12 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def plain(value: Any) -> Any:
-    """Return the settings as JSON holds them, with passwords in URLs blanked."""
+def plain_json(value: Any) -> Any:
+    """Return settings as plain JSON values, with passwords in URLs blanked."""
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [plain_json(each) for each in value]
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -114,7 +115,7 @@ def plain(value: Any) -> Any:
 
 
 def git_sha() -> str:
-    """Return the commit that this code is checked out from, with `-dirty` where it was changed; "" for none."""
+    """Return the commit of the checkout, with `-dirty` if files were changed; "" outside of a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

@@ -1,6 +1,6 @@
-"""Figures of a run: numbers in, a matplotlib figure out, without a window or any global state of matplotlib.
+"""Figures of a run as matplotlib figures, drawn without a window and without matplotlib's global state.
 
-Each function returns a `Figure` of its own; `runs.log_figures` writes it, or `figure.savefig(path)`.
+Each function returns a new `Figure`; log it with `runs.log_figures`, or write it with `figure.savefig(path)`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Told apart by colour-blind readers too (Okabe & Ito 2008)."""
+"""Colours that colour-blind readers can distinguish, too (Okabe & Ito 2008)."""
 
 MOST_CLASSES = 25
-"""Intents in a confusion matrix; the rest is gathered as `(other intents)`."""
+"""Most intents in a confusion matrix; all others become `(other intents)`."""
 
 MOST_SLICES = 40
-"""Slices in a figure, those with most rows."""
+"""Most slices in a figure: those with most rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """The champion's error rate on one night's audit rows; `promoted` names the version that took over, if any."""
+    """The champion's error rate on one night's audit rows; `promoted` is the version promoted in that night, if any."""
 
     name: str
     rate: Interval
@@ -42,10 +42,10 @@ class Night:
 def learning_curve(
     curves: Mapping[str, Sequence[tuple[float, Interval]]], measure: str = "WER", cost: str = "labels"
 ) -> Figure:
-    """Return the error rate over what labels cost, a line with its interval for each name, such as a strategy.
+    """Return a figure of the error rate by the cost of labels, a line with its interval for each name.
 
     Args:
-        curves: by name, (cost, error rate) of each round.
+        curves: by name, such as a strategy, (cost, error rate) of each round.
         measure: name of the error rate.
         cost: unit of the cost.
     """
@@ -63,34 +63,35 @@ def learning_curve(
     return figure
 
 
-def reliability(confidence: Floats, right: npt.NDArray[np.float64], bins: int = 10) -> Figure:
-    """Return the reliability diagram: how right the model is against how sure it is, and how many rows are how sure.
+def reliability(confidence: Floats, correct: npt.NDArray[np.float64], bins: int = 10) -> Figure:
+    """Return the reliability diagram: correctness by confidence, with the share of rows of each bin.
 
     Args:
         confidence: (N,) in [0, 1].
-        right: (N,) in [0, 1], such as `training.evaluation.rates.rightness`.
-        bins: of equal width.
+        correct: (N,) in [0, 1], such as `training.evaluation.rates.correctness`.
+        bins: number of bins of equal width.
     """
     figure, axes = new_figure(5.0, 4.6)
-    sure = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
-    of = np.minimum((sure * bins).astype(np.intp), bins - 1)
-    counts = np.bincount(of, minlength=bins)
-    held = counts > 0
-    mean_sure = np.bincount(of, weights=sure, minlength=bins)[held] / counts[held]
-    mean_right = np.bincount(of, weights=right, minlength=bins)[held] / counts[held]
-    share = counts / max(1, len(sure))
+    clipped = np.clip(np.asarray(confidence, dtype=np.float64), 0.0, 1.0)
+    bin_of = np.minimum((clipped * bins).astype(np.intp), bins - 1)
+    counts = np.bincount(bin_of, minlength=bins)
+    filled = counts > 0
+    mean_confidence = np.bincount(bin_of, weights=clipped, minlength=bins)[filled] / counts[filled]
+    mean_correct = np.bincount(bin_of, weights=correct, minlength=bins)[filled] / counts[filled]
+    share = counts / max(1, len(clipped))
     axes.bar((np.arange(bins) + 0.5) / bins, share, width=0.9 / bins, color="#BBBBBB", label="share of rows")
     axes.plot([0, 1], [0, 1], "--", color="#777777", lw=1)
-    axes.plot(mean_sure, mean_right, "o-", color=COLOURS[0], label="right")
-    axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title=f"Reliability, {len(sure)} rows")
+    axes.plot(mean_confidence, mean_correct, "o-", color=COLOURS[0], label="right")
+    title = f"Reliability, {len(clipped)} rows"
+    axes.set(xlabel="confidence", ylabel="right", xlim=(0, 1), ylim=(0, 1.02), title=title)
     axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
-    """Return the confusion matrix of intents, true ones down, rows as shares with their counts.
+    """Return the confusion matrix of intents: rows are true intents, cells are coloured by share and show counts.
 
-    Beyond `MOST_CLASSES` intents, those that occur least are gathered.
+    If there are more than `MOST_CLASSES` intents, the rarest become one row and column.
     """
     names, table = confusion_counts(truth, predicted)
     size = 2.6 + 0.32 * len(names)
@@ -109,7 +110,7 @@ def confusion(truth: Sequence[str], predicted: Sequence[str]) -> Figure:
 
 
 def confusion_counts(truth: Sequence[str], predicted: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Return the names (K,) and how often each true intent was taken for each other, (K, K) int64, true ones down."""
+    """Return K names and how often each true intent (row) was predicted as each intent (column), (K, K) int64."""
     names, counts = np.unique(np.array([*truth, *predicted], dtype=np.str_), return_counts=True)
     kept = [str(names[row]) for row in np.lexsort((names, -counts))]
     if len(kept) > MOST_CLASSES:
@@ -125,9 +126,9 @@ def confusion_counts(truth: Sequence[str], predicted: Sequence[str]) -> tuple[li
 
 
 def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = "WER") -> Figure:
-    """Return the error rate of every slice with its interval, against that of all rows; thin slices are hollow.
+    """Return a figure of the error rate by slice with intervals, beside that of all rows; thin slices are hollow.
 
-    Beyond `MOST_SLICES`, those with fewest rows are left out, and the title says so.
+    If there are more than `MOST_SLICES`, those with fewest rows are left out, and the title reports their number.
     """
     kept = sorted(sorted(rows, key=lambda row: -row.rate.n)[:MOST_SLICES], key=lambda row: (row.dimension, row.value))
     figure, axes = new_figure(7.0, 1.6 + 0.26 * max(1, len(kept)))
@@ -146,7 +147,7 @@ def slice_intervals(rows: Sequence[SliceRow], overall: Interval, measure: str = 
 
 
 def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
-    """Return the champion's error rate night by night with its intervals; a line marks each promotion."""
+    """Return a figure of the champion's error rate by night with intervals; a dotted line marks each promotion."""
     figure, axes = new_figure(7.0, 4.0)
     at = np.arange(len(nights))
     values = np.array([night.rate.value for night in nights])
@@ -165,10 +166,10 @@ def over_nights(nights: Sequence[Night], measure: str = "WER") -> Figure:
 
 
 def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER") -> Figure:
-    """Return what 100 labels brought each version against its base, in points of the error rate, with intervals.
+    """Return a figure of each version's gain per 100 labels over its base, in points of the error rate.
 
     Args:
-        points: (labels, gain per 100 labels) of each version.
+        points: (labels, gain per 100 labels with its interval) of each version.
         measure: name of the error rate.
     """
     figure, axes = new_figure(6.4, 4.2)
@@ -186,7 +187,7 @@ def gain_by_labels(points: Sequence[tuple[float, Interval]], measure: str = "WER
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return an empty figure [inch] on the Agg canvas, which needs no display."""
+    """Return an empty figure of the given size [inch] and its axes, on the Agg canvas, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Model versions: files that are logged once and registered once, with what serves them around them."""
+"""Model versions in MLflow's registry: their files are logged once and registered once, with the code to serve them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from corpus.errors import Damaged, EarmarkError
 from corpus.records.base import Kind
 from training.tracking.export import CODE, INNER, SERVING_TAG, serving_digest, write_wrapper
 from training.tracking.facts import OPERATION_TAG, check_operation_id
-from training.tracking.store import Tracking, reached
-from training.tracking.version_files import differs, folder_digest, local_path, local_text, only_files, sync_tree
+from training.tracking.store import Tracking, store_errors
+from training.tracking.version_files import (
+    files_differ,
+    folder_digest,
+    local_path,
+    model_files_only,
+    path_or_uri,
+    sync_tree,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -25,7 +32,14 @@ SNAPSHOT_TAG = "earmark.snapshot_id"
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A version in the registry: its number, the folder or URL of the model's own files, its run, and their digest."""
+    """A version in the registry.
+
+    Attributes:
+        version: its number.
+        model_uri: folder or URL of the model's own files.
+        run_id: run that made it.
+        digest: SHA-256 of the model's own files, see `version_files.folder_digest`.
+    """
 
     version: str
     model_uri: str
@@ -33,13 +47,18 @@ class Registered:
     digest: str
 
 
-def registered(tracking: Tracking, kind: Kind, operation_id: str) -> Registered | None:
-    """Return the version that an earlier attempt of the operation registered, None where there is none.
+def find_registered(tracking: Tracking, kind: Kind, operation_id: str) -> Registered | None:
+    """Return the version that an earlier attempt of the operation registered, None if there is none.
 
-    Asked before training, so that a step killed after registering evaluates that version and does not train again.
+    Call it before training: a step that was killed after registering then evaluates that version and does not train
+    again.
+
+    Raises:
+        RecordError: the operation id has characters that are not allowed.
+        EarmarkError: the store can't be reached.
     """
     check_operation_id(operation_id)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         found = _find(tracking, kind, operation_id)
     return None if found is None else _record(found)
 
@@ -52,28 +71,29 @@ def register(
     operation_id: str,
     tags: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
-    """Return the version's number and the URI of the model's own files in it; a repeat returns the same.
+    """Register a model; return the version's number and the URI of the model's own files.
 
-    MLflow's source of the version is the folder around them, which `mlflow models serve` answers from. The files are
-    artifacts of the run and on the disk before the version exists. A version that an earlier attempt left with other
-    weights, to which no alias points, is deleted and its number not used again.
+    A repeated call returns the same version. MLflow's source of the version is the folder around the model's files,
+    which `mlflow models serve` uses. The files are artifacts of the run and are on the disk before the version exists.
+    If an earlier attempt registered a version with other weights and no alias points to it, that version is deleted;
+    its number is not used again.
 
     Args:
         tracking: the open store.
-        kind: of the model.
-        model_folder: holds safetensors, JSON and text; files of other kinds are left out.
-        run_id: run that made it.
-        operation_id: of the step.
+        kind: kind of the model.
+        model_folder: has safetensors, JSON and text files; files of other types are left out.
+        run_id: run that made the model.
+        operation_id: id of the step.
         tags: ids and digests to show beside the version.
 
     Raises:
-        RecordError: the folder holds no model.
-        Damaged: what lies in the store is not what was written.
-        EarmarkError: the operation's version has other weights and an alias already.
+        RecordError: the folder has no model, or the operation id has characters that are not allowed.
+        Damaged: the files in the store differ from those that were written.
+        EarmarkError: the operation's version has other weights and an alias already, or the store can't be reached.
     """
     check_operation_id(operation_id)
     made = folder_digest(model_folder)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         found = _find(tracking, kind, operation_id)
         if found is not None and _record(found).digest == made:
             return _record(found).version, _record(found).model_uri
@@ -84,24 +104,24 @@ def register(
         every = {**(tags or {}), OPERATION_TAG: operation_id, DIGEST_TAG: made, "earmark.kind": kind}
         every[SERVING_TAG] = serving_digest()
         created = tracking.client.create_model_version(model_name(tracking, kind), uri, run_id=run_id, tags=every)
-    return str(created.version), f"{local_text(uri)}/{INNER}"
+    return str(created.version), f"{path_or_uri(uri)}/{INNER}"
 
 
-def holding(tracking: Tracking, kind: Kind, digest: str) -> list[str]:
-    """Return the versions of a kind whose model files have that digest, oldest first."""
-    with reached(tracking.uri):
+def versions_with_digest(tracking: Tracking, kind: Kind, digest: str) -> list[str]:
+    """Return the versions of a kind whose model files have the given digest, oldest first."""
+    with store_errors(tracking.uri):
         name = model_name(tracking, kind)
         found = tracking.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
     return sorted((str(version.version) for version in found), key=int)
 
 
 def changed_files(found: MlflowVersion) -> list[str]:
-    """Return what of a version on this machine is not what was registered; files elsewhere can't be told cheaply."""
+    """Return which files of a version differ from those registered; files on other machines are not checked."""
     record, outer = _record(found), local_path(str(found.source))
     if outer is None:
         return []
     inner = local_path(record.model_uri)
-    if inner is None or not inner.is_dir() or differs(inner, record.digest):
+    if inner is None or not inner.is_dir() or files_differ(inner, record.digest):
         return ["its files are not what was registered; restore them or roll back"]
     expected, code = found.tags.get(SERVING_TAG), outer / CODE.name
     if expected and not (code.is_file() and hashlib.sha256(code.read_bytes()).hexdigest() == expected):
@@ -121,7 +141,7 @@ def _find(tracking: Tracking, kind: Kind, operation_id: str) -> MlflowVersion | 
 
 
 def _record(found: MlflowVersion) -> Registered:
-    outer = local_text(str(found.source))
+    outer = path_or_uri(str(found.source))
     return Registered(
         version=str(found.version),
         model_uri=f"{outer}/{INNER}" if SERVING_TAG in found.tags else outer,
@@ -131,7 +151,7 @@ def _record(found: MlflowVersion) -> Registered:
 
 
 def _withdraw(tracking: Tracking, kind: Kind, found: MlflowVersion, operation_id: str) -> None:
-    """The version of a killed attempt is gone; an alias would mean that the records know it, and then it stays."""
+    """Delete the version of a killed attempt, unless it has an alias, because then the records use it."""
     name = model_name(tracking, kind)
     pointed = tracking.client.get_registered_model(name).aliases
     aliases = [alias for alias, version in pointed.items() if str(version) == str(found.version)]
@@ -144,24 +164,25 @@ def _withdraw(tracking: Tracking, kind: Kind, found: MlflowVersion, operation_id
 
 
 def _store_files(tracking: Tracking, kind: Kind, folder: Path, run_id: str, made: str) -> str:
-    """Return the URI of the run's artifacts that are the servable version; the path holds the files' digest."""
+    """Log the files of a servable version as artifacts of the run; return their URI, which has the digest in it."""
     path = f"model/{made[:12]}"
     root = str(tracking.client.get_run(run_id).info.artifact_uri)
     local = local_path(root)
-    if local is None or differs(local / path / INNER, made):
-        with only_files(folder) as only:
-            tracking.client.log_artifacts(run_id, str(only), f"{path}/{INNER}")
+    if local is None or files_differ(local / path / INNER, made):
+        with model_files_only(folder) as model_folder:
+            tracking.client.log_artifacts(run_id, str(model_folder), f"{path}/{INNER}")
     with tempfile.TemporaryDirectory(prefix="earmark-export-") as wrapper:
         write_wrapper(Path(wrapper), kind, folder, made, run_id, path)
         tracking.client.log_artifacts(run_id, wrapper, path)
     if local is not None:
-        if differs(local / path / INNER, made):
+        if files_differ(local / path / INNER, made):
             raise Damaged(f"model files of run {run_id} are not what was written; check the disk and run again")
         sync_tree(local / path, up=2)
     return f"{root.rstrip('/')}/{path}"
 
 
 def _ensure_model(tracking: Tracking, kind: Kind) -> None:
+    """Create the registered model of a kind if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:

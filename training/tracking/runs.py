@@ -1,4 +1,4 @@
-"""Runs: one for each training, found again by its operation id, so that a repeat never makes a second one."""
+"""Runs: one for each training, found by its operation id, so that a repeated step never makes a second one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from training.tracking.facts import (
     check_operation_id,
     git_sha,
     params_of,
-    plain,
+    plain_json,
     tags_of,
 )
-from training.tracking.store import Tracking, reached
+from training.tracking.store import Tracking, store_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 SUPERSEDED_TAG = "earmark.superseded_operation_id"
 
 LEARNING = ("config.", "snapshot_id", "base", "seed")
-"""Parameters, by how they begin, that decide what is learned; the others tell where the labels came from."""
+"""Prefixes of the parameters that decide what is learned; the others describe where the labels come from."""
 
 BATCH = 100
-"""Parameters or metrics in one call; MLflow's limits are 100 and 1000."""
+"""Most parameters or metrics in one call; MLflow's limits are 100 and 1000."""
 
 
 @contextmanager
 def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
-    """Yield the id of the run; it ends as FINISHED, or as FAILED where the block raises."""
+    """Start a run and yield its id; the run ends as FINISHED, or as FAILED if the block raises."""
     run_id = start_run(tracking, facts)
     try:
         yield run_id
@@ -49,13 +49,17 @@ def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
 
 
 def start_run(tracking: Tracking, facts: RunFacts) -> str:
-    """Return the id of the run of this operation, with all its facts logged and its state RUNNING.
+    """Return the id of the run of this operation, after logging all its facts; its status is RUNNING.
 
-    A run that an earlier attempt left is taken up again. Where that attempt did not finish and learned otherwise
-    (`LEARNING`), its run ends as KILLED, no longer answers to the operation, and a new one begins.
+    The run of an earlier attempt is continued. But if that attempt did not finish and had other settings of learning
+    (`LEARNING`), its run ends as KILLED, loses the operation id, and a new run begins.
+
+    Raises:
+        RecordError: a figure of the facts is not finite.
+        EarmarkError: the store can't be reached.
     """
     params, tags = params_of(facts), tags_of(facts)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         if facts.cycle:
             tags["mlflow.parentRunId"] = cycle_run(tracking, facts.cycle)
         found = _find(tracking, facts.operation_id)
@@ -71,39 +75,45 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
         _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, tags)
         judged = (facts.eval_set_id, "evaluation")
         _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
-        tracking.client.log_dict(run_id, plain(facts.config), "config.json")
+        tracking.client.log_dict(run_id, plain_json(facts.config), "config.json")
     log_metrics(tracking, run_id, {"labels": facts.labels, "annotator_minutes": facts.annotator_minutes})
     return str(run_id)
 
 
 def cycle_run(tracking: Tracking, cycle: str) -> str:
-    """Return the id of the parent run of a night or a replay, made where there is none."""
+    """Return the id of the parent run of a night or a replay; the run is created if there is none."""
     operation = f"cycle/{cycle}"
     check_operation_id(operation)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         found = _find(tracking, operation)
         if found is not None:
             return str(found.info.run_id)
         run_id = _create(tracking, cycle, operation, {CYCLE_TAG: cycle, "mlflow.source.git.commit": git_sha()})
-        # A cycle only holds others together: it is never at work itself, so a kill leaves nothing open.
+        # A cycle only groups other runs. It never runs itself, so after a kill it must not be left RUNNING.
         tracking.client.set_terminated(run_id)
         return run_id
 
 
 def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
     """Return the tags of a run by name."""
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         return dict(tracking.client.get_run(run_id).data.tags)
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
-    """The run has ended with the status FINISHED, FAILED or KILLED."""
-    with reached(tracking.uri):
+    """End the run with the status FINISHED, FAILED or KILLED."""
+    with store_errors(tracking.uri):
         tracking.client.set_terminated(run_id, status)
 
 
 def log_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    """The run holds the metrics; those that it held with the same value are left alone.
+    """Log metrics of the run; those that it has with the same value are not logged again.
+
+    Args:
+        tracking: the open store.
+        run_id: of the run.
+        metrics: value by name.
+        step: step of all values.
 
     Raises:
         RecordError: a value is not finite; the message names the metric.
@@ -112,9 +122,14 @@ def log_metrics(tracking: Tracking, run_id: str, metrics: Mapping[str, float], s
 
 
 def log_series(tracking: Tracking, run_id: str, series: Mapping[str, Mapping[int, float]]) -> None:
-    """The run holds every value of every series, such as the loss by epoch: `{"train_loss": {1: 2.5, 2: 1.7}}`.
+    """Log series of the run, such as the loss by epoch: `{"train_loss": {1: 2.5, 2: 1.7}}`.
 
-    What it held with the same value is left alone, so that a repeat draws no line twice.
+    Values that the run has already are not logged again, so that a repeated step draws no line twice.
+
+    Args:
+        tracking: the open store.
+        run_id: of the run.
+        series: by name, value by step.
 
     Raises:
         RecordError: a value is not finite; the message names the metric.
@@ -125,33 +140,33 @@ def log_series(tracking: Tracking, run_id: str, series: Mapping[str, Mapping[int
         if not all(math.isfinite(value) for value in points.values()):
             raise RecordError(f"metric {name} is not finite; leave it out or repair what it is computed from")
     now = int(time.time() * 1000)
-    with reached(tracking.uri):
+    with store_errors(tracking.uri):
         last = tracking.client.get_run(run_id).data.metrics
         fresh = []
         for name, points in series.items():
-            held = _held(tracking, run_id, name) if name in last else {}
-            fresh += [Metric(name, float(v), now, step) for step, v in points.items() if held.get(step) != float(v)]
+            logged = _logged_values(tracking, run_id, name) if name in last else {}
+            fresh += [Metric(name, float(v), now, step) for step, v in points.items() if logged.get(step) != float(v)]
         for start in range(0, len(fresh), BATCH):
             tracking.client.log_batch(run_id, metrics=fresh[start : start + BATCH])
 
 
 def log_figures(tracking: Tracking, run_id: str, figures: Mapping[str, Figure]) -> None:
-    """The run shows the figures as `figures/<name>.png`; a figure of the same name is replaced."""
-    with reached(tracking.uri):
+    """Log figures of the run as `figures/<name>.png`; a figure of the same name is replaced."""
+    with store_errors(tracking.uri):
         for name, figure in figures.items():
             tracking.client.log_figure(run_id, figure, f"figures/{metric_name(name)}.png")
 
 
 def log_evaluation_set(tracking: Tracking, run_id: str, eval_set_id: str) -> None:
-    """The run names the set that judged it, as a tag to search by and as a data input; the latest one counts."""
-    with reached(tracking.uri):
+    """Log which evaluation set judged the run, as a tag for searches and as a data input; the latest one counts."""
+    with store_errors(tracking.uri):
         tracking.client.set_tag(run_id, "earmark.eval_set_id", eval_set_id)
         _log_inputs(tracking, run_id, {"evaluation-set": (eval_set_id, "evaluation")})
 
 
 def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[str, Any] | str) -> None:
-    """The run holds a JSON document or a text under its name, such as `decision.json`. Never content of utterances."""
-    with reached(tracking.uri):
+    """Log a JSON document or a text of the run, such as `decision.json`; never pass content of utterances."""
+    with store_errors(tracking.uri):
         if isinstance(document, str):
             tracking.client.log_text(run_id, document, name)
         else:
@@ -159,6 +174,7 @@ def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[s
 
 
 def _find(tracking: Tracking, operation_id: str) -> Run | None:
+    """Return the oldest run of an operation, None if there is none."""
     found = tracking.client.search_runs(
         [tracking.experiment_id],
         filter_string=f"tags.`{OPERATION_TAG}` = '{operation_id}'",
@@ -174,17 +190,19 @@ def _create(tracking: Tracking, name: str, operation_id: str, tags: Mapping[str,
 
 
 def _learned_otherwise(logged: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    """Return whether the logged settings of learning differ from the present ones."""
     both = [name for name in logged if name.startswith(LEARNING) and name in params]
     return any(logged[name] != params[name] for name in both)
 
 
 def _supersede(tracking: Tracking, run_id: str, operation_id: str) -> None:
+    """End a run as KILLED and move its operation id to another tag."""
     tracking.client.set_tag(run_id, SUPERSEDED_TAG, operation_id)
     tracking.client.delete_tag(run_id, OPERATION_TAG)
     tracking.client.set_terminated(run_id, "KILLED")
 
 
-def _held(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
+def _logged_values(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:
     return {metric.step: metric.value for metric in tracking.client.get_metric_history(run_id, name)}
 
 
@@ -198,13 +216,13 @@ def _log_params(tracking: Tracking, run_id: str, params: Mapping[str, str], tags
 
 
 def _log_inputs(tracking: Tracking, run_id: str, named: Mapping[str, tuple[str, str]]) -> None:
-    """The run names data inputs, (digest, context) by name, by earmark's own digest of all their rows."""
+    """Log data inputs of the run, (digest, context) by name; the digest is earmark's own over all rows."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     inputs = []
     for name, (full, context) in named.items():
         if full:
-            # MLflow holds 36 characters of a digest; the whole of it is in the source.
+            # MLflow stores only 36 characters of a digest, so the whole digest is in the source.
             dataset = Dataset(name, full[:36], "earmark", canonical_json({"sha256": full}))
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
     if inputs:
@@ -215,6 +233,6 @@ PROMOTED_TAG = "earmark.promoted"
 
 
 def mark_promoted(tracking: Tracking, run_id: str, how: str) -> None:
-    """The run says how its version became champion, `forced` or `gate`; who did it and why is on the audit chain."""
-    with reached(tracking.uri):
+    """Log how the run's version became champion, `forced` or `gate`; who promoted it and why is on the audit chain."""
+    with store_errors(tracking.uri):
         tracking.client.set_tag(run_id, PROMOTED_TAG, how)

@@ -1,8 +1,8 @@
-"""Answers requests in MLflow's pyfunc form: audio in, text and confidence out; or text in, intent and slots out.
+"""Serving of a model version as an MLflow pyfunc: from audio to text and confidence, or from text to intent and slots.
 
-A copy of this file lies beside the files of every registered version and runs where earmark is not installed: it
-imports nothing of it, reads safetensors and JSON alone, and runs no code of the model's folder. What it repeats of
-earmark (the normal form, word confidence, the joint head, slots) gives what earmark gives; tests compare the two.
+A copy of this file is beside the files of every registered version and runs on machines without earmark: it imports
+nothing of earmark, reads only safetensors and JSON, and runs no code of the model's folder. Some parts of earmark are
+repeated here (the normal form, word confidence, the joint head, slots); tests check that both give the same results.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 MIN_SECONDS = 0.1
-"""Shorter clips are filled up with silence [s]."""
+"""Least duration of a clip [s]; shorter clips are padded with silence."""
 
 TSALLIS_ALPHA = 1.0 / 3.0
 """Entropic index of the word confidence (Laptev & Ginsburg 2023)."""
 
 TOKENS_PER_SECOND = 20
-"""How much text a decoder may write for a second of audio; one that is lost in a loop writes without end."""
+"""Most tokens that a decoder may write per second of audio, because a decoder in a loop would never end."""
 
 TEXTS_AT_ONCE = 64
+"""Texts of one batch."""
 
 
 def guard_torchaudio() -> None:
-    """Torchaudio imports beside a CPU-only torch, without its native half; has to come before transformers."""
+    """Import torchaudio without its native library if that can't be loaded; call this before importing transformers."""
     if "torchaudio" in sys.modules:
         return
     try:
@@ -56,16 +57,16 @@ def guard_torchaudio() -> None:
 
 
 class Served(PythonModel):  # type: ignore[misc]
-    """The version of the folder, as MLflow loads and asks it."""
+    """The model version in the folder, as MLflow loads and calls it."""
 
     def load_context(self, context: Any) -> None:
-        """The model answers; which of the two it is stands in the configuration of the export."""
+        """Load the speech model or the intent model; the export's configuration names which."""
         guard_torchaudio()
         folder = Path(context.artifacts["model"])
         self.answer = (speech_model if context.model_config["kind"] == "asr" else intent_model)(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return one row of answers for each row of `audio` or `text`."""
+        """Return one row of results for each row of `audio` or `text`."""
         answers: pd.DataFrame = self.answer(model_input)
         return answers
 
@@ -74,35 +75,38 @@ class Served(PythonModel):  # type: ignore[misc]
 
 
 def speech_model(folder: Path) -> Any:
-    """Return a function from a table with `audio`, samples in [-1, 1] at the model's rate, to `text`, `confidence`."""
+    """Return a function from a table with `audio` to a table with `text` and `confidence`.
+
+    Each `audio` is a list of samples in [-1, 1] at the model's sample rate.
+    """
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
 
     where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     processor = AutoProcessor.from_pretrained(str(folder), **where)
     extractor, tokenizer = processor.feature_extractor, processor.tokenizer
-    writes = bool(AutoConfig.from_pretrained(str(folder), **where).is_encoder_decoder)
-    kind = AutoModelForSpeechSeq2Seq if writes else AutoModelForCTC
+    has_decoder = bool(AutoConfig.from_pretrained(str(folder), **where).is_encoder_decoder)
+    kind = AutoModelForSpeechSeq2Seq if has_decoder else AutoModelForCTC
     model = kind.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **where).eval()
     symbols = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(model.config.vocab_size)))]
     starts = np.array([symbol.startswith(("\u2581", "\u0120")) for symbol in symbols])
     gap = np.array([symbol == getattr(tokenizer, "word_delimiter_token", None) for symbol in symbols])
-    marks = set(tokenizer.all_special_ids) - set(np.flatnonzero(gap).tolist())
-    padding = "max_length" if writes and hasattr(extractor, "n_samples") else "longest"
+    special = set(tokenizer.all_special_ids) - set(np.flatnonzero(gap).tolist())
+    padding = "max_length" if has_decoder and hasattr(extractor, "n_samples") else "longest"
     rate = int(extractor.sampling_rate)
 
-    def hear(clip: Any) -> tuple[str, float]:
-        filled = np.pad(clip, (0, max(0, int(MIN_SECONDS * rate) - len(clip))))
-        inputs = extractor([filled], sampling_rate=rate, padding=padding, return_tensors="pt")
+    def transcribe(clip: Any) -> tuple[str, float]:
+        padded = np.pad(clip, (0, max(0, int(MIN_SECONDS * rate) - len(clip))))
+        inputs = extractor([padded], sampling_rate=rate, padding=padding, return_tensors="pt")
         with torch.inference_mode():
-            if writes:
-                log_probs, path, spoken = written(model, tokenizer, marks, inputs, len(clip) / rate)
-                begins, options = spoken, {}
+            if has_decoder:
+                log_probs, path, is_text = decoder_output(model, tokenizer, special, inputs, len(clip) / rate)
+                begins, options = is_text, {}
             else:
-                log_probs, path, spoken = framed(model, inputs)
-                begins, options = spoken & np.append(True, path[1:] != path[:-1]), {"group_tokens": False}
-        text = normalise(tokenizer.decode([int(t) for t in path[begins] if int(t) not in marks], **options))
+                log_probs, path, is_text = ctc_output(model, inputs)
+                begins, options = is_text & np.append(True, path[1:] != path[:-1]), {"group_tokens": False}
+        text = normalise(tokenizer.decode([int(t) for t in path[begins] if int(t) not in special], **options))
         new_word = begins & (starts[path] | gap[path])
-        words = np.where(spoken & ~gap[path], np.cumsum(new_word), -1)
+        words = np.where(is_text & ~gap[path], np.cumsum(new_word), -1)
         return text, mean_word_confidence(tsallis_confidence(log_probs), words)
 
     def answer(table: pd.DataFrame) -> pd.DataFrame:
@@ -111,19 +115,19 @@ def speech_model(folder: Path) -> Any:
             clip = np.asarray(samples, dtype=np.float32).ravel()
             if not len(clip) or not np.isfinite(clip).all():
                 raise ValueError(f"row {number}: audio needs finite samples at {rate} Hz")
-            rows.append(hear(clip))
+            rows.append(transcribe(clip))
         return pd.DataFrame(rows, columns=["text", "confidence"])
 
     return answer
 
 
-def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
-    """Return of a CTC model (T, V) log probabilities, the best path (T,) and which of it are no blanks."""
+def ctc_output(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
+    """Return the log probabilities of a CTC model (T, V), the best path (T,), and which of its frames are not blank."""
     logits = model(**inputs).logits[0].float()
     mask = inputs.get("attention_mask")
     length = mask.sum(-1) if mask is not None else torch.tensor([inputs[model.main_input_name].shape[1]])
     for method in ("_get_subsampling_output_length", "_get_feat_extract_output_lengths"):
-        if hasattr(model, method):  # some put frames of padding behind the clip's own
+        if hasattr(model, method):  # some models add frames of padding after those of the clip
             logits = logits[: max(1, int(torch.as_tensor(getattr(model, method)(length))[0]))]
             break
     log_probs = torch.log_softmax(logits, dim=-1).numpy()
@@ -131,14 +135,14 @@ def framed(model: Any, inputs: Any) -> tuple[Any, Any, Any]:
     return log_probs, path, path != int(model.config.pad_token_id)
 
 
-def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: float) -> tuple[Any, Any, Any]:
-    """Return of a model that writes token by token (T, V) log probabilities, the text (T,), which are no ends."""
+def decoder_output(model: Any, tokenizer: Any, special: set[int], inputs: Any, seconds: float) -> tuple[Any, Any, Any]:
+    """Return the log probabilities of an encoder-decoder (T, V), its tokens (T,), and which are not the end token."""
     config, general = model.config, model.generation_config
     start = config.decoder_start_token_id if general.decoder_start_token_id is None else general.decoder_start_token_id
     end = config.eos_token_id if general.eos_token_id is None else general.eos_token_id
     ends = [int(token) for token in (end if isinstance(end, list | tuple) else [end])]
     prefix = [int(start), *language_and_task(general, tokenizer)]
-    never = {*marks, int(start), *([] if config.pad_token_id is None else [config.pad_token_id])}
+    never = {*special, int(start), *([] if config.pad_token_id is None else [config.pad_token_id])}
     never = (never | set(general.suppress_tokens or ())) - set(ends)
     never_first = set(general.begin_suppress_tokens or ()) - set(ends)
     places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
@@ -158,7 +162,7 @@ def written(model: Any, tokenizer: Any, marks: set[int], inputs: Any, seconds: f
 
 
 def language_and_task(general: Any, tokenizer: Any) -> list[int]:
-    """Return what Whisper's texts begin with behind the start, as generation config or tokenizer name it."""
+    """Return the tokens that follow Whisper's start token: language, task and no timestamps, where they exist."""
     found: list[int] = []
     languages = getattr(general, "lang_to_id", None) or {}
     if languages and getattr(general, "is_multilingual", True):
@@ -171,7 +175,7 @@ def language_and_task(general: Any, tokenizer: Any) -> list[int]:
 
 
 def tsallis_confidence(log_probs: Any) -> Any:
-    """Return (T,) in [0, 1]: exponentially normalised Tsallis entropy of each step (Laptev & Ginsburg 2023)."""
+    """Return the confidence of each step, (T,) in [0, 1], by exponential Tsallis entropy (Laptev & Ginsburg 2023)."""
     symbols = log_probs.shape[-1]
     entropy = (np.exp(TSALLIS_ALPHA * log_probs.astype(np.float64)).sum(-1) - 1.0) / (1.0 - TSALLIS_ALPHA)
     floor = np.exp(-(symbols ** (1.0 - TSALLIS_ALPHA) - 1.0) / (1.0 - TSALLIS_ALPHA))
@@ -179,18 +183,18 @@ def tsallis_confidence(log_probs: Any) -> Any:
 
 
 def mean_word_confidence(confidence: Any, words: Any) -> float:
-    """Return the mean over the words of the least confidence in each; over all steps where nothing was heard."""
-    known = np.unique(words[words >= 0])
-    if not len(known):
+    """Return the mean over words of the least confidence in each word; without a word, the least of all steps."""
+    numbers = np.unique(words[words >= 0])
+    if not len(numbers):
         return float(confidence.min())
-    return float(np.mean([confidence[words == word].min() for word in known]))
+    return float(np.mean([confidence[words == number].min() for number in numbers]))
 
 
 # --- intent and slots -------------------------------------------------------------------------------------------------
 
 
 def intent_model(folder: Path) -> Any:
-    """Return a function from a table with `text` to `text` in normal form, `intent`, `confidence` and `slots`."""
+    """Return a function from a table with `text` to one with `text` (normalised), `intent`, `confidence`, `slots`."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
@@ -202,7 +206,7 @@ def intent_model(folder: Path) -> Any:
     positions = int(getattr(encoder.config, "max_position_embeddings", 512)) - 2
     longest = min(int(config.get("max_tokens", 128)), positions)
 
-    def ask(texts: list[str]) -> list[tuple[str, str, float, list[dict[str, Any]]]]:
+    def classify(texts: list[str]) -> list[tuple[str, str, float, list[dict[str, Any]]]]:
         encoding = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
         mask = encoding["attention_mask"]
         with torch.inference_mode():
@@ -211,25 +215,25 @@ def intent_model(folder: Path) -> Any:
             mean = (hidden * wide).sum(1) / wide.sum(1).clamp(min=1)
             logits = intent_head(hidden[:, 0] if config.get("pooling") == "cls" else mean)
             tags = slot_head(hidden).argmax(-1).tolist()
-        sure = torch.softmax(logits.double() / temperature, dim=-1).numpy()
+        probs = torch.softmax(logits.double() / temperature, dim=-1).numpy()
         rows = []
-        for at, text in enumerate(texts):
-            best = int(sure[at].argmax())
-            slots = slots_of(text, encoding.word_ids(at), encoding[at].offsets, tags[at], names)
-            rows.append((text, intents[best], float(sure[at, best]), slots))
+        for row, text in enumerate(texts):
+            best = int(probs[row].argmax())
+            slots = slots_of(text, encoding.word_ids(row), encoding[row].offsets, tags[row], names)
+            rows.append((text, intents[best], float(probs[row, best]), slots))
         return rows
 
     def answer(table: pd.DataFrame) -> pd.DataFrame:
         texts, rows = [normalise(str(text)) for text in table["text"]], []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            rows += ask(texts[start : start + TEXTS_AT_ONCE])
+            rows += classify(texts[start : start + TEXTS_AT_ONCE])
         return pd.DataFrame(rows, columns=["text", "intent", "confidence", "slots"])
 
     return answer
 
 
 def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.Linear, torch.nn.Linear]:
-    """Return encoder, intent head and slot head; a text encoder without heads knows only `other` and no slot."""
+    """Return encoder, intent head and slot head; a text encoder without heads has the intent `other` and no slots."""
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel
 
@@ -246,8 +250,8 @@ def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.L
     else:
         given = {k: v for k, v in config["encoder"].items() if k not in ("dtype", "transformers_version")}
         encoder = AutoModel.from_config(AutoConfig.for_model(**given), trust_remote_code=False)
-        own = "encoder."
-        encoder.load_state_dict({n.removeprefix(own): t for n, t in state.items() if n.startswith(own)})
+        prefix = "encoder."
+        encoder.load_state_dict({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
     heads = []
     for name in ("intent_head", "slot_head"):
         weight = state[f"{name}.weight"]
@@ -258,7 +262,7 @@ def joint_network(folder: Path, config: dict[str, Any]) -> tuple[Any, torch.nn.L
 
 
 def slots_of(text: str, word_ids: Any, offsets: Any, tags: list[int], names: list[str]) -> list[dict[str, Any]]:
-    """Return the slots that the tags of words' first tokens spell: slot s begins by 1 + 2 s, goes on by 2 + 2 s."""
+    """Return the slots by the tags of each word's first token: 1 + 2 s begins slot s, 2 + 2 s continues it."""
     words: list[list[int]] = []
     last = None
     for position, (word, (start, end)) in enumerate(zip(word_ids, offsets, strict=True)):
@@ -272,10 +276,10 @@ def slots_of(text: str, word_ids: Any, offsets: Any, tags: list[int], names: lis
     found: list[dict[str, Any]] = []
     open_slot = None
     for tag, start, end in words:
-        slot, goes_on = divmod(tag - 1, 2)
+        slot, continues = divmod(tag - 1, 2)
         if tag == 0:
             open_slot = None
-        elif goes_on and open_slot == slot:
+        elif continues and open_slot == slot:
             found[-1] |= {"end": end, "value": text[found[-1]["start"] : end]}
         else:
             found.append({"name": names[slot], "start": start, "end": end, "value": text[start:end]})
@@ -295,20 +299,20 @@ def normalise(text: str) -> str:
 
 
 def _characters(text: str) -> Iterator[str]:
-    """Yield letters, marks and digits in lower case, `'` for apostrophes, a space for all else."""
+    """Yield letters, marks and digits in lower case, `'` for apostrophes, and a space for everything else."""
     for cluster in _clusters(text):
         if cluster in APOSTROPHES:
             yield "'"
             continue
-        carries = False  # an accent that nothing carries is noise
+        has_base = False  # an accent without a base character is dropped
         for char in _lower(cluster):
             category = unicodedata.category(char)[0]
-            carries = category in "LN" or (category == "M" and carries)
-            yield char if carries else " "
+            has_base = category in "LN" or (category == "M" and has_base)
+            yield char if has_base else " "
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """Yield stretches that NFKC treats by themselves (Unicode Standard Annex #15, section 9)."""
+    """Yield the parts of a text that NFKC treats separately (Unicode Standard Annex #15, section 9)."""
     cluster = ""
     for char in text:
         if unicodedata.category(char) == "Cf":
@@ -324,6 +328,7 @@ def _clusters(text: str) -> Iterator[str]:
 
 
 def _lower(cluster: str) -> str:
+    """Return the cluster in lower case and NFKC, repeated until both hold."""
     for _ in range(4):
         lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).lower())
         if lowered == cluster:

@@ -1,4 +1,4 @@
-"""The tracking store: MLflow on SQLite under the home, or on a server, opened without a look outside."""
+"""The tracking store: MLflow on SQLite in the home, or on a server, opened without other network access."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class TrackingSettings(BaseModel):
-    """Where runs and model versions are kept.
+    """Where runs and model versions are stored.
 
     Attributes:
-        uri: Address of an MLflow server or database; null is SQLite in the folder `mlflow` of the home.
-        artifact_root: Folder or URL of figures and model files, for an experiment that does not exist yet; null is
-            beside the SQLite file, or what a server chooses by itself.
+        uri: Address of an MLflow server or database; null: SQLite in the folder `mlflow` of the home.
+        artifact_root: Folder or URL of figures and model files, used when the experiment is created; null: beside the
+            SQLite file, or what the server chooses.
         experiment: Name of the experiment.
-        model_prefix: Registered models are `<prefix>-asr` and `<prefix>-intent`.
-        system_seconds: How often processor, memory, disk, network and, where there is one, accelerator are measured
-            while a model learns [s]; 0: never.
+        model_prefix: Prefix of registered models, which are named `<prefix>-asr` and `<prefix>-intent`.
+        system_seconds: Time between two measurements of processor, memory, disk, network and accelerator during
+            training [s]; 0: none are made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,12 +49,12 @@ PATHS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow's database holds absolute paths."""
+"""Tables and columns of MLflow's database that have absolute paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """An open store; every call names its store, so no global state of MLflow decides where something goes."""
+    """An open store; every call is given its store, so nothing depends on MLflow's global state."""
 
     client: MlflowClient
     uri: str
@@ -64,14 +64,14 @@ class Tracking:
 
 
 def tracking_uri(settings: TrackingSettings, home: Path) -> str:
-    """Return the URI of the store, for whoever opens it by other means, such as MLflow's own pages."""
+    """Return the URI of the store, for other programs that open it, such as MLflow's pages."""
     return settings.uri or f"sqlite:///{_folder(home) / 'mlflow.db'}"
 
 
 def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
-    """Return the open store with its experiment; both are made where they do not exist.
+    """Open the store and its experiment; both are created if they do not exist.
 
-    From here on MLflow of this process speaks to this store alone, whatever `MLFLOW_TRACKING_URI` it inherited, and
+    From then on MLflow in this process uses this store alone, whatever `MLFLOW_TRACKING_URI` is in the environment, and
     sends no telemetry. `HF_HUB_OFFLINE` is set unless it was set before.
 
     Raises:
@@ -79,45 +79,48 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
         EarmarkError: the store can't be reached, or its schema is that of another MLflow.
     """
     uri = tracking_uri(settings, home)
-    _own(uri)
+    _bind_process(uri)
     if settings.uri is None:
         _make_database(_folder(home))
-        _follow(_folder(home))
+        _update_paths(_folder(home))
     from mlflow.tracking.client import MlflowClient
 
-    _hush()
-    with reached(uri):
+    _silence_loggers()
+    with store_errors(uri):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         experiment_id = _experiment(client, settings, home)
     return Tracking(client, uri, experiment_id, settings.model_prefix, settings.system_seconds)
 
 
 def runs_page(tracking: Tracking, server: str) -> str:
-    """Return the address of the experiment's runs on a server's pages, which else begin with traces of prompts."""
+    """Return the address of the experiment's runs on a server's pages; their own start page is about prompts."""
     return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning"
 
 
 def upgrade_store(settings: TrackingSettings, home: Path) -> None:
-    """The schema of a database store is that of the installed MLflow. A server's is upgraded where the server runs."""
+    """Upgrade the schema of a database store to that of the installed MLflow; nothing is done for a server.
+
+    The database of a server has to be upgraded on the machine of the server.
+    """
     uri = tracking_uri(settings, home)
     if uri.startswith(("http://", "https://")):
         return
-    _own(uri)
+    _bind_process(uri)
     if settings.uri is None:
         _make_database(_folder(home))
     import sqlalchemy as sa
     from mlflow.store.db import utils
 
-    _hush()
-    with reached(uri):
+    _silence_loggers()
+    with store_errors(uri):
         engine = sa.create_engine(uri)
         utils._upgrade_db(engine)
         engine.dispose()
 
 
 @contextmanager
-def reached(uri: str) -> Iterator[None]:
-    """What MLflow raises inside becomes an `EarmarkError` that names the store without its password."""
+def store_errors(uri: str) -> Iterator[None]:
+    """Replace an exception of MLflow in the block by an `EarmarkError` that names the store without its password."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -138,17 +141,17 @@ def _folder(home: Path) -> Path:
     return home.expanduser().resolve() / "mlflow"
 
 
-def _own(uri: str) -> None:
-    """MLflow of this process knows this store and no other, and keeps quiet."""
+def _bind_process(uri: str) -> None:
+    """Make this process use the given store alone, and disable MLflow's telemetry."""
     os.environ["MLFLOW_TRACKING_URI"] = uri
     os.environ["MLFLOW_REGISTRY_URI"] = uri
     for inherited in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(inherited, None)
-    keep_quiet()
+    disable_telemetry()
 
 
-def keep_quiet() -> None:
-    """MLflow sends no telemetry, prints no links and looks nothing up; called before it is imported."""
+def disable_telemetry() -> None:
+    """Turn off MLflow's telemetry, printed links and look-ups on the network; call this before importing MLflow."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
@@ -156,17 +159,18 @@ def keep_quiet() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 
-def _hush() -> None:
-    """MLflow and Alembic tell of every migration; only their warnings are of interest here."""
+def _silence_loggers() -> None:
+    """Show only warnings of MLflow and Alembic, which would otherwise log every migration."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _make_database(folder: Path) -> None:
-    """The SQLite file exists with its whole schema, or not at all.
+    """Create the SQLite file with its whole schema if there is none.
 
-    MLflow would build it in place by some seventy migrations, which a kill leaves half done, and wait for the disk at
-    each. Here they run on a file of another name without waiting, which takes its name once it is on the disk.
+    MLflow would create it in place by some seventy migrations, wait for the disk after each, and leave a part of them
+    after a kill. Here they run without waiting on a file of another name, which gets the final name once it is on the
+    disk.
     """
     target = folder / "mlflow.db"
     if target.exists():
@@ -174,7 +178,7 @@ def _make_database(folder: Path) -> None:
     import sqlalchemy as sa
     from mlflow.store.db import utils
 
-    _hush()
+    _silence_loggers()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as scratch:
         fresh = Path(scratch) / "mlflow.db"
@@ -184,32 +188,33 @@ def _make_database(folder: Path) -> None:
         engine.dispose()
         fresh.chmod(0o600)
         sync(fresh)
-        link_new(fresh, target)  # where another process was first, its file is as good
+        link_new(fresh, target)  # if another process was faster, its file is used
 
 
-def _follow(folder: Path) -> None:
-    """The store's own paths are below `folder`: MLflow writes absolute ones, which a copied or moved home breaks."""
+def _update_paths(folder: Path) -> None:
+    """Update the absolute paths in MLflow's database after the home was copied or moved."""
     marker = folder / "place"
-    here = (folder / "artifacts").as_uri()
-    before = marker.read_text() if marker.exists() else here
-    if before != here:
+    now = (folder / "artifacts").as_uri()
+    before = marker.read_text() if marker.exists() else now
+    if before != now:
         import sqlite3
 
         with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
             for table, column in PATHS:
                 moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
-                connection.execute(moved, (here, len(before) + 1, len(before), before))
-    if before != here or not marker.exists():
-        marker.write_text(here)
+                connection.execute(moved, (now, len(before) + 1, len(before), before))
+    if before != now or not marker.exists():
+        marker.write_text(now)
 
 
 def _do_not_wait(connection: object, _record: object) -> None:
+    """Make SQLite not wait for the disk, as the file is synced as a whole when it is complete."""
     connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
     connection.execute("PRAGMA journal_mode = MEMORY")  # type: ignore[attr-defined]
 
 
 def _experiment(client: MlflowClient, settings: TrackingSettings, home: Path) -> str:
-    """Return the id of the experiment, made where there is none."""
+    """Return the id of the experiment; it is created if there is none."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(settings.experiment)

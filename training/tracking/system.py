@@ -1,4 +1,4 @@
-"""What a training takes of the machine, as MLflow's pages show it beside the losses."""
+"""System metrics of a training (processor, memory and so on), which MLflow's pages show beside the losses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from training.tracking.store import Tracking
 
 
 @contextmanager
-def measured(tracking: Tracking, run_id: str) -> Iterator[None]:
-    """The run holds `system/...` while the block runs: processor, memory, disk, network, and the accelerator if any.
+def system_metrics(tracking: Tracking, run_id: str) -> Iterator[None]:
+    """Log processor, memory, disk, network and accelerator as `system/...` of the run while the block runs.
 
-    Every `tracking.system_seconds` one sample; none where that is 0. A run that is taken up again goes on counting.
-    What can't be measured or logged is left out: a training does not fail for it.
+    One sample is logged every `tracking.system_seconds`; none if that is 0. A continued run continues its counting.
+    Values that can't be measured or logged are left out; the training does not fail.
     """
     if not tracking.system_seconds:
         yield

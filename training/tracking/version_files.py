@@ -1,4 +1,4 @@
-"""The files of a version, in the store and here: which of them count, their digest, and where they lie."""
+"""The files of a version in the store and on this machine: which of them count, their digest and their folder."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from urllib.parse import unquote, urlparse
 
 from corpus.errors import Damaged, RecordError
 from corpus.storage.durable_write import sync
-from training.tracking.store import keep_quiet, reached
+from training.tracking.store import disable_telemetry, store_errors
 
 FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md"})
-"""Endings of a model's files: weights as safetensors, tokenizers, text; nothing that runs when it is loaded."""
+"""Suffixes of a model's files: weights as safetensors, tokenizers, text; no format that runs code when loaded."""
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 of the names and contents of a model's files; others in the folder do not count.
+    """Return the SHA-256 of the names and contents of a model's files; other files in the folder do not count.
 
     Raises:
-        RecordError: the folder holds none.
+        RecordError: the folder has no model files.
     """
     whole = hashlib.sha256()
     files = model_files(folder)
@@ -36,8 +36,8 @@ def folder_digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def differs(folder: Path, made: str) -> bool:
-    """Return whether the folder holds other files than those of the digest, or none."""
+def files_differ(folder: Path, made: str) -> bool:
+    """Return whether the folder has no model files or files with another digest than `made`."""
     try:
         return folder_digest(folder) != made
     except RecordError:
@@ -51,8 +51,8 @@ def model_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def only_files(folder: Path) -> Iterator[Path]:
-    """Give a folder of the model's files alone: downloaded ones hold pickles and other formats beside them."""
+def model_files_only(folder: Path) -> Iterator[Path]:
+    """Yield a folder that has the model's files alone; downloaded folders may have pickles and other formats, too."""
     kept = model_files(folder)
     if len(kept) == sum(path.is_file() for path in folder.rglob("*")):
         yield folder
@@ -66,21 +66,25 @@ def only_files(folder: Path) -> Iterator[Path]:
 
 
 def local_folder(model_uri: str, expected_digest: str | None = None) -> Path:
-    """Return a folder of this machine with a version's files: in place, or a copy that lasts as long as the process.
+    """Return a folder on this machine with a version's files: their own, or a copy that lasts as long as the process.
+
+    Args:
+        model_uri: folder or URL of the files.
+        expected_digest: their SHA-256, see `folder_digest`; None: not checked.
 
     Raises:
-        Damaged: the files are gone, or not those of `expected_digest`.
-        EarmarkError: they lie elsewhere and can't be had.
+        Damaged: the files are missing, or differ from those of `expected_digest`.
+        EarmarkError: the files are on another machine and can't be downloaded.
     """
     folder = local_path(model_uri)
     if folder is None:
-        keep_quiet()
+        disable_telemetry()
         from mlflow.artifacts import download_artifacts
 
-        with reached(model_uri):
+        with store_errors(model_uri):
             folder = Path(download_artifacts(artifact_uri=model_uri, dst_path=tempfile.mkdtemp(dir=_scratch().name)))
     if not folder.is_dir():
-        raise Damaged(f"model files {model_uri} are gone; restore them or roll back to another version")
+        raise Damaged(f"model files {model_uri} are missing; restore them or roll back to another version")
     if expected_digest is not None and folder_digest(folder) != expected_digest:
         raise Damaged(f"model files {model_uri} are not what was registered; restore them or roll back")
     return folder
@@ -92,20 +96,20 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the folder that a URI means on this machine, None where it is elsewhere."""
+    """Return the folder on this machine that a URI names, None if it is elsewhere."""
     parsed = urlparse(uri)
     if parsed.scheme == "file":
         return Path(unquote(parsed.path))
     return Path(uri) if parsed.scheme == "" else None
 
 
-def local_text(uri: str) -> str:
-    """Return the path of a folder of this machine, and the URI of one that lies elsewhere."""
+def path_or_uri(uri: str) -> str:
+    """Return the path of a folder on this machine, or the URI itself if it is elsewhere."""
     local = local_path(uri)
     return uri if local is None else str(local)
 
 
 def sync_tree(folder: Path, up: int) -> None:
-    """Every file and folder is on the disk, and so many folders above."""
+    """Write every file and folder through to the disk, and `up` folders above."""
     for path in [*folder.rglob("*"), folder, *list(folder.parents)[:up]]:
         sync(path)

@@ -1,4 +1,4 @@
-"""Figures of the weekly report on annotation; weeks on the x axis, no content anywhere."""
+"""Figures of the weekly report on annotation, with weeks on the x axis and without content of utterances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def throughput_figure(weeks: Sequence[str], answers: Sequence[int], minutes: Sequence[float]) -> Figure:
-    """Return answers as bars and annotator minutes as a line, by week."""
+    """Return a figure of answers (bars) and annotator minutes (line) by week."""
     figure, axes = new_figure(6.4, 3.6)
     axes.bar(range(len(weeks)), answers, color="0.75")
     axes.set_ylabel("answers")
@@ -27,11 +27,11 @@ def throughput_figure(weeks: Sequence[str], answers: Sequence[int], minutes: Seq
 
 
 def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: Sequence[float | None]) -> Figure:
-    """Return Krippendorff's alpha of the intents and the word error rate between annotators, by week."""
+    """Return a figure of Krippendorff's alpha of the intents and the WER between annotators by week."""
     figure, axes = new_figure(6.4, 3.6)
     for name, values, marker in (("alpha, intents", alpha, "o"), ("WER between annotators", wer, "s")):
-        known = [(k, value) for k, value in enumerate(values) if value is not None]
-        axes.plot([k for k, _ in known], [value for _, value in known], marker=marker, label=name)
+        points = [(k, value) for k, value in enumerate(values) if value is not None]
+        axes.plot([k for k, _ in points], [value for _, value in points], marker=marker, label=name)
     axes.set_xticks(range(len(weeks)), weeks)
     axes.set_xlabel("week that begins on")
     axes.axhline(0, color="0.8", linewidth=0.8)
@@ -40,14 +40,14 @@ def agreement_figure(weeks: Sequence[str], alpha: Sequence[float | None], wer: S
 
 
 def false_starts_figure(weeks: Sequence[str], shares: Sequence[Interval | None]) -> Figure:
-    """Return the share of accidental activations with its 95 % interval, by week."""
+    """Return a figure of the share of accidental activations with its 95 % interval by week."""
     figure, axes = new_figure(6.4, 3.6)
-    known = [(k, share) for k, share in enumerate(shares) if share is not None]
-    if known:
-        x = [k for k, _ in known]
-        y = [100 * share.value for _, share in known]
-        low = [100 * max(0.0, share.value - share.low) for _, share in known]
-        high = [100 * max(0.0, share.high - share.value) for _, share in known]
+    points = [(k, share) for k, share in enumerate(shares) if share is not None]
+    if points:
+        x = [k for k, _ in points]
+        y = [100 * share.value for _, share in points]
+        low = [100 * max(0.0, share.value - share.low) for _, share in points]
+        high = [100 * max(0.0, share.high - share.value) for _, share in points]
         axes.errorbar(x, y, yerr=[low, high], marker="o", capsize=3)
     axes.set_xticks(range(len(weeks)), weeks)
     axes.set_xlabel("week that begins on")

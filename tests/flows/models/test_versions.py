@@ -29,7 +29,7 @@ from flows.steps import retrain_plan
 from flows.steps.register_external import register_external
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
-from training.tracking.aliases import mirrored
+from training.tracking.aliases import registry_problems
 from training.tracking.facts import git_sha
 from training.tracking.store import open_tracking
 
@@ -124,7 +124,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
             versions = store.versions(conn, "intent")
             held = {name: store.alias(conn, "intent", name) for name in ("champion", "challenger", "previous")}
     tracking = open_tracking(settings.tracking, settings.home)
-    assert mirrored(tracking, "intent", versions, held) == []
+    assert registry_problems(tracking, "intent", versions, held) == []
     run = tracking.client.get_run(version.run_id)
     assert run.info.run_name == "theirs"
     assert run.data.tags["earmark.eval_set_id"] == found.eval_set_id

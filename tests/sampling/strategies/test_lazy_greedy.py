@@ -1,4 +1,4 @@
-"""Every lazy path makes the picks of the plain one; small windows and batches make it as lazy as it gets."""
+"""Every lazy path makes the picks of the plain algorithm; small windows and batches test all its branches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def put_back(monkeypatch):
 
 
 def rows_of(n: int, seed: int, groups: int = 0, intents: int = 5, width: int = 6):
-    """Rows all over, or in tight groups: then old keys are far from true, and nearly all must be looked at again."""
+    """Rows spread out, or in tight groups: then old keys are far too large, and nearly all are computed again."""
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, width))
     if groups:
@@ -119,7 +119,7 @@ def test_few_rows_of_a_large_pool_are_looked_at_again(monkeypatch):
     assert 0 < sum(looked_at) < n * 200 / 20
 
 
-def test_equal_rows_are_taken_by_score_once_nothing_else_is_left():
+def test_equal_rows_are_taken_by_score_once_no_other_remains():
     embeddings = np.repeat(unit(np.random.default_rng(0).normal(size=(2, 6))), 4, axis=0)
     scores = np.arange(8.0)
     assert k_center(embeddings, 8, scores, embeddings[:0]).tolist() == [7, 3, 6, 5, 4, 2, 1, 0]

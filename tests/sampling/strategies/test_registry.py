@@ -40,7 +40,7 @@ def test_every_strategy_keeps_every_rule(name, rule, n, seed):
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_what_is_tried_on_strategies_of_others_finds_nothing_in_ours(name):
+def test_every_strategy_of_earmark_keeps_the_rules_for_plugins(name):
     found = check_strategy(STRATEGIES[name])
     assert len(found) == len(STRATEGY_RULES)
     assert [finding for finding in found if finding.problem] == []
@@ -81,7 +81,7 @@ def test_every_strategy_that_ranks_leans_to_the_larger_scores(name):
     assert scores[rows].mean() > scores.mean() + 200
 
 
-def test_an_unknown_strategy_lists_the_known():
+def test_the_error_for_an_unknown_strategy_lists_the_names():
     with pytest.raises(SettingsError, match="known are badge, cluster_margin, default"):
         pick("magic", pool_of(3), 1, np.ones(3), np.random.default_rng(0))
 
@@ -126,7 +126,7 @@ def grouped(sizes: list[int], seed: int = 0):
 
 
 @pytest.mark.parametrize("name", ["default", "herding", "facility"])
-def test_no_doubtful_cluster_is_left_out_and_the_common_one_gets_most(name):
+def test_no_uncertain_cluster_is_left_out_and_the_largest_gets_most(name):
     pool, group, _ = grouped([80, 10, 10])
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -171,13 +171,13 @@ def test_typiclust_covers_the_large_clusters_first():
     assert not set(group[rows].tolist()) & {3, 4, 5}
 
 
-def test_typiclust_leaves_what_is_known():
+def test_typiclust_avoids_clusters_with_labelled_rows():
     pool, group, centres = grouped([40, 30, 30])
     rows = pick("typiclust", replace(pool, known_embeddings=centres[:1]), 2, np.zeros(100), np.random.default_rng(1))
     assert sorted(group[rows].tolist()) == [1, 2]
 
 
-def test_kcenter_keeps_away_from_what_is_known():
+def test_kcenter_keeps_away_from_labelled_rows():
     pool, group, centres = grouped([40, 30, 30])
     rows = pick("kcenter", replace(pool, known_embeddings=centres[:1]), 2, np.zeros(100), np.random.default_rng(0))
     assert sorted(group[rows].tolist()) == [1, 2]
@@ -209,7 +209,7 @@ def test_typiclust_is_the_plain_one_on_the_same_clusters(seed, known):
     assert pick("typiclust", pool, 10, np.zeros(80), np.random.default_rng(seed)).tolist() == expected
 
 
-def test_typiclust_margin_takes_typical_rows_until_enough_are_known_and_then_doubtful_ones():
+def test_typiclust_margin_takes_typical_rows_until_enough_are_labelled_and_then_uncertain_ones():
     pool, scores = pool_of(400), np.random.default_rng(0).random(400)
     enough = TYPICAL * len(pool.predictions.intents)
 
@@ -224,7 +224,7 @@ def test_typiclust_margin_takes_typical_rows_until_enough_are_known_and_then_dou
     assert scores[picked(enough)].min() > 0.4
 
 
-def test_facility_serves_the_large_groups_of_its_list_and_nothing_known():
+def test_facility_covers_the_large_groups_of_its_list_and_no_labelled_one():
     pool, group, centres_ = grouped([40, 30, 20, 1, 1])
     rows = pick("facility", pool, 3, np.zeros(92), np.random.default_rng(0))
     assert sorted(group[rows].tolist()) == [0, 1, 2]

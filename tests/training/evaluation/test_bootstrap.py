@@ -30,7 +30,7 @@ def test_a_ratio_has_the_interval_that_ratios_have(speakers):
     assert found.high - found.low == pytest.approx(same.high - same.low, rel=0.15)
 
 
-def test_the_truth_is_held_about_as_often_as_promised():
+def test_intervals_contain_the_true_value_about_as_often_as_they_should():
     held = 0
     for seed in range(200):
         names, rows = rows_of(np.random.default_rng(seed))

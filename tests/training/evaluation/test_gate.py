@@ -33,7 +33,7 @@ def report(kind, version, speakers, *, errors=None, words=None, correct=None, ev
 
 
 def asr_pair(rng, speakers=30, rows=8, before=0.15, after=0.15, stay=0.7):
-    """Two models that say the same on `stay` of the rows and else err by themselves at their own rate."""
+    """Return two models with equal results on the share `stay` of the rows and independent errors elsewhere."""
     names = np.repeat(np.arange(speakers).astype(str), rows)
     words = rng.integers(2, 9, len(names))
     ease = np.repeat(rng.uniform(0.5, 1.5, speakers), rows)
@@ -80,7 +80,7 @@ def test_equal_models_that_are_looked_at_every_night_are_still_seldom_promoted()
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
 def test_gates_over_five_nights_seldom_promote_what_is_no_better(kind):
-    """The benchmark's gates with fewer draws: customers differ, a challenger has its own sides, slices decide too."""
+    """The benchmark's gates with fewer draws: speakers differ, each model is better for some, and slices decide."""
     quick = PromotionSettings(interval=IntervalSettings(resamples=400, tail_draws=8))
     firsts = [gates.gate(kind, seed, 0.0, quick) for seed in range(60)]
     assert sum(first["gate"] > 0 for first in firsts) <= 0.05 * len(firsts)

@@ -175,5 +175,5 @@ def test_each_speaker_has_a_rate_of_its_own_rows():
     assert rate_by_speaker(report, weights=[3.0, 1.0, 1.0])["a"] == (0.1875, 2)
 
 
-def test_a_row_that_was_drawn_one_time_in_four_stands_for_four():
+def test_a_row_with_inclusion_probability_one_in_four_counts_four_times():
     assert traffic_weights([0.25, 1.0]).tolist() == [4.0, 1.0]

@@ -3,24 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.latency import CLIPS, Timing, judging_speed, speed_figures, spread, timed
+from training.evaluation.latency import CLIPS, Timing, judging_speed, speed_figures, spread_over_speakers, time_calls
 
 
 def test_every_clip_is_timed_by_itself_after_one_that_is_not():
     asked = []
-    found = timed(asked.append, ["a", "b"])
+    found = time_calls(asked.append, ["a", "b"])
     assert asked == ["a", "a", "b"]
     assert found.shape == (2,)
     assert (found >= 0).all()
-    assert timed(asked.append, []).shape == (0,)
+    assert time_calls(asked.append, []).shape == (0,)
 
 
 def test_clips_are_of_as_many_speakers_as_there_are():
     speakers = ["s1"] * 30 + ["s2", "s3"]
-    chosen = spread(speakers)
+    chosen = spread_over_speakers(speakers)
     assert len(chosen) == CLIPS
     assert {speakers[row] for row in chosen} == {"s1", "s2", "s3"}
-    assert spread(["a", "b"], 5) == [0, 1]
+    assert spread_over_speakers(["a", "b"], 5) == [0, 1]
 
 
 @pytest.mark.parametrize("seconds", [[1.8], [0.9, 1.8, 2.7]])
@@ -37,7 +37,7 @@ def test_the_real_time_factor_of_two_speakers_reaches_far_but_not_below_nought()
     assert rtf.high > 3.5
 
 
-def test_speed_is_told_with_intervals():
+def test_speed_has_intervals():
     seconds = np.arange(1, 21) / 100
     timing = Timing(np.full(20, 2.0), seconds, np.array([f"s{k}" for k in range(20)]))
     found = speed_figures(timing)

@@ -26,6 +26,6 @@ def test_unequal_weights_shift_the_share_and_widen_its_interval():
     assert unequal.high - unequal.low > equal.high - equal.low
 
 
-def test_without_rows_nothing_is_known():
+def test_without_rows_there_is_no_share():
     assert weighted_share([], []) is None
     assert weighted_share([True], [0.0]) is None

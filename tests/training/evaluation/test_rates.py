@@ -6,8 +6,8 @@ from sklearn.metrics import f1_score
 
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis, SlotSpan
-from training.evaluation.bands import banded, described
-from training.evaluation.rates import RATES, WHOLES, calibration_error, difference, figure, figures, names_of
+from training.evaluation.bands import band_names, band_slices
+from training.evaluation.rates import NON_RATIOS, RATES, calibration_error, difference, figure, figures, names_of
 from training.evaluation.report import evaluate_asr, evaluate_intent
 from training.evaluation.signal_quality import SignalQuality
 
@@ -87,7 +87,7 @@ def test_what_a_speech_model_leads_to_is_compared_only_through_one_intent_model(
     assert difference(heard("1", 0.5, "1"), heard("2", 0.75, "2"), name) is None
 
 
-def test_calibration_is_told_before_and_after_scaling():
+def test_calibration_is_given_before_and_after_scaling():
     report = intent_report(overconfident=0.2)
     after, before = figure(report, "ece"), figure(report, "ece_before_scaling")
     assert after.value == pytest.approx(calibration_error(report))
@@ -105,12 +105,12 @@ def test_word_edits_add_up_to_the_word_error_rate():
     found = figures(report)
     parts = sum(found[name].value for name in ("substitutions", "deletions", "insertions"))
     assert parts == pytest.approx(found["wer"].value)
-    asked = {n for n in [*RATES, *WHOLES] if "asr" in {**RATES, **WHOLES}[n].kinds}
+    asked = {n for n in [*RATES, *NON_RATIOS] if "asr" in {**RATES, **NON_RATIOS}[n].kinds}
     assert set(found) == asked - {"end_to_end_success"}  # nobody read what was heard
     assert all(rate.low <= rate.value <= rate.high for rate in found.values())
 
 
-@pytest.mark.parametrize("name", [n for n in [*RATES, *WHOLES] if "intent" in {**RATES, **WHOLES}[n].kinds])
+@pytest.mark.parametrize("name", [n for n in [*RATES, *NON_RATIOS] if "intent" in {**RATES, **NON_RATIOS}[n].kinds])
 def test_a_difference_is_that_of_the_two_figures_and_none_from_itself(name):
     one, two = intent_report("1", 1, right=0.5), intent_report("2", 1, right=0.9, overconfident=0.05)
     apart = difference(one, two, name)
@@ -132,8 +132,8 @@ def test_what_nobody_asked_for_has_no_figure():
 
 
 def test_rows_are_sorted_by_length_noise_and_intent():
-    found = described(intent_report(n=8))
+    found = band_slices(intent_report(n=8))
     assert found["duration"].tolist()[:5] == ["0-1 s", "1-2 s", "2-4 s", "2-4 s", "4 s and more"]
     assert found["snr"].tolist()[:7:2] == ["0-10 dB", "10-20 dB", "20-30 dB", "30 dB and more"]
     assert set(found["intent"]) <= set(INTENTS)
-    assert banded(np.array([0.0, 1.0, 5.0]), (1.0,), "s").tolist() == ["0-1 s", "1 s and more", "1 s and more"]
+    assert band_names(np.array([0.0, 1.0, 5.0]), (1.0,), "s").tolist() == ["0-1 s", "1 s and more", "1 s and more"]

@@ -59,7 +59,7 @@ def test_word_errors_are_counted_over_normalised_text():
     assert report.chars.tolist() == [18, 9]
 
 
-def test_silence_that_was_heard_as_words_counts_as_insertions_and_not_as_a_rate():
+def test_words_recognised_in_silence_count_as_insertions_and_not_as_a_rate():
     report = asr_report(["", "stop", ""], ["a b", "", ""])
     assert report.errors.tolist() == [2, 1, 0]
     assert report.words.tolist() == [0, 1, 0]
@@ -72,7 +72,7 @@ def test_silence_that_was_heard_as_words_counts_as_insertions_and_not_as_a_rate(
 @given(
     st.lists(st.tuples(st.lists(st.sampled_from("abc d"), max_size=6), st.lists(st.sampled_from("abc d"), max_size=6)))
 )
-def test_edits_are_those_of_a_shortest_alignment_whatever_stands_beside_them(pairs):
+def test_edits_are_those_of_a_shortest_alignment_whatever_the_other_rows(pairs):
     counts = edit_counts([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     assert counts.sum(axis=1).tolist() == [distance(*pair) for pair in pairs]
     for (spoken, heard), (_, deleted, inserted) in zip(pairs, counts.tolist(), strict=True):
@@ -121,7 +121,7 @@ def test_intents_and_slots_are_judged_by_name_and_words():
     assert metrics(report)["intent_error"] == pytest.approx(1 / 3)
 
 
-def test_a_slot_that_stands_twice_must_be_found_twice():
+def test_a_slot_that_occurs_twice_must_be_found_twice():
     text, slots = "one one", (SlotSpan("n", 0, 3), SlotSpan("n", 4, 7))
     assert slot_matches(text, slots, "one", (SlotSpan("n", 0, 3),)) == (1, 0, 1)
 
@@ -156,7 +156,7 @@ def test_figures_come_with_intervals_and_by_slice_with_thin_ones_flagged():
         metrics(report, {"locale": values[:3]})
 
 
-def test_gain_is_told_for_every_hundred_labels():
+def test_gain_is_given_per_hundred_labels():
     assert gain_per_100_labels(0.20, 0.14, 200) == pytest.approx(0.03)
     assert gain_per_100_labels(0.20, 0.14, 0) == 0.0
 

@@ -1,4 +1,4 @@
-"""Figures and slices of two reports stand side by side with the difference of each."""
+"""Figures and slices of two reports are compared, with the difference of each."""
 
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ RATE = 16000
 
 
 def clip(snr, seconds=2.0, seed=0):
-    """A tone that stands for speech in the middle two thirds of noise that is `snr` dB below it."""
+    """Return a tone in place of speech in the middle two thirds of noise that is `snr` dB below it."""
     rng = np.random.default_rng(seed)
     n = int(seconds * RATE)
     tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(n) / RATE)

@@ -1,4 +1,4 @@
-"""Registered versions answer where earmark is not installed, and say there what earmark says here."""
+"""Registered versions can be served where earmark is not installed, with the same results as in earmark."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def answered(tracking, versions, clips, python, tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_host_without_earmark_hears_what_earmark_hears(answered, versions, clips):
+def test_a_host_without_earmark_transcribes_like_earmark(answered, versions, clips):
     asr = load_asr(versions["asr"][1])
     here = transcribe(
         asr, [(f"u{k}", clip) for k, clip in enumerate(clips)], TranscribeSettings(draws=1, batch_seconds=0.001)
@@ -142,7 +142,7 @@ def test_a_host_without_earmark_hears_what_earmark_hears(answered, versions, cli
 
 
 @pytest.mark.parametrize(("name", "number"), [("intent", "1"), ("taught", "2")])
-def test_a_host_without_earmark_understands_what_earmark_understands(answered, versions, name, number):
+def test_a_host_without_earmark_predicts_intents_like_earmark(answered, versions, name, number):
     model = load_intent(versions[name][1])
     texts = [normalise(text) for text in TEXTS]
     here = classify(model, texts)
@@ -261,7 +261,7 @@ def _asked(url, body, server):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_says_there_what_it_says_here(family, tmp_path):
+def test_every_model_family_gives_the_same_results_when_served(family, tmp_path):
     import pandas as pd
 
     folder = family_folder(family, tmp_path)

@@ -18,7 +18,7 @@ from tests.surroundings import environment_kept
 from training.evaluation.metrics import SliceRow
 from training.tracking import aliases, figures, registry, runs, store, version_files
 from training.tracking.facts import OPERATION_TAG, RunFacts
-from training.tracking.system import measured
+from training.tracking.system import system_metrics
 
 INTERVAL = Interval(0.2, 0.15, 0.26, 120, 30)
 
@@ -86,7 +86,7 @@ def test_a_deleted_experiment_is_refused_with_its_name(tracking, home):
         store.open_tracking(store.TrackingSettings(experiment="gone"), home)
 
 
-def test_a_run_holds_its_facts_and_stands_below_its_cycle(tracking, operation):
+def test_a_run_has_its_facts_and_its_cycle_as_parent(tracking, operation):
     config = {
         "asr": {"lr": 1e-3, "epochs": 6, "layers": [1, 2]},
         "url": "postgresql://ann:secret@db/x",
@@ -123,7 +123,7 @@ def test_a_repeat_is_the_same_run_with_every_value_once(tracking, operation):
     assert len(tracking.client.get_metric_history(run_id, "wer")) == 1
 
 
-def test_a_failed_run_says_so_and_holds_no_words_of_the_failure(tracking, operation):
+def test_a_failed_run_has_the_status_failed_and_no_text_of_the_error(tracking, operation):
     with pytest.raises(ValueError, match="secret words"), runs.tracked_run(tracking, facts(operation)) as run_id:
         raise ValueError("secret words")
     found = tracking.client.get_run(run_id)
@@ -135,9 +135,9 @@ def test_a_run_shows_what_the_machine_had_to_do(tracking, operation):
     often = replace(tracking, system_seconds=0.05)
     with runs.tracked_run(tracking, facts(operation)) as run_id:
         for _ in range(2):  # a run that is taken up again goes on where it was
-            with measured(often, run_id):
+            with system_metrics(often, run_id):
                 time.sleep(0.6)
-        with measured(replace(tracking, system_seconds=0.0), run_id):
+        with system_metrics(replace(tracking, system_seconds=0.0), run_id):
             pass
     history = tracking.client.get_metric_history(run_id, "system/system_memory_usage_megabytes")
     assert len(history) >= 2
@@ -164,18 +164,18 @@ def test_numbers_and_names_that_can_not_be_kept_are_refused(tracking, operation)
 def test_registering_twice_is_one_version_and_its_files_are_those_given(tracking, operation, tmp_path):
     folder = model(tmp_path / "model")
     run_id = runs.start_run(tracking, facts(operation))
-    assert registry.registered(tracking, "asr", operation) is None
+    assert registry.find_registered(tracking, "asr", operation) is None
     version, uri = registry.register(tracking, "asr", folder, run_id, operation, {"earmark.round": "3"})
     assert registry.register(tracking, "asr", folder, run_id, operation) == (version, uri)
     assert len(versions_of(tracking, operation)) == 1
     assert (Path(uri) / "model.safetensors").read_bytes() == b"weights"
-    found = registry.registered(tracking, "asr", operation)
+    found = registry.find_registered(tracking, "asr", operation)
     assert (found.version, found.model_uri, found.run_id) == (version, uri, run_id)
     assert version_files.local_folder(uri, found.digest) == Path(uri)
     (Path(uri) / "model.safetensors").write_bytes(b"others")
     with pytest.raises(Damaged, match="not what was registered"):
         version_files.local_folder(uri, found.digest)
-    with pytest.raises(Damaged, match="are gone"):
+    with pytest.raises(Damaged, match="are missing"):
         version_files.local_folder(str(tmp_path / "nowhere"))
 
 
@@ -185,7 +185,7 @@ def test_files_on_another_machine_come_as_they_were_registered(home, bucket, ope
     folder = model(tmp_path / "model")
     run_id = runs.start_run(remote, facts(operation))
     version, uri = registry.register(remote, "asr", folder, run_id, operation)
-    found = registry.registered(remote, "asr", operation)
+    found = registry.find_registered(remote, "asr", operation)
     assert (found.version, found.model_uri) == (version, uri)
     assert uri.startswith(bucket)
     copied = version_files.local_folder(uri, found.digest)
@@ -204,7 +204,7 @@ def test_a_version_of_before_there_was_anything_to_serve_it_goes_on(tracking, op
     registry._ensure_model(tracking, "intent")
     tags = {OPERATION_TAG: operation, registry.DIGEST_TAG: digest}
     version = tracking.client.create_model_version(name, source, run_id=run_id, tags=tags)
-    found = registry.registered(tracking, "intent", operation)
+    found = registry.find_registered(tracking, "intent", operation)
     assert found.model_uri == source.removeprefix("file://")
     assert version_files.local_folder(found.model_uri, found.digest) == Path(found.model_uri)
     assert registry.changed_files(version) == []
@@ -226,20 +226,22 @@ def test_versions_are_counted_by_kind_and_aliases_mirror_what_is_given(tracking,
         aliases.set_aliases(tracking, "intent", {"best": "1"})
 
 
-def test_the_registry_is_held_against_the_records(tracking, operation, tmp_path):
+def test_the_registry_is_compared_with_the_records(tracking, operation, tmp_path):
     run_id = runs.start_run(tracking, facts(operation))
     version, uri = registry.register(tracking, "asr", model(tmp_path / "model"), run_id, operation)
     recorded = ModelVersion("asr", version, run_id, "a" * 64, "b", "", uri)
     aliases.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
     held = {"champion": version, "challenger": None, "previous": None}
-    assert aliases.mirrored(tracking, "asr", [recorded], held) == []
+    assert aliases.registry_problems(tracking, "asr", [recorded], held) == []
     (Path(uri) / "model.safetensors").unlink()
-    problems = aliases.mirrored(tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"})
+    problems = aliases.registry_problems(
+        tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"}
+    )
     assert [problem.split(" ")[1].rstrip(":") for problem in problems] == [version, "99", "champion"]
     aliases.set_aliases(tracking, "asr", {"champion": None})
 
 
-def test_what_a_finished_run_learned_stands_whatever_settings_come_later(tracking, operation):
+def test_a_finished_run_is_kept_whatever_settings_come_later(tracking, operation):
     with runs.tracked_run(tracking, facts(operation, config={"lr": 1e-3}, round="r1")) as first:
         pass
     with runs.tracked_run(tracking, facts(operation, config={"lr": 1e-4}, round="r2")) as second:
