@@ -87,7 +87,7 @@ def compare(
 
     with opened(settings, create=False) as corpus:
         compared = compare_versions(corpus, settings, first, second)
-    report = replace(compared.document, page=str(write_page(settings, compared)))
+    report = replace(compared.document, page=str(write_page(settings.home, compared)))
     if as_json:
         console.show_json(report.to_json())
     else:

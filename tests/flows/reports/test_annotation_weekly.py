@@ -78,4 +78,4 @@ def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path
 
 def test_a_home_where_nobody_answered_has_a_page_that_says_so(world: World, tmp_path: Path):
     assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
-    assert "Nobody has answered yet" in (tmp_path / "report" / "report.md").read_text()
+    assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
