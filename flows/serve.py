@@ -81,7 +81,9 @@ def serve_pages(settings: Settings, port: int) -> None:
     from training.tracking.store import open_tracking, runs_page, tracking_uri, without_password
 
     uri = tracking_uri(settings.tracking, settings.home)
-    tracking = open_tracking(settings.tracking, settings.home)  # first: MLflow's process may leave a new database half made
+    tracking = open_tracking(
+        settings.tracking, settings.home
+    )  # first: MLflow's process may leave a new database half made
     pages = None if uri.startswith(("http://", "https://")) else _start_mlflow_pages(uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:

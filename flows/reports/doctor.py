@@ -51,10 +51,10 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
         settings: of the home.
         repair: delete orphans and the unfinished files of killed runs, and make MLflow's aliases agree.
         dry_run: list as `orphans` what a repair would delete, and delete nothing.
-        all_orphans: delete orphans however many there are.
+        all_orphans: delete orphans however large their share is.
 
     Raises:
-        Refused: `repair` found more orphans than a killed run leaves behind; nothing was deleted.
+        Refused: `repair` found a larger share of orphans than a killed run leaves behind; nothing was deleted.
         StoresApart: the stores belong to different homes.
         HomeBusy: `repair`, while another process uses the home.
     """

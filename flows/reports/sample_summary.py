@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from corpus.records.base import Kind
 from flows.rounds.annotation_costs import QuestionCost
 from flows.runtime.console import percent
-from flows.steps.sample import ExpectedErrors, KnownRows
 from sampling.stopping_rule import Outlook
 
 if TYPE_CHECKING:
@@ -40,9 +39,9 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
         elif name == "outlook":
             lines |= outlook_lines({kind: Outlook(**outlook) for kind, outlook in value.items()})
         elif name == "known":
-            lines["labelled rows"] = labels_line(KnownRows(**value))
+            lines["labelled rows"] = labels_line(**value)
         elif name == "expected_errors":
-            lines["expected errors"] = errors_line(ExpectedErrors(**value))
+            lines["expected errors"] = errors_line(**value)
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:
@@ -92,14 +91,20 @@ def outlook_line(outlook: Outlook) -> str:
     return outlook.why if outlook.advice == "unknown" else f"{outlook.advice}: {outlook.why}"
 
 
-def labels_line(known: KnownRows) -> str:
-    """Return how many labelled rows the choice could learn from."""
-    missing = known.labelled - known.scored
+def labels_line(labelled: int, scored: int, unseen: int) -> str:
+    """Return how many labelled rows the choice could learn from.
+
+    Args:
+        labelled: rows with a label.
+        scored: those of them that the current champions have scored.
+        unseen: those that were chosen by a round and that no champion learned from.
+    """
+    missing = labelled - scored
     rest = f"; {missing} are not scored by the current champions, run earmark score" if missing else ""
-    return f"{known.labelled}, of which {known.unseen} were chosen and never learned from{rest}"
+    return f"{labelled}, of which {unseen} were chosen and never learned from{rest}"
 
 
-def errors_line(errors: ExpectedErrors) -> str:
-    """Return the expected errors of a chosen utterance and of one in the pool."""
-    chosen = "-" if errors.chosen is None else f"{errors.chosen:.2f}"
-    return f"{chosen} in an utterance chosen to learn from, {errors.pool:.2f} in one of the pool"
+def errors_line(chosen: float | None, pool: float) -> str:
+    """Return the mean expected errors of an utterance that was chosen to learn from, and of one in the pool."""
+    shown = "-" if chosen is None else f"{chosen:.2f}"
+    return f"{shown} in an utterance chosen to learn from, {pool:.2f} in one of the pool"

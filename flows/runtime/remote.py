@@ -62,7 +62,7 @@ def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} there", None):
+    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} remotely", None):
         try:
             run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",
