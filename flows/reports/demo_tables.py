@@ -72,7 +72,7 @@ class DemoReport(Result):
 def night_from_json(document: Mapping[str, Any]) -> DemoNight:
     """Return the night whose `to_json` gave the document."""
     typed = {
-        "taught": document.get("taught", {}),  # older documents lack both
+        "taught": document.get("taught", {}),  # documents of older versions lack `taught` and `outlook`
         "outlook": {kind: Outlook(**outlook) for kind, outlook in document.get("outlook", {}).items()},
         "asr": champion_vs_base_from_json("asr", document["asr"]),
         "intent": champion_vs_base_from_json("intent", document["intent"]),

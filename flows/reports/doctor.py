@@ -148,7 +148,7 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> Found:
-    """Check that the folder holds files and lines of open tasks alone."""
+    """Check that the folder has files and lines of open tasks only."""
     now = task_status.task_status(corpus)
     files = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
     lines = task_folder.stray_lines(settings, now.rounds, now.wanted)

@@ -247,7 +247,7 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
             line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
             raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
         if loaded is not None and not isinstance(loaded, dict):
-            raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
+            raise SettingsError(f"{path.name} must have keys and values, not a {type(loaded).__name__}")
         tree = loaded or {}
     for name, value in from_environment().items():
         _put(tree, name.split("."), value)

@@ -119,7 +119,7 @@ def test_versions_of_two_kinds_are_not_compared(settings: Settings):
         compare_versions(corpus, settings, "asr/1", "intent/1")
 
 
-def test_a_speaker_returns_who_was_heard_in_an_earlier_night(settings: Settings):
+def test_a_speaker_of_an_earlier_night_is_a_returning_one(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
         report = reports(corpus, settings, audit, [registry.champion(corpus, "asr")])

@@ -41,7 +41,7 @@ def marks(home: Path) -> list[str]:
     return [json.loads(path.read_text())["mark"] for path in sorted((home / "prefect").glob(RECORDS))]
 
 
-def test_a_server_that_outlived_its_owner_is_reaped(tmp_path: Path):
+def test_a_server_that_outlives_its_owner_is_stopped(tmp_path: Path):
     for _ in range(2):
         assert owner(tmp_path, "dies").wait() == -9
     # The second reaped what the first left behind, and itself left one.
@@ -53,7 +53,7 @@ def test_a_server_that_outlived_its_owner_is_reaped(tmp_path: Path):
     assert marks(tmp_path) == []
 
 
-def test_a_server_of_a_living_process_is_neither_used_nor_ended(tmp_path: Path):
+def test_a_server_of_a_living_process_is_neither_used_nor_stopped(tmp_path: Path):
     pages = owner(tmp_path, "ui")
     assert pages.stdout is not None
     theirs = pages.stdout.readline().strip()
