@@ -57,7 +57,7 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
         progress.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
         progress.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
         runner = Runner()
-        deployments: list[Any] = [
+        deployments: list[Any] = [  # Prefect types each as a deployment or a coroutine
             nightly.to_deployment("nightly", schedule=schedule, parameters=parameters, concurrency_limit=1),
             merge.to_deployment("merge", parameters=parameters, concurrency_limit=1),
             retrain.to_deployment("retrain", parameters=parameters, concurrency_limit=1),
