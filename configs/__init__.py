@@ -1,1 +1,1 @@
-"""Settings files that come with earmark; each holds only what differs from the defaults."""
+"""Settings files that come with earmark; each has only the settings that differ from the defaults."""

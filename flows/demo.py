@@ -1,6 +1,6 @@
-"""The main job on the embedded default: nights of traffic, a simulated annotator, and what it was worth.
+"""Run the main job as a demo: nights of traffic, a simulated annotator, and what each night gained.
 
-The traffic is synthesised or, where `labelled.folder` names one, a labelled corpus whose other speakers arrive.
+The traffic is synthesised. Where `labelled.folder` names a labelled corpus, its recordings arrive instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
@@ -28,23 +28,28 @@ from corpus.tables import labels
 from corpus.vault import vault
 from flows.models.registry import KINDS
 from flows.nights.night import last_night
-from flows.reports.champion_vs_base import by_speaker, compare_champion
-from flows.reports.demo_tables import DemoNight, DemoReport, NewestVersion, champion_night, newest_version, night_of
+from flows.reports.champion_vs_base import RateBySpeaker, by_speaker, compare_champion
+from flows.reports.demo_tables import DemoNight, DemoReport, night_from_json
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime import progress
 from flows.runtime.results import as_json
 from flows.runtime.session import opened, running
 from flows.runtime.settings import Settings
 
-TAUGHT = ("known", "calibration", "expected_errors", "costs", "cohorts")
-"""What a round reports of the answers that it rests on."""
+FROM_ANSWERS: Final = ("known", "calibration", "expected_errors", "costs", "cohorts")
+"""Keys of the sample step's document whose figures come from earlier answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Where nights come from: the digest of their settings, their numbers, files and times.
+    """Where the nights of a demo come from.
 
-    `speakers` are the accounts that are reported one by one, none where there are too many to show.
+    Attributes:
+        source: digest of the settings that the nights are made from.
+        numbers: of the nights, in order; night 0 brings the labels that a labelled corpus starts with.
+        write: writes the files of a night into a folder.
+        window: returns start and end of a night.
+        speakers: accounts that are reported one by one; none where there are too many to show.
     """
 
     source: str
@@ -55,7 +60,15 @@ class Traffic:
 
 
 def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
-    """Return the labelled corpus as nights where the settings name one, else the synthesised traffic."""
+    """Return the labelled corpus as nights where the settings name one, else the synthesised traffic.
+
+    Args:
+        settings: with `labelled` and `traffic`.
+        nights: how many; the traffic's own number where None.
+
+    Raises:
+        UsageError: 0 nights of synthesised traffic.
+    """
     if settings.labelled.folder is not None:
         source = settings.labelled
         return Traffic(
@@ -66,49 +79,53 @@ def traffic_of(settings: Settings, nights: int | None = None) -> Traffic:
             speakers_of(source),
         )
     if nights == 0:
-        raise UsageError("--nights 0 brings the known labels of a --corpus alone; synthesised traffic has none")
-    made = settings.traffic
+        raise UsageError("--nights 0 brings only the known labels of a --corpus; give one, or --nights 1 or more")
+    traffic = settings.traffic
     return Traffic(
-        digest(made.model_dump(mode="json")),
-        range(1, (nights or made.nights) + 1),
-        lambda folder, night: write_night(folder, made, night),
-        partial(window, made),
+        digest(traffic.model_dump(mode="json")),
+        range(1, (nights or traffic.nights) + 1),
+        lambda folder, night: write_night(folder, traffic, night),
+        partial(window, traffic),
     )
 
 
 def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = False) -> DemoReport:
-    """Run the nights; return what each received, chose and learned. The same home again adds nothing twice.
+    """Run the nights; return what each received, chose and learned. A night that the home has already is not run again.
 
     Args:
-        settings: whose `labelled` corpus or `traffic` arrives and whose `annotator` answers.
+        settings: of the home, with the `labelled` corpus or the `traffic` that arrives and the `annotator` who answers.
         nights: how many; the traffic's own number where None.
-        quiet: say nothing on stderr meanwhile.
+        quiet: report no progress.
+
+    Raises:
+        UsageError: 0 nights of synthesised traffic.
+        HomeBusy: another process uses the home.
     """
     started = time.monotonic()
     traffic = traffic_of(settings, nights)
-    say = (lambda line: None) if quiet else progress.note
-    say(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")
+    note = (lambda line: None) if quiet else progress.note
+    note(f"earmark demo: {len(traffic.numbers)} nights in {settings.home}")
     with tempfile.TemporaryDirectory(prefix="earmark-traffic-") as folder, running(settings, "demo"):
         rows = []
         for number in traffic.numbers:
             rows.append(_one_night(settings, traffic, number, Path(folder)))
-            say(f"  {_line(rows[-1])}")
+            note(f"  {_line(rows[-1])}")
     return DemoReport(str(settings.home), round(time.monotonic() - started, 1), tuple(rows))
 
 
 def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) -> DemoNight:
-    """Return the night's row, as it was when the night was lived through; a repeat changes nothing."""
+    """Return the report of a night, which is run only where the home has no stored report of it."""
     _, end = traffic.window(number)
     night = last_night(end, settings.night.time_zone, settings.night.ends_at).name
     operation_id = operation_ids.demo(traffic.source, night)
     with opened(settings) as corpus, corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is None:
-        lived = _live(settings, traffic, night, number, traffic.write(folder, number))
+        made = _run_night(settings, traffic, night, number, traffic.write(folder, number))
         with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
-            op.result = op.result or lived.to_json()
+            op.result = op.result or made.to_json()
             stored = op.result
-    row = night_of(stored)
+    row = night_from_json(stored)
     if not traffic.speakers:
         return row
     with opened(settings) as corpus:
@@ -118,32 +135,31 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     return replace(row, asr=asr, intent=intent)
 
 
-def _named(newest: NewestVersion | None, names: Mapping[str, str]) -> NewestVersion | None:
-    """Return the newest version with the speakers that are reported one by one, by the names that they have there."""
+def _named(newest: RateBySpeaker | None, names: Mapping[str, str]) -> RateBySpeaker | None:
+    """Return the rate with the names of the speakers in place of their ids; speakers without a name are dropped."""
     if newest is None:
         return None
     return replace(newest, speakers={names[i]: rate for i, rate in newest.speakers.items() if i in names})
 
 
-def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> DemoNight:
-    """Return the night in counts: some arrive, a few are chosen, people answer, models learn and are judged."""
+def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, files: NightFiles) -> DemoNight:
+    """Run a night and the morning after it: ingest, nightly run, simulated answers, merge and retrain."""
     from flows import pipeline
 
     arrived = as_json(pipeline.ingest(str(files.manifest)))
     run = as_json(pipeline.nightly(night))
     with opened(settings) as corpus:
-        _answer(corpus, settings, night, files.truth)
+        _write_answers(corpus, settings, night, files.truth)
     morning = as_json(pipeline.morning(night))
     with opened(settings) as corpus:
-        asr, intent = (champion_night(kind, as_json(compare_champion(corpus, settings, kind))) for kind in KINDS)
+        asr, intent = (compare_champion(corpus, settings, kind) for kind in KINDS)
         if traffic.speakers:
-            by = [newest_version(as_json(by_speaker(corpus, settings, kind))) for kind in KINDS]
-            asr, intent = replace(asr, newest=by[0]), replace(intent, newest=by[1])
-        ahead = outlooks(corpus, settings.stopping, settings.sampling.seed)
+            asr, intent = (replace(each, newest=by_speaker(corpus, settings, each.kind)) for each in (asr, intent))
+        outlook_by_kind = outlooks(corpus, settings.stopping, settings.sampling.seed)
         with corpus.read() as conn:
-            held = labels.current(conn)
-    labelled = [row.round == night if number else row.reason == "" for row in held]
-    learned = {kind: _learned(kind, run, morning) for kind in KINDS}
+            current = labels.current(conn)
+    labelled = [row.round == night if number else row.reason == "" for row in current]
+    retrained = {kind: _retrained(kind, run, morning) for kind in KINDS}
     sampled = run["sample"]
     return DemoNight(
         night=night,
@@ -153,38 +169,38 @@ def _live(settings: Settings, traffic: Traffic, night: str, number: int, files: 
         scored=sampled["scored"],
         chosen=sampled["chosen"],
         fraction=sampled["fraction"],
-        taught={name: sampled[name] for name in TAUGHT if name in sampled},
-        outlook={str(kind): each for kind, each in ahead.items()},
+        taught={name: sampled[name] for name in FROM_ANSWERS if name in sampled},
+        outlook={str(kind): outlook for kind, outlook in outlook_by_kind.items()},
         labels=sum(labelled),
         outcomes=morning["merge"].get("outcomes", {}),
         asr=asr,
         intent=intent,
-        promoted=tuple(f"{k} {row['champion']}" for k, row in learned.items() if row.get("decision") == "promote"),
+        promoted=tuple(f"{k} {row['champion']}" for k, row in retrained.items() if row.get("decision") == "promote"),
         decisions={
             kind: row.get("skipped") or f"{row['decision']} version {row['version']}: {row['why']}"
-            for kind, row in learned.items()
+            for kind, row in retrained.items()
         },
     )
 
 
-def _learned(kind: str, *reports: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what came of the night's retraining; a model learns once, before the night or after it."""
+def _retrained(kind: str, *reports: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the result of the retraining, which happens once: in the nightly run or in the morning after it."""
     found = [report[f"retrain {kind}"] for report in reports]
     return next((row for row in found if "decision" in row), found[-1])
 
 
-def _answer(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> None:
+def _write_answers(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> None:
     """Write the simulated annotator's answers to the round's tasks into the answers folder."""
     file = settings.task_folder / round_ / TASK_FILE
     if not file.exists():
         return
     tasks = read_tasks(file)
-    known = {
+    truths = {
         utterance_of(corpus, event): simulated.Truth(true.text, true.intent, true.slots, true.verdict)
         for event, true in read_truth([truth, *truth.parent.glob("*.jsonl")]).items()
     }
     settings.answers.mkdir(mode=0o700, parents=True, exist_ok=True)
-    answers = simulated.answer(tasks, known, settings.annotator)
+    answers = simulated.answer(tasks, truths, settings.annotator)
     write_annotations(settings.answers / f"{round_}.jsonl", answers)
 
 

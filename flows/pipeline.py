@@ -27,7 +27,7 @@ from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
 from flows.runtime.results import Result, Skipped
-from flows.runtime.session import at_work, without_content
+from flows.runtime.session import open_for_flow, without_content
 from flows.runtime.settings import Settings
 from flows.steps import annotation_backends, merge_total, promote, retrain_plan, review_annotators
 from flows.steps import export as export_step
@@ -79,7 +79,7 @@ judging = _step(promote.judge_and_promote, "judge")
 @without_content
 def ingest(manifest: str, config: str | None = None) -> IngestReport:
     """Ingest the manifest."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         return arrivals(corpus, settings, [Path(manifest)], ours=False)
 
 
@@ -93,7 +93,7 @@ def import_corpus(
     config: str | None = None,
 ) -> ImportReport:
     """Import the utterances and labels of a labelled corpus."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         return labelled(corpus, settings, source, split, subset, limit)
 
 
@@ -101,7 +101,7 @@ def import_corpus(
 @without_content
 def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score what the champions have not scored yet."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         when = closed_night(settings, night) if night else None
         with corpus.read() as conn:
@@ -114,7 +114,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
 @without_content
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the night's few."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         return _choose(corpus, settings, closed_night(settings, night))
 
 
@@ -122,7 +122,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 @without_content
 def export(night: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances as tasks for annotators."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         return _export(corpus, settings, closed_night(settings, night).name, again=True)
 
 
@@ -130,7 +130,7 @@ def export(night: str | None = None, config: str | None = None) -> ExportReport:
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
     """Make labels of what annotators answered; without files, of what lies in the answers folder or on Label Studio."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
 
@@ -140,7 +140,7 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
     """Learn a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
@@ -174,7 +174,7 @@ class NightlyReport(Result):
 @without_content
 def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
     """Run the main job for one night; a step with nothing due says why it was skipped."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings, night)
         ensure_champions(corpus, settings)
         swept = _sweep(corpus, settings)
@@ -201,7 +201,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
 @without_content
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge what came back, and retrain where enough is new."""
-    with at_work(config) as (corpus, settings):
+    with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)

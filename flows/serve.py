@@ -1,4 +1,4 @@
-"""Running all the time: the schedules, and the pages of MLflow and Prefect on this home's stores."""
+"""Run until stopped: the schedules of flows, and the pages of MLflow and Prefect on this home's stores."""
 
 from __future__ import annotations
 
@@ -22,14 +22,23 @@ from flows.runtime.settings import OVERRIDES_VARIABLE, Settings
 
 
 def serve_schedules(settings: Settings, config: Path | None, overrides: list[str]) -> None:
-    """The nightly flow is scheduled, and started when it is due, until the process is stopped.
+    """Start the nightly flow when it is due, and the other served flows on demand, until the process is stopped.
 
-    Each run is a process of its own that waits for the home and holds it while it runs, so a run by hand at the same
-    time is refused.
+    Each run is a process of its own. It waits for the lock of the home and keeps it while it runs, so a command that is
+    given at the same time is refused.
+
+    Args:
+        settings: of the home.
+        config: file or name of the settings that the runs load.
+        overrides: `key=value`, for the runs too.
+
+    Raises:
+        SettingsError: `night.schedule` is no cron expression.
+        Refused: Prefect's server does not answer.
     """
     with prefect_server(settings.home, settings.prefect, ui=True) as server:
         server.wait_until_ready(settings.prefect.start_timeout)
-        # Settings reach the runs through the environment: Prefect stores parameters in clear.
+        # Settings are passed to the runs in the environment: Prefect stores parameters in clear.
         os.environ["EARMARK_HOME"] = str(settings.home)
         os.environ[OVERRIDES_VARIABLE] = json.dumps(overrides)
         from prefect.exceptions import TerminationSignal
@@ -38,7 +47,7 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
 
         from flows.pipeline import merge, nightly, retrain
 
-        named = {"config": str(config.resolve() if config.exists() else config)} if config else {}
+        parameters = {"config": str(config.resolve() if config.exists() else config)} if config else {}
         try:
             schedule = Cron(settings.night.schedule, timezone=settings.night.time_zone)
         except ValueError:
@@ -48,34 +57,46 @@ def serve_schedules(settings: Settings, config: Path | None, overrides: list[str
         progress.note(f"Prefect's pages: {server.api_url.removesuffix('/api')}")
         progress.note(f"nightly runs at {settings.night.schedule!r} in {settings.night.time_zone}; stop with Ctrl-C")
         runner = Runner()
-        deployments: list[Any] = [
-            nightly.to_deployment("nightly", schedule=schedule, parameters=named, concurrency_limit=1),
-            merge.to_deployment("merge", parameters=named, concurrency_limit=1),
-            retrain.to_deployment("retrain", parameters=named, concurrency_limit=1),
+        deployments: list[Any] = [  # Prefect types each as a deployment or a coroutine
+            nightly.to_deployment("nightly", schedule=schedule, parameters=parameters, concurrency_limit=1),
+            merge.to_deployment("merge", parameters=parameters, concurrency_limit=1),
+            retrain.to_deployment("retrain", parameters=parameters, concurrency_limit=1),
         ]
         for deployment in deployments:
             runner.add_deployment(deployment)
-        with announced(settings, server.api_url), contextlib.suppress(KeyboardInterrupt, TerminationSignal):
+        with announced(settings.home, server.api_url), contextlib.suppress(KeyboardInterrupt, TerminationSignal):
             asyncio.run(runner.start())
 
 
 def serve_pages(settings: Settings, port: int) -> None:
-    """MLflow's and Prefect's pages answer on this machine until the process is stopped."""
+    """Serve MLflow's and Prefect's pages on this machine until the process is stopped.
+
+    Args:
+        settings: of the home.
+        port: of MLflow's pages; Prefect's are on the next one.
+
+    Raises:
+        Refused: Prefect's server does not answer, or MLflow's ended.
+    """
     from training.tracking.store import open_tracking, runs_page, tracking_uri, without_password
 
     uri = tracking_uri(settings.tracking, settings.home)
-    tracking = open_tracking(settings.tracking, settings.home)  # before MLflow's own process would build a new database
-    pages = None if uri.startswith(("http://", "https://")) else _mlflow_pages(uri, port)
+    tracking = open_tracking(
+        settings.tracking, settings.home
+    )  # first: MLflow's process may leave a new database half made
+    pages = None if uri.startswith(("http://", "https://")) else _start_mlflow_pages(uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
-            answering = without_password(uri) if pages is None else _answering(pages, port)
-            progress.note(f"MLflow: {runs_page(tracking, answering)}")
+            address = without_password(uri) if pages is None else _wait_for_pages(pages, port)
+            progress.note(f"MLflow: {runs_page(tracking, address)}")
             progress.note(f"Prefect: {server.api_url.removesuffix('/api')}")
             progress.note("stop with Ctrl-C")
             if pages is not None:
                 status = pages.wait()
-                raise Refused(f"MLflow's pages ended with status {status}; is port {port} taken? give another --port")
+                raise Refused(
+                    f"MLflow's server ended with status {status}; if port {port} is taken, give another --port"
+                )
             if server.process is not None:
                 server.process.wait()
     except KeyboardInterrupt:
@@ -83,23 +104,23 @@ def serve_pages(settings: Settings, port: int) -> None:
     finally:
         if pages is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pages.pid, signal.SIGTERM)  # its workers, too
+                os.killpg(pages.pid, signal.SIGTERM)  # the group: the server and its workers
             pages.wait()
 
 
-def _mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
-    """Return MLflow's page server, the leader of a process group of its own."""
+def _start_mlflow_pages(uri: str, port: int) -> subprocess.Popen[bytes]:
+    """Start the server of MLflow's pages as the leader of a process group; return it."""
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     command += ["--host", "127.0.0.1", "--workers", "1"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    silence = subprocess.DEVNULL
+    nowhere = subprocess.DEVNULL
     return subprocess.Popen(
-        command, env={**os.environ, **quiet}, stdout=silence, stderr=silence, start_new_session=True
+        command, env={**os.environ, **quiet}, stdout=nowhere, stderr=nowhere, start_new_session=True
     )
 
 
-def _answering(pages: subprocess.Popen[bytes], port: int) -> str:
-    """Return the address of MLflow's pages once they answer, or as soon as their process has ended."""
+def _wait_for_pages(pages: subprocess.Popen[bytes], port: int) -> str:
+    """Wait until MLflow's pages answer or their process has ended, 2 minutes at most; return their address."""
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         with contextlib.suppress(OSError):

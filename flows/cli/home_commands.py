@@ -1,4 +1,4 @@
-"""What is in the home, whether it is sound, and who opened what."""
+"""Commands on the home: status, report, doctor, audit, config, upgrade."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def status(
         typer.Option(
             "--late-after",
             min=0,
-            help="Exit status 1 where the newest night is not done this many hours after it closed.",
+            help="Exit with status 1 if the newest night is not done this many hours after it closed.",
         ),
     ] = None,
     config: Config = None,
@@ -30,7 +30,8 @@ def status(
 ) -> None:
     """Show what is in the home: utterances, rounds, tasks, labels, models; exit status 1 if a champion is tainted."""
     settings = settings_of(config, overrides)
-    from flows.reports.status import refuse_late_night, show_status, status_of
+    from flows.reports.status import refuse_late_night, status_of
+    from flows.reports.status_table import show_status
 
     report = status_of(settings)
     if as_json:
@@ -51,7 +52,7 @@ def report(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Report the weeks of the annotators: throughput, agreement, minutes per point of WER, accidental activations."""
+    """Report annotation by week: throughput, agreement, minutes per point of WER, accidental activations."""
     settings = settings_of(config, overrides)
     from flows.reports.annotation_weekly_page import show_weekly, write_report
     from flows.runtime.session import opened
@@ -69,12 +70,15 @@ def doctor(
     repair: Annotated[
         bool,
         typer.Option(
-            "--repair", help="Delete orphans and what killed runs left; make MLflow's aliases agree with the records."
+            "--repair",
+            help="Delete orphans and unfinished files of killed runs; make MLflow's aliases agree with the records.",
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what --repair would sweep; delete nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what --repair would delete; delete nothing.")
+    ] = False,
     all_orphans: Annotated[
-        bool, typer.Option("--all-orphans", help="With --repair: sweep orphans, however large their share is.")
+        bool, typer.Option("--all-orphans", help="With --repair: delete orphans, however large their share is.")
     ] = False,
     config: Config = None,
     overrides: Set = None,
@@ -82,7 +86,8 @@ def doctor(
 ) -> None:
     """Check the home: both audit chains, packs, parts, models, tasks; exit status 1 where something is wrong."""
     settings = settings_of(config, overrides)
-    from flows.reports.doctor import examine, show_findings
+    from flows.reports.doctor import examine
+    from flows.reports.doctor_table import show_findings
 
     report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
     if as_json:
@@ -95,7 +100,7 @@ def doctor(
 
 @audit_app.command("verify")
 def audit_verify(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Verify both audit chains, or name the first broken row."""
+    """Verify both audit chains; the error of a broken one names its first wrong row."""
     settings = settings_of(config, overrides)
     from flows.reports.audit_log import verify_audit
 
@@ -109,9 +114,10 @@ def audit_show(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show the last rows of the audit chains, with ids and counts."""
+    """Show the newest rows of the audit chains: who did what when, in ids and counts."""
     settings = settings_of(config, overrides)
-    from flows.reports.audit_log import audit_rows, show_audit
+    from flows.reports.audit_log import audit_rows
+    from flows.reports.audit_table import show_audit
 
     rows = audit_rows(settings, last)
     if as_json:
@@ -122,7 +128,7 @@ def audit_show(
 
 @config_app.command("show")
 def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Show every setting as resolved; users and passwords in URLs are blanked."""
+    """Show the value of every setting; tokens, and users and passwords in URLs, are shown as ***."""
     settings = settings_of(config, overrides)
     from flows.runtime.environment import without_secrets
 
@@ -137,7 +143,7 @@ def config_show(config: Config = None, overrides: Set = None, as_json: Json = Fa
 
 @app.command()
 def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Bring records, vault and MLflow's store to the newest schema; back them up first."""
+    """Upgrade records, vault and MLflow's store to the newest schema; back them up first."""
     settings = settings_of(config, overrides)
     from flows.runtime.upgrade import upgrade_all
 
@@ -149,9 +155,11 @@ def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False)
 
 
 def _show_upgrade(report: UpgradeReport) -> None:
-    """Print what every store had before and has now."""
+    """Print the schemas of every store, before and after."""
     lines = {}
     for which, change in (("records", report.records), ("vault", report.vault)):
-        newest = change.before == change.after
-        lines[which] = f"{change.after}, newest already" if newest else f"{change.before or 'empty'} -> {change.after}"
+        unchanged = change.before == change.after
+        lines[which] = (
+            f"{change.after}, newest already" if unchanged else f"{change.before or 'empty'} -> {change.after}"
+        )
     console.show_pairs("upgraded", {**lines, "tracking": report.tracking})

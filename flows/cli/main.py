@@ -1,10 +1,10 @@
-"""The command line. Each command loads what it needs when it runs, so `earmark --help` answers at once."""
+"""Run the command line. Each command imports what it needs when it runs, so that `earmark --help` answers at once."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -26,11 +26,12 @@ __all__ = [
     "server_commands",
 ]
 
-INTERRUPTED = 130
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, by the convention of shells: 128 + SIGINT."""
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         print(f"earmark {version('earmark')}")
@@ -41,19 +42,19 @@ def _version(asked: bool) -> None:
 def _earmark(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     context.with_resource(listening(ProgressBars()))
 
 
 def main() -> None:
-    """Run the command; errors are one line on stderr and an exit status."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is also stopped
+    """Run the command; an error becomes one line on stderr and an exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit, not a kill, so that child processes are stopped
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer turns Ctrl-C into a status without a word
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this status without a message
             print("earmark: interrupted; nothing is lost, run the command again", file=sys.stderr)
         raise
     except Exception as error:

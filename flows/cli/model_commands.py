@@ -1,4 +1,4 @@
-"""Model versions: compare, take back, register, trace; and what choosing would save before there is one."""
+"""Commands on models: replay, compare, rollback, register, lineage, errors, promote."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ def replay(
         str, typer.Option(help="Names of strategies, separated by commas; random is added.")
     ] = "default",
     learner: Annotated[
-        str, typer.Option(help="Learner: linear (quick), or model (earmark's own fine-tuning).")
+        str, typer.Option(help="Learner: linear (fast), or model (earmark's own fine-tuning).")
     ] = "linear",
-    seeds: Annotated[int, typer.Option(min=1, help="Paired runs of each strategy.")] = 5,
-    batch: Annotated[int, typer.Option(min=1, help="Labels bought in a round.")] = 20,
-    until: Annotated[float, typer.Option(help="Share of the whole pool's accuracy that a run has to reach.")] = 0.97,
+    seeds: Annotated[int, typer.Option(min=1, help="How many paired runs of each strategy.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="How many labels a round buys.")] = 20,
+    until: Annotated[float, typer.Option(help="Share of the full pool's accuracy that a run has to reach.")] = 0.97,
     skew: Annotated[
         str, typer.Option(help="Skew of the pool: none, or zipf (intents as unequal as 1 / rank).")
     ] = "none",
-    label_noise: Annotated[float, typer.Option(help="Share of labels that name a wrong intent.")] = 0.0,
+    label_noise: Annotated[float, typer.Option(help="Share of labels that are given a wrong intent.")] = 0.0,
     rare: Annotated[
         list[str] | None, typer.Option(help="Cut a speaker to a share of the pool, such as theo=0.05.")
     ] = None,
     neighbours: Annotated[
         int, typer.Option(min=0, help="How many neighbours each row is averaged with; 0: none.")
     ] = 15,
-    max_labels: Annotated[int | None, typer.Option(min=1, help="A run ends at this many labels at the latest.")] = None,
+    max_labels: Annotated[int | None, typer.Option(min=1, help="End a run at this many labels at the latest.")] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="How many processes work at once; default all cores.")
+        int | None, typer.Option(min=1, help="How many processes run at once; default one for each core.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of curves and report; default in the home.")] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Replay the loop on a labelled corpus: learning curves, and how many labels sampling saves against random."""
+    """Replay sampling and learning on a labelled corpus; show how many labels strategies save against random."""
     settings = settings_of(config, overrides)
     from flows.replay import run as replaying
     from flows.reports.replay_table import show_replay
 
-    how = replaying.settings_of(
+    replay_settings = replaying.settings_of(
         learner=learner,
         batch=batch,
         until=until,
@@ -62,7 +62,7 @@ def replay(
         max_labels=max_labels,
         cold_start_labels=settings.sampling.cold_start_labels,
     )
-    plan = replaying.plan_replay(settings, corpus, strategy, seeds, how, out, processes)
+    plan = replaying.plan_replay(settings, corpus, strategy, seeds, replay_settings, out, processes)
     report = replaying.run_replay(settings, plan)
     if as_json:
         console.show_json(report.to_json())
@@ -87,7 +87,7 @@ def compare(
 
     with opened(settings, create=False) as corpus:
         compared = compare_versions(corpus, settings, first, second)
-    report = replace(compared.document, page=str(write_page(settings, compared)))
+    report = replace(compared.document, page=str(write_page(settings.home, compared)))
     if as_json:
         console.show_json(report.to_json())
     else:
@@ -105,8 +105,8 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
     with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
         report = roll_back(corpus, settings, kind)
     if not as_json:
-        console.note(f"earmark rollback {kind} again would bring version {report.was} back")
-    show_report("rolled back", report.to_json(), as_json)
+        console.note(f"earmark rollback {kind} again makes version {report.was} the champion again")
+    show_report("rolled back", report, as_json)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def register(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Register a model that was made elsewhere as a version and judge it; no alias moves."""
+    """Register a model that was made elsewhere as a version and judge it; no alias changes."""
     settings = settings_of(config, overrides)
     from flows.runtime.lock import hold_corpus
     from flows.runtime.session import opened
@@ -137,11 +137,11 @@ def _show_registered(report: RegisterReport) -> None:
     rate, name = report.rate, f"{report.kind}/{report.version}"
     print(f"{name} {'was registered before' if report.already else 'is registered'}")
     if rate is None:
-        print("no row that judges is labelled yet; earmark compare judges it once there are some")
+        print("no evaluation row is labelled yet; earmark compare judges the version once there are some")
     else:
         shown = console.percent(rate.value, rate.low, rate.high)
         print(f"{report.measure} {shown} on {rate.n} rows of {rate.speakers} speakers, 95 % interval")
-    console.note(f"earmark compare {report.kind}/champion {name} sets it beside the champion")
+    console.note(f"earmark compare {report.kind}/champion {name} compares it with the champion")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def lineage(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a version came from, or what became of an utterance; ids and counts, no content."""
+    """Show the sources of a version, or the uses of an utterance, in ids and counts; no content."""
     settings = settings_of(config, overrides)
     from flows.reports.lineage import lineage_of
     from flows.reports.lineage_table import show_lineage
@@ -167,18 +167,16 @@ def lineage(
         show_lineage(report)
 
 
-# --- judging ----------------------------------------------------------------------------------------------------------
-
-By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 
 
-def person(given: str | None) -> str:
-    """Return the name of who runs the command."""
+def actor_name(by: str | None) -> str:
+    """Return the name of the person who runs the command: the value of `--by`, else the login name."""
     import getpass
 
     try:
-        return (given or getpass.getuser()).strip() or "unknown"
-    except (OSError, KeyError):  # a container's user need not have a name
+        return (by or getpass.getuser()).strip() or "unknown"
+    except (OSError, KeyError):  # the user of a container may have no name
         return "unknown"
 
 
@@ -187,22 +185,22 @@ def errors(
     version: Annotated[str, typer.Argument(help="Version, such as asr/2, asr/champion or intent/base.")],
     slices: Annotated[
         list[str] | None,
-        typer.Option("--slice", help="Only this slice, such as device=doorbell; several are combined with and."),
+        typer.Option("--slice", help="Only utterances of this slice, such as device=doorbell; of several, in all."),
     ] = None,
-    worst: Annotated[int, typer.Option(min=1, help="How many utterances, the worst first.")] = 10,
+    worst: Annotated[int, typer.Option(min=1, help="How many utterances, worst first.")] = 10,
     by: By = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a version gets wrong, label and transcript side by side: content, with one audit row a clip."""
+    """Show a version's worst errors, label above transcript: content, so each clip is recorded in the audit chain."""
     settings = settings_of(config, overrides)
     from flows.reports.error_analysis import mistakes
     from flows.reports.error_table import show_mistakes
     from flows.runtime.session import opened
 
     with opened(settings, create=False) as corpus:
-        report = mistakes(corpus, settings, version, slices or [], worst, person(by))
+        report = mistakes(corpus, settings, version, slices or [], worst, actor_name(by))
     if as_json:
         console.show_json(report.to_json())
     else:
@@ -212,16 +210,19 @@ def errors(
 @app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="Version, such as asr/3.")],
-    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate says; needs --why.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the gate decides; needs --why.")] = False,
     why: Annotated[
-        str, typer.Option(help="Reason of --force, kept on the audit chain; no customer's name or words.")
+        str,
+        typer.Option(
+            help="Reason for --force, kept in the audit chain; no name of a customer, nothing a customer said."
+        ),
     ] = "",
     by: By = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Ask the gate about a version on today's audit rows, or overrule it; the champion moves or nothing does."""
+    """Promote a version if the gate, judging on today's audit rows, allows it; --force overrules the gate."""
     settings = settings_of(config, overrides)
     from corpus.errors import PromotionRefused
     from flows.runtime.lock import hold_corpus
@@ -229,7 +230,7 @@ def promote(
     from flows.steps.promote_manually import promote_manually
 
     with hold_corpus(settings.corpus, "promote"), opened(settings, create=False) as corpus:
-        report = promote_manually(corpus, settings, version, person(by), force=force, why=why)
+        report = promote_manually(corpus, settings, version, actor_name(by), force=force, why=why)
     document, judgement = report.to_json(), report.judgement
     if as_json:
         console.show_json(document)
@@ -239,4 +240,4 @@ def promote(
         raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:
         console.show_pairs("champion already" if report.already else "promoted", document)
-    console.note(f"earmark rollback {report.kind} takes it back")
+    console.note(f"earmark rollback {report.kind} undoes this")

@@ -1,10 +1,9 @@
-"""What every command shares: the application, the options, and the way into settings and flows."""
+"""Shared parts of all commands: the application, common options, loading settings, running flows, showing reports."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="earmark",
-    help="Sample the few utterances that are worth an annotator's time, and retrain the voice assistant on them.",
+    help="Sample the few utterances that an annotator should label, and retrain the voice assistant on them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-audit_app = typer.Typer(help="Show who opened what, and prove it.", no_args_is_help=True)
+audit_app = typer.Typer(help="Show or verify the audit chains: who opened which content.", no_args_is_help=True)
 config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
@@ -34,27 +33,49 @@ Config = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A single setting over the file, key=value, such as sampling.clips=40."),
+    typer.Option("--set", help="One setting, key=value, such as sampling.clips=40; it overrides the file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 
+FlowName: TypeAlias = Literal["ingest", "import_corpus", "score", "sample", "export", "merge", "retrain", "nightly"]
+FlowParameter: TypeAlias = str | int | list[str] | None
+
 
 def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
-    """Return the settings of a command."""
+    """Return the settings of a command.
+
+    Args:
+        config: the value of `--config`.
+        overrides: the values of `--set`.
+
+    Raises:
+        SettingsError: the file or a setting is wrong.
+    """
     from flows.runtime.settings import load_settings
 
     return load_settings(config, overrides or [])
 
 
-def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **parameters: Any) -> Result:
-    """Run a flow of `flows.pipeline` under the lock and Prefect's server; return its report."""
+def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, **parameters: FlowParameter) -> Result:
+    """Run a flow of `flows.pipeline` under the lock of the home and with Prefect's server; return its report.
+
+    Args:
+        flow: name of the function in `flows.pipeline`.
+        config: the value of `--config`.
+        overrides: the values of `--set`.
+        parameters: of the flow.
+
+    Raises:
+        EarmarkError: the settings are wrong, the home is in use, or the flow failed.
+    """
     settings = settings_of(config, overrides)
-    if parameters.get("night"):
+    night = parameters.get("night")
+    if isinstance(night, str):
         from flows.nights.sampling_frame import closed_night
 
-        closed_night(settings, parameters["night"])  # a wrong name costs no start of a server
+        closed_night(settings, night)  # refuse a wrong name before the slow start of a server
     from flows.runtime.session import running
 
     with running(settings, flow.replace("_", " ")):
@@ -64,9 +85,9 @@ def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **para
         return report
 
 
-def show_report(title: str, report: Result | Mapping[str, Any], as_json: bool) -> None:
-    """Print the report on stdout, as a table of pairs or as JSON."""
-    document = dict(report) if isinstance(report, Mapping) else report.to_json()
+def show_report(title: str, report: Result, as_json: bool) -> None:
+    """Print the report on stdout, as pairs of names and values under the title or as JSON."""
+    document = report.to_json()
     if as_json:
         console.show_json(document)
     else:

@@ -1,4 +1,4 @@
-"""The journey of an utterance: what the nightly run does, step by step and as a whole."""
+"""Commands of the pipeline: demo, ingest, import, score, sample, export, merge, retrain, nightly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def demo(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Run several nights on synthesised traffic, or on a labelled corpus, with a simulated annotator; takes minutes."""
+    """Run several nights on synthesised traffic or a labelled corpus, with a simulated annotator; takes minutes."""
     changes = [*(overrides or []), *([f"labelled.folder={json.dumps(str(corpus))}"] if corpus else [])]
     settings = settings_of(config, changes)
     from flows.demo import run_demo
@@ -66,14 +66,16 @@ def import_corpus(
     split: Annotated[
         str | None, typer.Option("--split", help="Split of the corpus, such as test; default the only one, or train.")
     ] = None,
-    subset: Annotated[str | None, typer.Option("--subset", help="Which configuration of a hub id.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Import only the first rows, this many.")] = None,
+    subset: Annotated[
+        str | None, typer.Option("--subset", help="Configuration (subset) of the corpus on the hub.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Import only this many rows, the first.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show columns and problems; write nothing.")] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Ingest a labelled corpus; the settings under `importing` say what its columns mean."""
+    """Import a labelled corpus; the settings under `importing` map its columns to fields."""
     settings = settings_of(config, overrides)
     from corpus.storage.work_folder import scratch
     from flows.reports.import_table import show_preview
@@ -97,7 +99,7 @@ def import_corpus(
 
 @app.command()
 def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Score what the champions have not scored yet: one night, or everything in the home."""
+    """Score the utterances of a night, or all in the home, that the champions have not scored yet."""
     show_report("scored", run_flow("score", config, overrides, night=night), as_json)
 
 
@@ -111,18 +113,18 @@ def sample(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Sample the few utterances of a night that are worth an annotator's time."""
+    """Sample the few utterances of a night that an annotator should label."""
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
     if dry_run:
         from flows.nights.sampling_frame import closed_night
         from flows.runtime.session import opened
-        from flows.steps.sample import dry_run as choose_dry
+        from flows.steps.sample import dry_run as preview_round
 
         settings = settings_of(config, changes)
         with opened(settings, create=False) as corpus:
-            document = choose_dry(corpus, settings, closed_night(settings, night)).to_json()
+            document = preview_round(corpus, settings, closed_night(settings, night)).to_json()
     else:
         document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:
@@ -155,18 +157,19 @@ def merge(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Merge annotations and make labels of them; the same file again changes nothing."""
+    """Merge annotations into labels; merging the same file again changes nothing."""
     from corpus.errors import UsageError
 
     for file in files or []:
         if not file.is_file():
-            raise UsageError(f"annotation file {file}: no such file")
-    named = [str(file.resolve()) for file in files] if files else None
-    document = run_flow("merge", config, overrides, files=named).to_json()
-    show_report("merged", document, as_json)
+            raise UsageError(f"annotation file {file}: no such file; check the path")
+    paths = [str(file.resolve()) for file in files] if files else None
+    report = run_flow("merge", config, overrides, files=paths)
+    show_report("merged", report, as_json)
+    document = report.to_json()
     if document.get("failed"):
         raise typer.Exit(1)
-    if named and document["rows"] and not document["annotations"]:  # perhaps the files hold no annotations at all
+    if paths and document["rows"] and not document["annotations"]:  # perhaps these are not annotation files at all
         raise typer.Exit(2)
 
 
@@ -174,19 +177,19 @@ def merge(
 def retrain(
     kind: Kind,
     remote: Annotated[
-        bool, typer.Option("--remote", help="Run where `earmark serve` or a worker runs, not here.")
+        bool, typer.Option("--remote", help="Run on the machine of `earmark serve` or of a worker.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune from the base on all labels, judge on the audit rows, register, and promote or say why not."""
+    """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
     if remote:
         from flows.runtime.remote import retrain_remotely
 
         run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
-        show_report("retrained there", run.to_json(), as_json)
+        show_report("retrained remotely", run, as_json)
         return
     document = run_flow("retrain", config, overrides, kind=kind).to_json()
     if as_json:
@@ -199,7 +202,7 @@ def retrain(
 
 @app.command()
 def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
-    """Run the main job: merge what came back, retrain if enough is new, ingest, score, sample, export."""
+    """Run the main job: merge answers, retrain if enough labels are new, ingest, score, sample, export."""
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
         console.show_json(document)

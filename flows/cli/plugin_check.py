@@ -1,4 +1,4 @@
-"""What `earmark check-plugin` does: every rule of a kind, tried on what a name stands for."""
+"""Check a strategy, measure or annotation backend against every rule of its kind, for `earmark check-plugin`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from sampling.plugin_checks import check_measure, check_strategy
 from sampling.strategies.registry import STRATEGIES, strategy
 
 OWN: Final = "earmark"
+"""The package name of earmark's own strategies and measures."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginCheck(Result):
-    """What the rules of one kind say of a name.
+    """The findings on one plugin.
 
     Attributes:
         kind: `strategy`, `measure` or `annotation backend`.
-        name: as it was offered.
-        package: name and version of the package; `earmark` for its own.
+        name: of the plugin.
+        package: name and version of the package that offers it; `earmark` for its own.
         findings: one for each rule.
     """
 
@@ -38,19 +39,19 @@ class PluginCheck(Result):
 
 
 def check_named(name: str, options: Mapping[str, Any]) -> list[PluginCheck]:
-    """Return what the rules say of everything that has the name: a strategy, a measure, a backend.
+    """Check everything that has the name: a strategy, a measure, a backend.
 
     Args:
         name: of an entry point, or of one of earmark's own strategies or measures.
-        options: of the place where a backend is tried.
+        options: of the place where a backend is tried, see `export.options`.
 
     Raises:
-        SettingsError: nothing has the name; the message lists the known ones.
-        PluginError: it can't be loaded; the message names the package.
-        Refused: the place of a backend holds tasks.
+        SettingsError: nothing has the name; the message lists the names that there are.
+        PluginError: the plugin can't be loaded; the message names the package.
+        Refused: the place of a backend has tasks already.
     """
     checks = []
-    # As the package offers it, not guarded as in use: its makers want to read what it raises.
+    # The plugin is loaded without the guard that it has in use, so that its makers can read what it raises.
     if name in plugins.known(plugins.STRATEGIES, STRATEGIES):
         function = strategy(name)
         raw = function if name in STRATEGIES else plugins.load(plugins.STRATEGIES, name, STRATEGIES)
@@ -62,7 +63,7 @@ def check_named(name: str, options: Mapping[str, Any]) -> list[PluginCheck]:
     if name in plugins.names(plugins.BACKENDS):
         checks.append(_check(plugins.BACKENDS, name, False, check_backend(connect_of(name), options)))
     elif name in BACKENDS:
-        raise SettingsError(f"annotation backend {name!r} is earmark's own, which its tests try")
+        raise SettingsError(f"annotation backend {name!r} is earmark's own; its tests check it, name another")
     if not checks:
         kinds = ((plugins.STRATEGIES, STRATEGIES), (plugins.MEASURES, MEASURES), (plugins.BACKENDS, BACKENDS))
         known = "; ".join(f"{kind.group}: {', '.join(plugins.known(kind, own))}" for kind, own in kinds)

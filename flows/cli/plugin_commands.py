@@ -1,4 +1,4 @@
-"""Strategies, measures and annotation backends of other packages: what they are tried on before they are relied on."""
+"""The command that checks strategies, measures and annotation backends of other packages: check-plugin."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from flows.cli.options import Config, Json, Set, app, settings_of
 from flows.runtime import console
 
 HELP = (
-    "Tries a strategy, measure or annotation backend of another package on the rules that earmark's own keep.\n\n"
+    "Check a strategy, measure or annotation backend of another package against the rules that earmark's own keep.\n\n"
     "A package offers them by entry points. earmark.strategies: a function of pool, count, scores and generator that "
     "returns rows. earmark.measures: a sampling.measures.Measure. earmark.backends: a function of options that returns "
     "an annotation.backend.AnnotationBackend.\n\n"
     "Strategies and measures are tried on made-up pools from seeded generators. A backend is tried with made-up tasks "
-    "at the place that --set export.options names, which must hold no tasks, and is left empty. Nothing of the home is "
-    "read.\n\n"
-    "Ends with status 1 where a rule is broken."
+    "at the place that --set export.options names; the place must be without tasks, and is without tasks afterwards. "
+    "Nothing of the home is read.\n\n"
+    "The exit status is 1 if a rule is broken."
 )
 
 
 @app.command("check-plugin", help=HELP)
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="As its package offers it; one of earmark's own is tried as well.")],
+    name: Annotated[str, typer.Argument(help="Name of the entry point, or of one of earmark's own.")],
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Try what another package offers on the rules that earmark's own keep."""
+    """Check what another package offers against the rules that earmark's own strategies, measures and backends keep."""
     settings = settings_of(config, overrides)
     from corpus.errors import Refused
     from flows.cli.plugin_check import check_named

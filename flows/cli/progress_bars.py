@@ -1,4 +1,4 @@
-"""Progress on a terminal: a listener that draws a bar for each piece of work, and prints notes, on stderr."""
+"""Show progress on stderr: a bar for each piece of work where stderr is a terminal, and notes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class ProgressBars:
-    """A listener that draws a bar with the remaining time for each piece of work, where stderr is a terminal.
+    """A listener of progress events that draws a bar with the remaining time for each piece of work.
 
-    Notes are printed in any case, one a line.
+    Where stderr is no terminal it draws no bars. It prints every note on a line of its own.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class ProgressBars:
         self._drawn: dict[int, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show the event."""
+        """Show one event."""
         match event:
             case Noted(line):
                 print(line, file=sys.stderr, flush=True)

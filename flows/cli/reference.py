@@ -1,7 +1,7 @@
-"""Write the two reference pages of the documentation: every command and every setting, as the code has them.
+"""Write the two reference pages of the documentation, of all commands and of all settings, from the code.
 
-`python -m flows.cli.reference docs` writes `cli.md` and `settings.md`; `make docs` calls it, and a test fails where the
-committed pages are not what this module writes.
+`python -m flows.cli.reference docs` writes `cli.md` and `settings.md`. `make docs` runs it, and a test fails where the
+committed pages differ from what this module writes.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from corpus.errors import UsageError
 NOTE = "<!-- Written by `python -m flows.cli.reference docs`; change the code, not this page. -->\n\n"
 CLI_INTRO = """# Commands
 
-Exit status: 0 done; 1 refused or failed, with one line on stderr that says why; 2 wrong usage or input that can't be
-read. An option that may be given several times says so. `--set` takes the keys of the page [Settings](settings.md).
+Exit status: 0 done; 1 refused or failed, with the reason in one line on stderr; 2 wrong usage or input that can't be
+read. An option that may be given several times is marked so. The keys of `--set` are on the page
+[Settings](settings.md).
 
 """
 SETTINGS_INTRO = """# Settings
 
-Every setting has a default. A YAML file that holds only what differs is given with `--config`, single values with
+Every setting has a default. Give a YAML file with only the settings that differ by `--config`, and single values by
 `--set key=value`; servers and secrets may come from the environment ([Operations](operations.md#settings-and-secrets)).
-Later layers win: defaults, file, environment, `--set`. An unknown key is refused. `earmark config show` prints all of
-them as resolved. A key with `.*.` is one of a list of such groups.
+Later ones override earlier ones: defaults, file, environment, `--set`. An unknown key is refused. `earmark config show`
+prints the value of every setting. A key with `.*.` is one of a list of such groups.
 
 """
 WORDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path", Any: "any"}
 BOUNDS = (("ge", "{} or more"), ("gt", "above {}"), ("le", "at most {}"), ("lt", "below {}"))
 
-
 NEEDED = "needed"
+"""Shown as the default of what must be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key of the settings, as text; a group of settings has no type and no default."""
+    """One key of the settings, as text; a group of settings has neither type nor default."""
 
     key: str
     kind: str
@@ -76,7 +77,7 @@ class Setting:
 
 
 def commands(app: typer.Typer) -> Iterator[Command]:
-    """Yield every command in the order of `--help`, those of groups after the others."""
+    """Yield every command in the order of `--help`; those of groups come after the others."""
     yield from _commands(app, typer.main.get_command(app), "earmark")
 
 
@@ -92,20 +93,21 @@ def _commands(app: typer.Typer, root: Any, prefix: str) -> Iterator[Command]:
 
 def _command(name: str, callback: Callable[..., Any], command: Any) -> Command:
     hints = get_type_hints(callback, include_extras=True)
-    parameters = tuple(_parameter(given, hints[given.name]) for given in command.params if given.name in hints)
-    arguments = [given for given in command.params if given.name in hints and given.param_type_name == "argument"]
-    places = "".join(
-        f" {(argument.metavar or argument.name.upper()) + ('...' if argument.nargs == -1 else '')}"
-        if argument.required
-        else f" [{argument.metavar or argument.name.upper()}{'...' if argument.nargs == -1 else ''}]"
-        for argument in arguments
-    )
+    own = [parameter for parameter in command.params if parameter.name in hints]
+    arguments = "".join(_argument_usage(each) for each in own if each.param_type_name == "argument")
     needed = "".join(
-        f" {given.opts[0]} {given.name.upper()}"
-        for given in command.params
-        if given.param_type_name == "option" and given.required
+        f" {option.opts[0]} {option.name.upper()}"
+        for option in command.params
+        if option.param_type_name == "option" and option.required
     )
-    return Command(name, f"{name}{places}{needed} [OPTIONS]", inspect.getdoc(callback) or "", parameters)
+    parameters = tuple(_parameter(each, hints[each.name]) for each in own)
+    return Command(name, f"{name}{arguments}{needed} [OPTIONS]", inspect.getdoc(callback) or "", parameters)
+
+
+def _argument_usage(argument: Any) -> str:
+    """Return an argument as the line of usage shows it, such as ` [FILES...]`."""
+    text = (argument.metavar or argument.name.upper()) + ("..." if argument.nargs == -1 else "")
+    return f" {text}" if argument.required else f" [{text}]"
 
 
 def _parameter(given: Any, hint: Any) -> Parameter:
@@ -129,7 +131,7 @@ def _parameter(given: Any, hint: Any) -> Parameter:
 
 
 def _kind(kind: Any) -> str:
-    """Return a type in words, such as `list of text` or `number or null`."""
+    """Return the name of a type for people, such as `list of text` or `number or null`."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is typing.Annotated:
         return _kind(parts[0])
@@ -153,8 +155,8 @@ def settings(model: type[BaseModel], instance: BaseModel | None = None, prefix: 
 
     Args:
         model: the settings model.
-        instance: its defaults where it stands; None: those of the model itself.
-        prefix: keys above, with a dot at the end.
+        instance: the defaults that the branch above gives it; those of the model itself where None.
+        prefix: keys of the branches above, with a dot at the end.
     """
     sentences = attribute_sentences(model)
     for name, field in model.model_fields.items():
@@ -179,14 +181,14 @@ def settings(model: type[BaseModel], instance: BaseModel | None = None, prefix: 
 
 
 def _inner(kind: Any) -> type[BaseModel] | None:
-    """Return the settings model in a type, also inside a list or beside null."""
+    """Return the settings model in a type, also in a list of it or a union with null; None where there is none."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind
     return next((found for part in get_args(kind) if (found := _inner(part)) is not None), None)
 
 
 def _default(kind: Any, value: Any) -> str:
-    """Return a default as one would write it in YAML, on one line."""
+    """Return a default as it is written in YAML, on one line."""
     if value is PydanticUndefined:
         return NEEDED
     plain = TypeAdapter(kind).dump_python(value, mode="json")
@@ -196,7 +198,7 @@ def _default(kind: Any, value: Any) -> str:
 
 
 def attribute_sentences(model: type) -> dict[str, str]:
-    """Return what the docstrings of a model and of its bases say under `Attributes:`, by name."""
+    """Return the texts under `Attributes:` in the docstrings of a model and of its bases, by attribute."""
     found: dict[str, str] = {}
     for base in (part for part in reversed(model.__mro__) if part not in BaseModel.__mro__):
         block = (inspect.cleandoc(base.__dict__.get("__doc__") or "") + "\n").partition("\nAttributes:\n")[2]
@@ -236,22 +238,22 @@ def _table(headers: tuple[str, ...], rows: typing.Sequence[Parameter | Setting])
 
 
 def without_sentence(app: typer.Typer, model: type[BaseModel]) -> list[str]:
-    """Return the commands, options and settings that have no sentence."""
-    told = [(command.name, command.sentence) for command in commands(app)]
-    told += [
+    """Return the names of the commands, options and settings that have no sentence."""
+    sentences = [(command.name, command.sentence) for command in commands(app)]
+    sentences += [
         (f"{command.name} {parameter.name}", parameter.sentence)
         for command in commands(app)
         for parameter in command.parameters
     ]
-    told += [(setting.key, setting.sentence) for setting in settings(model)]
-    return [name for name, sentence in told if not sentence.endswith((".", "`"))]
+    sentences += [(setting.key, setting.sentence) for setting in settings(model)]
+    return [name for name, sentence in sentences if not sentence.endswith((".", "`"))]
 
 
 def write_pages(folder: Path) -> None:
     """Write both pages into a folder.
 
     Raises:
-        UsageError: no such folder, or something has no sentence.
+        UsageError: there is no such folder, or a command, option or setting has no sentence.
     """
     from flows.cli.main import app
     from flows.runtime.settings import Settings

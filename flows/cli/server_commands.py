@@ -1,4 +1,4 @@
-"""What runs until it is stopped: schedules, pages, clips."""
+"""Commands that run until they are stopped: clips, serve, ui."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flows.cli.options import Config, Set, app, settings_of
 def clips(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; the one of label_studio.clips_url.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; the same as in label_studio.clips_url.")
     ] = 8077,
     config: Config = None,
     overrides: Set = None,
@@ -27,7 +27,7 @@ def clips(
 
 @app.command()
 def serve(config: Config = None, overrides: Set = None) -> None:
-    """Serve the schedules with Prefect until stopped."""
+    """Run the nightly job on its schedule, and remote retrainings, with Prefect until stopped."""
     settings = settings_of(config, overrides)
     from flows.serve import serve_schedules
 
@@ -40,7 +40,7 @@ def ui(
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Open MLflow's and Prefect's pages on this home's stores."""
+    """Serve MLflow's and Prefect's pages on this home's stores until stopped."""
     settings = settings_of(config, overrides)
     from flows.serve import serve_pages
 

@@ -1,6 +1,6 @@
-"""What annotators did week by week: throughput, agreement, minutes per point of WER, accidental activations.
+"""Count the annotators' work week by week: throughput, agreement, minutes per point of WER, accidental activations.
 
-Ids, counts and rates alone, so that it may be sent around.
+The figures are ids, counts and rates alone, so a report of them may be sent to anybody.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from flows.runtime.results import Result
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """What annotators did in a week that begins on a Monday.
+    """The annotators' work in one week.
 
     Attributes:
-        answers, minutes, people: of the week.
-        agreement: of the answers of which the last came in this week.
-        accidental: share of accidental activations in the traffic, by the audit rows; None without any.
+        monday: first day of the week.
+        answers, minutes, people: how many answers, how long they took, and how many annotators gave them.
+        agreement: between the answers to tasks whose last answer came in this week.
+        accidental: share of accidental activations in the traffic, estimated from the audit rows; None without any.
     """
 
     monday: date
@@ -44,7 +45,17 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow(Result):
-    """One annotator: answers, agreement with everybody else, weight of the answers, and whether they are careless."""
+    """One annotator.
+
+    Attributes:
+        annotator: pseudonym.
+        answers: how many.
+        compared: pairs of answers to the same question, one of this annotator and one of another.
+        same_intent: share of these pairs with the same intent; None without pairs, as the next two.
+        wer_to_others, slot_f1: WER and slot F1 between the two answers.
+        weight: of the annotator's answers where several are merged to a label.
+        careless: whether the weight is below `crowd.careless_below`, with enough answers compared.
+    """
 
     annotator: str
     answers: int
@@ -58,7 +69,7 @@ class PersonRow(Result):
 
 @dataclass(frozen=True, slots=True)
 class LocaleRow(Result):
-    """How far annotators agree in one locale."""
+    """Agreement between annotators in one locale; None where nothing was compared."""
 
     locale: str
     compared: int
@@ -70,12 +81,12 @@ class LocaleRow(Result):
 
 @dataclass(frozen=True, slots=True)
 class PointCost(Result):
-    """What a point of WER costs.
+    """The annotators' minutes for each point by which WER fell.
 
     Attributes:
         minutes: of all annotators so far.
-        wer_base, wer_champion: on the rows that judged last; None where nothing was judged.
-        minutes_a_point: for each point by which WER fell; None where it did not fall.
+        wer_base, wer_champion: on the newest evaluation set; None where nothing was judged.
+        minutes_a_point: for each point (0.01) by which WER fell; None where it did not fall.
     """
 
     minutes: float
@@ -96,29 +107,29 @@ class PointCost(Result):
 
 
 def weeks(corpus: Corpus, count: int) -> list[Week]:
-    """Return the last `count` weeks in which anybody answered, oldest first."""
+    """Return the last `count` weeks with answers, oldest first."""
     from training.evaluation.proportions import weighted_share
 
     with corpus.read() as conn:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
         drawn = {row.task_id: row.inclusion_prob for row in rounds.tasks(conn)}
-    given = _shared(corpus, rows)
+    shared = _shared_annotations(corpus, rows)
     mondays = sorted({_monday(row.at) for row in rows})[-count:]
-    last: dict[str, date] = {}
+    last_answer: dict[str, date] = {}  # Monday of the week of the last answer, by task
     for row in rows:
-        last[row.task_id] = max(last.get(row.task_id, date.min), _monday(row.at))
+        last_answer[row.task_id] = max(last_answer.get(row.task_id, date.min), _monday(row.at))
     found = []
     for monday in mondays:
-        mine = [row for row in rows if _monday(row.at) == monday]
-        audit = [row for row in mine if row.reason == "audit" and row.verdict != "help"]
+        of_week = [row for row in rows if _monday(row.at) == monday]
+        audit = [row for row in of_week if row.reason == "audit" and row.verdict != "help"]
         accidental = [row.verdict == "accidental" for row in audit]
         found.append(
             Week(
                 monday=monday,
-                answers=len(mine),
-                minutes=sum(row.lead_time for row in mine) / 60,
-                people=len({row.annotator_id for row in mine}),
-                agreement=measure_agreement([a for a in given if last.get(a.task_id) == monday]),
+                answers=len(of_week),
+                minutes=sum(row.lead_time for row in of_week) / 60,
+                people=len({row.annotator_id for row in of_week}),
+                agreement=measure_agreement([a for a in shared if last_answer.get(a.task_id) == monday]),
                 accidental=weighted_share(accidental, [1 / drawn.get(row.task_id, 1.0) for row in audit]),
             )
         )
@@ -131,51 +142,51 @@ def _monday(moment: datetime | None) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _shared(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:
-    """Return the answers to utterances that several annotators answered."""
-    people: dict[str, set[str]] = {}
+def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:
+    """Return the annotations of utterances that several annotators answered."""
+    annotators: dict[str, set[str]] = {}
     for row in rows:
-        people.setdefault(row.utterance_id, set()).add(row.annotator_id)
-    ids = sorted(i for i, who in people.items() if len(who) > 1)
+        annotators.setdefault(row.utterance_id, set()).add(row.annotator_id)
+    ids = sorted(utterance_id for utterance_id, several in annotators.items() if len(several) > 1)
     opened = door.open(corpus, ids, "annotate", parts=("annotations",), strict=False)
     return [annotation for content in opened for annotation in content.annotations]
 
 
 def by_person(corpus: Corpus) -> tuple[PersonRow, ...]:
-    """Return agreement with everybody else, and what is known of the person, by annotator."""
+    """Return each annotator's answers, agreement with all others, weight and carelessness, by pseudonym."""
     with corpus.read() as conn:
         rows = annotations_table.latest_answers(conn)
         crowd = stored_crowd(conn)
-    given = _shared(corpus, rows)
+    shared = _shared_annotations(corpus, rows)
     careless = set(crowd.careless())
     found = []
-    for who in sorted({row.annotator_id for row in rows}):
-        agreement = with_others(who, given)
+    for annotator_id in sorted({row.annotator_id for row in rows}):
+        agreement = with_others(annotator_id, shared)
         found.append(
             PersonRow(
-                annotator=who,
-                answers=sum(row.annotator_id == who for row in rows),
+                annotator=annotator_id,
+                answers=sum(row.annotator_id == annotator_id for row in rows),
                 compared=agreement.compared,
                 same_intent=agreement.same_intent,
                 wer_to_others=agreement.wer,
                 slot_f1=agreement.slot_f1,
-                weight=round(crowd.weight(who), 3),
-                careless=who in careless,
+                weight=round(crowd.weight(annotator_id), 3),
+                careless=annotator_id in careless,
             )
         )
     return tuple(found)
 
 
 def by_locale(corpus: Corpus) -> tuple[LocaleRow, ...]:
-    """Return how far annotators agree, by locale."""
+    """Return the agreement between annotators, by locale."""
     with corpus.read() as conn:
         rows = annotations_table.latest_answers(conn)
-        place = utterances.locales(conn, sorted({row.utterance_id for row in rows}))
-    task_place = {row.task_id: place[row.utterance_id] for row in rows}
-    given = _shared(corpus, rows)
+        locale_of = utterances.locales(conn, sorted({row.utterance_id for row in rows}))
+    task_locale = {row.task_id: locale_of[row.utterance_id] for row in rows}
+    shared = _shared_annotations(corpus, rows)
     found = []
-    for locale in sorted(set(task_place.values())):
-        agreement = measure_agreement([a for a in given if task_place.get(a.task_id) == locale])
+    for locale in sorted(set(task_locale.values())):
+        agreement = measure_agreement([a for a in shared if task_locale.get(a.task_id) == locale])
         rates = pooled([agreement])
         found.append(
             LocaleRow(locale, rates.compared, rates.same_intent, rates.wer, rates.slot_f1, agreement.alpha_intent)
@@ -184,24 +195,24 @@ def by_locale(corpus: Corpus) -> tuple[LocaleRow, ...]:
 
 
 def cost_of_a_point(corpus: Corpus) -> PointCost:
-    """Return annotator minutes, WER of base and champion on the rows that judged last, and minutes a point."""
+    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point."""
     from training.evaluation.metrics import minutes_per_point
 
     with corpus.read() as conn:
         minutes = sum(row.lead_time for row in annotations_table.latest_answers(conn)) / 60
         champion = store.alias(conn, "asr", "champion")
-        looked = store.promotions(conn, "asr")
-        versions = [v for v in store.versions(conn, "asr") if v.origin == "base"]
-        if not looked or champion is None or not versions:
+        decisions = store.promotions(conn, "asr")
+        bases = [version.version for version in store.versions(conn, "asr") if version.origin == "base"]
+        if not decisions or champion is None or not bases:
             return PointCost(round(minutes, 1))
-        held = looked[-1].eval_set_id
-        base, now = (stored(conn, "asr", version, held) for version in (versions[-1].version, champion))
-    if base is None or now is None:
+        eval_set_id = decisions[-1].eval_set_id
+        of_base, of_champion = (stored(conn, "asr", version, eval_set_id) for version in (bases[-1], champion))
+    if of_base is None or of_champion is None:
         return PointCost(round(minutes, 1))
-    a_point = minutes_per_point(minutes, base.wer, now.wer)
+    a_point = minutes_per_point(minutes, of_base.wer, of_champion.wer)
     return PointCost(
         minutes=round(minutes, 1),
-        wer_base=round(base.wer, 4),
-        wer_champion=round(now.wer, 4),
+        wer_base=round(of_base.wer, 4),
+        wer_champion=round(of_champion.wer, 4),
         minutes_a_point=None if a_point is None else round(a_point, 1),
     )

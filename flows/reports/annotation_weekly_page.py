@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -25,7 +24,16 @@ from flows.runtime.results import Result
 
 @dataclass(frozen=True, slots=True)
 class WeekRow(Result):
-    """One week; `accidental` is a share with its interval as text, None without audit rows."""
+    """One week of annotation, rounded for people.
+
+    Attributes:
+        week: ISO date of its Monday.
+        answers, minutes, people: of the week.
+        compared: pairs of answers to the same question.
+        alpha_intent, alpha_verdict: Krippendorff's alpha.
+        wer_between, slot_f1: WER and slot F1 between answers.
+        accidental: share of accidental activations with its interval, as text; None without audit rows.
+    """
 
     week: str
     answers: int
@@ -41,7 +49,7 @@ class WeekRow(Result):
 
 @dataclass(frozen=True, slots=True)
 class WeeklyReport(Result):
-    """The annotators' weeks, people, locales and cost, and the file of the page."""
+    """The figures by week, annotator and locale, the cost of a point of WER, and the file of the page."""
 
     weeks: tuple[WeekRow, ...]
     people: tuple[PersonRow, ...]
@@ -54,16 +62,16 @@ def write_report(corpus: Corpus, folder: Path, count: int) -> WeeklyReport:
     """Write report.md and its pictures into the folder; return the figures.
 
     Args:
-        corpus: the handle.
-        folder: of the page.
-        count: weeks at most, the latest ones.
+        corpus: the corpus.
+        folder: where the page is written; it is made where it is missing.
+        count: how many weeks at most, the latest ones.
 
     Raises:
         UsageError: the folder can't be written to.
     """
     found = weeks(corpus, count)
-    page = WeeklyReport(
-        weeks=tuple(_week(week) for week in found),
+    report = WeeklyReport(
+        weeks=tuple(_week_row(week) for week in found),
         people=by_person(corpus),
         locales=by_locale(corpus),
         cost=cost_of_a_point(corpus),
@@ -72,10 +80,10 @@ def write_report(corpus: Corpus, folder: Path, count: int) -> WeeklyReport:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_pictures(folder, found)
-        (folder / "report.md").write_text(_page(page), encoding="utf-8")
+        (folder / "report.md").write_text(_markdown(report), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} can't be written: {type(error).__name__}; choose another --out") from None
-    return page
+    return report
 
 
 def _write_pictures(folder: Path, found: Sequence[Week]) -> None:
@@ -95,7 +103,7 @@ def _write_pictures(folder: Path, found: Sequence[Week]) -> None:
         picture.savefig(folder / name)
 
 
-def _week(week: Week) -> WeekRow:
+def _week_row(week: Week) -> WeekRow:
     share = week.accidental
     return WeekRow(
         week=week.monday.isoformat(),
@@ -111,16 +119,20 @@ def _week(week: Week) -> WeekRow:
     )
 
 
-def _page(report: WeeklyReport) -> str:
+def _markdown(report: WeeklyReport) -> str:
     parts = ["# Annotation, week by week", ""]
     if not report.weeks:
-        return "\n".join([*parts, "Nobody has answered yet.", ""])
+        return "\n".join([*parts, "There are no answers yet.", ""])
     parts += [*_table(report.weeks), "", "![answers and minutes](throughput.png)", ""]
     parts += ["![agreement](agreement.png)", "", "![accidental activations](accidental.png)", ""]
-    parts += ["Accidental activations are the traffic's share by the audit rows, weighted by 1 / probability.", ""]
+    parts += [
+        "The share of accidental activations in the traffic is estimated from the audit rows, each weighted by "
+        "1 / its inclusion probability.",
+        "",
+    ]
     parts += ["## By annotator", "", *_table(report.people), "", "## By locale", "", *_table(report.locales), ""]
     parts += ["## What a point of WER costs", "", *_table([report.cost]), ""]
-    parts += ["Minutes are all lead times so far; WER is of the rows that judged last.", ""]
+    parts += ["Minutes are all lead times so far; WER is measured on the newest evaluation set.", ""]
     return "\n".join(parts)
 
 
@@ -132,14 +144,14 @@ def _table(rows: Sequence[Result]) -> list[str]:
     return lines + ["| " + " | ".join(console.cell(value) for value in row) + " |" for row in cells]
 
 
-def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[Any]]]:
+def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
     documents = [row.to_json() for row in rows]
     headers = list(documents[0])
     return headers, [[document[header] for header in headers] for document in documents]
 
 
 def show_weekly(report: WeeklyReport) -> None:
-    """Print the weeks, people, locales and cost, and where the page is."""
+    """Print the figures by week, annotator and locale, the cost, and where the page is."""
     for name, rows in (("weeks", report.weeks), ("people", report.people), ("locales", report.locales)):
         if rows:
             console.show_table(name, *_cells(rows))

@@ -1,4 +1,4 @@
-"""Verify the two audit chains, and list their newest rows."""
+"""Verify the two audit chains, and return their newest rows."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from corpus.handle import Corpus
 from corpus.storage import audit_chain
 from corpus.storage.records_schema import audit as records_chain
 from corpus.vault.vault_schema import audit as vault_chain
-from flows.runtime import console
 from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class ChainLengths(Result):
+    """How many rows each audit chain has."""
+
+    records: int
+    vault: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditLogRow(Result):
-    """One act as a chain holds it.
+    """One row of an audit chain.
 
     Attributes:
         chain: `records` or `vault`.
         seq: position in the chain.
         at: when it was recorded.
         act: what was done.
-        actor: who did it.
+        actor: the person or step that did it.
         detail: ids, digests and counts; never content.
         hash: of the row and of the hash before it.
     """
@@ -42,14 +49,14 @@ class AuditLogRow(Result):
     hash: str
 
 
-def verify_audit(settings: Settings) -> dict[str, int]:
+def verify_audit(settings: Settings) -> ChainLengths:
     """Verify both chains; return how many rows each has.
 
     Raises:
         ChainBroken: a chain does not verify.
     """
     with opened(settings, create=False) as corpus:
-        return {name: audit_chain.verify(engine, table) for name, engine, table in _chains(corpus)}
+        return ChainLengths(**{name: audit_chain.verify(engine, table) for name, engine, table in _chains(corpus)})
 
 
 def audit_rows(settings: Settings, last: int) -> tuple[AuditLogRow, ...]:
@@ -65,10 +72,3 @@ def audit_rows(settings: Settings, last: int) -> tuple[AuditLogRow, ...]:
 
 def _chains(corpus: Corpus) -> tuple[tuple[str, sa.Engine, sa.Table], ...]:
     return ("records", corpus.records, records_chain), ("vault", corpus.vault.engine, vault_chain)
-
-
-def show_audit(rows: tuple[AuditLogRow, ...]) -> None:
-    """Print the rows as a table."""
-    headers = ("chain", "seq", "at", "actor", "act", "detail")
-    shown = [(row.chain, row.seq, row.at, row.actor, row.act, row.detail) for row in rows]
-    console.show_table("audit", headers, shown, last_wide=True)

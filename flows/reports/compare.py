@@ -46,7 +46,7 @@ NAMES = {
     "own_latency_p50": "understanding alone, median",
     "own_latency_p95": "understanding alone, 95th percentile",
 }
-"""What people call each figure."""
+"""Names of the figures in tables and pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class FigureRow(Result):
     """One figure of both versions.
 
     Attributes:
-        figure: as training.evaluation.rates names it.
-        name: as people call it.
+        figure: its key in `training.evaluation.rates`.
+        name: its name in tables.
         better: whether less or more of it is better.
         first, second: of each version, with its 95 % interval by speaker.
-        difference: second - first on the same draws of speakers; None where the two can't be paired.
+        difference: second - first, from the same bootstrap samples of speakers; None where the two can't be paired.
     """
 
     figure: str
@@ -76,8 +76,8 @@ class SliceComparison(Result):
     Attributes:
         slice: `dimension=value`.
         dimension, value: its parts.
-        thin: whether too few rows or speakers are in it to conclude from.
-        rows, speakers: how many are in it.
+        thin: whether the slice has too few rows or speakers to conclude from.
+        rows, speakers: how many the slice has.
         first, second, difference: error rates, and second - first.
     """
 
@@ -94,12 +94,12 @@ class SliceComparison(Result):
 
 @dataclass(frozen=True, slots=True)
 class VersionCost(Result):
-    """What a version took.
+    """The cost of a version: labels, people's time, training time and speed.
 
     Attributes:
-        labels: utterances that it learned from.
-        annotator_minutes: that their answers took.
-        training_seconds: of its retraining; None where it was not retrained here.
+        labels: how many utterances it learned from.
+        annotator_minutes: time that annotators spent on the answers to these.
+        training_seconds: duration of its retraining [s]; None where it was not retrained in this home.
         speed: real-time factor and latency by name; empty where not measured.
     """
 
@@ -114,15 +114,17 @@ class Comparison(Result):
     """Two versions on one evaluation set, in ids, counts and rates alone.
 
     Attributes:
-        kind, measure: of the versions, and the error rate that the gate decides on.
+        kind: of both versions.
+        measure: name of the error rate that the gate decides on.
         first, second: the versions.
-        eval_set_id, normaliser: the rows, and the normal form of texts.
+        eval_set_id: the evaluation rows.
+        normaliser: version of the normal form of texts.
         rates: the error rate of each version.
-        difference: second - first in it.
+        difference: second - first in the error rate.
         figures, slices: every figure, and the error rate in every slice.
-        worse, better: utterances that the second version gets worse or better than the first.
-        cost: what each version took.
-        page: file of the comparison as a page.
+        worse, better: number of utterances on which the second version is worse or better than the first.
+        cost: of each version.
+        page: file of the comparison as a page; None where none was written.
     """
 
     kind: Kind
@@ -143,11 +145,11 @@ class Comparison(Result):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two versions that were judged on one set, with all that the page needs.
+    """Two versions that were judged on one evaluation set, with all that the page needs.
 
     Attributes:
-        audit: the rows that judged.
-        versions, reports: first and second.
+        audit: the evaluation rows.
+        versions, reports: of the first and the second version.
         slices: the error rate of both in every slice, in the same order.
         document: the comparison in ids, counts and rates.
     """
@@ -163,48 +165,49 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
     """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
 
     Raises:
-        UsageError: unknown versions, versions of two kinds, or no audit row is labelled.
+        UsageError: a version is unknown, the two are of different kinds, or no audit row is labelled.
     """
     from training.evaluation.gate import flips
     from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
     from training.evaluation.report_pairs import slice_pairs
 
-    (kind, one), (other_kind, two) = registry.parse(first), registry.parse(second)
-    if kind != other_kind:
+    (kind, first_name), (second_kind, second_name) = registry.parse(first), registry.parse(second)
+    if kind != second_kind:
         raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
-    versions = registry.by_name(corpus, kind, one), registry.by_name(corpus, kind, two)
+    versions = registry.by_name(corpus, kind, first_name), registry.by_name(corpus, kind, second_name)
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
+    # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
     found = reports(corpus, settings, audit, versions, beside)
-    a, b = found[versions[0].version], found[versions[1].version]
+    one, two = found[versions[0].version], found[versions[1].version]
     interval = IntervalSettings(alpha=0.05)
-    worse, better = flips(a, b)
-    slices = slice_pairs(a, b, shown_slices(corpus, settings.night, audit, a), audit.weights)
+    worse, better = flips(one, two)
+    slices = slice_pairs(one, two, shown_slices(corpus, settings.night, audit, one), audit.weights)
     document = Comparison(
         kind=kind,
         measure=MEASURE[kind],
         first=versions[0].version,
         second=versions[1].version,
         eval_set_id=audit.eval_set_id,
-        normaliser=a.normaliser,
+        normaliser=one.normaliser,
         rates=(
-            report_interval(a, interval, weights=audit.weights),
-            report_interval(b, interval, weights=audit.weights),
+            report_interval(one, interval, weights=audit.weights),
+            report_interval(two, interval, weights=audit.weights),
         ),
-        difference=paired_difference(a, b, interval, weights=audit.weights),
-        figures=_figures(a, b, audit),
+        difference=paired_difference(one, two, interval, weights=audit.weights),
+        figures=_figure_rows(one, two, audit),
         worse=worse,
         better=better,
-        slices=tuple(_slice(pair) for pair in slices),
-        cost=(_cost(corpus, audit, versions[0]), _cost(corpus, audit, versions[1])),
+        slices=tuple(_slice_comparison(pair) for pair in slices),
+        cost=(_version_cost(corpus, audit, versions[0]), _version_cost(corpus, audit, versions[1])),
     )
     tables = [pair.first for pair in slices], [pair.second for pair in slices]
-    return Compared(audit, versions, (a, b), tables, document)
+    return Compared(audit, versions, (one, two), tables, document)
 
 
-def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> tuple[FigureRow, ...]:
+def _figure_rows(one: EvaluationReport, two: EvaluationReport, audit: AuditSet) -> tuple[FigureRow, ...]:
     from training.evaluation.rates import better
     from training.evaluation.report_pairs import figure_pairs
 
@@ -217,11 +220,11 @@ def _figures(a: EvaluationReport, b: EvaluationReport, audit: AuditSet) -> tuple
             second=pair.second,
             difference=pair.difference,
         )
-        for pair in figure_pairs(a, b, audit.weights)
+        for pair in figure_pairs(one, two, audit.weights)
     )
 
 
-def _slice(pair: SlicePair) -> SliceComparison:
+def _slice_comparison(pair: SlicePair) -> SliceComparison:
     row = pair.first
     return SliceComparison(
         slice=f"{row.dimension}={row.value}",
@@ -236,17 +239,17 @@ def _slice(pair: SlicePair) -> SliceComparison:
     )
 
 
-def _cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> VersionCost:
-    """Return what a version learned from, what that took people and machines, and how fast it is."""
+def _version_cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> VersionCost:
+    """Return how many labels a version learned from, what they and its training took, and how fast it is."""
     with corpus.read() as conn:
         learned = snapshots.snapshot(conn, version.snapshot_id).of("train") if version.snapshot_id else ()
         ids = {row.utterance_id for row in learned}
         seconds = sum(row.lead_time for row in annotations_table.latest_answers(conn) if row.utterance_id in ids)
         training_seconds = costs.training_seconds(conn, version.kind, version.version)
-    took = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
+    judging = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return VersionCost(
         labels=len(ids),
         annotator_minutes=round(seconds / 60.0, 1),
         training_seconds=training_seconds,
-        speed=took.speed,
+        speed=judging.speed,
     )

@@ -1,4 +1,4 @@
-"""The comparison as a page: one HTML file with its pictures in it, of ids, counts and rates alone."""
+"""A comparison of two versions as a page: one HTML file that includes its plots, with ids, counts and rates alone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from corpus.errors import UsageError
 from corpus.records.evaluation import Interval
 from flows.reports.compare import Compared, FigureRow, SliceComparison
 from flows.reports.compare_table import cost_rows, rate_text, size_text, versions_of
-from flows.runtime.settings import Settings
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table: its text, and the class that colours it."""
+    """A cell of a table: its text, and the CSS class that colours it."""
 
     text: str
     kind: str = ""
@@ -27,30 +26,30 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table: its cells, and the class that colours it."""
+    """A row of a table: its cells, and the CSS class that colours it."""
 
     cells: list[Cell]
     kind: str = ""
 
 
-def write_page(settings: Settings, compared: Compared) -> Path:
+def write_page(home: Path, compared: Compared) -> Path:
     """Write the page into the home, under `compare/<kind>-<first>-<second>/`; return its path.
 
     Raises:
         UsageError: the folder can't be written to.
     """
     report = compared.document
-    folder = settings.home / "compare" / f"{report.kind}-{report.first}-{report.second}"
+    folder = home / "compare" / f"{report.kind}-{report.first}-{report.second}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "index.html").write_text(page_of(compared), encoding="utf-8")
+        (folder / "index.html").write_text(page_html(compared), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} can't be written: {type(error).__name__}; make room or give rights") from None
     return folder / "index.html"
 
 
-def page_of(compared: Compared) -> str:
-    """Return the page: one HTML document that needs no other file."""
+def page_html(compared: Compared) -> str:
+    """Return the page as one HTML document that needs no other file."""
     report = compared.document
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -58,42 +57,42 @@ def page_of(compared: Compared) -> str:
     return environment.get_template("compare.html").render(
         names=versions_of(report),
         report=report,
-        figures=[_figure(row) for row in report.figures],
-        slices=[_slice(row) for row in report.slices],
+        figures=[_figure_row(row) for row in report.figures],
+        slices=[_slice_row(row) for row in report.slices],
         costs=[Row([Cell(text) for text in row]) for row in cost_rows(report)],
-        slices_picture=_slices(compared),
-        confidence_picture=_reliability(compared),
-        confusions=_confusions(compared),
+        slices_picture=_slices_picture(compared),
+        confidence_picture=_confidence_picture(compared),
+        confusions=_confusion_pictures(compared),
     )
 
 
-def _figure(row: FigureRow) -> Row:
-    apart = row.difference
+def _figure_row(row: FigureRow) -> Row:
     texts = (row.name, rate_text(row.first), rate_text(row.second))
-    return Row([*map(Cell, texts), Cell(rate_text(apart), _verdict(apart, -1 if row.better == "less" else 1))])
+    colour = _better_or_worse(row.difference, -1 if row.better == "less" else 1)
+    return Row([*map(Cell, texts), Cell(rate_text(row.difference), colour)])
 
 
-def _slice(row: SliceComparison) -> Row:
-    apart, thin = row.difference, row.thin
+def _slice_row(row: SliceComparison) -> Row:
     texts = (row.slice, size_text(row), rate_text(row.first), rate_text(row.second))
-    difference = Cell(rate_text(apart), "" if thin else _verdict(apart, -1))
-    return Row([*map(Cell, texts), difference], "thin" if thin else "")
+    difference = Cell(rate_text(row.difference), "" if row.thin else _better_or_worse(row.difference, -1))
+    return Row([*map(Cell, texts), difference], "thin" if row.thin else "")
 
 
-def _verdict(apart: Interval | None, sign: int) -> str:
-    if apart is None or apart.low <= 0 <= apart.high:
+def _better_or_worse(difference: Interval | None, sign: int) -> str:
+    """Return the CSS class of a difference, "" where its interval contains 0; `sign` is 1 where more is better."""
+    if difference is None or difference.low <= 0 <= difference.high:
         return ""
-    return "better" if apart.value * sign > 0 else "worse"
+    return "better" if difference.value * sign > 0 else "worse"
 
 
-def _slices(compared: Compared) -> str:
+def _slices_picture(compared: Compared) -> str:
     from training.tracking.comparison import embedded, slices_side_by_side
 
     report = compared.document
     return embedded(slices_side_by_side(*compared.slices, versions_of(report), report.measure))
 
 
-def _reliability(compared: Compared) -> str:
+def _confidence_picture(compared: Compared) -> str:
     from training.evaluation.rates import correctness
     from training.tracking.comparison import embedded, reliability_of_both
 
@@ -102,8 +101,8 @@ def _reliability(compared: Compared) -> str:
     return embedded(reliability_of_both([each.confidence for each in reports], right, versions_of(compared.document)))
 
 
-def _confusions(compared: Compared) -> list[tuple[str, str]]:
-    """Return, by version, the picture of which intents it takes for which; nothing for speech models."""
+def _confusion_pictures(compared: Compared) -> list[tuple[str, str]]:
+    """Return the name and the confusion matrix of intents of each version; nothing for speech models."""
     from training.tracking.comparison import embedded
     from training.tracking.figures import confusion
 

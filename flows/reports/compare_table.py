@@ -1,4 +1,4 @@
-"""A comparison of two versions as tables in the terminal; the texts of its cells serve the page as well."""
+"""A comparison of two versions as tables in the terminal; the page shows the same texts in its cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def speed_text(rate: Interval | None) -> str:
 
 
 def size_text(row: SliceComparison) -> str:
-    """Return rows and speakers of a slice, and whether it is thin."""
+    """Return the numbers of rows and speakers of a slice, with `thin` where they are few."""
     return f"{row.rows}, {row.speakers}" + (" thin" if row.thin else "")
 
 
@@ -28,7 +28,7 @@ def versions_of(report: Comparison) -> tuple[str, str]:
 
 
 def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
-    """Return what both versions took, one row a figure."""
+    """Return the cost of both versions, one row a figure: its name, the first version's, the second's."""
     first, second = report.cost
     rows: list[tuple[str, ...]] = [
         ("labels learned from", console.cell(first.labels), console.cell(second.labels)),

@@ -17,7 +17,6 @@ from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
-from flows.runtime import console
 from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
@@ -33,10 +32,10 @@ class DoctorReport(Result):
     """What the doctor checked and found.
 
     Attributes:
-        checks: by name of the check its counts, or `failed` where it could not be made.
+        checks: counts by name of the check, or `failed` where the check ended with an error.
         problems: one line each, with the remedy.
-        repaired: what was removed, by kind; None where nothing was asked to be repaired.
-        orphans: what a repair would delete; None where no dry run was asked for.
+        repaired: how many items were removed, by kind; None without `repair`.
+        orphans: what a repair would delete; None without `dry_run`.
     """
 
     checks: Mapping[str, Counts | str]
@@ -46,45 +45,47 @@ class DoctorReport(Result):
 
 
 def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orphans: bool = False) -> DoctorReport:
-    """Return the checks that were made and the problems that were found; repair what can be where asked to.
+    """Check a home; return counts and problems. With `repair`, repair first what can be repaired.
 
     Args:
         settings: of the home.
-        repair: delete orphans and what killed runs left, and make aliases agree.
+        repair: delete orphans and the unfinished files of killed runs, and make MLflow's aliases agree.
         dry_run: list as `orphans` what a repair would delete, and delete nothing.
-        all_orphans: delete orphans however many there are.
+        all_orphans: delete orphans however large their share is.
 
     Raises:
-        Refused: `repair`, and more orphans than a killed run leaves; nothing was deleted.
-        StoresApart: the stores are not of one home.
+        Refused: `repair` found a larger share of orphans than a killed run leaves behind; nothing was deleted.
+        StoresApart: the stores belong to different homes.
+        HomeBusy: `repair`, while another process uses the home.
     """
     from flows.runtime.lock import hold_corpus
 
     if repair and not dry_run:
         most = None if all_orphans else orphans.MOST
         with opened(settings, create=False) as corpus, hold_corpus(settings.corpus, "doctor --repair"):
-            swept = orphans.sweep(corpus, most=most) | {"work": work_folder.clear(places(settings.corpus).home)}
+            removed = orphans.sweep(corpus, most=most) | {"work": work_folder.clear(places(settings.corpus).home)}
             task_status.sweep(corpus, settings)
             from flows.models.aliases import mirror_aliases
 
             mirror_aliases(corpus, settings)
-            return replace(_examine(corpus, settings), repaired=swept)
+            return replace(_check_all(corpus, settings), repaired=removed)
     with opened(settings, create=False) as corpus:
-        found = _examine(corpus, settings)
-        return replace(found, orphans=tuple(orphans.orphans(corpus))) if dry_run else found
+        report = _check_all(corpus, settings)
+        return replace(report, orphans=tuple(orphans.orphans(corpus))) if dry_run else report
 
 
-def _examine(corpus: Corpus, settings: Settings) -> DoctorReport:
+def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
+    """Run every check; one that ends with an error is itself a problem and stops no other."""
     checks: dict[str, Counts | str] = {}
     problems: list[str] = []
-    named: dict[str, Callable[[], Found]] = {
+    check_by_name: dict[str, Callable[[], Found]] = {
         "audit chains": lambda: _chains(corpus),
         "content": lambda: _content(corpus),
         "counts": lambda: _counts(corpus),
         "models": lambda: _models(corpus, settings),
         "task folder": lambda: _task_folder(corpus, settings),
     }
-    for name, check in named.items():
+    for name, check in check_by_name.items():
         try:
             checks[name], found = check()
         except EarmarkError as error:
@@ -109,25 +110,27 @@ def _chains(corpus: Corpus) -> Found:
 
 def _content(corpus: Corpus) -> Found:
     """Check that every pack and part that a row names exists, and count old files and keys that no row names."""
-    lost, stray = orphans.missing(corpus), orphans.orphans(corpus)
-    problems = [f"{path} is missing; restore it from a backup" for path in lost]
-    problems += [f"{len(stray)} files or keys belong to nothing; run earmark doctor --repair"] if stray else []
-    return {"missing": len(lost), "orphans": len(stray)}, problems
+    missing, found_orphans = orphans.missing(corpus), orphans.orphans(corpus)
+    problems = [f"{path} is missing; restore it from a backup" for path in missing]
+    if found_orphans:
+        problems.append(f"{len(found_orphans)} files or keys belong to no record; run earmark doctor --repair")
+    return {"missing": len(missing), "orphans": len(found_orphans)}, problems
 
 
 def _counts(corpus: Corpus) -> Found:
-    """Check that received = accepted + refused, and that accepted = the rows there are, whatever their state."""
+    """Check that received = accepted + refused, and that accepted = the number of rows, whatever their state."""
     with corpus.read() as conn:
-        reported, held = ingest_batches.totals(conn), utterances.counts(conn)
+        reported, recorded = ingest_batches.totals(conn), utterances.counts(conn)
     problems = [
-        f"ingests reported {count} {name}, {held[name]} are in the records; restore a backup"
+        f"ingests reported {count} {name}, {recorded[name]} are in the records; restore a backup"
         for name, count in reported.items()
-        if count != held[name]
+        if count != recorded[name]
     ]
-    return held, problems
+    return recorded, problems
 
 
 def _models(corpus: Corpus, settings: Settings) -> Found:
+    """Check that MLflow has the same versions and aliases as the records, and that no champion is tainted."""
     from training.tracking.aliases import ALIASES, registry_problems
     from training.tracking.store import open_tracking
 
@@ -137,33 +140,21 @@ def _models(corpus: Corpus, settings: Settings) -> Found:
     for kind in KINDS:
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
-            held = {n: store.alias(conn, kind, n) for n in ALIASES}
+            aliases = {name: store.alias(conn, kind, name) for name in ALIASES}
         counts[kind] = len(versions)
-        problems += registry_problems(tracking, kind, versions, held)
+        problems += registry_problems(tracking, kind, versions, aliases)
     with corpus.read() as conn:
         return counts, [*problems, *tainted_champions(conn)]
 
 
 def _task_folder(corpus: Corpus, settings: Settings) -> Found:
+    """Check that the folder has files and lines of open tasks only."""
     now = task_status.task_status(corpus)
-    stray = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
+    files = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
     lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
-    problems = (
-        [f"{len(now.over)} tasks are overdue or closed to people; run earmark doctor --repair"] if now.over else []
-    )
-    if stray or lines:
-        problems.append(f"{stray} files and {lines} lines of no open task lie there; run earmark doctor --repair")
-    return {"open tasks": len(now.all_wanted), "stray files": stray, "stray lines": lines}, problems
-
-
-def show_findings(report: DoctorReport) -> None:
-    """Print what was checked, what was repaired and what is wrong."""
-    console.show_pairs("checked", report.checks)
-    if report.repaired:
-        console.show_pairs("repaired", report.repaired)
-    for orphan in report.orphans or ():
-        print(f"would delete  {orphan.kind}  {orphan.name}")
-    for problem in report.problems:
-        print(f"PROBLEM  {problem}")
-    if not report.problems:
-        print("all is well")
+    problems = []
+    if now.over:
+        problems.append(f"{len(now.over)} tasks are overdue or may not be shown any more; run earmark doctor --repair")
+    if files or lines:
+        problems.append(f"{files} files and {lines} lines belong to no open task; run earmark doctor --repair")
+    return {"open tasks": len(now.all_wanted), "stray files": files, "stray lines": lines}, problems

@@ -1,13 +1,13 @@
-"""What a version gets wrong, the reference beside the hypothesis, for a person who may read it.
+"""Find the utterances that a version gets most wrong, with reference and hypothesis, for a person who may read them.
 
-The stored report tells which rows are worst; their content is opened again through the door, one audit row a clip, and
-transcribed again by the model. None of it is written anywhere but to the terminal.
+The stored report names the worst rows. Their clips and labels are opened again through the door, with one row on the
+audit chain for each clip, and the model transcribes the clips again. The content is shown, never stored or logged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -38,7 +38,7 @@ Opened: TypeAlias = dict[str, tuple[Floats, Label]]
 
 @dataclass(frozen=True, slots=True)
 class SlotText(Result):
-    """A slot's name and the words in it; content."""
+    """A slot's name and its words; content."""
 
     name: str
     text: str
@@ -49,28 +49,28 @@ class Mistake(Result):
     """One utterance that a version got wrong; content, never to be stored or logged.
 
     Attributes:
-        utterance_id: which.
-        slices: its value by dimension.
+        utterance_id: of the utterance.
+        slices: its value in each dimension.
         errors, words: word errors, and words of the reference; None where the label has no transcript.
-        said: the reference, in the normal form of texts.
-        heard: the hypothesis.
+        reference: the label's transcript, in the normal form of texts; `said` in JSON.
+        hypothesis: the model's transcript; `heard` in JSON.
         steps: a shortest alignment of the two.
-        intent, predicted, confidence: of an intent model: the label's intent, the predicted one and its probability.
-        slots, slots_read: of an intent model: the label's slots and the predicted ones.
+        intent, predicted, confidence: for an intent model: the label's intent, the predicted one and its probability.
+        slots, predicted_slots: for an intent model: the label's slots, and the predicted ones, `slots_read` in JSON.
     """
 
     utterance_id: str
     slices: Mapping[str, str]
     errors: int | None = None
     words: int | None = None
-    said: str | None = None
-    heard: str
+    reference: str | None = field(default=None, metadata={"key": "said"})
+    hypothesis: str = field(metadata={"key": "heard"})
     steps: tuple[Step, ...] | None = None
     intent: str | None = None
     predicted: str | None = None
     confidence: float | None = None
     slots: tuple[SlotText, ...] | None = None
-    slots_read: tuple[SlotText, ...] | None = None
+    predicted_slots: tuple[SlotText, ...] | None = field(default=None, metadata={"key": "slots_read"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,12 @@ class MistakesReport(Result):
     """The worst utterances of a version; content.
 
     Attributes:
-        kind, version, eval_set_id: what was judged on what.
-        slices: that were asked for.
+        kind, version: of the model.
+        eval_set_id: the rows that it was judged on.
+        slices: to which the rows were restricted.
         rows, wrong: audit rows in these slices, and those with a mistake.
-        closed: of the worst, how many may not be opened any more.
-        utterances: the worst first.
+        closed: how many of the worst rows may not be opened any more.
+        utterances: worst first.
     """
 
     kind: Kind
@@ -96,25 +97,25 @@ class MistakesReport(Result):
 
 
 def mistakes(
-    corpus: Corpus, settings: Settings, reference: str, wanted: Sequence[str], worst: int, who: str
+    corpus: Corpus, settings: Settings, name: str, wanted: Sequence[str], worst: int, person: str
 ) -> MistakesReport:
-    """Return the worst rows of a version with their content: never to be stored or logged.
+    """Return the worst rows of a version with their content, which is never to be stored or logged.
 
     Args:
-        corpus: the handle.
-        settings: how clips are transcribed.
-        reference: kind and version, such as `asr/2`.
-        wanted: slices such as `device=doorbell`, all of which a row is in.
-        worst: rows at most.
-        who: the person who reads them, as the audit chain names them.
+        corpus: the corpus.
+        settings: how clips are transcribed and texts classified.
+        name: kind and version, such as `asr/2`.
+        wanted: slices such as `device=doorbell`; only rows in all of them are returned.
+        worst: how many rows at most.
+        person: name of the person who reads them, for the audit chain.
 
     Raises:
-        UsageError: no such version or slice, or no audit row is labelled.
+        UsageError: there is no such version or slice, or no audit row is labelled.
     """
     from training.evaluation.error_ranking import worst_first
 
-    kind, name = registry.parse(reference)
-    version = registry.by_name(corpus, kind, name)
+    kind, number = registry.parse(name)
+    version = registry.by_name(corpus, kind, number)
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
@@ -123,18 +124,18 @@ def mistakes(
     inside = _inside(slices, wanted, len(report))
     order = [row for row in worst_first(report) if inside[row]]
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
-    held = _open(corpus, audit, list(rows), who)
-    heard = transcribe_clips(settings, audit.listener or version, [(i, audio) for i, (audio, _) in held.items()])
-    texts = {output.utterance_id: output.text for output in heard}
+    opened = _open(corpus, audit, list(rows), person)
+    outputs = transcribe_clips(settings, audit.listener or version, [(i, audio) for i, (audio, _) in opened.items()])
+    texts = {output.utterance_id: output.text for output in outputs}
     reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
     shown = []
-    for i, row in ((i, row) for i, row in rows.items() if i in held):
+    for i, row in ((i, row) for i, row in rows.items() if i in opened):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}
-        label = held[i][1]
-        made = (
-            _asr_mistakes(i, where, label, texts[i]) if reading is None else _intent_mistakes(i, where, label, reading)
-        )
-        shown.append(made)
+        label = opened[i][1]
+        if reading is None:
+            shown.append(_asr_mistake(i, where, label, texts[i]))
+        else:
+            shown.append(_intent_mistake(i, where, label, reading))
     return MistakesReport(
         kind=kind,
         version=version.version,
@@ -142,65 +143,66 @@ def mistakes(
         slices=tuple(wanted),
         rows=int(inside.sum()),
         wrong=len(order),
-        closed=len(rows) - len(held),
+        closed=len(rows) - len(opened),
         utterances=tuple(shown),
     )
 
 
 def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> npt.NDArray[np.bool_]:
+    """Return which of the rows are in all wanted slices, (rows,) bool."""
     inside = np.ones(rows, dtype=bool)
     for each in wanted:
         dimension, separator, value = each.partition("=")
         if not separator or dimension not in slices:
             raise UsageError(f"--slice {each}: give dimension=value; dimensions are {', '.join(sorted(slices))}")
-        named = np.where(slices[dimension] == "", "unknown", slices[dimension])  # as the tables of slices name it
-        known = np.unique(named)
-        if value not in known:
-            raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(known)}")
-        inside &= named == value
+        values = np.where(slices[dimension] == "", "unknown", slices[dimension])  # as the tables of slices name it
+        possible = np.unique(values)
+        if value not in possible:
+            raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(possible)}")
+        inside &= values == value
     return inside
 
 
-def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], who: str) -> Opened:
-    """Return audio and label by utterance id; what was withdrawn since is left out."""
+def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], person: str) -> Opened:
+    """Return audio and label by utterance id, without utterances that may not be opened any more."""
     revisions = {i: audit.labels[i].revision for i in ids}
     opened = door.open(
-        corpus, ids, "judge", actor=holder(who), parts=("audio", "label"), strict=False, label_revisions=revisions
+        corpus, ids, "judge", actor=holder(person), parts=("audio", "label"), strict=False, label_revisions=revisions
     )
     return {c.utterance.utterance_id: (c.audio, c.label) for c in opened if c.audio is not None and c.label is not None}
 
 
-def _asr_mistakes(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
+def _asr_mistake(utterance_id: str, slices: Mapping[str, str], label: Label, text: str) -> Mistake:
     from corpus.edits import align
 
-    said, heard = normalise(label.transcript or "").split(), normalise(text).split()
-    steps = align(said, heard)
+    reference, hypothesis = normalise(label.transcript or "").split(), normalise(text).split()
+    steps = align(reference, hypothesis)
     return Mistake(
         utterance_id=utterance_id,
         slices=slices,
         errors=sum(kind != "same" for kind, _, _ in steps),
-        words=len(said),
-        said=" ".join(said),
-        heard=" ".join(heard),
+        words=len(reference),
+        reference=" ".join(reference),
+        hypothesis=" ".join(hypothesis),
         steps=tuple(steps),
     )
 
 
-def _intent_mistakes(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
+def _intent_mistake(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
     hypothesis = reading.hypotheses()[utterance_id]
-    words = Mistake(utterance_id=utterance_id, slices=slices, heard=hypothesis.text)
+    mistake = Mistake(utterance_id=utterance_id, slices=slices, hypothesis=hypothesis.text)
     if label.transcript is not None:
-        words = _asr_mistakes(utterance_id, slices, label, hypothesis.text)
+        mistake = _asr_mistake(utterance_id, slices, label, hypothesis.text)
     return replace(
-        words,
-        heard=hypothesis.text,
+        mistake,
+        hypothesis=hypothesis.text,
         intent=label.intent,
         predicted=hypothesis.intent,
         confidence=round(reading.confidence()[utterance_id], 4),
-        slots=_slots(label.transcript or "", label.slots),
-        slots_read=_slots(hypothesis.text, hypothesis.slots),
+        slots=_slot_texts(label.transcript or "", label.slots),
+        predicted_slots=_slot_texts(hypothesis.text, hypothesis.slots),
     )
 
 
-def _slots(text: str, slots: Sequence[SlotSpan]) -> tuple[SlotText, ...]:
+def _slot_texts(text: str, slots: Sequence[SlotSpan]) -> tuple[SlotText, ...]:
     return tuple(SlotText(slot.name, text[slot.start : slot.end]) for slot in slots)

@@ -1,4 +1,4 @@
-"""Mistakes in the terminal: the reference above the hypothesis, word under word, in colour and readable without it."""
+"""Mistakes in the terminal: label above transcript, word under word, in colour and readable without it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 STYLES = {"same": "", "substitution": "bold yellow", "deletion": "bold red", "insertion": "bold cyan"}
 
 NOTHING = "***"
-"""Shown where one side has no word, as in NIST's alignments."""
+"""Shown where one side has no word, as in the alignments that NIST's sclite prints."""
 
 WIDTH = 120
-"""Columns where the output is no terminal."""
+"""Width in columns where the output is no terminal."""
 
 Cell = tuple[str, str, str]
-"""What is shown of a step: said, heard, and its style."""
+"""One step of an alignment as shown: the label's word, the model's word, and the style."""
 
 
 def show_mistakes(report: MistakesReport) -> None:
-    """Print the mistakes; content of utterances, so nothing that a log should take."""
+    """Print the mistakes. The output is content of utterances, so it must not reach a log."""
     from rich.console import Console
     from rich.text import Text
 
@@ -37,7 +37,7 @@ def show_mistakes(report: MistakesReport) -> None:
         )
     )
     if report.closed:
-        console.print(Text(f"{report.closed} may not be opened any more"))
+        console.print(Text(f"{report.closed} more may not be opened any more"))
     for number, row in enumerate(report.utterances, 1):
         console.print(Text(f"\n{number}. {row.utterance_id}", style="bold"))
         console.print(Text("   " + ", ".join(f"{name}={value}" for name, value in row.slices.items()), style="dim"))
@@ -49,19 +49,19 @@ def _lines(row: Mistake, width: int) -> Iterator[Text]:
     from rich.text import Text
 
     if row.intent is not None and row.predicted is not None:
-        right = row.intent == row.predicted
-        line = Text("   intent ").append(row.intent, style="" if right else "bold red")
-        if not right:
-            line.append(", taken for ").append(row.predicted, style="bold yellow")
+        correct = row.intent == row.predicted
+        line = Text("   intent ").append(row.intent, style="" if correct else "bold red")
+        if not correct:
+            line.append(", predicted ").append(row.predicted, style="bold yellow")
         yield line.append(f" at {row.confidence:.2f}")
-        if row.slots or row.slots_read:
-            yield Text(f"   slots  {_slots(row.slots or ())}; read {_slots(row.slots_read or ())}")
+        if row.slots or row.predicted_slots:
+            yield Text(f"   slots  {_slots(row.slots or ())}; predicted {_slots(row.predicted_slots or ())}")
     if row.steps is None:
-        yield Text(f"   heard  {row.heard}")
+        yield Text(f"   model  {row.hypothesis}")
         return
     yield Text(f"   {row.errors} errors in {row.words} words")
     for cells in wrapped([cell(step) for step in row.steps], width):
-        for side, name in enumerate(("said ", "heard")):
+        for side, name in enumerate(("label", "model")):
             line = Text(f"   {name}  ")
             for shown in cells:
                 line.append(shown[side].ljust(_width(shown)), style=shown[2]).append(" ")
@@ -74,23 +74,25 @@ def _slots(slots: Sequence[SlotText]) -> str:
 
 
 def cell(step: Sequence[str]) -> Cell:
-    """Return how a step is shown: what was lost as `[-word-]`, what was put in as `{+word+}`."""
-    kind, said, heard = step
+    """Return how a step is shown: a word of the label that is lost as `[-word-]`, one that is added as `{+word+}`."""
+    kind, reference, hypothesis = step
     if kind == "same":
-        return said, heard, STYLES[kind]
-    return f"[-{said}-]" if said else NOTHING, f"{{+{heard}+}}" if heard else NOTHING, STYLES[kind]
+        return reference, hypothesis, STYLES[kind]
+    lost = f"[-{reference}-]" if reference else NOTHING
+    added = f"{{+{hypothesis}+}}" if hypothesis else NOTHING
+    return lost, added, STYLES[kind]
 
 
 def wrapped(cells: Sequence[Cell], width: int) -> Iterator[list[Cell]]:
-    """Yield the cells in lines that are no wider than `width`, where no cell alone is."""
+    """Yield the cells in lines that are at most `width` columns wide; a wider cell has a line of its own."""
     line: list[Cell] = []
-    taken = 0
+    used = 0
     for each in cells:
-        if line and taken + _width(each) > width:
+        if line and used + _width(each) > width:
             yield line
-            line, taken = [], 0
+            line, used = [], 0
         line.append(each)
-        taken += _width(each) + 1
+        used += _width(each) + 1
     if line or not cells:
         yield line
 

@@ -1,4 +1,4 @@
-"""How a labelled corpus would be imported, as tables in the terminal."""
+"""A preview of an import: columns, mapping and first problems as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flows.runtime import console
 
 
 def show_preview(report: Preview) -> None:
-    """Print the columns, what they would become, and the first problems."""
+    """Print the columns, the fields that they become, and the first problems."""
     names = ("source", "kind", "split", "splits", "rows", "looked_at", "usable")
     console.show_pairs("would import", {name: getattr(report, name) for name in names})
     console.show_table("columns", ("column", "type"), list(report.columns.items()))

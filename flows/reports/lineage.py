@@ -1,4 +1,4 @@
-"""Trace a version back to labels, rounds, flow run and commit, or an utterance to the versions that learned from it."""
+"""Trace a version back to labels, rounds, flow run and commit, or an utterance to the versions trained on it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import sqlalchemy as sa
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -41,7 +43,13 @@ class RoundReason(Result):
 
 @dataclass(frozen=True, slots=True)
 class PseudoSource(Result):
-    """How many pseudo-labels a version learned from, the weight of each, and the versions whose hypotheses they are."""
+    """The pseudo-labels of a version.
+
+    Attributes:
+        count: how many.
+        weight: of each in training; a label has weight 1.
+        by: versions whose hypotheses they are, such as `asr/1`.
+    """
 
     count: int
     weight: float
@@ -50,21 +58,21 @@ class PseudoSource(Result):
 
 @dataclass(frozen=True, slots=True)
 class VersionLineage(Result):
-    """What a version came from; ids and counts alone.
+    """The sources of a version, in ids and counts alone.
 
     Attributes:
         version: such as `asr/2`.
-        origin: `base`, where it was retrained, or where it came from.
-        aliases: that name it.
+        origin: how the version was made: `base`, retrained, or registered from elsewhere.
+        aliases: aliases that it has.
         tainted: whether it learned from an utterance that was erased since.
-        base, parent: the base that it was fine-tuned from, and the champion then.
+        base, parent: the base that it was fine-tuned from, and the version that was champion then.
         snapshot_id: of the labels that it learned from; "" where it learned from none.
         rows: rows of that snapshot by role.
-        labels, rounds: where its labels came from, and the rounds that chose its utterances.
+        labels, rounds: the sources of its labels, and the rounds that chose its utterances.
         pseudo: its pseudo-labels; None where it has none.
         annotators: answers by annotator's pseudonym.
-        judged_on: ids of the evaluation sets that judged it.
-        run_id, cycle, flow_run_id, git_sha, eval_set_id: of the run that made it, as the tracking store has them.
+        judged_on: ids of the evaluation sets that it was judged on.
+        run_id, cycle, flow_run_id, git_sha, eval_set_id: of the run that made it, from the tracking store.
     """
 
     version: str
@@ -87,14 +95,14 @@ class VersionLineage(Result):
     eval_set_id: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON document, in which no pseudo-labels are an empty mapping."""
+        """Return the JSON document; without pseudo-labels `pseudo` is an empty mapping."""
         document = Result.to_json(self)  # super() does not work in a dataclass with slots
         return document | {"pseudo": document["pseudo"] or {}}
 
 
 def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -> VersionLineage:
-    """Return what a version came from: run, commit, snapshot, labels and who gave them, rounds."""
-    held = version.snapshot_id
+    """Return the sources of a version: run, commit, snapshot, labels, annotators and rounds."""
+    snapshot_id = version.snapshot_id
     with corpus.read() as conn:
         pseudo = pseudo_labels.of_version(conn, version.kind, version.version)
         return VersionLineage(
@@ -104,35 +112,45 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
             tainted=version.tainted,
             base=version.base,
             parent=version.parent,
-            snapshot_id=held,
-            rows=lineage.rows_by_role(conn, held) if held else {},
-            labels=tuple(LabelSource(**row) for row in (lineage.labels_by_source(conn, held) if held else ())),
+            snapshot_id=snapshot_id,
+            rows=lineage.rows_by_role(conn, snapshot_id) if snapshot_id else {},
+            labels=_label_sources(conn, snapshot_id),
             pseudo=_pseudo_source(pseudo) if pseudo else None,
-            annotators=lineage.annotators(conn, held) if held else {},
-            rounds=tuple(RoundReason(**row) for row in (lineage.rounds_by_reason(conn, held) if held else ())),
+            annotators=lineage.annotators(conn, snapshot_id) if snapshot_id else {},
+            rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(settings, version),
         )
 
 
-def _pseudo_source(held: PseudoLabels) -> PseudoSource:
-    by = tuple(f"{kind}/{version}" for kind, version in zip(("asr", "intent"), held.by, strict=True))
-    return PseudoSource(held.count, held.weight, by)
+def _label_sources(conn: sa.Connection, snapshot_id: str) -> tuple[LabelSource, ...]:
+    rows = lineage.labels_by_source(conn, snapshot_id) if snapshot_id else ()
+    return tuple(LabelSource(**row) for row in rows)
+
+
+def _round_reasons(conn: sa.Connection, snapshot_id: str) -> tuple[RoundReason, ...]:
+    rows = lineage.rounds_by_reason(conn, snapshot_id) if snapshot_id else ()
+    return tuple(RoundReason(**row) for row in rows)
+
+
+def _pseudo_source(labels: PseudoLabels) -> PseudoSource:
+    by = tuple(f"{kind}/{version}" for kind, version in zip(("asr", "intent"), labels.by, strict=True))
+    return PseudoSource(labels.count, labels.weight, by)
 
 
 def _run_of(settings: Settings, version: ModelVersion) -> dict[str, str]:
-    """Return what the tracking store knows of the run that made a version."""
+    """Return the tags that the tracking store has of the run that made a version; "" where it has none."""
     from training.tracking.runs import run_tags
     from training.tracking.store import open_tracking
 
     tags = run_tags(open_tracking(settings.tracking, settings.home), version.run_id)
-    named = {
+    tag_names = {
         "cycle": "earmark.cycle",
         "flow_run_id": "earmark.flow_run_id",
         "git_sha": "mlflow.source.git.commit",
         "eval_set_id": "earmark.eval_set_id",
     }
-    return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in named.items()}
+    return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------
@@ -140,7 +158,7 @@ def _run_of(settings: Settings, version: ModelVersion) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceFacts(Result):
-    """What is known of an utterance, without what was said."""
+    """The record of an utterance, without its content."""
 
     utterance_id: str
     state: str
@@ -162,7 +180,7 @@ class VersionPair(Result):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceOf(Result):
-    """A round's choice of an utterance, and the task that it became; None where it became none."""
+    """A round that chose an utterance, and the task that was exported for it; None where none was."""
 
     round: str
     reason: str
@@ -200,7 +218,7 @@ class LabelRevision(Result):
 
 @dataclass(frozen=True, slots=True)
 class LearnedBy(Result):
-    """A version in whose snapshot an utterance is; `revision` is None for a pseudo-label."""
+    """A version whose snapshot contains an utterance; `revision` is None for a pseudo-label."""
 
     kind: Kind
     version: str
@@ -212,7 +230,7 @@ class LearnedBy(Result):
 
 @dataclass(frozen=True, slots=True)
 class JudgedVersion(Result):
-    """A version with a report that counts an utterance."""
+    """A version with an evaluation report that includes an utterance."""
 
     kind: Kind
     version: str
@@ -220,14 +238,14 @@ class JudgedVersion(Result):
 
 @dataclass(frozen=True, slots=True)
 class UtteranceLineage(Result):
-    """What became of an utterance; ids and counts alone.
+    """The uses of an utterance, in ids and counts alone.
 
     Attributes:
-        utterance: what is known of it.
+        utterance: its record.
         scored_by: pairs of versions that scored it.
         chosen, answers, labels: rounds that chose it, answers to its tasks, revisions of its label.
-        learned_by, judges: versions that learned from it, and versions for which it is an audit row.
-        judged: versions with a report that counts it.
+        learned_by, judges: versions that learned from it, and versions whose snapshot has it as an audit row.
+        judged: versions with an evaluation report that includes it.
     """
 
     utterance: UtteranceFacts
@@ -241,30 +259,30 @@ class UtteranceLineage(Result):
 
 
 def utterance_lineage(corpus: Corpus, utterance_id: str) -> UtteranceLineage:
-    """Return what became of an utterance: choices, questions, answers, label revisions, versions.
+    """Return the uses of an utterance: choices, answers, label revisions, versions.
 
     Raises:
         UsageError: there is no such utterance.
     """
     with corpus.read() as conn:
-        known = lineage.utterance(conn, utterance_id)
-        if known is None:
+        record = lineage.utterance(conn, utterance_id)
+        if record is None:
             raise UsageError(f"utterance {utterance_id} is unknown; give its id, or a version such as asr/2")
-        held = [LearnedBy(**row) for row in lineage.learners(conn, utterance_id)]
+        snapshots = [LearnedBy(**row) for row in lineage.learners(conn, utterance_id)]
         return UtteranceLineage(
-            utterance=UtteranceFacts(**known),
+            utterance=UtteranceFacts(**record),
             scored_by=tuple(VersionPair(**row) for row in lineage.scored_by(conn, utterance_id)),
             chosen=tuple(ChoiceOf(**row) for row in lineage.choices(conn, utterance_id)),
             answers=tuple(AnswerTo(**row) for row in lineage.answers_to(conn, utterance_id)),
             labels=tuple(LabelRevision(**row) for row in lineage.label_revisions(conn, utterance_id)),
-            learned_by=tuple(row for row in held if row.role != "audit"),
-            judges=tuple(row for row in held if row.role == "audit"),
+            learned_by=tuple(row for row in snapshots if row.role != "audit"),
+            judges=tuple(row for row in snapshots if row.role == "audit"),
             judged=tuple(JudgedVersion(**row) for row in lineage.judges_of(conn, utterance_id)),
         )
 
 
 def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage | UtteranceLineage:
-    """Return the lineage of a version such as `asr/2`, or of an utterance by its id; no content.
+    """Return the lineage of a version such as `asr/2`, or of an utterance by its id, without content.
 
     Raises:
         UsageError: there is no such version or utterance.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flows.reports.lineage import UtteranceLineage, VersionLineage
 from flows.runtime import console
@@ -11,7 +10,7 @@ from flows.runtime.results import Result
 
 
 def show_lineage(report: VersionLineage | UtteranceLineage) -> None:
-    """Print the lineage."""
+    """Print the lineage of a version or an utterance."""
     if isinstance(report, VersionLineage):
         _show_version(report)
     else:
@@ -19,8 +18,8 @@ def show_lineage(report: VersionLineage | UtteranceLineage) -> None:
 
 
 def _show_version(report: VersionLineage) -> None:
-    several = ("version", "labels", "rounds", "annotators")
-    pairs = {name: value for name, value in report.to_json().items() if name not in several and value != ""}
+    shown_apart = ("version", "labels", "rounds", "annotators")
+    pairs = {name: value for name, value in report.to_json().items() if name not in shown_apart and value != ""}
     if report.pseudo is not None:
         pairs["pseudo"] = report.pseudo.to_json() | {"by": " ".join(report.pseudo.by)}
     pairs["judged_on"] = f"{len(report.judged_on)} sets"
@@ -31,11 +30,11 @@ def _show_version(report: VersionLineage) -> None:
 
 
 def _show_utterance(report: UtteranceLineage) -> None:
-    known: dict[str, Any] = report.utterance.to_json()
-    known = {name: value for name, value in known.items() if name != "utterance_id" and value != ""}
-    known["scored_by"] = [f"asr/{row.asr_version} intent/{row.intent_version}" for row in report.scored_by]
-    known["judged"] = [f"{row.kind}/{row.version}" for row in report.judged]
-    console.show_pairs(f"utterance {report.utterance.utterance_id}", known)
+    record = report.utterance.to_json()
+    pairs = {name: value for name, value in record.items() if name != "utterance_id" and value != ""}
+    pairs["scored_by"] = [f"asr/{row.asr_version} intent/{row.intent_version}" for row in report.scored_by]
+    pairs["judged"] = [f"{row.kind}/{row.version}" for row in report.judged]
+    console.show_pairs(f"utterance {report.utterance.utterance_id}", pairs)
     _show("chosen", report.chosen, ("round", "night", "reason", "inclusion_prob", "ask", "task_id", "state"))
     _show("answers", report.answers, ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at"))
     _show("labels", report.labels, ("revision", "current", "source", "agreement", "annotators"))
@@ -43,14 +42,12 @@ def _show_utterance(report: UtteranceLineage) -> None:
     if not versions:
         print("no version learned from it")
         return
-    rows = [(f"{row.kind}/{row.version}", row.role, row.revision or "", _yes(row.tainted)) for row in versions]
+    rows = [
+        (f"{row.kind}/{row.version}", row.role, row.revision or "", "yes" if row.tainted else "no") for row in versions
+    ]
     console.show_table("versions", ("version", "role", "label revision", "tainted"), rows)
 
 
 def _show(title: str, rows: Sequence[Result], columns: tuple[str, ...]) -> None:
     if rows:
         console.show_table(title, columns, [[getattr(row, column) for column in columns] for row in rows])
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

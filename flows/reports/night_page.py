@@ -1,4 +1,4 @@
-"""A night's report as a page that a person reads in Prefect: steps, counts and decisions, never content."""
+"""The report of a nightly run as a page in Prefect: steps, counts and decisions, never content."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from flows.runtime.console import cell, percent
 
 
 def night_markdown(report: Mapping[str, Any]) -> str:
-    """Return the document of a `NightlyReport` as Markdown: a row a step, then what the gate decided."""
-    lines = [f"# Night {report['night']}", "", "| step | what became of it |", "| --- | --- |"]
+    """Return the document of a `NightlyReport` as Markdown: one row for each step, then the decisions of the gate."""
+    lines = [f"# Night {report['night']}", "", "| step | result |", "| --- | --- |"]
     decisions = []
     for step, result in report.items():
         if not isinstance(result, dict):
             continue
-        lines.append(f"| {step} | {_step_lines(sample_lines(result) if step == 'sample' else result)} |")
+        lines.append(f"| {step} | {_step_text(sample_lines(result) if step == 'sample' else result)} |")
         if result.get("decision_text"):
             decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
     return "\n".join(lines + decisions) + "\n"
 
 
-def _step_lines(result: Mapping[str, Any]) -> str:
+def _step_text(result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
-    left_out = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
+    not_shown = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
     shown = {
         key: percent(value) if key == "fraction" and isinstance(value, float) else cell(value)
         for key, value in result.items()
-        if key not in left_out
+        if key not in not_shown
     }
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())

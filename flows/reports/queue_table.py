@@ -1,4 +1,4 @@
-"""The queues of tasks as tables."""
+"""The queues of open tasks as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flows.tasks.queues import QueueReport
 
 
 def show_queues(report: QueueReport) -> None:
-    """Print the queues on stdout."""
+    """Print the queues by person, locale, round and age."""
     for name, rows in (("people", report.people), ("locales", report.locales), ("rounds", report.rounds)):
         if rows:
             headers = [field.name for field in fields(rows[0])]

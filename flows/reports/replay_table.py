@@ -1,4 +1,4 @@
-"""What a replay found, as a table in the terminal."""
+"""The results of a replay as a table in the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flows.runtime import console
 
 
 def show_replay(report: ReplayReport, out: Path) -> None:
-    """Print a row a strategy, the errors on rare speakers, and where the rest is."""
+    """Print one row for each strategy, the errors on rare speakers, and where curves and plot are."""
     title = f"{report.corpus}: labels to {report.target:.1%} ({report.until:.0%} of the full pool's accuracy)"
     headers = ["strategy", "labels", "saving against random", "mean accuracy", "minutes", "wins", "never below random"]
     rows = []

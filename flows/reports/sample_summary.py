@@ -1,29 +1,47 @@
-"""What a choice knew, in lines for people; the JSON of a report holds the same figures whole."""
+"""The evidence of a choice in lines for people; the JSON of a report has the same figures in full."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from corpus.records.base import Kind
+from flows.rounds.annotation_costs import QuestionCost
 from flows.runtime.console import percent
+from sampling.stopping_rule import Outlook
+
+if TYPE_CHECKING:
+    from sampling.choice_summary import CohortChoice
+    from sampling.reliability import Reliability
+
+FIGURES: Final = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
+"""Figures of a calibration: name in the line, and attribute of `Reliability`."""
 
 
-def sample_lines(report: Mapping[str, Any]) -> dict[str, object]:
-    """Return the document of a choice with one line for each thing that earlier answers taught it."""
+def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
+    """Return the document of a choice with one line in place of each group of figures from earlier answers.
+
+    Args:
+        document: of a `SampleReport`, or a part of it.
+    """
+    from sampling.choice_summary import CohortChoice
+    from sampling.reliability import Reliability
+
     lines: dict[str, object] = {}
-    for name, value in report.items():
+    for name, value in document.items():
         if name == "calibration":
-            lines |= {f"calibration {kind}": calibration_line(found) for kind, found in value.items()}
+            lines |= {f"calibration {kind}": calibration_line(Reliability(**found)) for kind, found in value.items()}
         elif name == "costs":
-            lines |= cost_lines(value)
+            lines |= cost_lines({ask: QuestionCost(**cost) for ask, cost in value.items()})
         elif name == "cohorts":
-            lines["cohorts"] = "; ".join(cohort_line(cohort) for cohort in value) or "none stands out"
+            cohorts = [cohort_line(CohortChoice(**cohort)) for cohort in value]
+            lines["cohorts"] = "; ".join(cohorts) or "none with clearly more errors"
         elif name == "outlook":
-            lines |= outlook_lines(value)
+            lines |= outlook_lines({kind: Outlook(**outlook) for kind, outlook in value.items()})
         elif name == "known":
-            lines["labelled rows"] = labels_line(value)
+            lines["labelled rows"] = labels_line(**value)
         elif name == "expected_errors":
-            lines["expected errors"] = errors_line(value)
+            lines["expected errors"] = errors_line(**value)
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:
@@ -31,59 +49,62 @@ def sample_lines(report: Mapping[str, Any]) -> dict[str, object]:
     return lines
 
 
-def calibration_line(found: Mapping[str, Any]) -> str:
-    """Return how far a measure can be believed."""
-    if found["ece_before"] is None:
-        return str(found["note"])
-    figures = [f"ECE {found['ece_before']:.3f} → {found['ece_after']:.3f}"]
-    figures += [f"{label} {found[name]:.2f}" for label, name in FIGURES if found[name] is not None]
-    figures.append(f"{percent(found['error_share'])} in error")
-    chosen = "" if found["of"] == "traffic" else " chosen"
-    figures.append(f"{found['judged']}{chosen} rows of {found['speakers']} speakers, curve on {found['rows']}")
-    return ", ".join(figures) + (f"; {found['note']}" if found["note"] else "")
+def calibration_line(found: Reliability) -> str:
+    """Return how well a measure predicts errors, before and after calibration."""
+    if found.ece_before is None:
+        return found.note
+    figures = [f"ECE {found.ece_before:.3f} → {found.ece_after:.3f}"]
+    figures += [f"{label} {value:.2f}" for label, name in FIGURES if (value := getattr(found, name)) is not None]
+    figures.append(f"{percent(found.error_share)} in error")
+    chosen = "" if found.of == "traffic" else " chosen"
+    figures.append(f"{found.judged}{chosen} rows of {found.speakers} speakers, curve on {found.rows}")
+    return ", ".join(figures) + (f"; {found.note}" if found.note else "")
 
 
-FIGURES = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
-
-
-def cost_lines(costs: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each question costs, by question."""
+def cost_lines(costs: Mapping[str, QuestionCost]) -> dict[str, str]:
+    """Return the annotator seconds of each question, by question."""
     return {f"cost {ask}": cost_line(cost) for ask, cost in costs.items()}
 
 
-def outlook_lines(outlook: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the next labels bring, by kind of model."""
-    return {f"outlook {kind}": outlook_line(ahead) for kind, ahead in outlook.items()}
+def outlook_lines(outlook: Mapping[str, Outlook] | Mapping[Kind, Outlook]) -> dict[str, str]:
+    """Return what the next labels are expected to bring, by kind of model."""
+    return {f"outlook {kind}": outlook_line(of_kind) for kind, of_kind in outlook.items()}
 
 
-def cost_line(cost: Mapping[str, Any]) -> str:
-    """Return what a question costs."""
-    source = f"{cost['answers']} answers" if cost["learned"] else f"from the settings, {cost['answers']} answers so far"
-    return f"{cost['base']:.1f} s + {cost['per_second']:.2f} s a second + {cost['per_token']:.2f} s a token ({source})"
+def cost_line(cost: QuestionCost) -> str:
+    """Return the annotator seconds of one question, and where the figures come from."""
+    source = f"{cost.answers} answers" if cost.learned else f"from the settings, {cost.answers} answers so far"
+    return f"{cost.base:.1f} s + {cost.per_second:.2f} s a second + {cost.per_token:.2f} s a token ({source})"
 
 
-def cohort_line(cohort: Mapping[str, Any]) -> str:
-    """Return who errs more, and what was done about it."""
+def cohort_line(cohort: CohortChoice) -> str:
+    """Return how many more errors a cohort has than the rest, and how many of its utterances were chosen."""
     return (
-        f"{cohort['name'].replace('-', ' ')} ({cohort['measure']}): {cohort['rows']} utterances of "
-        f"{cohort['speakers']} speakers, error {percent(cohort['rate'])} against {percent(cohort['rest'])}, "
-        f"p {cohort['p_value']:.2g}; {cohort['pool']} in the pool, {cohort['chosen']} chosen"
+        f"{cohort.name.replace('-', ' ')} ({cohort.measure}): {cohort.rows} utterances of "
+        f"{cohort.speakers} speakers, error {percent(cohort.rate)} against {percent(cohort.rest)}, "
+        f"p {cohort.p_value:.2g}; {cohort.pool} in the pool, {cohort.chosen} chosen"
     )
 
 
-def outlook_line(ahead: Mapping[str, Any]) -> str:
-    """Return what the next labels bring."""
-    return str(ahead["why"]) if ahead["advice"] == "unknown" else f"{ahead['advice']}: {ahead['why']}"
+def outlook_line(outlook: Outlook) -> str:
+    """Return the advice for one kind of model and its reason, or only the reason where there is no advice."""
+    return outlook.why if outlook.advice == "unknown" else f"{outlook.advice}: {outlook.why}"
 
 
-def labels_line(known: Mapping[str, Any]) -> str:
-    """Return how many labelled rows speak of the models at work."""
-    missing = known["labelled"] - known["scored"]
-    rest = f"; {missing} are not scored by the models at work, earmark score does it" if missing else ""
-    return f"{known['labelled']}, of which {known['unseen']} were chosen and never learned from{rest}"
+def labels_line(labelled: int, scored: int, unseen: int) -> str:
+    """Return how many labelled rows the choice could learn from.
+
+    Args:
+        labelled: rows with a label.
+        scored: those of them that the current champions have scored.
+        unseen: those that were chosen by a round and that no champion learned from.
+    """
+    missing = labelled - scored
+    rest = f"; {missing} are not scored by the current champions, run earmark score" if missing else ""
+    return f"{labelled}, of which {unseen} were chosen and never learned from{rest}"
 
 
-def errors_line(errors: Mapping[str, Any]) -> str:
-    """Return what the chosen are worth beside the pool."""
-    chosen = "-" if errors["chosen"] is None else f"{errors['chosen']:.2f}"
-    return f"{chosen} in an utterance chosen to learn from, {errors['pool']:.2f} in one of the pool"
+def errors_line(chosen: float | None, pool: float) -> str:
+    """Return the mean expected errors of an utterance that was chosen to learn from, and of one in the pool."""
+    shown = "-" if chosen is None else f"{chosen:.2f}"
+    return f"{shown} in an utterance chosen to learn from, {pool:.2f} in one of the pool"

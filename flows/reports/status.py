@@ -1,4 +1,4 @@
-"""What a home holds, in numbers: utterances, rounds, tasks, answers, labels, versions, costs and outlook."""
+"""Count what is in a home: utterances, rounds, tasks, answers, labels, versions, costs and outlook."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from corpus.tables import models as store
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
 from flows.nights.night import last_night
-from flows.reports.queue_table import show_queues
-from flows.reports.sample_summary import cost_lines, outlook_lines
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
-from flows.runtime import console
-from flows.runtime.results import Result, as_json
+from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.tasks import task_status
@@ -40,7 +37,7 @@ class RoundCounts(Result):
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts(Result):
-    """The current labels: all, those of the audit sample, those held out to judge, those that came with a manifest."""
+    """The current labels: all, of the audit sample, of the held-out rows that judge, and from manifests."""
 
     current: int
     audit: int
@@ -50,7 +47,13 @@ class LabelCounts(Result):
 
 @dataclass(frozen=True, slots=True)
 class KindVersions(Result):
-    """The versions of one kind of model: all, who has each alias, and how often the gate looked at its audit rows."""
+    """The versions of one kind of model.
+
+    Attributes:
+        versions: all of them, oldest first.
+        champion, challenger, previous: the version that has this alias; None where none has it.
+        looks: how many challengers the gate has judged; each look makes the next one stricter.
+    """
 
     versions: tuple[str, ...]
     champion: str | None
@@ -61,7 +64,7 @@ class KindVersions(Result):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport(Result):
-    """What a home holds.
+    """What is in a home, in numbers.
 
     Attributes:
         home: its folder.
@@ -91,7 +94,7 @@ class StatusReport(Result):
 
 
 def status_of(settings: Settings) -> StatusReport:
-    """Return what the home holds, in numbers."""
+    """Return what is in the home, in numbers."""
     with opened(settings, create=False) as corpus, corpus.read() as conn:
         return StatusReport(
             home=str(settings.home),
@@ -129,38 +132,13 @@ def _versions(conn: sa.Connection, kind: Kind) -> KindVersions:
     )
 
 
-def show_status(report: StatusReport) -> None:
-    """Print the status as tables."""
-    counts = {
-        "utterances": report.utterances,
-        "refused": report.refused,
-        "tasks": report.tasks,
-        "answers": report.answers,
-        "labels": report.labels.to_json(),
-    }
-    console.show_pairs(f"home {report.home}", counts)
-    if report.rounds:
-        rows = [(row.round, row.pool, row.chosen) for row in report.rounds]
-        console.show_table("rounds", ("round", "pool", "chosen"), rows)
-    show_queues(report.queues)
-    versions = [
-        (kind, row.versions, row.champion, row.challenger, row.previous, row.looks)
-        for kind, row in report.models.items()
-    ]
-    console.show_pairs("annotators' time", cost_lines(as_json(report.costs)))
-    console.show_pairs("the next labels", outlook_lines(as_json(report.outlook)))
-    console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
-    for problem in report.problems:
-        print(f"PROBLEM  {problem}")
-
-
 def refuse_late_night(settings: Settings, hours: float, now: datetime | None = None) -> None:
-    """Refuse where a night that closed so long ago has not been run, judged by the newest of them.
+    """Refuse where the newest night that closed at least `hours` ago has not been run.
 
     Args:
         settings: of the home.
         hours: how long a night may take after it closed [h].
-        now: the machine's clock where None.
+        now: the time; that of the machine's clock where None.
 
     Raises:
         Refused: it was not run; the message names the night and how to run it.
@@ -170,6 +148,6 @@ def refuse_late_night(settings: Settings, hours: float, now: datetime | None = N
     with opened(settings) as corpus, corpus.read() as conn:
         if not nights.is_done(conn, night.name):
             raise Refused(
-                f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not through {hours:g} h later;"
-                f" see what its run says, then earmark nightly --night {night.name}"
+                f"night {night.name} closed at {night.end:%Y-%m-%d %H:%M} UTC and is not done {hours:g} h later;"
+                f" read the log of its run, then earmark nightly --night {night.name}"
             )

@@ -1,29 +1,39 @@
-"""What a person sees: tables, pairs, one JSON document; everything but the result goes to stderr."""
+"""Print results on stdout as tables, pairs of names and values or one JSON document, and notes on stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Final
 
-MOST_REFUSED = 10
+MOST_REFUSED: Final = 10
+"""How many refused lines are printed; `--json` lists them all."""
 
 
 def note(line: str) -> None:
-    """The line stands on stderr."""
+    """Print a line on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
-def show_json(document: Any) -> None:
-    """The document stands on stdout as JSON."""
+def show_json(document: object) -> None:
+    """Print a document on stdout as JSON."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
 
-def show_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[Any]], *, last_wide: bool = False) -> None:
-    """The table stands on stdout, numbers to the right."""
+def show_table(
+    title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], *, last_wide: bool = False
+) -> None:
+    """Print a table on stdout, with numbers aligned to the right.
+
+    Args:
+        title: line above the table.
+        headers: of the columns.
+        rows: values of each row, in the order of the headers.
+        last_wide: give the last column all width that the others leave.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -39,16 +49,16 @@ def show_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[Any]]
     Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
 
 
-def show_pairs(title: str, pairs: Mapping[str, Any]) -> None:
-    """Names and values stand on stdout, one pair a line."""
+def show_pairs(title: str, pairs: Mapping[str, object]) -> None:
+    """Print names and values on stdout, one pair on each line."""
     print(title)
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         print(f"  {name:<{width}}  {cell(value)}")
 
 
-def show_refused(lines: Sequence[Mapping[str, Any]]) -> None:
-    """The first refused lines of files stand on stdout, each with its reason and what to do about it."""
+def show_refused(lines: Sequence[Mapping[str, object]]) -> None:
+    """Print the first refused lines of files on stdout, each with its reason and the field or detail that is wrong."""
     several = len({line.get("file") for line in lines}) > 1
     for line in lines[:MOST_REFUSED]:
         place = f"{line['file']} line {line['line']}" if several else f"line {line['line']}"
@@ -57,8 +67,8 @@ def show_refused(lines: Sequence[Mapping[str, Any]]) -> None:
         print(f"  and {len(lines) - MOST_REFUSED} more; --json lists them")
 
 
-def cell(value: Any) -> str:
-    """Return the text of one value: short numbers, mappings as `a 1, b 2`."""
+def cell(value: object) -> str:
+    """Return the text of one value: numbers with 4 significant digits, mappings as `a 1, b 2`, `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -71,7 +81,7 @@ def cell(value: Any) -> str:
 
 
 def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Return `12.3 %` or `12.3 % [10.1, 14.6]`."""
+    """Return a share as `12.3 %`, with its interval as `12.3 % [10.1, 14.6]`, or `-` for None."""
     if value is None:
         return "-"
     if low is None or high is None:

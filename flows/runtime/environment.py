@@ -1,4 +1,4 @@
-"""What a machine tells by its environment: where the servers are, and the secrets that no YAML file should hold."""
+"""Read settings from environment variables: addresses of servers, and secrets that belong in no YAML file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from corpus.errors import SettingsError
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
-"""What a JSON or YAML document holds."""
+"""A value in a JSON or YAML document."""
 
 VARIABLES = {
     "EARMARK_HOME": "corpus.home",
@@ -22,17 +22,17 @@ VARIABLES = {
     "EARMARK_LABEL_STUDIO_URL": "label_studio.url",
     "EARMARK_LABEL_STUDIO_TOKEN": "label_studio.token",
 }
-"""Environment variables and the settings they stand for; NAME_FILE names a file that holds the value instead."""
+"""The setting that each environment variable gives. NAME_FILE may name a file with the value in place of NAME."""
 
 KEY_FILE_VARIABLE = "EARMARK_KEK_FILE"
-"""Names the file of the key-encryption key, as `corpus.key_file` does; EARMARK_KEK is the key itself."""
+"""The variable with the path of the key-encryption key's file, as `corpus.key_file`; EARMARK_KEK is the key itself."""
 
 
 def from_environment() -> dict[str, str]:
     """Return the settings that the environment gives, by their dotted keys.
 
     Raises:
-        SettingsError: a NAME_FILE can't be read, is empty, or stands beside its NAME; the message names the variable.
+        SettingsError: a NAME_FILE is set together with NAME, can't be read or is empty; the message names the variable.
     """
     found = {}
     for name, key in VARIABLES.items():
@@ -40,7 +40,7 @@ def from_environment() -> dict[str, str]:
         if value and file:
             raise SettingsError(f"{name} and {name}_FILE are both set; unset one of them")
         if file:
-            value = _content(f"{name}_FILE", Path(file))
+            value = _read_value(f"{name}_FILE", Path(file))
         if value:
             found[key] = value
     if os.environ.get(KEY_FILE_VARIABLE):
@@ -48,20 +48,22 @@ def from_environment() -> dict[str, str]:
     return found
 
 
-def _content(variable: str, file: Path) -> str:
+def _read_value(variable: str, file: Path) -> str:
     try:
         value = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{variable}: its file can't be read: {type(error).__name__}") from None
+        raise SettingsError(
+            f"{variable}: its file can't be read: {type(error).__name__}; check the path and its rights"
+        ) from None
     if not value:
-        raise SettingsError(f"{variable}: its file is empty")
+        raise SettingsError(f"{variable}: its file is empty; write the value into it")
     return value
 
 
 def without_secrets(tree: Json) -> Json:
-    """Return the settings with tokens and the users and passwords of all URLs blanked, for whoever looks at them."""
+    """Return settings that may be shown: tokens, and users and passwords in URLs, are replaced by `***`."""
     if isinstance(tree, dict):
-        return {k: "***" if k == "token" and value else without_secrets(value) for k, value in tree.items()}
+        return {key: "***" if key == "token" and value else without_secrets(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [without_secrets(value) for value in tree]
     if isinstance(tree, str):

@@ -1,4 +1,4 @@
-"""Two runs on one corpus exclude each other; a killed run frees it by dying."""
+"""Lock a corpus, so that only one process at a time changes it; the operating system frees the lock of a killed one."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from corpus.storage.postgres_lock import hold_database
 
 
 @contextlib.contextmanager
-def hold_corpus(settings: CorpusSettings, what: str, patience: float = 0.0) -> Iterator[None]:
-    """The home, and the records where they lie on a server, are ours until the block ends or the process dies.
+def hold_corpus(settings: CorpusSettings, command: str, patience: float = 0.0) -> Iterator[None]:
+    """Lock the home, and the records where they are on a server, until the block ends or the process dies.
 
-    The folder is locked by a file, which another machine with a home of its own would not see; the server keeps it out.
+    A file in the home is the lock of the folder. Another machine with a home of its own does not see this file, so
+    records on a server are locked there as well.
 
     Args:
-        settings: where the corpus lies.
-        what: the command, for the one who is refused meanwhile.
-        patience: how long to wait for another process that holds it [s].
+        settings: where the corpus is.
+        command: its name, which another process that wants the corpus is shown.
+        patience: how long to wait for a process that has the lock [s].
 
     Raises:
-        HomeBusy: another live process holds one of them.
+        HomeBusy: another live process has one of the locks.
         Unreachable: the server does not answer.
     """
-    holder = f"earmark {what} (process {os.getpid()} on {platform.node() or 'an unnamed machine'})"
+    holder = f"earmark {command} (process {os.getpid()} on {platform.node() or 'an unnamed machine'})"
     home = settings.home.expanduser().resolve()
     url = places(settings).records_url
     with _hold_folder(home, holder, patience), hold_database(url, holder, patience):
@@ -44,9 +45,9 @@ def _hold_folder(home: Path, holder: str, patience: float) -> Iterator[None]:
     make_home(home)
     with (home / "lock").open("a+") as file:
         until = time.monotonic() + patience
-        while not (ours := _locked(file)) and time.monotonic() < until:
+        while not (locked := _try_lock(file)) and time.monotonic() < until:
             time.sleep(0.5)
-        if not ours:
+        if not locked:
             file.seek(0)
             other = file.read().strip() or "another run"
             raise HomeBusy(f"the home is in use by {other}; wait until it ends, then run this again")
@@ -56,7 +57,7 @@ def _hold_folder(home: Path, holder: str, patience: float) -> Iterator[None]:
         yield
 
 
-def _locked(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,8 +1,8 @@
-"""The Prefect server that a command talks to: one that the settings name, or a child of its own on the home's database.
+"""Start a Prefect server for a command on the home's database, or use the server that the settings name.
 
-Prefect starts a temporary server by itself, but after a `kill -9` that server lives on over the same SQLite file. Here
-each command writes a record of its own before it starts its child, and the next command reaps the children of the dead.
-No command uses another's child: it would lose its API when that other one ends.
+Prefect can start a temporary server by itself, but after a `kill -9` that server goes on running on the same SQLite
+file. So each command writes a record before it starts its server, and the next command stops the servers of commands
+that are dead. No command uses the server of another one: it would lose its API when the other command ends.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from corpus.storage.durable_write import write_file
 
 RECORDS: Final = "server-*.json"
 MARK: Final = "EARMARK_SERVER"
-"""Environment variable of a server with a word that only its record knows: by it a server is found again, whatever
-process has its number or its port by now."""
+"""Environment variable of a server with a random mark, which its record repeats. A server is found again by this mark,
+as another process may have its process id or its port by now."""
 
 
 class PrefectSettings(BaseModel):
@@ -50,16 +50,19 @@ class PrefectSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PrefectServer:
-    """A server that was started, or that the settings name; then `process` is None."""
+    """A server that was started for a command, or one that the settings name; `process` is None for the latter."""
 
     api_url: str
     process: subprocess.Popen[bytes] | None
 
     def wait_until_ready(self, timeout: float) -> None:
-        """The server answers.
+        """Wait until the server answers.
+
+        Args:
+            timeout: how long to wait [s].
 
         Raises:
-            Refused: it did not within `timeout` [s], or its process ended.
+            Refused: the server did not answer in that time, or its process ended.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -74,12 +77,12 @@ class PrefectServer:
 
 
 def prepare_environment(home: Path, api_url: str) -> None:
-    """Prefect's and MLflow's settings are ours, whatever was inherited; must come before either is imported."""
+    """Set Prefect's and MLflow's environment variables, whatever was inherited; call it before either is imported."""
     os.environ.update(
         PREFECT_HOME=str(home / "prefect"),
         PREFECT_API_URL=api_url,
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
-        PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",  # people get one line from us; the pages have the rest
+        PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",  # earmark prints one line; Prefect's pages have the rest
         PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW="ignore",
         PREFECT_CLI_PROMPT="false",
         DO_NOT_TRACK="true",
@@ -94,13 +97,18 @@ def prepare_environment(home: Path, api_url: str) -> None:
 def prefect_server(
     home: Path, settings: PrefectSettings, *, ui: bool = False, port: int | None = None
 ) -> Iterator[PrefectServer]:
-    """A Prefect server answers or soon will, and the environment points at it; an own child ends with the block.
+    """Start a Prefect server, or take the one of the settings, and point the environment at it.
+
+    A server that was started ends with the block. It may not answer yet when the block begins: see `wait_until_ready`.
 
     Args:
-        home: EARMARK_HOME; its `prefect/` folder holds database, records and log.
-        settings: where to look.
-        ui: a server that lives long: it also serves Prefect's pages and runs its scheduler.
-        port: of an own server; any free one where None.
+        home: EARMARK_HOME; its `prefect/` folder has database, records and log.
+        settings: the address of a running server, if any.
+        ui: start a server that also serves Prefect's pages and runs its scheduler.
+        port: of the server that is started; any free one where None.
+
+    Yields:
+        The server.
     """
     if settings.api_url is not None:
         prepare_environment(home, settings.api_url)
@@ -108,14 +116,14 @@ def prefect_server(
         return
     folder = home / "prefect"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _reap(folder)
+    _stop_orphans(folder)
     port = port or _free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     prepare_environment(home, api_url)
-    record, word = _write_record(folder, port)
+    record, mark = _write_record(folder, port)
     process = None
     try:
-        process = _start(folder, port, ui, word)
+        process = _start(folder, port, ui, mark)
         yield PrefectServer(api_url, process)
     finally:
         if process is not None:
@@ -124,18 +132,18 @@ def prefect_server(
 
 
 def _write_record(folder: Path, port: int) -> tuple[Path, str]:
-    """A record of the server that is about to start is on disk; returns it and the word that the server carries."""
-    owner, word = os.getpid(), secrets.token_hex(16)
+    """Write the record of a server that is about to start; return the record's path and the mark of the server."""
+    owner, mark = os.getpid(), secrets.token_hex(16)
     record = folder / f"server-{owner}-{port}.json"
-    text = json.dumps({"owner": owner, "owner_started": _started(owner), "mark": word})
+    text = json.dumps({"owner": owner, "owner_started": _start_time(owner), "mark": mark})
     write_file(record, [text.encode()], temporary=record.with_suffix(".tmp"))
-    return record, word
+    return record, mark
 
 
-def _start(folder: Path, port: int, ui: bool, word: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, port: int, ui: bool, mark: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        MARK: word,
+        MARK: mark,
         "PREFECT_SERVER_UI_ENABLED": str(ui).lower(),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         "PREFECT__SERVER_EPHEMERAL": "" if ui else "1",  # any text is true
@@ -148,22 +156,25 @@ def _start(folder: Path, port: int, ui: bool, word: str) -> subprocess.Popen[byt
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def _reap(folder: Path) -> None:
-    """No server of this home lives on whose owner is dead."""
+def _stop_orphans(folder: Path) -> None:
+    """Stop the servers of this home whose owner, the command that started them, is dead."""
     for record in sorted(folder.glob(RECORDS)):
         try:
             found = json.loads(record.read_text())
-            owner, started, word = found["owner"], found["owner_started"], found["mark"]
+            owner, started, mark = found["owner"], found["owner_started"], found["mark"]
         except FileNotFoundError:
             continue  # its owner just ended
-        if _started(owner) != started:
-            for pid in _carrying(word):
+        if _start_time(owner) != started:
+            for pid in _processes_with(mark):
                 _kill(pid)
             record.unlink(missing_ok=True)
 
 
-def _started(pid: int) -> str:
-    """Return when the process started, "" where none lives: a number alone may be a stranger's by now."""
+def _start_time(pid: int) -> str:
+    """Return when the process started [clock ticks after boot], "" where there is none.
+
+    The process id alone does not identify a process: another one may have it by now. Source: proc(5), field 22 of stat.
+    """
     try:
         state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -171,12 +182,12 @@ def _started(pid: int) -> str:
     return "" if state == "Z" else numbers[18]
 
 
-def _carrying(word: str) -> list[int]:
-    """Return the processes with the word in their environment."""
-    wanted = f"{MARK}={word}".encode()
+def _processes_with(mark: str) -> list[int]:
+    """Return the ids of the processes with the mark in their environment, sorted."""
+    wanted = f"{MARK}={mark}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it just ended, or it is somebody else's
+        with contextlib.suppress(OSError):  # it just ended, or it belongs to another user
             if wanted in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return sorted(found)
@@ -187,7 +198,7 @@ def _kill(pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         deadline = time.monotonic() + 5
-        while _started(pid) and time.monotonic() < deadline:
+        while _start_time(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

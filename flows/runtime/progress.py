@@ -1,4 +1,4 @@
-"""Progress of steps, as events without printing: a step says how far it is, and whoever runs it listens.
+"""Progress of steps, as events without printing: a step reports how far it is, and its caller decides what to show.
 
     with progress.track("score", len(clips)) as advance:     # in a step
         ...
@@ -7,7 +7,7 @@
     with progress.listening(bars):                           # in the command line, a notebook or a test
         run_the_step()
 
-Where nobody listens, nothing happens.
+Without a listener nothing happens.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Final, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Work began.
+    """A piece of work began.
 
     Attributes:
         track: number of this piece of work, unique in the process.
         name: what is counted, such as `score`.
-        total: how many there are; None where that is not known yet.
+        total: how many there are; None where the number is not known yet.
     """
 
     track: int
@@ -37,12 +37,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """Some of the work is done.
+    """A part of the work is done.
 
     Attributes:
         track: number of the piece of work.
         done: how many are done in all.
-        total: how many there are; None where that is not known yet.
+        total: how many there are; None where the number is not known yet.
     """
 
     track: int
@@ -52,7 +52,7 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The work ended, complete or by an error.
+    """A piece of work ended, complete or with an error.
 
     Attributes:
         track: number of the piece of work.
@@ -63,7 +63,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that a person who waits wants to read now.
+    """A message for the person who waits.
 
     Attributes:
         line: one line, without content.
@@ -80,17 +80,17 @@ _NUMBERS: Final = itertools.count(1)
 
 
 class Advance(Protocol):
-    """Takes how many are done in all, and how many there are where that became known or changed."""
+    """A function that takes how many are done in all, and the total where it became known or changed."""
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Tell the listeners that `done` of `total` are done."""
+        """Report to the listeners that `done` of `total` are done."""
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Give every event of the block to the listener, besides those that listen already.
+    """Call the listener with every event of the block, in addition to the listeners that there are already.
 
-    What the listener raises ends the work that told it.
+    An exception of the listener ends the work that reported the event.
     """
     token = _LISTENERS.set((*_LISTENERS.get(), listener))
     try:
@@ -101,23 +101,23 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def track(name: str, total: int | None) -> Iterator[Advance]:
-    """Tell the listeners how far the work of the block is.
+    """Report the work of the block to the listeners: its begin, how far it is, and its end.
 
     Args:
         name: what is counted.
-        total: how many there are; None where that is not known yet.
+        total: how many there are; None where the number is not known yet.
 
     Yields:
-        A function that takes how many are done in all, and how many there are once that is known. Any thread may call
-        it: it tells those who listened when the block began.
+        A function that takes how many are done in all, and the total once it is known. Any thread may call it: it
+        reports to the listeners that there were when the block began.
     """
     number, listeners = next(_NUMBERS), _LISTENERS.get()
-    known = total
+    newest_total = total
 
     def advance(done: int, total: int | None = None) -> None:
-        nonlocal known
-        known = known if total is None else total
-        _emit(listeners, Advanced(number, done, known))
+        nonlocal newest_total
+        newest_total = newest_total if total is None else total
+        _emit(listeners, Advanced(number, done, newest_total))
 
     _emit(listeners, Started(number, name, total))
     try:
@@ -127,7 +127,7 @@ def track(name: str, total: int | None) -> Iterator[Advance]:
 
 
 def counting(advance: Advance) -> Callable[[int], None]:
-    """Return a function that takes how many were done since its last call."""
+    """Return a function that takes how many were done since its last call, and reports how many are done in all."""
     done = 0
 
     def more(count: int) -> None:
@@ -139,7 +139,7 @@ def counting(advance: Advance) -> Callable[[int], None]:
 
 
 def note(line: str) -> None:
-    """Tell the listeners a line for the person who waits."""
+    """Report a line to the listeners, for the person who waits."""
     _emit(_LISTENERS.get(), Noted(line))
 
 

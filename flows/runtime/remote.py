@@ -1,4 +1,4 @@
-"""A retraining that the served deployment runs, started from anywhere that reaches its Prefect server."""
+"""Start a retraining on the machine that runs `earmark serve` or a worker, through its Prefect server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from flows.runtime.settings import Settings
 
 
 @contextlib.contextmanager
-def announced(settings: Settings, api_url: str) -> Iterator[None]:
-    """Commands on this home find the server of `earmark serve` until the block ends."""
-    record = _record(settings)
-    place = json.dumps({"pid": os.getpid(), "api_url": api_url})
-    write_file(record, [place.encode()], temporary=record.with_suffix(".tmp"))
+def announced(home: Path, api_url: str) -> Iterator[None]:
+    """Keep the address of the server of `earmark serve` in the home until the block ends, so that commands find it."""
+    record = _record(home)
+    address = json.dumps({"pid": os.getpid(), "api_url": api_url})
+    write_file(record, [address.encode()], temporary=record.with_suffix(".tmp"))
     try:
         yield
     finally:
@@ -32,7 +32,13 @@ def announced(settings: Settings, api_url: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class RemoteRun(Result):
-    """A run of the served deployment: its name, its id and the state that it is in."""
+    """A run of the served deployment.
+
+    Attributes:
+        kind: of the model that is retrained.
+        flow_run, flow_run_id: its name and id in Prefect.
+        state: such as `Completed` or `Scheduled`.
+    """
 
     kind: Kind
     flow_run: str
@@ -41,19 +47,24 @@ class RemoteRun(Result):
 
 
 def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun:
-    """Return the run of the served deployment `retrain/retrain`, ended where `wait`.
+    """Start the served deployment `retrain/retrain`; return its run.
+
+    Args:
+        settings: of the home, with the address of the server if it is another machine's.
+        kind: which model is retrained.
+        wait: return only when the run has ended.
 
     Raises:
-        Refused: nothing is served, or the run did not complete.
+        Refused: no server is found, it has no such deployment, it does not answer, or the run did not complete.
     """
-    api_url = _api(settings)
+    api_url = _api_url(settings)
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} there", None):
+    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} remotely", None):
         try:
-            run: Any = run_deployment(
+            run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",
                 parameters={"kind": kind},
                 timeout=None if wait else 0,
@@ -64,24 +75,24 @@ def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun
             raise Refused("the Prefect server has no deployment retrain/retrain; start earmark serve") from None
         except (OSError, RuntimeError) as error:
             raise Refused(
-                f"the Prefect server does not answer ({type(error).__name__}); is earmark serve up?"
+                f"the Prefect server does not answer ({type(error).__name__}); check that earmark serve runs"
             ) from None
     state = str(run.state.name) if run.state is not None else "Scheduled"
     if wait and not run.state.is_completed():
-        raise Refused(f"run {run.name} ended as {state}; its log stands on Prefect's pages: earmark ui")
+        raise Refused(f"run {run.name} ended as {state}; read its log on Prefect's pages: earmark ui")
     return RemoteRun(kind, run.name, str(run.id), state)
 
 
-def _record(settings: Settings) -> Path:
-    return settings.home / "prefect" / "serve.json"
+def _record(home: Path) -> Path:
+    return home / "prefect" / "serve.json"
 
 
-def _api(settings: Settings) -> str:
+def _api_url(settings: Settings) -> str:
     if settings.prefect.api_url:
         return settings.prefect.api_url
     try:
-        found = json.loads(_record(settings).read_text(encoding="utf-8"))
-        os.kill(int(found["pid"]), 0)
+        found = json.loads(_record(settings.home).read_text(encoding="utf-8"))
+        os.kill(int(found["pid"]), 0)  # raises where no such process lives
     except (OSError, ValueError, KeyError):
-        raise Refused("nothing is served on this home; start earmark serve, or set prefect.api_url") from None
+        raise Refused("no server runs on this home; start earmark serve, or set prefect.api_url") from None
     return str(found["api_url"])

@@ -1,4 +1,4 @@
-"""Results of steps: frozen dataclasses that know how to become JSON."""
+"""The base class of results: frozen dataclasses that can be written as JSON."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a step did, in ids and counts; never content.
+    """The result of a step, in ids and counts; never content, except where a subclass says so.
 
-    A field becomes the key of its name, or of its `metadata={"key": ...}`. A field that may be missing has the default
-    None, and is left out of the JSON document while it is None.
+    In the JSON document the key of a field is its name, or the `metadata={"key": ...}` of the field. A field with the
+    default None is left out of the document while it is None.
     """
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON document: strings, numbers, booleans, None, lists and mappings alone."""
+        """Return the JSON document, made of strings, numbers, booleans, None, lists and mappings."""
         document = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -32,16 +32,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Skipped(Result):
-    """A step that had nothing to do, or could not be done now; `skipped` says why in one sentence."""
+    """A step that had nothing to do, or could not be done now; `skipped` is the reason in one sentence."""
 
     skipped: str
 
 
-def as_json(value: Any) -> Any:
-    """Return the value as what JSON has; results and other dataclasses become mappings.
+def as_json(value: object) -> Any:
+    """Return the value in the types of JSON; results and other dataclasses become mappings.
 
     Raises:
-        TypeError: it is of a type that has no form in JSON here.
+        TypeError: the value, or a part of it, has a type that JSON does not have.
     """
     if isinstance(value, Result):
         return value.to_json()
@@ -56,7 +56,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, datetime):
-        return str(value)  # as the commands have always printed moments: a blank between date and time
+        return str(value)  # readers of --json rely on this form: a blank, not a T, between date and time
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, str | int | float | bool):

@@ -1,4 +1,4 @@
-"""What every command does around its work: settings, the lock on the home, Prefect's server, errors without content."""
+"""Set up a command or flow: lock the home, start Prefect's server, open the corpus, report errors without content."""
 
 from __future__ import annotations
 
@@ -18,26 +18,35 @@ from flows.runtime.prefect_server import PrefectServer, prefect_server
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
 PATIENCE = 3600.0
-"""How long a run that a schedule or a remote command started waits for the home [s]; nobody is there to try again."""
+"""How long a run that a schedule or a remote command started waits for the home [s]: nobody is there to retry it."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @contextlib.contextmanager
-def running(settings: Settings, what: str) -> Iterator[None]:
-    """The home is held, Prefect's server starts up and `settings` are the active ones until the block ends."""
-    with hold_corpus(settings.corpus, what), prefect_server(settings.home, settings.prefect) as server:
+def running(settings: Settings, command: str) -> Iterator[None]:
+    """Lock the home, run Prefect's server and make `settings` the active ones until the block ends.
+
+    Args:
+        settings: of the home.
+        command: its name, which another process that wants the home is shown.
+
+    Raises:
+        HomeBusy: another process uses the home.
+        Refused: Prefect's server does not answer.
+    """
+    with hold_corpus(settings.corpus, command), prefect_server(settings.home, settings.prefect) as server:
         token = ACTIVE.set(settings)
         try:
-            with _prefect(server, settings):
+            with _connected(server, settings):
                 yield
         finally:
             ACTIVE.reset(token)
 
 
 def _flush() -> None:
-    """What Prefect still holds of logs and events is with its server, which is about to end."""
+    """Send the logs and events that Prefect still has in memory to its server, which is about to end."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -46,12 +55,12 @@ def _flush() -> None:
 
 
 @contextlib.contextmanager
-def _prefect(server: PrefectServer, settings: Settings) -> Iterator[None]:
-    """Prefect is imported while its server starts up, and speaks to that server until the block ends."""
+def _connected(server: PrefectServer, settings: Settings) -> Iterator[None]:
+    """Connect Prefect to the server until the block ends; its import, which takes time, overlaps the server's start."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     server.wait_until_ready(settings.prefect.start_timeout)
-    # Without a heartbeat: each flow would wait up to a second for its thread, and a killed run is found by the lock.
+    # No heartbeat: each flow would wait up to a second for its thread, and the lock shows that a run was killed.
     with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         try:
             yield
@@ -61,7 +70,15 @@ def _prefect(server: PrefectServer, settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
-    """The corpus is open until the block ends; without `create` a home that is not there is an error."""
+    """Open the corpus until the block ends.
+
+    Args:
+        settings: of the home.
+        create: make the home where there is none; without it a missing home is an error.
+
+    Raises:
+        EarmarkError: there is no home and `create` is False, or its databases can't be opened.
+    """
     corpus = open_corpus(settings.corpus, create=create)
     try:
         yield corpus
@@ -70,8 +87,20 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
 
 
 @contextlib.contextmanager
-def at_work(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
-    """The corpus is open with the running command's settings; a flow that a schedule started holds the home itself."""
+def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
+    """Open the corpus for a flow until the block ends, with the settings of the running command.
+
+    A flow that a schedule started has no such command: it loads the settings and locks the home itself.
+
+    Args:
+        config: file of settings for a scheduled flow; ignored where a command runs.
+
+    Yields:
+        The corpus and the settings.
+
+    Raises:
+        HomeBusy: another process still uses the home after `PATIENCE`.
+    """
     settings = ACTIVE.get()
     if settings is not None:
         with opened(settings) as corpus:
@@ -87,11 +116,11 @@ def at_work(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
 
 
 class Unexpected(EarmarkError):
-    """Something that earmark does not foresee; its text names the place, never the message, which may hold content."""
+    """An unforeseen error; its text names the line of code, never the message, which may be content."""
 
 
 def without_content(function: Callable[P, R]) -> Callable[P, R]:
-    """An unforeseen exception leaves the function as `Unexpected`: its own message could carry content into a log."""
+    """Wrap a function so that it raises unforeseen exceptions as `Unexpected`: their own messages may be content."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -102,17 +131,17 @@ def without_content(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             if os.environ.get("EARMARK_DEBUG"):
                 raise
-            raise Unexpected(place(error)) from None
+            raise Unexpected(describe_unforeseen(error)) from None
 
     return guarded
 
 
-def place(error: BaseException) -> str:
-    """Return the type of an exception and where in earmark it came from."""
+def describe_unforeseen(error: BaseException) -> str:
+    """Return one line with the type of an exception, the line of earmark's code that it came from, and the remedy."""
     root = Path(__file__).resolve().parents[2]
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [f for f in frames if Path(f.filename).is_relative_to(root) and ".venv" not in Path(f.filename).parts]
-    last = [*frames, *inside][-1:]
+    own = [f for f in frames if Path(f.filename).is_relative_to(root) and ".venv" not in Path(f.filename).parts]
+    last = [*frames, *own][-1:]
     where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
     return (
         f"unforeseen {type(error).__name__}{where}; nothing is lost, run the command again"
@@ -121,11 +150,11 @@ def place(error: BaseException) -> str:
 
 
 def fail(error: BaseException) -> int:
-    """The error stands on stderr as one line; returns the exit status."""
+    """Print an error on stderr as one line; return the exit status."""
     if isinstance(error, EarmarkError):
         line, status = str(error), error.exit_status
     else:
-        line, status = place(error), 1
+        line, status = describe_unforeseen(error), 1
         if os.environ.get("EARMARK_DEBUG"):
             traceback.print_exception(error)
     print("earmark: " + " ".join(line.split()), file=sys.stderr, flush=True)

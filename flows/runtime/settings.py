@@ -1,6 +1,6 @@
-"""Every setting of earmark in one tree, from three layers: defaults in the models, a YAML file, `--set key=value`.
+"""Load the settings of earmark as one tree: defaults in the models, a YAML file, the environment, `--set key=value`.
 
-Each branch is the settings model that stands above the function that takes it; this file only hangs them together.
+Each branch is a settings model that is defined in the module of the functions that take it; this module joins them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -39,14 +39,15 @@ from training.intent.finetune import IntentFinetuneSettings
 from training.score import ScoreSettings
 from training.tracking.store import TrackingSettings
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS: Final = Path(__file__).resolve().parents[2] / "configs"
+"""Folder of the settings files that come with earmark."""
 
 
 class NightSettings(BaseModel):
-    """When a night is, where its manifests and answers arrive, and when enough is new to retrain.
+    """When a night closes, where its manifests and answers arrive, and how many new labels make a retraining due.
 
     Attributes:
-        time_zone: IANA name of the time zone; a night is the 24 h that end at `ends_at` of its own day in this zone.
+        time_zone: IANA name of the time zone; a night is the 24 h that end at `ends_at` of its day in this zone.
         ends_at: Hour of the day at which a night closes [h].
         schedule: Cron expression, in `time_zone`, for `earmark serve`. Not between 02:00 and 02:59: those minutes are
             skipped or doubled when the clocks change.
@@ -83,7 +84,7 @@ class NightSettings(BaseModel):
         return value
 
 
-BACKENDS = ("files", "label_studio")
+BACKENDS: Final = ("files", "label_studio")
 """The annotation backends that come with earmark."""
 
 
@@ -91,9 +92,10 @@ class ExportSettings(BaseModel):
     """Where tasks are exported to, and how long they stay open.
 
     Attributes:
-        backend: `files` writes JSON Lines and clips; `label_studio` keeps a project there; or a name that another
-            package offers.
-        options: Options of a backend of another package, passed on as they are; keep secrets in its own variables.
+        backend: `files` writes JSON Lines and clips; `label_studio` fills a project of Label Studio; or the name of a
+            backend of another package.
+        options: Options of a backend of another package, passed on unchanged; give secrets in environment variables of
+            that package, not here.
         folder: Folder of the tasks; default `<home>/tasks`.
         due_days: How long a task stays open before it is closed and its clip is deleted [days].
     """
@@ -107,7 +109,7 @@ class ExportSettings(BaseModel):
 
     @field_validator("backend")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _known_backend(cls, value: str) -> str:
         plugins.require_known(plugins.BACKENDS, value, BACKENDS)
         return value
 
@@ -118,10 +120,10 @@ class LabelStudioSettings(BaseModel):
     Attributes:
         url: Address of the server; better set by EARMARK_LABEL_STUDIO_URL.
         token: A personal access token; better set by EARMARK_LABEL_STUDIO_TOKEN or its _FILE than in a YAML file.
-        title: Title of the project; where people are listed, each has a project of their own, `TITLE: PERSON`.
-        clips_url: Where the annotators' browsers reach `earmark clips`.
+        title: Title of the project; where `people.people` lists annotators, each has a project, `TITLE: PERSON`.
+        clips_url: Address at which the annotators' browsers reach `earmark clips`.
         batch: How many tasks are sent in one import.
-        pause: Time between two imports [s]; the server's makers advise against more than one in 30 s.
+        pause: Time between two imports [s]; the makers of Label Studio advise at most one import in 30 s.
         timeout: How long one call may take [s].
     """
 
@@ -137,14 +139,14 @@ class LabelStudioSettings(BaseModel):
 
 
 class ModelSettings(BaseModel):
-    """Which bases the models are trained from.
+    """Which base models are fine-tuned.
 
     Attributes:
-        asr: Base of the speech model: a folder, or a hub id such as `owner/name`; null takes the base that comes with
+        asr: Base of the speech model: a folder, or a hub id such as `owner/name`; null means the base that comes with
             earmark.
-        asr_revision: Commit of that hub id.
-        intent: Base of the intent model: a folder, or a hub id; null takes the base that comes with earmark.
-        intent_revision: Commit of that hub id.
+        asr_revision: Commit of the hub id of `asr`.
+        intent: Base of the intent model: a folder, or a hub id; null means the base that comes with earmark.
+        intent_revision: Commit of the hub id of `intent`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -156,12 +158,13 @@ class ModelSettings(BaseModel):
 
 
 class LearnedSettings(BaseModel):
-    """What a round learns from the answers to earlier rounds.
+    """How many answers to earlier rounds the sampling learns from.
 
     Attributes:
-        rows: Labelled utterances, audit rows first, from which curves, novelty and cohorts are learned; a new champion
-            scores them again. 0: none.
-        answers: Newest answers from which costs are learned; 0: the costs of the settings are used.
+        rows: How many labelled utterances, audit rows first, calibration, novelty and cohorts are computed from; a new
+            champion scores them again. 0 means none.
+        answers: How many of the newest answers the costs of questions are fitted to; 0 means that the costs of the
+            settings are used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -201,49 +204,50 @@ class Settings(BaseModel):
 
     @property
     def home(self) -> Path:
-        """EARMARK_HOME, absolute."""
+        """Return EARMARK_HOME as an absolute path."""
         return self.corpus.home.expanduser().resolve()
 
     @property
     def inbox(self) -> Path:
-        """Folder of arriving manifests."""
+        """Return the folder of arriving manifests."""
         return self.night.inbox or self.home / "inbox"
 
     @property
     def answers(self) -> Path:
-        """Folder of arriving annotation files."""
+        """Return the folder of arriving annotation files."""
         return self.night.answers or self.task_folder / "answers"
 
     @property
     def task_folder(self) -> Path:
-        """Folder of exported tasks."""
+        """Return the folder of exported tasks."""
         return self.export.folder or self.home / "tasks"
 
 
 def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
-    """Return the settings from defaults, then the file, then the environment, then the overrides.
+    """Return the settings: defaults, changed by the file, then by the environment, then by the overrides.
 
     Args:
         config: YAML file; a bare name such as `demo` means the file of that name in `configs/`.
         overrides: `key.sub=value`, the value read as YAML.
 
     Raises:
-        SettingsError: missing file, bad YAML, unknown key or wrong type; one line that names the key.
+        SettingsError: a file is missing or not YAML, a key is unknown or a value has a wrong type; the message is one
+            line that names the key.
     """
     tree: dict[str, Json] = {}
     source = "the settings"
     if config is not None:
-        path = _find(config)
+        path = _find_file(config)
         source = path.name
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path.name} can't be read: {type(error).__name__}") from None
+            raise SettingsError(f"{path.name} can't be read: {type(error).__name__}; check its rights") from None
         except yaml.YAMLError as error:
             line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
             raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
         if loaded is not None and not isinstance(loaded, dict):
-            raise SettingsError(f"{path.name} must hold keys and values, not a {type(loaded).__name__}")
+            raise SettingsError(f"{path.name} must have keys and values, not a {type(loaded).__name__}")
         tree = loaded or {}
     for name, value in from_environment().items():
         _put(tree, name.split("."), value)
@@ -254,16 +258,16 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
         try:
             _put(tree, key.split("."), yaml.safe_load(value))
         except yaml.YAMLError:
-            raise SettingsError(f"--set {key}: the value is not YAML") from None
+            raise SettingsError(f"--set {key}: the value is not YAML; put it in quotes") from None
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsError(f"{source}: {describe(error)}") from None
-    except SettingsError as error:  # a name that neither earmark nor another package has
+    except SettingsError as error:  # a backend, strategy or measure that no package offers
         raise SettingsError(f"{source}: {error}") from None
 
 
-def _find(config: Path) -> Path:
+def _find_file(config: Path) -> Path:
     for candidate in (config, CONFIGS / config.name, CONFIGS / f"{config.name}.yaml"):
         if candidate.is_file() and (candidate == config or len(config.parts) == 1):
             return candidate
@@ -281,17 +285,18 @@ def _put(tree: dict[str, Json], keys: Sequence[str], value: Json) -> None:
 
 
 def describe(error: ValidationError) -> str:
-    """Return one line that names the first offending key and what it should be."""
+    """Return one line that names the first wrong key and what its value should be."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_known(first["loc"]))
+        known = ", ".join(_known_keys(first["loc"]))
         return f"unknown key {key}" + (f"; known here are {known}" if known else "")
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}"
 
 
-def _known(location: tuple[str | int, ...]) -> list[str]:
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    """Return the keys of the settings model that the location is in, sorted."""
     model: Any = Settings
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
@@ -299,13 +304,20 @@ def _known(location: tuple[str | int, ...]) -> list[str]:
     return sorted(getattr(model, "model_fields", {}))
 
 
-OVERRIDES_VARIABLE = "EARMARK_OVERRIDES"
-"""Environment variable with the JSON list of overrides that `earmark serve` hands to the runs it starts."""
+OVERRIDES_VARIABLE: Final = "EARMARK_OVERRIDES"
+"""Environment variable with the JSON list of overrides that `earmark serve` passes to the runs that it starts."""
 
 ACTIVE: ContextVar[Settings | None] = ContextVar("earmark_settings", default=None)
-"""The settings of the command that is running; what a flow takes when it is called without a config of its own."""
+"""The settings of the running command, which its flows use; None in a flow that a schedule started."""
 
 
 def scheduled(config: str | None) -> Settings:
-    """Return the settings of a flow that a schedule started: its config, and the overrides that `serve` was given."""
+    """Return the settings of a flow that a schedule started.
+
+    Args:
+        config: file of settings; the overrides of `earmark serve` come from the environment.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
     return load_settings(Path(config) if config else None, json.loads(os.environ.get(OVERRIDES_VARIABLE, "[]")))

@@ -7,7 +7,7 @@ import pytest
 
 from corpus.tables import rounds, utterances
 from flows.demo import run_demo
-from flows.reports.demo_tables import night_of
+from flows.reports.demo_tables import night_from_json
 from flows.reports.doctor import examine
 from flows.reports.status import status_of
 from flows.runtime.session import opened
@@ -28,7 +28,7 @@ def test_every_night_adds_up(lived_anywhere):
                 assert rate["low"] <= rate["value"] <= rate["high"]
                 assert rate["n"] > 0
     json.dumps(report.to_json(), allow_nan=False)
-    assert [night_of(night.to_json()) for night in report.nights] == list(report.nights)
+    assert [night_from_json(night.to_json()) for night in report.nights] == list(report.nights)
 
 
 def test_the_second_choice_rests_on_the_answers_to_the_first(lived_anywhere):

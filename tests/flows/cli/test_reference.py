@@ -1,4 +1,4 @@
-"""The reference pages of the documentation say what the code says, and every command and setting has its sentence."""
+"""The reference pages of the documentation agree with the code, and every command and setting has its sentence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from flows.runtime.settings import Settings
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-def test_the_page_of_the_commands_is_what_the_code_says() -> None:
+def test_the_page_of_the_commands_is_written_from_the_code() -> None:
     page = (DOCS / "cli.md").read_text(encoding="utf-8")
     assert page == cli_page(app), "stale; run python -m flows.cli.reference docs"
 
 
-def test_the_page_of_the_settings_is_what_the_code_says() -> None:
+def test_the_page_of_the_settings_is_written_from_the_code() -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page(Settings), "stale; run python -m flows.cli.reference docs"
 
@@ -31,7 +31,7 @@ def test_every_command_option_and_setting_has_a_sentence() -> None:
     assert without_sentence(app, Settings) == []
 
 
-def test_every_setting_is_on_the_page_with_the_default_that_holds() -> None:
+def test_every_setting_is_on_the_page_with_its_default() -> None:
     page = settings_page(Settings)
 
     def leaves(tree: BaseModel, prefix: str = "") -> list[str]:

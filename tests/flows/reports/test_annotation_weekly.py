@@ -1,4 +1,4 @@
-"""Queues and the weekly report: people's time in numbers, without a word of what anybody said."""
+"""Queues and the weekly report: annotation in numbers, without content."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def tasks_of(world: World, who: str) -> list[AnnotationTask]:
-    file = world.folder / who / TASK_FILE
+def tasks_of(world: World, annotator_id: str) -> list[AnnotationTask]:
+    file = world.folder / annotator_id / TASK_FILE
     return read_tasks(file) if file.exists() else []
 
 
@@ -37,10 +37,14 @@ def queues_of(world: World) -> QueueReport:
     return queues(world.corpus, world.settings.people, world.settings.export.due_days)
 
 
-def test_queues_tell_who_waits_for_what_and_since_when(world: World, capsys: pytest.CaptureFixture[str]):
+def test_queues_count_open_tasks_by_person_and_age(world: World, capsys: pytest.CaptureFixture[str]):
     found = queues_of(world)
     people = {row.annotator: row for row in found.people}
-    assert {who: row.clips_a_day for who, row in people.items()} == {"ann": 300, "bob": 600, "cid": 600}
+    assert {annotator_id: row.clips_a_day for annotator_id, row in people.items()} == {
+        "ann": 300,
+        "bob": 600,
+        "cid": 600,
+    }
     assert sum(row.waiting for row in people.values()) == 12
     assert {row.locale: row.clips_a_day for row in found.locales} == {"en-GB": 1500, "en-US": 900}
     assert people["ann"].due == world.corpus.clock() + timedelta(days=3)
@@ -55,13 +59,13 @@ def test_queues_tell_who_waits_for_what_and_since_when(world: World, capsys: pyt
     assert "clips a day" in capsys.readouterr().out
 
 
-def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path: Path):
+def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
     for week in range(2):
-        for who in ("ann", "bob", "cid"):
-            for task in tasks_of(world, who)[:1]:
-                verdict = "accidental" if who == "cid" else "labelled"
-                texts = {"transcript": f"secretword {who}", "intent": "other"} if verdict == "labelled" else {}
-                world.merge(answer(task, who, verdict, lead_time=30.0, **texts))
+        for annotator_id in ("ann", "bob", "cid"):
+            for task in tasks_of(world, annotator_id)[:1]:
+                verdict = "accidental" if annotator_id == "cid" else "labelled"
+                texts = {"transcript": f"secretword {annotator_id}", "intent": "other"} if verdict == "labelled" else {}
+                world.merge(answer(task, annotator_id, verdict, lead_time=30.0, **texts))
         world.after(0.4 if week else 1)
     found = write_report(world.corpus, tmp_path / "report", 8)
     assert sum(row.answers for row in found.weeks) == len(
@@ -76,6 +80,6 @@ def test_the_report_has_every_week_and_no_word_of_anybody(world: World, tmp_path
     assert "## By annotator" in text
 
 
-def test_a_home_where_nobody_answered_has_a_page_that_says_so(world: World, tmp_path: Path):
+def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: World, tmp_path: Path):
     assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
-    assert "Nobody has answered yet" in (tmp_path / "report" / "report.md").read_text()
+    assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()

@@ -22,7 +22,7 @@ from flows.models.evaluation_store import reports
 from flows.models.slices import shown_slices
 from flows.nights.night import last_night
 from flows.reports.compare import compare_versions
-from flows.reports.compare_html import page_of, write_page
+from flows.reports.compare_html import page_html, write_page
 from flows.reports.compare_table import show_comparison
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
@@ -68,7 +68,7 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     assert report["cost"][1]["training_seconds"] > 0
     assert all(each["speed"]["latency_p50"]["value"] > 0 for each in report["cost"])
 
-    page = write_page(settings, compared)
+    page = write_page(settings.home, compared)
     assert page == settings.home / "compare" / f"{kind}-1-2" / "index.html"
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == (2 if kind == "asr" else 4)
@@ -85,7 +85,7 @@ def test_a_page_needs_no_other_file_and_shows_names_as_they_are(settings: Settin
         compared = compare_versions(corpus, settings, "asr/1", "asr/2")
     slices = tuple(replace(row, slice="locale=<img src=//elsewhere>") for row in compared.document.slices[:1])
     document = replace(compared.document, normaliser="<script>&'\"", slices=slices)
-    text = page_of(replace(compared, document=document))
+    text = page_html(replace(compared, document=document))
     assert "normal form <script>&" not in text
     page = Read()
     page.feed(text)
@@ -119,7 +119,7 @@ def test_versions_of_two_kinds_are_not_compared(settings: Settings):
         compare_versions(corpus, settings, "asr/1", "intent/1")
 
 
-def test_a_speaker_returns_who_was_heard_in_an_earlier_night(settings: Settings):
+def test_a_speaker_of_an_earlier_night_is_a_returning_one(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
         report = reports(corpus, settings, audit, [registry.champion(corpus, "asr")])

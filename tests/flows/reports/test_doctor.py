@@ -1,4 +1,4 @@
-"""The doctor deletes nothing beside stores that are not this home's, and says who must not be champion."""
+"""The doctor deletes nothing in stores of another home, and names versions that must not be champion."""
 
 from __future__ import annotations
 

@@ -4,14 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from corpus.records.evaluation import Interval
 from flows.reports.annotation_weekly import PointCost
 from flows.reports.audit_log import AuditLogRow
-from flows.reports.demo_tables import ChampionNight, NewestVersion, Rate, SpeakerRate, champion_night
-from flows.reports.doctor import DoctorReport, show_findings
+from flows.reports.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate, champion_vs_base_from_json
+from flows.reports.doctor import DoctorReport
+from flows.reports.doctor_table import show_findings
 from flows.reports.error_analysis import Mistake
 from flows.reports.lineage import PseudoSource, VersionLineage
 
-RATE = Rate(0.5, 0.25, 0.75, 8, 4)
+RATE = Interval(0.5, 0.25, 0.75, 8, 4)
 
 
 def version(pseudo):
@@ -29,7 +31,7 @@ def test_a_version_without_pseudo_labels_has_an_empty_mapping_of_them():
     assert made["aliases"] == ["champion"]
 
 
-def test_minutes_stand_alone_where_nothing_was_judged():
+def test_the_cost_of_a_point_is_the_minutes_alone_where_nothing_was_judged():
     assert PointCost(8.6).to_json() == {"minutes": 8.6}
     judged = PointCost(8.6, 0.5, 0.5, None).to_json()
     assert judged == {"minutes": 8.6, "wer_base": 0.5, "wer_champion": 0.5, "minutes_a_point": None}
@@ -37,16 +39,18 @@ def test_minutes_stand_alone_where_nothing_was_judged():
 
 @pytest.mark.parametrize(("kind", "key"), [("asr", "wer"), ("intent", "accuracy")])
 def test_rates_of_a_night_have_the_name_of_their_figure_and_come_back_from_it(kind, key):
-    newest = NewestVersion("3", RATE, {"ann": SpeakerRate(0.5, 2)})
-    night = ChampionNight(key, "2", RATE, RATE, RATE, "set", newest)
+    newest = RateBySpeaker("3", RATE, {"ann": SpeakerRate(0.5, 2)})
+    night = ChampionVsBase(kind, "2", RATE, RATE, RATE, "set", newest)
     document = night.to_json()
     assert list(document) == ["champion", key, f"base_{key}", "difference", "eval_set_id", "newest"]
     assert document["newest"]["speakers"] == {"ann": {"value": 0.5, "n": 2}}
-    assert champion_night(kind, document) == night
+    assert champion_vs_base_from_json(kind, document) == night
+    unjudged = ChampionVsBase(kind, "1")
+    assert champion_vs_base_from_json(kind, unjudged.to_json()) == unjudged
 
 
 def test_a_mistake_without_a_transcript_has_no_words():
-    found = Mistake(utterance_id="u", slices={}, heard="play", intent="stop", predicted="play", confidence=0.9)
+    found = Mistake(utterance_id="u", slices={}, hypothesis="play", intent="stop", predicted="play", confidence=0.9)
     assert set(found.to_json()) == {"utterance_id", "slices", "heard", "intent", "predicted", "confidence"}
 
 

@@ -1,4 +1,4 @@
-"""Errors of a version: worst first, said and heard side by side, with an audit row a clip and no text left behind."""
+"""Errors of a version: worst first, label and transcript side by side, one audit row a clip, no text stored."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def settings(lived: tuple[Settings, DemoReport], tmp_path_factory: pytest.TempPa
     return small_settings(copy_of(lived[0].home, tmp_path_factory.mktemp("mistakes") / "home"))
 
 
-def readings(settings: Settings, who: str) -> list[dict[str, Any]]:
+def readings(settings: Settings, person: str) -> list[dict[str, Any]]:
     with opened(settings) as corpus, corpus.read() as conn:
-        rows = conn.execute(sa.select(schema.audit.c.detail).where(schema.audit.c.actor == f"person:{who}"))
+        rows = conn.execute(sa.select(schema.audit.c.detail).where(schema.audit.c.actor == f"person:{person}"))
         return [json.loads(row.detail) for row in rows]
 
 
@@ -43,7 +43,7 @@ def test_every_clip_that_is_shown_is_one_row_on_the_chain(settings: Settings, ki
     assert all(row["purpose"] == "judge" and row["parts"] == ["audio", "label"] for row in opened_rows)
     if kind == "asr":
         assert [row.errors for row in rows] == sorted((row.errors for row in rows), reverse=True)
-        assert rows[0].said.split() == [said for _, said, _ in rows[0].steps if said]
+        assert rows[0].reference.split() == [word for _, word, _ in rows[0].steps if word]
     else:
         assert rows[0].intent != rows[0].predicted
     show_mistakes(report)
@@ -52,11 +52,11 @@ def test_every_clip_that_is_shown_is_one_row_on_the_chain(settings: Settings, ki
         assert row.utterance_id in shown
     assert "[-" in shown
     assert "\x1b[" not in shown
-    said = [row.said.encode() for row in rows if len((row.said or "").split()) > 1]
-    assert said
+    texts = [row.reference.encode() for row in rows if len((row.reference or "").split()) > 1]
+    assert texts
     for file in (file for file in settings.home.rglob("*") if file.is_file()):
         data = file.read_bytes()
-        assert not [words for words in said if words in data], f"{file.name} holds what somebody said"
+        assert not [text for text in texts if text in data], f"{file.name} contains a transcript"
 
 
 def test_a_slice_narrows_and_an_unknown_one_is_named(settings: Settings):
@@ -84,7 +84,7 @@ def test_a_slice_is_named_as_the_tables_name_it():
         _inside(slices, ["room=attic"], 3)
 
 
-def test_the_command_names_who_read(settings: Settings):
+def test_the_command_names_the_person_who_read(settings: Settings):
     done = earmark("errors", "asr/base", "--worst", "2", "--by", "otto", "--json", *arguments(settings.home))
     rows = json.loads(done.stdout)["utterances"]
     assert [row["utterance_id"] for row in rows] == [row["utterance_id"] for row in readings(settings, "otto")]

@@ -24,7 +24,8 @@ from corpus.tables import models as store
 from corpus.vault import consent
 from flows.nights.night import night_named
 from flows.reports.sample_summary import sample_lines
-from flows.reports.status import show_status, status_of
+from flows.reports.status import status_of
+from flows.reports.status_table import show_status
 from flows.rounds import annotation_costs, label_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.settings import Settings
@@ -243,7 +244,7 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
     report = world.choose()
     assert report.report.known == KnownRows(labelled=120, scored=0, unseen=0)
     assert report.report.calibration == {}
-    assert "120 are not scored by the models at work" in sample_lines(report.to_json())["labelled rows"]
+    assert "120 are not scored by the current champions" in sample_lines(report.to_json())["labelled rows"]
     held = label_evidence.labelled_rows(world.corpus, world.settings.learned)
     assert [row.reason for row in held.rows] == ["audit"] * 80 + ["uncertain"] * 40
     assert held.learned_from == set(world.labelled[100:])

@@ -58,7 +58,7 @@ def test_no_password_is_shown(tmp_path: Path):
     assert json.loads(done.stdout)["tracking"]["uri"] == "https://***@mlflow.example.org"
 
 
-def test_a_night_that_is_not_through_in_time_is_named(tmp_path: Path):
+def test_a_night_that_is_not_done_in_time_is_named(tmp_path: Path):
     settings = small_settings(tmp_path / "home")
     night = night_named("2026-11-22", settings.night.time_zone, settings.night.ends_at)
     with opened(settings) as corpus:

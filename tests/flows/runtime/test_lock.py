@@ -64,7 +64,7 @@ def test_a_second_run_is_refused_by_name_and_a_killed_one_frees_the_corpus(
         pass
 
 
-def test_one_server_holds_two_corpora(tmp_path: Path, postgres_server):
+def test_two_corpora_on_one_server_do_not_exclude_each_other(tmp_path: Path, postgres_server):
     with (
         postgres_server.corpus() as one,
         postgres_server.corpus() as other,

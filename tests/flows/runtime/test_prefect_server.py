@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.runtime.prefect_server import RECORDS, PrefectSettings, _carrying, prefect_server
+from flows.runtime.prefect_server import RECORDS, PrefectSettings, _processes_with, prefect_server
 from tests.flows.homes import ROOT
 from tests.surroundings import environment_kept
 
@@ -41,19 +41,19 @@ def marks(home: Path) -> list[str]:
     return [json.loads(path.read_text())["mark"] for path in sorted((home / "prefect").glob(RECORDS))]
 
 
-def test_a_server_that_outlived_its_owner_is_reaped(tmp_path: Path):
+def test_a_server_that_outlives_its_owner_is_stopped(tmp_path: Path):
     for _ in range(2):
         assert owner(tmp_path, "dies").wait() == -9
     # The second reaped what the first left behind, and itself left one.
     (orphan,) = marks(tmp_path)
-    assert len(_carrying(orphan)) == 1
+    assert len(_processes_with(orphan)) == 1
     with prefect_server(tmp_path, PrefectSettings()):
-        assert _carrying(orphan) == []
+        assert _processes_with(orphan) == []
         assert orphan not in marks(tmp_path)
     assert marks(tmp_path) == []
 
 
-def test_a_server_of_a_living_process_is_neither_used_nor_ended(tmp_path: Path):
+def test_a_server_of_a_living_process_is_neither_used_nor_stopped(tmp_path: Path):
     pages = owner(tmp_path, "ui")
     assert pages.stdout is not None
     theirs = pages.stdout.readline().strip()
@@ -62,7 +62,7 @@ def test_a_server_of_a_living_process_is_neither_used_nor_ended(tmp_path: Path):
         assert server.api_url != theirs
         assert len(marks(tmp_path)) == 2
     assert marks(tmp_path) == [mark]
-    assert len(_carrying(mark)) == 1
+    assert len(_processes_with(mark)) == 1
     pages.communicate()
     assert marks(tmp_path) == []
-    assert _carrying(mark) == []
+    assert _processes_with(mark) == []

@@ -1,4 +1,4 @@
-"""Progress as events: who listens is told everything once, and nothing is printed but by the command line."""
+"""Progress as events: each listener receives every event once, and only the command line prints."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ with progress.listening(ProgressBars()), progress.track("score", 40) as advance:
 
 
 def events_of(*names: str) -> list[progress.Event]:
-    """Return what a listener is told while a step of three counts."""
-    told: list[progress.Event] = []
-    with progress.listening(told.append):
+    """Return the events that a listener receives from a step of three."""
+    events: list[progress.Event] = []
+    with progress.listening(events.append):
         for name in names:
             with progress.track(name, None) as advance:
                 advance(1)
                 advance(2, 3)
                 advance(3)
-    return told
+    return events
 
 
-def test_a_listener_is_told_start_every_advance_and_end():
+def test_a_listener_receives_start_every_advance_and_end():
     started, *advanced, finished = events_of("score")
     assert isinstance(started, Started)
     number = started.track
@@ -48,17 +48,17 @@ def test_a_listener_is_told_start_every_advance_and_end():
     assert finished == Finished(number)
 
 
-def test_pieces_of_work_within_each_other_are_told_apart():
-    told: list[progress.Event] = []
-    with progress.listening(told.append), progress.track("runs", 2) as runs, progress.track("rows", 5) as rows:
+def test_nested_pieces_of_work_have_numbers_of_their_own():
+    events: list[progress.Event] = []
+    with progress.listening(events.append), progress.track("runs", 2) as runs, progress.track("rows", 5) as rows:
         rows(5)
         runs(1)
-    outer, inner = (event.track for event in told if isinstance(event, Started))
+    outer, inner = (event.track for event in events if isinstance(event, Started))
     assert outer != inner
-    assert told[2:] == [Advanced(inner, 5, 5), Advanced(outer, 1, 2), Finished(inner), Finished(outer)]
+    assert events[2:] == [Advanced(inner, 5, 5), Advanced(outer, 1, 2), Finished(inner), Finished(outer)]
 
 
-def test_every_listener_is_told_and_none_after_its_block():
+def test_every_listener_receives_events_and_none_after_its_block():
     first: list[progress.Event] = []
     second: list[progress.Event] = []
     with progress.listening(first.append):
@@ -70,29 +70,29 @@ def test_every_listener_is_told_and_none_after_its_block():
     assert second == [Noted("both")]
 
 
-def test_work_in_a_thread_tells_those_who_listened_when_it_began():
-    told: list[progress.Event] = []
-    with progress.listening(told.append), progress.track("score", 1) as advance:
+def test_work_in_a_thread_reports_to_the_listeners_that_there_were_when_it_began():
+    events: list[progress.Event] = []
+    with progress.listening(events.append), progress.track("score", 1) as advance:
         thread = threading.Thread(target=advance, args=(1,))
         thread.start()
         thread.join()
-    assert [event.done for event in told if isinstance(event, Advanced)] == [1]
+    assert [event.done for event in events if isinstance(event, Advanced)] == [1]
 
 
-def test_work_that_fails_is_told_as_ended():
-    told: list[progress.Event] = []
-    with pytest.raises(ValueError, match="wrong"), progress.listening(told.append), progress.track("score", 1):
+def test_work_that_fails_is_reported_as_finished():
+    events: list[progress.Event] = []
+    with pytest.raises(ValueError, match="wrong"), progress.listening(events.append), progress.track("score", 1):
         raise ValueError("wrong")
-    assert [type(event) for event in told] == [Started, Finished]
+    assert [type(event) for event in events] == [Started, Finished]
 
 
 def test_counts_since_the_last_call_add_up():
-    told: list[progress.Event] = []
-    with progress.listening(told.append), progress.track("score", 5) as advance:
+    events: list[progress.Event] = []
+    with progress.listening(events.append), progress.track("score", 5) as advance:
         more = progress.counting(advance)
         more(2)
         more(3)
-    assert [event.done for event in told if isinstance(event, Advanced)] == [2, 5]
+    assert [event.done for event in events if isinstance(event, Advanced)] == [2, 5]
 
 
 def test_on_a_terminal_there_are_bars_and_elsewhere_notes_alone():

@@ -30,7 +30,7 @@ def test_a_result_becomes_a_document_without_what_is_missing():
     assert Merged(0, skipped="no annotations came back").to_json()["skipped"] == "no annotations came back"
 
 
-def test_what_stands_in_a_result_becomes_plain_json():
+def test_the_values_of_a_result_become_plain_json():
     value = {
         "at": datetime(2026, 1, 2, tzinfo=UTC),
         "rate": np.float64(0.5),
@@ -46,6 +46,6 @@ def test_what_stands_in_a_result_becomes_plain_json():
     assert plain["inner"][0]["merged"] == 1
 
 
-def test_what_has_no_form_in_json_is_refused():
+def test_a_value_that_json_does_not_have_is_refused():
     with pytest.raises(TypeError, match="object has no form in JSON"):
         as_json(object())

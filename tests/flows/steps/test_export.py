@@ -120,7 +120,7 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
     left = [*(world.folder / name for name in names), world.settings.answers / ".b.refused.jsonl.tmp"]
     for path in (*kept, *left):
         path.write_bytes(b"x")
-    assert world.problems() == ["5 files and 0 lines of no open task lie there; run earmark doctor --repair"]
+    assert world.problems() == ["5 files and 0 lines belong to no open task; run earmark doctor --repair"]
     assert world.sweep().files == 5
     assert all(path.exists() for path in kept)
     assert len(world.clips()) == 5

@@ -1,0 +1,19 @@
+"""The findings of the doctor in the terminal."""
+
+from __future__ import annotations
+
+from flows.reports.doctor import DoctorReport
+from flows.runtime import console
+
+
+def show_findings(report: DoctorReport) -> None:
+    """Print what was checked, what was repaired and what is wrong."""
+    console.show_pairs("checked", report.checks)
+    if report.repaired:
+        console.show_pairs("repaired", report.repaired)
+    for orphan in report.orphans or ():
+        print(f"would delete  {orphan.kind}  {orphan.name}")
+    for problem in report.problems:
+        print(f"PROBLEM  {problem}")
+    if not report.problems:
+        print("all is well")

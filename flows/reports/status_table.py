@@ -1,0 +1,33 @@
+"""The status of a home as tables in the terminal."""
+
+from __future__ import annotations
+
+from flows.reports.queue_table import show_queues
+from flows.reports.sample_summary import cost_lines, outlook_lines
+from flows.reports.status import StatusReport
+from flows.runtime import console
+
+
+def show_status(report: StatusReport) -> None:
+    """Print the status as tables."""
+    counts = {
+        "utterances": report.utterances,
+        "refused": report.refused,
+        "tasks": report.tasks,
+        "answers": report.answers,
+        "labels": report.labels.to_json(),
+    }
+    console.show_pairs(f"home {report.home}", counts)
+    if report.rounds:
+        rows = [(row.round, row.pool, row.chosen) for row in report.rounds]
+        console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    show_queues(report.queues)
+    console.show_pairs("annotators' time", cost_lines(report.costs))
+    console.show_pairs("the next labels", outlook_lines(report.outlook))
+    versions = [
+        (kind, row.versions, row.champion, row.challenger, row.previous, row.looks)
+        for kind, row in report.models.items()
+    ]
+    console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    for problem in report.problems:
+        print(f"PROBLEM  {problem}")
