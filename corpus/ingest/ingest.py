@@ -221,7 +221,7 @@ def _take_words(corpus: Corpus, rows: _Batch, refused: _Batch, latest: datetime,
 
 def _store(corpus: Corpus, op: Operation, heard: list[UsableRecording], refusals: Refusals) -> int:
     """Leave keys, packs, rows and known labels of these arrivals stored; return how many were new."""
-    stored = utterances.known(op.conn, [h.utterance_id for h in heard])
+    stored = utterances.stored_ids(op.conn, [h.utterance_id for h in heard])
     fresh: dict[str, UsableRecording] = {}
     for h in heard:
         if h.utterance_id in stored or h.utterance_id in fresh:

@@ -72,7 +72,7 @@ def usable_recordings(
 ) -> Iterator[UsableRecording]:
     """Yield the rows whose recording can be used, with it, in order."""
     named = [identity.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
-    stored = utterances.known(op.conn, named)
+    stored = utterances.stored_ids(op.conn, named)
     for row in rows:
         try:
             if row.event_id is not None:

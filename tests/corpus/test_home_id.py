@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from corpus import home_id
+from corpus import door, home_id
 from corpus.errors import Refused, StoresApart
 from corpus.handle import Corpus
 from corpus.storage import database, files
@@ -147,7 +147,7 @@ def test_a_sweep_beside_records_of_an_older_day_deletes_nothing(tmp_path: Path) 
     whole = corpus_at(tmp_path)
     with whole.read() as conn:
         ids = utterances.in_window(conn)
-    assert len(list(whole.open(ids, "score"))) == 32
+    assert len(list(door.open(whole, ids, "score"))) == 32
     whole.close()
 
 

@@ -235,7 +235,7 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     with pytest.raises(Refused, match=r"1 of 3 keys and 1 of 2 packs and 1 of 1 parts belong to no row.*--all-orphans"):
         orphans.sweep(corpus, NO_AGE)
     assert len(orphans.orphans(corpus, NO_AGE)) == 4
-    assert orphans.sweep(corpus, NO_AGE, most=None) == {"files": 3, "keys": 1}
+    assert orphans.sweep(corpus, NO_AGE, max_share=None) == {"files": 3, "keys": 1}
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     with corpus.read() as conn:
         pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()
