@@ -126,16 +126,16 @@ def _require_common_content(stores: Stores) -> None:
     keys, shared = _keys_of(stores.vault, ids)
     present = {path for path, _ in files.listing(stores.fs, stores.root) if not files.unfinished(path)}
     if keys and not ids:
-        raise _apart("records", "is missing, or holds none of the utterances whose keys are in the vault")
+        raise _apart("records", "is missing, or has none of the utterances whose keys are in the vault")
     if ids and not keys:
-        raise _apart("vault", "is missing, or holds no key of the utterances in the records")
+        raise _apart("vault", "is missing, or has no key of the utterances in the records")
     if ids and not shared:
         odd: Store = "vault" if named & present else "records"
         raise _apart(odd, "belongs to another home: vault and records have no utterance in common")
     if named and not named & present:
-        raise _apart("content", "is missing, or holds none of the packs and parts that the records name")
+        raise _apart("content", "is missing, or has none of the packs and parts that the records name")
     if present and not named:
-        raise _apart("content", "belongs to another home: it holds files, and the records name none")
+        raise _apart("content", "belongs to another home: it has files, and the records name none")
 
 
 def _rows_of(records: sa.Engine) -> tuple[list[str], set[str]]:

@@ -55,7 +55,7 @@ def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tup
     for slot in slots:
         inside = [i for i, (char, start) in enumerate(folded) if slot.start <= start < slot.end and char != " "]
         if not inside:
-            raise RecordError(f"slot {slot.name}: span {slot.start}:{slot.end} holds no letter or digit")
+            raise RecordError(f"slot {slot.name}: span {slot.start}:{slot.end} contains no letter or digit")
         moved.append(replace(slot, start=inside[0], end=inside[-1] + 1))
     return "".join(char for char, _ in folded), tuple(moved)
 

@@ -27,7 +27,7 @@ def predictions():
         ("intent_probs", 0.1, "intent_probs of utterance {} .* do not sum to 1"),
     ],
 )
-def test_a_bad_row_is_named_in_whatever_block_it_stands(predictions, row, column, value, message):
+def test_a_bad_row_is_named_in_any_block(predictions, row, column, value, message):
     values = getattr(predictions, column).copy()
     values[row] = value
     with pytest.raises(RecordError, match=message.format(predictions.utterance_ids[row])):

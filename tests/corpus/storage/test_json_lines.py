@@ -1,4 +1,4 @@
-"""Lines keep their numbers whatever stands between them, and JSON is taken strictly or refused."""
+"""Lines keep their numbers whatever is between them, and JSON is read strictly or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_is_no_strict_json_is_refused(line: bytes):
         strict_json(line)
 
 
-def test_a_repeated_key_is_told_at_any_depth():
+def test_a_repeated_key_is_reported_at_any_depth():
     with pytest.raises(RepeatedKey) as caught:
         strict_json(b'{"a": {"b": 1, "c": 2, "b": 3}}')
     assert caught.value.args == ("b",)

@@ -54,7 +54,7 @@ def full(corpus: Corpus) -> list[str]:
     return ids
 
 
-def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
+def test_an_erased_utterance_is_removed_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
     ids = full(corpus)
     gone, left = ids[2], [i for i in ids if i != ids[2]]
     before = scores.predictions(corpus, left, "1", "1")
@@ -99,7 +99,7 @@ def test_an_erased_utterance_does_not_arrive_again(corpus: Corpus) -> None:
         assert utterances.counts(conn)["erased"] == 1
 
 
-def test_an_erased_speaker_is_gone_with_the_account(corpus: Corpus) -> None:
+def test_an_erased_speaker_is_removed_with_the_account(corpus: Corpus) -> None:
     ids = full(corpus)
     with corpus.read() as conn:
         speaker = utterances.get(conn, ids[:1])[0].speaker_id
