@@ -6,6 +6,7 @@ An utterance keeps the consent that it was ingested with. Later withdrawals redu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,21 +42,45 @@ _SETS: Final = tuple(frozenset(c for bit, c in enumerate(CONSENTS) if mask >> bi
 """Sets of consents, by the value of their bits."""
 
 
-def withdraw(account: dict[str, Any], mask: int, at: datetime) -> bool:
-    """Withdraw the consents that a statement leaves out, for all utterances until its time; return whether any is new.
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One row of the table `accounts`, with its columns in their order.
+
+    Attributes:
+        account_key: keyed hash of the account.
+        generation: how often the account was forgotten, plus 1.
+        speaker_id: current pseudonym.
+        account: the account, encrypted; None once it was forgotten.
+        score_ended_at, annotate_ended_at, train_ended_at: latest time at which it did not give the consent.
+        forgotten_at: when it was last forgotten.
+    """
+
+    account_key: str
+    generation: int
+    speaker_id: str
+    account: bytes | None = None
+    score_ended_at: datetime | None = None
+    annotate_ended_at: datetime | None = None
+    train_ended_at: datetime | None = None
+    forgotten_at: datetime | None = None
+
+
+def withdraw(account: AccountRow, mask: int, at: datetime) -> AccountRow:
+    """Return the account without the consents that a statement leaves out, for all its utterances until that time.
 
     A statement that allows more changes nothing: an utterance keeps the consent that it was ingested with.
 
     Args:
-        account: row of the account, which is changed in place.
+        account: as it is stored.
         mask: bits of the consents in the statement.
         at: time of the statement.
     """
-    changed = False
+    ended: dict[str, Any] = {}
     for bit, name in enumerate(ENDED):
-        if not mask >> bit & 1 and (account[name] is None or at > account[name]):
-            account[name], changed = at, True
-    return changed
+        ended_at = getattr(account, name)
+        if not mask >> bit & 1 and (ended_at is None or at > ended_at):
+            ended[name] = at
+    return replace(account, **ended)
 
 
 def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -111,12 +136,11 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
         found = conn.execute(statement).one_or_none()
         if found is None or found.account is None:
             raise RecordError("there is no such account in the vault; check its spelling")
-        row = dict(found._mapping)
-        withdraw(row, mask_of(consent), utc(at))
+        row = withdraw(AccountRow(*found), mask_of(consent), utc(at))
         update_accounts(conn, [row])
-        detail = {"speaker_id": row["speaker_id"], "consent": sorted(consent)}
+        detail = {"speaker_id": row.speaker_id, "consent": sorted(consent)}
         audit_chain.append(conn, audit_table, "consent", actor, detail)
-    return str(row["speaker_id"])
+    return row.speaker_id
 
 
 def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "earmark") -> ConsentStatements:
@@ -131,28 +155,29 @@ def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
         found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
-        stored = {row.account_key: dict(row._mapping) for row in found}
-        changed: dict[str, dict[str, Any]] = {}
+        stored = {row.account_key: AccountRow(*row) for row in found}
+        changed: dict[str, AccountRow] = {}
         details: list[Mapping[str, Any]] = []
         for account, stated in statements.items():
             key = key_of[account]
             row = stored.get(key)
-            if row is None or row["account"] is None:
-                forgotten_at = None if row is None else row["forgotten_at"]
+            if row is None or row.account is None:
+                forgotten_at = None if row is None else row.forgotten_at
                 later = {consent: at for consent, at in stated.items() if forgotten_at is None or at > forgotten_at}
                 if later:
                     unknown[account] = later
                 continue
             for consent, at in sorted(stated.items(), key=lambda each: (each[1], sorted(each[0]))):
-                if withdraw(row, mask_of(consent), utc(at)):
-                    changed[key] = row
-                    details.append({"speaker_id": row["speaker_id"], "consent": sorted(consent)})
+                reduced = withdraw(row, mask_of(consent), utc(at))
+                if reduced != row:
+                    row = changed[key] = reduced
+                    details.append({"speaker_id": row.speaker_id, "consent": sorted(consent)})
         update_accounts(conn, list(changed.values()))
         audit_chain.append_many(conn, audit_table, "consent", actor, details)
     return unknown
 
 
-def update_accounts(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def update_accounts(conn: sa.Connection, rows: Sequence[AccountRow]) -> None:
     """Write all columns of stored accounts, each identified by its `account_key`."""
     if not rows:
         return
@@ -161,7 +186,7 @@ def update_accounts(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> N
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
     conn.execute(
         update.values(**values),
-        [{"key": row["account_key"], **{f"new_{name}": row[name] for name in names}} for row in rows],
+        [{"key": row.account_key, **{f"new_{name}": getattr(row, name) for name in names}} for row in rows],
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from corpus.storage.content_codec import seal_name
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.vault.consent import (
     CONSENTS,
-    ENDED,
+    AccountRow,
     mask_of,
     update_accounts,
     withdraw,
@@ -91,7 +91,7 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
                 if old.destroyed_at is None:
                     admitted[row.utterance_id] = Admitted(old.speaker_id, _unwrapped(vault, old))
             elif not _before_forgetting(account, row) and row.utterance_id not in admitted:
-                admitted[row.utterance_id] = Admitted(account["speaker_id"], cipher.new_key())
+                admitted[row.utterance_id] = Admitted(account.speaker_id, cipher.new_key())
                 fresh.append(_key_row(vault, row, admitted[row.utterance_id], operation_id, now))
         insert_new(conn, keys, fresh)
         again = [i for i in admitted if i in stored]
@@ -106,41 +106,32 @@ def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Itera
 
 def _store_accounts(
     vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], key_of: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, AccountRow]:
     """Store the accounts of the rows with the consents that they withdraw; return the accounts by account key."""
     found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
-    by_key = {row.account_key: dict(row._mapping) for row in found}
-    before = {key: dict(row) for key, row in by_key.items()}
+    before = {row.account_key: AccountRow(*row) for row in found}
+    by_key = dict(before)
     for row in sorted(rows, key=lambda r: r.arrived_at):
         key = key_of[row.account]
-        account = by_key.setdefault(key, _new_account(vault, key, generation=1))
+        account = by_key.get(key) or _new_account(vault, key, generation=1)
         if _before_forgetting(account, row):
             continue
-        if account["account"] is None:
-            account["account"] = cipher.encrypt(
-                vault.kek, row.account.encode("utf-8", "surrogatepass"), f"account/{key}"
-            )
-        withdraw(account, mask_of(row.consent), utc(row.arrived_at))
+        if account.account is None:
+            plain = row.account.encode("utf-8", "surrogatepass")
+            account = replace(account, account=cipher.encrypt(vault.kek, plain, f"account/{key}"))
+        by_key[key] = withdraw(account, mask_of(row.consent), utc(row.arrived_at))
     changed = [account for key, account in by_key.items() if account != before.get(key)]
-    insert_new(conn, accounts, [account for account in changed if account["account_key"] not in before])
-    update_accounts(conn, [account for account in changed if account["account_key"] in before])
+    insert_new(conn, accounts, [asdict(account) for account in changed if account.account_key not in before])
+    update_accounts(conn, [account for account in changed if account.account_key in before])
     return by_key
 
 
-def _new_account(vault: Vault, key: str, generation: int) -> dict[str, Any]:
-    return {
-        "account_key": key,
-        "generation": generation,
-        "speaker_id": pseudonym(vault, key, generation),
-        "account": None,
-        **dict.fromkeys(ENDED),
-        "forgotten_at": None,
-    }
+def _new_account(vault: Vault, key: str, generation: int) -> AccountRow:
+    return AccountRow(key, generation, pseudonym(vault, key, generation))
 
 
-def _before_forgetting(account: Mapping[str, Any], row: Arrival) -> bool:
-    forgotten_at = account["forgotten_at"]
-    return forgotten_at is not None and utc(row.arrived_at) <= forgotten_at
+def _before_forgetting(account: AccountRow, row: Arrival) -> bool:
+    return account.forgotten_at is not None and utc(row.arrived_at) <= account.forgotten_at
 
 
 def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, now: datetime) -> dict[str, Any]:
@@ -213,8 +204,8 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
         found = conn.execute(sa.select(accounts).where(accounts.c.speaker_id == speaker_id)).one_or_none()
         if found is not None and found.account is not None:
             renewed = _new_account(vault, found.account_key, found.generation + 1)
-            renewed["forgotten_at"] = utc(at) if at else datetime.now(UTC)
-            update_accounts(conn, [renewed])
+            forgotten_at = utc(at) if at else datetime.now(UTC)
+            update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
