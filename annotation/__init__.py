@@ -1,1 +1,1 @@
-"""Tasks out, annotations in, and what people agree on. Works on records alone; the store is never touched from here."""
+"""Annotation: task files, answer files, agreement and consensus. Works on records alone, without the database."""

@@ -1,6 +1,6 @@
-"""How far people agree: intents, transcripts, slots, and Krippendorff's alpha.
+"""Agreement of annotators: verdicts, intents, transcripts, slots, and Krippendorff's alpha.
 
-Answers to tasks that showed a draft agree more than people would by themselves: they share the draft. Compare
+Answers to tasks that showed a draft agree more than independent answers, since both start from the draft. Compare
 annotators on blind tasks.
 """
 
@@ -19,14 +19,14 @@ from corpus.text import words
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Counts over pairs of answers to the same task by two people; every figure derives from them.
+    """Counts over pairs of answers by two people to the same task, and the rates that follow from them.
 
-    A figure is None where nothing was compared. All are symmetric: neither person is the reference.
+    A rate is None where nothing was compared. All are symmetric: neither person is the reference.
 
     Attributes:
         pairs: pairs of answers.
         same_verdict: pairs with the same verdict.
-        intents, same_intent: pairs in which both name an intent; those that name the same.
+        intents, same_intent: pairs in which both name an intent, and those that name the same.
         edits: word edits (substitutions, deletions, insertions) between the transcripts, summed over pairs.
         words: words of both transcripts, summed over pairs.
         common_slots: slots in both answers, by name and words.
@@ -47,27 +47,27 @@ class Agreement:
 
     @property
     def verdict_agreement(self) -> float | None:
-        """Share of pairs with the same verdict, in [0, 1]."""
+        """Return the share of pairs with the same verdict, in [0, 1]."""
         return _ratio(self.same_verdict, self.pairs)
 
     @property
     def intent_agreement(self) -> float | None:
-        """Share of pairs of labelled answers with the same intent, in [0, 1]."""
+        """Return the share of pairs of labelled answers with the same intent, in [0, 1]."""
         return _ratio(self.same_intent, self.intents)
 
     @property
     def wer(self) -> float | None:
-        """Sum of edits / sum of the mean number of words of both, 0 or more."""
+        """Return the sum of edits / sum of the mean number of words of both, 0 or more."""
         return _ratio(2 * self.edits, self.words)
 
     @property
     def slot_f1(self) -> float | None:
-        """2 x common / (slots of both), in [0, 1]."""
+        """Return 2 x common slots / slots of both, in [0, 1]."""
         return _ratio(2 * self.common_slots, self.slots)
 
 
 def measure_agreement(annotations: Iterable[Annotation]) -> Agreement:
-    """Return how far the latest answers to the same tasks agree, over all pairs of annotators."""
+    """Return the agreement of the latest answers to the same tasks, over all pairs of annotators."""
     return _measure(_by_task(annotations))
 
 
@@ -83,12 +83,12 @@ def word_similarity(first: str, second: str) -> float:
 
 
 def common_slots(first: Annotation, second: Annotation) -> tuple[int, int]:
-    """Return how many slots both answers hold, and how many there are in both together.
+    """Return the number of slots in both answers, and the sum of the slots of each.
 
-    Slots are the same if name and words are: positions shift where the transcripts differ.
+    Slots with the same name and words are equal: their positions differ where the transcripts do.
     """
-    a, b = _slot_words(first), _slot_words(second)
-    return (a & b).total(), a.total() + b.total()
+    left, right = _slot_words(first), _slot_words(second)
+    return (left & right).total(), left.total() + right.total()
 
 
 def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
@@ -99,7 +99,7 @@ def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
     Source: K. Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011, sections A to C.
 
     Args:
-        units: for each thing that was judged, the values that were given, missing ones left out.
+        units: the given values of each unit, without missing ones.
     """
     totals: Counter[str] = Counter()
     disagreement = 0.0
@@ -107,7 +107,7 @@ def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
         counts = Counter(unit)
         m = counts.total()
         if m < 2:
-            continue  # a value that stands alone can be paired with nothing
+            continue  # a single value has no pair
         totals += counts
         disagreement += (m * m - sum(n * n for n in counts.values())) / (m - 1)
     n = totals.total()
@@ -118,15 +118,15 @@ def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
 def _measure(tasks: Sequence[Sequence[Annotation]]) -> Agreement:
     pairs = [pair for answers in tasks for pair in combinations(answers, 2)]
     named = [(a, b) for a, b in pairs if a.intent is not None and b.intent is not None]
-    heard = [(a.transcript, b.transcript) for a, b in pairs if a.transcript is not None and b.transcript is not None]
+    texts = [(a.transcript, b.transcript) for a, b in pairs if a.transcript is not None and b.transcript is not None]
     slots = [common_slots(a, b) for a, b in pairs if a.transcript is not None and b.transcript is not None]
     return Agreement(
         pairs=len(pairs),
         same_verdict=sum(a.verdict == b.verdict for a, b in pairs),
         intents=len(named),
         same_intent=sum(a.intent == b.intent for a, b in named),
-        edits=sum(word_edits(a, b) for a, b in heard),
-        words=sum(len(words(a)) + len(words(b)) for a, b in heard),
+        edits=sum(word_edits(a, b) for a, b in texts),
+        words=sum(len(words(a)) + len(words(b)) for a, b in texts),
         common_slots=sum(common for common, _ in slots),
         slots=sum(both for _, both in slots),
         alpha_verdict=krippendorff_alpha([answer.verdict for answer in answers] for answers in tasks),
@@ -135,7 +135,7 @@ def _measure(tasks: Sequence[Sequence[Annotation]]) -> Agreement:
 
 
 def _by_task(annotations: Iterable[Annotation]) -> list[list[Annotation]]:
-    """Return the answers to each task, annotators in order. Whoever asks for help has not answered."""
+    """Return the answers to each task, sorted by annotator; `help` counts as no answer."""
     tasks: dict[str, list[Annotation]] = {}
     for answer in latest_answers(annotations).latest:
         if answer.verdict != "help":

@@ -1,4 +1,4 @@
-"""Two texts word by word: which words match, which were changed, and where a slot of the one lies in the other."""
+"""Alignment of two texts word by word, and the place of a slot of one text in the other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Step = tuple[int | None, int | None]
 def align(first: Sequence[str], second: Sequence[str]) -> list[Step]:
     """Return the steps of a shortest edit path between two word sequences, in order.
 
-    Of several shortest paths the one with the most equal words is taken; then substitutions, so that a changed word
-    keeps its counterpart. Least edits: V. Levenshtein 1966.
+    Of several shortest paths, the one with the most equal words is returned, then the one with substitutions, so that a
+    changed word has a counterpart. Least edits: V. Levenshtein 1966.
     """
     return shortest_path(len(first), len(second), lambda i, j: first[i] == second[j], lambda i: 1)
 
@@ -23,10 +23,10 @@ def shortest_path(n: int, m: int, same: Callable[[int, int], bool], skipped: Cal
     """Return the steps of a cheapest path through `n` places and `m` words.
 
     Args:
-        n: how many places there are.
-        m: how many words there are.
-        same: whether a place holds a word; then they meet for nothing, else for 1.
-        skipped: what it costs to leave out a place; a word that meets none costs 1.
+        n: number of places.
+        m: number of words.
+        same: whether a place has a word; aligning the two costs 0 then, else 1.
+        skipped: cost of leaving out a place; leaving out a word costs 1.
     """
     match = [[same(i, j) for j in range(m)] for i in range(n)]
     skip = [skipped(i) for i in range(n)]
@@ -75,16 +75,16 @@ def word_positions(text: str) -> list[tuple[int, int]]:
 def carry_spans(
     slots: Sequence[SlotSpan], source: str, target: str
 ) -> tuple[tuple[SlotSpan, ...], tuple[SlotSpan, ...]]:
-    """Return the slots of `source` where their words stand in `target`, and those that can't be carried.
+    """Return the slots of `source` at their place in `target`, and those that have no sure place there.
 
-    A slot covers the words that its own words became, together with words that were put in between. It can't be
-    carried where all its words were deleted, where no border of it is sure (none of its words is left as it was, and
-    as many words as it has do not stand between the same neighbours), or where two slots would meet.
+    A slot covers the words that its own words became, with words that were inserted between them. It has no sure place
+    where all its words were deleted, where all of them were changed and a neighbour of the slot too, or where it would
+    overlap another slot.
 
     Args:
         slots: on words of `source`.
-        source: a normalised text.
-        target: the same, as it was corrected.
+        source: a text in normal form.
+        target: the corrected text in normal form.
     """
     if source == target:
         return tuple(slots), ()
@@ -92,21 +92,21 @@ def carry_spans(
     steps = align(source.split(), target.split())
     carried: list[SlotSpan] = []
     lost: list[SlotSpan] = []
-    taken = 0
+    free_from = 0
     for slot in sorted(slots, key=lambda s: s.start):
         inside = {k for k, (start, end) in enumerate(before) if start < slot.end and end > slot.start}
         found = _place(inside, steps, source.split(), target.split())
-        if found is None or after[found[0]][0] < taken:
+        if found is None or after[found[0]][0] < free_from:
             lost.append(slot)
             continue
         start, end = after[found[0]][0], after[found[1]][1]
-        taken = end + 1
+        free_from = end + 1
         carried.append(SlotSpan(slot.name, start, end))
     return tuple(carried), tuple(lost)
 
 
 def _place(inside: set[int], steps: Sequence[Step], old: Sequence[str], new: Sequence[str]) -> tuple[int, int] | None:
-    """Return the first and the last word in the new text of the words `inside` the old; None where that is unsure."""
+    """Return the first and the last word in the new text for the words `inside` the old text; None where not sure."""
     at = [k for k, (i, _) in enumerate(steps) if i in inside]
     if not at:
         return None
@@ -121,7 +121,7 @@ def _place(inside: set[int], steps: Sequence[Step], old: Sequence[str], new: Seq
 
 
 def _anchored(steps: Sequence[Step], k: int, old: Sequence[str], new: Sequence[str]) -> bool:
-    """Return whether the step beside a slot is an unchanged word, or the end of the text."""
+    """Return whether the step beside a slot is an unchanged word, or an end of the text."""
     if not 0 <= k < len(steps):
         return True
     i, j = steps[k]

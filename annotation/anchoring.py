@@ -1,7 +1,7 @@
-"""Who sends drafts back unread: answers that equal the draft more often where it was shown than where it was not.
+"""Estimate of copied drafts: answers that equal the draft more often where it was shown than where it was not.
 
-Drafts of blind tasks are known to us and not to the person, so they tell how often an honest answer equals the draft:
-the better the model, the more often. Only what goes beyond that is copying.
+A blind task has a draft that the annotator does not see, so blind tasks show how often an honest answer equals the
+draft: the better the model, the more often. Only answers beyond that rate are counted as copied.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Seen:
-    """An answer beside its draft: whose, whether the draft was shown, and whether the transcripts are the same."""
+class DraftComparison:
+    """An answer compared to its draft.
+
+    Attributes:
+        annotator_id: of the answer.
+        shown: whether the annotator saw the draft.
+        same: whether the transcript equals the draft.
+    """
 
     annotator_id: str
     shown: bool
@@ -23,12 +29,12 @@ class Seen:
 
 
 class AnchoringSettings(BaseModel):
-    """How copying is told from agreeing.
+    """How copied drafts are estimated.
 
     Attributes:
-        strength: How many answers the belief in honesty is worth against a person's own.
-        deviations: Standard deviations that are taken off a person's share before it counts against them.
-        newest: How many of the newest answers are looked at, as older models wrote other drafts.
+        strength: Weight of the prior belief that a person is honest, as a number of answers.
+        deviations: Standard deviations by which a person's share is lowered before it counts against them.
+        newest: How many of the newest answers are used, since older models wrote other drafts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,11 +44,12 @@ class AnchoringSettings(BaseModel):
     newest: int = Field(default=2000, ge=0)
 
 
-def copy_rates(rows: Iterable[Seen], settings: AnchoringSettings | None = None) -> dict[str, float]:
-    """Return the share of shown drafts that each person sends back unread, in [0, 1]; careful with few answers.
+def copy_rates(rows: Iterable[DraftComparison], settings: AnchoringSettings | None = None) -> dict[str, float]:
+    """Return the share of shown drafts that each annotator copies, in [0, 1]; a low estimate where answers are few.
 
-    c = (s - b) / (1 - b): of the shown drafts a share s comes back unchanged, of the hidden ones b is what people write
-    anyway (over all people); s is taken `deviations` lower than it was seen. Where nothing was blind, nobody is judged.
+    c = (s - b) / (1 - b), with s the share of shown drafts that come back unchanged, lowered by `deviations` standard
+    deviations, and b the share of hidden drafts that equal the answer, over all annotators. Without a blind task the
+    result is empty.
     """
     settings = settings or AnchoringSettings()
     ordered = sorted(rows)
@@ -50,13 +57,13 @@ def copy_rates(rows: Iterable[Seen], settings: AnchoringSettings | None = None) 
     if not hidden:
         return {}
     honest = (sum(hidden) + 1.0) / (len(hidden) + 2.0)
-    found = {}
-    for who in sorted({row.annotator_id for row in ordered}):
-        shown = [row.same for row in ordered if row.shown and row.annotator_id == who]
+    rates = {}
+    for annotator_id in sorted({row.annotator_id for row in ordered}):
+        shown = [row.same for row in ordered if row.shown and row.annotator_id == annotator_id]
         if not shown:
             continue
         n = len(shown) + settings.strength
         share = (sum(shown) + settings.strength * honest) / n
-        sure = share - settings.deviations * sqrt(share * (1 - share) / n)
-        found[who] = min(1.0, max(0.0, (sure - honest) / (1 - honest)))
-    return found
+        lowered = share - settings.deviations * sqrt(share * (1 - share) / n)
+        rates[annotator_id] = min(1.0, max(0.0, (lowered - honest) / (1 - honest)))
+    return rates

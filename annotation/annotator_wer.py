@@ -1,8 +1,8 @@
-"""How many words each person gets wrong, from how far every two people differ on the same clips.
+"""Estimate of each annotator's word error rate, from the differences of every two people on the same clips.
 
-Two people who err independently differ about as often as both err together: d_ab = e_a + e_b. So the pairs of a few
-people tell them apart, with no transcript held for true. Solved by least squares, each pair weighted with its words
-and each rate held at a common belief by some words of its own; rates are never negative.
+The error rates of two people who err independently add up to their rate of differences: d_ab = e_a + e_b. So pairs of a
+few people are enough, and no transcript has to be true. The rates are the solution of a least-squares problem: each
+pair is weighted with its words, each rate is pulled towards a prior rate, and no rate is negative.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from annotation.agreement import word_edits
 from corpus.text import words
 
 TRUTH = ""
-"""Stands for known transcripts among the people; it makes no errors."""
+"""Annotator id of known transcripts, which have no errors."""
 
 PairCounts = Mapping[tuple[str, str], tuple[int, float]]
-"""Two people, sorted -> word edits between their transcripts, and the mean number of words of both, summed."""
+"""Two annotators, sorted -> sums of word edits between their transcripts and of the mean number of words of both."""
 
 
 class WordErrorSettings(BaseModel):
-    """How word error rates are learned.
+    """How word error rates are estimated.
 
     Attributes:
-        rate: Word error rate of a person of whom nothing is known.
-        strength: How many words this belief is worth against a person's own.
+        rate: Word error rate of a person without compared answers.
+        strength: Weight of this `rate` against a person's own, as a number of words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,10 +37,10 @@ class WordErrorSettings(BaseModel):
 
 
 def count_pairs(clips: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], tuple[int, float]]:
-    """Return the summed edits and words of every two people.
+    """Return the summed edits and words of every two annotators.
 
     Args:
-        clips: for each clip the transcripts by annotator; `TRUTH` where one is known.
+        clips: for each clip the transcripts by annotator, a known one under `TRUTH`.
     """
     counts: dict[tuple[str, str], tuple[int, float]] = {}
     for clip in clips:
@@ -52,31 +52,32 @@ def count_pairs(clips: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], tup
 
 
 def learn_word_errors(pairs: PairCounts, settings: WordErrorSettings | None = None) -> dict[str, float]:
-    """Return the word error rate of everybody in the pairs, `TRUTH` left out; 0 or more, above 1 for inventors."""
+    """Return the word error rate by annotator, without `TRUTH`; 0 or more, above 1 with many inserted words."""
     settings = settings or WordErrorSettings()
-    met: dict[str, list[tuple[str, float, float]]] = {}
+    partners: dict[str, list[tuple[str, float, float]]] = {}
     for (first, second), (edits, total) in sorted(pairs.items()):
         if total > 0:
-            met.setdefault(first, []).append((second, edits / total, total))
-            met.setdefault(second, []).append((first, edits / total, total))
-    people = sorted(set(met) - {TRUTH})
+            partners.setdefault(first, []).append((second, edits / total, total))
+            partners.setdefault(second, []).append((first, edits / total, total))
+    people = sorted(set(partners) - {TRUTH})
     rates = dict.fromkeys(people, settings.rate) | {TRUTH: 0.0}
-    for _ in range(200):  # coordinate descent; strictly convex, so it ends at the one minimum
-        moved = 0.0
-        for who in people:
-            pull = settings.strength * settings.rate + sum(w * (d - rates[other]) for other, d, w in met[who])
-            new = max(0.0, pull / (settings.strength + sum(w for _, _, w in met[who])))
-            moved, rates[who] = max(moved, abs(new - rates[who])), new
-        if moved < 1e-9:
+    for _ in range(200):  # coordinate descent; the problem is strictly convex and has one minimum
+        change = 0.0
+        for person in people:
+            others = partners[person]
+            pull = settings.strength * settings.rate + sum(w * (d - rates[other]) for other, d, w in others)
+            new = max(0.0, pull / (settings.strength + sum(w for _, _, w in others)))
+            change, rates[person] = max(change, abs(new - rates[person])), new
+        if change < 1e-9:
             break
-    return {who: rates[who] for who in people}
+    return {person: rates[person] for person in people}
 
 
 def words_compared(pairs: PairCounts) -> dict[str, float]:
-    """Return how many words of each person could be compared with somebody else's."""
-    found: dict[str, float] = {}
+    """Return the number of words by annotator that were compared with somebody else's."""
+    counts: dict[str, float] = {}
     for pair, (_, total) in sorted(pairs.items()):
-        for who in pair:
-            found[who] = found.get(who, 0.0) + total
-    found.pop(TRUTH, None)
-    return found
+        for person in pair:
+            counts[person] = counts.get(person, 0.0) + total
+    counts.pop(TRUTH, None)
+    return counts

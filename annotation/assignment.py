@@ -1,7 +1,7 @@
-"""People: who is asked what. Audit rows twice, others once, more where answers disagree; nobody the same clip twice.
+"""Assignment of tasks to annotators: audit rows to two, others to one, to more where answers disagree.
 
-Everything here works on ids, counts and the settings' list of people; whose turn it is follows from ids by a hash, so
-neither a restart nor the order of the tasks changes it.
+Nobody is asked about the same clip twice, except for gold. The module needs only ids, counts and the list of people.
+Ties are broken by a hash of ids, so neither a restart nor the order of the tasks changes an assignment.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Person(BaseModel):
     """An annotator.
 
     Attributes:
-        annotator_id: The name in answers, and of the person's folder of tasks.
-        locales: Which locales the person understands, such as en-GB; empty for all.
+        annotator_id: Name of the person in answers, and of the person's folder of tasks.
+        locales: Locales that the person understands, such as en-GB; empty for all.
         hours: How long the person works a day [h].
         login: E-mail address or user name in Label Studio; `annotator_id` where empty.
     """
@@ -39,22 +39,22 @@ class Person(BaseModel):
     login: str = ""
 
     def understands(self, locale: str) -> bool:
-        """Say whether clips of this locale may be put before the person."""
+        """Return whether the person understands this locale."""
         return not self.locales or locale in self.locales
 
 
 class PeopleSettings(BaseModel):
-    """Who is asked, how many of them, and how much.
+    """The annotators, how many of them answer a task, and how much they can do.
 
     Attributes:
-        people: Who annotates. Without any, tasks are open to whoever has the task folder, and one answer is enough.
+        people: The annotators. Without any, tasks are open to everybody with the task folder, and one answer is enough.
         audit_answers: How many people answer an audit row.
         other_answers: How many people answer any other row.
         most_answers: How many people are asked at most where the answers disagree.
         clips_per_shift: Most short clips that a person listens to in `shift_hours`; 1,000 is the known ceiling.
         shift_hours: Length of the shift that `clips_per_shift` is for [h].
-        gold_share: Settled clips that are asked again, as a share of a person's tasks; they show whom to believe.
-        gold_answers: How many people must have settled a clip, in full agreement, before it may be asked again.
+        gold_share: Settled clips that are asked again, as a share of a person's tasks, to estimate reliability.
+        gold_answers: How many people must agree in full on a clip before it may be asked again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,23 +70,23 @@ class PeopleSettings(BaseModel):
 
     @field_validator("people")
     @classmethod
-    def _once(cls, value: tuple[Person, ...]) -> tuple[Person, ...]:
+    def _each_once(cls, value: tuple[Person, ...]) -> tuple[Person, ...]:
         if len({person.annotator_id for person in value}) < len(value):
-            raise ValueError("somebody stands twice; give each annotator_id once")
+            raise ValueError("an annotator_id appears twice; give each once")
         return value
 
     def answers_for(self, reason: str) -> int:
-        """Return how many people a row chosen for this reason is put before; one where nobody is listed."""
+        """Return how many people answer a row with this reason; one where nobody is listed."""
         if not self.people:
             return 1
         return min(len(self.people), self.audit_answers if reason == "audit" else self.other_answers)
 
     def capacity(self, person: Person) -> int:
-        """Return how many clips the person hears a day."""
+        """Return how many clips a day the person can answer."""
         return int(self.clips_per_shift * person.hours / self.shift_hours)
 
     def clips_by_locale(self, locales: Sequence[str]) -> dict[str, int]:
-        """Return how many clips a day can be heard in each locale; who understands several is counted in each."""
+        """Return how many clips a day can be answered in each locale; a person counts in each of theirs."""
         return {
             locale: sum(self.capacity(person) for person in self.people if person.understands(locale))
             for locale in sorted(locales)
@@ -95,13 +95,14 @@ class PeopleSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A task that needs people.
+    """A task that needs more annotators.
 
     Attributes:
-        task_id, locale: of its clip.
-        count: how many more are to be asked.
-        kind: why.
-        barred: people who may not be asked: they answered or hold it already.
+        task_id: of the task.
+        locale: of its clip.
+        count: how many more people are needed.
+        kind: why they are needed.
+        barred: people who may not be asked, since they answered the task or have it already.
     """
 
     task_id: str
@@ -113,14 +114,19 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who gets what: (task, person, kind) in the order of the needs; and the tasks for which somebody is missing."""
+    """New assignments.
+
+    Attributes:
+        given: (task id, annotator id, kind) in the order of the needs.
+        short: ids of tasks with too few people who are free.
+    """
 
     given: list[tuple[str, str, AssignmentKind]] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
 
 
 def verdicts(answers: Iterable[AnswerRow]) -> dict[str, dict[str, str]]:
-    """Return everyone's verdict on each utterance: utterance -> annotator -> verdict, help included."""
+    """Return the verdicts on each utterance: utterance id -> annotator id -> verdict, `help` included."""
     found: dict[str, dict[str, str]] = {}
     for row in answers:
         found.setdefault(row.utterance_id, {})[row.annotator_id] = row.verdict
@@ -129,8 +135,8 @@ def verdicts(answers: Iterable[AnswerRow]) -> dict[str, dict[str, str]]:
 
 def needs_of(
     tasks: Sequence[TaskRow],
-    held: Sequence[Assignment],
-    said: Mapping[str, Mapping[str, str]],
+    assignments: Sequence[Assignment],
+    verdicts: Mapping[str, Mapping[str, str]],
     locales: Mapping[str, str],
     settings: PeopleSettings,
 ) -> list[Need]:
@@ -138,29 +144,29 @@ def needs_of(
 
     Args:
         tasks: open ones.
-        held: who was asked what.
-        said: see `verdicts`.
+        assignments: of these tasks so far.
+        verdicts: utterance id -> annotator id -> verdict, see the function `verdicts`.
         locales: utterance id -> locale.
         settings: see `PeopleSettings`.
     """
-    holding: dict[str, set[str]] = {}
-    for each in held:
+    assigned: dict[str, set[str]] = {}
+    for each in assignments:
         if each.waits and each.kind != "gold":
-            holding.setdefault(each.utterance_id, set()).add(each.annotator_id)
+            assigned.setdefault(each.utterance_id, set()).add(each.annotator_id)
     found = []
     for row in tasks:
-        answers, waiting = said.get(row.utterance_id, {}), holding.get(row.utterance_id, set())
-        voices = sum(verdict != "help" for verdict in answers.values())
+        answers, waiting = verdicts.get(row.utterance_id, {}), assigned.get(row.utterance_id, set())
+        answered = sum(verdict != "help" for verdict in answers.values())
         base = settings.answers_for(row.reason)
-        # An open task that has its answers is one that they did not settle.
-        wanted = max(base, min(voices + 1, settings.most_answers)) if answers else base
-        count = wanted - voices - len(waiting)
+        # A task that is open although it has all its answers has a conflict.
+        wanted = max(base, min(answered + 1, settings.most_answers)) if answers else base
+        count = wanted - answered - len(waiting)
         kind: AssignmentKind = "first"
         if "help" in answers.values():
             kind = "help"
-        elif voices >= base:
+        elif answered >= base:
             kind = "more"
-        elif voices or waiting:
+        elif answered or waiting:
             kind = "second"
         if count > 0:
             barred = frozenset({*answers, *waiting})
@@ -171,15 +177,15 @@ def needs_of(
 def settled_tasks(
     tasks: Sequence[TaskRow], labels: Sequence[LabelRow], closed: Collection[str], settings: PeopleSettings
 ) -> list[str]:
-    """Return the tasks that may be gold: answered, and enough people agreed in full; sorted.
+    """Return the ids of tasks that may be gold: answered, with enough people in full agreement; sorted.
 
     Args:
         tasks: of all rounds.
         labels: current ones.
-        closed: ids of utterances that may not be opened.
+        closed: ids of utterances whose content may not be opened.
         settings: see `PeopleSettings`.
     """
-    sure = {
+    agreed = {
         row.utterance_id
         for row in labels
         if row.annotators >= settings.gold_answers and row.agreement >= 0.999 and row.source == "annotators"
@@ -187,33 +193,33 @@ def settled_tasks(
     return sorted(
         row.task_id
         for row in tasks
-        if row.state == "answered" and row.utterance_id in sure and row.utterance_id not in closed
+        if row.state == "answered" and row.utterance_id in agreed and row.utterance_id not in closed
     )
 
 
 def assign(needs: Sequence[Need], load: Mapping[str, int], days: float, settings: PeopleSettings, seed: int) -> Plan:
-    """Return who is asked what, most valuable first, each task by different people.
+    """Return new assignments, most valuable task first, with different people for each task.
 
-    Among those who understand the locale and have room, whoever has the smallest share of their capacity filled is
-    next; among equals a hash of seed, task and person decides.
+    Of the people who understand the locale and have free capacity, the one with the smallest load relative to capacity
+    is next. A hash of seed, task and person breaks ties.
 
     Args:
         needs: in order of value.
-        load: annotator -> tasks that they hold.
-        days: over which a person's capacity counts.
+        load: annotator id -> number of tasks that the person has.
+        days: number of days over which capacity counts [days].
         settings: see `PeopleSettings`.
         seed: of the hash.
     """
-    room = {person.annotator_id: max(1.0, settings.capacity(person) * days) for person in settings.people}
-    held = {who: load.get(who, 0) for who in room}
+    capacity = {person.annotator_id: max(1.0, settings.capacity(person) * days) for person in settings.people}
+    tasks = {person: load.get(person, 0) for person in capacity}
     plan = Plan()
     for need in needs:
         able = [p.annotator_id for p in settings.people if p.understands(need.locale)]
-        free = [who for who in able if who not in need.barred and held[who] < room[who]]
-        free.sort(key=lambda who: (held[who] / room[who], digest([seed, need.task_id, who])))
-        for who in free[: need.count]:
-            held[who] += 1
-            plan.given.append((need.task_id, who, need.kind))
+        free = [person for person in able if person not in need.barred and tasks[person] < capacity[person]]
+        free.sort(key=lambda person: (tasks[person] / capacity[person], digest([seed, need.task_id, person])))
+        for person in free[: need.count]:
+            tasks[person] += 1
+            plan.given.append((need.task_id, person, need.kind))
         if len(free) < need.count:
             plan.short.append(need.task_id)
     return plan
@@ -223,25 +229,26 @@ def rotate_gold(
     settled: Mapping[str, Collection[str]], locales: Mapping[str, str], load: Mapping[str, int], turn: str,
     settings: PeopleSettings, seed: int,
 ) -> list[tuple[str, str, AssignmentKind]]:  # fmt: skip
-    """Return which settled tasks are asked again of whom: a share of each person's load, other ones at each turn.
+    """Return gold assignments: settled tasks that are asked again, as a share of each person's load.
 
     Args:
-        settled: task id -> people who know the clip already.
+        settled: task id -> people who have answered it.
         locales: task id -> locale of its clip.
-        load: annotator -> tasks that they are given this time; nobody without any gets gold.
-        turn: name of the round; another turn draws other clips.
+        load: annotator id -> number of new tasks in this round; a person without any gets no gold.
+        turn: name of the round; each round draws other clips.
         settings: see `PeopleSettings`.
         seed: of the draw.
     """
     given: list[tuple[str, str, AssignmentKind]] = []
     for person in settings.people:
-        who = person.annotator_id
-        count = round(settings.gold_share * load.get(who, 0) + _uniform([seed, turn, who, "gold"]) - 0.5)
-        able = [task for task, known in settled.items() if who not in known and person.understands(locales[task])]
-        able.sort(key=lambda task: digest([seed, turn, who, task]))
-        given += [(task, who, "gold") for task in able[: max(0, count)]]
+        name = person.annotator_id
+        count = round(settings.gold_share * load.get(name, 0) + _uniform([seed, turn, name, "gold"]) - 0.5)
+        new = [task for task, people in settled.items() if name not in people and person.understands(locales[task])]
+        new.sort(key=lambda task: digest([seed, turn, name, task]))
+        given += [(task, name, "gold") for task in new[: max(0, count)]]
     return given
 
 
 def _uniform(key: list[object]) -> float:
+    """Return a number in [0, 1) by a hash of the key."""
     return int(digest(key)[:13], 16) / 16**13

@@ -1,13 +1,13 @@
-"""What a place of annotation that another package brings has to do: hold tasks before people, give answers back.
+"""The interface of an annotation backend from another package: it shows tasks to people and returns their answers.
 
-A package offers it by an entry point in the group `earmark.backends` that names a function:
+A package offers a backend by an entry point in the group `earmark.backends` that names a function:
 
     [project.entry-points."earmark.backends"]
     acme = "acme_labels:connect"
 
     def connect(options: Mapping[str, Any]) -> AnnotationBackend: ...
 
-`export.backend: acme` in the settings takes it, with `export.options` as `options`; `earmark check-plugin acme` tries
+The setting `export.backend: acme` selects it, with `export.options` as `options`; `earmark check-plugin acme` checks
 it.
 """
 
@@ -23,13 +23,13 @@ from corpus.records.annotations import AnnotationTask
 
 @dataclass(frozen=True, slots=True)
 class PlacedTask:
-    """A task and where it belongs.
+    """A task with its annotator and the address of its clip.
 
     Attributes:
         task: the question, with draft and inventory; `annotation.row_parsing.task_row` makes a JSON row of it.
-        holder: id of the annotator whose task it is; "" where anybody may take it.
-        audio_url: signed address of the clip, which ends with the task's time; no copy of the sound is to be kept.
-        until: when the task's time is over.
+        holder: id of the annotator who has the task; "" where anybody may answer it.
+        audio_url: signed address of the clip, valid until `until`; the backend must not store the audio.
+        until: end of the task.
     """
 
     task: AnnotationTask
@@ -39,29 +39,29 @@ class PlacedTask:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what names it: the task's id and its holder."""
+        """Return the task's id and its holder, which identify it."""
         return self.task.task_id, self.holder
 
 
 class AnnotationBackend(Protocol):
-    """A place of annotation. Every call may raise whatever it likes: a place that is down costs only time."""
+    """A service or tool in which people annotate. Every call may raise any exception; the next run tries again."""
 
     def place(self, tasks: Sequence[PlacedTask]) -> None:
-        """Hold exactly these tasks, each once: add what is missing, in this order, and remove all others for good.
+        """Hold exactly these tasks, each once: add missing ones, in this order, and delete all others.
 
-        A task that stays is left as it is, with what people have answered.
+        A task that is held already stays unchanged, with its answers.
         """
 
     def placed(self) -> Sequence[tuple[str, str]]:
-        """Return id and holder of every task that is held now, as often as it is held."""
+        """Return id and holder of every task that is held, repeated if it is held more than once."""
 
     def answers(self) -> Iterable[Mapping[str, Any]]:
-        """Return every answer to tasks that are held, each as a row of the published annotation format.
+        """Return every answer to the held tasks, each as a row of the published annotation format.
 
-        The same answer comes back the same each time; a changed answer has a higher `revision`. See
+        An unchanged answer is the same row each time; a changed answer has a higher `revision`. See
         `annotation.schema.AnnotationRow`.
         """
 
 
 Connect = Callable[[Mapping[str, Any]], AnnotationBackend]
-"""Makes a backend of its options, such as an address and the name of a project."""
+"""Returns a backend for its options, such as an address and the name of a project."""

@@ -1,4 +1,4 @@
-"""Rules that every annotation backend keeps, tried with made-up tasks at a place that holds no others."""
+"""Rules that every annotation backend must keep, checked with example tasks in an empty backend."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import canonical_json, digest
 
 ROUND: Final = "check-plugin"
-"""Round of the made-up tasks; no night has such a name."""
+"""Round of the example tasks; no night has such a name."""
 
-Try = Callable[[Connect, Mapping[str, Any]], str]
+Rule = Callable[[Connect, Mapping[str, Any]], str]
+"""Takes a backend and its options; returns what is wrong, or ""."""
 
 
 def example_tasks(count: int) -> list[PlacedTask]:
-    """Return made-up tasks, every other one blind, for two people and for anybody."""
+    """Return example tasks, every other one blind, for two people and for anybody."""
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-    made = []
+    tasks = []
     for number in range(count):
         utterance_id = digest(["check-plugin", number])[:32]
         draft = Hypothesis("turn on the kitchen light", 1.0, "light_on", (SlotSpan("room", 12, 19),))
@@ -41,8 +42,8 @@ def example_tasks(count: int) -> list[PlacedTask]:
             draft=draft if number % 2 else None,
         )
         url = f"http://127.0.0.1:8077/clips/{task.task_id}.wav?who=&until=0&sign=0"
-        made.append(PlacedTask(task, ("", "ann", "bob")[number % 3], url, until))
-    return made
+        tasks.append(PlacedTask(task, ("", "ann", "bob")[number % 3], url, until))
+    return tasks
 
 
 def holds_each_task_once(connect: Connect, options: Mapping[str, Any]) -> str:
@@ -53,7 +54,7 @@ def holds_each_task_once(connect: Connect, options: Mapping[str, Any]) -> str:
 
 
 def repeat_changes_nothing(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Hold the same after the same tasks are placed again, in another order."""
+    """Hold the same tasks after they are placed again in another order."""
     backend, tasks = connect(options), example_tasks(5)
     backend.place(tasks)
     backend.place(tasks[::-1])
@@ -61,7 +62,7 @@ def repeat_changes_nothing(connect: Connect, options: Mapping[str, Any]) -> str:
 
 
 def removes_what_is_not_wanted(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Remove what is wanted no more, keeps the others and adds the new."""
+    """Remove tasks that are no longer wanted, keep the others and add new ones."""
     backend, tasks = connect(options), example_tasks(6)
     backend.place(tasks[:4])
     backend.place(tasks[2:])
@@ -77,7 +78,7 @@ def can_be_emptied(connect: Connect, options: Mapping[str, Any]) -> str:
 
 
 def remembers(connect: Connect, options: Mapping[str, Any]) -> str:
-    """Hold the same for the next process: what is placed survives the connection."""
+    """Hold the same tasks for the next connection."""
     tasks = example_tasks(3)
     connect(options).place(tasks)
     return _difference(connect(options), tasks)
@@ -99,7 +100,7 @@ def answers_in_the_published_format(connect: Connect, options: Mapping[str, Any]
     return _difference(backend, tasks)
 
 
-BACKEND_RULES: Final[Sequence[Try]] = (
+BACKEND_RULES: Final[Sequence[Rule]] = (
     holds_each_task_once,
     repeat_changes_nothing,
     removes_what_is_not_wanted,
@@ -107,36 +108,36 @@ BACKEND_RULES: Final[Sequence[Try]] = (
     remembers,
     answers_in_the_published_format,
 )
-"""What every annotation backend keeps to."""
+"""The rules for every annotation backend."""
 
 
 def check_backend(connect: Connect, options: Mapping[str, Any]) -> list[Finding]:
-    """Return what trying every rule at a place found; the place is empty again afterwards.
+    """Return the findings of all rules in a backend; the backend is empty again afterwards.
 
     Args:
         connect: makes the backend.
-        options: of a place that holds no tasks.
+        options: of a backend without tasks.
 
     Raises:
-        Refused: the place holds tasks, which the rules would remove.
+        Refused: the backend holds tasks, which the checks would delete.
     """
-    held = len(connect(options).placed())
-    if held:
-        raise Refused(f"the place holds {held} tasks; give an empty one to try, by --set export.options=...")
+    tasks = len(connect(options).placed())
+    if tasks:
+        raise Refused(f"the backend holds {tasks} tasks; check an empty one, by --set export.options=...")
     found = []
     for rule in BACKEND_RULES:
         found.append(try_rule(rule, [(connect, options)]))
-        with contextlib.suppress(Exception):  # a place that can't be emptied is among the findings
+        with contextlib.suppress(Exception):  # `can_be_emptied` reports a failure of this
             connect(options).place([])
     return found
 
 
 def _difference(backend: AnnotationBackend, wanted: Sequence[PlacedTask]) -> str:
-    """Return how what is held differs from what is wanted; "" where it does not."""
-    held, expected = [tuple(key) for key in backend.placed()], {task.key for task in wanted}
-    if len(set(held)) < len(held):
-        return f"it holds {len(held) - len(set(held))} tasks more than once"
-    missing, more = expected - set(held), set(held) - expected
+    """Return how the tasks of the backend differ from the wanted ones; "" where they do not."""
+    placed, expected = [tuple(key) for key in backend.placed()], {task.key for task in wanted}
+    if len(set(placed)) < len(placed):
+        return f"it holds {len(placed) - len(set(placed))} tasks more than once"
+    missing, more = expected - set(placed), set(placed) - expected
     if missing:
         return f"{len(missing)} of {len(expected)} tasks are missing, or have another holder"
     return f"it holds {len(more)} tasks that are not wanted" if more else ""

@@ -1,7 +1,7 @@
-"""The crowd: what is known of the people who answer, and what their voices weigh for it.
+"""Reliability of the annotators, estimated from their answers, and the weight of each person's answers.
 
-It is learned from answers to the same clips alone: doubled audit rows, third opinions, and gold clips, which are
-settled ones asked again. Nobody is watched who has not answered; who is new counts like everybody else.
+Only answers to the same clips are used: audit rows with two answers, third opinions, and gold clips, which are settled
+clips that are asked again. A new annotator has the usual weight.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.anchoring import AnchoringSettings, Seen, copy_rates
+from annotation.anchoring import AnchoringSettings, DraftComparison, copy_rates
 from annotation.annotator_wer import TRUTH, WordErrorSettings, count_pairs, learn_word_errors, words_compared
 from annotation.dawid_skene import Confusions, DawidSkeneSettings, learn_confusions
 from annotation.latest_answers import latest_answers
 from corpus.records.annotations import Annotation, Label
 
 VERDICTS = 5
-"""Verdicts that answer a question; `help` does not."""
+"""Number of verdicts without `help`."""
 
 
 class CrowdSettings(BaseModel):
-    """How the reliability of annotators is learned from their answers.
+    """How the reliability of annotators is estimated from their answers.
 
     Attributes:
-        intents: How the annotators' accuracy in intents is learned.
-        verdicts: How the annotators' accuracy in verdicts is learned.
-        transcripts: How the annotators' word error rates are learned.
-        anchoring: How copied drafts are told from honest agreement.
-        careless_below: An annotator whose answers weigh less than this is named as careless, once enough is known.
+        intents: How the annotators' accuracy in intents is estimated.
+        verdicts: How the annotators' accuracy in verdicts is estimated.
+        transcripts: How the annotators' word error rates are estimated.
+        anchoring: How copied drafts are distinguished from honest agreement.
+        careless_below: An annotator whose answers weigh less than this is reported as careless.
         careless_answers: How many answers must have been compared before that.
     """
 
@@ -47,14 +47,14 @@ class CrowdSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What is known of everybody; without arguments: nothing, and all voices count alike.
+    """Reliability of all annotators; without arguments all answers weigh the same.
 
     Attributes:
-        intents, verdicts: whom to believe in what they name.
-        word_errors: annotator -> word error rate.
-        words: annotator -> words that could be compared.
-        copying: annotator -> share of the drafts they were shown that they send back unread.
-        settings: what it was learned with.
+        intents, verdicts: confusions of the annotators in intents and in verdicts.
+        word_errors: annotator id -> word error rate.
+        words: annotator id -> number of words that were compared.
+        copying: annotator id -> share of the shown drafts that the person copies, in [0, 1].
+        settings: of the estimate.
     """
 
     intents: Confusions = field(default_factory=Confusions)
@@ -66,73 +66,73 @@ class Crowd:
 
     @property
     def people(self) -> list[str]:
-        """Return everybody of whom something is known, sorted."""
+        """Return the ids of all annotators with an estimate, sorted."""
         return sorted({*self.intents.answers, *self.verdicts.answers, *self.word_errors, *self.copying})
 
     def text_weight(self, annotator: str) -> float:
-        """Return what a transcript of this person weighs: 1 at the common word error rate, 0 from one half on.
+        """Return the weight of the person's transcripts: 1 at the usual word error rate, 0 at a rate of 0.5 or more.
 
-        log((1 - e) / e), relative to that of the common rate: the weight of an independent voice that errs with e.
+        log((1 - e) / e) relative to that of the usual rate: the weight of an independent vote with error rate e.
         """
         usual = self.settings.transcripts.rate
         rate = min(0.5, max(0.01, self.word_errors.get(annotator, usual)))
         return log((1 - rate) / rate) / log((1 - usual) / usual)
 
     def name_weight(self, annotator: str) -> float:
-        """Return what an intent or a verdict of this person is worth, in [0, 1]: the accuracy above chance."""
-        return min(1.0, self.intents.worth(annotator), self.verdicts.worth(annotator))
+        """Return the weight of the person's intents and verdicts, in [0, 1]: the accuracy above chance."""
+        return min(1.0, self.intents.relative_accuracy(annotator), self.verdicts.relative_accuracy(annotator))
 
     def weight(self, annotator: str) -> float:
-        """Return the person's weight over all, in [0, 1]; 1 for somebody of whom nothing bad is known."""
+        """Return the person's overall weight, in [0, 1]; 1 for a person without an estimate."""
         return min(
             1.0, self.name_weight(annotator), self.text_weight(annotator), 1.0 - self.copying.get(annotator, 0.0)
         )
 
     def compared(self, annotator: str) -> float:
-        """Return how many answers of the person could be compared with somebody else's."""
+        """Return the expected number of the person's answers that were compared with somebody else's."""
         return max(self.intents.answers.get(annotator, 0.0), self.verdicts.answers.get(annotator, 0.0))
 
     def careless(self) -> list[str]:
-        """Return those who weigh too little, if enough is known of them, sorted; copying needs no second answer."""
+        """Return the ids of careless annotators, sorted: low weight with enough compared answers, or copied drafts."""
         few, low = self.settings.careless_answers, self.settings.careless_below
-        known = [who for who in self.people if self.compared(who) >= few and self.weight(who) < low]
-        copies = [who for who, share in self.copying.items() if 1.0 - share < low]
-        return sorted({*known, *copies})
+        inaccurate = [each for each in self.people if self.compared(each) >= few and self.weight(each) < low]
+        copying = [each for each, share in self.copying.items() if 1.0 - share < low]
+        return sorted({*inaccurate, *copying})
 
     def reliability(self, answers: Iterable[tuple[str, str, str | None]], draft_shown: bool = False) -> float:
-        """Return how far a label can be relied on for who gave it, in [0, 1]; 1 for people without a record.
+        """Return the reliability of a label by its annotators, in [0, 1]; 1 for annotators without an estimate.
 
-        The probability of the winning intent given who said what, relative to that of one ordinary voice; times the
-        weight of the best of those who listened. So what the always-first-intent person says alone is worth nothing,
-        and an ordinary voice beside it restores it.
+        It is the probability of the winning intent given the answers, relative to that of one usual answer, times the
+        weight of the most accurate annotator's transcript. So a label by a person who always names the first intent has
+        a reliability near 0, and an answer of a usual annotator raises it again.
 
         Args:
-            answers: annotator, verdict, intent; the latest of each person.
-            draft_shown: they corrected a draft; then whoever sends drafts back unread has heard that much less.
+            answers: annotator id, verdict and intent; the latest answer of each person.
+            draft_shown: the task showed a draft; then the weight of people who copy drafts is lower.
         """
-        voices = sorted((who, intent) for who, verdict, intent in answers if verdict == "labelled")
-        if not voices:
+        labelled = sorted((person, intent) for person, verdict, intent in answers if verdict == "labelled")
+        if not labelled:
             return 1.0
-        read = {who: 1.0 - self.copying.get(who, 0.0) if draft_shown else 1.0 for who, _ in voices}
-        heard = max(min(1.0, self.text_weight(who)) * read[who] for who, _ in voices)
-        named = [(who, intent) for who, intent in voices if intent is not None]
-        sure = min(1.0, self.intents.confidence(named) / self.intents.settings.accuracy) if named else 1.0
-        return round(min(1.0, heard * sure), 6)
+        honest = {person: 1.0 - self.copying.get(person, 0.0) if draft_shown else 1.0 for person, _ in labelled}
+        transcript = max(min(1.0, self.text_weight(person)) * honest[person] for person, _ in labelled)
+        named = [(person, intent) for person, intent in labelled if intent is not None]
+        confidence = min(1.0, self.intents.confidence(named) / self.intents.settings.accuracy) if named else 1.0
+        return round(min(1.0, transcript * confidence), 6)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the whole as a JSON object: ids and numbers."""
+        """Return all estimates as a JSON object of ids and numbers."""
         return {
             "intents": self.intents.as_json(),
             "verdicts": self.verdicts.as_json(),
-            "word_errors": {who: round(rate, 6) for who, rate in sorted(self.word_errors.items())},
-            "words": {who: round(count, 1) for who, count in sorted(self.words.items())},
-            "copying": {who: round(share, 4) for who, share in sorted(self.copying.items())},
+            "word_errors": {person: round(rate, 6) for person, rate in sorted(self.word_errors.items())},
+            "words": {person: round(count, 1) for person, count in sorted(self.words.items())},
+            "copying": {person: round(share, 4) for person, share in sorted(self.copying.items())},
             "settings": self.settings.model_dump(mode="json"),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Crowd:
-        """Return what `as_json` was called on."""
+        """Return the crowd from the JSON object of `as_json`."""
         return cls(
             intents=Confusions.from_json(value["intents"]),
             verdicts=Confusions.from_json(value["verdicts"]),
@@ -148,23 +148,23 @@ def learn_crowd(
     known: Mapping[str, Label] | None = None,
     inventory: int = 0,
     settings: CrowdSettings | None = None,
-    seen: Iterable[Seen] = (),
+    comparisons: Iterable[DraftComparison] = (),
 ) -> Crowd:
-    """Return what the answers tell of the people who gave them, whatever the order they come in.
+    """Return the reliability of the annotators, estimated from their answers; the order of the answers does not matter.
 
     Args:
         given: utterance id -> its annotations, superseded ones included.
-        known: utterance id -> a label that nobody here made, such as one that came with the manifest.
-        inventory: how many intents there are to choose from.
+        known: utterance id -> a label that is not from annotators, such as one that came with the manifest.
+        inventory: number of intents to choose from.
         settings: see `CrowdSettings`.
-        seen: answers beside their drafts, shown or withheld.
+        comparisons: answers compared to their drafts, shown or withheld.
     """
     settings, known = settings or CrowdSettings(), known or {}
     intents: dict[tuple[str, str], str] = {}
     verdicts: dict[tuple[str, str], str] = {}
     clips: dict[str, dict[str, str]] = {}
     for utterance_id, rows in sorted(given.items()):
-        for answer in latest_answers(rows).latest:  # a person who answered two questions on it: the last by task id
+        for answer in latest_answers(rows).latest:  # of two tasks on it by one person, the last by task id
             if answer.verdict == "help":
                 continue
             verdicts[utterance_id, answer.annotator_id] = answer.verdict
@@ -183,10 +183,10 @@ def learn_crowd(
         verdicts=learn_confusions(_votes(verdicts), None, VERDICTS, settings.verdicts),
         word_errors=learn_word_errors(pairs, settings.transcripts),
         words=words_compared(pairs),
-        copying=copy_rates(seen, settings.anchoring),
+        copying=copy_rates(comparisons, settings.anchoring),
         settings=settings,
     )
 
 
 def _votes(values: Mapping[tuple[str, str], str]) -> list[tuple[str, str, str]]:
-    return [(item, who, value) for (item, who), value in values.items()]
+    return [(item, annotator, value) for (item, annotator), value in values.items()]

@@ -1,8 +1,8 @@
-"""Annotations as a table: CSV or TSV from a spreadsheet, for shops without a tool that writes JSON Lines.
+"""Reading of annotations from a table: CSV or TSV from a spreadsheet, for teams without a tool for JSON Lines.
 
-The first line names the columns, which are the fields of a published row; `task_id` and `annotator_id` are needed.
-An empty cell is a field that was left out. One line is one row: a line break inside a cell is refused with its line,
-since an unclosed quote would otherwise swallow every good row that follows it.
+The first line names the columns, which are the fields of a published row; `task_id` and `annotator_id` are required.
+An empty cell is a missing field. One line is one row: a row with a line break inside a cell is refused, since otherwise
+an unclosed quote would make all following rows part of one cell.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from corpus.records.annotations import Annotation
 from corpus.text import normalise
 
 SILENCE: Final = "<silence>"
-"""What stands in the transcript's cell where nobody spoke; an empty cell is a transcript that is missing."""
+"""Content of the transcript's cell where nobody spoke; an empty cell is a missing transcript."""
 
 SUFFIXES: Final = {".csv": ",;\t", ".tsv": "\t"}
-"""Endings of tables, and what may stand between their cells; European spreadsheets write semicolons."""
+"""Suffixes of tables, and the possible separators of their cells; European spreadsheets write semicolons."""
 
 COLUMNS: Final = tuple(AnnotationRow.model_fields)
 NEEDED: Final = ("task_id", "annotator_id")
 
 
 def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
-    """Return the columns of a table and what stands between its cells.
+    """Return the columns of a table and the separator of its cells.
 
     Raises:
-        UsageError: they are not the fields of a row; nothing of the file is merged.
+        UsageError: the columns are not the fields of a row; nothing of the file is merged.
     """
     try:
         text = line.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError:
         raise UsageError("the table's first line is not UTF-8; save it as CSV UTF-8") from None
-    found = {mark: _cells(text, mark) for mark in SUFFIXES[suffix]}
-    mark = max(found, key=lambda m: len(found[m] or []))
-    columns = [cell.strip() for cell in found[mark] or []]
+    by_separator = {separator: _cells(text, separator) for separator in SUFFIXES[suffix]}
+    separator = max(by_separator, key=lambda each: len(by_separator[each] or []))
+    columns = [cell.strip() for cell in by_separator[separator] or []]
     known = f"known are {', '.join(COLUMNS)}"
     missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise UsageError(f"the table's first line lacks {', '.join(missing)}; it has to name the columns, {known}")
-    strange = sum(name not in COLUMNS for name in columns)
-    if strange:
-        raise UsageError(f"{strange} of the table's columns are unknown; take them out, {known}")
+    unknown = sum(name not in COLUMNS for name in columns)
+    if unknown:
+        raise UsageError(f"{unknown} of the table's columns are unknown; remove them, {known}")
     if len(set(columns)) < len(columns):
-        raise UsageError("a column of the table stands twice; keep one of them")
-    return columns, mark
+        raise UsageError("a column of the table appears twice; keep one of them")
+    return columns, separator
 
 
 def table_rows(
     lines: Iterable[tuple[int, bytes | None]], suffix: str, tasks: Mapping[str, Asked]
 ) -> Iterator[tuple[int, Annotation | RowError]]:
-    """Yield line number and annotation, or why there is none, of every line below the first.
+    """Yield line number and annotation, or the reason for a refusal, of every line after the first.
 
     Raises:
         UsageError: the first line does not name columns.
@@ -64,19 +64,19 @@ def table_rows(
     first = next(rows, None)
     if first is None:
         return
-    columns, mark = read_header(first[1] or b"", suffix)
+    columns, separator = read_header(first[1] or b"", suffix)
     for number, line in rows:
         try:
-            yield number, annotation_of(_fields(line, columns, mark, tasks), tasks)
+            yield number, annotation_of(_fields(line, columns, separator, tasks), tasks)
         except RowError as error:
             yield number, error
 
 
-def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[str, Asked]) -> dict[str, Any]:
+def _fields(line: bytes | None, columns: list[str], separator: str, tasks: Mapping[str, Asked]) -> dict[str, Any]:
     if line is None:
         raise RowError("too_long")
     try:
-        cells = _cells(line.decode("utf-8").strip("\r\n"), mark)
+        cells = _cells(line.decode("utf-8").strip("\r\n"), separator)
     except UnicodeDecodeError:
         cells = None
     if cells is None or len(cells) != len(columns):
@@ -88,7 +88,7 @@ def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[st
             raise RowError("unknown_task", "task_id")
         row["ask"] = tasks[given["task_id"]].ask
     for name, cell in given.items():
-        row[name] = READ[name](cell) if name in READ else cell
+        row[name] = _READERS[name](cell) if name in _READERS else cell
     if row.get("transcript") == SILENCE:
         row["transcript"] = ""
     if "slots" in row:
@@ -96,10 +96,10 @@ def _fields(line: bytes | None, columns: list[str], mark: str, tasks: Mapping[st
     return row
 
 
-def _cells(text: str, mark: str) -> list[str] | None:
-    """Return the cells of a line; None where its quotes do not fit."""
+def _cells(text: str, separator: str) -> list[str] | None:
+    """Return the cells of a line; None where its quotes are not closed."""
     try:
-        found = list(csv.reader([text], delimiter=mark, strict=True))
+        found = list(csv.reader([text], delimiter=separator, strict=True))
     except csv.Error:
         return None
     return found[0] if len(found) == 1 else None
@@ -115,22 +115,22 @@ def _number(kind: Callable[[str], int | float], field: str) -> Callable[[str], i
     return read
 
 
-READ: Final[dict[str, Callable[[str], Any]]] = {
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
     "lead_time": _number(float, "lead_time"),
     "revision": _number(int, "revision"),
 }
 
 
 def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
-    """Return the slots that a cell names as `room=kitchen; device=light`, where their words stand in the transcript.
+    """Return the slots of a cell such as `room=kitchen; device=light`, at the place of their words in the transcript.
 
     Raises:
-        RowError: no name and words, or the words do not stand there exactly once.
+        RowError: a slot has no name or no words, or its words are not in the transcript exactly once.
     """
     found = []
     for part in cell.split(";"):
-        name, separator, words = (piece.strip() for piece in part.partition("="))
-        if not separator or not name or not words:
+        name, equals, words = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not words:
             raise RowError("bad_span", "slots")
         places = _places(words, transcript)
         if len(places) != 1:
@@ -140,7 +140,7 @@ def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
 
 
 def _places(words: str, transcript: str) -> list[int]:
-    """Return where whole words that read the same begin in the transcript."""
+    """Return the offsets in the transcript at which these whole words begin, regardless of case."""
     low, wanted = transcript.lower(), words.lower()
     if len(low) != len(transcript) or len(wanted) != len(words) or not normalise(words):
         return []

@@ -1,9 +1,10 @@
-"""Dawid-Skene: who names what how reliably, learned from the answers that several people gave to the same items.
+"""Dawid-Skene: the confusions of each annotator, estimated from answers of several people to the same items.
 
-Sparse: the truth of an item is sought among the values that somebody gave, and of a person's confusions only those
-that occur are kept. So time and memory follow the answers, not the square of the inventory.
+The estimate is sparse: the truth of an item is one of the values that somebody gave, and only confusions that occur are
+stored. So time and memory grow with the number of answers, not with the square of the inventory.
 Source: A. P. Dawid and A. M. Skene, Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm,
-Applied Statistics 28, 1979; smoothed towards a model with one accuracy and one taste for wrong values a person.
+Applied Statistics 28, 1979; smoothed towards a model in which each person has one accuracy, and one distribution of
+wrong values.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ LEAST: Final = 1e-9
 
 
 class DawidSkeneSettings(BaseModel):
-    """How confusions are learned.
+    """How confusions are estimated.
 
     Attributes:
-        accuracy: Accuracy of a person of whom nothing is known.
-        strength: How many answers this belief is worth against a person's own.
-        row_strength: How many answers a person's accuracy is worth against their answers to one value.
+        accuracy: Accuracy of a person without compared answers.
+        strength: Weight of this `accuracy` against a person's own, as a number of answers.
+        row_strength: Weight of a person's accuracy against their answers to one value, as a number of answers.
         rounds: Most rounds of the EM algorithm.
-        tolerance: The algorithm ends when no posterior moves by more than this.
+        tolerance: The algorithm ends when no posterior changes by more than this.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,16 +48,16 @@ class DawidSkeneSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Confusions:
-    """What is known of people who name values of one inventory.
+    """Confusions of annotators who name values of one inventory.
 
     Attributes:
-        classes: how many values there are, at least 2.
-        prior: value -> share of the items whose truth it is.
-        answers: annotator -> answers that could be compared.
-        accuracy: annotator -> probability of naming the truth.
-        wrong: annotator -> value -> expected count of that person's wrong answers which were it.
-        rows: annotator -> true value -> given value -> expected count.
-        settings: what it was learned with.
+        classes: number of values in the inventory, at least 2.
+        prior: value -> share of the items whose true value it is.
+        answers: annotator id -> expected number of compared answers.
+        accuracy: annotator id -> probability of naming the true value.
+        wrong: annotator id -> value -> expected number of wrong answers with this value.
+        rows: annotator id -> true value -> given value -> expected number of answers.
+        settings: of the estimate.
     """
 
     classes: int = 2
@@ -68,71 +69,71 @@ class Confusions:
     settings: DawidSkeneSettings = field(default_factory=DawidSkeneSettings)
 
     def likelihood(self, annotator: str, given: str, true: str) -> float:
-        """Return p(the annotator says `given` | the truth is `true`)."""
+        """Return p(the annotator names `given` | the true value is `true`)."""
         accuracy = self.accuracy.get(annotator, self.settings.accuracy)
         wrong = self.wrong.get(annotator, {})
         flat, total = 1.0 / self.classes, sum(wrong.values()) + 1.0
-        taste, left = (wrong.get(given, 0.0) + flat) / total, 1.0 - (wrong.get(true, 0.0) + flat) / total
-        expected = accuracy if given == true else (1.0 - accuracy) * min(1.0, taste / max(left, flat))
+        share, others = (wrong.get(given, 0.0) + flat) / total, 1.0 - (wrong.get(true, 0.0) + flat) / total
+        expected = accuracy if given == true else (1.0 - accuracy) * min(1.0, share / max(others, flat))
         row = self.rows.get(annotator, {}).get(true, {})
         strength = max(self.settings.row_strength, LEAST)
         return max((row.get(given, 0.0) + strength * expected) / (sum(row.values()) + strength), LEAST)
 
-    def worth(self, annotator: str) -> float:
-        """Return the accuracy above chance, relative to that of a person of whom nothing is known; 0 or more."""
+    def relative_accuracy(self, annotator: str) -> float:
+        """Return the accuracy above chance, relative to that of a person without compared answers; 0 or more."""
         usual, chance = self.settings.accuracy, 1.0 / self.classes
         accuracy = self.accuracy.get(annotator, usual)
         return max(0.0, (accuracy - chance) / (usual - chance)) if usual > chance else 1.0
 
     def posterior(self, votes: Iterable[tuple[str, str]]) -> dict[str, float]:
-        """Return the probability of each value that was given, by value; equal voices count equally.
+        """Return the probability of each given value, by value.
 
         Args:
-            votes: annotator and value. Their order does not matter.
+            votes: annotator id and value; their order does not matter.
         """
         ordered = sorted(votes)
         values = sorted({value for _, value in ordered})
         if not values:
             return {}
-        logs = [sum(log(self.likelihood(who, given, true)) for who, given in ordered) for true in values]
+        logs = [sum(log(self.likelihood(person, given, true)) for person, given in ordered) for true in values]
         odds = [exp(value - max(logs)) for value in logs]
         return {value: odd / sum(odds) for value, odd in zip(values, odds, strict=True)}
 
     def confidence(self, votes: Iterable[tuple[str, str]]) -> float:
-        """Return the probability of the likeliest value that was given, against every value there is.
+        """Return the probability of the likeliest given value, among all values of the inventory.
 
-        Unlike `posterior`, which weighs the given values against each other, it asks what else could have been meant:
-        whoever says the same whatever they hear has said nothing.
+        `posterior` compares the given values with each other alone. Here, a person who always names the same value adds
+        no confidence in it.
 
         Args:
-            votes: annotator and value, at least one.
+            votes: annotator id and value, at least one.
         """
         ordered = sorted(votes)
         values = sorted({value for _, value in ordered} | set(self.prior))
         unseen = max(0, self.classes - len(values))
-        logs = [sum(log(self.likelihood(who, given, true)) for who, given in ordered) for true in values]
+        logs = [sum(log(self.likelihood(person, given, true)) for person, given in ordered) for true in values]
         top = max(logs)
         weight = [exp(value - top) for value in logs]
         given_values = {value for _, value in ordered}
         best = max(w for value, w in zip(values, weight, strict=True) if value in given_values)
-        other = sum(log(self.likelihood(who, given, "")) for who, given in ordered) if unseen else top
+        other = sum(log(self.likelihood(person, given, "")) for person, given in ordered) if unseen else top
         return best / (sum(weight) + unseen * exp(other - top))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the whole as a JSON object, numbers rounded, so that it can be stored."""
+        """Return the confusions as a JSON object with rounded numbers, to be stored."""
         return {
             "classes": self.classes,
             "prior": _rounded(self.prior),
             "answers": _rounded(self.answers),
             "accuracy": _rounded(self.accuracy),
-            "wrong": {who: _rounded(row) for who, row in self.wrong.items()},
-            "rows": {who: {true: _rounded(row) for true, row in rows.items()} for who, rows in self.rows.items()},
+            "wrong": {person: _rounded(row) for person, row in self.wrong.items()},
+            "rows": {person: {true: _rounded(row) for true, row in rows.items()} for person, rows in self.rows.items()},
             "settings": self.settings.model_dump(mode="json"),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Confusions:
-        """Return what `as_json` was called on."""
+        """Return the confusions from the JSON object of `as_json`."""
         return cls(**{**value, "settings": DawidSkeneSettings.model_validate(value["settings"])})
 
 
@@ -146,14 +147,14 @@ def learn_confusions(
     classes: int = 0,
     settings: DawidSkeneSettings | None = None,
 ) -> Confusions:
-    """Return what the votes tell of the people who gave them, whatever the order they come in.
+    """Return the confusions of the annotators, estimated from their votes; the order of the votes does not matter.
 
-    An item counts where two people answered, or where its truth is known: who answers alone agrees with nobody.
+    Only items with answers of two people, or with a known true value, are used.
 
     Args:
         votes: one for each item and annotator.
-        known: item -> truth, of gold clips.
-        classes: size of the inventory; never less than the values that occur.
+        known: item -> true value, where it is known.
+        classes: size of the inventory; raised to the number of values that occur.
         settings: see `DawidSkeneSettings`.
     """
     settings, known = settings or DawidSkeneSettings(), known or {}
@@ -168,124 +169,126 @@ def learn_confusions(
     posterior = table.majority()
     for _ in range(settings.rounds):
         estimate = table.estimate(posterior, max(2, classes, len(table.values)), settings)
-        moved = table.posterior(estimate)
-        change = float(np.abs(moved - posterior).max())
-        posterior = moved
+        updated = table.posterior(estimate)
+        change = float(np.abs(updated - posterior).max())
+        posterior = updated
         if change <= settings.tolerance:
             break
-    return table.named(posterior, max(2, classes, len(table.values)), settings)
+    return table.by_name(posterior, max(2, classes, len(table.values)), settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
     prior: Floats  # (C,)
     accuracy: Floats  # (A,)
-    likelihood: Floats  # (T,) of each triple's answer under its candidate
+    likelihood: Floats  # (T,) of each triple's answer if its candidate is true
 
 
 class _Table:
-    """The votes as index arrays: pairs are (item, candidate truth), triples are (pair, vote on that item)."""
+    """The votes as index arrays: a pair is (item, candidate value), a triple is (pair, vote on that item)."""
 
     def __init__(self, votes: Sequence[Vote], known: Mapping[str, str]) -> None:
         items = sorted({item for item, _, _ in votes})
-        self.annotators = sorted({who for _, who, _ in votes})
+        self.annotators = sorted({person for _, person, _ in votes})
         truths = {known[item] for item in items if item in known}
         self.values = sorted({value for _, _, value in votes} | truths)
-        item_of, who_of, value_of = (
-            {name: i for i, name in enumerate(n)} for n in (items, self.annotators, self.values)
+        item_of, person_of, value_of = (
+            {name: i for i, name in enumerate(names)} for names in (items, self.annotators, self.values)
         )
         by_item: list[list[tuple[int, int]]] = [[] for _ in items]
-        for item, who, value in votes:
-            by_item[item_of[item]].append((who_of[who], value_of[value]))
+        for item, person, value in votes:
+            by_item[item_of[item]].append((person_of[person], value_of[value]))
         pairs: list[tuple[int, int]] = []
         triples: list[tuple[int, int, int]] = []
         for i, given in enumerate(by_item):
             truth = known.get(items[i])
             candidates = [value_of[truth]] if truth is not None else sorted({value for _, value in given})
             for candidate in candidates:
-                triples += [(len(pairs), who, value) for who, value in given]
+                triples += [(len(pairs), person, value) for person, value in given]
                 pairs.append((i, candidate))
         self.items, self.truth = (np.array(column, dtype=np.intp) for column in zip(*pairs, strict=True))
-        self.pair, self.who, self.given = (np.array(column, dtype=np.intp) for column in zip(*triples, strict=True))
+        self.pair, self.person, self.given = (np.array(column, dtype=np.intp) for column in zip(*triples, strict=True))
         self.right = self.given == self.truth[self.pair]
         self.size = len(items)
         c = len(self.values)
-        self.row, row = np.unique(self.who * c + self.truth[self.pair], return_inverse=True)
-        self.cell, cell = np.unique((self.who * c + self.truth[self.pair]) * c + self.given, return_inverse=True)
+        self.row, row = np.unique(self.person * c + self.truth[self.pair], return_inverse=True)
+        self.cell, cell = np.unique((self.person * c + self.truth[self.pair]) * c + self.given, return_inverse=True)
         self.row_of, self.cell_of = row.astype(np.intp), cell.astype(np.intp)
 
     def majority(self) -> Floats:
-        """Return the share of the votes of each pair's candidate, (P,)."""
+        """Return the share of votes for each pair's candidate, (P,)."""
         votes = np.bincount(self.pair, self.right, len(self.items)).astype(np.float64)
         return self._normalised(votes)
 
     def _normalised(self, weight: Floats) -> Floats:
+        """Return the weights of the candidates, (P,), divided by their sum over each item."""
         total = np.bincount(self.items, weight, self.size)[self.items]
         return np.where(total > 0, weight / np.where(total > 0, total, 1.0), 1.0)
 
     def estimate(self, posterior: Floats, classes: int, settings: DawidSkeneSettings) -> _Estimate:
-        """The M step: what the posteriors say of the people."""
+        """Return the estimate of the annotators under the posteriors: the M step."""
         weight = posterior[self.pair]
         n, c = len(self.annotators), len(self.values)
         prior = np.bincount(self.truth, posterior, c)
-        right = np.bincount(self.who, weight * self.right, n)
-        total = np.bincount(self.who, weight, n)
+        right = np.bincount(self.person, weight * self.right, n)
+        total = np.bincount(self.person, weight, n)
         accuracy = np.clip(
             (right + settings.strength * settings.accuracy) / np.maximum(total + settings.strength, LEAST),
             1.0 / (4 * classes), 1.0 - 1e-4,
         )  # fmt: skip
-        taste = self._taste(weight, classes)
-        flat_given, flat_true = taste[self.who, self.given], taste[self.who, self.truth[self.pair]]
-        share = np.minimum(1.0, flat_given / np.maximum(1.0 - flat_true, 1.0 / classes))
-        expected = np.where(self.right, accuracy[self.who], (1.0 - accuracy[self.who]) * share)
+        wrong = self._wrong_shares(weight, classes)
+        wrong_given, wrong_true = wrong[self.person, self.given], wrong[self.person, self.truth[self.pair]]
+        share = np.minimum(1.0, wrong_given / np.maximum(1.0 - wrong_true, 1.0 / classes))
+        expected = np.where(self.right, accuracy[self.person], (1.0 - accuracy[self.person]) * share)
         rows = np.bincount(self.row_of, weight, len(self.row))[self.row_of]
         cells = np.bincount(self.cell_of, weight, len(self.cell))[self.cell_of]
         strength = max(settings.row_strength, LEAST)
         likelihood = np.maximum((cells + strength * expected) / (rows + strength), LEAST)
         return _Estimate(prior / prior.sum(), accuracy, likelihood)
 
-    def _taste(self, weight: Floats, classes: int) -> Floats:
-        """Return which values each person's wrong answers are, (A, C); one flat wrong answer is added to each."""
+    def _wrong_shares(self, weight: Floats, classes: int) -> Floats:
+        """Return the share of each value among each person's wrong answers, (A, C), with one flat answer added."""
         wrong = self._wrong(weight)
-        taste: Floats = (wrong + 1.0 / classes) / (wrong.sum(axis=1, keepdims=True) + 1.0)
-        return taste
+        shares: Floats = (wrong + 1.0 / classes) / (wrong.sum(axis=1, keepdims=True) + 1.0)
+        return shares
 
     def _wrong(self, weight: Floats) -> Floats:
+        """Return the expected number of each person's wrong answers by value, (A, C)."""
         n, c = len(self.annotators), len(self.values)
-        counts = np.bincount(self.who * c + self.given, weight * ~self.right, n * c)
+        counts = np.bincount(self.person * c + self.given, weight * ~self.right, n * c)
         return counts.astype(np.float64).reshape(n, c)
 
     def posterior(self, estimate: _Estimate) -> Floats:
-        """The E step: how likely each candidate is, (P,). All values are equally likely beforehand.
+        """Return the probability of each candidate, (P,), with a uniform prior: the E step.
 
-        A prior of the traffic would let frequent intents win ties that a third person should settle.
+        With the frequencies as prior, frequent intents would win ties that a third person should decide.
         """
         logs = np.bincount(self.pair, np.log(estimate.likelihood), len(self.items))
         top = np.full(self.size, -np.inf)
         np.maximum.at(top, self.items, logs)
         return self._normalised(np.exp(logs - top[self.items]))
 
-    def named(self, posterior: Floats, classes: int, settings: DawidSkeneSettings) -> Confusions:
-        """Return the estimate under the posteriors by names."""
+    def by_name(self, posterior: Floats, classes: int, settings: DawidSkeneSettings) -> Confusions:
+        """Return the confusions under the posteriors, by annotator id and value."""
         estimate = self.estimate(posterior, classes, settings)
         weight = posterior[self.pair]
         cells = np.bincount(self.cell_of, weight, len(self.cell))
         rows: dict[str, dict[str, dict[str, float]]] = {}
         c = len(self.values)
         for code, count in zip(self.cell.tolist(), cells.tolist(), strict=True):
-            who, true, given = code // (c * c), code // c % c, code % c
+            person, true, given = code // (c * c), code // c % c, code % c
             if count > LEAST:
-                by_true = rows.setdefault(self.annotators[who], {}).setdefault(self.values[true], {})
+                by_true = rows.setdefault(self.annotators[person], {}).setdefault(self.values[true], {})
                 by_true[self.values[given]] = count
-        answers = np.bincount(self.who, weight, len(self.annotators))
+        answers = np.bincount(self.person, weight, len(self.annotators))
         return Confusions(
             classes=classes,
             prior=dict(zip(self.values, estimate.prior.tolist(), strict=True)),
             answers=dict(zip(self.annotators, answers.tolist(), strict=True)),
             accuracy=dict(zip(self.annotators, estimate.accuracy.tolist(), strict=True)),
             wrong={
-                who: {value: count for value, count in zip(self.values, row, strict=True) if count > LEAST}
-                for who, row in zip(self.annotators, self._wrong(weight).tolist(), strict=True)
+                person: {value: count for value, count in zip(self.values, row, strict=True) if count > LEAST}
+                for person, row in zip(self.annotators, self._wrong(weight).tolist(), strict=True)
             },
             rows=rows,
             settings=settings,

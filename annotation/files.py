@@ -1,7 +1,7 @@
-"""Task files out and annotation files in: JSON Lines, one row a line, as `annotation.schema` publishes them.
+"""Writing of task files and reading of annotation files: JSON Lines, one row a line, in the published format.
 
-Files are written whole or not at all and readable by their owner alone, since drafts and transcripts stand in them.
-A bad line costs only itself: it is set aside with its number and a reason, never with what it says.
+Files are written completely or not at all, and are readable by their owner alone, since they hold drafts and
+transcripts. A bad line costs only itself: it is refused with its number and a reason, never with its content.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ TASK_FILE: Final = "tasks.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A line that was set aside.
+    """A line that was refused.
 
     Attributes:
         line: counted from 1.
-        reason: one word, under which the line is counted.
-        field: the published field at fault, "" where the whole line is.
+        reason: why, in one word.
+        field: the published field with the fault, "" where the whole line has it.
     """
 
     line: int
@@ -48,33 +48,33 @@ class RefusedRow:
     field: str = ""
 
     def __str__(self) -> str:
-        """One clear line for people."""
+        """Return line, reason and field as one line of text."""
         return f"line {self.line}: {self.reason}" + (f" ({self.field})" if self.field else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An annotation file, read: every line that is not blank is in one of the two lists."""
+    """The rows of an annotation file: every line that is not blank is in one of the two lists."""
 
     annotations: list[Annotation]
     refused: list[RefusedRow]
 
     def by_reason(self) -> dict[str, int]:
-        """Return how many lines were refused for each reason, sorted by reason."""
+        """Return the number of refused lines by reason, sorted by reason."""
         counts: dict[str, int] = {}
         for row in self.refused:
             counts[row.reason] = counts.get(row.reason, 0) + 1
         return dict(sorted(counts.items()))
 
 
-# --- out --------------------------------------------------------------------------------------------------------------
+# --- export: write tasks and annotations ------------------------------------------------------------------------------
 
 
 def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
-    """Leave the tasks in `folder`, whole and on disk, and return the path of their file.
+    """Write the tasks to a file in `folder`, durably, and return its path.
 
-    The file is replaced in one step, so a reader sees the old tasks or the new, never half. The clips that
-    `AnnotationTask.audio` names are the caller's to write beside it.
+    The file is replaced in one step, so a reader sees the old tasks or the new ones, never a part. The caller writes
+    the clips that `AnnotationTask.audio` names into the same folder.
 
     Raises:
         UsageError: the folder can't be written to.
@@ -83,7 +83,7 @@ def write_tasks(folder: Path, tasks: Sequence[AnnotationTask]) -> Path:
 
 
 def keep_tasks(path: Path, wanted: Collection[str]) -> None:
-    """Leave only the lines of the wanted tasks in a task file, and no file where none is left.
+    """Keep only the lines of the wanted tasks in a task file; delete the file where none remains.
 
     Raises:
         UsageError: the folder can't be written to.
@@ -98,17 +98,17 @@ def keep_tasks(path: Path, wanted: Collection[str]) -> None:
 
 def task_ids(path: Path) -> list[str]:
     """Return the id of each line of a task file; "" where a line is not a task."""
-    found = []
+    ids = []
     for line in path.read_bytes().splitlines():
         try:
-            found.append(parse_task(line).task_id)
+            ids.append(parse_task(line).task_id)
         except RowError:
-            found.append("")
-    return found
+            ids.append("")
+    return ids
 
 
 def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
-    """Leave the annotations at `path` in the published format, whole and on disk, and return the path.
+    """Write the annotations to `path` in the published format, durably, and return the path.
 
     Raises:
         UsageError: the folder can't be written to.
@@ -128,14 +128,14 @@ def _write_whole(path: Path, lines: Iterable[bytes]) -> Path:
     return path
 
 
-# --- in ---------------------------------------------------------------------------------------------------------------
+# --- merge: read annotations and tasks --------------------------------------------------------------------------------
 
 
 class ReadSettings(BaseModel):
     """How an annotation file is read.
 
     Attributes:
-        max_line_bytes: a longer line is refused unread, so that no line can fill the memory.
+        max_line_bytes: longest line that is read [bytes]; a longer one is refused without loading it into memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -144,16 +144,16 @@ class ReadSettings(BaseModel):
 
 
 def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:
-    """Return every good row of the file as an `Annotation`, and every other by its line number and a reason.
+    """Return every valid row of the file as an `Annotation`, and every other one as a `RefusedRow`.
 
-    Transcripts come back normalised, with the slots carried along. An intent outside the task's inventory becomes
-    `other` and its name the proposal; a proposal beside a known intent is dropped. Of a row whose verdict is not
-    `labelled` no text is kept: whoever says that a clip holds critical data has not asked for a copy of it. Repeated
-    rows are returned as often as they stand; `annotation.consensus` counts them once.
+    Transcripts are returned in normal form, with the slots moved along. An intent outside the task's inventory becomes
+    `other` with its name as the proposal; a proposal with an intent of the inventory is dropped. Of a row whose verdict
+    is not `labelled` no text is kept: the text of a clip with critical data, for example, must not be stored. Repeated
+    rows are all returned; `annotation.consensus` counts them once.
 
     Args:
         path: JSON Lines in UTF-8; blank lines and a byte order mark are skipped.
-        tasks: task id -> what was asked.
+        tasks: task id -> the question.
         settings: see `ReadSettings`.
 
     Raises:
@@ -166,13 +166,13 @@ def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSetti
 def parse_annotations(
     data: bytes, tasks: Mapping[str, Asked], settings: ReadSettings | None = None, suffix: str = ".jsonl"
 ) -> Parsed:
-    """Return what `read_annotations` returns of a file with these bytes; no row raises.
+    """Return the rows of an annotation file like `read_annotations`, from its bytes; no row raises.
 
     Args:
-        data: of the file.
-        tasks: task id -> what was asked.
+        data: bytes of the file.
+        tasks: task id -> the question.
         settings: see `ReadSettings`.
-        suffix: of the file's name; `.csv` and `.tsv` are read as `annotation.csv_tables` says.
+        suffix: of the file's name; `.csv` and `.tsv` are read by `annotation.csv_tables`.
 
     Raises:
         UsageError: a table whose first line names no columns; nothing of it is merged.
@@ -202,10 +202,10 @@ def _parsed(lines: Iterable[tuple[int, bytes | None]], tasks: Mapping[str, Asked
 
 
 def read_tasks(path: Path) -> list[AnnotationTask]:
-    """Return the tasks of a task file, as a tool or a simulated annotator sees them.
+    """Return the tasks of a task file, for a tool or a simulated annotator.
 
     Raises:
-        UsageError: the file is missing, or a line is not a task; names the line.
+        UsageError: the file is missing, or a line is not a task; the message names the line.
     """
     tasks = []
     for number, line in _lines(path, max_bytes=2**24):

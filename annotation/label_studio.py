@@ -1,6 +1,6 @@
-"""Label Studio's formats: the labelling page, tasks with drafts, and raw annotations back into published rows.
+"""Label Studio's formats: the labelling page, tasks with drafts, and conversion of raw annotations to answers.
 
-Nothing here speaks to a server. Formats as of Label Studio 1.23; https://labelstud.io/guide/task_format.
+This module does not connect to a server. Formats as of Label Studio 1.23; https://labelstud.io/guide/task_format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from corpus.records.base import OTHER_INTENT, Verdict
 from corpus.text import normalise_with_spans
 
 MODEL_VERSION: Final = "earmark-draft"
-"""Name under which a task's draft is a prediction; the project shows those of this name as a first answer."""
+"""Model version of the predictions that hold the drafts; the project shows predictions of this version."""
 
 VERDICTS: Final[dict[str, tuple[Verdict, str]]] = {
     "Unintelligible": ("unintelligible", "u"),
@@ -29,14 +29,14 @@ VERDICTS: Final[dict[str, tuple[Verdict, str]]] = {
     "Distress": ("distress", "d"),
     "Help": ("help", "h"),
 }
-"""What the page offers, each with its verdict and its key; without a choice the answer is `labelled`."""
+"""Choices of the page, each with its verdict and its key; without a choice the verdict is `labelled`."""
 
 MOST_RADIO: Final = 30
-"""Intents that are shown at once, each with its own key as far as there are keys; more are a list to search in."""
+"""Most intents that are shown as buttons, the first nine with a key; more become a list with a search."""
 
 
 class StudioData(TypedDict, total=False):
-    """What a task shows, and the id of its task here."""
+    """Data of a task: what the page shows, and the id of the earmark task."""
 
     task_id: str
     audio: str
@@ -47,14 +47,14 @@ class StudioData(TypedDict, total=False):
 
 
 class StudioPrediction(TypedDict):
-    """A draft: the name that it is shown under, and its raw results."""
+    """A draft: its model version and its raw results."""
 
     model_version: str
     result: list[dict[str, Any]]
 
 
 class StudioAnnotation(TypedDict, total=False):
-    """A raw answer of a person; whatever the server holds may be missing or of another type."""
+    """A raw answer of a person, as the server returns it; any field may be missing or of another type."""
 
     id: int
     completed_by: int | dict[str, Any] | None
@@ -65,7 +65,7 @@ class StudioAnnotation(TypedDict, total=False):
 
 
 class StudioTask(TypedDict, total=False):
-    """A task as Label Studio takes it in and gives it back; only one of the server has an id and annotations."""
+    """A task of Label Studio; only a task that the server returns has an id and annotations."""
 
     id: int
     data: StudioData
@@ -102,7 +102,7 @@ def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
     <TextArea name="proposal" toName="audio" rows="1" maxSubmissions="1" editable="true"
       placeholder="other: a name for what was meant"/>
   </View>
-  <Header value="Slots: mark them in what the machine heard, or type them: room=kitchen; device=light" size="5"/>
+  <Header value="Slots: mark them in the machine's transcript, or type them: room=kitchen; device=light" size="5"/>
   <View>
     <Labels name="slots" toName="asr_text">
 {slots}
@@ -127,11 +127,11 @@ def _key(k: int) -> str:
 
 
 def studio_task(task: AnnotationTask, audio_url: str) -> StudioTask:
-    """Return the task as Label Studio takes it in, its draft as a prediction; a blind one has none.
+    """Return the task in Label Studio's format, with its draft as a prediction; a blind task has none.
 
     Args:
-        task: of the round.
-        audio_url: where the clip is heard.
+        task: the task.
+        audio_url: address of the clip.
     """
     draft = task.draft
     data: StudioData = {
@@ -140,18 +140,20 @@ def studio_task(task: AnnotationTask, audio_url: str) -> StudioTask:
         "player": f'<audio controls loop src="{audio_url}"></audio>',
         "asr_text": draft.text if draft is not None else "",
         "question": task.question or "",
-        "heading": "Correct what the machine heard" if draft is not None else "Listen and write what was said",
+        "heading": "Correct the machine's transcript" if draft is not None else "Listen and write what was said",
     }
-    made: StudioTask = {"data": data}
+    converted: StudioTask = {"data": data}
     if draft is not None:
         result = [_textarea("transcript", draft.text), *([_choice("intent", draft.intent)] if draft.intent else [])]
         result += [_span(slot, draft.text) for slot in draft.slots]
-        made["predictions"] = [{"model_version": MODEL_VERSION, "result": result}]  # no score: it would be shown
-    return made
+        converted["predictions"] = [
+            {"model_version": MODEL_VERSION, "result": result}
+        ]  # no score: the page would show it
+    return converted
 
 
 def _textarea(name: str, text: str) -> dict[str, Any]:
-    # A list: as a plain string the page would stay empty without a word (label-studio#3941).
+    # A list: with a plain string the page stays empty without an error (label-studio#3941).
     return {"id": name, "from_name": name, "to_name": "audio", "type": "textarea", "value": {"text": [text]}}
 
 
@@ -161,8 +163,8 @@ def _choice(name: str, value: str) -> dict[str, Any]:
 
 def _span(slot: SlotSpan, text: str) -> dict[str, Any]:
     value = {
-        "start": _units(text[: slot.start]),
-        "end": _units(text[: slot.end]),
+        "start": _utf16_length(text[: slot.start]),
+        "end": _utf16_length(text[: slot.end]),
         "text": text[slot.start : slot.end],
         "labels": [slot.name],
     }
@@ -170,16 +172,16 @@ def _span(slot: SlotSpan, text: str) -> dict[str, Any]:
     return {"id": key, "from_name": "slots", "to_name": "asr_text", "type": "labels", "value": value}
 
 
-def _units(text: str) -> int:
-    """Return the length of a text as browsers count it, in UTF-16 units."""
+def _utf16_length(text: str) -> int:
+    """Return the length of a text in UTF-16 units, which browsers count."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def revision_of(updated_at: str) -> int:
-    """Return the revision of an annotation by when it was last changed, in microseconds: a later change is higher.
+    """Return the revision of an annotation: the time of its last change since 1970 [us].
 
     Raises:
-        RowError: that is no time.
+        RowError: `updated_at` is not a time.
     """
     try:
         moment = datetime.fromisoformat(updated_at)
@@ -191,30 +193,30 @@ def revision_of(updated_at: str) -> int:
 def read_studio(
     annotation: Mapping[str, Any], data: Mapping[str, Any], annotator_id: str, tasks: Mapping[str, Asked]
 ) -> Annotation:
-    """Return the answer that a raw annotation gives, normalised.
+    """Return the answer of a raw annotation, with texts in normal form.
 
-    Slots that were marked on what the machine heard are carried over to the corrected transcript.
+    Slots that were marked in the machine's transcript are moved to their words in the corrected transcript.
 
     Args:
-        annotation: of the export or of the API, unconverted: the converters drop what they do not know.
+        annotation: from the export or the API, not from a converter: converters drop unknown fields.
         data: of its task.
-        annotator_id: whose answer it is.
-        tasks: task id -> what was asked.
+        annotator_id: of the answer.
+        tasks: task id -> the question.
 
     Raises:
-        RowError: it breaks a rule of the published rows, or a marked slot has no place in the corrected transcript
-            (`lost_slot`); says which rule, and never what stands there.
+        RowError: it breaks a rule of the published format, or a marked slot has no place in the corrected transcript
+            (`lost_slot`); the error names the rule, never the content.
     """
     task_id = str(data.get("task_id", ""))
     result = annotation.get("result")
     results = [row for row in result if isinstance(row, Mapping)] if isinstance(result, list) else []
     texts = {row.get("from_name"): _value(row, "text") for row in results if row.get("type") == "textarea"}
-    chosen = {row.get("from_name"): _value(row, "choices") for row in results if row.get("type") == "choices"}
+    choices = {row.get("from_name"): _value(row, "choices") for row in results if row.get("type") == "choices"}
     verdict = "labelled"
-    if "verdict" in chosen:
-        if chosen["verdict"] not in VERDICTS:
+    if "verdict" in choices:
+        if choices["verdict"] not in VERDICTS:
             raise RowError("unknown_verdict", "verdict")
-        verdict = VERDICTS[chosen["verdict"]][0]
+        verdict = VERDICTS[choices["verdict"]][0]
     transcript = texts.get("transcript", "") if verdict == "labelled" else None
     asked = tasks.get(task_id)
     if asked is not None and asked.ask != "transcribe" and not transcript:
@@ -226,7 +228,7 @@ def read_studio(
         "ask": asked.ask if asked is not None else "transcribe",
         "verdict": verdict,
         "transcript": transcript,
-        "intent": chosen.get("intent"),
+        "intent": choices.get("intent"),
         "slots": slots,
         "lead_time": max(0.0, float(annotation.get("lead_time") or 0.0)),
         "proposal": texts.get("proposal") or None,
@@ -237,7 +239,7 @@ def read_studio(
 
 
 def _value(row: Mapping[str, Any], key: str) -> str:
-    """Return a text area's or a choice's text, "" for none; a list of texts is joined, as one Enter makes another."""
+    """Return the text of a text area or choice, "" for none; several texts are joined, as each Enter adds one."""
     value = row.get("value")
     found = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(found, list):
@@ -246,16 +248,17 @@ def _value(row: Mapping[str, Any], key: str) -> str:
 
 
 def _slots(
-    results: Sequence[Mapping[str, Any]], heard: str, transcript: str | None, typed: str
+    results: Sequence[Mapping[str, Any]], asr_text: str, transcript: str | None, typed: str
 ) -> list[dict[str, Any]]:
+    """Return the slots as rows: the typed ones, and those that were marked in the machine's transcript."""
     if transcript is None:
         return []
     found = word_slots(typed, transcript) if typed.strip() else []
-    marked = [slot for row in results if row.get("type") == "labels" and (slot := _marked(row, heard)) is not None]
+    marked = [slot for row in results if row.get("type") == "labels" and (slot := _marked(row, asr_text)) is not None]
     if not marked:
         return found
-    # Two texts in normal form are compared word by word; the spans of the row lie on the transcript as it was typed.
-    source, spans = normalise_with_spans(heard, marked)
+    # Alignment needs the normal forms; the spans of the row are on the transcript as it was typed.
+    source, spans = normalise_with_spans(asr_text, marked)
     target, _ = normalise_with_spans(transcript, ())
     carried, lost = carry_spans(spans, source, target)
     if lost:
@@ -264,7 +267,7 @@ def _slots(
 
 
 def _original(slot: SlotSpan, normal: str, typed: str) -> dict[str, int]:
-    """Return where a span of the normal form lies in the text as it was typed."""
+    """Return start and end of a slot of the normal form in the text as it was typed."""
     if normal == typed:
         return {"start": slot.start, "end": slot.end}
     words = len(normal[: slot.start].split()), len(normal[: slot.end].split())
@@ -278,17 +281,18 @@ def _original(slot: SlotSpan, normal: str, typed: str) -> dict[str, int]:
     return {"start": pieces[words[0]][0], "end": pieces[words[1] - 1][1]}
 
 
-def _marked(row: Mapping[str, Any], heard: str) -> SlotSpan | None:
+def _marked(row: Mapping[str, Any], asr_text: str) -> SlotSpan | None:
+    """Return a slot that was marked in the machine's transcript; its offsets are UTF-16 units."""
     value = row.get("value")
     if not isinstance(value, Mapping):
         raise RowError("bad_span", "slots")
     try:
-        units = heard.encode("utf-16-le")
+        units = asr_text.encode("utf-16-le")
         start = len(units[: 2 * int(value["start"])].decode("utf-16-le"))
         end = len(units[: 2 * int(value["end"])].decode("utf-16-le"))
         name = str(value["labels"][0])
         inside = int(value["start"]) >= 0 and 2 * int(value["end"]) <= len(units)
-        if not inside or not start < end or not heard[start:end].strip():
+        if not inside or not start < end or not asr_text[start:end].strip():
             raise ValueError
         return SlotSpan(name, start, end)
     except (KeyError, IndexError, TypeError, ValueError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Which answers count: of each person and task the latest, once."""
+"""Selection of the answers that count: the latest of each person to each task, once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Answers:
     Attributes:
         latest: one answer for each (task, annotator), sorted by these; transcripts normalised, slots in order,
             and no texts beside a verdict other than `labelled`.
-        contradicted: the answers of everyone whose highest revision of a task came with two different contents. Which
-            of them was meant can't be known, so none is in `latest`; a higher revision settles it.
+        contradicted: answers of people who gave two different answers to a task with the same, highest revision. Which
+            one is meant is unknown, so none is in `latest`, until there is a higher revision.
     """
 
     latest: tuple[Annotation, ...]
@@ -25,9 +25,9 @@ class Answers:
 
 
 def latest_answers(annotations: Iterable[Annotation]) -> Answers:
-    """Return the latest revision of each person's answer to each task, whatever the order they are given in.
+    """Return the latest revision of each person's answer to each task; the order of the annotations does not matter.
 
-    Rows that say the same under the same revision are one answer; of their lead times the shortest counts.
+    Equal rows of the same revision are one answer, with the shortest of their lead times.
     """
     groups: dict[tuple[str, str], list[Annotation]] = {}
     for annotation in annotations:
@@ -35,8 +35,8 @@ def latest_answers(annotations: Iterable[Annotation]) -> Answers:
     latest: list[Annotation] = []
     contradicted: list[Annotation] = []
     for _, group in sorted(groups.items()):
-        top = max(annotation.revision for annotation in group)
-        answers = sorted((_canonical(a) for a in group if a.revision == top), key=lambda a: a.lead_time)
+        newest = max(annotation.revision for annotation in group)
+        answers = sorted((_canonical(a) for a in group if a.revision == newest), key=lambda a: a.lead_time)
         if any(replace(a, lead_time=0.0) != replace(answers[0], lead_time=0.0) for a in answers[1:]):
             contradicted.extend(answers)
         else:
@@ -45,6 +45,7 @@ def latest_answers(annotations: Iterable[Annotation]) -> Answers:
 
 
 def _canonical(annotation: Annotation) -> Annotation:
+    """Return the annotation in normal form, so that equal answers compare equal."""
     if annotation.verdict != "labelled":
         question = annotation.question if annotation.verdict == "help" else None
         return replace(annotation, transcript=None, intent=None, slots=(), proposal=None, question=question)

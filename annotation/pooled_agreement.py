@@ -1,4 +1,4 @@
-"""Agreement pooled over groups of answers, such as that of one annotator with everybody else."""
+"""Agreement pooled over groups of answers, such as that of one annotator with all others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from corpus.records.annotations import Annotation
 
 @dataclass(frozen=True, slots=True)
 class PooledAgreement:
-    """How far answers agree; a rate is None where nothing was compared.
+    """Rates of agreement; a rate is None where nothing was compared.
 
     Attributes:
         compared: pairs of answers.
@@ -27,7 +27,7 @@ class PooledAgreement:
 
 
 def pooled(groups: Sequence[Agreement]) -> PooledAgreement:
-    """Return the rates of all groups together: sums over sums, to four places."""
+    """Return the rates of all groups together: sums divided by sums, rounded to four digits."""
 
     def ratio(part: str, whole: str, scale: int = 1) -> float | None:
         total = sum(getattr(group, whole) for group in groups)
@@ -41,17 +41,18 @@ def pooled(groups: Sequence[Agreement]) -> PooledAgreement:
     )
 
 
-def with_others(who: str, answers: Sequence[Annotation]) -> PooledAgreement:
-    """Return how far one annotator agrees with everybody else who answered the same tasks.
+def with_others(annotator_id: str, answers: Sequence[Annotation]) -> PooledAgreement:
+    """Return the agreement of one annotator with all others who answered the same tasks.
 
-    Pairs of two others on the same task say nothing of this person, and are left out.
+    Pairs of two other people are left out.
     """
-    tasks = sorted({answer.task_id for answer in answers if answer.annotator_id == who})
-    groups = [_beside(who, [answer for answer in answers if answer.task_id == task]) for task in tasks]
+    tasks = sorted({answer.task_id for answer in answers if answer.annotator_id == annotator_id})
+    groups = [_pairs_with(annotator_id, [answer for answer in answers if answer.task_id == task]) for task in tasks]
     return pooled([measure_agreement(pair) for group in groups for pair in group])
 
 
-def _beside(who: str, answers: Sequence[Annotation]) -> list[list[Annotation]]:
-    mine = [answer for answer in answers if answer.annotator_id == who]
-    others = sorted({answer.annotator_id for answer in answers} - {who})
-    return [[*mine, *(answer for answer in answers if answer.annotator_id == other)] for other in others]
+def _pairs_with(annotator_id: str, answers: Sequence[Annotation]) -> list[list[Annotation]]:
+    """Return for each other person the answers of the two."""
+    own = [answer for answer in answers if answer.annotator_id == annotator_id]
+    others = sorted({answer.annotator_id for answer in answers} - {annotator_id})
+    return [[*own, *(answer for answer in answers if answer.annotator_id == other)] for other in others]

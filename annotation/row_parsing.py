@@ -1,4 +1,4 @@
-"""Rows and records: what a published line means, and which rule a bad one breaks."""
+"""Conversion between rows of the published format and records, with the reason where a row is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RefusedReason = Literal[
     "missing_field",  # a field that ask and verdict require
     "bad_field",  # a field of the wrong type or out of range
     "unknown_verdict",
-    "unknown_task",  # no such task was asked
+    "unknown_task",  # there is no such task
     "closed_task",  # the answer came too late
     "wrong_ask",  # another question than the task's
     "bad_span",  # a slot outside the transcript, empty, overlapping, or without a transcript
@@ -35,15 +35,15 @@ RefusedReason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known of a task when its answer comes back.
+    """A task as it was exported, for checking its answers.
 
     Attributes:
-        utterance_id: what was asked about.
-        ask: the question.
-        intents: the inventory of that time.
-        slot_names: the slots of that time.
-        closed: answers are no longer taken, as after an erasure or a finished round.
-        people: how many have to answer before nobody else is asked.
+        utterance_id: the utterance of the task.
+        ask: the kind of question.
+        intents: the inventory at the time of the export.
+        slot_names: the slots at the time of the export.
+        closed: answers are no longer accepted, as after an erasure or the end of a round.
+        people: number of answers that the task needs.
     """
 
     utterance_id: str
@@ -55,12 +55,12 @@ class Asked:
 
 
 def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
-    """Return the tasks by id as `read_annotations` wants them, all open."""
-    return {t.task_id: Asked(t.utterance_id, t.ask, t.intents, t.slot_names) for t in tasks}
+    """Return the tasks by id as `read_annotations` needs them, all open."""
+    return {task.task_id: Asked(task.utterance_id, task.ask, task.intents, task.slot_names) for task in tasks}
 
 
 class RowError(Exception):
-    """Ends the reading of one row."""
+    """A row that is refused; `reason` and `field` are as in `annotation.files.RefusedRow`."""
 
     def __init__(self, reason: RefusedReason, field: str = "") -> None:
         self.reason = reason
@@ -91,7 +91,7 @@ def annotation_row(annotation: Annotation) -> AnnotationRow:
     """Return the annotation as its published row.
 
     Raises:
-        RecordError: a field is outside the published format; names the task and the field.
+        RecordError: a field is outside the published format; the message names the task and the field.
     """
     try:
         return AnnotationRow(
@@ -117,7 +117,7 @@ def _slot_rows(slots: Sequence[SlotSpan]) -> list[SlotRow]:
 
 
 def parse_task(line: bytes | None) -> AnnotationTask:
-    """Return the task that stands on a line of a task file (None: a line that was too long to read).
+    """Return the task of a line of a task file (None: a line that was too long to read).
 
     Raises:
         RowError: the line is not a task.
@@ -146,11 +146,11 @@ def parse_task(line: bytes | None) -> AnnotationTask:
 
 
 def _json_object(line: bytes | None) -> dict[str, Any]:
-    """Return the line as a JSON object whose texts can all be written as UTF-8."""
+    """Return the line as a JSON object whose texts are all valid UTF-8."""
     if line is None:
         raise RowError("too_long")
     try:
-        value = strict_json(line)  # of two verdicts in one row either could be meant
+        value = strict_json(line)  # refuses repeated keys: of two verdicts in one row either could be meant
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate passes the parser, not the database
     except (ValueError, RecursionError):
         raise RowError("malformed") from None
@@ -160,19 +160,19 @@ def _json_object(line: bytes | None) -> dict[str, Any]:
 
 
 def parse_annotation(line: bytes | None, tasks: Mapping[str, Asked]) -> Annotation:
-    """Return the annotation that stands on a line (None: a line that was too long to read), normalised.
+    """Return the annotation of a line (None: a line that was too long to read), with texts in normal form.
 
     Raises:
-        RowError: the line breaks a rule; says which, and never what stands there.
+        RowError: the line breaks a rule; the error names the rule, never the content.
     """
     return annotation_of(_json_object(line), tasks)
 
 
 def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annotation:
-    """Return the annotation that a published row's fields make, normalised.
+    """Return the annotation of a published row's fields, with texts in normal form.
 
     Raises:
-        RowError: they break a rule; says which, and never what stands there.
+        RowError: the fields break a rule; the error names the rule, never the content.
     """
     try:
         row = AnnotationRow.model_validate(value)
@@ -189,7 +189,7 @@ def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annot
 
 
 def _shape_error(error: ValidationError, model: type[BaseModel]) -> RowError:
-    """Return the reason of the first fault. A field's name is only told if it is one of ours, not the row's."""
+    """Return the reason of the first fault; it names only fields of the format, never keys of the row."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
@@ -237,7 +237,7 @@ def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
 
 
 def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
-    """Return the intent and the proposal; an intent outside the inventory is `other` and proposed."""
+    """Return the intent and the proposal; an intent outside the inventory becomes `other` with its name proposed."""
     given = (row.intent or "").strip()
     if not given:
         return None, None

@@ -1,8 +1,8 @@
-"""The published format: what a line of a task file and of an annotation file may hold, and nothing else.
+"""The published format: the fields of a line in a task file and in an annotation file, and no others.
 
-The models below are the allow-list. `annotation/schemas/*.json` are written from them by `python -m annotation.schema`,
-so that tools in any language can check a line before they hand it over. Neither format has a field for a person who
-spoke: no account, speaker, device, place or time of day.
+The models below are the allow-list. `python -m annotation.schema` writes `annotation/schemas/*.json` from them, so that
+tools in any language can check a line before they deliver it. Neither format has a field about the person who spoke: no
+account, speaker, device, place or time of day.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SlotRow(_Row):
 
 
 class DraftRow(_Row):
-    """What the models heard, to be corrected. Carries no confidence: a number would lean on the annotator."""
+    """The models' transcript, intent and slots, to be corrected; a confidence is left out, as it would bias people."""
 
     text: str
     intent: str = ""
@@ -58,10 +58,10 @@ class TaskRow(_Row):
     intents: Annotated[list[str], Field(description="the inventory; any other name in an answer is a proposal")]
     slot_names: list[str]
     draft: Annotated[DraftRow | None, Field(description="null where it is withheld: answer from the clip alone")] = None
-    question: Annotated[str | None, Field(description="of somebody who asked for help with this clip")] = None
+    question: Annotated[str | None, Field(description="the question of a person who asked for help")] = None
 
 
-# What follows from ask and verdict, in JSON Schema's words; `annotation.files` says the same in code.
+# The fields that ask and verdict require, as JSON Schema; `annotation.row_parsing` has the same rules in code.
 _REQUIRED_BY_ASK: Final[dict[str, Any]] = {
     "allOf": [
         {
@@ -84,7 +84,7 @@ class AnnotationRow(_Row):
 
     With the verdict `labelled`, `transcribe` needs a transcript ("" for silence) and an intent, `label_intent` an
     intent, `triage` nothing more. With any other verdict the texts are ignored. A corrected answer is a new line with
-    a higher `revision`. A `lead_time` of 0 says that it was not measured.
+    a higher `revision`. A `lead_time` of 0 means that it was not measured.
     """
 
     model_config = ConfigDict(
@@ -102,7 +102,7 @@ class AnnotationRow(_Row):
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     proposal: Annotated[str | None, Field(description="a name for an intent outside the inventory")] = None
     question: Annotated[
-        str | None, Field(max_length=2_000, description="with the verdict `help`: what a second person is asked")
+        str | None, Field(max_length=2_000, description="with the verdict `help`: the question to a second person")
     ] = None
 
 
@@ -116,12 +116,12 @@ def schema_text(name: str) -> str:
 
 
 def schema_path(name: str) -> Path:
-    """Return where the JSON Schema of one format is published."""
+    """Return the path of the published JSON Schema of one format."""
     return SCHEMA_FOLDER / f"{name}.schema.json"
 
 
 def write_schemas() -> None:
-    """Bring the published schemas up to the models of this module."""
+    """Write the published schemas from the models of this module."""
     SCHEMA_FOLDER.mkdir(exist_ok=True)
     for name in ROWS:
         schema_path(name).write_text(schema_text(name), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""A simulated annotator: answers tasks from the truth, with the errors and the time that people have.
+"""A simulated annotator: answers to tasks from the truth, with the errors and the working time of people.
 
-For the demonstration, for replays of strategies and for tests. An answer depends on the seed, the annotator and the
-task alone, so neither the order nor the company of the tasks changes it.
+It serves the demo, replays of strategies and tests. An answer depends on the seed, the annotator and the task alone, so
+neither the order of the tasks nor other tasks change it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from corpus.text import normalise_with_spans, words
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What an utterance really is.
+    """The true label of an utterance.
 
     Attributes:
-        verdict: `labelled` for speech to the device, else what a good annotator would say instead.
+        text: what was spoken.
+        intent: of the request; "" for none.
+        slots: spans of `text`.
+        verdict: `labelled` for speech to the device, else the verdict of a perfect annotator.
     """
 
     text: str
@@ -49,13 +52,13 @@ class AnnotatorSettings(BaseModel):
         word_error_rate: Share of words that are mistyped, left out or doubled, in equal parts.
         intent_error_rate: Share of clips whose intent is another of the inventory.
         help_rate: Share of tasks answered with `help`.
-        verdict_recall: Share of the clips that are not to be labelled (accidental, unintelligible, ...) and are
-            noticed; the others are labelled as if they were commands.
-        false_unintelligible_rate: Share of good clips that are called unintelligible.
-        draft_trust: Share of tasks with a draft whose transcript, intent and slots are sent back unread.
-        manner: `careful`, or somebody to be found out: `random` names any intent and types half of the words wrong,
-            `first` always names the first intent, `flips` names the second intent wherever the first is meant. Who
-            copies is `careful` with a `draft_trust` of 1.
+        verdict_recall: Share of the clips that must not be labelled (accidental, unintelligible, ...) and get the
+            right verdict; the others are labelled as if they were commands.
+        false_unintelligible_rate: Share of good clips with the verdict `unintelligible`.
+        draft_trust: Share of tasks with a draft whose transcript, intent and slots are copied without a check.
+        manner: `careful`, or one of the careless: `random` names a random intent and types half of the words wrong,
+            `first` always names the first intent, `flips` names the second intent wherever the first is true. For a
+            person who copies all drafts, use `careful` with a `draft_trust` of 1.
         seed: Seed of all draws.
     """
 
@@ -81,10 +84,10 @@ def answer(
 ) -> list[Annotation]:
     """Return the annotator's answer to each task, in order; `annotation.files.write_annotations` makes it a file.
 
-    Transcripts are in normal form. An intent outside the task's inventory comes back as `other` with the proposal.
+    Transcripts are in normal form. An intent outside the task's inventory becomes `other` with the proposal.
 
     Raises:
-        UsageError: a task asks about an utterance whose truth is not given; names it.
+        UsageError: there is no truth for the utterance of a task; the message names it.
     """
     answers = []
     for task in tasks:
@@ -96,7 +99,7 @@ def answer(
 
 def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> Annotation:
     rng = _generator(task.task_id, settings)
-    # All draws are made for every task, so that one rate doesn't shift the draws of another.
+    # All draws are made for every task, so that a change of one rate does not change the draws of another.
     asks_help, misjudges, misnames, trusts = rng.random(4)
     noise = float(np.exp(settings.time_noise * rng.standard_normal()))
     verdict = _verdict(truth, asks_help, misjudges, settings)
@@ -110,7 +113,7 @@ def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> 
         intent = _in_manner(task.intents, intent, settings, rng)
         if task.ask == "transcribe":
             wrong = max(0.5, settings.word_error_rate) if settings.manner == "random" else settings.word_error_rate
-            transcript, slots = _heard(truth, wrong, rng)
+            transcript, slots = _with_word_errors(truth, wrong, rng)
             slots = tuple(slot for slot in slots if slot.name in task.slot_names)
         if task.draft is not None and trusts < settings.draft_trust:
             intent = task.draft.intent or intent
@@ -145,7 +148,7 @@ def _verdict(truth: Truth, asks_help: float, misjudges: float, settings: Annotat
 
 
 def _in_manner(intents: Sequence[str], intent: str, settings: AnnotatorSettings, rng: np.random.Generator) -> str:
-    """Return the intent that somebody of this manner names."""
+    """Return the intent that an annotator of this manner names."""
     if settings.manner == "random":
         return intents[int(rng.integers(len(intents)))]
     if settings.manner == "first":
@@ -169,28 +172,30 @@ def _words_typed(task: AnnotationTask, transcript: str | None) -> int:
     return sum(max(b - a, d - c) for kind, a, b, c, d in blocks if kind != "equal")
 
 
-def _heard(truth: Truth, error_rate: float, rng: np.random.Generator) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the transcript with the annotator's word errors, and the slots on the words that are left of them."""
+def _with_word_errors(truth: Truth, error_rate: float, rng: np.random.Generator) -> tuple[str, tuple[SlotSpan, ...]]:
+    """Return the transcript with the annotator's word errors, and the slots on their remaining words."""
     text, slots = normalise_with_spans(truth.text, truth.slots)
-    out: list[str] = []
-    moved: dict[int, tuple[int, int]] = {}  # letter of the truth -> the letters that stand for it now
+    typed_words: list[str] = []
+    moved: dict[
+        int, tuple[int, int]
+    ] = {}  # offset of a letter of the truth -> start and end of the letters that replace it
     at = position = 0
     for word in text.split():
         draw, kind, letter = rng.random(3)
         typed = _mistype(word, int(kind * 3), letter) if draw < error_rate else word
         if typed:
             for i in range(len(word)):
-                # The last letter answers for all that was typed too much, so that a slot on whole words stays on them.
+                # The last letter gets all extra letters, so that a slot on whole words stays on whole words.
                 moved[at + i] = position + i, position + (i + 1 if i + 1 < len(word) else len(typed))
-            out.append(typed)
+            typed_words.append(typed)
             position += len(typed) + 1
         at += len(word) + 1
     spans = []
     for slot in slots:
-        left = [moved[i] for i in range(slot.start, slot.end) if i in moved]
-        if left:
-            spans.append(SlotSpan(slot.name, left[0][0], left[-1][1]))
-    return " ".join(out), tuple(spans)
+        letters = [moved[i] for i in range(slot.start, slot.end) if i in moved]
+        if letters:
+            spans.append(SlotSpan(slot.name, letters[0][0], letters[-1][1]))
+    return " ".join(typed_words), tuple(spans)
 
 
 def _mistype(word: str, kind: int, letter: float) -> str:

@@ -1,4 +1,4 @@
-"""A selection becomes questions to people: what is asked, in which order, and who sees the models' draft."""
+"""Tasks from a selection: the questions to annotators, in order of value, with or without the models' draft."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corpus.records.arrivals import Hypothesis, check_spans
 from corpus.records.base import Ask, digest
 
 CLIP_SUFFIX: Final = ".wav"
-"""Ending of the clips' file names. No setting: clips are written as WAV, and swept by this name."""
+"""Suffix of the clips' file names. No setting: clips are WAV files, and are deleted by this suffix."""
 
 
 class TaskSettings(BaseModel):
@@ -24,7 +24,7 @@ class TaskSettings(BaseModel):
 
     Attributes:
         blind_share: Share of the tasks whose draft is withheld, drawn at random, so that their answers are not
-            influenced by the draft. Audit rows are always blind, on top of this share.
+            influenced by the draft. Audit rows are always blind, in addition to this share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,8 +33,8 @@ class TaskSettings(BaseModel):
 
 
 def keep_rows(selection: Selection, ids: Container[str]) -> Selection:
-    """Return the selection with the rows of these utterances alone."""
-    rows = np.array([i in ids for i in selection.utterance_ids.tolist()], dtype=bool)
+    """Return the selection with only the rows of these utterances."""
+    rows = np.array([utterance_id in ids for utterance_id in selection.utterance_ids.tolist()], dtype=bool)
     return Selection(
         round=selection.round,
         utterance_ids=selection.utterance_ids[rows],
@@ -57,20 +57,20 @@ def make_tasks(
 ) -> list[AnnotationTask]:
     """Return one task for each row of the selection, in the selection's order: most valuable first.
 
-    Audit rows are always blind: they judge the models, and a person who corrects a model's draft leaves some of its
-    errors standing, which would flatter the model that wrote it. Of the others, a random `blind_share` is blind too.
+    Audit rows are always blind: they are for judging models, and a person who corrects a draft overlooks some of its
+    errors, which would favour the model that wrote the draft. Of the other rows a random `blind_share` is blind too.
 
     Args:
         selection: M rows.
         durations: utterance id -> length of the clip [s].
-        drafts: utterance id -> best hypothesis. An utterance without one is asked about blind.
+        drafts: utterance id -> best hypothesis; a task without one is blind.
         intents: the inventory.
         slot_names: the slots that may be marked.
         settings: see `TaskSettings`.
         seed: of the draw of blind tasks.
 
     Raises:
-        UsageError: a duration is missing, or a draft's slots don't match its text; names the utterance.
+        UsageError: a duration is missing, or a draft's slots don't match its text; the message names the utterance.
     """
     inventory, slots = tuple(intents), tuple(slot_names)
     tasks = []
@@ -99,9 +99,9 @@ def make_tasks(
 
 
 def is_blind(task_id: str, share: float, seed: int) -> bool:
-    """Say whether the draw hides the draft of a task: true for `share` of all ids, by a hash of seed and id.
+    """Return whether the draft of a task is withheld: true for `share` of all ids, by a hash of seed and id.
 
-    So neither the order nor the company of the tasks changes it, and a larger share only adds tasks.
+    So neither the order of the tasks nor other tasks change it, and a larger share only adds blind tasks.
     """
     uniform = int(digest([seed, "blind", task_id])[:13], 16) / 16**13
     return uniform < share
@@ -114,5 +114,5 @@ def _as_shown(draft: Hypothesis | None, utterance_id: str) -> Hypothesis | None:
         check_spans(draft.text, draft.slots, f"draft of utterance {utterance_id}")
     except RecordError as error:
         raise UsageError(f"{error}; score the utterance again") from None
-    # The weight stays behind: a confidence beside the draft would anchor people more than the draft itself.
+    # Without the weight: a confidence would influence people even more than the draft does.
     return replace(draft, weight=1.0)

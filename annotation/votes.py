@@ -1,4 +1,4 @@
-"""The votes of a merge: verdict, intent, transcript and slots, each from all answers at once."""
+"""Votes on verdict, intent, transcript and slots, each over all answers at once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Conflict = Literal["", "revision", "verdict", "intent", "transcript"]
 
 
 class ConsensusSettings(BaseModel):
-    """When answers are one label.
+    """When several answers make one label.
 
     Attributes:
-        min_vote: least share of the votes, weighted by people's accuracy, of the winning verdict and intent.
-        min_posterior: how sure the winning verdict and intent must be, given who said what.
-        min_transcript_similarity: least mean word similarity of the winning transcript to the others' transcripts;
-            below it people heard different things, and a third has to listen.
-        enough_people: so many settle a transcript even where two words have the same weight; fewer ask one more.
+        min_vote: least share of the votes for the winning verdict and intent, weighted by people's accuracy.
+        min_posterior: least probability of the winning verdict and intent, given all answers.
+        min_transcript_similarity: least mean word similarity of the winning transcript to the transcripts; below it
+            there is a conflict, and one more person is asked.
+        enough_people: with this many people, a tie between two words is no conflict; with fewer, one more is asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +43,7 @@ class ConsensusSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a label says; a change here is a new revision. Slots are sorted by their start."""
+    """The content of a label; a change of it is a new revision. Slots are sorted by their start."""
 
     transcript: str | None
     intent: str | None
@@ -52,7 +52,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the answers say together: content where they label, else why not."""
+    """The result of the votes: content where the outcome is `labelled`, else the reason."""
 
     outcome: Outcome
     conflict: Conflict = ""
@@ -60,46 +60,47 @@ class Decision:
 
 
 def decide(answers: Sequence[Annotation], settings: ConsensusSettings, crowd: Crowd | None = None) -> Decision:
-    """Return the decision of the answers, whose transcripts are normalised; `help` counts as no answer.
+    """Return the decision of the answers, whose transcripts are in normal form; `help` counts as no answer.
 
-    Verdict and intent are the likeliest given who said what (Dawid-Skene), if sure enough and not a tie. The transcript
-    is fused word by word (weighted ROVER); two voices of the same weight that differ in a word are a conflict, so that
-    a third listens. The slots are those that the voices marked, carried onto the fused words.
+    Verdict and intent are the likeliest given all answers (Dawid-Skene), if sure enough and without a tie. The
+    transcript is fused word by word (weighted ROVER); two transcripts of the same weight that differ in a word are a
+    conflict, so that a third person is asked. The slots are those of the answers, moved to the fused words.
     """
     crowd = crowd or Crowd()
-    voices = [answer for answer in answers if answer.verdict != "help"]
-    if not voices:
+    given = [answer for answer in answers if answer.verdict != "help"]
+    if not given:
         return Decision("help")
-    verdict = winner([(a.annotator_id, a.verdict) for a in voices], crowd.verdicts, settings)
+    verdict = winner([(answer.annotator_id, answer.verdict) for answer in given], crowd.verdicts, settings)
     if verdict is None:
         return Decision("conflict", "verdict")
     if verdict != "labelled":
         return Decision(cast(Verdict, verdict))
-    labelled = [answer for answer in voices if answer.verdict == "labelled"]
+    labelled = [answer for answer in given if answer.verdict == "labelled"]
     intents = [(answer.annotator_id, answer.intent) for answer in labelled if answer.intent is not None]
     intent = winner(intents, crowd.intents, settings)
     if intents and intent is None:
         return Decision("conflict", "intent")
-    heard = sorted((a for a in labelled if a.transcript is not None), key=lambda a: (a.annotator_id, a.task_id))
-    if not heard:
+    transcribed = sorted((a for a in labelled if a.transcript is not None), key=lambda a: (a.annotator_id, a.task_id))
+    if not transcribed:
         return Decision("labelled", content=Content(None, intent))
-    weights = [crowd.text_weight(answer.annotator_id) for answer in heard]
-    texts = [answer.transcript or "" for answer in heard]
+    weights = [crowd.text_weight(answer.annotator_id) for answer in transcribed]
+    texts = [answer.transcript or "" for answer in transcribed]
     fused = fuse(texts, weights)
     if _support(fused.text, texts, weights) < settings.min_transcript_similarity:
         return Decision("conflict", "transcript")
-    if fused.doubtful and len({answer.annotator_id for answer in heard}) < settings.enough_people:
+    if fused.doubtful and len({answer.annotator_id for answer in transcribed}) < settings.enough_people:
         return Decision("conflict", "transcript")
-    return Decision("labelled", content=Content(fused.text, intent, vote_slots(heard, weights, fused.text, intent)))
+    slots = vote_slots(transcribed, weights, fused.text, intent)
+    return Decision("labelled", content=Content(fused.text, intent, slots))
 
 
 def winner(votes: Sequence[tuple[str, str]], model: Confusions, settings: ConsensusSettings) -> str | None:
-    """Return the value that is likeliest to be true; None for a tie, for one that is not sure enough, and for none.
+    """Return the likeliest value; None without votes, for a tie, and for a value that is not sure enough.
 
     Args:
-        votes: annotator and value.
-        model: whom to believe.
-        settings: `min_vote` of the votes and `min_posterior` have to be reached.
+        votes: annotator id and value.
+        model: confusions of the annotators.
+        settings: with `min_vote` and `min_posterior`.
     """
     ranked = sorted(model.posterior(votes).items(), key=lambda item: (-item[1], item[0]))
     if not ranked or ranked[0][1] < settings.min_posterior:
@@ -107,14 +108,14 @@ def winner(votes: Sequence[tuple[str, str]], model: Confusions, settings: Consen
     if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < 1e-9:
         return None
     value = ranked[0][0]
-    trust = [(model.worth(who), given) for who, given in sorted(votes)]
-    total = sum(weight for weight, _ in trust)
-    share = sum(weight for weight, given in trust if given == value) / total if total else 1.0
+    weighted = [(model.relative_accuracy(annotator), given) for annotator, given in sorted(votes)]
+    total = sum(weight for weight, _ in weighted)
+    share = sum(weight for weight, given in weighted if given == value) / total if total else 1.0
     return value if share >= settings.min_vote - 1e-9 else None
 
 
 def _support(transcript: str, texts: Sequence[str], weights: Sequence[float]) -> float:
-    """Return the mean similarity of the fused transcript to the texts, by their weights; 1 for a lone one."""
+    """Return the weighted mean similarity of the fused transcript to the texts; 1 for a single text."""
     if len(texts) < 2:
         return 1.0
     total = sum(weights)
@@ -124,39 +125,46 @@ def _support(transcript: str, texts: Sequence[str], weights: Sequence[float]) ->
 
 
 def vote_slots(
-    heard: Sequence[Annotation], weights: Sequence[float], transcript: str, intent: str | None
+    answers: Sequence[Annotation], weights: Sequence[float], transcript: str, intent: str | None
 ) -> tuple[SlotSpan, ...]:
-    """Return the slots that at least half of the voices marked on the fused words, those of the winning intent first.
+    """Return the slots on the fused words that have at least half of the weight of the answers.
 
-    A slot that a voice marked on other words is carried over by alignment; where that is unsure, it has no vote.
-    Of two that overlap the one with more weight stays, then the earlier.
+    Only answers with the winning intent vote, or all where none has it. A slot is moved from its answer's words to the
+    fused words by alignment; where its place is not sure, it has no vote. Of two slots that overlap, the heavier one
+    wins, then the earlier one.
+
+    Args:
+        answers: with transcripts.
+        weights: one for each answer.
+        transcript: the fused words.
+        intent: the winning intent.
     """
-    voices = list(zip(heard, weights, strict=True))
-    sharing = [(answer, weight) for answer, weight in voices if answer.intent == intent] or voices
-    total = sum(weight for _, weight in sharing)
+    weighted = list(zip(answers, weights, strict=True))
+    voters = [(answer, weight) for answer, weight in weighted if answer.intent == intent] or weighted
+    total = sum(weight for _, weight in voters)
     if total <= 0:
-        sharing, total = [(answer, 1.0) for answer, _ in sharing], float(len(sharing))
+        voters, total = [(answer, 1.0) for answer, _ in voters], float(len(voters))
     votes: dict[SlotSpan, float] = {}
-    for answer, weight in sharing:
+    for answer, weight in voters:
         carried, _ = carry_spans(answer.slots, answer.transcript or "", transcript)
         for slot in carried:
             votes[slot] = votes.get(slot, 0.0) + weight / total
-    chosen: list[SlotSpan] = []
+    winners: list[SlotSpan] = []
     for slot in sorted(votes, key=lambda s: (-round(votes[s], 9), s.start, s.end, s.name)):
-        apart = all(slot.end <= other.start or slot.start >= other.end for other in chosen)
+        apart = all(slot.end <= other.start or slot.start >= other.end for other in winners)
         if apart and votes[slot] >= 0.5 - 1e-9:
-            chosen.append(slot)
-    return tuple(sorted(chosen, key=lambda slot: slot.start))
+            winners.append(slot)
+    return tuple(sorted(winners, key=lambda slot: slot.start))
 
 
 # --- agreement of the answers to one utterance ------------------------------------------------------------------------
 
 
 def pair_agreement(first: Annotation, second: Annotation) -> float:
-    """Return how far two answers agree, in [0, 1]; symmetric.
+    """Return the agreement of two answers, in [0, 1]; symmetric.
 
-    0 where the verdicts differ. Else the mean over what both gave: same intent (0 or 1), word similarity of the
-    transcripts, F1 of the slots where either marked any; 1 where there is nothing to compare.
+    It is 0 where the verdicts differ; else the mean over what both answers give: same intent (0 or 1), word similarity
+    of the transcripts, F1 of the slots where either has any; 1 where there is nothing to compare.
     """
     if first.verdict != second.verdict:
         return 0.0
@@ -172,16 +180,16 @@ def pair_agreement(first: Annotation, second: Annotation) -> float:
 
 
 def mean_agreement(answers: Sequence[Annotation], crowd: Crowd | None = None) -> float:
-    """Return the mean of `pair_agreement` over all pairs of answers (not counting `help`); 1 for fewer than two.
+    """Return the weighted mean of `pair_agreement` over all pairs of answers without `help`; 1 for fewer than two.
 
-    A pair counts as much as the two people's weights say: whoever says anything takes nothing from the others.
+    The weight of a pair is the product of the two people's weights, so an unreliable person hardly lowers the mean.
     """
     crowd = crowd or Crowd()
-    voices = [answer for answer in answers if answer.verdict != "help"]
+    given = [answer for answer in answers if answer.verdict != "help"]
     pairs = sorted(
         (pair_agreement(first, second), crowd.weight(first.annotator_id) * crowd.weight(second.annotator_id))
-        for first, second in combinations(voices, 2)
+        for first, second in combinations(given, 2)
     )
     total = sum(weight for _, weight in pairs)
-    # Rounded, so that the last digits of a sum make no new revision.
+    # Rounded, so that rounding errors of the sum make no new revision.
     return round(min(1.0, sum(agreed * weight for agreed, weight in pairs) / total), 6) if total > 0 else 1.0

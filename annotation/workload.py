@@ -1,6 +1,6 @@
-"""Workload: how much each annotator has to do, how old it is, when it is due, and how long each locale needs for it.
+"""Workload of the annotators: waiting tasks by person, age and locale, with capacity and due dates.
 
-Everything here works on ids, counts and times.
+The module needs only ids, counts and times.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ if TYPE_CHECKING:
     from corpus.tables.rounds import TaskRow
 
 AGES: Final = ((1.0, "under 1 day"), (3.0, "1 to 3 days"), (7.0, "3 to 7 days"), (float("inf"), "over 7 days"))
-"""Upper ends of the groups of ages [days], and their names."""
+"""Upper limits of the age groups [days], and their names."""
 
 ANYBODY: Final = "anybody"
-"""What the people are called where the settings list nobody."""
+"""Name for all people together, where a task may be answered by anybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingTask:
-    """A task that waits for an answer: whose it is ("" for anybody's), the locale of its clip, and when it is due."""
+    """A task that waits for an answer.
+
+    Attributes:
+        annotator_id: of the person who has the task; "" where anybody may answer it.
+        locale: of its clip.
+        due: when the answer is due.
+    """
 
     annotator_id: str
     locale: str
@@ -35,14 +41,15 @@ class WaitingTask:
 
 @dataclass(frozen=True, slots=True)
 class PersonQueue:
-    """What one person has to do and did.
+    """The waiting tasks and recent answers of one person.
 
     Attributes:
-        waiting: tasks that wait for them.
+        annotator: id of the person, or `ANYBODY`.
+        waiting: number of waiting tasks.
         due: when the first of these is due; None where nothing waits.
-        clips_a_day: their capacity; None for who is not listed.
-        answers_in_7_days: their newest answers.
-        minutes_in_7_days: time that these took [min]; None for everybody together.
+        clips_a_day: capacity; None for a person who is not listed.
+        answers_in_7_days: number of answers of the last 7 days.
+        minutes_in_7_days: working time of these answers [min]; None for all people together.
     """
 
     annotator: str
@@ -55,12 +62,12 @@ class PersonQueue:
 
 @dataclass(frozen=True, slots=True)
 class LocaleQueue:
-    """What waits in one locale.
+    """The waiting tasks of one locale.
 
     Attributes:
-        waiting: tasks.
-        clips_a_day: capacity of the listed people who understand it.
-        days: how long they need for what waits [days]; None where nobody can do it.
+        waiting: number of waiting tasks.
+        clips_a_day: capacity of the listed people who understand the locale.
+        days: time that they need for the waiting tasks [days]; None where nobody understands the locale.
     """
 
     locale: str
@@ -71,7 +78,7 @@ class LocaleQueue:
 
 @dataclass(frozen=True, slots=True)
 class RoundProgress:
-    """How many tasks of a round there are, and how many are in each state."""
+    """Number of tasks of a round, in all and in each state."""
 
     round: str
     tasks: int
@@ -82,32 +89,38 @@ class RoundProgress:
 
 
 def person_queue(
-    who: str, waiting: Sequence[WaitingTask], answers: Sequence[AnswerRow], settings: PeopleSettings, now: datetime
+    annotator_id: str,
+    waiting: Sequence[WaitingTask],
+    answers: Sequence[AnswerRow],
+    settings: PeopleSettings,
+    now: datetime,
 ) -> PersonQueue:
-    """Return what one person has to do; `who` is "" for anybody.
+    """Return the waiting tasks and recent answers of one person.
 
     Args:
-        who: annotator id.
-        waiting: all tasks that wait.
-        answers: newest answers of everybody.
-        settings: who is listed.
-        now: what time it is.
+        annotator_id: of the person; "" for anybody.
+        waiting: all waiting tasks.
+        answers: latest answers of all people.
+        settings: the listed people.
+        now: current time.
     """
-    mine = [task for task in waiting if task.annotator_id == who]
+    own = [task for task in waiting if task.annotator_id == annotator_id]
     listed = {person.annotator_id: person for person in settings.people}
-    fresh = [row for row in answers if row.at and (now - row.at).days < 7 and (not who or row.annotator_id == who)]
+    recent = [row for row in answers if row.at and (now - row.at).days < 7]
+    if annotator_id:
+        recent = [row for row in recent if row.annotator_id == annotator_id]
     return PersonQueue(
-        annotator=who or ANYBODY,
-        waiting=len(mine),
-        due=min((task.due for task in mine), default=None),
-        clips_a_day=settings.capacity(listed[who]) if who in listed else None,
-        answers_in_7_days=len(fresh),
-        minutes_in_7_days=round(sum(row.lead_time for row in fresh) / 60, 1) if who else None,
+        annotator=annotator_id or ANYBODY,
+        waiting=len(own),
+        due=min((task.due for task in own), default=None),
+        clips_a_day=settings.capacity(listed[annotator_id]) if annotator_id in listed else None,
+        answers_in_7_days=len(recent),
+        minutes_in_7_days=round(sum(row.lead_time for row in recent) / 60, 1) if annotator_id else None,
     )
 
 
 def locale_queues(waiting: Sequence[WaitingTask], settings: PeopleSettings) -> tuple[LocaleQueue, ...]:
-    """Return what waits in each locale and how long the listed people need for it, sorted by locale."""
+    """Return the waiting tasks of each locale, and the time that the listed people need for them, sorted by locale."""
     counts = Counter(task.locale for task in waiting)
     clips = settings.clips_by_locale(sorted(counts))
     return tuple(
@@ -122,7 +135,7 @@ def locale_queues(waiting: Sequence[WaitingTask], settings: PeopleSettings) -> t
 
 
 def ages(waiting: Sequence[WaitingTask], due_days: int, now: datetime) -> dict[str, int]:
-    """Return how many tasks wait for how long; a task began to wait `due_days` before it is due."""
+    """Return the number of waiting tasks by age group; a task has waited since `due_days` [days] before it is due."""
     counts = dict.fromkeys((name for _, name in AGES), 0)
     for task in waiting:
         days = due_days - (task.due - now).total_seconds() / 86_400
@@ -131,11 +144,13 @@ def ages(waiting: Sequence[WaitingTask], due_days: int, now: datetime) -> dict[s
 
 
 def progress_by_round(tasks: Sequence[TaskRow]) -> tuple[RoundProgress, ...]:
-    """Return how far the questions of each round are answered, in the order of the rounds."""
+    """Return the number of tasks by state for each round, in the order of the rounds."""
     by_round: dict[str, Counter[str]] = {}
     for row in tasks:
         by_round.setdefault(row.round, Counter())[row.state] += 1
     return tuple(
-        RoundProgress(name, n.total(), n["open"], n["exported"], n["answered"], n["closed"])
-        for name, n in by_round.items()
+        RoundProgress(
+            name, by_state.total(), *(by_state[state] for state in ("open", "exported", "answered", "closed"))
+        )
+        for name, by_state in by_round.items()
     )

@@ -19,7 +19,7 @@ import pandas as pd
 from crowdkit.aggregation import ROVER, MajorityVote
 
 from annotation.agreement import word_edits
-from annotation.anchoring import Seen
+from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
 from annotation.crowd import Crowd, learn_crowd
 from annotation.latest_answers import latest_answers
@@ -97,15 +97,19 @@ def lived(made: World, manner: str, seed: int) -> tuple[dict[str, list[Annotatio
                 rows += answer([task], made.truth, order[count])
             given[task.utterance_id] = rows
             said += sum(row.annotator_id == "suspect" for row in rows)
-        crowd = learn_crowd(given, inventory=len(INTENTS), seen=beside(made, given))
+        crowd = learn_crowd(given, inventory=len(INTENTS), comparisons=beside(made, given))
         if named is None and "suspect" in crowd.careless():
             named = said
     return given, crowd, named
 
 
-def beside(made: World, given: dict[str, list[Annotation]]) -> list[Seen]:
+def beside(made: World, given: dict[str, list[Annotation]]) -> list[DraftComparison]:
     shown = {task.utterance_id for task in made.tasks if task.draft is not None}
-    return [Seen(a.annotator_id, i in shown, a.transcript == made.drafts[i]) for i, said in given.items() for a in said]
+    return [
+        DraftComparison(answer.annotator_id, i in shown, answer.transcript == made.drafts[i])
+        for i, answers in given.items()
+        for answer in answers
+    ]
 
 
 def errors(labels: dict[str, tuple[str | None, str | None]], truth: dict[str, Truth]) -> dict[str, float]:

@@ -152,12 +152,12 @@ def ingest(home: Path, manifest: Path) -> dict[str, Any]:
     corpus, settings, paths = open_corpus(CorpusSettings(home=home)), IngestSettings(), _paths(manifest)
     begun = time.perf_counter()
     with Decoders(DECODERS) as decoders:
-        for decoder in decoders.begun():  # as above: what is imported once is no one's throughput
+        for decoder in decoders.running():  # as above: what is imported once is no one's throughput
             decoder(paths[: len(RATES)], settings.audio)
         started = time.perf_counter()
         report = ingest_manifest(corpus, manifest, settings, None, decoders)
         assert report.accepted == report.received, report.refused
-        others = sum(_peak(decoder.pid) for decoder in decoders.begun())
+        others = sum(_peak(decoder.pid) for decoder in decoders.running())
         done = _done(report.accepted, started)
     return {**done, "own_peak_mb": done["peak_mb"], "peak_mb": done["peak_mb"] + others, "start": started - begun}
 

@@ -1,9 +1,10 @@
-"""A recording becomes 16 kHz mono float32 or is refused with a reason; its header is judged before it is decoded.
+"""Decoding of recordings to 16 kHz mono float32, with checks of the file's header before anything is decoded.
 
-The container is recognised by its own first bytes, never by its name, and one module a container walks it from end to
-end: `wav`, `flac`, `ogg`, `mp3`. libsndfile sees only the bare samples of a WAV file, in one of eight plain encodings,
-so neither its header parser nor its ADPCM decoder is ever reached; of the others it sees streams that are whole,
-without tags, and no longer than the longest duration, so that 78 kB which hold an hour cost no more than a clip.
+The container is recognised by the first bytes of the file, never by its name. One module for each container (`wav`,
+`flac`, `ogg`, `mp3`) checks the file from its first to its last byte. Of a WAV file, libsndfile gets only the bare
+samples, in one of eight plain encodings, so neither its header parser nor its ADPCM decoder is used. Of the other
+containers it gets complete streams without tags, no longer than the longest allowed duration: a file of 78 kB that
+holds an hour of audio costs no more than a clip.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ _STREAMS: Final = {"FLAC": flac.stream, "OGG": ogg.stream, "MP3": mp3.stream}
 
 
 def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
-    """Return the recording at 16 kHz and the rate that it came with.
+    """Return the recording at 16 kHz, and its original sample rate.
 
     Args:
         source: a WAV, FLAC, Ogg (Vorbis, Opus) or MP3 file, or its bytes.
-        settings: what is taken in.
+        settings: which recordings are accepted.
 
     Returns:
         (n,) float32 mono samples at 16 kHz, finite; the original rate [Hz].
@@ -50,7 +51,7 @@ def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
         raise AudioRefused("empty", "the file is empty")
     samples, rate = wav.samples(data, settings) if data[:4] in wav.MAGIC else _compressed(data, settings)
     check_length(len(samples), rate, settings)
-    mono = _judged(samples, settings)
+    mono = _checked_mono(samples, settings)
     return to_16k(mono, rate), rate
 
 
@@ -62,24 +63,24 @@ def read_bytes(path: Path, settings: AudioSettings) -> bytes:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, a device never ends
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe may wait for ever, a device never ends
             raise AudioRefused("unreadable", "not a regular file")
         if status.st_size > settings.max_bytes:
             raise AudioRefused("too_large", f"the file has {status.st_size} bytes, {settings.max_bytes} are allowed")
         with path.open("rb") as file:
-            return file.read(status.st_size)  # not of all that is allowed: such a buffer costs as much as decoding
+            return file.read(status.st_size)  # a buffer of `max_bytes` would cost as much as decoding
     except (FileNotFoundError, NotADirectoryError) as error:
         raise AudioRefused("missing_file", "the file is not there") from error
     except (OSError, ValueError) as error:
         raise AudioRefused("unreadable", f"the file can't be read ({type(error).__name__})") from error
 
 
-def _judged(samples: Floats, settings: AudioSettings) -> Floats:
-    """Return the mean of the channels, (n,) float32, once its samples passed.
+def _checked_mono(samples: Floats, settings: AudioSettings) -> Floats:
+    """Return the mean of the channels, (n,) float32, after checks of the samples.
 
     Args:
         samples: (n, channels) float32.
-        settings: what is taken in.
+        settings: which recordings are accepted.
 
     Raises:
         AudioRefused: `not_finite`, `clipped` or `silent`.
@@ -90,7 +91,7 @@ def _judged(samples: Floats, settings: AudioSettings) -> Floats:
     if peak >= _FULL_SCALE:
         clipped = float((np.abs(samples) >= _FULL_SCALE).mean(axis=0).max())
         if clipped > settings.max_clipped:
-            raise AudioRefused("clipped", f"{clipped:.0%} of the samples stand at full scale")
+            raise AudioRefused("clipped", f"{clipped:.0%} of the samples are at full scale")
     mono = samples[:, 0]
     if samples.shape[1] > 1:
         mono = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
@@ -101,10 +102,10 @@ def _judged(samples: Floats, settings: AudioSettings) -> Floats:
 
 
 def _container(data: bytes) -> str:
-    """Return the name of the container by its first bytes.
+    """Return the name of the container, recognised by the first bytes.
 
     Raises:
-        AudioRefused: `unsupported_codec`, where it is none that is taken.
+        AudioRefused: `unsupported_codec` for another container of audio, `unreadable` for anything else.
     """
     if data.startswith(flac.MAGIC):
         return "FLAC"
@@ -118,19 +119,22 @@ def _container(data: bytes) -> str:
 
 
 def _compressed(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
-    """Return (n, channels) float32 and the rate; never holds more than just above the longest duration."""
+    """Return (n, channels) float32 and the sample rate [Hz] of a FLAC, Ogg or MP3 file.
+
+    At most one sample more than the longest allowed duration is ever decoded.
+    """
     container = _container(data)
-    whole = _STREAMS[container](data, settings)
+    stream = _STREAMS[container](data, settings)
     import soundfile
 
     try:
-        with soundfile.SoundFile(io.BytesIO(whole)) as file:
+        with soundfile.SoundFile(io.BytesIO(stream)) as file:
             if file.format != container or file.subtype not in _CODECS[container]:
-                raise AudioRefused("unsupported_codec", f"{container} with a codec that is not taken")
+                raise AudioRefused("unsupported_codec", f"{container} with a codec that is not accepted")
             rate, frames = int(file.samplerate), int(file.frames)
             check_header(int(file.channels), rate, settings)
             check_length(frames, rate, settings)
-            # In one piece: between two, soundfile seeks, and an MP3 decoder loses bits that frames share.
+            # One read: between two reads soundfile seeks, and an MP3 decoder then loses bits that frames share.
             samples = file.read(min(frames, most_frames(rate, settings) + 1), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as error:
         raise AudioRefused("unreadable", f"the {container} stream is damaged, or cut near its end") from error

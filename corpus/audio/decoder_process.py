@@ -1,7 +1,7 @@
-"""Files become what is kept of them in processes of their own, since Python's lock lets one thread decode at a time.
+"""Decoding of audio files in separate processes, since Python's lock lets only one thread decode at a time.
 
-Such a process answers the one that started it until that closes its end or dies. It is told paths and limits: what
-strangers' files do to a decoder is done where no key, no customer and no database is.
+A decoder process answers requests of the process that started it, until that process closes the pipe or ends. It gets
+paths and limits only: a hostile file that attacks a decoder finds no key, no account and no database in its process.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused
 from corpus.storage.content_codec import encode_audio
 
-_MEMORY: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
-"""glibc keeps what a clip needed for the next one; asking the system anew costs a quarter of the decoding."""
+_MALLOC_VARIABLES: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+"""Make glibc keep freed memory for the next clip; new memory from the system costs a quarter of the decoding time."""
 
 _COMMAND: Final = (sys.executable, "-c", "from corpus.audio.decoder_process import serve; serve()")
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording as it came and as it is kept.
+    """A decoded recording, as it is stored, and the digest of the file that it came in.
 
     Attributes:
         sha256: of the file's bytes, as hex.
@@ -42,11 +42,11 @@ class Recording:
     pcm: bytes
 
 
-def decoded(source: Path | bytes, settings: AudioSettings) -> Recording:
-    """Return the recording that a file, or its bytes, hold.
+def decode_recording(source: Path | bytes, settings: AudioSettings) -> Recording:
+    """Return the recording of a file, or of the bytes of one.
 
     Raises:
-        AudioRefused: it can't be taken in.
+        AudioRefused: it can't be decoded, or is outside the settings.
     """
     data = decode.read_bytes(source, settings) if isinstance(source, Path) else source
     samples, _ = decode.decode(data, settings)
@@ -57,11 +57,11 @@ class Decoder:
     """A process that decodes files, for one thread at a time."""
 
     def __init__(self) -> None:
-        environment = os.environ | _MEMORY | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = os.environ | _MALLOC_VARIABLES | {"PYTHONPATH": os.pathsep.join(sys.path)}
         self._process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def __call__(self, paths: Sequence[Path], settings: AudioSettings) -> list[Recording | AudioRefused | None]:
-        """Return what each file holds, or why it can't be taken in; None where that is not known.
+        """Return for each file the recording, the reason for its refusal, or None after an unexpected error.
 
         Raises:
             OSError, EOFError, pickle.UnpicklingError: the process died.
@@ -71,66 +71,66 @@ class Decoder:
         try:
             pickle.dump((list(paths), settings), self._process.stdin)
             self._process.stdin.flush()
-            found: list[Recording | AudioRefused | None] = pickle.load(self._process.stdout)
+            results: list[Recording | AudioRefused | None] = pickle.load(self._process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
-            self._process.kill()  # its pipes may end before it does; whoever asks next has to find it dead
+            self._process.kill()  # its pipes may close before it ends; `alive` must be False from now on
             self._process.wait()
             raise
-        return found
+        return results
 
     @property
     def pid(self) -> int:
-        """Which process it is."""
+        """Return the process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """The process has ended."""
-        with self._process:  # closes its pipes, upon which it ends, and waits
+        """End the process and wait for its end."""
+        with self._process:  # closes its pipes, which ends it, and waits
             pass
 
 
 class Decoders:
-    """Some processes that decode; they begin when they are first asked for and end with the block."""
+    """A context manager of decoder processes: started when first used, ended with the block."""
 
     def __init__(self, count: int = 2) -> None:
-        self._count = count  # two keep one process busy that stores
-        self._begun: list[Decoder] = []
+        self._count = count  # two decode as fast as one process stores
+        self._decoders: list[Decoder] = []
 
-    def begun(self) -> list[Decoder]:
-        """Return them, all alive."""
-        alive = [decoder for decoder in self._begun if decoder.alive]
-        self._begun = alive + [Decoder() for _ in range(self._count - len(alive))]
-        return self._begun
+    def running(self) -> list[Decoder]:
+        """Return `count` running processes; start those that are missing."""
+        alive = [decoder for decoder in self._decoders if decoder.alive]
+        self._decoders = alive + [Decoder() for _ in range(self._count - len(alive))]
+        return self._decoders
 
     def __enter__(self) -> Decoders:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for decoder in self._begun:
+        for decoder in self._decoders:
             decoder.close()
 
 
-def _answer(path: Path, settings: AudioSettings) -> Recording | AudioRefused | None:
+def _decode_or_refuse(path: Path, settings: AudioSettings) -> Recording | AudioRefused | None:
     try:
-        return decoded(path, settings)
+        return decode_recording(path, settings)
     except AudioRefused as refused:
         return refused
-    except Exception:  # whatever it is comes up again, and is told, when it is this row's turn
+    except Exception:  # the same error is raised and reported when the caller decodes this row itself
         return None
 
 
 def serve() -> None:
-    """Every question on the standard input has its answer on the standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; who started this one decides
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    """Answer each request on standard input with the results on standard output, until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent process decides
+    requests, results = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
         while True:
-            paths, settings = pickle.load(questions)
-            pickle.dump([_answer(path, settings) for path in paths], answers)
-            answers.flush()
-    os._exit(0)  # taking torch down in good order takes half a second
+            paths, settings = pickle.load(requests)
+            pickle.dump([_decode_or_refuse(path, settings) for path in paths], results)
+            results.flush()
+    os._exit(0)  # a normal exit takes half a second, for torch

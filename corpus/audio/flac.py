@@ -1,4 +1,4 @@
-"""A FLAC file is judged by its stream information and its frame headers (RFC 9639) before libsndfile decodes it."""
+"""Checks of FLAC files: stream information and frame headers (RFC 9639), before libsndfile decodes the stream."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _LAST_STREAMINFO: Final = b"\x80\x00\x00\x22"
 
 
 class _Frame(NamedTuple):
-    block: int  # samples a channel
-    number: int  # of the frame, or of its first sample where blocks vary
+    block: int  # samples per channel
+    number: int  # of the frame, or of its first sample where block sizes vary
     end: int  # of the header
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
     """Return the stream alone, without comments and pictures, and with its true length in the stream information.
 
-    A length of 0 means that the writer could not know it; the frames then say it. Without it libsndfile reads nothing.
+    A length of 0 means that the writer did not know it. Then the frames are counted, since libsndfile reads nothing of
+    a stream without a length.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, or what `corpus.audio.limits` judges.
+        AudioRefused: `unreadable`, `truncated`, or a reason of `check_header` or `check_length`.
     """
     if len(data) < 42 or data[4] & 0x7F != 0 or data[5:8] != b"\x00\x00\x22":
         raise AudioRefused("unreadable", "a FLAC file without its stream information")
@@ -41,16 +42,16 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if not total and begin < len(data):
         raise AudioRefused("unreadable", "no frame after the header")
     if total < claimed and total:
-        raise AudioRefused("truncated", f"the header promises {claimed} samples, frames for {total} are there")
+        raise AudioRefused("truncated", f"the header promises {claimed} samples, the frames hold {total}")
     if claimed and total > claimed:
-        raise AudioRefused("unreadable", f"the header promises {claimed} samples, there are more")
+        raise AudioRefused("unreadable", f"the header promises {claimed} samples, the frames hold more")
     check_length(total, rate, settings)
-    known = (packed & ~_COUNT | total).to_bytes(8, "big")
-    return MAGIC + _LAST_STREAMINFO + data[8:18] + known + data[26:42] + data[begin:]
+    counted = (packed & ~_COUNT | total).to_bytes(8, "big")
+    return MAGIC + _LAST_STREAMINFO + data[8:18] + counted + data[26:42] + data[begin:]
 
 
 def _frames_begin(data: bytes) -> int:
-    """Return where the blocks of metadata end."""
+    """Return the offset at which the metadata ends and the frames begin."""
     at, last = 4, False
     while not last:
         if at + 4 > len(data):
@@ -63,31 +64,31 @@ def _frames_begin(data: bytes) -> int:
 
 
 def _count(data: bytes, begin: int, most: int) -> int:
-    """Return how many samples a channel the frames hold by their headers; no more than `most` and one frame count."""
+    """Return the number of samples per channel by the frame headers; counting stops above `most`."""
     frame = _frame(data, begin)
     if frame is None:
         return 0
-    varies = data[begin + 1] & 1
+    varying = data[begin + 1] & 1
     total = frame.block
     while frame is not None and total <= most:
-        due = frame.number + (frame.block if varies else 1)
-        frame = _next(data, frame.end, varies, due)
+        number = frame.number + (frame.block if varying else 1)
+        frame = _next(data, frame.end, varying, number)
         total += frame.block if frame is not None else 0
     return total
 
 
-def _next(data: bytes, at: int, varies: int, due: int) -> _Frame | None:
-    """Return the next frame with the number that is due: its bytes alone may stand inside another frame."""
+def _next(data: bytes, at: int, varying: int, number: int) -> _Frame | None:
+    """Return the next frame with this number: sync bytes with another number lie inside a frame."""
     for found in _SYNC.finditer(data, at):
-        if data[found.start() + 1] & 1 == varies:
+        if data[found.start() + 1] & 1 == varying:
             frame = _frame(data, found.start())
-            if frame is not None and frame.number == due:
+            if frame is not None and frame.number == number:
                 return frame
     return None
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """Return the frame whose header stands here, None where none does (RFC 9639, section 9.1)."""
+    """Return the frame whose header begins at `at`; None where there is none (RFC 9639, section 9.1)."""
     head = data[at : at + 16]
     if len(head) < 6 or not _SYNC.match(head):
         return None

@@ -1,4 +1,4 @@
-"""What recordings are taken in, and every reason why one is not, with what to do about it."""
+"""Limits of the recordings that are accepted, and the reasons for a refusal with their remedies."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from corpus.audio.resample import convertible
 from corpus.errors import AudioRefused
 
 REMEDIES: Final = {
-    "missing_file": "correct the name, or bring the file",
+    "missing_file": "correct the name, or add the file",
     "unreadable": "give a whole recording in WAV, FLAC, Ogg or MP3",
     "empty": "record again, or leave the row out",
     "too_large": "cut the recording, or save it as FLAC",
-    "truncated": "copy the file again from where it came",
+    "truncated": "copy the file again from its source",
     "unsupported_codec": "save it as 16-bit PCM WAV",
     "too_many_channels": "save one or two channels",
     "bad_rate": "save it at a usual rate, such as 16000 Hz",
@@ -22,7 +22,7 @@ REMEDIES: Final = {
     "too_long": "cut the recording",
     "not_finite": "save it as 16-bit PCM WAV",
     "clipped": "lower the gain of the microphone",
-    "silent": "leave the row out, or look at the microphone",
+    "silent": "leave the row out, or check the microphone",
 }
 """What to do about each reason of `AudioRefused`."""
 
@@ -57,12 +57,12 @@ class AudioSettings(BaseModel):
 
 
 def most_frames(rate: int, settings: AudioSettings) -> int:
-    """Return how many samples a channel the longest recording has at a rate [Hz]."""
+    """Return the number of samples per channel of the longest accepted recording at a rate [Hz]."""
     return int(settings.max_duration * rate)
 
 
 def check_header(channels: int, rate: int, settings: AudioSettings) -> None:
-    """Pass when as many channels at this rate [Hz] are taken.
+    """Check that a recording with these channels and this rate [Hz] is accepted.
 
     Raises:
         AudioRefused: `unreadable`, `too_many_channels` or `bad_rate`.
@@ -73,12 +73,12 @@ def check_header(channels: int, rate: int, settings: AudioSettings) -> None:
         raise AudioRefused("too_many_channels", f"{channels} channels, {settings.max_channels} are allowed")
     if not settings.min_rate <= rate <= settings.max_rate or not convertible(rate):
         raise AudioRefused(
-            "bad_rate", f"{rate} Hz; usual rates of {settings.min_rate}-{settings.max_rate} Hz are taken"
+            "bad_rate", f"{rate} Hz; usual rates of {settings.min_rate}-{settings.max_rate} Hz are accepted"
         )
 
 
 def check_length(frames: int, rate: int, settings: AudioSettings) -> None:
-    """Pass when a recording of so many samples a channel is neither empty, too short nor too long.
+    """Check that a recording with `frames` samples per channel is neither empty, too short nor too long.
 
     Raises:
         AudioRefused: `empty`, `too_short` or `too_long`.

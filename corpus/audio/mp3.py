@@ -1,4 +1,4 @@
-"""An MP3 file is judged frame by frame (ISO 11172-3, 13818-3) before libsndfile decodes it."""
+"""Checks of MP3 files: every frame header (ISO 11172-3, 13818-3), before libsndfile decodes the stream."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _BITRATES: Final = {  # [kbit/s], of version 1 and of versions 2 and 2.5
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_SLACK: Final = 8  # frames; encoders fill up both ends, and what is decoded is measured again
+_SLACK: Final = 8  # frames; encoders pad both ends, and the length is checked again after decoding
 _TAGS: Final = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 
 
 class _Frame(NamedTuple):
-    kind: int  # version, layer and rate: what no frame of a stream may change
+    kind: int  # version and rate, which are the same in all frames of a stream
     rate: int
     channels: int
     samples: int
@@ -32,21 +32,21 @@ def is_mp3(data: bytes) -> bool:
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
-    """Return the frames alone, without tags, behind an information frame that tells their true number.
+    """Return the frames alone, without tags, after an information frame with their true number.
 
-    Without that frame libsndfile guesses the length from the first bit rate, and drops what lies beyond.
+    Without that frame libsndfile guesses the length from the first bit rate, and drops all samples beyond it.
 
-    A file that was cut within a frame is always refused, one cut between two frames only where the encoder wrote an
-    information frame (nearly all do): a bare stream of frames does not say where it ends.
+    A file that was cut within a frame is always refused. A file that was cut between two frames is refused only where
+    the encoder wrote an information frame (nearly all do): a bare stream of frames has no length.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, or what `corpus.audio.limits` judges.
+        AudioRefused: `unreadable`, `truncated`, or a reason of `check_header` or `check_length`.
     """
     begin = _frames_begin(data)
     first = _frame(data, begin)
     if first is None:
-        nothing = begin >= len(data)
-        raise AudioRefused("empty" if nothing else "unreadable", "no frame after the tag")
+        no_data = begin >= len(data)
+        raise AudioRefused("empty" if no_data else "unreadable", "no frame after the tag")
     check_header(first.channels, first.rate, settings)
     promised = _promised(data[begin : begin + first.size], first)
     after = begin + first.size if promised is not None else begin
@@ -55,9 +55,9 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
     if count > most or not count:
         check_length(count * first.samples, first.rate, settings)
     if promised and count < promised - 1:  # some encoders count the information frame
-        raise AudioRefused("truncated", f"the header promises {promised} frames, {count} are there")
+        raise AudioRefused("truncated", f"the header promises {promised} frames, the file has {count}")
     if promised and promised < count:
-        raise AudioRefused("unreadable", f"the header promises {promised} frames, {count} are there")
+        raise AudioRefused("unreadable", f"the header promises {promised} frames, the file has {count}")
     head = data[begin:after] if promised else _information(data[begin : begin + 4], first, count)
     return head + data[after:end]
 
@@ -69,13 +69,13 @@ def _frames_begin(data: bytes) -> int:
         for byte in data[at + 6 : at + 10]:
             size = size << 7 | byte & 0x7F
         at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
-    while data[at : at + 1] == b"\x00":  # some taggers leave room
+    while data[at : at + 1] == b"\x00":  # some tagging tools reserve space
         at += 1
     return at
 
 
 def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
-    """Return how many frames follow each other from here, counting to just above `most`, and where they end."""
+    """Return the number of frames from `at` on and where they end; counting stops above `most`."""
     count = 0
     while at < len(data) and count <= most:
         frame = _frame(data, at)
@@ -85,7 +85,7 @@ def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
                 break
             if len(data) - at < 4:
                 raise AudioRefused("truncated", "the file ends within a frame")
-            raise AudioRefused("unreadable", "something else stands between the frames")
+            raise AudioRefused("unreadable", "there is other data between the frames")
         if at + frame.size > len(data):
             raise AudioRefused("truncated", "the file ends within a frame")
         at += frame.size
@@ -94,11 +94,11 @@ def _walk(data: bytes, at: int, first: _Frame, most: int) -> tuple[int, int]:
 
 
 def _frame(data: bytes, at: int) -> _Frame | None:
-    """Return the layer III frame whose header stands here, None where none does."""
+    """Return the layer III frame whose header begins at `at`; None where there is none."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE6 != 0xE2:
         return None
     version, bitrate, rate = data[at + 1] >> 3 & 3, data[at + 2] >> 4, data[at + 2] >> 2 & 3
-    if version == 1 or bitrate in (0, 15) or rate == 3:  # 0: a rate that the header does not name
+    if version == 1 or bitrate in (0, 15) or rate == 3:  # bitrate 0: not given in the header
         return None
     hertz = _RATES[version][rate]
     samples = 1152 if version == 3 else 576
@@ -107,15 +107,15 @@ def _frame(data: bytes, at: int) -> _Frame | None:
     return _Frame(version << 2 | rate, hertz, channels, samples, size, not data[at + 1] & 1)
 
 
-def _side(frame: _Frame) -> int:
-    """Return how many bytes of header and side information precede a frame's body, where an information frame's is."""
-    one, two = (17, 32) if frame.samples == 1152 else (9, 17)
-    return 4 + (one if frame.channels == 1 else two)
+def _side_bytes(frame: _Frame) -> int:
+    """Return the length of header and side information [bytes], after which an information frame has its fields."""
+    mono, stereo = (17, 32) if frame.samples == 1152 else (9, 17)
+    return 4 + (mono if frame.channels == 1 else stereo)
 
 
 def _promised(data: bytes, frame: _Frame) -> int | None:
-    """Return the number of frames that an information frame tells, 0 where it tells none, None where it is no such."""
-    for at in {_side(frame), _side(frame) + 2 * frame.checked}:
+    """Return the number of frames that an information frame gives: 0 for none, None where this is no such frame."""
+    for at in {_side_bytes(frame), _side_bytes(frame) + 2 * frame.checked}:
         if data[at : at + 4] in (b"Xing", b"Info") and at + 12 <= len(data):
             flags, count = struct.unpack_from(">II", data, at + 4)
             return count if flags & 1 else 0
@@ -123,8 +123,9 @@ def _promised(data: bytes, frame: _Frame) -> int | None:
 
 
 def _information(header: bytes, frame: _Frame, count: int) -> bytes:
-    """Return an information frame in the kind of these frames: without checksum, at a bit rate with room for it."""
+    """Return an information frame of the same kind as these frames, without checksum, at a bit rate that has room."""
     plain = bytes([header[0], header[1] | 1, 0x90 | header[2] & 0x0C, header[3]])
-    made = _frame(plain, 0)
-    assert made is not None  # only the bit rate is another
-    return (plain + bytes(_side(frame) - 4) + b"Info" + struct.pack(">II", 1, count)).ljust(made.size, b"\x00")
+    information = _frame(plain, 0)
+    assert information is not None  # a valid header with another bit rate is valid
+    fields = bytes(_side_bytes(frame) - 4) + b"Info" + struct.pack(">II", 1, count)
+    return (plain + fields).ljust(information.size, b"\x00")

@@ -1,4 +1,4 @@
-"""An Ogg file is judged page by page (RFC 3533) before libsndfile decodes its Vorbis or Opus."""
+"""Checks of Ogg files: every page (RFC 3533), before libsndfile decodes the Vorbis or Opus stream."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class _Page(NamedTuple):
     granule: int
     serial: int
     sequence: int
-    body: int  # where it begins
-    end: int
+    body: int  # offset at which it begins
+    end: int  # offset after it
 
 
 def stream(data: bytes, settings: AudioSettings) -> bytes:
-    """Return the pages of the one stream that the file holds, all whole, in order, up to the one marked as its last.
+    """Return the pages of the only stream in the file, complete and in order, up to the page marked as the last.
 
-    The mark tells a whole file from one that was cut between two pages. A recorder that never sets it is refused, too.
+    Without that mark a complete file looks like one that was cut between two pages, so a file without it is refused.
 
     Raises:
-        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, or what `check_header` says.
+        AudioRefused: `unreadable`, `truncated`, `empty`, `unsupported_codec`, or a reason of `check_header`.
     """
     page = _page(data, 0)
-    skipped = _judge_first(data[page.body : page.end], settings)
+    skipped = _check_first_packet(data[page.body : page.end], settings)
     serial, granule, count = page.serial, 0, 1
     while not page.flags & _LAST:
         if page.end >= len(data):
@@ -43,7 +43,7 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
         if page.serial != serial or page.flags & _FIRST:
             raise AudioRefused("unsupported_codec", "several streams in one Ogg file")
         if page.sequence != count or -1 < page.granule < granule:
-            raise AudioRefused("unreadable", "a page is missing, or stands twice")
+            raise AudioRefused("unreadable", "a page is missing or repeated")
         granule = max(granule, page.granule)
         count += 1
     if data.startswith(MAGIC, page.end):
@@ -56,7 +56,7 @@ def stream(data: bytes, settings: AudioSettings) -> bytes:
 def _page(data: bytes, at: int) -> _Page:
     head = data[at : at + 27]
     if not head.startswith(MAGIC[: len(head)]):
-        raise AudioRefused("unreadable", "something else stands between the pages")
+        raise AudioRefused("unreadable", "there is other data between the pages")
     body = at + 27 + (head[26] if len(head) == 27 else 0)
     end = body + sum(data[at + 27 : body])
     if len(head) < 27 or end > len(data):
@@ -67,18 +67,18 @@ def _page(data: bytes, at: int) -> _Page:
     return _Page(flags, granule, serial, sequence, body, end)
 
 
-def _judge_first(packet: bytes, settings: AudioSettings) -> int:
-    """Return how many samples at the start are not to be heard, once the header's channels and rate passed."""
+def _check_first_packet(packet: bytes, settings: AudioSettings) -> int:
+    """Return how many samples at the start are skipped, after checks of the header's channels and rate."""
     if packet.startswith(_VORBIS) and len(packet) >= 16:
         check_header(packet[11], int.from_bytes(packet[12:16], "little"), settings)
         return 0
     if packet.startswith(_OPUS) and len(packet) >= 19:
-        check_header(packet[9], 48_000, settings)  # always decoded from this rate, whatever it was recorded at
+        check_header(packet[9], 48_000, settings)  # Opus is always decoded at this rate
         return int.from_bytes(packet[10:12], "little")
     raise AudioRefused("unsupported_codec", "Ogg with a codec other than Vorbis and Opus")
 
 
 def _crc(page: bytes) -> int:
-    """Return the checksum of a page (RFC 3533, section 6): zlib's polynomial, with the bits the other way round."""
+    """Return the checksum of a page (RFC 3533, section 6): zlib's polynomial with the bits in reverse order."""
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

@@ -1,4 +1,4 @@
-"""Any usual sampling rate becomes 16 kHz; the only place that needs torchaudio, and only where the rate differs."""
+"""Conversion of sample rates to 16 kHz: the only module that needs torchaudio, and only where the rate differs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from torchaudio.transforms import Resample
 
 RATE: Final = 16_000
-"""The rate of everything that is stored [Hz]."""
+"""Sample rate of all stored audio [Hz]."""
 
 _SMALLEST_DIVISOR: Final = 25
-# A polyphase filter has (rate / d) x (16000 / d) taps, d their common divisor: 11025 and 22050 Hz share 25 and 50,
-# while a rate that shares nothing, such as 15999 Hz, takes over 20 s and gigabytes for one clip.
+# A polyphase filter has (rate / d) x (16000 / d) taps, where d is the greatest common divisor: 25 for 11025 Hz, 50 for
+# 22050 Hz. With a divisor of 1, as for 15999 Hz, one clip takes over 20 s and gigabytes of memory.
 
 
 def convertible(rate: int) -> bool:
-    """Return whether a rate [Hz] shares enough with 16 kHz for its filter to stay small; all usual rates do."""
+    """Return whether the filter from a rate [Hz] to 16 kHz is small; it is for all usual rates."""
     return rate > 0 and gcd(rate, RATE) >= _SMALLEST_DIVISOR
 
 
@@ -47,7 +47,7 @@ def to_16k(samples: Floats, rate: int) -> Floats:
     import torch
 
     threads = torch.get_num_threads()
-    # One clip is too little to share: threads would wait for each other, and their number would show in the last bits.
+    # A clip is too short for several threads: they would wait for each other, and change the last bits of the result.
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
@@ -58,9 +58,9 @@ def to_16k(samples: Floats, rate: int) -> Floats:
 
 
 def _padded(samples: Floats, rate: int) -> Floats:
-    """Return the samples with silence up to a whole second, which the filter takes to lie behind the end anyway.
+    """Return the samples with silence appended up to a whole second, as the filter assumes silence there anyway.
 
-    torch keeps a compiled convolution for each length that it has seen: clips of a thousand lengths would cost 150 MB.
+    torch keeps a compiled convolution for each length: clips of a thousand different lengths would cost 150 MB.
     """
     padded = np.zeros(max(1, -(-len(samples) // rate)) * rate, dtype=np.float32)
     padded[: len(samples)] = samples

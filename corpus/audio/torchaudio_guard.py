@@ -1,8 +1,8 @@
-"""Makes torchaudio importable beside a CPU-only torch; imported before transformers anywhere.
+"""A replacement that makes torchaudio importable with a CPU-only torch; to be imported before transformers.
 
-The registry's torchaudio links CUDA on Linux x86-64. Beside a CPU-only torch its native extension fails to load, and
-transformers imports torchaudio whenever it is found. Its pure PyTorch half is all that earmark needs, so the extension
-alone is replaced, and only where the real one does not load.
+The torchaudio of the package index needs CUDA on Linux x86-64. With a CPU-only torch its native extension fails to
+load, and transformers imports torchaudio whenever it is installed. earmark needs only the part in pure PyTorch, so the
+extension is replaced where the real one does not load.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 
 
 def guard() -> bool:
-    """Torchaudio imports from here on; returns True where its native extension is the real one."""
+    """Make torchaudio importable, and return True where its native extension is the real one."""
     if "torchaudio" in sys.modules:
         return not getattr(sys.modules.get("torchaudio._extension"), "is_stand_in", False)
     try:

@@ -1,4 +1,4 @@
-"""A RIFF WAVE file becomes samples; its header is read here, so that libsndfile sees only the bare samples."""
+"""Reading of RIFF WAVE files; the header is parsed here, so that libsndfile gets only the bare samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corpus.errors import AudioRefused
 from corpus.records.base import Floats
 
 MAGIC: Final = (b"RIFF", b"RIFX", b"RF64")
-"""First bytes of all WAV files, of those too that are refused."""
+"""First bytes of all WAV files, including the kinds that are refused."""
 
 # (format tag, bits a sample) -> libsndfile's name of the bare encoding
 _ENCODINGS: Final = {
@@ -41,11 +41,11 @@ class _Format(NamedTuple):
 def samples(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
     """Return (n, channels) float32 and the rate [Hz] of a RIFF WAVE file.
 
-    A header that promises more than is there can't be told from a file that was cut, one that promises less from a
-    recorder that died before it wrote the size: both are refused.
+    Two kinds of files are refused: one whose header promises more samples than there are, since the file may have been
+    cut, and one with more samples than promised, since the recorder may have stopped before it wrote the size.
 
     Raises:
-        AudioRefused: `unreadable`, `unsupported_codec`, `truncated`, or what `corpus.audio.limits` judges.
+        AudioRefused: `unreadable`, `unsupported_codec`, `truncated`, or a reason of `check_header` or `check_length`.
     """
     if data[:4] != b"RIFF":
         raise AudioRefused("unsupported_codec", "a WAV file other than plain RIFF")
@@ -56,15 +56,17 @@ def samples(data: bytes, settings: AudioSettings) -> tuple[Floats, int]:
     if begin >= len(data):
         raise AudioRefused("empty", "a header without samples")
     if size > len(data) - begin:
-        raise AudioRefused("truncated", f"the header promises {size} bytes of samples, {len(data) - begin} are there")
-    _judge_tail(data, begin + size + size % 2)
+        raise AudioRefused(
+            "truncated", f"the header promises {size} bytes of samples, the file has {len(data) - begin}"
+        )
+    _check_tail(data, begin + size + size % 2)
     frames = size // form.frame_bytes
     check_length(frames, form.rate, settings)
     return _bare(data[begin : begin + frames * form.frame_bytes], form), form.rate
 
 
 def _bare(body: bytes, form: _Format) -> Floats:
-    if form.encoding == "PCM_16":  # nearly all arrivals; numpy is 5 times faster than libsndfile's virtual file
+    if form.encoding == "PCM_16":  # nearly all recordings; numpy is 5 times faster than libsndfile's virtual file
         values = np.frombuffer(body, dtype="<i2").astype(np.float32) / np.float32(32768)
         return values.reshape(-1, form.channels)
     import soundfile
@@ -83,7 +85,7 @@ def _bare(body: bytes, form: _Format) -> Floats:
 
 
 def _chunks(data: bytes) -> tuple[_Format, int, int]:
-    """Return the format and where the samples begin, with the size that the header gives them [bytes]."""
+    """Return the format, the offset of the samples, and their size by the header [bytes]."""
     form: _Format | None = None
     at = 12
     for _ in range(_MOST_CHUNKS):
@@ -105,8 +107,8 @@ def _chunks(data: bytes) -> tuple[_Format, int, int]:
     raise AudioRefused("unreadable", "no format in the header")
 
 
-def _judge_tail(data: bytes, at: int) -> None:
-    """Pass when chunks, or zeros that fill a block, follow the samples; anything else is samples beyond the size."""
+def _check_tail(data: bytes, at: int) -> None:
+    """Check that only chunks, or zeros that fill a block, follow the samples; other data may be further samples."""
     while at + 8 <= len(data):
         name, size = data[at : at + 4], struct.unpack_from("<I", data, at + 4)[0]
         if not all(0x20 <= byte < 0x7F for byte in name) or at + 8 + size > len(data):

@@ -1,7 +1,7 @@
-"""Which column of a labelled corpus is which field of a manifest, and one of its rows in a manifest's terms.
+"""Mapping of a labelled corpus' columns to the fields of a manifest, and conversion of its rows.
 
-Values are made to fit where nothing can be lost: class numbers become names, numbers text, times without a zone UTC.
-What does not fit is refused by row, and said in the names of fields and columns only.
+Values are converted where nothing is lost: class numbers to names, numbers to text, times without a zone to UTC. A row
+with any other value is refused; the message names field and column only.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from corpus.ingest.manifest_row import BadRow, ConsentStatement, consent_in, par
 Constant = Literal[
     "account", "device_serial", "locale", "device_type", "consent", "wake", "arrived_at", "text", "intent"
 ]
-"""The fields that one value may fill in all rows."""
+"""Fields that may have one value for all rows."""
 
 Column = Literal["audio", Constant, "slots", "event_id"]
-"""The fields that a column may fill."""
+"""Fields that may come from a column."""
 
-_UNKNOWN: Final[dict[str, Any]] = {
-    "locale": "und",  # BCP 47: undetermined; a wrong one would be a wrong slice
+_DEFAULTS: Final[dict[str, Any]] = {
+    "locale": "und",  # BCP 47: undetermined; a guess would put rows into a wrong slice
     "device_type": "import",
 }
-# Only where a corpus has no word on it at all: a customer whose cell is empty did not agree.
-_AGREED: Final[dict[str, Any]] = {"consent": ["score", "annotate", "train"], "wake": {"button": True}}
+# Only where a corpus has no such column: a customer whose cell is empty did not consent.
+_FULL_CONSENT: Final[dict[str, Any]] = {"consent": ["score", "annotate", "train"], "wake": {"button": True}}
 _PERSONAL: Final = ("account", "device_serial")
 
 
 class Unfit(Exception):
-    """A value can't be what its field needs; the message names field and column."""
+    """A value can't be converted to its field; the message names field and column."""
 
 
 class ImportSettings(BaseModel):
@@ -50,7 +50,7 @@ class ImportSettings(BaseModel):
     Attributes:
         columns: Manifest field -> column of the corpus, `outer.inner` where it lies inside another; null takes no
             column.
-        constants: Manifest field -> value of all rows or, beside a column, of the rows whose column is empty.
+        constants: Manifest field -> value of all rows or, with a column too, of the rows whose column is empty.
         attributes: Columns that become slices.
         account_prefix: Put before every account of a column, so that speaker 1 of two corpora is not one customer.
     """
@@ -65,11 +65,11 @@ class ImportSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The mapping as it holds for one source.
+    """The mapping for one source.
 
     Attributes:
         columns: column by field.
-        constants: value by field; beside a column it stands in where that is empty.
+        constants: value by field; where the field has a column too, the value of rows whose column is empty.
         attributes: columns that become slices.
         account_prefix: see `ImportSettings`.
         classes: names by column of class numbers.
@@ -81,24 +81,24 @@ class Plan:
     account_prefix: str
     classes: Mapping[str, tuple[str, ...]]
 
-    def needed(self) -> set[str]:
-        """Return the outer columns that must be read."""
+    def needed_columns(self) -> set[str]:
+        """Return the columns to read, with the outer column of each nested one."""
         used = {*self.columns.values(), *self.attributes}
         return used | {column.split(".")[0] for column in used}
 
-    def shown(self) -> dict[str, str]:
-        """Return what fills each field, in words; who it is stays unsaid."""
-        words = {}
+    def as_text(self) -> dict[str, str]:
+        """Return in words where each field comes from; constants that identify a person are not shown."""
+        text = {}
         for field in get_args(Column):
             parts = [f"column {self.columns[field]}"] if field in self.columns else []
             if field in self.constants:
                 value = self.constants[field]
                 parts.append("a constant" if field in _PERSONAL else f"constant {json.dumps(value, default=str)}")
-            words[field] = ", else ".join(parts) or ("the moment of the import" if field == "arrived_at" else "-")
-        return words | {"attributes": ", ".join(f"column {column}" for column in self.attributes) or "-"}
+            text[field] = ", else ".join(parts) or ("the moment of the import" if field == "arrived_at" else "-")
+        return text | {"attributes": ", ".join(f"column {column}" for column in self.attributes) or "-"}
 
-    def explained(self, detail: str) -> str:
-        """Return what is wrong with a field, with the column that it came from."""
+    def with_column(self, detail: str) -> str:
+        """Return a message on a field with the name of its column added."""
         for field, column in self.columns.items():
             if detail.startswith(f"field {field}:"):
                 return detail.replace(f"field {field}:", f"field {field} (column {column}):", 1)
@@ -106,61 +106,67 @@ class Plan:
 
 
 def plan(source: Source, settings: ImportSettings) -> Plan:
-    """Return what fills each field for this source.
+    """Return where each field of a manifest comes from, for this source.
 
     Raises:
-        UsageError: a column that is not there, no audio, nobody as the account, or a constant that does not fit.
+        UsageError: a column is missing, or no column is the audio or the account.
+        SettingsError: a constant does not fit its field, or an attribute would identify a person.
     """
     given: dict[str, str] = {field: column for field, column in settings.columns.items() if column is not None}
-    for setting, column in [*((f"columns.{field}", c) for field, c in given.items()),
-                            *(("attributes", c) for c in settings.attributes)]:  # fmt: skip
+    named = [*((f"columns.{field}", column) for field, column in given.items())]
+    named += [("attributes", column) for column in settings.attributes]
+    for setting, column in named:
         if column not in source.columns:
-            raise UsageError(f"importing.{setting}: {source.name} has no column {column}; known are {_known(source)}")
+            raise UsageError(
+                f"importing.{setting}: {source.name} has no column {column}; known are {_column_names(source)}"
+            )
     columns = dict(given)
     for field in get_args(Column):
         if field not in settings.columns and field not in settings.constants and field in source.columns:
             columns[field] = field
     if "audio" not in settings.columns and "audio" not in columns and len(source.recordings) == 1:
         columns["audio"] = source.recordings[0]
-    agreed = {field: value for field, value in _AGREED.items() if field not in columns}
-    constants: dict[str, Any] = _UNKNOWN | agreed
+    consent = {field: value for field, value in _FULL_CONSENT.items() if field not in columns}
+    constants: dict[str, Any] = _DEFAULTS | consent
     constants |= {field: _plain(value) for field, value in settings.constants.items() if value is not None}
-    _require(source, columns, constants, settings.attributes)
+    _check_mapping(source, columns, constants, settings.attributes)
     return Plan(columns, constants, tuple(settings.attributes), settings.account_prefix, source.classes)
 
 
-def _known(source: Source) -> str:
+def _column_names(source: Source) -> str:
     return ", ".join(source.columns) or "none, since it holds no rows"
 
 
-def _require(source: Source, columns: Mapping[str, str], constants: Mapping[str, Any], attributes: list[str]) -> None:
-    """Pass when recording and account are named, constants fit their fields, and no slice tells who it is."""
+def _check_mapping(
+    source: Source, columns: Mapping[str, str], constants: Mapping[str, Any], attributes: list[str]
+) -> None:
+    """Check that audio and account are mapped, constants fit their fields, and no attribute identifies a person."""
     if "audio" not in columns:
         raise UsageError(
-            f"{source.name}: no column is the audio; set importing.columns.audio to one of {_known(source)}"
+            f"{source.name}: no column is the audio; set importing.columns.audio to one of {_column_names(source)}"
         )
     if "account" not in columns and "account" not in constants:
         raise UsageError(
-            f"{source.name}: nobody is named as the speaker; set importing.columns.account to one of {_known(source)},"
+            f"{source.name}: no column is the account; set importing.columns.account to one of {_column_names(source)},"
             " or importing.constants.account to one name for all rows"
         )
     for field in _PERSONAL:
         if columns.get(field) in attributes:
             raise SettingsError(
-                f"importing.attributes: column {columns[field]} is the {field}, which only the vault may know; leave it"
-                " out"
+                f"importing.attributes: column {columns[field]} is the {field}, which belongs to the vault alone; leave"
+                " it out"
             )
-    probe = {"audio": "a", "account": "a", "arrived_at": datetime.now(UTC).isoformat(), **_AGREED, **constants}
+    probe = {"audio": "a", "account": "a", "arrived_at": datetime.now(UTC).isoformat(), **_FULL_CONSENT, **constants}
     row = parse(0, probe)
     if isinstance(row, BadRow):
         raise SettingsError(f"importing.constants: {row.detail}; correct it")
 
 
-# --- one row ----------------------------------------------------------------------------------------------------------
+# --- convert a row ----------------------------------------------------------------------------------------------------
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a column, found inside its outer one where the name has dots; None where it has none."""
+    """Return the value of a column, or of a nested one by its dotted name; None where there is none."""
     if column in row:
         return row[column]
     value: Any = row
@@ -169,43 +175,43 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def values_of(row: Mapping[str, Any], fields: Plan) -> dict[str, Any]:
-    """Return the fields of a manifest row, all but the audio; an empty value counts as not given.
+def values_of(row: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return the fields of a manifest row except the audio; an empty value counts as not given.
 
     Raises:
-        Unfit: a value is of a kind that its field has no use for.
+        Unfit: a value can't be converted to its field.
     """
-    values = dict(fields.constants)
-    for field, column in fields.columns.items():
-        value = _given(row, column, fields) if field != "audio" else None
+    values = dict(plan.constants)
+    for field, column in plan.columns.items():
+        value = _given(row, column, plan) if field != "audio" else None
         if value is not None:
-            values[field] = _fitted(field, column, value, fields)
+            values[field] = _converted(field, column, value, plan)
         elif field == "consent":
-            values.setdefault(field, [])  # who said nothing did not agree
+            values.setdefault(field, [])  # an empty cell is no consent
     attributes = {}
-    for column in fields.attributes:
-        value = _given(row, column, fields)
+    for column in plan.attributes:
+        value = _given(row, column, plan)
         if value is not None:
-            attributes[column] = _word("attributes", column, value, fields)
+            attributes[column] = _text("attributes", column, value, plan)
     return values | ({"attributes": attributes} if attributes else {})
 
 
-def consent_of(row: Mapping[str, Any], fields: Plan) -> ConsentStatement | None:
-    """Return what a row says of consent although another of its values fits no field."""
-    only = {field: column for field, column in fields.columns.items() if field in ("account", "consent", "arrived_at")}
+def consent_of(row: Mapping[str, Any], plan: Plan) -> ConsentStatement | None:
+    """Return the consent statement of a row in which another value can't be converted."""
+    columns = {field: column for field, column in plan.columns.items() if field in ("account", "consent", "arrived_at")}
     try:
-        return consent_in(values_of(row, replace(fields, columns=only, attributes=())))
+        return consent_in(values_of(row, replace(plan, columns=columns, attributes=())))
     except Unfit:
         return None
 
 
-def _given(row: Mapping[str, Any], column: str, fields: Plan) -> Any:
-    """Return a value, None where it is one of the ways to say nothing: class labels do it by -1."""
+def _given(row: Mapping[str, Any], column: str, plan: Plan) -> Any:
+    """Return the value of a column, None where it is empty; an empty class label is -1."""
     value = _plain(cell(row, column))
-    return None if column in fields.classes and isinstance(value, int) and value < 0 else value
+    return None if column in plan.classes and isinstance(value, int) and value < 0 else value
 
 
-def _fitted(field: str, column: str, value: Any, fields: Plan) -> Any:
+def _converted(field: str, column: str, value: Any, plan: Plan) -> Any:
     if field == "slots":
         return _slots(column, value)
     if field == "consent":
@@ -214,18 +220,18 @@ def _fitted(field: str, column: str, value: Any, fields: Plan) -> Any:
         return {"button": value} if isinstance(value, bool) else value
     if field == "arrived_at":
         return _moment(value)
-    word = _word(field, column, value, fields)
-    return fields.account_prefix + word if field == "account" else word
+    text = _text(field, column, value, plan)
+    return plan.account_prefix + text if field == "account" else text
 
 
-def _word(field: str, column: str, value: Any, fields: Plan) -> str:
-    if column in fields.classes and isinstance(value, int):
-        names = fields.classes[column]
+def _text(field: str, column: str, value: Any, plan: Plan) -> str:
+    if column in plan.classes and isinstance(value, int):
+        names = plan.classes[column]
         if value >= len(names):
             raise Unfit(f"field {field} (column {column}): a class number without a name; write it again")
         return names[value]
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a table with gaps keeps its integers as floats
+        return str(int(value))  # a column of integers with empty cells is stored as floats
     if isinstance(value, str | int | float | Decimal):
         return str(value)
     if isinstance(value, date):
@@ -234,12 +240,12 @@ def _word(field: str, column: str, value: Any, fields: Plan) -> str:
 
 
 def _slots(column: str, value: Any) -> Any:
-    """Return a list of slots from one, from its JSON, or from an object of lists, as `datasets` once kept them."""
+    """Return slots as a list, from a list, its JSON, or an object of lists as older `datasets` store it."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise Unfit(f"field slots (column {column}): text that is no JSON; give a list of slots") from None
+            raise Unfit(f"field slots (column {column}): not valid JSON; give a list of slots") from None
     if isinstance(value, dict):
         lists = list(value.values())
         if not all(isinstance(entry, list) and len(entry) == len(lists[0]) for entry in lists):
@@ -249,12 +255,12 @@ def _slots(column: str, value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """Return a time in ISO 8601; one without a zone is UTC."""
+    """Return a time as ISO 8601 text; a time without a zone is UTC."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            return value  # for the manifest to refuse
+            return value  # the check of the manifest row refuses it
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
@@ -263,7 +269,7 @@ def _moment(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value without nulls inside objects, and None for NaN, by which tables say that there is no number."""
+    """Return the value without nulls inside objects, and None for NaN, which is an empty number in a table."""
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Corpora that Hugging Face `datasets` knows, from disk or from the hub, as streams of rows.
+"""Reading of corpora with Hugging Face `datasets`, from disk or from the hub, as streams of rows.
 
-It reads the schema, tells splits by their names and streams or maps what it can, so that no row is copied to disk.
-Arrow tables come out of it, since its own way with audio needs torchcodec.
+`datasets` reads the schema, finds the splits, and streams or memory-maps the rows, so that none is copied to disk. Rows
+are read as Arrow tables, since decoding audio in `datasets` needs torchcodec.
 """
 
 from __future__ import annotations
@@ -13,29 +13,35 @@ from pathlib import Path
 from typing import Any, Final
 
 from corpus.errors import UsageError
-from corpus.importing.source import Rows, Source, chosen, one_line
+from corpus.importing.source import Rows, Source, choose_split, one_line_errors
 from corpus.ingest.manifest_row import BadRow
 
-_PIECE: Final = 32  # rows that are in memory at once besides the batch that is taken in
+_ROWS_AT_ONCE: Final = 32  # in memory, besides the batch that is being ingested
 
 
 def _library() -> Any:
-    """Return the package `datasets`, imported late and told to keep quiet: what it logs names paths."""
+    """Return the package `datasets`, imported on use and with logging off: its messages contain paths."""
     import datasets
 
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else even a local folder is reported to a server
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # otherwise even reading a local folder is reported to a server
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     datasets.disable_progress_bars()
     return datasets
 
 
 def local(path: Path, kind: str, split: str | None, cache: Path) -> Source:
-    """Return a corpus on this machine: `saved`, `parquet` or `audiofolder`.
+    """Return a corpus on this machine.
+
+    Args:
+        path: file or folder.
+        kind: `saved`, `parquet` or `audiofolder`.
+        split: name of the split; None for the only one, or `train`.
+        cache: folder for files of `datasets`.
 
     Raises:
         UsageError: it is damaged, or has no such split.
     """
-    with one_line(path.name, kind):
+    with one_line_errors(path.name, kind):
         datasets = _library()
         folder = path if path.is_dir() else path.parent
         if kind == "saved":
@@ -50,30 +56,30 @@ def local(path: Path, kind: str, split: str | None, cache: Path) -> Source:
 
 
 def _parquet(name: str, kind: str, builder: Any, split: str | None, folder: Path | None) -> Source:
-    """Return Parquet files, whose splits `datasets` tells by their names.
+    """Return a corpus of Parquet files, whose splits `datasets` finds by the names of the files.
 
-    They are read here: its own stream holds whole row groups, threefold, and one that is left early keeps threads of
-    Arrow alive, on which the process then hangs at its end.
+    The rows are read here, not by `datasets`: its stream keeps three copies of whole row groups in memory, and one that
+    is not read to its end leaves threads of Arrow running, so that the process hangs at its exit.
     """
     import pyarrow.parquet as pq
 
     found = builder.config.data_files
-    this = chosen([str(each) for each in found], split, name)
-    files = [str(file) for file in found[this]]
+    chosen = choose_split([str(each) for each in found], split, name)
+    files = [str(file) for file in found[chosen]]
     with _opened(files[0]) as first:
         features = builder.info.features or _library().Features.from_arrow_schema(pq.read_schema(first))
-    known = (builder.info.splits or {}).get(this)
-    total = known.num_examples if known else None
+    info = (builder.info.splits or {}).get(chosen)
+    total = info.num_examples if info else None
     if total is None and folder is not None:
         total = sum(pq.read_metadata(file).num_rows for file in files)
 
-    def tables(wanted: Collection[str]) -> Iterator[Any]:
+    def read_tables(wanted: Collection[str]) -> Iterator[Any]:
         columns = [column for column in features if column in wanted]
         for file in files:
             with _opened(file) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 16) as opened:
-                yield from opened.iter_batches(batch_size=_PIECE, columns=columns, use_threads=False)
+                yield from opened.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns, use_threads=False)
 
-    return _described(name, kind, this, tuple(map(str, found)), features, folder, total, tables)
+    return _source(name, kind, chosen, tuple(map(str, found)), features, folder, total, read_tables)
 
 
 def _opened(file: str) -> Any:
@@ -85,10 +91,17 @@ def _opened(file: str) -> Any:
 
 
 def hub(repo: str, revision: str | None, split: str | None, subset: str | None, cache: Path) -> Source:
-    """Return a corpus of the hub at one commit, so that all its parts are of the same one.
+    """Return a corpus of the hub, pinned to one commit so that all its files belong together.
+
+    Args:
+        repo: `owner/name`.
+        revision: branch, tag or commit; None for the default branch.
+        split: name of the split; None for the only one, or `train`.
+        subset: name of a configuration; None for the only one.
+        cache: folder for files of `datasets`.
 
     Raises:
-        UsageError: the hub can't be reached, does not give it, or it has no such subset or split.
+        UsageError: the hub can't be reached or refuses, or there is no such subset or split.
         Refused: the hub stopped answering.
     """
     from huggingface_hub import HfApi
@@ -99,14 +112,14 @@ def hub(repo: str, revision: str | None, split: str | None, subset: str | None, 
         commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
     except HfHubHTTPError as error:
         raise UsageError(
-            f"{repo}: the hub does not give it ({type(error).__name__}); check id and revision, or set HF_TOKEN"
+            f"{repo}: the hub refuses the request ({type(error).__name__}); check id and revision, or set HF_TOKEN"
         ) from error
-    except Exception as error:  # offline mode, no name resolution, time-out: each of another library's type
+    except Exception as error:  # offline mode, no name resolution, time-out: each raises an error of another library
         raise UsageError(
             f"{repo}: no such folder here, and the hub can't be reached ({type(error).__name__}); give a path that"
             " exists, or connect and unset HF_HUB_OFFLINE"
         ) from error
-    with one_line(repo, "hub"):
+    with one_line_errors(repo, "hub"):
         datasets = _library()
         subsets = datasets.get_dataset_config_names(repo, revision=commit)
         if subset not in subsets and (subset is not None or len(subsets) > 1):
@@ -118,26 +131,27 @@ def hub(repo: str, revision: str | None, split: str | None, subset: str | None, 
 
 
 def _streamed(name: str, kind: str, found: Mapping[Any, Any], split: str | None, folder: Path | None) -> Source:
-    """Return one of the splits that `datasets` maps from disk or streams."""
+    """Return a corpus whose rows `datasets` memory-maps or streams."""
     by_name = {str(each): dataset for each, dataset in found.items()}
-    this = chosen(by_name, split, name)
-    dataset = by_name[this]
+    chosen = choose_split(by_name, split, name)
+    dataset = by_name[chosen]
     tables = dataset.with_format("arrow")
     features = dataset.features
-    if features is None:  # a format without a schema tells only with its first rows
+    if features is None:  # a format without a schema: the first row shows the columns
         first = next(iter(tables.iter(batch_size=1)), None)
         features = _library().Features.from_arrow_schema(first.schema) if first is not None else {}
-    known = getattr(dataset, "num_rows", None)
-    if known is None and (dataset.info.splits or {}).get(this):
-        known = dataset.info.splits[this].num_examples
+    total = getattr(dataset, "num_rows", None)
+    if total is None and (dataset.info.splits or {}).get(chosen):
+        total = dataset.info.splits[chosen].num_examples
 
-    def pieces(wanted: Collection[str]) -> Iterator[Any]:
-        return iter(tables.select_columns([c for c in features if c in wanted]).iter(batch_size=_PIECE))
+    def read_tables(wanted: Collection[str]) -> Iterator[Any]:
+        columns = [column for column in features if column in wanted]
+        return iter(tables.select_columns(columns).iter(batch_size=_ROWS_AT_ONCE))
 
-    return _described(name, kind, this, tuple(by_name), features, folder, known, pieces)
+    return _source(name, kind, chosen, tuple(by_name), features, folder, total, read_tables)
 
 
-def _described(
+def _source(
     name: str,
     kind: str,
     split: str,
@@ -145,8 +159,9 @@ def _described(
     features: Mapping[str, Any],
     folder: Path | None,
     total: int | None,
-    tables: Callable[[Collection[str]], Iterator[Any]],
+    read_tables: Callable[[Collection[str]], Iterator[Any]],
 ) -> Source:
+    """Return the source with the columns that the features of `datasets` describe."""
     flat = dict(_flat(features))
     return Source(
         name=name,
@@ -158,7 +173,7 @@ def _described(
         recordings=tuple(column for column, f in flat.items() if type(f).__name__ == "Audio"),
         folder=folder,
         total=total or None,
-        rows=lambda wanted: _rows(name, kind, tables(wanted)),
+        rows=lambda wanted: _rows(name, kind, read_tables(wanted)),
     )
 
 
@@ -180,11 +195,12 @@ def _type_name(feature: Any) -> str:
     return "list" if name in ("List", "LargeList", "Sequence", "list") else name.lower()
 
 
-def _rows(name: str, kind: str, pieces: Iterator[Any]) -> Rows:
+def _rows(name: str, kind: str, tables: Iterator[Any]) -> Rows:
+    """Yield number from 1 and values of every row of the Arrow tables; `BadRow` where a value can't be read."""
     number = 0
     while True:
-        with one_line(name, kind, number):
-            table = next(pieces, None)
+        with one_line_errors(name, kind, number):
+            table = next(tables, None)
         if table is None:
             return
         columns = [(column, table.column(column)) for column in table.schema.names]
@@ -192,5 +208,5 @@ def _rows(name: str, kind: str, pieces: Iterator[Any]) -> Rows:
             number += 1
             try:
                 yield number, {column: values[i].as_py() for column, values in columns}
-            except (ValueError, KeyError, OverflowError):  # such as a year that Python has no value for
-                yield number, BadRow(number, "a value can't be read; write it in a plainer type")
+            except (ValueError, KeyError, OverflowError):  # such as a year that Python can't represent
+                yield number, BadRow(number, "a value can't be read; write it as text")

@@ -1,8 +1,8 @@
-"""Import of labelled corpora: their columns become the fields of a manifest, their rows utterances.
+"""Import of labelled corpora: columns become the fields of a manifest, rows become utterances.
 
-Rows go the one way of `corpus.ingest.ingest`, a batch an operation, with recordings handed over in memory. A batch is
-identified by its content and an event by its sound and speaker, so the same import again, from the same folder or from
-a copy, adds nothing.
+Rows are ingested by `corpus.ingest.ingest`, each batch as one operation, with the recordings in memory. A batch is
+identified by its content and an event by its audio and speaker, so that repeating an import, from the same folder or a
+copy, adds nothing.
 """
 
 from __future__ import annotations
@@ -16,32 +16,40 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from corpus.audio.decoder_process import Recording, decoded
+from corpus.audio.decoder_process import Recording, decode_recording
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus
 from corpus.importing.column_mapping import ImportSettings, Plan, Unfit, cell, consent_of, plan, values_of
 from corpus.importing.row_audio import recording_of
 from corpus.importing.source import Source
-from corpus.ingest.ingest import IngestSettings, ingest_batch
+from corpus.ingest.ingest import IngestSettings
+from corpus.ingest.ingest_batch import ingest_batch
 from corpus.ingest.manifest_row import BadRow, ManifestRow, parse
-from corpus.ingest.prefetch import Hear
-from corpus.ingest.usable_recordings import SHOWN, Refusals, Told
+from corpus.ingest.prefetch import ReadRecording
+from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals
 from corpus.storage import operation_ids
 
 _BATCH_ROWS: Final = 256
-_BATCH_BYTES: Final = 64 << 20  # of recordings, which are in memory together
-_LOOKED_AT: Final = 100
+_BATCH_BYTES: Final = 64 << 20  # of audio in memory
+_PREVIEW_ROWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of a corpus' rows; received = accepted + the sum of refused; the first refused rows with remedies."""
+    """How many rows of a corpus were accepted and refused; received = accepted + the sum of refused.
+
+    Attributes:
+        received: number of rows.
+        accepted: number of rows that became utterances.
+        refused: number of rows by reason, sorted by reason.
+        refused_lines: the first refused rows, each with row, reason and remedy.
+    """
 
     received: int
     accepted: int
     refused: dict[str, int]
-    refused_lines: tuple[Told, ...] = ()
+    refused_lines: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +63,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How a labelled corpus would be read.
+    """How a labelled corpus would be imported.
 
     Attributes:
         source, kind, split, splits: of the corpus; see `Source`.
-        rows: in all; None where the source does not say.
+        rows: number of all rows; None where the source does not give it.
         columns: type by column.
         mapping: where each field of a manifest comes from, in words.
-        looked_at, usable: rows that were read, and those of them without a problem.
-        problems: the rows with one.
+        looked_at, usable: number of rows that were checked, and of those without a problem.
+        problems: one for each row that has a problem.
     """
 
     source: str
@@ -80,17 +88,25 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A row on its way: what it holds as a manifest would say it, and its recording, or why there is none."""
+    """A row of the corpus before its check.
+
+    Attributes:
+        number: row, counted from 1.
+        values: fields of a manifest row, without the audio.
+        audio: bytes of an audio file, or why there are none.
+        fault: why the row can't be read or converted; None where it can.
+    """
 
     number: int
     values: dict[str, Any]
-    sound: bytes | AudioRefused
+    audio: bytes | AudioRefused
     fault: BadRow | None = None
 
     def fingerprint(self) -> str:
-        what = self.sound if isinstance(self.sound, bytes) else self.sound.reason.encode()
+        """Return a digest of the whole row."""
+        content = self.audio if isinstance(self.audio, bytes) else self.audio.reason.encode()
         fault = self.fault and self.fault.detail
-        return _digest([self.number, self.values, hashlib.sha256(what).hexdigest(), fault])
+        return _digest([self.number, self.values, hashlib.sha256(content).hexdigest(), fault])
 
 
 def import_rows(
@@ -101,58 +117,59 @@ def import_rows(
     limit: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Return what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
+    """Import the rows of a labelled corpus, and return how many were accepted and refused.
 
-    The same rows again change nothing and give the same report; a row that was mended since is taken in.
+    Accepted rows are durable, with audio, known labels, key and consent. The same rows again change nothing and give
+    the same report; a row that was corrected since is accepted.
 
     Args:
-        corpus: where they go.
-        source: where they come from.
-        settings: what its columns mean.
-        ingest: how arrivals are judged.
-        limit: the first so many rows only.
-        on_progress: told how many rows are done, after every batch.
+        corpus: the corpus to write to.
+        source: the labelled corpus to read.
+        settings: mapping of its columns.
+        ingest: which arrivals are accepted.
+        limit: import only this number of rows, from the first; None for all.
+        on_progress: called after every batch with the number of rows so far.
 
     Raises:
         UsageError: the mapping does not fit the source, or the source holds no rows or is damaged.
     """
-    fields = plan(source, settings)
+    mapping = plan(source, settings)
     now = corpus.clock()
     latest = now + timedelta(seconds=ingest.clock_skew)
     received = accepted = 0
     refused: Counter[str] = Counter()
-    told: list[Told] = []
+    refused_lines: list[Refusal] = []
     refusals = Refusals()
-    for batch in _batches(islice(_arrivals(source, fields, ingest), limit)):
-        rows = [_parsed(arrival, fields, now) for arrival in batch]
+    for batch in _batches(islice(_arrivals(source, mapping, ingest), limit)):
+        rows = [_parsed(arrival, mapping, now) for arrival in batch]
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))
-        done = ingest_batch(corpus, operation_id, rows, _decoder_of(batch, ingest.audio), latest, refusals)
-        received += done["received"]
-        accepted += done["accepted"]
-        refused.update(done["refused"])
-        told += [(line, reason, detail) for line, reason, detail in done["refused_lines"]]
+        report = ingest_batch(corpus, operation_id, rows, _reader_of(batch, ingest.audio), latest, refusals)
+        received += report.received
+        accepted += report.accepted
+        refused.update(report.refused)
+        refused_lines += report.refused_lines
         if on_progress is not None:
             on_progress(received)
     if not received:
         raise UsageError(f"{source.name}: the split {source.split} holds no rows; choose another with --split")
-    return ImportReport(received, accepted, dict(sorted(refused.items())), tuple(told[:SHOWN]))
+    return ImportReport(received, accepted, dict(sorted(refused.items())), tuple(refused_lines[:SHOWN]))
 
 
 def preview(
     source: Source, settings: ImportSettings, ingest: IngestSettings, now: datetime, limit: int | None = None
 ) -> Preview:
-    """Return how the columns would be read and what is wrong with the first rows; writes nothing.
+    """Return how the columns would be mapped, and the problems of the first rows; write nothing.
 
     Raises:
         UsageError: as `import_rows`.
     """
-    fields = plan(source, settings)
+    mapping = plan(source, settings)
     latest = now + timedelta(seconds=ingest.clock_skew)
     problems: list[Problem] = []
     looked_at = 0
-    for arrival in islice(_arrivals(source, fields, ingest), limit or _LOOKED_AT):
+    for arrival in islice(_arrivals(source, mapping, ingest), limit or _PREVIEW_ROWS):
         looked_at += 1
-        problem = _problem(arrival, _parsed(arrival, fields, now), ingest, latest)
+        problem = _problem(arrival, _parsed(arrival, mapping, now), ingest, latest)
         if problem is not None:
             problems.append(Problem(arrival.number, *problem))
     return Preview(
@@ -162,7 +179,7 @@ def preview(
         splits=source.splits,
         rows=source.total,
         columns=dict(source.columns),
-        mapping=fields.shown(),
+        mapping=mapping.as_text(),
         looked_at=looked_at,
         usable=looked_at - len(problems),
         problems=tuple(problems),
@@ -172,7 +189,7 @@ def preview(
 def _problem(
     arrival: _Arrival, row: ManifestRow | BadRow, ingest: IngestSettings, latest: datetime
 ) -> tuple[str, str] | None:
-    """Return reason and remedy of a row that would be refused whatever the corpus holds."""
+    """Return reason and remedy of a row that any corpus would refuse; None for a usable row."""
     if isinstance(row, BadRow):
         return row.reason, row.detail
     if row.arrived_at > latest:
@@ -182,68 +199,68 @@ def _problem(
     if row.wake is None:
         return "no_wake", "no wake word and no button"
     try:
-        _decoder_of([arrival], ingest.audio)(row)
+        _reader_of([arrival], ingest.audio)(row)
     except AudioRefused as refusal:
         return refusal.reason, str(refusal)
     return None
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
+# --- read and convert rows --------------------------------------------------------------------------------------------
 
 
-def _arrivals(source: Source, fields: Plan, ingest: IngestSettings) -> Iterator[_Arrival]:
-    for number, row in source.rows(fields.needed()):
+def _arrivals(source: Source, mapping: Plan, ingest: IngestSettings) -> Iterator[_Arrival]:
+    for number, row in source.rows(mapping.needed_columns()):
         if isinstance(row, BadRow):
-            yield _Arrival(number, {}, b"", replace(row, word=None))  # its names are not the manifest's
+            yield _Arrival(number, {}, b"", replace(row, statement=None))  # its columns are not mapped yet
             continue
         try:
-            values = values_of(row, fields)
-            sound: bytes | AudioRefused = recording_of(cell(row, fields.columns["audio"]), source, ingest.audio)
+            values = values_of(row, mapping)
+            audio: bytes | AudioRefused = recording_of(cell(row, mapping.columns["audio"]), source, ingest.audio)
         except Unfit as unfit:
-            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), word=consent_of(row, fields)))
+            yield _Arrival(number, {}, b"", BadRow(number, str(unfit), statement=consent_of(row, mapping)))
             continue
         except AudioRefused as refusal:
-            sound = refusal
-        yield _Arrival(number, values, sound)
+            audio = refusal
+        yield _Arrival(number, values, audio)
 
 
-def _parsed(arrival: _Arrival, fields: Plan, now: datetime) -> ManifestRow | BadRow:
+def _parsed(arrival: _Arrival, mapping: Plan, now: datetime) -> ManifestRow | BadRow:
     if arrival.fault is not None:
         return arrival.fault
     values = dict(arrival.values)
     if "event_id" not in values:
-        values["event_id"] = "import/" + _event(arrival)
-    # The moment of the import comes last: no identity may hang on it
+        values["event_id"] = "import/" + _event_id(arrival)
+    # Only after the event id, which must not depend on the time of the import
     values.setdefault("arrived_at", now.isoformat())
     row = parse(arrival.number, values | {"audio": f"row {arrival.number}"})
-    return replace(row, detail=fields.explained(row.detail)) if isinstance(row, BadRow) else row
+    return replace(row, detail=mapping.with_column(row.detail)) if isinstance(row, BadRow) else row
 
 
-def _event(arrival: _Arrival) -> str:
-    """Return what makes the arrival this one: who, on what, when where that is known, and which sound."""
-    sound = hashlib.sha256(arrival.sound).hexdigest() if isinstance(arrival.sound, bytes) else arrival.number
-    return _digest([*(arrival.values.get(name) for name in ("account", "device_serial", "arrived_at")), sound])
+def _event_id(arrival: _Arrival) -> str:
+    """Return an id of the event: a digest of account, device, time if given, and audio."""
+    audio = hashlib.sha256(arrival.audio).hexdigest() if isinstance(arrival.audio, bytes) else arrival.number
+    return _digest([*(arrival.values.get(name) for name in ("account", "device_serial", "arrived_at")), audio])
 
 
-def _decoder_of(batch: list[_Arrival], settings: AudioSettings) -> Hear:
-    by_number = {arrival.number: arrival.sound for arrival in batch}
+def _reader_of(batch: list[_Arrival], settings: AudioSettings) -> ReadRecording:
+    by_number = {arrival.number: arrival.audio for arrival in batch}
 
-    def hear(row: ManifestRow) -> Recording:
-        found = by_number[row.line]
-        if isinstance(found, AudioRefused):
-            raise found
-        return decoded(found, settings)
+    def read_recording(row: ManifestRow) -> Recording:
+        audio = by_number[row.line]
+        if isinstance(audio, AudioRefused):
+            raise audio
+        return decode_recording(audio, settings)
 
-    return hear
+    return read_recording
 
 
 def _batches(arrivals: Iterator[_Arrival]) -> Iterator[list[_Arrival]]:
-    """Yield batches that are cut by what they hold alone, so that an interrupted import cuts where it cut before."""
+    """Yield batches by number of rows and bytes alone, so that a repeated import has the same batches."""
     batch: list[_Arrival] = []
     size = 0
     for arrival in arrivals:
         batch.append(arrival)
-        size += len(arrival.sound) if isinstance(arrival.sound, bytes) else 0
+        size += len(arrival.audio) if isinstance(arrival.audio, bytes) else 0
         if len(batch) == _BATCH_ROWS or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -252,5 +269,5 @@ def _batches(arrivals: Iterator[_Arrival]) -> Iterator[list[_Arrival]]:
 
 
 def _digest(value: object) -> str:
-    # Not `records.digest`: a row that is about to be refused may hold what canonical JSON does not know.
+    # Not `records.base.digest`: a row that will be refused may hold a value that canonical JSON has no form for.
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

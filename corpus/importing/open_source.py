@@ -1,6 +1,6 @@
-"""Labelled corpora as others keep them: a folder, a file or a hub id becomes a stream of rows with named columns.
+"""Opening of a labelled corpus: a folder, a file or a hub id becomes a stream of rows with named columns.
 
-JSON Lines are read here, like a manifest, where a line that can't be read costs that line alone; all other kinds by
+JSON Lines are read here, like a manifest: a line that can't be read costs only itself. All other formats are read by
 `corpus.importing.hugging_face`.
 """
 
@@ -14,27 +14,28 @@ from typing import Any, Final
 
 from corpus.errors import UsageError
 from corpus.importing import hugging_face
-from corpus.importing.source import KINDS, Rows, Source, chosen, one_line
+from corpus.importing.source import KINDS, Rows, Source, choose_split, one_line_errors
 from corpus.ingest.manifest import json_lines
 from corpus.ingest.manifest_row import BadRow
 
 _HUB_ID: Final = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(@(?P<revision>[\w./-]+))?")
-_SOUNDS: Final = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
+_AUDIO_SUFFIXES: Final = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
 _METADATA: Final = frozenset(("metadata.csv", "metadata.jsonl", "metadata.parquet"))
-_LOOK: Final = 1_000  # lines of JSON whose keys are the columns
+_SCHEMA_LINES: Final = 1_000  # lines of JSON whose keys become the columns
 
 
 def open_source(source: str, split: str | None, subset: str | None, cache: Path) -> Source:
-    """Return the corpus that `source` names; nothing but its schema has been read.
+    """Return the corpus that `source` names; only its schema is read.
 
     Args:
-        source: a path, or a hub id `owner/name`, with `@revision` where it is pinned.
-        split: its name; None takes the only one, or `train`.
-        subset: which configuration of a hub repository.
-        cache: folder of `scratch`.
+        source: a path, or a hub id `owner/name`, optionally with `@revision`.
+        split: name of the split; None for the only one, or `train`.
+        subset: name of a configuration of a hub repository; None for the only one.
+        cache: folder for files of `datasets`.
 
     Raises:
-        UsageError: nothing is there, it holds no corpus, it is damaged, or it has no such split or subset.
+        UsageError: there is no such source, it is no corpus or damaged, or it has no such split or subset.
+        Refused: the hub stopped answering.
     """
     path = Path(source)
     hub = _HUB_ID.fullmatch(source)
@@ -54,14 +55,14 @@ def open_source(source: str, split: str | None, subset: str | None, cache: Path)
     return hugging_face.local(path, kind, split, cache)
 
 
-# --- what it is -------------------------------------------------------------------------------------------------------
+# --- recognise the format ---------------------------------------------------------------------------------------------
 
 
 def _kind(path: Path) -> str:
-    """Return which reader takes a path, by what it holds.
+    """Return the format of a file or folder, by its content: `json`, `parquet`, `saved` or `audiofolder`.
 
     Raises:
-        UsageError: none.
+        UsageError: it has none of these formats.
     """
     if path.is_file():
         with path.open("rb") as file:
@@ -73,43 +74,43 @@ def _kind(path: Path) -> str:
     if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
         return "saved"
     lines = any(file.suffix == ".jsonl" and file.name not in _METADATA for file in path.iterdir())
-    endings, metadata = _below(path)
+    suffixes, metadata = _files_below(path)
     if metadata:
         return "audiofolder"
-    if ".parquet" in endings:
+    if ".parquet" in suffixes:
         return "parquet"
     if lines:
         return "json"
-    if endings & _SOUNDS:
+    if suffixes & _AUDIO_SUFFIXES:
         return "audiofolder"
-    raise UsageError(f"the folder {path.name} holds no corpus that is known; give {KINDS}")
+    raise UsageError(f"the folder {path.name} holds no corpus in a known format; give {KINDS}")
 
 
-def _below(folder: Path) -> tuple[set[str], bool]:
-    """Return the endings of the files below a folder, and whether one of them is an AudioFolder's metadata."""
-    endings: set[str] = set()
+def _files_below(folder: Path) -> tuple[set[str], bool]:
+    """Return the suffixes of the files below a folder, and whether one of them is an AudioFolder's metadata."""
+    suffixes: set[str] = set()
     for _, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if not _METADATA.isdisjoint(names):
-            return endings, True
-        endings |= {Path(name).suffix.lower() for name in names}
-    return endings, False
+            return suffixes, True
+        suffixes |= {Path(name).suffix.lower() for name in names}
+    return suffixes, False
 
 
 # --- JSON Lines -------------------------------------------------------------------------------------------------------
 
 
 def _json(path: Path, split: str | None) -> Source:
-    """Return a file, or a folder whose files are splits by name."""
+    """Return the corpus of a file, or of a folder in which every file is a split."""
     files = {path.stem: path} if path.is_file() else {file.stem: file for file in sorted(path.glob("*.jsonl"))}
-    name = chosen(files, split, path.name)
+    name = choose_split(files, split, path.name)
     file = files[name]
     columns: dict[str, str] = {}
-    with one_line(path.name, "json"):
+    with one_line_errors(path.name, "json"):
         for number, value in _lines(file):
             if isinstance(value, dict):
                 columns |= {key: kind for key, kind in _typed(value).items() if kind != "null" or key not in columns}
-            if number >= _LOOK:
+            if number >= _SCHEMA_LINES:
                 break
     return Source(
         path.name, "json", name, tuple(files), columns, {}, (), file.parent, None, lambda wanted: _lines(file)
@@ -126,7 +127,7 @@ def _lines(file: Path) -> Rows:
 
 
 def _typed(row: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the type of every value, those inside objects too."""
+    """Return the type of each value by column name; values inside objects have dotted names."""
     found: dict[str, str] = {}
     names = {bool: "bool", str: "string", int: "int64", float: "float64", list: "list", dict: "struct"}
     for key, value in row.items():

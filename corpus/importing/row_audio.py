@@ -1,4 +1,4 @@
-"""The recording of a row, in whichever form a labelled corpus keeps it, as the bytes of a file."""
+"""The recording of a row as the bytes of an audio file, from every form in which a labelled corpus stores it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from corpus.importing.source import Source
 
 
 def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
-    """Return a recording as it came.
+    """Return the bytes of a row's audio file; samples become a WAV file.
 
     Args:
         value: bytes, a path, `{"bytes", "path"}`, or samples as `{"array", "sampling_rate"}`.
-        source: where the row is from; paths start at its folder.
-        settings: what is taken in.
+        source: the corpus of the row; relative paths start at its folder.
+        settings: which recordings are accepted.
 
     Raises:
-        AudioRefused: there is none, or it can't be read; the message holds no path.
+        AudioRefused: there is no recording, or it can't be read; the message holds no path.
         Refused: the hub stopped answering.
     """
     if isinstance(value, Mapping):
@@ -41,17 +41,17 @@ def recording_of(value: Any, source: Source, settings: AudioSettings) -> bytes:
     if not isinstance(value, str):
         raise AudioRefused("unreadable", "neither a file, nor a path, nor samples with their sampling_rate")
     if "://" in value:
-        return _inside(value, source, settings)
-    if source.folder is None:  # a repository of strangers may name nothing on this machine
+        return _read_url(value, source, settings)
+    if source.folder is None:  # a hub repository may not name files of this machine
         raise AudioRefused("missing_file", "a path outside the repository")
     return decode.read_bytes(source.folder / value, settings)
 
 
-def _inside(url: str, source: Source, settings: AudioSettings) -> bytes:
-    """Return a file of the hub repository, or out of an archive that the corpus brings along."""
+def _read_url(url: str, source: Source, settings: AudioSettings) -> bytes:
+    """Return a file of the hub repository, or of an archive inside the corpus."""
     outer = url.rsplit("::", 1)[-1]
-    here = source.folder is not None and url.startswith("zip://") and Path(outer).is_relative_to(source.folder)
-    if not here and not (source.folder is None and outer.startswith(f"hf://datasets/{source.name}@")):
+    in_archive = source.folder is not None and url.startswith("zip://") and Path(outer).is_relative_to(source.folder)
+    if not in_archive and not (source.folder is None and outer.startswith(f"hf://datasets/{source.name}@")):
         raise AudioRefused("missing_file", "an address outside the corpus")
     import fsspec
 
@@ -60,24 +60,24 @@ def _inside(url: str, source: Source, settings: AudioSettings) -> bytes:
             return bytes(file.read(settings.max_bytes + 1))
     except FileNotFoundError as error:
         raise AudioRefused("missing_file", "the file is not there") from error
-    except Exception as error:  # of the hub's client or of the archive: each of another library's type
+    except Exception as error:  # the hub's client and the archive reader raise errors of other libraries
         if source.folder is not None:
             raise AudioRefused("unreadable", f"the archive can't be read ({type(error).__name__})") from error
         raise Refused(
-            f"{source.name}: the hub stopped answering ({type(error).__name__}); run the command again, what came in"
-            " stays"
+            f"{source.name}: the hub stopped answering ({type(error).__name__}); run the command again, imported"
+            " rows are kept"
         ) from error
 
 
 def wav(samples: Any, rate: Any) -> bytes:
-    """Return a WAV file of 32-bit floats, the same bytes for the same samples.
+    """Return a WAV file of 32-bit floats; the same samples give the same bytes.
 
     Args:
         samples: (n,), (n, channels) or (channels, n) numbers.
-        rate: [Hz].
+        rate: sample rate [Hz].
 
     Raises:
-        AudioRefused: they are no samples, or without a rate.
+        AudioRefused: there are no samples, or no usable rate.
     """
     if isinstance(rate, float) and rate.is_integer():
         rate = int(rate)
@@ -95,7 +95,7 @@ def wav(samples: Any, rate: Any) -> bytes:
     body = np.ascontiguousarray(array, dtype="<f4").tobytes()
     if channels > 255:
         raise AudioRefused("too_many_channels", f"{channels} channels")
-    # Not soundfile: it writes the time of day into such a file
+    # Not with soundfile, which writes the current time into such a file
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, channels, rate, rate * channels * 4, channels * 4, 32)
     return (
         struct.pack("<4sI4s", b"RIFF", 4 + len(form) + 8 + len(body), b"WAVE")

@@ -1,4 +1,4 @@
-"""One split of a labelled corpus as a stream of rows with named columns, whoever keeps it and in which format."""
+"""One split of a labelled corpus as a stream of rows with named columns, whatever its format."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Source:
     Attributes:
         name: of the folder, file or hub repository; never a path.
         kind: `saved`, `parquet`, `audiofolder`, `json` or `hub`.
-        split, splits: the one that is read, and all there are.
+        split, splits: name of this split, and of all splits.
         columns: type by column; a column inside another is named `outer.inner`.
-        classes: names by column, where a column holds their numbers.
-        recordings: the columns that the dataset itself calls audio.
-        folder: where relative paths start; None for a hub repository, which may name nothing on this machine.
-        total: rows, where that is known beforehand.
-        rows: given the columns that are wanted, yields (row from 1, values) in the corpus' order.
+        classes: class names by column, for columns that hold class numbers.
+        recordings: columns whose type is audio.
+        folder: where relative paths start; None for a hub repository, which may not name files of this machine.
+        total: number of rows; None where it is not known before reading.
+        rows: takes the wanted columns and yields (row number from 1, values) in the order of the corpus.
     """
 
     name: str
@@ -44,27 +44,27 @@ class Source:
     rows: Callable[[Collection[str]], Rows] = field(repr=False)
 
 
-def chosen(splits: Collection[str], wanted: str | None, name: str) -> str:
-    """Return the split that is meant.
+def choose_split(splits: Collection[str], wanted: str | None, name: str) -> str:
+    """Return the name of the split to read: the wanted one, else the only one, else `train`.
 
     Raises:
-        UsageError: there is none of that name, or none was named where it matters.
+        UsageError: there is no split of that name, or none is wanted and there are several without `train`.
     """
-    known = ", ".join(splits)
+    names = ", ".join(splits)
     if wanted is None:
         if len(splits) == 1:
             return next(iter(splits))
         if "train" in splits:
             return "train"
-        raise UsageError(f"{name} has the splits {known}; choose one with --split")
+        raise UsageError(f"{name} has the splits {names}; choose one with --split")
     if wanted not in splits:
-        raise UsageError(f"--split {wanted}: {name} has no such split; known are {known}")
+        raise UsageError(f"--split {wanted}: {name} has no such split; known are {names}")
     return wanted
 
 
 @contextlib.contextmanager
-def one_line(name: str, kind: str, after: int | None = None) -> Iterator[None]:
-    """Whatever a reader raises leaves the block as one line; its own message may hold a value or a path.
+def one_line_errors(name: str, kind: str, after: int | None = None) -> Iterator[None]:
+    """Turn any error of a reader inside the block into a one-line error; its own message may hold a value or a path.
 
     Raises:
         UsageError: the corpus is damaged.
@@ -77,7 +77,7 @@ def one_line(name: str, kind: str, after: int | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         if kind == "hub":
-            raise Refused(f"{where} ({type(error).__name__}); run the command again, what came in stays") from error
+            raise Refused(f"{where} ({type(error).__name__}); run the command again, imported rows are kept") from error
         remedy = {
             "audiofolder": "its metadata must name files inside the folder",
             "json": "check its permissions",

@@ -1,7 +1,7 @@
-"""A manifest's arrivals are in the corpus: each row accepted, or refused with its reason, and none counted twice.
+"""Ingest of a manifest: each row is accepted into the corpus or refused with a reason, and none is counted twice.
 
-A batch of rows is one operation. Within it vault and packs are written first, at the same time, then one transaction on
-the records; a kill leaves at most keys without rows and packs without names, and the same command does the rest.
+Each batch of rows is one operation, see `corpus.ingest.ingest_batch`. After a kill the same command again completes the
+work.
 """
 
 from __future__ import annotations
@@ -9,53 +9,34 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.audio.decoder_process import Decoder, Decoders, Recording, decoded
+from corpus.audio.decoder_process import Decoder, Decoders, Recording, decode_recording
 from corpus.audio.limits import REMEDIES, AudioSettings
-from corpus.audio.resample import RATE
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import malloc_trim
+from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch
 from corpus.ingest.manifest import read
 from corpus.ingest.manifest_row import BadRow, ManifestRow
-from corpus.ingest.prefetch import Ahead, Hear, Helper
-from corpus.ingest.usable_recordings import (
-    DUPLICATE,
-    ERASED,
-    SHOWN,
-    Refusals,
-    Told,
-    UsableRecording,
-    chunks,
-    event_key,
-    usable_recordings,
-)
-from corpus.records.annotations import Label
-from corpus.records.arrivals import Utterance
-from corpus.records.base import Split
+from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecording
+from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals, event_key
 from corpus.storage import operation_ids
-from corpus.storage.content_codec import SAMPLE_BYTES
-from corpus.storage.operations import Operation, result_of
-from corpus.storage.packs import PackWriter
-from corpus.tables import ingest_batches, labels, utterances
-from corpus.vault import consent, identity, vault
+from corpus.storage.operations import result_of
+from corpus.vault import identity
 
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
-"""Every reason for which a row is refused, in the order in which they are found."""
+"""Every reason for a refusal, in the order of the checks."""
 
-_BATCH_ROWS: Final = 512  # no setting: an interrupted ingest must cut the manifest where it cut it before
-
-_Batch = list[ManifestRow | BadRow]
-
-_SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": True}
+# No setting: a repeated ingest must have the same batches as the interrupted one.
+_BATCH_ROWS: Final = 512
 
 
 class IngestSettings(BaseModel):
@@ -74,21 +55,22 @@ class IngestSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of a manifest's rows; received = accepted + the sum of refused.
+    """How many rows of a manifest were accepted and refused; received = accepted + the sum of refused.
 
     Attributes:
         operation_id: `ingest/` and the SHA-256 of the manifest.
-        received: rows.
-        refused: rows by reason, sorted by it.
-        refused_lines: the first of them, each with its line, reason and remedy.
-        known: the manifest was taken in before; the counts are those of that time, and nothing was added now.
+        received: number of rows.
+        accepted: number of rows that became utterances.
+        refused: number of rows by reason, sorted by reason.
+        refused_lines: the first refused rows, each with line, reason and remedy.
+        known: the manifest was ingested before; the counts are of that time, and nothing was added now.
     """
 
     operation_id: str
     received: int
     accepted: int
     refused: dict[str, int]
-    refused_lines: tuple[Told, ...] = ()
+    refused_lines: tuple[Refusal, ...] = ()
     known: bool = False
 
 
@@ -99,224 +81,90 @@ def ingest(
     on_progress: Callable[[int], None] | None = None,
     decoders: Decoders | None = None,
 ) -> IngestReport:
-    """Return what became of each row; the accepted ones are durable, with audio, known labels, key and consent.
+    """Ingest the rows of a manifest, and return how many were accepted and refused.
 
-    The same manifest again changes nothing and gives the same counts, as `known`.
+    Accepted rows are durable, with audio, known labels, key and consent. The same manifest again changes nothing and
+    gives the same counts, as `known`.
 
     Args:
-        corpus: where they go.
+        corpus: the corpus to write to.
         manifest: JSON Lines or Parquet; relative audio paths start at its folder.
-        settings: how arrivals are judged.
-        on_progress: told how many rows are done, after every batch.
-        decoders: whose processes decode; None for its own, where the manifest is long enough for any.
+        settings: which arrivals are accepted.
+        on_progress: called after every batch with the number of rows so far.
+        decoders: processes that decode; None to start own ones, where the manifest has more than one batch.
 
     Raises:
-        UsageError: the manifest is missing, can't be read, or changes meanwhile; single rows never raise.
+        UsageError: the manifest is missing, can't be read, or changed during the ingest; single rows never raise.
     """
-    name = _file_digest(manifest)
-    operation_id = operation_ids.ingest_manifest(name)
+    sha256 = _file_digest(manifest)
+    operation_id = operation_ids.ingest_manifest(sha256)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is not None:
         return _report(operation_id, stored, known=True)
     received = accepted = 0
     refused: Counter[str] = Counter()
-    told: list[Told] = []
+    refused_lines: list[Refusal] = []
     refusals = Refusals()
-    # The clock is read once: what is future stays future through one run.
+    # The clock is read once: a time that is in the future stays so during the whole run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
-    for rows, hear in _decode_ahead(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
-        batch_id = operation_ids.ingest_manifest_batch(name, received, len(rows))
-        done = ingest_batch(corpus, batch_id, rows, hear, latest, refusals)
-        received += done["received"]
-        accepted += done["accepted"]
-        refused.update(done["refused"])
-        told += done["refused_lines"]
+    for rows, read_recording in _prefetch(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
+        batch_id = operation_ids.ingest_manifest_batch(sha256, received, len(rows))
+        batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
+        received += batch.received
+        accepted += batch.accepted
+        refused.update(batch.refused)
+        refused_lines += batch.refused_lines
         malloc_trim.trim_malloc()
         if on_progress is not None:
             on_progress(received)
-    if _file_digest(manifest) != name:
-        raise UsageError("the manifest changed while it was read; give it again once it is complete")
+    if _file_digest(manifest) != sha256:
+        raise UsageError("the manifest changed while it was read; ingest it again once it is complete")
     with corpus.operation(operation_id, "ingest") as op:
         if not op.done:
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
-            op.result["refused_lines"] = told[:SHOWN]
+            op.result["refused_lines"] = refused_lines[:SHOWN]
         return _report(operation_id, op.result, known=op.done)
 
 
-def ingest_batch(
-    corpus: Corpus,
-    operation_id: str,
-    rows: _Batch,
-    hear: Hear,
-    latest: datetime,
-    refusals: Refusals,
-) -> dict[str, Any]:
-    """Leave one batch in the corpus, once, and return its counts: received, accepted, refused by reason."""
-    with corpus.operation(operation_id, "ingest") as op:
-        if op.done:
-            _take_words(corpus, rows, rows, latest, refusals)
-            return op.result
-        refusals.begin()
-        wanted = _usable_rows(rows, latest, refusals)
-        _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
-        heard = usable_recordings(corpus, op, wanted, hear, refusals)
-        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(heard))
-        # Once more, for what was refused since and for customers whom the vault knows only now.
-        _take_words(corpus, rows, _refused(rows, refusals), latest, refusals)
-        utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
-        ingest_batches.put(op.conn, operation_id, len(rows), accepted)
-        counts = Counter(refusals.by_line.values())
-        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
-        op.result["refused_lines"] = list(refusals.shown)
-        return op.result
-
-
-# --- the steps of a batch ---------------------------------------------------------------------------------------------
-
-
-def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
-    """Return the rows that are whole, agreed to, and meant for the device."""
-    willing: list[ManifestRow] = []
-    for row in rows:
-        if isinstance(row, BadRow):
-            refusals.add(row.line, row.reason, row.detail)
-        elif row.arrived_at > latest:
-            refusals.add(row.line, "bad_row", "field arrived_at: is in the future; check the device's clock")
-        elif "score" not in row.consent:
-            refusals.add(
-                row.line, "no_consent", "field consent: the customer does not consent to scoring; leave the row out"
-            )
-        elif row.wake is None:
-            refusals.add(
-                row.line,
-                "no_wake",
-                "field wake: no wake word and no button, the device should not have listened; leave the row out",
-            )
-        else:
-            willing.append(row)
-    return willing
-
-
-def _refused(rows: _Batch, refusals: Refusals) -> _Batch:
-    return [row for row in rows if row.line in refusals.by_line]
-
-
-def _take_words(corpus: Corpus, rows: _Batch, refused: _Batch, latest: datetime, refusals: Refusals) -> None:
-    """Leave withdrawn what refused rows withdraw, whatever they were refused for.
-
-    Whoever withdraws their consent means what was stored before, too. Of customers whom the vault does not know nothing
-    is written down; should one of their clips come in later in the same run, their word is still in memory.
-    """
-    waiting = refusals.words
-    for word in (row.word for row in refused):
-        if word is not None and word.consent != consent.ALL:
-            at = min(word.at or latest, latest)  # an unknown time, or one in the future, is now
-            said = waiting.setdefault(word.account, {})
-            said[word.consent] = max(at, said.get(word.consent, at))
-    accounts = {row.word.account for row in rows if row.word is not None}
-    due = {account: waiting.pop(account) for account in accounts if account in waiting}
-    waiting |= consent.apply_statements(corpus.vault, due)
-
-
-def _store(corpus: Corpus, op: Operation, heard: list[UsableRecording], refusals: Refusals) -> int:
-    """Leave keys, packs, rows and known labels of these arrivals stored; return how many were new."""
-    stored = utterances.stored_ids(op.conn, [h.utterance_id for h in heard])
-    fresh: dict[str, UsableRecording] = {}
-    for h in heard:
-        if h.utterance_id in stored or h.utterance_id in fresh:
-            refusals.add(h.row.line, "duplicate", DUPLICATE)
-        else:
-            fresh[h.utterance_id] = h
-    arrivals = [
-        vault.Arrival(i, h.row.account, h.row.consent, h.row.arrived_at, h.row.device_serial) for i, h in fresh.items()
-    ]
-    # The vault commits while the packs are still being written; the records do so after both.
-    with (
-        PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
-        vault.admitting(corpus.vault, arrivals, op.operation_id) as admitted,
-    ):
-        for i in [i for i in fresh if i not in admitted]:
-            refusals.add(fresh.pop(i).row.line, "erased", ERASED)
-        utterances.put(op, writer, _admitted(corpus, fresh, admitted))
-    known = {i: h.row for i, h in fresh.items() if h.row.text is not None or h.row.intent is not None}
-    for source, held_out in _SOURCES.items():
-        rows = [_label(i, row) for i, row in known.items() if row.held_out == held_out]
-        if rows:
-            labels.put_labels(corpus, op, rows, source=source)
-    return len(fresh)
-
-
-def _admitted(
-    corpus: Corpus, fresh: Mapping[str, UsableRecording], admitted: Mapping[str, vault.Admitted]
-) -> Iterator[utterances.Arrived]:
-    shares = corpus.settings.split
-    speakers = {entry.speaker_id for entry in admitted.values()}
-    split = {speaker: identity.split_of(corpus.vault, speaker, shares) for speaker in speakers}
-    for i, h in fresh.items():
-        speaker = admitted[i].speaker_id
-        yield _utterance(i, speaker, split[speaker], h), admitted[i].key, h.pcm
-
-
-def _utterance(utterance_id: str, speaker_id: str, split: Split, heard: UsableRecording) -> Utterance:
-    row = heard.row
-    assert row.wake is not None  # `_usable_rows` let no other row through
-    return Utterance(
-        utterance_id=utterance_id,
-        speaker_id=speaker_id,
-        arrived_at=row.arrived_at,
-        sample_rate=RATE,
-        num_samples=len(heard.pcm) // SAMPLE_BYTES,
-        locale=row.locale,
-        device_type=row.device_type,
-        wake=row.wake,
-        split=split,
-        attributes=row.attributes,
-    )
-
-
-def _label(utterance_id: str, row: ManifestRow) -> Label:
-    return Label(utterance_id, row.text, row.intent, row.slots, agreement=1.0, annotators=0, revision=1)
-
-
 def utterance_of(corpus: Corpus, event_id: str) -> str:
-    """Return the id that the utterance of a source's event has, whether it arrived or not."""
+    """Return the utterance id that belongs to the `event_id` of a manifest row, whether it has arrived or not."""
     return identity.utterance_id(corpus.vault, event_key(event_id))
 
 
-# --- cutting and counting ---------------------------------------------------------------------------------------------
+# --- read the manifest in batches -------------------------------------------------------------------------------------
 
 
-def _decode_ahead(
-    batches: Iterator[_Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
-) -> Iterator[tuple[_Batch, Hear]]:
-    """Yield the batches with what gives their recordings; the next ones are decoded meanwhile."""
+def _prefetch(
+    batches: Iterator[Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
+) -> Iterator[tuple[Batch, ReadRecording]]:
+    """Yield each batch with a reader of its recordings; the next batches are decoded meanwhile."""
 
-    def hear(row: ManifestRow) -> Recording:
-        return decoded(folder / row.audio, settings)
+    def read_recording(row: ManifestRow) -> Recording:
+        return decode_recording(folder / row.audio, settings)
 
-    def helper(decoder: Decoder) -> Helper:
+    def decode_rows(decoder: Decoder) -> DecodeRows:
         return lambda rows: decoder([folder / row.audio for row in rows], settings)
 
     waiting = deque(islice(batches, 2))
-    if len(waiting) < 2:  # a short manifest is done before other processes have begun
-        yield from ((rows, hear) for rows in waiting)
+    if len(waiting) < 2:  # a short manifest is done before other processes have started
+        yield from ((rows, read_recording) for rows in waiting)
         return
-    with contextlib.nullcontext(decoders) if decoders else Decoders() as crew:
-        ahead = Ahead(hear, [helper(decoder) for decoder in crew.begun()])
+    with contextlib.nullcontext(decoders) if decoders else Decoders() as pool:
+        prefetched = PrefetchedRecordings(read_recording, [decode_rows(decoder) for decoder in pool.running()])
         try:
             for rows in waiting:
-                ahead.expect(rows)
+                prefetched.expect(rows)
             while waiting:
-                yield waiting.popleft(), ahead
+                yield waiting.popleft(), prefetched
                 for rows in islice(batches, 1):
-                    ahead.expect(rows)
+                    prefetched.expect(rows)
                     waiting.append(rows)
         finally:
-            ahead.close()
+            prefetched.close()
 
 
-def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[_Batch]:
+def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[Batch]:
     while batch := list(islice(rows, _BATCH_ROWS)):
         yield batch
 
@@ -332,5 +180,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:
-    told = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
-    return IngestReport(operation_id, result["received"], result["accepted"], dict(result["refused"]), told, known)
+    counts = batch_report(result)
+    return IngestReport(
+        operation_id, counts.received, counts.accepted, dict(counts.refused), counts.refused_lines, known
+    )

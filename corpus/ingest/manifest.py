@@ -1,7 +1,7 @@
-"""A manifest, JSON Lines or Parquet, is read row by row: each row is what it must be, or a reason why not.
+"""Reading of a manifest, JSON Lines or Parquet, row by row: each row is valid, or refused with a reason.
 
-One row that can't be read costs that row alone. What is said about it names the line and the field, never a value: a
-value may be somebody's name.
+A row that can't be read costs only itself. Its message names the line and the field, never a value: a value may be
+somebody's name.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, co
 from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
 
 MAX_LINE: Final = 1 << 18
-"""Longest line of JSON that is read [bytes]; a longer one is refused without being held in memory."""
+"""Longest line of JSON that is read [bytes]; a longer one is refused without loading it into memory."""
 
-_BUFFER: Final = 1 << 20  # [bytes]; lines of a gigabyte are stepped over 25 times faster than with Python's 8 kB
+_BUFFER: Final = 1 << 20  # [bytes]; a line of a gigabyte is skipped 25 times faster than with Python's 8 kB
 
 
 def read(path: Path) -> Iterator[ManifestRow | BadRow]:
-    """Yield the rows of a manifest in order; its length costs no memory.
+    """Yield the rows of a manifest in order, without loading the whole file.
 
-    A Parquet file is known by its first bytes. Blank lines are no rows. An arrival in the future is not judged here.
+    A Parquet file is recognised by its first bytes. Blank lines are skipped. Times in the future are accepted here.
 
     Args:
         path: the manifest.
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[ManifestRow | BadRow]:
 
 
 def length(path: Path) -> int | None:
-    """Return how many rows a manifest has, None where it can't be read; a line that is too long counts as several."""
+    """Return the number of rows of a manifest, None where it can't be read; a too long line counts as several."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -74,7 +74,7 @@ def _decoded(number: int, line: bytes) -> object:
     try:
         return strict_json(line)
     except RepeatedKey as error:
-        return BadRow(number, repeated_key(error.args[0]), word=_word_of_twice(line))
+        return BadRow(number, repeated_key(error.args[0]), statement=_consent_with_repeated_keys(line))
     except UnicodeDecodeError:
         return BadRow(number, "the line is not UTF-8; write the manifest in UTF-8")
     except (ValueError, RecursionError):
@@ -82,11 +82,11 @@ def _decoded(number: int, line: bytes) -> object:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """An object with all its keys, those that stand twice among them."""
+    """The keys and values of a JSON object, repeated keys included."""
 
 
-def _word_of_twice(line: bytes) -> ConsentStatement | None:
-    """Return what a row with a key that stands twice says of consent: of several consents, what all of them allow."""
+def _consent_with_repeated_keys(line: bytes) -> ConsentStatement | None:
+    """Return the consent statement of a row with a repeated key; of several consents, what all of them allow."""
     try:
         pairs = json.loads(line.decode("utf-8"), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
@@ -95,13 +95,14 @@ def _word_of_twice(line: bytes) -> ConsentStatement | None:
     for name, value in pairs if isinstance(pairs, _Pairs) else ():
         given.setdefault(name, []).append(value)
     accounts = given.get("account", [None])
-    said = [consent_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
-    words = [word for word in said if word is not None]
-    if not words or any(account != accounts[0] for account in accounts):
+    found = [consent_in({"account": accounts[0], "consent": consent}) for consent in given.get("consent", ())]
+    statements = [statement for statement in found if statement is not None]
+    if not statements or any(account != accounts[0] for account in accounts):
         return None
-    times = [
+    timed = [
         consent_in({"account": accounts[0], "consent": [], "arrived_at": at}) for at in given.get("arrived_at", ())
     ]
-    known = [word.at for word in times if word is not None and word.at is not None]
-    latest = max(known) if known and len(known) == len(times) else None
-    return ConsentStatement(words[0].account, frozenset.intersection(*(word.consent for word in words)), latest)
+    times = [statement.at for statement in timed if statement is not None and statement.at is not None]
+    latest = max(times) if times and len(times) == len(timed) else None
+    allowed = frozenset.intersection(*(statement.consent for statement in statements))
+    return ConsentStatement(statements[0].account, allowed, latest)

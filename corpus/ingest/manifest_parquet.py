@@ -1,4 +1,4 @@
-"""A Parquet manifest gives its rows one by one, as JSON would hold them."""
+"""Reading of a Parquet manifest: its rows one by one, as JSON would hold them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ _LARGE_VALUE: Final = 4096  # [bytes], on average; no field of a manifest is lon
 
 
 def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
-    """Yield (row from 1, decoded value or BadRow)."""
+    """Yield (row number from 1, decoded value or BadRow) of every row.
+
+    Raises:
+        UsageError: the file is damaged, or a column holds values that are too large.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
         table = pq.ParquetFile(file, pre_buffer=False)
-        _judge_sizes(table.metadata)
+        _check_sizes(table.metadata)
         names = table.schema_arrow.names
-        doubled = next((name for name in names if names.count(name) > 1), None)
+        repeated = next((name for name in names if names.count(name) > 1), None)
         for batch in table.iter_batches(batch_size=_BATCH, use_threads=False):
-            for value in _rows(batch) if doubled is None else [None] * batch.num_rows:
+            for value in _rows(batch) if repeated is None else [None] * batch.num_rows:
                 number += 1
-                if doubled is not None:
-                    yield number, BadRow(number, repeated_key(doubled))
+                if repeated is not None:
+                    yield number, BadRow(number, repeated_key(repeated))
                 elif value is None:
-                    yield number, BadRow(number, "a value can't be read; write strings in UTF-8 and times of our age")
+                    yield number, BadRow(number, "a value can't be read; write strings in UTF-8 and times from 1970 on")
                 else:
                     yield number, _plain(value)
     except (pa.ArrowException, OSError) as error:
@@ -39,8 +43,8 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
         )
 
 
-def _judge_sizes(metadata: Any) -> None:
-    """Pass when no column unpacks to large values: a page is held in memory as a whole, however small the file is."""
+def _check_sizes(metadata: Any) -> None:
+    """Check that no column unpacks to large values: a page is loaded as a whole, however small the file is."""
     for g in range(metadata.num_row_groups):
         group = metadata.row_group(g)
         for c in range(group.num_columns):
@@ -48,17 +52,17 @@ def _judge_sizes(metadata: Any) -> None:
             size = column.total_uncompressed_size
             if size > _LARGE_COLUMN and size > _LARGE_VALUE * column.num_values:
                 raise UsageError(
-                    f"row group {g + 1} of the manifest holds values of over {_LARGE_VALUE} bytes; take such rows out"
+                    f"row group {g + 1} of the manifest holds values of over {_LARGE_VALUE} bytes; remove such rows"
                 )
 
 
 def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
-    """Yield the rows of a record batch as dictionaries; None for a row that Python has no value for."""
+    """Yield the rows of a record batch as dictionaries; None for a row with a value that Python can't represent."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     arrays = [
-        # Python's times end at microseconds
+        # Python's times have microseconds at most
         pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
         else column
@@ -75,7 +79,7 @@ def _rows(batch: Any) -> Iterator[dict[str, object] | None]:
 def _plain(value: object) -> object:
     """Return the value as JSON would hold it: no nulls inside objects.
 
-    A struct names every field that any row has; what is null in this row was not given.
+    A struct has every field of every row; a field that is null in this row was not given.
     """
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items() if inner is not None}

@@ -1,6 +1,6 @@
-"""One row of a manifest is what it must be, or a reason why not, which names the field and the remedy, never a value.
+"""The schema of a manifest row, and the reasons for refusing one.
 
-A value may be somebody's name, and so may a key that this schema does not know.
+A reason names the field and the remedy, never a value or a key outside the schema: either may be somebody's name.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from corpus.text import normalise_with_spans
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
-# What ends a line, or moves the cursor of a terminal, in a name that reports print and shells pass on.
+# Characters that end a line or move the cursor, in names that are printed in reports and passed to shells.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentStatement:
-    """What a row says of its customer's consent; it counts whatever becomes of the row.
+    """A customer's consent as a row states it; it is applied even where the row is refused.
 
     Attributes:
-        account: for the vault and nothing else.
+        account: for the vault only.
         consent: some of `score`, `annotate`, `train`.
-        at: when the customer said so, UTC; None where the row does not say it.
+        at: time of the statement (UTC); None where the row has no valid time.
     """
 
     account: str = field(repr=False)
@@ -42,35 +42,37 @@ class ConsentStatement:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is refused as it stands; `detail` names the field and the remedy, never a value.
+    """A row that is refused.
 
     Attributes:
         line: line or row, counted from 1.
-        word: on consent, where account and consent can be read.
+        detail: names the field and the remedy, never a value.
+        reason: one of `corpus.ingest.ingest.REASONS`.
+        statement: the consent of its customer; None where account or consent can't be read.
     """
 
     line: int
     detail: str
     reason: str = "bad_row"
-    word: ConsentStatement | None = field(default=None, repr=False)
+    statement: ConsentStatement | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One arrival as the manifest tells it.
+    """A valid row of a manifest: one arrival.
 
     Attributes:
         line: line of a JSON Lines file, or row of a Parquet file, counted from 1.
         audio: path, relative to the manifest's folder or absolute.
-        account, device_serial: who and on what; for the vault and nothing else.
+        account, device_serial: the customer and the device; for the vault only.
         consent: some of `score`, `annotate`, `train`; empty where the customer opted out.
-        wake: None where the row shows no evidence that the device was meant to listen.
+        wake: None where there is no evidence that the customer addressed the device.
         arrived_at: UTC.
-        event_id: the source's own name of the event; None where it has none.
+        event_id: id of the event at its source; None where it has none.
         attributes: further slices, by name.
         text, slots: known transcript in normal form, and the slots inside it.
         intent: known intent.
-        held_out: the known text and intent judge models and never train them.
+        held_out: the known text and intent are for judging models, never for training.
     """
 
     line: int
@@ -90,13 +92,13 @@ class ManifestRow:
     held_out: bool = False
 
     @property
-    def word(self) -> ConsentStatement:
-        """What the row says of consent."""
+    def statement(self) -> ConsentStatement:
+        """Return the customer's consent as the row states it."""
         return ConsentStatement(self.account, self.consent, self.arrived_at)
 
 
 def _storable(value: str) -> str:
-    # Databases refuse NUL, and half a surrogate pair can't be written as UTF-8.
+    # Databases refuse NUL, and a lone surrogate can't be written as UTF-8.
     if _UNSTORABLE.search(value):
         raise PydanticCustomError("unstorable", "NUL, or no UTF-8")
     return value
@@ -151,7 +153,7 @@ class _Slot(_Schema):
     end: int = Field(ge=1)
 
 
-class _Said(_Schema):
+class _Consent(_Schema):
     account: _text(512)  # type: ignore[valid-type]
     consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
 
@@ -174,7 +176,7 @@ class _Row(_Schema):
 
 
 def parse(line: int, value: object) -> ManifestRow | BadRow:
-    """Return the row that a decoded JSON or Parquet value stands for, or what is wrong with it.
+    """Return the manifest row of a decoded JSON or Parquet value, or a `BadRow` with the reason.
 
     Args:
         line: its line or row, counted from 1.
@@ -187,9 +189,9 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         wake = _wake(row.wake)
         text, slots = _known_text(row)
     except ValidationError as error:
-        return BadRow(line, _what_is_wrong(error), word=consent_in(value))
+        return BadRow(line, _what_is_wrong(error), statement=consent_in(value))
     except RecordError as error:
-        return BadRow(line, str(error), word=consent_in(value))
+        return BadRow(line, str(error), statement=consent_in(value))
     return ManifestRow(
         line=line,
         audio=row.audio,
@@ -210,16 +212,16 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
 
 
 def consent_in(value: Mapping[Any, Any]) -> ConsentStatement | None:
-    """Return what a row with faults says of consent, None where account or consent can't be read."""
+    """Return the consent statement of an invalid row, None where account or consent can't be read."""
     try:
-        said = _Said.model_validate({name: value.get(name) for name in ("account", "consent")})
+        fields = _Consent.model_validate({name: value.get(name) for name in ("account", "consent")})
     except ValidationError:
         return None
     try:
         at = _moment(value.get("arrived_at"))
     except PydanticCustomError:
         at = None
-    return ConsentStatement(said.account, frozenset(said.consent), at)
+    return ConsentStatement(fields.account, frozenset(fields.consent), at)
 
 
 def _wake(wake: _Wake | None) -> Wake | None:
@@ -230,7 +232,7 @@ def _wake(wake: _Wake | None) -> Wake | None:
 
 def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
     if row.held_out and row.text is None and row.intent is None:
-        raise RecordError("field held_out: there is nothing to judge by; give the text, the intent or both")
+        raise RecordError("field held_out: the row has neither text nor intent; give the text, the intent or both")
     if row.text is None:
         if row.slots:
             raise RecordError("field slots: spans without a text; give the text that they belong to")
@@ -242,24 +244,24 @@ def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
 
 
 def _what_is_wrong(error: ValidationError) -> str:
-    """Return one line on the first fault; of its place only names that this schema knows, never the row's own."""
+    """Return one line on the first fault; it names only fields of this schema, never keys of the row."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if name not in _WANTED:
-        return f"a field that is not known; leave it out, or put it into attributes; known are {', '.join(_WANTED)}"
+        return f"an unknown field; leave it out, or put it into attributes; known are {', '.join(_WANTED)}"
     kind = str(first["type"])
     fault = "is of the wrong type" if kind.endswith("_type") else _FAULTS.get(kind, "has a value that is not allowed")
     return f"field {name}: {fault}; {_WANTED[name]}"
 
 
 def repeated_key(name: object) -> str:
-    """Return what is said of a key or column that stands twice."""
-    return f"{f'field {name}:' if name in _WANTED else 'a field'} stands twice; write it once"
+    """Return the message for a repeated key or column."""
+    return f"{f'field {name}:' if name in _WANTED else 'a field'} appears twice; write it once"
 
 
 _FAULTS: Final = {
     "missing": "is missing",
-    "extra_forbidden": "holds a key that is not known",
+    "extra_forbidden": "holds an unknown key",
     "string_too_short": "is empty",
     "string_too_long": "is too long",
     "too_long": "holds too much",

@@ -1,4 +1,4 @@
-"""The rows of a manifest whose recordings can be used, with what is kept of them; the others have their reason."""
+"""Decoding of a batch's recordings: usable ones are yielded, the others are refused with a reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from corpus.audio.limits import REMEDIES
 from corpus.errors import AudioRefused
 from corpus.handle import Corpus
 from corpus.ingest.manifest_row import ManifestRow
-from corpus.ingest.prefetch import Hear
+from corpus.ingest.prefetch import ReadRecording
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
 from corpus.tables import utterances
@@ -20,17 +20,17 @@ DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
 ERASED: Final = "its customer asked for it to be erased; leave the row out"
 
-_CHUNK_BYTES: Final = 32 << 20  # are in memory before they are stored
+_CHUNK_BYTES: Final = 32 << 20  # of audio that is in memory until it is stored
 SHOWN: Final = 20
-"""Refused lines of a manifest that are shown with what to do about them; all are counted and stored by reason."""
+"""Refused lines of a manifest that are shown with their remedy; all are counted and stored by reason."""
 
-Told = tuple[int, str, str]
-"""Line, reason, and what to do about it: names of fields and remedies, never a value."""
+Refusal = tuple[int, str, str]
+"""Line, reason and detail of a refused row; the detail names field and remedy, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsableRecording:
-    """A row whose recording can be used.
+    """A row with its decoded recording.
 
     Attributes:
         pcm: PCM16, mono at 16 kHz.
@@ -42,24 +42,30 @@ class UsableRecording:
 
 
 class Refusals:
-    """Reasons by line of one batch; of the first few lines of a run also what to do about them."""
+    """Collects the refused rows of a run, batch by batch.
+
+    Attributes:
+        by_line: reason by line, of the current batch.
+        shown: refusals of the current batch with details, as long as the run has shown fewer than `SHOWN`.
+        statements: consent of refused rows, on accounts that are not in the vault yet.
+    """
 
     def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
-        self.shown: list[Told] = []
-        self.words: consent.ConsentStatements = {}  # of refused rows, on unknown customers
-        self._left = SHOWN
+        self.shown: list[Refusal] = []
+        self.statements: consent.ConsentStatements = {}
+        self._to_show = SHOWN
 
     def begin(self) -> None:
-        """A new batch: what was refused so far belongs to the one before."""
+        """Begin a new batch: clear the refusals of the batch before."""
         self.by_line.clear()
         self.shown.clear()
 
     def add(self, line: int, reason: str, detail: str) -> None:
-        """The line is refused; `detail` names the field and the remedy, never a value."""
+        """Add a refused line; `detail` names the field and the remedy, never a value."""
         self.by_line[line] = reason
-        if self._left > 0:
-            self._left -= 1
+        if self._to_show > 0:
+            self._to_show -= 1
             self.shown.append((line, reason, detail))
 
 
@@ -67,36 +73,36 @@ def usable_recordings(
     corpus: Corpus,
     op: Operation,
     rows: list[ManifestRow],
-    hear: Hear,
+    read_recording: ReadRecording,
     refusals: Refusals,
 ) -> Iterator[UsableRecording]:
-    """Yield the rows whose recording can be used, with it, in order."""
-    named = [identity.utterance_id(corpus.vault, _event(row)) for row in rows if row.event_id is not None]
+    """Yield the rows whose recording is usable, with the recording, in order; refuse the others."""
+    named = [identity.utterance_id(corpus.vault, _arrival_key(row)) for row in rows if row.event_id is not None]
     stored = utterances.stored_ids(op.conn, named)
     for row in rows:
         try:
             if row.event_id is not None:
-                utterance_id = identity.utterance_id(corpus.vault, _event(row))
-                if utterance_id in stored:  # known without its file, which its source may have deleted since
+                utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row))
+                if utterance_id in stored:  # no need for the file, which its source may have deleted
                     refusals.add(row.line, "duplicate", DUPLICATE)
                     continue
-                recording = hear(row)
+                recording = read_recording(row)
             else:
-                recording = hear(row)
-                utterance_id = identity.utterance_id(corpus.vault, _event(row, recording.sha256))
+                recording = read_recording(row)
+                utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row, recording.sha256))
         except AudioRefused as refusal:
             refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
             continue
         yield UsableRecording(row, utterance_id, recording.pcm)
 
 
-def chunks(heard: Iterator[UsableRecording]) -> Iterator[list[UsableRecording]]:
-    """Yield the arrivals in runs of bounded length, so that a batch of long clips costs no more memory than short."""
+def chunks(recordings: Iterator[UsableRecording]) -> Iterator[list[UsableRecording]]:
+    """Yield the recordings in lists of bounded size, so that a batch of long clips needs no more memory than others."""
     chunk: list[UsableRecording] = []
     size = 0
-    for h in heard:
-        chunk.append(h)
-        size += len(h.pcm)
+    for recording in recordings:
+        chunk.append(recording)
+        size += len(recording.pcm)
         if size >= _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -105,12 +111,12 @@ def chunks(heard: Iterator[UsableRecording]) -> Iterator[list[UsableRecording]]:
 
 
 def event_key(event_id: str) -> str:
-    """Return what the event of this name is hashed from."""
+    """Return the text from which the utterance id of this event is derived."""
     return f"event/{event_id}"
 
 
-def _event(row: ManifestRow, sha256: str = "") -> str:
-    """Return what makes the arrival this one: its source's name for it, or who, on what, when and which sound."""
+def _arrival_key(row: ManifestRow, sha256: str = "") -> str:
+    """Return the text that identifies an arrival: its event id, or else account, device, time and audio."""
     if row.event_id is not None:
         return event_key(row.event_id)
     return "row/" + digest([row.account, row.device_serial, row.arrived_at.isoformat(), sha256])

@@ -1,4 +1,4 @@
-"""Traffic of a voice assistant, made with eSpeak NG: sentences, voices, conditions, and whole nights with their truth.
+"""Synthetic traffic of a voice assistant, spoken by eSpeak NG: sentences, voices, acoustics, and whole nights.
 
 Needs the extra: `pip install 'earmark[demo]'`.
 """

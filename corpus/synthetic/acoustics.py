@@ -1,4 +1,4 @@
-"""Speech gets a room, a noise, a device and a gain, all from one generator."""
+"""Acoustic conditions for speech: room, noise, device and gain, all drawn from one generator."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ class AugmentSettings(BaseModel):
     """Largest absolute sample after the gain."""
     noises: tuple[Noise, ...] = NOISES
     reverberant: float = Field(default=0.3, ge=0, le=1)
-    """Share with a room."""
+    """Share of the utterances with the reverberation of a room."""
     reverberation: tuple[float, float] = (0.1, 0.4)
     """Time in which the room decays by 60 dB [s]."""
     narrow: float = Field(default=0.15, ge=0, le=1)
-    """Share limited to 4 kHz, as by a telephone or a hands-free kit at 8 kHz."""
+    """Share of the utterances limited to 4 kHz, as by a telephone or a hands-free kit at 8 kHz."""
     margin: tuple[float, float] = (0.05, 0.3)
     """Background before and after the speech [s]."""
 
 
 def doorbell(samples: Floats) -> Floats:
-    """Return samples (n,) at 16 kHz as the microphone of a doorbell gives them: a narrow band, overdriven.
+    """Return samples (n,) at 16 kHz as the microphone of a doorbell records them: a narrow band, overdriven.
 
-    A device that no base has heard. What it does to speech is the same for everybody, so a few labels teach it.
+    No base model was trained with this device. It changes the speech of all speakers alike, so few labels are enough to
+    learn it.
     """
     from scipy import signal
 
     band = signal.butter(4, [900, 2600], "bandpass", fs=RATE, output="sos")
-    heard = signal.sosfilt(band, samples)
-    return np.asarray(0.5 * np.tanh(15.0 * heard / max(float(np.abs(heard).max()), 1e-6)), dtype=np.float32)
+    narrow = signal.sosfilt(band, samples)
+    return np.asarray(0.5 * np.tanh(15.0 * narrow / max(float(np.abs(narrow).max()), 1e-6)), dtype=np.float32)
 
 
 def augment(samples: Floats, rng: np.random.Generator, settings: AugmentSettings | None = None) -> Floats:
@@ -51,21 +52,21 @@ def augment(samples: Floats, rng: np.random.Generator, settings: AugmentSettings
     settings = settings or AugmentSettings()
     before, after = (round(rng.uniform(*settings.margin) * RATE) for _ in range(2))
     room, narrow = rng.random() < settings.reverberant, rng.random() < settings.narrow
-    heard = np.pad(samples, (before, after))
+    result = np.pad(samples, (before, after))
     if room:
-        heard = reverberate(heard, rng, rng.uniform(*settings.reverberation))
+        result = reverberate(result, rng, rng.uniform(*settings.reverberation))
     colour = settings.noises[int(rng.integers(len(settings.noises)))]
-    heard = add_noise(heard, noise(rng, len(heard), colour), rng.uniform(*settings.snr_db))
+    result = add_noise(result, noise(rng, len(result), colour), rng.uniform(*settings.snr_db))
     if narrow:
-        heard = resample(resample(heard, RATE, RATE // 2), RATE // 2, RATE)[: len(heard)]
-    peak = max(1e-6, float(np.abs(heard).max()))
-    return (heard * (rng.uniform(*settings.peak) / peak)).astype(np.float32)
+        result = resample(resample(result, RATE, RATE // 2), RATE // 2, RATE)[: len(result)]
+    peak = max(1e-6, float(np.abs(result).max()))
+    return (result * (rng.uniform(*settings.peak) / peak)).astype(np.float32)
 
 
 def add_noise(samples: Floats, background: Floats, snr_db: float) -> Floats:
     """Return speech plus background (both (n,)) at the ratio of their mean powers [dB].
 
-    Silence counts as speech at -40 dBFS, so that it gets a background too.
+    Silence counts as speech at -40 dBFS, so that silence gets a background too.
     """
     speech = max(1e-4, float(np.mean(np.square(samples), dtype=np.float64)))
     power = max(1e-12, float(np.mean(np.square(background), dtype=np.float64)))
@@ -99,7 +100,7 @@ def _hum(rng: np.random.Generator, length: int) -> Floats:
 
 
 def reverberate(samples: Floats, rng: np.random.Generator, decay: float) -> Floats:
-    """Return the samples (n,) as heard in a room that decays by 60 dB in `decay` seconds: direct path, then a tail.
+    """Return the samples (n,) in a room whose sound decays by 60 dB in `decay` seconds: direct path, then a tail.
 
     The tail is noise under an exponential envelope (Polack 1988), 10 dB below the direct path in energy.
     """
@@ -109,5 +110,5 @@ def reverberate(samples: Floats, rng: np.random.Generator, decay: float) -> Floa
     tail *= np.sqrt(0.1 / max(1e-12, float(np.square(tail).sum())))
     tail[0] = 1.0
     size = 1 << (len(samples) + length - 1).bit_length()
-    heard = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail.astype(np.float32), size), size)
-    return heard[: len(samples)].astype(np.float32)
+    result = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail.astype(np.float32), size), size)
+    return result[: len(samples)].astype(np.float32)

@@ -1,7 +1,7 @@
-"""A labelled corpus as traffic: some speakers' labels are known from the start, the others arrive night by night.
+"""A labelled corpus as traffic: the labels of some speakers are known at the start, other clips arrive night by night.
 
-What the folder must hold: `train.jsonl` and `test.jsonl`, rows with `audio` (relative to the folder), `speaker`,
-`text`, `intent`, and maybe `slots` and further columns. The test rows are held out: they judge and never train.
+The folder must hold `train.jsonl` and `test.jsonl` with the columns `audio` (relative to the folder), `speaker`, `text`
+and `intent`, and optionally `slots` and others. The test rows are held out: for judging models, never for training.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,20 +21,23 @@ from corpus.synthetic.nights import NightFiles
 
 NEEDED: Final = ("audio", "speaker", "text", "intent")
 
+Use = Literal["known", "held_out", "unlabelled"]
+"""What the labels of a row are for: training from the start, judging, or nothing, as annotators give them later."""
+
 
 class LabelledSettings(BaseModel):
     """How a labelled corpus becomes nights, for `earmark demo --corpus`.
 
     Attributes:
-        folder: Folder of the corpus; null: there is none.
+        folder: Folder of the corpus; null where there is none.
         start_speakers: Speakers whose training rows are known labels before the first night.
         nights: Number of nights over which the other speakers' training rows arrive, an equal share of every speaker a
             night.
-        first_night: Day on which the first of them arrive; the known ones arrive on the day before.
+        first_night: Day of the first night; the rows with known labels arrive on the day before.
         locale: Locale of every row.
         device_type: Device type of every row.
         attributes: Columns that become slices.
-        seed: Seed of the draw which clip arrives in which night.
+        seed: Seed of the draw that assigns clips to nights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,18 +53,18 @@ class LabelledSettings(BaseModel):
 
 
 def labelled_window(settings: LabelledSettings, night: int) -> tuple[datetime, datetime]:
-    """Return when a night begins and ends; night 0 is the day on which the known labels arrive."""
+    """Return start and end (exclusive) of a night in UTC; night 0 is the day on which the known labels arrive."""
     day = settings.first_night + timedelta(days=night - 1)
     begin = datetime.combine(day, time(), UTC)
     return begin, begin + timedelta(days=1)
 
 
 def write_labelled_night(folder: Path, settings: LabelledSettings, night: int) -> NightFiles:
-    """Write `night-NNN/manifest.jsonl` and `truth/night-NNN.jsonl`; the audio stays where the corpus has it.
+    """Write `night-NNN/manifest.jsonl` and `truth/night-NNN.jsonl`; the audio stays in the corpus.
 
     Args:
-        folder: where nights go; made where it is missing.
-        settings: the corpus and how it is cut.
+        folder: folder of all nights; created if missing.
+        settings: the corpus and how it is split into nights.
         night: 0 for the known labels and the held-out rows, then 1 to `settings.nights`.
 
     Raises:
@@ -70,23 +73,26 @@ def write_labelled_night(folder: Path, settings: LabelledSettings, night: int) -
     manifest = folder / f"night-{night:03d}" / "manifest.jsonl"
     truth = folder / "truth" / f"night-{night:03d}.jsonl"
     train = _rows(settings, "train")
-    known = set(settings.start_speakers)
-    unknown = known - {row["speaker"] for row in train}
+    start_speakers = set(settings.start_speakers)
+    unknown = start_speakers - {row["speaker"] for row in train}
     if unknown:
-        raise UsageError(f"labelled.start_speakers: {sorted(unknown)[0]} speaks nowhere in train.jsonl")
+        raise UsageError(
+            f"labelled.start_speakers: train.jsonl has no row of {sorted(unknown)[0]}; give speakers of the corpus"
+        )
     if night == 0:
-        start = [row for row in train if row["speaker"] in known]
-        rows = [*_arrivals(settings, 0, start, "known"), *_arrivals(settings, 0, _rows(settings, "test"), "held_out")]
+        start = [row for row in train if row["speaker"] in start_speakers]
+        rows = list(_arrivals(settings, 0, start, "known"))
+        rows += _arrivals(settings, 0, _rows(settings, "test"), "held_out")
     else:
-        others = [row for row in train if row["speaker"] not in known]
-        rows = list(_arrivals(settings, night, _share(others, settings, night), "asked"))
+        others = [row for row in train if row["speaker"] not in start_speakers]
+        rows = list(_arrivals(settings, night, _share(others, settings, night), "unlabelled"))
     _write(manifest, rows)
-    _write(truth, (_truth(row) for row in train if row["speaker"] not in known))
+    _write(truth, (_truth(row) for row in train if row["speaker"] not in start_speakers))
     return NightFiles(manifest, truth, {"command": len(rows)})
 
 
 def speakers_of(settings: LabelledSettings) -> list[str]:
-    """Return the corpus' own names of its speakers, sorted."""
+    """Return the speakers of the training rows, sorted."""
     return sorted({row["speaker"] for row in _rows(settings, "train")})
 
 
@@ -106,18 +112,19 @@ def _rows(settings: LabelledSettings, name: str) -> list[dict[str, Any]]:
 
 
 def _share(rows: Sequence[dict[str, Any]], settings: LabelledSettings, night: int) -> list[dict[str, Any]]:
-    """Return the rows of one night: of every speaker's rows, in an order drawn once, an equal part."""
+    """Return the rows of one night: an equal share of every speaker's rows, in a random order."""
     found = []
     for speaker in sorted({row["speaker"] for row in rows}):
-        mine = [row for row in rows if row["speaker"] == speaker]
-        order = np.random.default_rng([settings.seed, *speaker.encode()]).permutation(len(mine))
-        found += [mine[k] for k in np.array_split(order, settings.nights)[night - 1].tolist()]
+        spoken = [row for row in rows if row["speaker"] == speaker]
+        order = np.random.default_rng([settings.seed, *speaker.encode()]).permutation(len(spoken))
+        found += [spoken[k] for k in np.array_split(order, settings.nights)[night - 1].tolist()]
     return found
 
 
 def _arrivals(
-    settings: LabelledSettings, night: int, rows: Iterable[dict[str, Any]], use: str
+    settings: LabelledSettings, night: int, rows: Iterable[dict[str, Any]], use: Use
 ) -> Iterator[dict[str, Any]]:
+    """Yield a manifest row for each row of the corpus, one a second."""
     begin, _ = labelled_window(settings, night)
     assert settings.folder is not None
     for second, row in enumerate(rows):
@@ -132,7 +139,7 @@ def _arrivals(
             "event_id": row["audio"],
             "attributes": {name: str(row[name]) for name in settings.attributes},
         }
-        if use != "asked":
+        if use != "unlabelled":
             arrival |= {"text": row["text"], "intent": row["intent"], "slots": row.get("slots", [])}
             arrival |= {"held_out": use == "held_out"}
         yield arrival

@@ -1,4 +1,4 @@
-"""A grammar becomes sentences: ten intents of a voice assistant, with slots, already normalised."""
+"""Sentences drawn from a grammar: ten intents of a voice assistant, with slots, in normal form."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def sentence(rng: np.random.Generator, phrasings: Phrasing = "base", intent: str
     """Return a request of a random intent (or the given one).
 
     Args:
-        rng: where all choices come from.
-        phrasings: `base` draws base phrasings with base values, `drift` drift phrasings with values of either group,
-            half each, `all` one of the two at even odds.
-        intent: one of `INTENTS`.
+        rng: generator of all draws.
+        phrasings: `base` draws base phrasings with base values; `drift` draws drift phrasings with values of either
+            group, half each; `all` draws one of the two, half each.
+        intent: one of `INTENTS`; None for a random one.
 
     Raises:
         RecordError: an unknown intent or kind of phrasing.
@@ -47,14 +47,14 @@ def sentence(rng: np.random.Generator, phrasings: Phrasing = "base", intent: str
         raise RecordError(f"phrasings {phrasings!r} is unknown; known are base, drift, all")
     if intent is not None and intent not in PHRASINGS:
         raise RecordError(f"intent {intent!r} is unknown; known are {', '.join(INTENTS)}")
-    chosen = intent or _one(rng, INTENTS)
+    name = intent or _one(rng, INTENTS)
     group: Group = _one(rng, ("base", "drift")) if phrasings == "all" else phrasings  # type: ignore[assignment]
-    pattern = _one(rng, PHRASINGS[chosen][group])
-    return _filled(rng, pattern, chosen, group)
+    pattern = _one(rng, PHRASINGS[name][group])
+    return _filled(rng, pattern, name, group)
 
 
 def background(rng: np.random.Generator) -> str:
-    """Return a line of television or talk that asks nothing of the device."""
+    """Return a line of television or conversation that is not a request to the device."""
     return " ".join(_one(rng, BACKGROUND[part]) for part in ("lead", "who", "what"))
 
 
@@ -62,7 +62,7 @@ def number(value: int) -> str:
     """Return a whole number from 1 to 99 in words.
 
     Raises:
-        RecordError: the number is outside.
+        RecordError: the number is outside 1-99.
     """
     if not 1 <= value <= 99:
         raise RecordError(f"number {value} is outside 1-99")
@@ -77,6 +77,7 @@ def _one(rng: np.random.Generator, values: tuple[str, ...]) -> str:
 
 
 def _filled(rng: np.random.Generator, pattern: str, intent: str, group: Group) -> Sentence:
+    """Return the pattern with a value in each slot."""
     text, slots, at = "", [], 0
     for match in _SLOT.finditer(pattern):
         text += pattern[at : match.start()]

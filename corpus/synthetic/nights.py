@@ -1,4 +1,4 @@
-"""A night on disk: WAV files and `manifest.jsonl` as devices would leave them, and the truth in another folder."""
+"""A synthetic night on disk: WAV files and `manifest.jsonl` as devices would send them, and the truth beside."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from corpus.records.base import Floats, Verdict
 from corpus.synthetic.traffic import Arrival, Kind, TrafficSettings, arrival, consents, plan
 
 DAMAGES: Final = ("truncated", "empty", "text", "header", "missing")
-"""What is wrong with damaged audio, in turns."""
+"""Kinds of damaged audio, used in turn."""
 
 BAD_ROWS: Final = ("no_json", "no_account", "no_zone", "wake_score", "outside", "consent")
-"""What is wrong with bad rows, in turns."""
+"""Kinds of bad rows, used in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Truth:
 
 
 def write_night(folder: Path, settings: TrafficSettings, night: int) -> NightFiles:
-    """Write `night-NNN/manifest.jsonl` with its audio and, apart from it, `truth/night-NNN.jsonl`.
+    """Write `night-NNN/manifest.jsonl` with its audio, and `truth/night-NNN.jsonl`.
 
     The same settings and night give the same bytes, whatever else the folder holds.
 
     Args:
-        folder: where nights go; made where it is missing.
-        settings: what the traffic is like.
+        folder: folder of all nights; created if missing.
+        settings: of the traffic.
         night: from 1.
 
     Raises:
@@ -63,26 +63,26 @@ def write_night(folder: Path, settings: TrafficSettings, night: int) -> NightFil
     home, truth = folder / name, folder / "truth" / f"{name}.jsonl"
     (home / "audio").mkdir(parents=True, exist_ok=True)
     truth.parent.mkdir(parents=True, exist_ok=True)
-    lines: list[tuple[bool, float, str]] = []  # repeats come late
+    lines: list[tuple[bool, float, str]] = []  # repeats are last
     truths: dict[str, str] = {}
-    seen = Counter[str]()
+    counts = Counter[str]()
     for index, kind in enumerate(kinds):
         event = arrival(settings, *_source(settings, night, index, kinds))
         row = _row(event, consents(settings)[event.speaker.account])
         line = json.dumps(row, ensure_ascii=False)
         if kind == "damaged":
-            _write_damaged(home / str(row["audio"]), event, DAMAGES[seen[kind] % len(DAMAGES)])
+            _write_damaged(home / str(row["audio"]), event, DAMAGES[counts[kind] % len(DAMAGES)])
         else:
             (home / str(row["audio"])).write_bytes(wav(event.samples, event.rate))
         if kind == "bad_row":
-            line = _spoilt(row, BAD_ROWS[seen[kind] % len(BAD_ROWS)])
+            line = _broken_line(row, BAD_ROWS[counts[kind] % len(BAD_ROWS)])
         lines.append((kind == "repeat", event.arrived_at.timestamp(), line))
         truths[event.event_id] = json.dumps(_truth(event), ensure_ascii=False)
-        seen[kind] += 1
+        counts[kind] += 1
     manifest = home / "manifest.jsonl"
     manifest.write_text("".join(f"{line}\n" for *_, line in sorted(lines)), encoding="utf-8")
     truth.write_text("".join(f"{truths[event]}\n" for event in sorted(truths)), encoding="utf-8")
-    return NightFiles(manifest, truth, dict(seen))
+    return NightFiles(manifest, truth, dict(counts))
 
 
 def read_truth(paths: Iterable[Path]) -> dict[str, Truth]:
@@ -108,22 +108,22 @@ def wav(samples: Floats, rate: int) -> bytes:
 
 
 def _source(settings: TrafficSettings, night: int, index: int, kinds: tuple[Kind, ...]) -> tuple[int, int, Kind]:
-    """Return night, index and kind of the event that a line reports: itself, or for a repeat an earlier command.
+    """Return night, index and kind of the event of a line: its own, or for a repeat that of an earlier command.
 
-    Every second repeat is of the night before, if there is one.
+    Every second repeat is from the night before, if there is one.
     """
     if kinds[index] != "repeat":
         return night, index, kinds[index]
-    back = night > 1 and index % 2 == 1
-    others = plan(settings, night - 1) if back else kinds
+    from_last_night = night > 1 and index % 2 == 1
+    others = plan(settings, night - 1) if from_last_night else kinds
     commands = [k for k, kind in enumerate(others) if kind == "command"]
     if not commands:
         raise RecordError("repeats need requests to repeat; lower the other shares of the traffic settings")
-    return (night - 1 if back else night), commands[index % len(commands)], "command"
+    return (night - 1 if from_last_night else night), commands[index % len(commands)], "command"
 
 
 def _slots(event: Arrival) -> list[dict[str, object]]:
-    return [{"name": slot.name, "start": slot.start, "end": slot.end} for slot in event.said.slots]
+    return [{"name": slot.name, "start": slot.start, "end": slot.end} for slot in event.spoken.slots]
 
 
 def _row(event: Arrival, consent: tuple[str, ...]) -> dict[str, object]:
@@ -140,15 +140,15 @@ def _row(event: Arrival, consent: tuple[str, ...]) -> dict[str, object]:
         "attributes": {"accent": event.speaker.accent, "noise": event.noise},
     }
     if event.known:
-        row |= {"text": event.said.text, "intent": event.said.intent, "slots": _slots(event)}
+        row |= {"text": event.spoken.text, "intent": event.spoken.intent, "slots": _slots(event)}
     return row
 
 
 def _truth(event: Arrival) -> dict[str, object]:
     return {
         "event_id": event.event_id,
-        "text": event.said.text,
-        "intent": event.said.intent,
+        "text": event.spoken.text,
+        "intent": event.spoken.intent,
         "slots": _slots(event),
         "verdict": event.verdict,
     }
@@ -169,8 +169,8 @@ def _write_damaged(path: Path, event: Arrival, damage: str) -> None:
     )
 
 
-def _spoilt(row: dict[str, object], fault: str) -> str:
-    """Return the manifest line of a row, spoilt in the given way."""
+def _broken_line(row: dict[str, object], fault: str) -> str:
+    """Return the manifest line of a row with the given fault."""
     if fault == "no_json":
         return json.dumps(row)[:-20]
     if fault == "no_account":

@@ -1,4 +1,4 @@
-"""Who speaks: customers with an account and a device, and the readers that the embedded bases learn from."""
+"""Speakers: customers with an account and a device, and readers of the sentences that base models are trained on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FIRST: Final = listed(
 _LAST: Final = listed(
     "adler,brook,cole,dunn,evans,frost,grant,hale,irwin,jones,kern,lowe,moss,nash,otter,park,reed,stone"
 )
-_SPEAKERS, _EXAMPLES = 101, 202  # first words of the seeds, so that customers and readers never share draws
+_SPEAKERS, _EXAMPLES = 101, 202  # first numbers of the seeds, so that customers and readers never share draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Speaker:
 
     @property
     def accent(self) -> str:
-        """The accent of the voice."""
+        """Return the accent of the voice."""
         return self.voice.accent
 
 
@@ -71,16 +71,16 @@ def accents_of(group: AccentGroup) -> tuple[str, ...]:
 
 
 def speakers(seed: int, n: int, accents: AccentGroup = "all", only: Sequence[str] = ()) -> list[Speaker]:
-    """Return `n` customers whose accents go round the group, or round `only`; the k-th does not depend on `n`.
+    """Return `n` customers with the accents of the group, or of `only`, in turn; the k-th does not depend on `n`.
 
     Raises:
-        RecordError: an unknown group of accents, or an accent that is not of the group.
+        RecordError: an unknown group of accents, or an accent outside the group.
     """
-    known = tuple(only) or accents_of(accents)
-    strange = sorted(set(known) - set(accents_of(accents)))
-    if strange:
-        raise RecordError(f"accent {strange[0]} is not among the {accents} ones: {', '.join(accents_of(accents))}")
-    return [_speaker(seed, accents, index, known[index % len(known)]) for index in range(n)]
+    names = tuple(only) or accents_of(accents)
+    outside = sorted(set(names) - set(accents_of(accents)))
+    if outside:
+        raise RecordError(f"accent {outside[0]} is not among the {accents} accents: {', '.join(accents_of(accents))}")
+    return [_speaker(seed, accents, index, names[index % len(names)]) for index in range(n)]
 
 
 def _speaker(seed: int, group: AccentGroup, index: int, accent: str) -> Speaker:
@@ -109,27 +109,27 @@ def pretraining_set(
     phrasings: Phrasing = "base",
     conditions: AugmentSettings | None = None,
 ) -> Iterator[Example]:
-    """Yield examples `start` to `start + n`, each read by a voice of its own under conditions of its own.
+    """Yield examples `start` to `start + n`, each with its own voice and acoustic conditions.
 
-    The i-th depends on the seed and i alone, so processes may each take a range. The draws share nothing with those
-    of `speakers`, whatever the seeds.
+    The i-th depends on the seed and i alone, so several processes may each take a range. The draws are independent
+    of those of `speakers`, whatever the seeds.
 
     Args:
         seed: of all draws.
         n: how many.
         start: the first index.
-        accents: who reads.
-        phrasings: what is read.
-        conditions: rooms, noises and gains; the defaults where None.
+        accents: group of the voices' accents.
+        phrasings: group of the sentences.
+        conditions: acoustic conditions; None for the defaults.
 
     Raises:
         RecordError: an unknown group.
         SettingsError: the demo extra is not installed.
     """
-    known = accents_of(accents)
+    names = accents_of(accents)
     for index in range(start, start + n):
         rng = np.random.default_rng([_EXAMPLES, seed, index])
-        said = sentence(rng, phrasings)
-        voice = _voice(rng, known[int(rng.integers(len(known)))])
-        samples = augment(speak(said.text, voice), rng, conditions)
-        yield Example(samples, said.text, said.intent, said.slots, voice)
+        request = sentence(rng, phrasings)
+        voice = _voice(rng, names[int(rng.integers(len(names)))])
+        samples = augment(speak(request.text, voice), rng, conditions)
+        yield Example(samples, request.text, request.intent, request.slots, voice)

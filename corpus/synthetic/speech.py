@@ -1,9 +1,9 @@
-"""Text becomes speech: eSpeak NG through its shared library, the same bytes for the same text and voice.
+"""Speech synthesis with the shared library of eSpeak NG; the same text and voice give the same bytes.
 
-eSpeak keeps three things from one utterance to the next: the place in its table of pitch flutter, a count of glottal
-cycles that drives roughness and the trilled Scottish r, and a random generator for breath and frication. So every
-variant used here has flutter and roughness 0, the Scottish r is not trilled (private copies of eSpeak's own files say
-so), and the generator is seeded before each call.
+eSpeak has three states that last from one utterance to the next: a position in its table of pitch flutter, a count of
+glottal cycles, which drives roughness and the trilled Scottish r, and a random generator for breath and frication. So
+every variant here has flutter and roughness 0 and the Scottish r is not trilled (by changed copies of eSpeak's files),
+and the generator is seeded before each call.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from corpus.errors import RecordError, SettingsError
 from corpus.records.base import Floats
 
 RATE: Final = 16_000
-"""What `speak` returns [Hz]."""
+"""Sample rate of `speak` [Hz]."""
 
 BASE_ACCENTS: Final = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp")
-"""What the embedded bases hear while they are trained."""
+"""Accents of the speech that the embedded base models are trained on."""
 
 DRIFT_ACCENTS: Final = (
     "en-gb-scotland",
@@ -42,7 +42,7 @@ DRIFT_ACCENTS: Final = (
     "en-x-indian",
     "en-x-french",
 )
-"""What arrives later: four regional voices of eSpeak and three foreign accents defined here."""
+"""Accents that are new to the base models: four regional voices of eSpeak, and three foreign accents defined here."""
 
 VARIANTS: Final = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
 """Timbres: men, then women."""
@@ -57,7 +57,7 @@ _FOREIGN: Final = {
     "replace 00 V a\nstressLength 170 170 180 180 0 0 220 300\n",
 }
 
-_ESPEAK_HZ: Final = 22_050  # what eSpeak gives
+_ESPEAK_HZ: Final = 22_050  # sample rate of eSpeak
 _ESPEAK_RATE, _ESPEAK_PITCH = 1, 3  # espeak_PARAMETER
 # The Scottish r, alone and as the end of a vowel.
 _UNTRILLED: Final = "dictionary en\nreplace 00 r r/\n" + "".join(
@@ -73,7 +73,7 @@ _UNTRILLED: Final = "dictionary en\nreplace 00 r r/\n" + "".join(
     )
 )
 
-_LONGEST_PATH = 120  # eSpeak cuts longer ones
+_LONGEST_PATH = 120  # [characters]; eSpeak truncates longer paths
 _SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: espeak_Synth returns once all samples were handed over
 _UTF8 = 1
 _KEEP = 0.06  # silence kept before and after the speech [s]
@@ -92,9 +92,9 @@ class Voice:
     pitch: int = 50
 
     def __post_init__(self) -> None:
-        known = (*BASE_ACCENTS, *DRIFT_ACCENTS)
-        if self.accent not in known:
-            raise RecordError(f"voice accent {self.accent!r} is unknown; known are {', '.join(known)}")
+        accents = (*BASE_ACCENTS, *DRIFT_ACCENTS)
+        if self.accent not in accents:
+            raise RecordError(f"voice accent {self.accent!r} is unknown; known are {', '.join(accents)}")
         if self.variant not in VARIANTS:
             raise RecordError(f"voice variant {self.variant!r} is unknown; known are {', '.join(VARIANTS)}")
         if not (80 <= self.rate <= 450 and 0 <= self.pitch <= 99):
@@ -102,7 +102,7 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """What eSpeak calls it."""
+        """Return the name of the voice in eSpeak."""
         return f"{'en' if self.accent == 'en-gb' else self.accent}+{self.variant}"
 
 
@@ -113,7 +113,7 @@ def speak(text: str, voice: Voice) -> Floats:
     for each other.
 
     Raises:
-        RecordError: the text has nothing to say.
+        RecordError: the text has no word to speak.
         SettingsError: the demo extra is not installed.
     """
     with _lock:
@@ -151,7 +151,7 @@ def resample(samples: Floats, source: int, target: int) -> Floats:
 
 @cache
 def _low_pass(up: int, down: int) -> npt.NDArray[np.float32]:
-    """Return the filter that `resample_poly` would design anew at every call."""
+    """Return the low-pass filter that `resample_poly` would otherwise design at every call."""
     from scipy.signal import firwin
 
     widest = max(up, down)
@@ -160,7 +160,7 @@ def _low_pass(up: int, down: int) -> npt.NDArray[np.float32]:
 
 @cache
 def _library() -> tuple[Any, list[bytes], Any]:
-    """Return the started library, the list that its callback fills, and the callback, kept alive by being here."""
+    """Return the started library, the list that its callback fills, and the callback, which the cache keeps alive."""
     try:
         import espeakng_loader
     except ImportError as error:
@@ -183,10 +183,10 @@ def _library() -> tuple[Any, list[bytes], Any]:
 
 
 def _voice_home(data: Path) -> Path:
-    """Return a folder with eSpeak's data (links), the steady variants and the foreign accents, gone at exit."""
+    """Return a folder with eSpeak's data (links), the steady variants and the foreign accents; deleted at exit."""
     folder = Path(tempfile.mkdtemp(prefix="earmark-voices-"))
     owner = os.getpid()
-    atexit.register(_only_by(owner, lambda: shutil.rmtree(folder, ignore_errors=True)))
+    atexit.register(_in_process(owner, lambda: shutil.rmtree(folder, ignore_errors=True)))
     home = folder / "espeak-ng-data"
     if len(str(home)) > _LONGEST_PATH:
         raise SettingsError("the folder for temporary files has too long a path for eSpeak NG; set TMPDIR to another")
@@ -207,6 +207,6 @@ def _voice_home(data: Path) -> Path:
     return home
 
 
-def _only_by(owner: int, act: Callable[[], None]) -> Callable[[], None]:
-    """Return `act` for the process `owner` alone: a forked child must not clear its parent's folder."""
+def _in_process(owner: int, act: Callable[[], None]) -> Callable[[], None]:
+    """Return `act` for the process `owner` alone: a forked child must not delete its parent's folder."""
     return lambda: act() if os.getpid() == owner else None

@@ -1,7 +1,7 @@
-"""Nights of traffic: what arrives, with its faults, and apart from it what was truly said.
+"""Nights of synthetic traffic: the arrivals with their faults, and the truth about each.
 
-Night k is made from the settings and k alone. Its speakers are the same every night; the share of new accents and
-new phrasings grows from night to night.
+Night k depends on the settings and k alone. The speakers are the same every night; the share of new accents and new
+phrasings grows from night to night.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class TrafficSettings(BaseModel):
         utterances_per_night: Lines of a night's manifest, faults and repeats included.
         speakers: Number of customers; every second one has a drift accent.
         drift_accents: Share of the utterances of night 1 by customers with a drift accent.
-        doorbells: Share of customers with a new device, whose microphone is new to every base.
-        new_accents: Which drift accents there are; all of them where none is named.
+        doorbells: Share of customers with a new device, whose microphone is new to every base model.
+        new_accents: Drift accents that occur; all of them where empty.
         drift_phrasings: Share of the requests of night 1 in drift phrasings.
         drift_growth: Added to both drift shares every night, up to 0.95.
-        accidental: Share of lines in which the device was woken by talk or television that was not meant for it.
+        accidental: Share of lines in which conversation or television woke the device by accident.
         unintelligible: Share of lines whose speech nobody can understand.
         repeats: Share of events delivered again, in the same manifest or in that of the next night.
         damaged: Share of lines whose audio is cut, empty, text, a header alone, or missing.
-        no_wake: Share of lines without evidence that the device was meant to listen.
+        no_wake: Share of lines without evidence that the customer addressed the device.
         bad_rows: Share of lines that are no JSON, lack a field or hold an impossible value.
         noisy: Share of requests in high noise (3-12 dB; else 15-35 dB).
         known: Share of requests whose text, intent and slots come with the manifest.
-        opted_out: Share of customers who gave no consent to annotation (some of them none to anything).
+        opted_out: Share of customers without consent to annotation (some of them without any consent).
         first_night: Day of the first night.
         time_zone: IANA name of the time zone of the nights.
     """
@@ -96,7 +96,7 @@ class TrafficSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event: what the device reports, what was truly said, and samples (n,) float32 at `rate` [Hz]."""
+    """One event: what the device reports, what was really spoken, and samples (n,) float32 at `rate` [Hz]."""
 
     event_id: str
     kind: Kind
@@ -104,7 +104,7 @@ class Arrival:
     noise: Literal["low", "high"]
     wake: Mapping[str, object]
     arrived_at: datetime
-    said: Sentence
+    spoken: Sentence
     verdict: Verdict
     known: bool
     samples: Floats
@@ -120,7 +120,7 @@ def window(settings: TrafficSettings, night: int) -> tuple[datetime, datetime]:
 
 
 def plan(settings: TrafficSettings, night: int) -> tuple[Kind, ...]:
-    """Return what each line of a night's manifest is; the shares hold to the nearest line."""
+    """Return the kind of each line of a night's manifest; the shares are exact to the nearest line."""
     lines = settings.utterances_per_night
     shares: dict[Kind, float] = {
         "accidental": settings.accidental,
@@ -137,19 +137,19 @@ def plan(settings: TrafficSettings, night: int) -> tuple[Kind, ...]:
 
 
 def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Arrival:
-    """Return event `index` of a night, which depends on its arguments alone."""
+    """Return event `index` of a night; it depends on the arguments alone."""
     rng = np.random.default_rng([_EVENT, settings.seed, night, index])
     drifted = min(0.95, settings.drift_accents + (night - 1) * settings.drift_growth)
     speaker = _drawn(rng, settings, drift=bool(rng.random() < drifted))
     moment = _moment(rng, settings, night)
     high = bool(rng.random() < settings.noisy) or kind in ("accidental", "unintelligible")
     if kind == "accidental":
-        said = Sentence(background(rng) if rng.random() < 0.85 else "", "", ())
+        spoken = Sentence(background(rng) if rng.random() < 0.85 else "", "", ())
     else:
         drifted = min(0.95, settings.drift_phrasings + (night - 1) * settings.drift_growth)
-        said = sentence(rng, "drift" if rng.random() < drifted else "base")
-    samples, rate = _heard(rng, said, speaker, _conditions(kind, high))
-    lost = kind in ("unintelligible", "damaged")
+        spoken = sentence(rng, "drift" if rng.random() < drifted else "base")
+    samples, rate = _recorded(rng, spoken, speaker, _conditions(kind, high))
+    no_truth = kind in ("unintelligible", "damaged")
     return Arrival(
         event_id=f"evt-{settings.seed:x}-{night:03d}-{index:05d}",
         kind=kind,
@@ -157,16 +157,17 @@ def arrival(settings: TrafficSettings, night: int, index: int, kind: Kind) -> Ar
         noise="high" if high else "low",
         wake=_wake(rng, speaker, accidental=kind == "accidental"),
         arrived_at=moment,
-        said=Sentence("", "", ()) if lost else said,
-        verdict="accidental" if kind == "accidental" else "unintelligible" if lost else "labelled",
+        spoken=Sentence("", "", ()) if no_truth else spoken,
+        verdict="accidental" if kind == "accidental" else "unintelligible" if no_truth else "labelled",
         known=kind == "command" and bool(rng.random() < settings.known),
         samples=samples,
         rate=rate,
     )
 
 
-_PLAN, _EVENT, _CONSENT, _DEVICE = 303, 404, 505, 707  # first words of the seeds
-_HOURS = np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0  # of a day
+_PLAN, _EVENT, _CONSENT, _DEVICE = 303, 404, 505, 707  # first numbers of the seeds
+# Share of the arrivals by hour of the day
+_HOURS = np.array([1, 1, 1, 1, 1, 2, 6, 9, 8, 5, 4, 4, 5, 5, 4, 4, 5, 8, 10, 9, 8, 6, 4, 2]) / 113.0
 
 
 def _from_one(night: int) -> int:
@@ -188,17 +189,17 @@ def customers(settings: TrafficSettings) -> tuple[tuple[Speaker, ...], tuple[Spe
 def _with_doorbells(settings: TrafficSettings, group: Sequence[Speaker], number: int) -> tuple[Speaker, ...]:
     rng = np.random.default_rng([_DEVICE, settings.seed, number])
     new = set(rng.permutation(len(group))[: round(settings.doorbells * len(group))].tolist())
-    return tuple(replace(s, device_type=DOORBELL) if k in new else s for k, s in enumerate(group))
+    return tuple(replace(one, device_type=DOORBELL) if k in new else one for k, one in enumerate(group))
 
 
 @lru_cache(maxsize=8)
 def consents(settings: TrafficSettings) -> dict[str, tuple[str, ...]]:
-    """Return what each account consents to; of those who opted out one in three to nothing at all."""
+    """Return the consent of each account; one in three of those who opted out consents to nothing."""
     accounts = [speaker.account for group in customers(settings) for speaker in group]
     given: dict[str, tuple[str, ...]] = dict.fromkeys(accounts, ("score", "annotate", "train"))
     rng = np.random.default_rng([_CONSENT, settings.seed])
-    out = rng.permutation(len(accounts))[: round(settings.opted_out * len(accounts))]
-    for place, k in enumerate(out):
+    opted_out = rng.permutation(len(accounts))[: round(settings.opted_out * len(accounts))]
+    for place, k in enumerate(opted_out):
         given[accounts[k]] = ((), ("score",), ("score", "train"))[place % 3]
     return given
 
@@ -227,19 +228,19 @@ def _wake(rng: np.random.Generator, speaker: Speaker, *, accidental: bool) -> di
 
 
 def _conditions(kind: Kind, high: bool) -> AugmentSettings:
-    if kind == "accidental":  # far from the device, over other sound
+    if kind == "accidental":  # far from the device, with other sound
         return AugmentSettings(snr_db=(0.0, 12.0), peak=(0.05, 0.3), reverberant=1.0, narrow=0.3)
     if kind == "unintelligible":
         return AugmentSettings(snr_db=(-18.0, -10.0), narrow=0.0)
     return AugmentSettings(snr_db=(3.0, 12.0) if high else (15.0, 35.0), narrow=0.0)
 
 
-def _heard(
-    rng: np.random.Generator, said: Sentence, speaker: Speaker, conditions: AugmentSettings
+def _recorded(
+    rng: np.random.Generator, spoken: Sentence, speaker: Speaker, conditions: AugmentSettings
 ) -> tuple[Floats, int]:
     """Return samples and rate [Hz] as the device sends them: a car at 8 kHz, half the phones at 22.05 kHz."""
-    spoken = speak(said.text, speaker.voice) if said.text else np.zeros(RATE, dtype=np.float32)
-    samples = augment(spoken, rng, conditions)
+    speech = speak(spoken.text, speaker.voice) if spoken.text else np.zeros(RATE, dtype=np.float32)
+    samples = augment(speech, rng, conditions)
     if speaker.device_type == DOORBELL:
         samples = doorbell(samples)
     odd = int(speaker.device_serial[-1], 16) % 2 == 1

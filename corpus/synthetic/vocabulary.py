@@ -1,8 +1,8 @@
-"""What customers say: phrasings and slot values by intent, each in a base group and a drift group.
+"""The vocabulary of the synthetic traffic: phrasings and slot values by intent, in a base group and a drift group.
 
-Drift phrasings share few words with the base ones, so a model that learned the base alone errs on them. Slots stand in
-braces; their values are lists here, or composed (time, duration, level) in `corpus.synthetic.language`. All of it is
-written as it is spoken: lower case, no punctuation, numbers as words.
+Drift phrasings share few words with base phrasings, so a model that was trained on the base group errs on them. Slots
+are in braces; their values are listed here, or composed (time, duration, level) in `corpus.synthetic.language`. All
+text is in spoken form: lower case, no punctuation, numbers as words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Group = Literal["base", "drift"]
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Return the values between the commas."""
+    """Return the values of a comma-separated list."""
     return tuple(value.strip() for value in text.split(","))
 
 
@@ -228,7 +228,7 @@ PHRASINGS: Final[dict[str, dict[Group, tuple[str, ...]]]] = {
 }
 
 INTENTS: Final = tuple(sorted(PHRASINGS))
-"""The inventory: ten intents."""
+"""The ten intents, sorted."""
 
 VALUES: Final[dict[str, dict[Group, tuple[str, ...]]]] = {
     "artist": {
@@ -373,4 +373,4 @@ BACKGROUND: Final = {
         "according to the police, last summer, in the end, so apparently, ladies and gentlemen"
     ),
 }
-"""Parts of what television and talk say near a device that was not spoken to."""
+"""Parts of the sentences of television and conversation near the device."""

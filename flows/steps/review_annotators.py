@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.anchoring import Seen
+from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
 from annotation.crowd import learn_crowd
 from corpus import door
@@ -114,7 +114,7 @@ def _several(corpus: Corpus) -> bool:
         return len({row.annotator_id for row in annotations_table.latest_answers(conn)}) > 1
 
 
-def _seen(corpus: Corpus, most: int) -> list[Seen]:
+def _seen(corpus: Corpus, most: int) -> list[DraftComparison]:
     """Return at most so many of the newest transcripts beside the drafts of their tasks, shown or withheld."""
     with corpus.read() as conn:
         rows = [r for r in annotations_table.latest_answers(conn) if r.verdict == "labelled" and r.ask == "transcribe"]
@@ -128,5 +128,5 @@ def _seen(corpus: Corpus, most: int) -> list[Seen]:
         for said in content.annotations:
             shown = wanted.get((said.task_id, said.annotator_id, said.revision))
             if shown is not None and draft is not None and said.transcript is not None:
-                found.append(Seen(said.annotator_id, shown, said.transcript == draft))
+                found.append(DraftComparison(said.annotator_id, shown, said.transcript == draft))
     return found

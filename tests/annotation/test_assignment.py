@@ -28,7 +28,7 @@ def test_work_is_shared_evenly_and_nobody_hears_a_clip_twice() -> None:
     assert assign(needs(60, each=2), {}, 1.0, TEAM, seed=1) == plan
 
 
-def test_who_answered_is_not_asked_again_and_what_is_missing_is_told() -> None:
+def test_who_answered_is_not_asked_again_and_what_is_missing_is_reported() -> None:
     plan = assign(needs(1, each=3, barred=frozenset({"bob"})), {}, 1.0, TEAM, seed=1)
     assert {who for _, who, _ in plan.given} == {"ann", "cid"}
     assert plan.short == ["t000"]
@@ -52,7 +52,7 @@ def test_audit_rows_are_asked_twice_where_there_are_two() -> None:
 
 
 def test_the_settings_refuse_doubles_and_names_that_are_no_folder() -> None:
-    with pytest.raises(ValidationError, match="stands twice"):
+    with pytest.raises(ValidationError, match="appears twice"):
         PeopleSettings(people=(Person(annotator_id="a"), Person(annotator_id="a")))
     for name in ("../x", "", ".hidden", "a b"):
         with pytest.raises(ValidationError):

@@ -75,7 +75,7 @@ def test_one_voice_is_enough_for_safety(verdict: str) -> None:
     assert (merged.outcome, merged.label, merged.flags, merged.withdraws) == (verdict, None, (verdict,), True)
 
 
-def test_both_safety_verdicts_are_told_and_a_taken_back_one_still_counts() -> None:
+def test_both_safety_verdicts_are_reported_and_a_taken_back_one_still_counts() -> None:
     both = merge(judged("ann", "critical_data"), judged("bob", "distress"))
     assert (both.outcome, both.flags) == ("distress", ("distress", "critical_data"))
     assert merge(judged("ann", "critical_data"), labelled("ann", revision=2)).outcome == "critical_data"

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from annotation.anchoring import Seen, copy_rates
+from annotation.anchoring import DraftComparison, copy_rates
 from annotation.annotator_wer import TRUTH, count_pairs, learn_word_errors, words_compared
 from annotation.crowd import Crowd, learn_crowd
 from corpus.records.annotations import Annotation, Label
@@ -81,9 +81,9 @@ def test_a_label_is_worth_what_its_people_are() -> None:
     assert Crowd().reliability([("eve", "accidental", None)]) == 1.0
 
 
-def seen(who: str, shown: int, unchanged: int, blind: int = 0, same: int = 0) -> list[Seen]:
-    rows = [Seen(who, True, k < unchanged) for k in range(shown)]
-    return rows + [Seen(who, False, k < same) for k in range(blind)]
+def seen(who: str, shown: int, unchanged: int, blind: int = 0, same: int = 0) -> list[DraftComparison]:
+    rows = [DraftComparison(who, True, k < unchanged) for k in range(shown)]
+    return rows + [DraftComparison(who, False, k < same) for k in range(blind)]
 
 
 def test_who_sends_drafts_back_unread_is_found_out_by_the_blind_tasks() -> None:
@@ -98,7 +98,7 @@ def test_who_sends_drafts_back_unread_is_found_out_by_the_blind_tasks() -> None:
 
 
 def test_a_copied_label_is_worth_little_and_a_blind_one_of_the_same_person_is_not() -> None:
-    crowd = learn_crowd({}, seen=seen("ann", 30, 9, 20, 6) + seen("eve", 30, 30))
+    crowd = learn_crowd({}, comparisons=seen("ann", 30, 9, 20, 6) + seen("eve", 30, 30))
     assert crowd.careless() == ["eve"]
     voice = [("eve", "labelled", "light_on")]
     assert crowd.reliability(voice, draft_shown=True) < 0.3

@@ -48,7 +48,7 @@ def test_it_finds_the_truth_about_as_often_as_crowd_kit_and_more_often_than_the_
     assert sum(ours[item] == theirs[item] for item in truth) >= 0.9 * len(truth)
 
 
-def test_people_are_told_apart_and_the_order_of_the_votes_does_not_matter() -> None:
+def test_people_are_distinguished_and_the_order_of_the_votes_does_not_matter() -> None:
     given, _ = votes(400, 8, seed=1)
     model = learn_confusions(given)
     assert sorted(ACCURACY, key=model.accuracy.get, reverse=True) == sorted(ACCURACY)
@@ -75,7 +75,7 @@ def test_whoever_always_says_the_same_has_said_nothing() -> None:
     given += [(f"i{k}", "eve", "c0") for k in range(80)]
     model = learn_confusions(given)
     assert model.confidence([("eve", "c0")]) < 0.3
-    assert model.worth("eve") < 0.2
+    assert model.relative_accuracy("eve") < 0.2
 
 
 def test_who_answers_alone_agrees_with_nobody() -> None:

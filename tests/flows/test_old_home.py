@@ -32,8 +32,15 @@ from tests.fixtures.make_old_home import NIGHTS, settings_of
 from tests.flows.homes import earmark
 
 OLD = Path(make_old_home.__file__).parent / "old_home"
-TOLD: dict[str, Any] = json.loads((OLD / "told.json").read_text(encoding="utf-8"))
+TOLD: dict[str, Any] = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
 """What the code that wrote the home said of it, by command."""
+
+WITHDRAWN = {"retrain intent": 1}
+"""Labels fewer than that code learned from: account 3 withdrew its consent and gave it again later, which opened its
+older utterances again in that code, and does not any more."""
+
+WITHDRAWN_AT_NIGHT = {"rescore": {"scored": -1, "not_opened": 1}}
+"""How the counts of the later night differ for the same reason."""
 
 NIGHTLY = f"nightly --night {NIGHTS[2]}"
 
@@ -100,7 +107,9 @@ def test_the_upgrade_moves_the_records_on_and_leaves_nothing_to_find_for_the_doc
 
 def test_the_status_is_what_it_was(home: Path):
     apart = ("home", "queues")  # where it lies, and how long tasks have waited by today
-    assert list(different(without(told(home, "status"), *apart), without(TOLD["status"], *apart))) == []
+    now = without(told(home, "status"), *apart)
+    assert now.pop("problems") == []  # what that code did not look for
+    assert list(different(now, without(TOLD["status"], *apart))) == []
 
 
 def evaluations(settings: Settings) -> int:
@@ -144,8 +153,8 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
                 held = then["plans"][f"{kind} {due}"]
                 assert (now.version, now.new, bool(now.skipped)) == (
                     held["version"],
-                    held["new"],
-                    bool(held["skipped"]),
+                    held["new"] + WITHDRAWN.get(f"retrain {kind}", 0),
+                    bool(held["skipped"]) and not WITHDRAWN.get(f"retrain {kind}"),
                 )
                 assert list(now.pseudo.ids) == held["ids"]
 
@@ -185,8 +194,11 @@ def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path
     now, then = json.loads(done.stdout), TOLD[NIGHTLY]
     assert now.keys() == then.keys()
     for step, report in then.items():
-        if isinstance(report, dict):
+        if step == "retrain intent":
+            assert (now[step]["new_labels"], now[step]["labels"]) == (2, 9), report  # see `WITHDRAWN`
+        elif isinstance(report, dict):
             assert ("skipped" in now[step]) == ("skipped" in report), step
             counts = {name: value for name, value in report.items() if isinstance(value, int | float)}
+            counts |= {name: counts[name] + more for name, more in WITHDRAWN_AT_NIGHT.get(step, {}).items()}
             assert list(different({name: now[step].get(name) for name in counts}, counts)) == []
     assert told(home, "doctor")["problems"] == []

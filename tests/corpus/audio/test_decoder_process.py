@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.audio.decoder_process import Decoder, Decoders, decoded
+from corpus.audio.decoder_process import Decoder, Decoders, decode_recording
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused
 from tests.corpus.ingest.test_ingest import clip
@@ -30,11 +30,11 @@ def test_a_process_gives_what_decoding_here_gives(tmp_path: Path) -> None:
     paths = files(tmp_path)
     decoder = Decoder()
     good, text, none = decoder(paths, SETTINGS)
-    assert good == decoded(paths[0], SETTINGS) == decoded(clip(1), SETTINGS)
+    assert good == decode_recording(paths[0], SETTINGS) == decode_recording(clip(1), SETTINGS)
     for path, found in ((paths[1], text), (paths[2], none)):
         assert isinstance(found, AudioRefused)
         with pytest.raises(AudioRefused) as here:
-            decoded(path, SETTINGS)
+            decode_recording(path, SETTINGS)
         assert (found.reason, str(found)) == (here.value.reason, str(here.value))
     (short,) = decoder(paths[:1], AudioSettings(min_duration=1.0))
     assert isinstance(short, AudioRefused)
@@ -45,15 +45,15 @@ def test_a_process_gives_what_decoding_here_gives(tmp_path: Path) -> None:
 def test_one_that_died_is_replaced_and_none_outlives_the_block(tmp_path: Path) -> None:
     paths = files(tmp_path)
     with Decoders() as decoders:
-        first, second = decoders.begun()
-        assert decoders.begun() == [first, second]
+        first, second = decoders.running()
+        assert decoders.running() == [first, second]
         os.kill(first.pid, signal.SIGKILL)
         with pytest.raises((EOFError, OSError)):
             first(paths, SETTINGS)
-        again = decoders.begun()
+        again = decoders.running()
         assert second in again
         assert first not in again
-        assert [decoder(paths[:1], SETTINGS) for decoder in again] == [[decoded(paths[0], SETTINGS)]] * 2
+        assert [decoder(paths[:1], SETTINGS) for decoder in again] == [[decode_recording(paths[0], SETTINGS)]] * 2
     assert not any(decoder.alive for decoder in again)
 
 
@@ -61,7 +61,7 @@ OWNER = """
 import os, signal
 from corpus.audio.decoder_process import Decoders
 from corpus.audio.limits import AudioSettings
-decoders = Decoders().begun()
+decoders = Decoders().running()
 for decoder in decoders:
     decoder([], AudioSettings())
 print(*(decoder.pid for decoder in decoders), flush=True)

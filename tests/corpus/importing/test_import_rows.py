@@ -244,7 +244,7 @@ def test_a_dry_run_shows_the_mapping_and_problems_by_row(cache: Path, tmp_path: 
         ({}, "importing.constants.account"),
         ({"columns": {"account": "speaker", "audio": None}}, "importing.columns.audio to one of"),
         ({"constants": {"account": "a", "locale": "planted!"}}, "importing.constants: field locale"),
-        ({"columns": {"account": "speaker"}, "attributes": ["speaker"]}, "only the vault may know"),
+        ({"columns": {"account": "speaker"}, "attributes": ["speaker"]}, "belongs to the vault alone"),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_one_line(cache: Path, tmp_path: Path, given: Any, message: str) -> None:
@@ -264,7 +264,7 @@ def test_what_is_no_corpus_is_one_line(corpus: Corpus, cache: Path, tmp_path: Pa
     (tmp_path / "outside" / "metadata.csv").write_text("file_name,text\n../../planted,x\n")
     for name, message in {
         "nowhere.parquet": "no such file or folder",
-        "empty": "holds no corpus that is known",
+        "empty": "holds no corpus in a known format",
         "notes.txt": "neither Parquet nor .jsonl",
         "corrupt.parquet": "can't be read as parquet",
         "broken": "can't be read as saved",

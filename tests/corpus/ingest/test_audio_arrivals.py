@@ -56,7 +56,7 @@ def test_the_shortest_and_the_longest_are_taken(
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 1.0])
 @pytest.mark.parametrize(("form", "subtype"), KINDS)
 def test_a_file_that_was_cut_is_refused(corpus: Corpus, tmp_path: Path, form: str, subtype: str, share: float) -> None:
-    """A FLAC cut within its last frame can't be told from a damaged one; only there `unreadable` stands."""
+    """A FLAC file that is cut within its last frame looks like a damaged one: only it is `unreadable`."""
     whole = encoded(tone(2.0), form, subtype)
     outcome = recording_becomes(corpus, tmp_path, whole[: int(len(whole) * share) - 1])
     assert outcome == "truncated" or (form == "FLAC" and share > 0.5 and outcome == "unreadable")

@@ -1,4 +1,4 @@
-"""A withdrawn consent is never lost and never comes back, whatever row says so and whatever becomes of that row."""
+"""A withdrawn consent is never lost and never comes back, whichever row states it, accepted or refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "duplicate": {},
     "key_twice": {},
 }
-"""What may be wrong with a row beside what it says of consent."""
+"""Faults of a row in other fields than consent."""
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_a_bad_row_names_its_field_and_never_a_value(change: dict[str, Any], fie
 
 
 @pytest.mark.parametrize("wake", [None, {}, {"button": False}])
-def test_no_evidence_of_a_wake_is_told_apart_from_a_bad_row(wake: object) -> None:
+def test_no_evidence_of_a_wake_is_distinguished_from_a_bad_row(wake: object) -> None:
     row = parse(1, ROW | {"wake": wake})
     assert isinstance(row, ManifestRow)
     assert row.wake is None

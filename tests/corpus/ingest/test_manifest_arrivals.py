@@ -43,8 +43,8 @@ ODD: dict[str, tuple[bytes, str, str]] = {
     },
     "no wake": (without("wake"), "no_wake", "field wake: "),
     "null account": (line(account=None), "bad_row", "field account: is missing; give a string"),
-    "unknown column": (line(**{NAME: NAME}), "bad_row", "a field that is not known; leave it out"),
-    "unknown key inside": (line(wake={"button": True, NAME: 1}), "bad_row", "field wake: holds a key that is not"),
+    "unknown column": (line(**{NAME: NAME}), "bad_row", "an unknown field; leave it out"),
+    "unknown key inside": (line(wake={"button": True, NAME: 1}), "bad_row", "field wake: holds an unknown key"),
     **{
         f"wrong type of {field}": (line(**{field: value}), "bad_row", f"field {field}: is of the wrong type; give ")
         for field, value in {
@@ -54,8 +54,8 @@ ODD: dict[str, tuple[bytes, str, str]] = {
         }.items()
     },
     "wrong value": (line(consent=["all"]), "bad_row", "field consent: has a value that is not allowed; give a list"),
-    "key twice": (doubled('"audio": "x.wav"'), "bad_row", "field audio: stands twice; write it once"),
-    "unknown key twice": (doubled(f'"{NAME}": 1, "{NAME}": 1'), "bad_row", "a field stands twice; write it once"),
+    "key twice": (doubled('"audio": "x.wav"'), "bad_row", "field audio: appears twice; write it once"),
+    "unknown key twice": (doubled(f'"{NAME}": 1, "{NAME}": 1'), "bad_row", "a field appears twice; write it once"),
     "naive time": (line(arrived_at="2026-01-01T00:00:00"), "bad_row", "field arrived_at: has no time zone; give an"),
     "a date": (line(arrived_at="2026-01-01"), "bad_row", "field arrived_at: has no time zone; give an"),
     "no time": (line(arrived_at=NAME), "bad_row", "field arrived_at: is no time; give an"),
@@ -169,7 +169,7 @@ TABLES: dict[str, tuple[Callable[[], pa.Table], str, str]] = {
     "dictionary": (lambda: table({}, locale=pa.dictionary(pa.int8(), pa.string())), "accepted", ""),
     "deep": (deep, "bad_row", "field attributes: is of the wrong type; give an object"),
     "nested name": (lambda: table({}).set_column(0, "audio", pa.array([{"path": "good.wav"}] * 3)), "all", ""),
-    "nested and unknown": (lambda: table({NAME: {"x": [{"y": 1}]}}), "bad_row", "a field that is not known; leave"),
+    "nested and unknown": (lambda: table({NAME: {"x": [{"y": 1}]}}), "bad_row", "an unknown field; leave"),
     "no UTF-8": (not_utf8, "bad_row", "a value can't be read; write strings in UTF-8"),
     "line break": (lambda: table({"audio": "a\nb.wav"}), "bad_row", "field audio: holds a line break"),
     "bytes for names": (lambda: table({}, audio=pa.binary()), "all", ""),

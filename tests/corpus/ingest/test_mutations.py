@@ -39,7 +39,7 @@ corpus.close()
 
 
 def ingested(home: Path, manifests: list[Path]) -> tuple[list[dict[str, Any]], str]:
-    """Return the counts and the peak of memory [bytes] after each manifest, all in one child, and what it said."""
+    """Return counts, refused lines and the peak of memory [bytes] after each manifest, all in one child process."""
     command = [sys.executable, "-c", INGEST, str(home), *map(str, manifests)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, env=environment)

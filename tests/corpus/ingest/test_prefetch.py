@@ -1,4 +1,4 @@
-"""Decoding ahead gives each row what decoding in its turn would, whichever rows are asked for."""
+"""Prefetching gives each row the same recording as decoding when it is read, whichever rows are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from corpus.audio.decoder_process import Recording
 from corpus.errors import AudioRefused
 from corpus.ingest import prefetch as module
 from corpus.ingest.manifest_row import BadRow, ManifestRow
-from corpus.ingest.prefetch import Ahead
+from corpus.ingest.prefetch import PrefetchedRecordings
 from corpus.records.arrivals import Wake
 
 
@@ -26,18 +26,18 @@ def row(line: int, *, consent: bool = True) -> ManifestRow:
     )  # fmt: skip
 
 
-def hear(asked: ManifestRow) -> Recording:
+def read_recording(asked: ManifestRow) -> Recording:
     if asked.line % 5 == 3:
         raise AudioRefused("empty", "nothing")
     return Recording(str(asked.line), bytes(1000 * (asked.line % 4)))
 
 
-def helper(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]:
-    """Answers as `hear` would, but for every seventh row, of which it knows nothing."""
+def decode(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]:
+    """Return what `read_recording` returns or raises, but None for every seventh row."""
     found: list[Recording | AudioRefused | None] = []
     for asked in rows:
         try:
-            found.append(None if asked.line % 7 == 0 else hear(asked))
+            found.append(None if asked.line % 7 == 0 else read_recording(asked))
         except AudioRefused as refused:
             found.append(refused)
     return found
@@ -53,10 +53,10 @@ def broken(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]
     st.integers(1, 3000),
     st.integers(1, 3),
 )
-def test_every_row_gets_its_own_recording(kinds: list[str], most: int, helpers: int):
-    before, module.MOST_BYTES = module.MOST_BYTES, most  # so that the threads have to wait for us
+def test_every_row_gets_its_own_recording(kinds: list[str], most: int, decoders: int):
+    before, module.MOST_BYTES = module.MOST_BYTES, most  # so that the threads have to wait for the reader
     rows = [BadRow(n, "bad") if kind == "bad" else row(n, consent=kind != "closed") for n, kind in enumerate(kinds)]
-    reader = Ahead(hear, [helper, broken, helper][:helpers])
+    reader = PrefetchedRecordings(read_recording, [decode, broken, decode][:decoders])
     try:
         for start in range(0, len(rows), 7):
             reader.expect(rows[start : start + 7])
@@ -75,11 +75,11 @@ def test_every_row_gets_its_own_recording(kinds: list[str], most: int, helpers: 
         module.MOST_BYTES = before
 
 
-def test_what_goes_wrong_ahead_is_told_in_its_turn():
+def test_an_error_of_a_decoder_is_raised_when_its_row_is_read():
     def failing(asked: ManifestRow) -> Recording:
         raise OSError(f"row {asked.line}")
 
-    reader = Ahead(failing, [broken])
+    reader = PrefetchedRecordings(failing, [broken])
     reader.expect([row(1), row(2)])
     with pytest.raises(OSError, match="row 2"):
         reader(row(2))
@@ -88,7 +88,7 @@ def test_what_goes_wrong_ahead_is_told_in_its_turn():
 
 def test_the_threads_end_though_rows_wait():
     before = set(threading.enumerate())
-    reader = Ahead(hear, [helper, broken])
+    reader = PrefetchedRecordings(read_recording, [decode, broken])
     reader.expect([row(n) for n in range(100)])
     reader.close()
     assert set(threading.enumerate()) <= before

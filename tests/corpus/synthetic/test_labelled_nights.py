@@ -65,7 +65,7 @@ def test_the_same_settings_write_the_same_nights(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start_speakers": ("zoe",)}, "zoe speaks nowhere"),
+        ({"start_speakers": ("zoe",)}, "no row of zoe"),
         ({"attributes": ("age",)}, "row 1 has no age"),
         ({"folder": Path("nowhere")}, "no train.jsonl"),
     ],

@@ -82,9 +82,9 @@ def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf)
     assert not list(settings.task_folder.rglob("*.wav"))
 
     shelf.answer(first)
-    report = annotation_backends.pull(corpus, settings).merged
+    report = annotation_backends.pull(corpus, settings)
     assert (report.labels, report.refused) == (1, {})
-    again = annotation_backends.pull(corpus, settings).merged
+    again = annotation_backends.pull(corpus, settings)
     assert len(shelf.labels()) == 1
     assert again.labels == report.labels, "the answer of the same operation"
     assert annotation_backends.settle(corpus, settings) == SettleReport(removed=1)
@@ -104,7 +104,7 @@ def test_a_changed_answer_is_a_new_revision_and_a_bad_one_costs_only_itself(shel
     first, second, *_ = shelf.held()
     shelf.answer(first)
     shelf.answer(second, verdict="wonderful")
-    report = annotation_backends.pull(corpus, settings).merged
+    report = annotation_backends.pull(corpus, settings)
     assert (report.labels, report.refused) == (1, {"unknown_verdict": 1})
     shelf.answer(first, transcript="play some blues", revision=2)
     annotation_backends.pull(corpus, settings)
@@ -132,14 +132,14 @@ def test_the_flows_use_it_from_export_to_merge(shelf: Shelf, prefect_url: str):
 
     settings = shelf.world.settings.model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
     with running(settings, "test"):
-        assert pipeline.export(ROUND)["sent"] == CLIPS
+        assert pipeline.export(ROUND).sent == CLIPS
         key = next(iter(shelf.held()))
         shelf.answer(key)
         report = pipeline.merge()
-        assert report["labels"] == 1
+        assert report.labels == 1
         assert key not in shelf.held()
         shelf.file.write_text("{")
-        assert "acme-shelf" in pipeline.merge()["failed"]
+        assert "acme-shelf" in pipeline.merge().failed
 
 
 def test_a_backend_is_a_setting_once_its_package_is_there(acme: Path):
@@ -205,7 +205,7 @@ def test_backends_are_tried_at_an_empty_place_and_leave_it_empty(acme: Path, tmp
     assert [row for row in found if row.problem] == []
     assert connect(options).placed() == []
     (tmp_path / "shelf.json").write_text(json.dumps({"tasks": {"t1/ann": "url"}, "answers": []}))
-    with pytest.raises(Refused, match=r"the place holds 1 tasks; give an empty one to try"):
+    with pytest.raises(Refused, match=r"the backend holds 1 tasks; check an empty one"):
         check_backend(connect, options)
 
 

@@ -117,7 +117,7 @@ def test_a_dry_run_shows_the_mapping_and_makes_no_home(tmp_path: Path, capsys: p
         (("data", "--split", "dev", *BY_SPEAKER), "known are test, train"),
         (("data", "--subset", "de", *BY_SPEAKER), "only a hub repository has subsets"),
         (("data", "--set", "importing.columns.account=who"), "no column who; known are audio, speaker"),
-        (("data",), "nobody is named as the speaker"),
+        (("data",), "no column is the account"),
         (("data", "--set", "importing.columns.acount=speaker"), "importing.columns.acount"),
         (("empty", *BY_SPEAKER), "holds no corpus"),
     ],

@@ -26,7 +26,7 @@ def test_without_scikit_activeml_there_is_one_clear_error_and_all_else_works():
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
     assert done.returncode == 1
     assert "pip install 'earmark[scikit-activeml]'" in done.stderr.splitlines()[-1]
-    assert "line 3" in done.stderr
+    assert "line 5" in done.stderr
 
 
 @pytest.fixture

@@ -1,0 +1,207 @@
+"""Ingest of one batch of rows: check, decode and store them in one operation.
+
+The operation writes vault and packs first, at the same time, then commits one transaction on the records. A kill leaves
+at most keys without rows and packs that no row names; the same batch again completes the work.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from corpus.audio.resample import RATE
+from corpus.handle import Corpus
+from corpus.ingest.manifest_row import BadRow, ManifestRow
+from corpus.ingest.prefetch import ReadRecording
+from corpus.ingest.usable_recordings import (
+    DUPLICATE,
+    ERASED,
+    Refusal,
+    Refusals,
+    UsableRecording,
+    chunks,
+    usable_recordings,
+)
+from corpus.records.annotations import Label
+from corpus.records.arrivals import Utterance
+from corpus.records.base import Split
+from corpus.storage.content_codec import SAMPLE_BYTES
+from corpus.storage.operations import Operation
+from corpus.storage.packs import PackWriter
+from corpus.tables import ingest_batches, labels, utterances
+from corpus.vault import consent, identity, vault
+
+Batch = list[ManifestRow | BadRow]
+
+_SOURCES: Final[dict[labels.Source, bool]] = {"manifest": False, "held_out": True}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """How many rows of a batch were accepted and refused; received = accepted + the sum of refused.
+
+    Attributes:
+        received: number of rows.
+        accepted: number of rows that became utterances.
+        refused: number of rows by reason.
+        refused_lines: the first refused rows, each with line, reason and remedy.
+    """
+
+    received: int
+    accepted: int
+    refused: Mapping[str, int]
+    refused_lines: tuple[Refusal, ...]
+
+
+def ingest_batch(
+    corpus: Corpus,
+    operation_id: str,
+    rows: Batch,
+    read_recording: ReadRecording,
+    latest: datetime,
+    refusals: Refusals,
+) -> BatchReport:
+    """Ingest one batch, and return how many rows were accepted and refused; a repeat returns the stored counts.
+
+    Args:
+        corpus: the corpus to write to.
+        operation_id: of the batch; the same id is the same work.
+        rows: of the batch, in order.
+        read_recording: gives the recording of a row.
+        latest: latest accepted time of arrival (UTC).
+        refusals: of the whole run; collects the refusals of this batch.
+    """
+    with corpus.operation(operation_id, "ingest") as op:
+        if op.done:
+            _apply_consent(corpus, rows, rows, latest, refusals)
+            return batch_report(op.result)
+        refusals.begin()
+        usable = _usable_rows(rows, latest, refusals)
+        _apply_consent(corpus, rows, _refused(rows, refusals), latest, refusals)
+        recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
+        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
+        # Again, for rows that were refused since and for accounts that are new in the vault.
+        _apply_consent(corpus, rows, _refused(rows, refusals), latest, refusals)
+        utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
+        ingest_batches.put(op.conn, operation_id, len(rows), accepted)
+        counts = Counter(refusals.by_line.values())
+        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
+        op.result["refused_lines"] = list(refusals.shown)
+        return batch_report(op.result)
+
+
+def batch_report(result: dict[str, Any]) -> BatchReport:
+    """Return the report from the stored result of an operation on a batch or a manifest."""
+    refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
+    return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines)
+
+
+def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
+    """Return the rows that are complete, with consent to scoring and with evidence of a wake; refuse the others."""
+    usable: list[ManifestRow] = []
+    for row in rows:
+        if isinstance(row, BadRow):
+            refusals.add(row.line, row.reason, row.detail)
+        elif row.arrived_at > latest:
+            refusals.add(row.line, "bad_row", "field arrived_at: is in the future; check the device's clock")
+        elif "score" not in row.consent:
+            refusals.add(
+                row.line, "no_consent", "field consent: the customer does not consent to scoring; leave the row out"
+            )
+        elif row.wake is None:
+            refusals.add(
+                row.line,
+                "no_wake",
+                "field wake: no wake word and no button, the device should not have listened; leave the row out",
+            )
+        else:
+            usable.append(row)
+    return usable
+
+
+def _refused(rows: Batch, refusals: Refusals) -> Batch:
+    return [row for row in rows if row.line in refusals.by_line]
+
+
+def _apply_consent(corpus: Corpus, rows: Batch, refused: Batch, latest: datetime, refusals: Refusals) -> None:
+    """Apply the consent statements of refused rows to the vault, whatever the reason of the refusal.
+
+    A withdrawal of consent also counts for utterances that were stored before. Statements on accounts that are not in
+    the vault are never written to disk; they stay in memory, in case the account arrives later in the same run.
+    """
+    waiting = refusals.statements
+    for statement in (row.statement for row in refused):
+        if statement is not None and statement.consent != consent.ALL:
+            at = min(statement.at or latest, latest)  # a missing time, or one in the future, counts as now
+            times = waiting.setdefault(statement.account, {})
+            times[statement.consent] = max(at, times.get(statement.consent, at))
+    accounts = {row.statement.account for row in rows if row.statement is not None}
+    due = {account: waiting.pop(account) for account in accounts if account in waiting}
+    waiting |= consent.apply_statements(corpus.vault, due)
+
+
+def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> int:
+    """Store keys, packs, rows and known labels of these recordings, and return how many were new."""
+    stored = utterances.stored_ids(op.conn, [recording.utterance_id for recording in recordings])
+    new: dict[str, UsableRecording] = {}
+    for recording in recordings:
+        if recording.utterance_id in stored or recording.utterance_id in new:
+            refusals.add(recording.row.line, "duplicate", DUPLICATE)
+        else:
+            new[recording.utterance_id] = recording
+    arrivals = [_vault_arrival(recording) for recording in new.values()]
+    # The vault commits while the packs are still being written; the records are committed after both.
+    with (
+        PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer,
+        vault.admitting(corpus.vault, arrivals, op.operation_id) as admitted,
+    ):
+        for utterance_id in [each for each in new if each not in admitted]:
+            refusals.add(new.pop(utterance_id).row.line, "erased", ERASED)
+        utterances.put(op, writer, _utterances(corpus, new, admitted))
+    labelled = {id_: each.row for id_, each in new.items() if each.row.text is not None or each.row.intent is not None}
+    for source, held_out in _SOURCES.items():
+        rows = [_label(utterance_id, row) for utterance_id, row in labelled.items() if row.held_out == held_out]
+        if rows:
+            labels.put_labels(corpus, op, rows, source=source)
+    return len(new)
+
+
+def _vault_arrival(recording: UsableRecording) -> vault.Arrival:
+    row = recording.row
+    return vault.Arrival(recording.utterance_id, row.account, row.consent, row.arrived_at, row.device_serial)
+
+
+def _utterances(
+    corpus: Corpus, new: Mapping[str, UsableRecording], admitted: Mapping[str, vault.Admitted]
+) -> Iterator[utterances.Arrived]:
+    """Yield utterance, key and PCM of each new recording."""
+    shares = corpus.settings.split
+    speakers = {entry.speaker_id for entry in admitted.values()}
+    split = {speaker: identity.split_of(corpus.vault, speaker, shares) for speaker in speakers}
+    for utterance_id, recording in new.items():
+        speaker = admitted[utterance_id].speaker_id
+        yield _utterance(recording, speaker, split[speaker]), admitted[utterance_id].key, recording.pcm
+
+
+def _utterance(recording: UsableRecording, speaker_id: str, split: Split) -> Utterance:
+    row = recording.row
+    assert row.wake is not None  # `_usable_rows` refuses all other rows
+    return Utterance(
+        utterance_id=recording.utterance_id,
+        speaker_id=speaker_id,
+        arrived_at=row.arrived_at,
+        sample_rate=RATE,
+        num_samples=len(recording.pcm) // SAMPLE_BYTES,
+        locale=row.locale,
+        device_type=row.device_type,
+        wake=row.wake,
+        split=split,
+        attributes=row.attributes,
+    )
+
+
+def _label(utterance_id: str, row: ManifestRow) -> Label:
+    return Label(utterance_id, row.text, row.intent, row.slots, agreement=1.0, annotators=0, revision=1)
