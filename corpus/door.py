@@ -1,7 +1,8 @@
-"""The one door: no other code opens a ciphertext of somebody's speech.
+"""The door: the only code that decrypts somebody's speech, their transcripts and their labels.
 
-Every opening is checked (erased, quarantine, consent, retention, lease), then put on the audit chain, then streamed. A
-machine's batch is one audit row with the digest of its ids; a person's listening is one row a clip.
+Each call first checks every utterance (erased, quarantine, consent, retention, lease), then writes the audit rows, then
+streams the content. A program's batch is one audit row with the digest of its ids. A person who listens to clips causes
+one audit row for each clip.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CONSENT_FOR: Final[dict[Purpose, str]] = {
     "train": "train",
     "judge": "annotate",
 }
-"""Judging a model compares it with what a person heard, which is what the customer allowed."""
+"""Consent that each purpose needs. Judging compares a model with annotations, so it needs the consent to annotate."""
 
 
 REMEDIES: Final = {
@@ -46,9 +47,10 @@ REMEDIES: Final = {
     "retention": "it is older than the retention allows; drop it from the list",
     "lease": "export its round again, which grants a new lease to what is open or overdue",
 }
+"""What to do about each reason for which an utterance stays closed."""
 
 BATCH: Final = 128
-"""Utterances that are in memory at once: 128 clips of 30 s are some 250 MB."""
+"""Number of utterances that are in memory at once; 128 clips of 30 s take about 250 MB."""
 
 
 def open(
@@ -62,22 +64,22 @@ def open(
     versions: tuple[str, str] | None = None,
     label_revisions: Mapping[str, int] | None = None,
 ) -> Iterator[Content]:
-    """Stream the plaintext of utterances in the given order; checks and audit row are done before it returns.
+    """Check utterances, record the opening, and return an iterator over their content in the given order.
 
     Args:
         corpus: the handle.
-        utterance_ids: unique.
-        purpose: what it is for; `judge` needs the consent to annotate.
-        actor: `person:<id>` where a person listens, who needs a lease to annotate; else a name of a machine.
-        parts: of `audio`, `hypotheses`, `annotations`, `label`.
-        strict: True where one closed utterance closes the whole batch; False where it is left out and counted.
+        utterance_ids: (N,) without repeats.
+        purpose: what the content is used for; `judge` needs the consent to annotate.
+        actor: `person:<id>` for a person, who also needs a lease to annotate; otherwise the name of a program.
+        parts: one or more of `audio`, `hypotheses`, `annotations`, `label`.
+        strict: True to refuse the batch if one utterance is closed; False to leave closed ones out and count them.
         versions: ASR and intent version of the hypotheses; None for the latest that scored each utterance.
-        label_revisions: revision by utterance id; the current label where an id or the whole is left out.
+        label_revisions: revision of the label by utterance id; the current label is used for ids that are not in it.
 
     Raises:
-        DoorClosed: strict, and one is closed; nothing was opened.
-        RecordError: an unknown purpose or part, or an id that stands twice.
-        Damaged: while streaming: an utterance does not decrypt.
+        DoorClosed: `strict`, and an utterance is closed; nothing was opened.
+        RecordError: a purpose or part is unknown, or an id appears twice.
+        Damaged: an utterance can't be decrypted; raised while the content is streamed.
     """
     _check_arguments(utterance_ids, purpose, parts)
     with writing(corpus.records) as conn:
@@ -94,7 +96,7 @@ def open(
 def closures(
     corpus: Corpus, conn: sa.Connection, utterance_ids: Sequence[str], purpose: Purpose, actor: str = "earmark"
 ) -> dict[str, str]:
-    """Return, by id, why an utterance would stay closed; an id that is missing would be opened."""
+    """Return, by id, why an utterance would stay closed; ids that would be opened are left out."""
     closed: dict[str, str] = {}
     oldest, oldest_labelled = retention_limits(corpus)
     labelled = labels.c.utterance_id.is_not(None)
@@ -128,7 +130,7 @@ def _check_arguments(utterance_ids: Sequence[str], purpose: str, parts: Sequence
     if unknown or not parts:
         raise RecordError(f"parts must be some of {', '.join(get_args(Part))}, not {', '.join(unknown) or 'none'}")
     if len(set(utterance_ids)) != len(utterance_ids):
-        raise RecordError("an utterance stands twice among those to open; name each once")
+        raise RecordError("an utterance appears twice among those to open; name each once")
 
 
 def _is_person(actor: str) -> bool:
@@ -165,18 +167,18 @@ def _stream(
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
         keys = vault.data_keys(corpus.vault, batch)
-        gone = [i for i in batch if i not in keys]  # erased since the check
-        if strict and gone:
-            raise DoorClosed(gone[0], "erased", REMEDIES["erased"])
+        erased = [i for i in batch if i not in keys]  # erased since the check
+        if strict and erased:
+            raise DoorClosed(erased[0], "erased", REMEDIES["erased"])
         batch = [i for i in batch if i in keys]
         with reading(corpus.records) as conn:
             rows = {
                 row.utterance_id: row
                 for row in fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch)
             }
-            heard = _hypotheses(conn, batch, keys, versions) if "hypotheses" in parts else {}
-            given = _annotations(conn, batch, keys) if "annotations" in parts else {}
-            held = _labels(conn, batch, keys, revisions) if "label" in parts else {}
+            hypotheses = _hypotheses(conn, batch, keys, versions) if "hypotheses" in parts else {}
+            annotations = _annotations(conn, batch, keys) if "annotations" in parts else {}
+            labels_by_id = _labels(conn, batch, keys, revisions) if "label" in parts else {}
         sealed = _audio(corpus, batch, rows) if "audio" in parts else {}
         for utterance_id in batch:
             utterance = as_utterance(rows[utterance_id])
@@ -188,20 +190,20 @@ def _stream(
                 utterance=utterance,
                 audio=samples,
                 sample_rate=utterance.sample_rate,
-                hypotheses=heard.get(utterance_id),
-                annotations=tuple(given.get(utterance_id, ())),
-                label=held.get(utterance_id),
+                hypotheses=hypotheses.get(utterance_id),
+                annotations=tuple(annotations.get(utterance_id, ())),
+                label=labels_by_id.get(utterance_id),
             )
 
 
 def _audio(corpus: Corpus, batch: Sequence[str], rows: Mapping[str, sa.Row[Any]]) -> dict[str, bytes]:
-    wanted = [(i, place) for i in batch if (place := as_location(rows[i])) is not None]
+    wanted = [(i, location) for i in batch if (location := as_location(rows[i])) is not None]
     try:
         return dict(packs.read(corpus.fs, corpus.root, wanted))
     except FileNotFoundError:  # an erasure moved these clips to another pack between the query and the read
         with reading(corpus.records) as conn:
             found = list(fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, batch))
-        wanted = [(row.utterance_id, place) for row in found if (place := as_location(row)) is not None]
+        wanted = [(row.utterance_id, location) for row in found if (location := as_location(row)) is not None]
         return dict(packs.read(corpus.fs, corpus.root, wanted))
 
 
@@ -228,12 +230,12 @@ def _hypotheses(
 def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes]) -> dict[str, list[Annotation]]:
     found = fetch_among(conn, sa.select(answers), answers.c.utterance_id, batch)
     ordered = sorted(found, key=lambda row: (row.task_id, row.annotator_id, row.revision, row.variant))
-    given: dict[str, list[Annotation]] = {}
+    annotations: dict[str, list[Annotation]] = {}
     for row in (row for row in ordered if row.content is not None):
         name = seal_name(row.utterance_id, f"annotation/{row.task_id}/{row.annotator_id}/{row.revision}")
-        texts = contents.decode_texts(cipher.decrypt(keys[row.utterance_id], row.content, name))
-        transcript, slots, proposal, question = texts
-        given.setdefault(row.utterance_id, []).append(
+        plain = cipher.decrypt(keys[row.utterance_id], row.content, name)
+        transcript, slots, proposal, question = contents.decode_texts(plain)
+        annotations.setdefault(row.utterance_id, []).append(
             Annotation(
                 task_id=row.task_id,
                 annotator_id=row.annotator_id,
@@ -248,19 +250,21 @@ def _annotations(conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, b
                 question=question,
             )
         )
-    return given
+    return annotations
 
 
 def _labels(
     conn: sa.Connection, batch: Sequence[str], keys: Mapping[str, bytes], revisions: Mapping[str, int]
 ) -> dict[str, Label]:
-    held: dict[str, Label] = {}
+    found: dict[str, Label] = {}
     for row in fetch_among(conn, sa.select(labels), labels.c.utterance_id, batch):
-        i = row.utterance_id
-        wanted = row.revision == revisions[i] if i in revisions else row.current
+        utterance_id = row.utterance_id
+        wanted = row.revision == revisions[utterance_id] if utterance_id in revisions else row.current
         if not wanted or row.content is None:
             continue
-        plain = cipher.decrypt(keys[i], row.content, seal_name(i, f"label/{row.revision}"))
-        transcript, slots, _, _ = contents.decode_texts(plain)
-        held[i] = Label(i, transcript, row.intent, slots, row.agreement, row.annotators, row.revision)
-    return held
+        name = seal_name(utterance_id, f"label/{row.revision}")
+        transcript, slots, _, _ = contents.decode_texts(cipher.decrypt(keys[utterance_id], row.content, name))
+        found[utterance_id] = Label(
+            utterance_id, transcript, row.intent, slots, row.agreement, row.annotators, row.revision
+        )
+    return found

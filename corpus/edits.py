@@ -1,4 +1,4 @@
-"""Edits between two sequences of words or characters: their number, their counts by kind, a shortest alignment."""
+"""Edits between two sequences of words or characters: distance, counts by kind of edit, and a shortest alignment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Counts = npt.NDArray[np.int64]
 Edit = Literal["same", "substitution", "deletion", "insertion"]
 
 Step = tuple[Edit, str, str]
-"""What happened, the symbol that was said and the one that was heard; "" where there is none."""
+"""Kind of edit, symbol of the reference and symbol of the hypothesis; "" where one of them has none."""
 
 
 def distance(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return the least number of symbols to substitute, delete or insert that makes one sequence the other.
+    """Return the smallest number of substitutions, deletions and insertions that turn one sequence into the other.
 
     Source: V. Levenshtein, Binary codes capable of correcting deletions, insertions, and reversals, 1966.
     """
@@ -28,32 +28,32 @@ def distance(first: Sequence[str], second: Sequence[str]) -> int:
 def edit_counts(references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]) -> Counts:
     """Return substitutions, deletions and insertions by row of a shortest alignment, (N, 3) int64.
 
-    An empty reference is a row like any other: all that was heard is inserted. Rates are left to the caller, who
-    divides sums over rows: no row's own rate is of use where its reference is silence.
+    If a reference is empty, every symbol of its hypothesis is an insertion. The caller computes error rates, as sums
+    over rows: the rate of a single row is undefined where its reference is silence.
 
     Args:
         references: N sequences of symbols, words or characters.
         hypotheses: N sequences of the same kind.
     """
-    at = {"replace": 0, "delete": 1, "insert": 2}
+    column_of = {"replace": 0, "delete": 1, "insert": 2}
     counts = np.zeros((len(references), 3), dtype=np.int64)
     for row, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True)):
         for edit in Levenshtein.editops(reference, hypothesis):
-            counts[row, at[edit.tag]] += 1
+            counts[row, column_of[edit.tag]] += 1
     return counts
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
-    """Return the steps of a shortest alignment, in the order in which they were said and heard."""
+    """Return the steps of a shortest alignment, in the order of both sequences."""
     steps: list[Step] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
-        said = reference[block.src_start : block.src_end]
-        heard = hypothesis[block.dest_start : block.dest_end]
+        expected = reference[block.src_start : block.src_end]
+        recognised = hypothesis[block.dest_start : block.dest_end]
         if block.tag == "delete":
-            steps += [("deletion", symbol, "") for symbol in said]
+            steps += [("deletion", symbol, "") for symbol in expected]
         elif block.tag == "insert":
-            steps += [("insertion", "", symbol) for symbol in heard]
+            steps += [("insertion", "", symbol) for symbol in recognised]
         else:
             kind: Edit = "same" if block.tag == "equal" else "substitution"
-            steps += [(kind, one, other) for one, other in zip(said, heard, strict=True)]
+            steps += [(kind, one, other) for one, other in zip(expected, recognised, strict=True)]
     return steps

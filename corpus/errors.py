@@ -1,20 +1,20 @@
-"""Every error that earmark raises on purpose, as one tree.
+"""Errors that earmark raises on purpose, as one tree of classes.
 
-A message names the item (manifest line, utterance id, setting) and the remedy. It never holds content, an account, or
-a path to somebody's audio. The command line prints it as one line and turns the class into an exit status.
+A message names the item (manifest line, utterance id, setting) and the remedy. It never contains content, an account,
+or a path to somebody's audio. The command line prints the message in one line, and the class gives the exit status.
 
     EarmarkError                1  refused or failed
     ├── UsageError              2  bad usage or bad input
     │   ├── SettingsError          a setting: unknown key, wrong type, missing file
     │   │   └── PluginError        a strategy, measure or backend of another package that does not work
     │   └── RecordError            a record that breaks its own rules
-    ├── Refused                 1  a rule says no
+    ├── Refused                 1  a rule does not allow it
     │   ├── DoorClosed             no consent, quarantine, retention, no lease, erased
-    │   ├── AudioRefused           audio that can't be taken in; carries the reason
-    │   ├── HomeBusy               another run holds the home or its database
+    │   ├── AudioRefused           audio that can't be ingested; carries the reason
+    │   ├── HomeBusy               another run uses the home or its database
     │   ├── SchemaRefused          a database that an older or a newer earmark wrote
-    │   ├── StoresApart            records, vault and content root that are not of one home
-    │   └── PromotionRefused       the gate, or an alias that moved meanwhile
+    │   ├── StoresApart            records, vault and content root do not belong together
+    │   └── PromotionRefused       the gate refused, or the alias moved meanwhile
     ├── Unreachable             1  a database or a content store does not answer
     └── Damaged                 1  stored data is not what was written
         └── ChainBroken            an audit chain does not verify
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 
 class EarmarkError(Exception):
-    """Base of all; exit status 1."""
+    """Base class of all errors; exit status 1."""
 
     exit_status = 1
 
@@ -48,7 +48,7 @@ class RecordError(UsageError, ValueError):
 
 
 class Refused(EarmarkError):
-    """A rule says no."""
+    """A rule does not allow what was asked for."""
 
 
 class DoorClosed(Refused):
@@ -66,10 +66,10 @@ class DoorClosed(Refused):
 
 
 class AudioRefused(Refused):
-    """Audio can't be taken in.
+    """Audio can't be ingested.
 
     Attributes:
-        reason: one word, which becomes the key under which the row is counted.
+        reason: one word, under which refused rows are counted.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -77,23 +77,23 @@ class AudioRefused(Refused):
         super().__init__(detail)
 
     def __reduce__(self) -> tuple[type[AudioRefused], tuple[str, str]]:
-        return type(self), (self.reason, str(self))  # it travels between processes
+        return type(self), (self.reason, str(self))  # so that it can be pickled between processes
 
 
 class HomeBusy(Refused):
-    """Another run holds the home or its database."""
+    """Another run uses the home or its database."""
 
 
 class SchemaRefused(Refused):
-    """A database has the schema of another earmark, and this one may not touch it as it is."""
+    """A database has the schema of an older or newer version of earmark, which this version may not change."""
 
 
 class StoresApart(Refused):
-    """Records, vault and content root are not of one home, or one of them is missing or empty."""
+    """Records, vault and content root do not belong to one home, or one of them is missing or empty."""
 
 
 class PromotionRefused(Refused):
-    """A promotion gate said no, or the alias moved meanwhile."""
+    """The promotion gate refused, or the alias moved meanwhile."""
 
 
 class Unreachable(EarmarkError):
@@ -105,4 +105,4 @@ class Damaged(EarmarkError):
 
 
 class ChainBroken(Damaged):
-    """An audit chain does not verify."""
+    """An audit chain was changed, or rows of it were removed."""

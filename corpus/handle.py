@@ -1,4 +1,4 @@
-"""The corpus: one handle on records, vault, content and key. `corpus.door` opens content through it."""
+"""The corpus: one handle for the records, the vault and the content store. `corpus.door` reads content through it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Corpus:
         settings: as given.
         records: the database of ids, numbers and ciphertexts.
         vault: accounts, consent, keys.
-        fs, root: the content store; packs and parts lie below `root`.
-        clock: what time it is for retention and leases; nothing else depends on it.
+        fs, root: the content store; packs and parts are below `root`.
+        clock: returns the current time for retention and leases; nothing else uses it.
     """
 
     settings: CorpusSettings
@@ -49,15 +49,15 @@ class Corpus:
     def operation(
         self, operation_id: str, act: str, actor: str = "earmark"
     ) -> AbstractContextManager[operations.Operation]:
-        """Give one transaction on the records that happens at most once: see `corpus.storage.operations.operation`."""
+        """Open a transaction on the records that is done at most once: see `corpus.storage.operations.operation`."""
         return operations.operation(self.records, operation_id, act, actor)
 
     def read(self) -> AbstractContextManager[sa.Connection]:
-        """Give a connection that sees one state of the records and holds up no writer."""
+        """Open a connection that sees one state of the records and blocks no writer."""
         return database.reading(self.records)
 
     def close(self) -> None:
-        """Leave no connection open."""
+        """Close all connections to the databases."""
         self.records.dispose()
         self.vault.engine.dispose()
 
@@ -65,44 +65,45 @@ class Corpus:
 def open_corpus(
     settings: CorpusSettings, *, create: bool = True, clock: Callable[[], datetime] | None = None
 ) -> Corpus:
-    """Return the corpus with both schemas at their newest; folders, key and databases are made where missing.
+    """Open the corpus and upgrade both schemas; make folders, key and databases that are missing.
 
     Args:
-        settings: where it lies.
-        create: False where a missing home is an error, not a wish.
-        clock: what time it is for retention and leases; the machine's clock where None.
+        settings: where its stores are.
+        create: False to refuse a home that does not exist.
+        clock: returns the current time for retention and leases; None for the machine's clock.
 
     Raises:
-        SettingsError: no home and `create` is False; the two databases are one; the key is missing or no key.
-        StoresApart: records, vault and content root are not of one home, or one of them is missing.
+        SettingsError: there is no home and `create` is False; both URLs name one database; the key is missing or
+            malformed.
+        StoresApart: records, vault and content root do not belong to one home, or one of them is missing.
         SchemaRefused: a newer earmark wrote a database, or an older one wrote it on a server.
         Unreachable: a database does not answer.
         Damaged: the key is not the one that the vault was made with.
     """
-    at = places(settings)
-    if at.records_url == at.vault_url:
+    paths = places(settings)
+    if paths.records_url == paths.vault_url:
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
-    if not create and not at.home.is_dir():
-        raise SettingsError(f"there is no corpus at {at.home}; ingest a manifest first, or set home")
-    make_home(at.home)
-    vault_engine, records = database.engine(at.vault_url), database.engine(at.records_url)
-    stores = home_id.Stores(records, vault_engine, *files.connect(at.content_url))
+    if not create and not paths.home.is_dir():
+        raise SettingsError(f"there is no corpus at {paths.home}; ingest a manifest first, or set home")
+    make_home(paths.home)
+    vault_engine, records = database.engine(paths.vault_url), database.engine(paths.records_url)
+    stores = home_id.Stores(records, vault_engine, *files.connect(paths.content_url))
     found = home_id.check(stores)
-    for url in (at.records_url, at.vault_url):
+    for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
     database.prepare(vault_engine, "vault")
-    kek = _key_encryption_key(at, make=not identity.has_secrets(vault_engine))
+    kek = _key_encryption_key(paths, make=not identity.has_secrets(vault_engine))
     vault = identity.open_vault(vault_engine, kek)
     database.prepare(records, "records")
-    home_id.settle(stores, found)
+    home_id.write_missing(stores, found)
     return Corpus(settings, records, vault, stores.fs, stores.root, clock or _now)
 
 
 def make_home(home: Path) -> None:
-    """The folder is there, for its owner alone where it is new.
+    """Make the home folder if it is missing, readable by its owner alone.
 
     Raises:
-        SettingsError: it can't be made or written to.
+        SettingsError: the folder can't be made or written to.
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,20 +121,20 @@ def _make_folder_of(url: str) -> None:
         Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _key_encryption_key(at: Places, *, make: bool) -> bytes:
-    given = os.environ.get("EARMARK_KEK")
-    if given:
-        return _decoded(given, "EARMARK_KEK")
+def _key_encryption_key(paths: Places, *, make: bool) -> bytes:
+    from_environment = os.environ.get("EARMARK_KEK")
+    if from_environment:
+        return _decoded(from_environment, "EARMARK_KEK")
     try:
-        return _decoded(at.key_file.read_text(), "key_file")
+        return _decoded(paths.key_file.read_text(), "key_file")
     except FileNotFoundError:
         if not make:
             raise SettingsError(
-                f"the key-encryption key {at.key_file} is missing; put it back or set EARMARK_KEK"
+                f"the key-encryption key {paths.key_file} is missing; put it back or set EARMARK_KEK"
             ) from None
-    # Another process may have made the key a moment ago; then that one counts.
-    write_new_file(at.key_file, [base64.b64encode(cipher.new_key())])
-    return _decoded(at.key_file.read_text(), "key_file")
+    # Another process may have made the key a moment ago; then that key is used.
+    write_new_file(paths.key_file, [base64.b64encode(cipher.new_key())])
+    return _decoded(paths.key_file.read_text(), "key_file")
 
 
 def _decoded(text: str, setting: str) -> bytes:

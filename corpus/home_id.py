@@ -1,7 +1,8 @@
-"""Home id: records, vault and content root of one home carry the same random id, so that none is taken for another's.
+"""Home id: the records, the vault and the content root of a home carry the same random id.
 
-A store that is missing, empty or another home's is refused before anything is made or deleted. Homes that are older
-than the id get one at their first opening, if what the three stores hold shows that they belong together.
+A store that is missing, empty or of another home is refused before anything is made or deleted. A home that was made
+before there were ids gets one when it is first opened, if the content of its three stores shows that they belong
+together.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from corpus.storage.database import Which, check_not_newer, fetch_among, insert_
 from corpus.vault import vault_schema
 
 MARKER: Final = "home-id"
-"""File below the content root that holds the id."""
+"""Name of the file below the content root that contains the id."""
 
-_LOOKED_AT: Final = 1000  # utterances whose keys are looked for; one key is proof, since ids are hashed by the vault
+_CHECKED: Final = 1000
+"""Number of utterances whose keys are looked up; one key is proof, since the vault's secret is part of every id."""
 
 Store = Literal["records", "vault", "content"]
 
@@ -36,7 +38,7 @@ _NAMES: Final[dict[Store, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three stores of a home, on which nothing was done yet."""
+    """The three stores of a home, before they are opened."""
 
     records: sa.Engine
     vault: sa.Engine
@@ -45,7 +47,7 @@ class Stores:
 
 
 def check(stores: Stores) -> dict[Store, str | None]:
-    """Return the home id of each store, None where it has none yet; write nothing.
+    """Return the home id of each store, None for a store without one; write nothing.
 
     Raises:
         StoresApart: a store is missing or empty while another is in use, or belongs to another home.
@@ -57,27 +59,35 @@ def check(stores: Stores) -> dict[Store, str | None]:
         "records": _id_of(stores.records, "records", schema.home),
         "content": _marker(stores),
     }
-    known = sorted(set(found.values()) - {None}, key=str)
-    if len(known) > 1:
-        odd = [store for store, held in found.items() if held and list(found.values()).count(held) == 1]
+    ids = sorted(set(found.values()) - {None}, key=str)
+    if len(ids) > 1:
+        odd = [store for store, store_id in found.items() if store_id and list(found.values()).count(store_id) == 1]
         raise _apart(odd[-1], "belongs to another home than the rest")
     if None in found.values():
         _require_common_content(stores)
     return found
 
 
-def settle(stores: Stores, found: dict[Store, str | None]) -> None:
-    """Leave the same id in all three stores; the records come last, so a kill before them is made good next time."""
+def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
+    """Write the home id to every store that lacks it.
+
+    The records are written last, so that the next call completes the work of a process that was killed before.
+
+    Args:
+        stores: of the home.
+        found: what `check` returned.
+    """
     if None not in found.values():
         return
-    wanted = next((held for held in found.values() if held is not None), secrets.token_hex(16))
-    home_id = _put(stores.vault, vault_schema.home, wanted)  # of two processes at once the first in the vault decides
+    wanted = next((store_id for store_id in found.values() if store_id is not None), secrets.token_hex(16))
+    # Of two processes at the same time, the one that writes to the vault first decides.
+    home_id = _put(stores.vault, vault_schema.home, wanted)
     if found["content"] is None:
         files.store(stores.fs, stores.root, MARKER, home_id.encode())
     _put(stores.records, schema.home, home_id)
 
 
-# --- what a store says ------------------------------------------------------------------------------------------------
+# --- the id of a store ------------------------------------------------------------------------------------------------
 
 
 def _id_of(engine: sa.Engine, which: Which, table: sa.Table) -> str | None:
@@ -90,7 +100,7 @@ def _id_of(engine: sa.Engine, which: Which, table: sa.Table) -> str | None:
 
 
 def _missing(engine: sa.Engine) -> bool:
-    """Return whether an embedded database has no file yet; looking into it would make one."""
+    """Return whether an SQLite database has no file yet; connecting to it would make one."""
     return engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists()
 
 
@@ -107,47 +117,47 @@ def _put(engine: sa.Engine, table: sa.Table, home_id: str) -> str:
         return str(conn.execute(sa.select(table.c.home_id)).scalar_one())
 
 
-# --- whether they belong together, for want of an id ------------------------------------------------------------------
+# --- stores without an id: whether they belong together ---------------------------------------------------------------
 
 
 def _require_common_content(stores: Stores) -> None:
-    """Pass when all three are empty, or each names what another holds."""
+    """Raise `StoresApart` unless all three stores are empty, or their ids and file names match."""
     ids, named = _rows_of(stores.records)
     keys, shared = _keys_of(stores.vault, ids)
     present = {path for path, _ in files.listing(stores.fs, stores.root) if not files.unfinished(path)}
     if keys and not ids:
-        raise _apart("records", "is missing, or holds none of the utterances whose keys are in the vault")
+        raise _apart("records", "is missing, or has none of the utterances whose keys are in the vault")
     if ids and not keys:
-        raise _apart("vault", "is missing, or holds no key of the utterances in the records")
+        raise _apart("vault", "is missing, or has no key of the utterances in the records")
     if ids and not shared:
         odd: Store = "vault" if named & present else "records"
         raise _apart(odd, "belongs to another home: vault and records have no utterance in common")
     if named and not named & present:
-        raise _apart("content", "is missing, or holds none of the packs and parts that the records name")
+        raise _apart("content", "is missing, or has none of the packs and parts that the records name")
     if present and not named:
-        raise _apart("content", "belongs to another home: it holds files, and the records name none")
+        raise _apart("content", "belongs to another home: it has files, and the records name none")
 
 
 def _rows_of(records: sa.Engine) -> tuple[list[str], set[str]]:
-    """Return the first utterances, and every pack and part that a row names."""
+    """Return the ids of the first utterances, and the paths of all packs and parts that rows name."""
     if _missing(records) or check_not_newer(records, "records") is None:
         return [], set()
     table = schema.utterances
     with reading(records) as conn:
-        oldest = sa.select(table.c.utterance_id).order_by(table.c.event_order).limit(_LOOKED_AT)
+        oldest = sa.select(table.c.utterance_id).order_by(table.c.event_order).limit(_CHECKED)
         ids = list(conn.execute(oldest).scalars())
         named = set(conn.execute(sa.select(schema.packs.c.pack)).scalars())
         return ids, named | set(conn.execute(sa.select(schema.parts.c.path)).scalars())
 
 
 def _keys_of(vault: sa.Engine, ids: list[str]) -> tuple[bool, bool]:
-    """Return whether the vault knows any utterance, and whether it knows one of these."""
+    """Return whether the vault has any utterance, and whether it has one of these."""
     if _missing(vault) or check_not_newer(vault, "vault") is None:
         return False, False
     column = vault_schema.keys.c.utterance_id
     with reading(vault) as conn:
-        some = conn.execute(sa.select(column).limit(1)).scalar() is not None
-        return some, any(True for _ in fetch_among(conn, sa.select(column), column, ids))
+        any_key = conn.execute(sa.select(column).limit(1)).scalar() is not None
+        return any_key, any(True for _ in fetch_among(conn, sa.select(column), column, ids))
 
 
 def _apart(store: Store, what: str) -> StoresApart:

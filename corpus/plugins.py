@@ -1,11 +1,11 @@
-"""Strategies, measures and annotation backends of other packages, found by their entry points.
+"""Plugins: strategies, measures and annotation backends of other packages, found by their entry points.
 
 A package offers one by an entry point in its pyproject.toml, in the group of its kind:
 
     [project.entry-points."earmark.strategies"]
     farthest = "acme_sampling:farthest"
 
-Names are read from the installed packages' metadata. A package is imported once one of its names is used.
+Names are read from the metadata of the installed packages. A package is imported only when one of its names is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a package can offer: the group of its entry points, and what people call one of them."""
+    """A kind of plugin: the group of its entry points, and the noun for one of them in messages."""
 
     group: str
     noun: str
@@ -32,10 +32,10 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What trying a rule found.
+    """Result of trying one rule.
 
     Attributes:
-        rule: as a sentence.
+        rule: the rule as a sentence.
         problem: what is wrong; "" where the rule is kept.
     """
 
@@ -49,30 +49,30 @@ BACKENDS: Final = Kind("earmark.backends", "annotation backend")
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the names that other packages offer, sorted."""
+    """Return the names of a kind that other packages offer, sorted."""
     return sorted(_offers(kind, tuple(sys.path)))
 
 
-def known(kind: Kind, own: Collection[str]) -> list[str]:
+def all_names(kind: Kind, own: Collection[str]) -> list[str]:
     """Return every name of a kind, earmark's own and those of other packages, sorted."""
     return sorted({*own, *names(kind)})
 
 
 def require_known(kind: Kind, name: str, own: Collection[str]) -> None:
-    """Check that earmark or another package has the name; import nothing.
+    """Check that earmark or another package offers the name; import nothing.
 
     Raises:
-        SettingsError: nobody has it; the message lists the known names.
+        SettingsError: nobody offers it; the message lists the names that exist.
     """
     if name not in own and name not in names(kind):
-        raise SettingsError(f"{kind.noun} {name!r} is unknown; known are {', '.join(known(kind, own))}")
+        raise SettingsError(f"{kind.noun} {name!r} is unknown; known are {', '.join(all_names(kind, own))}")
 
 
 def require_unclaimed(kind: Kind, name: str) -> None:
     """Check that no other package claims one of earmark's own names.
 
     Raises:
-        PluginError: one does; the message names the package and the remedy.
+        PluginError: another package does; the message names the package and the remedy.
     """
     offers = _offers(kind, tuple(sys.path)).get(name, ())
     if offers:
@@ -83,30 +83,30 @@ def require_unclaimed(kind: Kind, name: str) -> None:
 
 
 def load(kind: Kind, name: str, own: Collection[str]) -> Any:
-    """Return what the package behind a name that is not earmark's own offers; import the package.
+    """Import the package that offers a name, and return the object behind the name.
 
     Args:
         kind: of the name.
-        name: known, and none of `own`.
+        name: offered by another package, and none of `own`.
         own: earmark's own names, for the message.
 
     Raises:
-        SettingsError: nobody has the name; the message lists the known names.
-        PluginError: two packages offer the name, or it can't be loaded; the message names packages and remedy.
+        SettingsError: nobody offers the name; the message lists the names that exist.
+        PluginError: two packages offer the name, or it can't be loaded; the message names the packages and the remedy.
     """
     require_known(kind, name, own)
     return _loaded(kind, name, tuple(sys.path))
 
 
 def package_of(kind: Kind, name: str) -> str:
-    """Return name and version of the package that offers a name."""
+    """Return the name and version of the package that offers a name."""
     return _package(_offers(kind, tuple(sys.path))[name][0])
 
 
 def guarded(kind: Kind, name: str, function: Callable[..., T]) -> Callable[..., T]:
-    """Return the function such that whatever it raises becomes one line that names the package.
+    """Return the function so that any exception it raises becomes a `PluginError` of one line that names the package.
 
-    The message of the exception is left out, since it may hold content.
+    The message of the exception is left out, since it may contain content.
     """
     package = package_of(kind, name)
 
@@ -126,17 +126,17 @@ def guarded(kind: Kind, name: str, function: Callable[..., T]) -> Callable[..., 
 
 
 def try_rule(rule: Callable[..., str], cases: Iterable[tuple[Any, ...]]) -> Finding:
-    """Return what a rule says of the first case that breaks it; what it raises counts as broken.
+    """Try a rule on cases up to the first that breaks it; an exception counts as a broken rule.
 
     Args:
-        rule: returns what is wrong, "" where nothing is; the first line of its docstring says what it asks for.
-        cases: its arguments, case by case.
+        rule: returns what is wrong, "" if nothing is; the first line of its docstring is the rule as a sentence.
+        cases: arguments of the rule, case by case.
     """
     sentence = (rule.__doc__ or rule.__name__).splitlines()[0].rstrip(".")
     for case in cases:
         try:
             problem = rule(*case)
-        except Exception as error:  # of the code that is tried, which may raise whatever it likes
+        except Exception as error:  # the plugin under test may raise anything
             problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         if problem:
             return Finding(sentence, problem)
@@ -145,7 +145,7 @@ def try_rule(rule: Callable[..., str], cases: Iterable[tuple[Any, ...]]) -> Find
 
 @functools.lru_cache(maxsize=64)
 def _offers(kind: Kind, path: tuple[str, ...]) -> dict[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of a group by name, as found on the import path."""
+    """Return the entry points of a group by name; `path` is the import path, a part of the cache's key."""
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for entry in entry_points(group=kind.group):
         found[entry.name] = (*found.get(entry.name, ()), entry)

@@ -1,4 +1,4 @@
-"""Where a corpus lives and how long it keeps what arrives."""
+"""Settings of the corpus: where its stores are, and how long utterances may be used."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CorpusSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The settings' places with every default filled in."""
+    """Places of the stores, with every default filled in."""
 
     home: Path
     records_url: str
@@ -61,7 +61,7 @@ class Places:
 
 
 def places(settings: CorpusSettings) -> Places:
-    """Return where everything lies, absolute, with the defaults under `home` filled in."""
+    """Return the places of all stores, as absolute paths, with the defaults under `home` filled in."""
     home = settings.home.expanduser().absolute()
     return Places(
         home=home,

@@ -1,7 +1,7 @@
-"""What two texts have in common once case, punctuation and spacing are out of the way: the one normal form.
+"""Normal form of texts: one spelling for texts that differ only in case, punctuation or spacing.
 
-Every text that is stored, compared or learned from went through `normalise`. Its version is `NORMALISER`; a change of
-the rules is a new version, because error rates under two normal forms can't be compared.
+Every text is normalised by `normalise` before it is stored, compared or learned from. `NORMALISER` is the version of
+its rules. A change of the rules needs a new version, because error rates under two normal forms can't be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from corpus.records.arrivals import SlotSpan, check_spans
 NORMALISER: Final = "earmark-1"
 """Version of the normal form, logged with every model and report."""
 
-# Typographic forms of the apostrophe; NFKC would leave some alone and turn others into a space and an accent.
+# Typographic forms of the apostrophe; NFKC leaves some as they are and turns others into a space and an accent.
 _APOSTROPHES: Final = frozenset("'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\u2032\uff07")
 _ASCII_OTHER: Final = re.compile(r"[^a-z0-9']+")
 _ASCII_LOOSE: Final = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")
@@ -27,8 +27,8 @@ _ASCII_LOOSE: Final = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")
 def normalise(text: str) -> str:
     """Return the normal form: NFKC, lower case, words of letters, digits and inner apostrophes, one space between.
 
-    Punctuation, symbols and control characters become spaces, invisible format characters vanish, and an apostrophe
-    stays where it stands between two letters or digits. Normalising twice changes nothing.
+    Punctuation, symbols and control characters become spaces, invisible format characters are removed, and an
+    apostrophe is kept only between two letters or digits. Normalising a second time changes nothing.
     """
     if text.isascii():
         lowered = _ASCII_OTHER.sub(" ", text.replace("`", "'").lower())
@@ -37,15 +37,15 @@ def normalise(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of the normal form of `text`; what a word error rate counts."""
+    """Return the words of the normal form of `text`, as word error rates count them."""
     return normalise(text).split()
 
 
 def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the normal form of `text` and the slots, in their order, moved to where their words now stand.
+    """Return the normal form of `text` and the slots, in their order, moved to the new positions of their words.
 
     Raises:
-        RecordError: a span leaves the text, overlaps another, or holds no letter or digit.
+        RecordError: a span ends after the text, overlaps another, or contains no letter or digit.
     """
     if not slots:
         return normalise(text), ()
@@ -55,13 +55,13 @@ def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tup
     for slot in slots:
         inside = [i for i, (char, start) in enumerate(folded) if slot.start <= start < slot.end and char != " "]
         if not inside:
-            raise RecordError(f"slot {slot.name}: span {slot.start}:{slot.end} holds no letter or digit")
+            raise RecordError(f"slot {slot.name}: span {slot.start}:{slot.end} contains no letter or digit")
         moved.append(replace(slot, start=inside[0], end=inside[-1] + 1))
     return "".join(char for char, _ in folded), tuple(moved)
 
 
 def _folded(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the characters of the normal form, each with the position in `text` where its cluster begins."""
+    """Yield the characters of the normal form, each with the start of its cluster in `text`."""
     loose = list(_characters(text))
     written = False
     gap: int | None = None
@@ -85,7 +85,7 @@ def _characters(text: str) -> Iterator[tuple[str, int]]:
         if cluster in _APOSTROPHES:
             yield "'", start
             continue
-        carries = False  # an accent that nothing carries is noise, and would compose with whatever came before it
+        carries = False  # an accent without a base is noise, and would combine with the character before it
         for char in _lower(cluster):
             category = unicodedata.category(char)[0]
             carries = category in "LN" or (category == "M" and carries)
@@ -93,10 +93,10 @@ def _characters(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _clusters(text: str) -> Iterator[tuple[str, int]]:
-    """Yield stretches that NFKC treats by themselves: a base and all that may compose with it.
+    """Yield clusters, which NFKC treats one by one, with their start: a base and all that may combine with it.
 
-    A stretch ends before a character whose decomposition starts neither with a mark nor with a Hangul vowel or final
-    consonant (Unicode Standard Annex #15, section 9: characters that can't combine with what stands before them).
+    A cluster ends before a character whose decomposition starts neither with a mark nor with a Hangul vowel or final
+    consonant (Unicode Standard Annex #15, section 9: characters that can't combine with the one before them).
     """
     cluster, begin = "", 0
     for i, char in enumerate(text):
@@ -115,7 +115,7 @@ def _clusters(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _lower(cluster: str) -> str:
-    """Return the cluster in NFKC and lower case; each can undo the other, so both run until nothing moves."""
+    """Return the cluster in NFKC and lower case; each can undo the other, so repeat both until nothing changes."""
     for _ in range(4):
         lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).lower())
         if lowered == cluster:

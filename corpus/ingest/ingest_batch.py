@@ -145,7 +145,7 @@ def _apply_consent(corpus: Corpus, rows: Batch, refused: Batch, latest: datetime
 
 def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> int:
     """Store keys, packs, rows and known labels of these recordings, and return how many were new."""
-    stored = utterances.known(op.conn, [recording.utterance_id for recording in recordings])
+    stored = utterances.stored_ids(op.conn, [recording.utterance_id for recording in recordings])
     new: dict[str, UsableRecording] = {}
     for recording in recordings:
         if recording.utterance_id in stored or recording.utterance_id in new:

@@ -78,7 +78,7 @@ def usable_recordings(
 ) -> Iterator[UsableRecording]:
     """Yield the rows whose recording is usable, with the recording, in order; refuse the others."""
     named = [identity.utterance_id(corpus.vault, _arrival_key(row)) for row in rows if row.event_id is not None]
-    stored = utterances.known(op.conn, named)
+    stored = utterances.stored_ids(op.conn, named)
     for row in rows:
         try:
             if row.event_id is not None:

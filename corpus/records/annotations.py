@@ -13,15 +13,15 @@ from corpus.records.base import Ask, Reason, Strings, Verdict, _one_of, _require
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The M utterances that a round asks people about; ids, never positions.
+    """The M utterances that a round has chosen for annotation, by id.
 
     Attributes:
         round: name of the round.
         utterance_ids: (M,) str, most valuable first; unique.
         reasons, asks: (M,) str.
         scores: (M,) float64, the acquisition score.
-        inclusion_probs: (M,) float64 in (0, 1]; true probabilities for `audit` rows, 1 for rows taken for certain.
-        costs: (M,) float64, expected annotator seconds.
+        inclusion_probs: (M,) float64 in (0, 1]; probability of the draw for `audit` rows, 1 for all others.
+        costs: (M,) float64, expected time of an annotator [s].
     """
 
     round: str
@@ -33,10 +33,12 @@ class Selection:
     costs: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        m = len(self.utterance_ids)
+        length = len(self.utterance_ids)
         for name in ("reasons", "asks", "scores", "inclusion_probs", "costs"):
-            _require(len(getattr(self, name)) == m, f"selection {self.round}: {name} has another length than the ids")
-        _require(len(set(self.utterance_ids.tolist())) == m, f"selection {self.round}: an utterance stands twice")
+            _require(
+                len(getattr(self, name)) == length, f"selection {self.round}: {name} has another length than the ids"
+            )
+        _require(len(set(self.utterance_ids.tolist())) == length, f"selection {self.round}: an utterance appears twice")
         for reason in set(self.reasons.tolist()):
             _one_of(reason, Reason, f"selection {self.round}: reason")
         for ask in set(self.asks.tolist()):
@@ -52,20 +54,20 @@ class Selection:
 
 
 def task_id(round_: str, utterance_id: str, ask: str) -> str:
-    """Return the id of the task: the same question is always the same task."""
+    """Return the id of a task; the same round, utterance and question always give the same id."""
     return "t" + digest([round_, utterance_id, ask])[:31]
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationTask:
-    """A question to a person. Carries no personal field.
+    """A question to an annotator. It contains no personal data.
 
     Attributes:
-        draft: the best hypothesis, shown to be corrected; None where it is withheld.
-        intents, slot_names: what the annotator may choose from.
-        question: what somebody who asked for help wants to know; None where nobody did.
+        draft: the best hypothesis, shown for correction; None where it is withheld.
+        intents, slot_names: names that the annotator may choose from.
+        question: question of an annotator who asked for help; None where nobody did.
         audio: name of the clip's file beside the task file.
-        duration: [s].
+        duration: length of the clip [s].
     """
 
     task_id: str
@@ -89,11 +91,15 @@ class AnnotationTask:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One person's answer to one task. A later revision of the same person replaces the earlier.
+    """One annotator's answer to one task. A later revision by the same annotator replaces the earlier one.
 
-    Required by verdict `labelled` and ask: `transcribe` a transcript and an intent, `label_intent` an intent,
-    `triage` nothing. Other verdicts need nothing. `proposal` is the annotator's name for an intent outside the
-    inventory, whose `intent` is then `other`; `question` is what somebody who asks for help wants to know.
+    The verdict `labelled` needs a transcript and an intent if the ask is `transcribe`, an intent if it is
+    `label_intent`, and nothing if it is `triage`. Other verdicts need nothing.
+
+    Attributes:
+        lead_time: time that the annotator took [s].
+        proposal: the annotator's name for an intent outside the inventory; `intent` is then `other`.
+        question: what an annotator who asks for help wants to know.
     """
 
     task_id: str
@@ -125,13 +131,14 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is currently held true of an utterance; superseded by a higher revision, never edited.
+    """Transcript, intent and slots that are taken as true of an utterance; a label is superseded, never edited.
 
     Attributes:
         transcript: normalised text, "" for silence, None where nobody was asked.
         intent: None where nobody was asked.
-        agreement: in [0, 1] between the annotators; 1 where one answered.
+        agreement: between the annotators, in [0, 1]; 1 where one answered.
         annotators: how many answered; 0 for labels that came with the manifest.
+        revision: from 1; the label with a higher revision replaces the earlier ones.
     """
 
     utterance_id: str

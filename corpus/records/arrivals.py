@@ -11,7 +11,7 @@ from corpus.records.base import Split, _one_of, _require
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Evidence that the device was meant to listen: a detected word with its score in [0, 1], or a pressed button."""
+    """How the device was woken: by a wake word that was detected with a score in [0, 1], or by a button."""
 
     word: str | None = None
     score: float | None = None
@@ -27,7 +27,14 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One arrival that was accepted. No account, serial, name or place: those are in the vault and nowhere else."""
+    """One accepted utterance, without account or serial number, which are in the vault and nowhere else.
+
+    Attributes:
+        arrived_at: with a time zone.
+        sample_rate: [Hz].
+        num_samples: length of its audio [samples].
+        attributes: further categories of the manifest row, by name.
+    """
 
     utterance_id: str
     speaker_id: str
@@ -48,13 +55,13 @@ class Utterance:
 
     @property
     def duration(self) -> float:
-        """Length [s]."""
+        """Return the length [s]."""
         return self.num_samples / self.sample_rate
 
 
 @dataclass(frozen=True, slots=True)
 class SlotSpan:
-    """A slot: `text[start:end]` of the text that it belongs to (characters, end exclusive)."""
+    """A slot: the characters `text[start:end]` of the text that it belongs to; `end` is exclusive."""
 
     name: str
     start: int
@@ -66,10 +73,10 @@ class SlotSpan:
 
 
 def check_spans(text: str, slots: Sequence[SlotSpan], item: str) -> None:
-    """Pass when all spans lie inside `text` and do not overlap.
+    """Check that all spans are inside `text` and do not overlap.
 
     Raises:
-        RecordError: a span leaves the text or overlaps its neighbour; the message names `item`, never the text.
+        RecordError: a span ends after the text or overlaps another; the message names `item`, never the text.
     """
     end = 0
     for slot in sorted(slots, key=lambda s: s.start):
@@ -80,7 +87,7 @@ def check_spans(text: str, slots: Sequence[SlotSpan], item: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One transcript that the speech model considered, its weight among the draws, and what the intent model read."""
+    """One transcript of the speech model with its share of the posterior draws, its intent and its slots."""
 
     text: str
     weight: float

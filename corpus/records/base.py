@@ -1,10 +1,12 @@
-"""What travels between the steps: frozen records in the order of the journey, each of which checks itself.
+"""What all records share: types of their fields, checks, canonical JSON and digests.
 
-arrive `Utterance` · score `Predictions` · choose `Selection` · ask `AnnotationTask` · hear `Annotation` ·
-merge `Label` · learn `Snapshot` · judge `EvaluationReport` · register `ModelVersion`
+Records are frozen dataclasses that the steps pass on, and each checks itself:
 
-Records carry ids, numbers and, where a step works on content, plain text in memory. They are never written as they are:
-`corpus.tables` encrypts every text first. Times are UTC, durations seconds, rates Hz.
+ingest `Utterance` · score `Predictions` · sample `Selection` · export `AnnotationTask` · merge `Annotation`, `Label` ·
+retrain `Snapshot`, `ModelVersion` · judge `EvaluationReport`
+
+Records contain ids, numbers and, where a step works on content, plain text in memory. They are never written as they
+are: `corpus.tables` encrypts every text first. Times are UTC, durations are in seconds, rates in Hz.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 Strings = npt.NDArray[np.str_]
 
 OTHER_INTENT: Final = "other"
-"""The intent of an utterance whose true intent is not in the inventory."""
+"""Intent of an utterance whose true intent is not in the inventory."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -42,45 +44,18 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _one_of(value: str, literal: object, what: str) -> None:
-    known = get_args(literal)
-    _require(value in known, f"{what} is {value!r}; known are {', '.join(known)}")
+    names = get_args(literal)
+    _require(value in names, f"{what} is {value!r}; known are {', '.join(names)}")
 
 
 def canonical_json(value: object) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, no NaN."""
+    """Return `value` as JSON with sorted keys, no spaces and no NaN, so that equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: object) -> str:
-    """Return the SHA-256 of `canonical_json(value)` in hexadecimal."""
+    """Return the SHA-256 of `canonical_json(value)`, 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-
-# --- arrive -----------------------------------------------------------------------------------------------------------
-
-
-# --- score ------------------------------------------------------------------------------------------------------------
-
-
-# --- choose -----------------------------------------------------------------------------------------------------------
-
-
-# --- ask --------------------------------------------------------------------------------------------------------------
-
-
-# --- hear -------------------------------------------------------------------------------------------------------------
-
-
-# --- merge ------------------------------------------------------------------------------------------------------------
-
-
-# --- learn ------------------------------------------------------------------------------------------------------------
-
-
-# --- judge ------------------------------------------------------------------------------------------------------------
-
-
-# --- register ---------------------------------------------------------------------------------------------------------
 
 
 def utc(moment: datetime) -> datetime:

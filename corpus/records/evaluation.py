@@ -21,7 +21,7 @@ REPORT_COLUMNS: Final = (
     "confidence",
     "slot_counts",
 )
-"""Columns that every report has, one row an utterance."""
+"""Columns that every report has, with one row for each utterance."""
 
 
 REPORT_DETAILS: Final = ("word_edits", "duration", "snr", "truth", "predicted", "raw_confidence", "success")
@@ -30,7 +30,7 @@ REPORT_DETAILS: Final = ("word_edits", "duration", "snr", "truth", "predicted", 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its interval; `n` counts utterances, `speakers` the independent clusters behind it."""
+    """An estimate with its interval, from `n` utterances of `speakers` speakers, the independent clusters."""
 
     value: float
     low: float
@@ -39,16 +39,16 @@ class Interval:
     speakers: int = 0
 
     def as_json(self) -> dict[str, float | int]:
-        """Return the value, its interval and its sizes as a JSON object."""
+        """Return the value, its interval and its counts as a JSON object."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "speakers": self.speakers}
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationReport:
-    """One model version on one evaluation set; per-utterance counts, from which every figure derives.
+    """Results of one model version on one evaluation set, by utterance; every metric is computed from them.
 
     Attributes:
-        kind, version, eval_set_id: what was judged on what.
+        kind, version, eval_set_id: the version that was judged, and the set.
         utterance_ids, speaker_ids: (N,) str.
         errors, words: (N,) int64 word errors and reference words (kind `asr`; zeros for `intent`).
         char_errors, chars: (N,) int64.
@@ -56,15 +56,15 @@ class EvaluationReport:
         confidence: (N,) float32 of the top intent, or mean word confidence.
         slot_counts: (N, 3) int64 true positive, false positive, false negative spans.
         word_edits: (N, 3) int64 substitutions, deletions, insertions; their sum is `errors`.
-        duration: (N,) float32 [s]; 0 where the clip is gone.
-        snr: (N,) float32 speech above noise [dB], see `training.evaluation.signal_quality`; 0 where the clip is gone.
+        duration: (N,) float32 [s]; 0 where there is no clip any more.
+        snr: (N,) float32 speech above noise [dB], see `training.evaluation.signal_quality`; 0 without a clip.
         truth, predicted: (N,) int64 positions in `intents`, -1 where there is none.
-        raw_confidence: (N,) float32 of the top intent before temperature scaling; for `asr` as `confidence`.
-        success: (N,) int64 1 where intent and all slots are right from the sound on, 0 where not, -1 where the label
-            can't tell: without a transcript there are no slots.
+        raw_confidence: (N,) float32 of the top intent before temperature scaling; the same as `confidence` for `asr`.
+        success: (N,) int64 1 where the intent and all slots that were found from the audio are right, 0 where not, -1
+            where the label has no transcript and so no slots.
         intents: names, sorted.
-        beside: version of the other kind that the sound went through, too: the speech model that an intent model
-            listened through, the intent model that read what a speech model heard; "" where there was none.
+        beside: version of the other kind's model that took part: the speech model whose transcripts an intent model
+            read, or the intent model that read the transcripts of a speech model; "" where there was none.
         normaliser: version of the normal form under which words were counted; "" in reports of older versions, whose
             columns from `word_edits` on are empty.
     """
@@ -93,8 +93,8 @@ class EvaluationReport:
     normaliser: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.utterance_ids)
-        for names, length in ((REPORT_COLUMNS, n), (REPORT_DETAILS, n if self.detailed else 0)):
+        rows = len(self.utterance_ids)
+        for names, length in ((REPORT_COLUMNS, rows), (REPORT_DETAILS, rows if self.detailed else 0)):
             for name in names:
                 same = len(getattr(self, name)) == length
                 _require(same, f"report of {self.kind} {self.version}: {name} has another length")
@@ -104,15 +104,15 @@ class EvaluationReport:
 
     @property
     def detailed(self) -> bool:
-        """Whether it holds the columns from `word_edits` on, which reports of older versions lack."""
+        """Return whether it has the columns from `word_edits` on, which reports of older versions lack."""
         return bool(self.normaliser)
 
     @property
     def wer(self) -> float:
-        """Sum of errors / sum of words."""
+        """Return the word error rate: sum of errors / sum of words."""
         return float(self.errors.sum() / max(1, int(self.words.sum())))
 
     @property
     def accuracy(self) -> float:
-        """Share of utterances whose intent is right."""
+        """Return the share of utterances whose intent is right."""
         return float(self.correct.mean()) if len(self) else 0.0

@@ -11,7 +11,7 @@ from corpus.records.base import Kind, Origin, Role, _one_of, _require, digest
 
 @dataclass(frozen=True, slots=True, order=True)
 class SnapshotRow:
-    """One label that a snapshot names; `weight` counts in the loss (audit and dev rows: 0 or 1 for judging)."""
+    """One label revision of a snapshot; `weight` is its weight in the loss (audit and dev rows: 0 or 1 for judging)."""
 
     utterance_id: str
     revision: int
@@ -25,27 +25,27 @@ class SnapshotRow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a model learns from and is judged on: ids only, immutable, named by its own digest.
+    """The labels that a model is trained and judged on, by id and revision; immutable, named by its own digest.
 
     Attributes:
-        rows: sorted by utterance_id; train rows are what is learned, audit rows what judges.
+        rows: sorted by utterance_id; the model is trained on train rows and judged on audit rows.
     """
 
     rows: tuple[SnapshotRow, ...]
 
     def __post_init__(self) -> None:
         ids = [row.utterance_id for row in self.rows]
-        _require(len(set(ids)) == len(ids), "snapshot: an utterance stands twice")
+        _require(len(set(ids)) == len(ids), "snapshot: an utterance appears twice")
         _require(ids == sorted(ids), "snapshot: rows are not sorted by utterance_id")
 
     @property
     def snapshot_id(self) -> str:
-        """SHA-256 of the sorted rows."""
+        """Return the SHA-256 of the sorted rows."""
         return digest([[r.utterance_id, r.revision, r.role, r.weight] for r in self.rows])
 
     @property
     def eval_set_id(self) -> str:
-        """SHA-256 of the audit rows alone: reports with the same id were judged on the same set."""
+        """Return the SHA-256 of the audit rows alone; versions with the same id were judged on the same set."""
         return digest([[r.utterance_id, r.revision] for r in self.rows if r.role == "audit"])
 
     def of(self, role: Role) -> tuple[SnapshotRow, ...]:
@@ -60,10 +60,10 @@ class ModelVersion:
     Attributes:
         version: number as text, counted by kind from "1", which is the base.
         run_id: MLflow run that made it.
-        snapshot_id: what it learned from; "" for a base.
-        base, parent: digest of the base's weights; version that was champion when it was made ("" for a base). An
-            outside model that somebody registered learned from no snapshot, is its own base, and has a parent.
-        tainted: an utterance it learned from was erased since.
+        snapshot_id: snapshot that it was trained on; "" for a base or an external model.
+        base: digest of the base's weights; an external model is its own base.
+        parent: version that was champion when this one was made; "" for a base.
+        tainted: whether an utterance that it was trained on has been erased since.
         model_uri: folder of the model's files (safetensors and JSON).
     """
 
@@ -82,7 +82,7 @@ class ModelVersion:
 
     @property
     def origin(self) -> Origin:
-        """Whether it is a base that others start from, learned from labels here, or came from outside."""
+        """Return whether it is a base, was learned from labels, or came from outside."""
         if self.snapshot_id:
             return "learned"
         return "outside" if self.parent else "base"

@@ -1,4 +1,4 @@
-"""Predictions: the statistics of both models that sampling reads, one column each."""
+"""Record of score: the statistics of both models that sampling reads, one column each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ASR_COLUMNS: Final = (
     "num_hypotheses",  # distinct transcripts among the draws
     "duration",  # [s]
 )
-"""The columns of `Predictions.asr`, in order."""
+"""Columns of `Predictions.asr`, in order."""
 
 
 BLOCK: Final = 65_536
@@ -36,16 +36,16 @@ BLOCK: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Sufficient statistics of N scored utterances, columnar.
+    """Statistics of N scored utterances, from which every measure of sampling is computed.
 
     Attributes:
         utterance_ids: (N,) str.
-        asr_version, intent_version: the models that scored, as registered.
-        intents: C names, the columns of `intent_probs`.
+        asr_version, intent_version: registered versions of the models that scored.
+        intents: names of the C columns of `intent_probs`.
         intent_probs: (N, C) float32, p(intent | audio): marginal over the hypotheses; rows sum to 1 +- 1e-5.
-        intent_logsumexp: (N,) float32, log-sum-exp of the intent logits (the free energy with its sign changed).
+        intent_logsumexp: (N,) float32, log-sum-exp of the intent logits (the negative free energy).
         entropy_given_hypothesis: (N,) float32, sum_h w_h H[p(y|h)] [nats].
-        pass_disagreement: (N,) float32, mutual information over dropout passes [nats]; zeros where none ran.
+        pass_disagreement: (N,) float32, mutual information over dropout passes [nats]; 0 without dropout passes.
         embeddings: (N, D) float32 of unit length.
         asr: (N, len(ASR_COLUMNS)) float32.
     """
@@ -62,14 +62,14 @@ class Predictions:
     asr: Floats
 
     def __post_init__(self) -> None:
-        n = len(self.utterance_ids)
+        rows = len(self.utterance_ids)
         shapes = {
-            "intent_probs": (n, len(self.intents)),
-            "intent_logsumexp": (n,),
-            "entropy_given_hypothesis": (n,),
-            "pass_disagreement": (n,),
-            "embeddings": (n, self.embeddings.shape[-1]),
-            "asr": (n, len(ASR_COLUMNS)),
+            "intent_probs": (rows, len(self.intents)),
+            "intent_logsumexp": (rows,),
+            "entropy_given_hypothesis": (rows,),
+            "pass_disagreement": (rows,),
+            "embeddings": (rows, self.embeddings.shape[-1]),
+            "asr": (rows, len(ASR_COLUMNS)),
         }
         for name, shape in shapes.items():
             values = getattr(self, name)
@@ -78,8 +78,8 @@ class Predictions:
                 values, lambda block: np.isfinite(block.reshape(len(block), block[0].size)).all(axis=1), np.bool_
             )
             _require(bool(finite.all()), f"predictions: {name} is not finite for {self._first(~finite)}")
-        _require(len(set(self.utterance_ids.tolist())) == n, "predictions: an utterance stands twice")
-        if n:
+        _require(len(set(self.utterance_ids.tolist())) == rows, "predictions: an utterance appears twice")
+        if rows:
             off = np.abs(self.intent_probs.sum(axis=1, dtype=np.float64) - 1.0) > 1e-5
             _require(not off.any(), f"predictions: intent_probs of {self._first(off)} do not sum to 1")
             _require(bool(self.intent_probs.min() >= 0), "predictions: a probability is negative")
@@ -88,7 +88,7 @@ class Predictions:
             _require(not off.any(), f"predictions: the embedding of {self._first(off)} is not of unit length")
 
     def _first(self, mask: npt.NDArray[np.bool_]) -> str:
-        if not mask.any():  # messages are written before it is known whether they are needed
+        if not mask.any():  # the message is made before the check, so also where nothing is wrong
             return "no utterance"
         return f"utterance {self.utterance_ids[mask][0]} (and {int(mask.sum()) - 1} more)"
 
@@ -116,7 +116,7 @@ class Predictions:
 
 
 def by_blocks(values: Floats, of_rows: Callable[[Floats], Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return (N,) what the function gives for every row, worked out in blocks: a check needs no copy of a million."""
+    """Return (N,) the results of a function for every row, computed in blocks to save memory."""
     out = np.empty(len(values), dtype)
     for start in range(0, len(values), BLOCK):
         out[start : start + BLOCK] = of_rows(values[start : start + BLOCK])

@@ -1,7 +1,8 @@
-"""Hash-chained audit rows: each names the hash of the one before, and the head is kept beside them.
+"""Audit chain: audit rows that each contain the hash of the row before, and a head with the last hash.
 
-A changed, removed or inserted row breaks the chain where it stands; a cut tail disagrees with the head, which is
-written in the same transaction. Rows hold ids, digests and counts, never content.
+A changed, removed or inserted row breaks the chain at its place. If the last rows are removed, the chain no longer
+matches its head, which is written in the same transaction as each row. Rows contain ids, digests and counts, never
+content.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FIRST_HASH: Final = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One act, as it was recorded."""
+    """One recorded act."""
 
     seq: int
     at: datetime
@@ -35,7 +36,7 @@ class AuditRow:
 
 
 def audit_tables(metadata: sa.MetaData) -> sa.Table:
-    """Return the table `audit`, made in `metadata` together with its head."""
+    """Add the tables of an audit chain and of its head to `metadata`; return the table `audit`."""
     sa.Table(
         "audit_head",
         metadata,
@@ -57,7 +58,7 @@ def audit_tables(metadata: sa.MetaData) -> sa.Table:
 
 
 def lock(conn: sa.Connection, table: sa.Table) -> tuple[int, str]:
-    """Return the head's (seq, hash); until the transaction ends nobody else appends."""
+    """Return the head's (seq, hash) and keep others from appending until the transaction ends."""
     head = _head(table)
     return _head_row(conn, sa.select(head.c.seq, head.c.hash).with_for_update())
 
@@ -66,9 +67,9 @@ def append(conn: sa.Connection, table: sa.Table, act: str, actor: str, detail: M
     """Add one row to the chain, in the transaction of the act itself.
 
     Args:
-        conn: the act's transaction.
-        table: the audit table of that database.
-        act: what was done, one word or two.
+        conn: transaction of the act.
+        table: audit table of that database.
+        act: what was done, in one or two words.
         actor: who did it: `earmark`, `person:<id>`, or the name given on the command line.
         detail: ids, digests and counts.
     """
@@ -76,7 +77,7 @@ def append(conn: sa.Connection, table: sa.Table, act: str, actor: str, detail: M
 
 
 def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, details: list[Mapping[str, Any]]) -> None:
-    """Add one row for each detail, in order."""
+    """Add one row to the chain for each detail, in order."""
     if not details:
         return
     seq, previous = lock(conn, table)
@@ -95,10 +96,10 @@ def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, deta
 
 
 def verify(engine: sa.Engine, table: sa.Table) -> int:
-    """Return the number of rows of an unbroken chain.
+    """Check every row of a chain against its hash and the row before; return the number of rows.
 
     Raises:
-        ChainBroken: the message names the first sequence number that does not hold, or the missing tail.
+        ChainBroken: the message names the first row that does not match, or the last row where later ones are missing.
     """
     seq, previous = 0, FIRST_HASH
     with reading(engine) as conn:
@@ -111,12 +112,12 @@ def verify(engine: sa.Engine, table: sa.Table) -> int:
             previous = row.hash
         head = _head(table)
         if _head_row(conn, sa.select(head.c.seq, head.c.hash)) != (seq, previous):
-            raise ChainBroken(f"the audit chain ends at row {seq}, its head says otherwise: rows after it were removed")
+            raise ChainBroken(f"the audit chain ends at row {seq}, not where its head is: rows after it were removed")
     return seq
 
 
 def show(engine: sa.Engine, table: sa.Table, last: int) -> list[AuditRow]:
-    """Return the newest `last` rows, oldest first."""
+    """Return the last `last` rows of the chain, oldest first."""
     with reading(engine) as conn:
         rows = conn.execute(sa.select(table).order_by(table.c.seq.desc()).limit(last)).all()
     return [AuditRow(r.seq, r.at, r.act, r.actor, json.loads(r.detail), r.hash) for r in reversed(rows)]

@@ -1,4 +1,4 @@
-"""AES-256-GCM: one random key an utterance, wrapped by the key-encryption key."""
+"""AES-256-GCM: one random data key for each utterance, wrapped by the key-encryption key."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
-"""How much longer a ciphertext is than its plaintext: nonce and tag."""
+"""Bytes that a ciphertext is longer than its plaintext: nonce and tag."""
 
 
 def new_key() -> bytes:
-    """Return 32 random bytes."""
+    """Return a new key of 32 random bytes."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def encrypt(key: bytes, plaintext: bytes, aad: str) -> bytes:
-    """Return nonce + ciphertext + tag; only `decrypt` with the same key and the same `aad` opens it.
+    """Return nonce + ciphertext + tag, which `decrypt` opens with the same key and the same associated data `aad`.
 
-    The nonce is random (96 bits, NIST SP 800-38D 8.2.2): a data key sees a handful of messages, the key-encryption key
-    far fewer than the 2^32 that the standard allows.
+    The nonce is random (96 bits, NIST SP 800-38D 8.2.2). A data key encrypts a few messages, and the key-encryption
+    key far fewer than the 2^32 that the standard allows.
     """
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plaintext, aad.encode())
 
 
 def decrypt(key: bytes, ciphertext: bytes, aad: str) -> bytes:
-    """Return the plaintext of what `encrypt` made under this key and this `aad`.
+    """Return the plaintext of a ciphertext that `encrypt` made with this key and this `aad`.
 
     Raises:
-        Damaged: another key, another `aad`, or changed bytes; the message names the `aad`.
+        Damaged: the key or the `aad` is another one, or bytes were changed; the message names the `aad`.
     """
     try:
         return AESGCM(key).decrypt(ciphertext[:NONCE_BYTES], ciphertext[NONCE_BYTES:], aad.encode())
@@ -50,9 +50,9 @@ def wrap(kek: bytes, key: bytes, aad: str) -> bytes:
 
 
 def unwrap(kek: bytes, wrapped: bytes, aad: str) -> bytes:
-    """Return the key that `wrap` took.
+    """Return the key that was given to `wrap`.
 
     Raises:
-        Damaged: it was wrapped under another key-encryption key, or changed since.
+        Damaged: the key was wrapped with another key-encryption key, or its bytes were changed.
     """
     return decrypt(kek, wrapped, aad)

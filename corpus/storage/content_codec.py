@@ -1,4 +1,4 @@
-"""What is encrypted, as bytes: samples and texts, and the name under which each is sealed."""
+"""Content as bytes for encryption: audio samples, hypotheses and texts, and the associated data of each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SCALE: Final = 32768.0
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One utterance as the door hands it out; what was not asked for is None or empty.
+    """The content of one utterance, as the door returns it; parts that were not asked for are None or empty.
 
     Attributes:
         audio: (num_samples,) float32 in [-1, 1).
         sample_rate: [Hz].
-        hypotheses: heaviest first, of the versions asked for; None where never scored.
-        annotations: what people answered, superseded revisions included.
-        label: the current one, or the revision asked for; None where there is none.
+        hypotheses: of the given versions, highest weight first; None where they did not score the utterance.
+        annotations: all answers of annotators, with superseded revisions.
+        label: the current label or the given revision; None where there is none.
     """
 
     utterance: Utterance
@@ -43,15 +43,15 @@ class Content:
 
 
 def seal_name(utterance_id: str, what: str) -> str:
-    """Return the associated data of a ciphertext: it opens only as what it was sealed as, for whom it was sealed."""
+    """Return the associated data of a ciphertext, which binds it to its utterance and to its kind of content."""
     return f"{utterance_id}/{what}"
 
 
 def encode_audio(samples: Floats) -> bytes:
-    """Return little-endian PCM16; exact for samples that came from PCM16, clipped to [-1, 1).
+    """Return samples as little-endian PCM16, clipped to [-1, 1); exact for samples that came from PCM16.
 
     Raises:
-        RecordError: not a vector, or a sample is not finite.
+        RecordError: the samples are not one vector, or one is not finite.
     """
     if samples.ndim != 1 or not bool(np.isfinite(samples).all()):
         raise RecordError("audio must be one channel of finite samples")
@@ -64,7 +64,7 @@ def decode_audio(data: bytes, utterance: Utterance) -> Floats:
     """Return the samples, (num_samples,) float32.
 
     Raises:
-        Damaged: the length is not the utterance's.
+        Damaged: the number of samples is not that of the utterance.
     """
     if len(data) != SAMPLE_BYTES * utterance.num_samples:
         raise Damaged(f"the audio of utterance {utterance.utterance_id} has another length than its row")
@@ -78,27 +78,27 @@ def encode_hypotheses(hypotheses: Sequence[Hypothesis]) -> bytes:
 
 
 def decode_hypotheses(data: bytes) -> tuple[Hypothesis, ...]:
-    """Return what `encode_hypotheses` took."""
+    """Return the hypotheses that were given to `encode_hypotheses`."""
     return tuple(Hypothesis(text, weight, intent, _spans(slots)) for text, weight, intent, slots in json.loads(data))
 
 
 def encode_texts(
     transcript: str | None, slots: Sequence[SlotSpan], proposal: str | None = None, question: str | None = None
 ) -> bytes:
-    """Return the texts of an annotation or a label as canonical JSON; a question only where there is one."""
-    asked = [] if question is None else [question]  # without one the bytes are those of older versions
+    """Return the texts of an annotation or a label as canonical JSON; a question is added only where there is one."""
+    asked = [] if question is None else [question]  # without a question the bytes are the same as in older versions
     return canonical_json([transcript, _slots(slots), proposal, *asked]).encode()
 
 
 def decode_texts(data: bytes) -> tuple[str | None, tuple[SlotSpan, ...], str | None, str | None]:
-    """Return transcript, slots, proposal and question, as `encode_texts` took them."""
+    """Return transcript, slots, proposal and question, as they were given to `encode_texts`."""
     transcript, slots, proposal, *asked = json.loads(data)
     return transcript, _spans(slots), proposal, asked[0] if asked else None
 
 
 def mac(key: bytes, data: bytes) -> str:
-    """Return a keyed digest that tells equal texts from different ones without opening them."""
-    # A label of its own keeps the data key's two uses apart.
+    """Return a keyed digest, so that encrypted texts can be compared without decrypting them."""
+    # The data key also encrypts: a key derived for the digest separates the two uses.
     return hmac.digest(hmac.digest(key, b"earmark content mac", "sha256"), data, "sha256").hex()
 
 

@@ -18,25 +18,26 @@ from corpus.errors import Damaged, RecordError, SchemaRefused, SettingsError, Un
 Which = Literal["records", "vault"]
 
 HEADS: Final[dict[Which, str]] = {"records": "0005", "vault": "0003"}
-"""The newest revision of each schema; known here so that an up-to-date database never waits for Alembic's import."""
+"""Newest revision of each schema; written here so that an up-to-date database needs no import of Alembic."""
 
 UPGRADE_LOCK: Final = 0x6561726D61726B01
-"""Key of PostgreSQL's advisory lock for changing the schema: two machines upgrade one after the other."""
+"""Key of PostgreSQL's advisory lock for upgrades, so that two machines upgrade one after the other."""
 
-_HELD: Final = threading.local()
+_WRITING: Final = threading.local()
+"""Engines to which this thread has an open transaction that writes."""
 
 CHUNK: Final = 50_000
-"""Ids that one query names: few queries, and memory stays flat however many ids there are."""
+"""Number of ids in one query; it bounds the memory of a query, whatever the number of ids."""
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A moment, stored in UTC; SQLite knows no zones, so they are taken off there and put back on reading."""
+    """A moment, stored in UTC; SQLite has no time zones, so the zone is removed on writing and added on reading."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Return the moment in UTC."""
+        """Return the moment in UTC, as it is stored."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -45,14 +46,14 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Return the moment with its zone."""
+        """Return a stored moment with its zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def engine(url: str) -> sa.Engine:
-    """Return an engine whose commits survive a power cut and whose deletions leave no bytes in free pages.
+    """Return an engine whose commits survive a power cut and whose deletions leave no bytes in free pages (SQLite).
 
     Raises:
         SettingsError: the URL names neither SQLite nor PostgreSQL.
@@ -73,7 +74,9 @@ def engine(url: str) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL, **options: Any) -> sa.Engine:
-    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": 30}  # [s]; libpq waits for ever
+    arguments = (
+        {} if "connect_timeout" in url.query else {"connect_timeout": 30}
+    )  # [s]; without it, libpq waits for ever
     url = url.set(drivername="postgresql+psycopg")
     try:
         return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **options)
@@ -82,7 +85,9 @@ def _postgresql(url: sa.URL, **options: Any) -> sa.Engine:
 
 
 def _sqlite_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN comes too late to hold a read and a write together
+    connection.isolation_level = (
+        None  # the driver's own BEGIN comes only before the first write, too late to protect what was read
+    )
     for pragma in (
         "busy_timeout=60000",
         "journal_mode=WAL",
@@ -95,15 +100,15 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
 
 
 def _sqlite_begin(conn: sa.Connection) -> None:
-    # A transaction that reads first and writes later fails with "database is locked" whatever the time-out is,
-    # unless it takes the write lock at once.
+    # A transaction that reads first and writes later can fail with "database is locked" whatever the time-out is,
+    # unless it takes the write lock at its begin.
     reading_only = conn.get_execution_options().get("reading_only", False)
     conn.exec_driver_sql("BEGIN" if reading_only else "BEGIN IMMEDIATE")
 
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Give a connection that sees one state of the database and holds up no writer."""
+    """Open a connection that sees one state of the database and blocks no writer."""
     options: dict[str, Any] = {"reading_only": True}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
@@ -116,31 +121,31 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Give a connection whose work is committed at the end, or undone by an exception.
+    """Open a connection whose transaction is committed at the end of the block, or undone by an exception.
 
     Raises:
-        RuntimeError: this thread writes to the same database already, and would wait for itself for ever.
+        RuntimeError: this thread has such a connection already, and would wait for itself for ever.
     """
-    held: set[int] = _HELD.__dict__.setdefault("engines", set())
-    if id(engine) in held:
+    engines: set[int] = _WRITING.__dict__.setdefault("engines", set())
+    if id(engine) in engines:
         raise RuntimeError("a transaction on this database is open; open content and start operations outside of it")
-    held.add(id(engine))
+    engines.add(id(engine))
     try:
         with engine.begin() as conn:
             yield conn
     finally:
-        held.discard(id(engine))
+        engines.discard(id(engine))
 
 
 def scrub(engine: sa.Engine, secret: Sequence[sa.Table] = ()) -> None:
-    """Leave no deleted bytes in the write-ahead log (SQLite), nor dead rows (PostgreSQL).
+    """Remove deleted bytes from the write-ahead log (SQLite), or dead rows (PostgreSQL).
 
-    PostgreSQL's plain VACUUM forgets where a dead row lay, but its bytes stay in the page until something else is put
-    there. That will do for what a key protects, and not for the keys.
+    PostgreSQL's plain VACUUM frees the space of dead rows, but their bytes stay in the page until it is reused. That is
+    enough for ciphertexts, whose keys are destroyed, but not for the keys themselves.
 
     Args:
-        engine: of the database.
-        secret: tables that PostgreSQL writes anew, so that no deleted byte of them is left in its files.
+        engine: engine of the database.
+        secret: tables that PostgreSQL writes anew, so that no deleted byte of them remains in its files.
     """
     if engine.dialect.name == "sqlite":
         _outside_transactions(engine, ["PRAGMA wal_checkpoint(TRUNCATE)"])
@@ -164,24 +169,24 @@ def _outside_transactions(engine: sa.Engine, statements: Sequence[str]) -> None:
 
 
 def among(conn: sa.Connection, column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Return the condition `column IN values` as one bound parameter, which no limit on variables touches."""
+    """Return the condition `column IN values` with all values in one parameter, as databases limit their number."""
     if conn.dialect.name == "postgresql":
         array = sa.literal(list(values), postgresql.ARRAY(sa.Text))
         return column == sa.any_(array)
-    each = sa.func.json_each(json.dumps(list(values))).table_valued("value")
-    return column.in_(sa.select(each.c.value))
+    elements = sa.func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(sa.select(elements.c.value))
 
 
 def fetch_among(
     conn: sa.Connection, statement: sa.Select[Any], column: sa.ColumnElement[str], ids: Sequence[str]
 ) -> Iterator[sa.Row[Any]]:
-    """Yield the rows of `statement` whose `column` is one of `ids`, in no particular order."""
+    """Yield the rows of `statement` whose `column` is one of `ids`, in any order."""
     for start in range(0, len(ids), CHUNK):
         yield from conn.execute(statement.where(among(conn, column, ids[start : start + CHUNK]))).all()
 
 
 def insert_new(conn: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Leave every row stored that breaks no unique key; the others stay as they were."""
+    """Insert the rows, except those whose key is stored already; stored rows are not changed."""
     if not rows:
         return
     dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
@@ -192,7 +197,7 @@ def schema_version(engine: sa.Engine) -> str | None:
     """Return the revision of the schema, None where there is none yet.
 
     Raises:
-        Unreachable: the database does not answer, or is none.
+        Unreachable: the database does not answer, or the file is no database.
     """
     try:
         with reading(engine) as conn:
@@ -202,23 +207,23 @@ def schema_version(engine: sa.Engine) -> str | None:
             return None if version is None else str(version)
     except sa.exc.DBAPIError as error:
         reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
-        raise Unreachable(f"the database {named(engine)} can't be used: {reason}; start it or mend its URL") from error
+        raise Unreachable(f"the database {named(engine)} can't be used: {reason}; start it or fix its URL") from error
 
 
 def named(engine: sa.Engine) -> str:
-    """Return the name of a database for people: no user, no password."""
+    """Return the name of a database for messages, without user and password."""
     return str(engine.url.database) + (f" at {engine.url.host}" if engine.url.host else "")
 
 
 def prepare(engine: sa.Engine, which: Which) -> None:
-    """Leave the database at the newest schema, where whoever opens it may decide that.
+    """Create the schema of a new database, or upgrade an SQLite database to the newest schema.
 
-    A new database is filled, and an embedded one moved on: it has one machine and one earmark. A server's may have
-    others still at work on it, and nobody has asked for its backup yet, so there an older schema is refused.
+    An SQLite database is used by one machine and one version of earmark. Other machines may still use a PostgreSQL
+    database, and it may have no backup yet, so an older schema is refused there.
 
     Raises:
-        SchemaRefused: a newer earmark wrote it, or an older one wrote it on a server.
-        Unreachable: it does not answer.
+        SchemaRefused: a newer earmark wrote the database, or an older one wrote it on a server.
+        Unreachable: the database does not answer.
     """
     version = check_not_newer(engine, which)
     if version == HEADS[which]:
@@ -232,17 +237,17 @@ def prepare(engine: sa.Engine, which: Which) -> None:
 
 
 def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str | None, str | None]:
-    """Leave the database at the newest schema, whole or untouched; return its revision before and after.
+    """Upgrade the schema in one transaction; return its revision before and after.
 
     Args:
-        engine: of the database.
-        which: of the two schemas.
+        engine: engine of the database.
+        which: which of the two schemas.
         target: revision to stop at.
 
     Raises:
-        SchemaRefused: a newer version of earmark wrote this database.
-        Damaged: its revision is none of earmark's.
-        Unreachable: it does not answer.
+        SchemaRefused: a newer earmark wrote the database.
+        Damaged: the revision of the database is unknown.
+        Unreachable: the database does not answer.
     """
     version = check_not_newer(engine, which)
     if version == HEADS[which]:
@@ -256,9 +261,9 @@ def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str 
     for name, value in (("script_location", folder), ("version_locations", folder / which / "versions")):
         config.set_main_option(name, str(value).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    # Alembic is handed the connection: a URL would be read by configparser, which trips over its percent signs.
+    # Alembic gets the connection, not the URL, because configparser fails on percent signs in a URL.
     with writing(engine) as conn:
-        if conn.dialect.name == "postgresql":  # SQLite's transaction keeps others out by itself
+        if conn.dialect.name == "postgresql":  # SQLite's transaction locks the database by itself
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_LOCK)))
         config.attributes["connection"] = conn
         try:
@@ -269,16 +274,16 @@ def upgrade(engine: sa.Engine, which: Which, target: str = "head") -> tuple[str 
 
 
 def check_not_newer(engine: sa.Engine, which: Which) -> str | None:
-    """Return the revision of the schema, which this earmark knows or can move on.
+    """Return the revision of the schema, None where there is none yet; check that it is not newer than this earmark.
 
     Raises:
-        SchemaRefused: a newer earmark wrote it.
+        SchemaRefused: a newer earmark wrote the database.
         Unreachable: the database does not answer.
     """
     version = schema_version(engine)
     if version is not None and version > HEADS[which]:
         raise SchemaRefused(
-            f"the {which} database has schema {version}, which a newer earmark wrote; this one knows {HEADS[which]}:"
+            f"the {which} database has schema {version}, which a newer earmark wrote; this one needs {HEADS[which]}:"
             " install the newer one"
         )
     return version

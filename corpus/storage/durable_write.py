@@ -1,4 +1,4 @@
-"""Durable writes: a file appears whole under its name, or not at all, and survives a power cut once it is there."""
+"""Durable writes: a file appears complete under its name or not at all, and then survives a power cut."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Final
 
 TEMPORARY: Final = ".tmp-"
-"""What the name of an unfinished file or folder begins with."""
+"""Prefix of the names of unfinished files and folders."""
 
 
 def write_file(path: Path, pieces: Iterable[bytes], temporary: Path | None = None) -> None:
-    """Write the pieces to `path` in one step, replacing what was there; readers see the old bytes or the new.
+    """Write the pieces to `path`, replacing an existing file in one step; readers see the old bytes or the new ones.
 
     The file is readable by its owner alone. A kill leaves at most the temporary file.
 
     Args:
-        path: of the file; folders above it are made where missing.
-        pieces: of its content.
-        temporary: under which name it is written; one that nobody else uses where None.
+        path: path of the file; folders above it are made where missing.
+        pieces: the content, in order.
+        temporary: name under which the file is written first; None for a new random name.
 
     Raises:
         OSError: the folder can't be written to, or is full.
@@ -32,9 +32,9 @@ def write_file(path: Path, pieces: Iterable[bytes], temporary: Path | None = Non
 
 
 def write_new_file(path: Path, pieces: Iterable[bytes]) -> bool:
-    """Write the pieces to `path` unless a file is there; return whether it was written.
+    """Write the pieces to `path` unless that file exists; return whether it was written.
 
-    Of several processes that try at the same time exactly one succeeds: a link, unlike a rename, replaces nothing.
+    If several processes try at the same time, exactly one succeeds: a link, unlike a rename, replaces nothing.
 
     Raises:
         OSError: the folder can't be written to, or is full.
@@ -44,7 +44,7 @@ def write_new_file(path: Path, pieces: Iterable[bytes]) -> bool:
 
 
 def link_new(draft: Path, path: Path) -> bool:
-    """Give a finished file a second name, durably, unless that name is taken; return whether it was given."""
+    """Link a finished file to a second name, durably, unless that name is taken; return whether it was linked."""
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -55,7 +55,7 @@ def link_new(draft: Path, path: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Flush a file to the disk, or the names in a folder: a rename is durable only once its folder is."""
+    """Flush a file, or the names in a folder, to the disk; a rename is durable only after its folder is flushed."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,16 +64,16 @@ def sync(path: Path) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a name beside `path` that nobody else uses and that sweeps know as unfinished."""
+    """Return a new random name beside `path`, with the prefix of unfinished files."""
     return path.with_name(TEMPORARY + secrets.token_hex(8))
 
 
 @contextmanager
 def _written(path: Path, pieces: Iterable[bytes], temporary: Path | None) -> Iterator[Path]:
-    """Give a file beside `path` that holds the pieces and is on the disk; remove it where it is left over."""
+    """Write the pieces durably to a file beside `path` and yield it; remove it at the end if it still exists."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = temporary or temporary_name(path)
-    if temporary is not None:  # a killed run may have left it
+    if temporary is not None:  # a killed run may have left this file
         temporary.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,4 +1,4 @@
-"""Files of the content store: each appears whole under its final name, or not at all."""
+"""Files of the content store: each appears complete under its final name or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
     Raises:
         SettingsError: the protocol is unknown, its package is not installed, or there is no such bucket.
-        Unreachable: the store does not answer, or not to us.
+        Unreachable: the store does not answer, or refuses the credentials.
     """
     try:
         fs, root = fsspec.core.url_to_fs(url)
@@ -37,40 +37,40 @@ def connect(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def _find_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:
-    """The bucket is there and answers; else the first upload would say so, late and after many attempts."""
+    """Check that the bucket exists and answers; otherwise only the first upload would fail, after many attempts."""
     try:
         with answering(fs):
             fs.info(bucket)
     except FileNotFoundError:
-        raise SettingsError(f"content_url: there is no bucket {bucket}; make it, or mend the URL") from None
+        raise SettingsError(f"content_url: there is no bucket {bucket}; make it, or fix the URL") from None
 
 
 @contextlib.contextmanager
 def answering(fs: fsspec.AbstractFileSystem) -> Iterator[None]:
-    """What goes wrong on the way to a remote store is an `Unreachable`; a file that is missing stays so."""
+    """Turn errors of a remote store into `Unreachable`, except `FileNotFoundError`."""
     try:
         yield
     except FileNotFoundError:
         raise
-    except Exception as error:  # each store's client brings a tree of errors of its own
+    except Exception as error:  # each store's client has its own tree of errors
         if isinstance(fs, LocalFileSystem):
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise Unreachable(
             f"the content store does not answer as it should ({reason}); nothing is lost,"
-            " see that it runs and that the credentials are right, then run the command again"
+            " check that it runs and that the credentials are right, then run the command again"
         ) from error
 
 
 def digest_name(data: bytes) -> str:
-    """Return 32 hexadecimal digits of the SHA-256 of `data`: the name of a file that never changes."""
+    """Return 32 hexadecimal digits of the SHA-256 of `data`, as the name of a file that never changes."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def store(fs: fsspec.AbstractFileSystem, root: str, path: str, *pieces: bytes) -> None:
-    """Leave the pieces durably in `root/path`; a kill at any moment leaves the old state and at most a temporary file.
+    """Store the pieces durably in `root/path`; a kill leaves the old state and at most a temporary file.
 
-    An object store puts an object whole or not at all, so only folders take the way through a temporary name.
+    An object store writes an object completely or not at all, so only local files need a temporary name.
     """
     target = f"{root}/{path}"
     if not isinstance(fs, LocalFileSystem):
@@ -88,31 +88,31 @@ def load(fs: fsspec.AbstractFileSystem, root: str, path: str) -> bytes:
 
 
 def load_span(fs: fsspec.AbstractFileSystem, root: str, path: str, start: int, end: int) -> bytes:
-    """Return the bytes [start, end) of one file, by one request; fewer where it is shorter."""
+    """Return the bytes [start, end) of one file with one request; fewer if the file is shorter."""
     with answering(fs):
         try:
             data: bytes = fs.cat_file(f"{root}/{path}", start=start, end=end)
         except OSError as error:
-            if error.errno == errno.EINVAL:  # how S3 says that the whole span lies behind the end
+            if error.errno == errno.EINVAL:  # S3's answer if the span starts after the end of the file
                 return b""
             raise
     return data
 
 
 def remove(fs: fsspec.AbstractFileSystem, root: str, path: str) -> None:
-    """Leave no file under `root/path`, whether there was one or not."""
+    """Remove the file `root/path` if it exists."""
     with contextlib.suppress(FileNotFoundError), answering(fs):
         fs.rm_file(f"{root}/{path}")
 
 
 def unfinished(path: str) -> bool:
-    """Return whether a file was never whole: a step was killed while it wrote."""
+    """Return whether a file is incomplete, because a step was killed while it wrote the file."""
     return path.rsplit("/", 1)[-1].startswith(TEMPORARY)
 
 
 def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, datetime]]:
-    """Yield path (below `root`) and time of the last change of every file in the store."""
-    fs.invalidate_cache()  # what other processes stored and removed since
+    """Yield the path (below `root`) and the time of the last change of every file in the store."""
+    fs.invalidate_cache()  # other processes may have stored and removed files
     for folder in FOLDERS:
         with answering(fs):
             found = fs.find(f"{root}/{folder}", detail=True)
@@ -121,7 +121,7 @@ def listing(fs: fsspec.AbstractFileSystem, root: str) -> Iterator[tuple[str, dat
 
 
 def _changed(info: dict[str, object]) -> datetime:
-    # File systems name it differently; one that names none calls its files new, so that nothing fresh is swept.
+    # File systems name the time differently. A file without a time counts as new, so that it is not swept too early.
     value = info.get("mtime", info.get("LastModified", info.get("created")))
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value

@@ -1,4 +1,4 @@
-"""JSON Lines: lines of files that may be hostile, strict JSON, and whole files of objects that must all be good."""
+"""JSON Lines: readers for untrusted lines, for strict JSON, and for files in which every line must be valid."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, BinaryIO, Final
 from corpus.errors import UsageError
 
 LONGEST: Final = 1 << 24
-"""Longest line of a file that has to be good as a whole [bytes]."""
+"""Longest line that `read_objects` accepts [bytes]."""
 
 
 class RepeatedKey(ValueError):
-    """A key stands twice in an object; `args[0]` is the key, which belongs in no message."""
+    """A key appears twice in an object; `args[0]` is the key, which may be content and belongs in no message."""
 
 
 def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
-    """Yield (number from 1, line) of every line that is not blank; None for a line that is too long.
+    """Yield (number from 1, line) of every line that is not blank; the line is None where it is too long.
 
-    A byte order mark is left out. A long line is stepped over in pieces, so that none fills the memory.
+    A byte order mark is left out. A line that is too long is skipped in pieces, so that it does not fill the memory.
 
     Args:
         file: opened for reading bytes.
-        longest: bytes that a line may have, its end not counted.
+        longest: bytes that a line may have, without its end.
     """
     number = 0
     while line := file.readline(longest + 1):
@@ -44,23 +44,23 @@ def strict_json(line: bytes) -> object:
     """Return the value of a line in which no object has a key twice and every number is finite.
 
     Raises:
-        RepeatedKey: of two values either could be meant.
+        RepeatedKey: an object has a key twice.
         UnicodeDecodeError: the line is not UTF-8.
-        ValueError: the line is no JSON, or holds NaN, Infinity or a number of thousands of digits.
+        ValueError: the line is not JSON, or contains NaN, Infinity or a number of thousands of digits.
         RecursionError: it is nested too deep.
     """
     return json.loads(line.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def read_objects(content: bytes, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of every line of a file that has to be good as a whole, such as a labelled corpus.
+    """Yield (line number, object) of every line of a file in which every line must be an object.
 
     Args:
-        content: of the file.
-        name: of the file, for messages.
+        content: bytes of the file.
+        name: name of the file, for messages.
 
     Raises:
-        UsageError: a line is no JSON object, or the file holds none; names file and line.
+        UsageError: a line is not a JSON object, or the file is empty; the message names the file and the line.
     """
     number = 0
     for number, line in read_lines(BytesIO(content), LONGEST):
@@ -71,19 +71,19 @@ def read_objects(content: bytes, name: str) -> Iterator[tuple[int, dict[str, Any
         except (ValueError, RecursionError):
             raise UsageError(f"{name} line {number} is not JSON; write one object a line") from None
         if not isinstance(value, dict):
-            raise UsageError(f"{name} line {number} is no object; write one object a line")
+            raise UsageError(f"{name} line {number} is not an object; write one object a line")
         yield number, value
     if not number:
         raise UsageError(f"{name} is empty; write one object a line")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, value in pairs:
-        if key in made:
+        if key in values:
             raise RepeatedKey(key)
-        made[key] = value
-    return made
+        values[key] = value
+    return values
 
 
 def _no_constant(_: str) -> object:

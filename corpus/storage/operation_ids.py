@@ -1,6 +1,6 @@
-"""The ids of operations: the same work has the same id, so that a repeat finds it done.
+"""Ids of operations: the same work has the same id, so that it is done only once.
 
-Every id is made here, and none is ever taken apart: whatever has to be known of an operation later is a row of a table.
+Every id is made here and never parsed. What later steps need of an operation is stored in a table of its own.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ def ingest_import_batch(rows_digest: str) -> str:
 
 
 def score(shard_digest: str) -> str:
-    """Return the id of storing scores, by the digest of versions and utterances."""
+    """Return the id of storing scores, by the digest of the model versions and the utterances."""
     return f"score/{shard_digest}"
 
 
 def sample(night: str) -> str:
-    """Return the id of choosing a night's round."""
+    """Return the id of sampling a night's round."""
     return f"sample/{night}"
 
 
 def export(round_: str, tasks_digest: str = "") -> str:
-    """Return the id of exporting tasks of a round, by their digest; without one each call is another operation."""
+    """Return the id of exporting tasks of a round, by their digest; without a digest the id is new in every call."""
     return f"export/{round_}/{tasks_digest or uuid.uuid4().hex}"
 
 
-def assign(given_digest: str) -> str:
-    """Return the id of giving tasks to people, by the digest of who gets which until when."""
-    return f"assign/{given_digest}"
+def assign(assignments_digest: str) -> str:
+    """Return the id of assigning tasks to annotators, by the digest of tasks, annotators and ends of their leases."""
+    return f"assign/{assignments_digest}"
 
 
 def sweep() -> str:
-    """Return the id of closing tasks that are over; each is another operation."""
+    """Return the id of closing tasks that can no longer be answered; it is new in every call."""
     return f"sweep/{uuid.uuid4().hex}"
 
 
@@ -59,22 +59,22 @@ def sweep() -> str:
 
 
 def merge_file(sha256: str, suffix: str = "") -> str:
-    """Return the id of merging a file of answers; the same bytes read as another format are another merge.
+    """Return the id of merging a file of answers, by the digest of its bytes and its format.
 
     Args:
-        sha256: of its bytes.
-        suffix: `.csv` or `.tsv` of a table, "" of JSON Lines.
+        sha256: digest of its bytes.
+        suffix: `.csv` or `.tsv` for a table, "" for JSON Lines.
     """
     return f"merge/{suffix.removeprefix('.') + '/' if suffix else ''}{sha256}"
 
 
 def merge_label_studio(answers_digest: str) -> str:
-    """Return the id of merging what Label Studio holds, by its digest."""
+    """Return the id of merging the answers in Label Studio, by their digest."""
     return f"merge/label-studio/{answers_digest}"
 
 
-def merge_place(name: str, answers_digest: str) -> str:
-    """Return the id of merging what another package's place of annotation holds, by its name and digest."""
+def merge_backend(name: str, answers_digest: str) -> str:
+    """Return the id of merging the answers in another package's annotation backend, by its name and their digest."""
     return f"merge/{name}/{answers_digest}"
 
 
@@ -86,15 +86,15 @@ def review(answers_digest: str) -> str:
 # --- retrain, judge, promote, register --------------------------------------------------------------------------------
 
 
-def retrain(kind: Kind, snapshot_id: str, how: str) -> str:
+def retrain(kind: Kind, snapshot_id: str, inputs_digest: str) -> str:
     """Return the id of a retraining.
 
     Args:
-        kind: of the model.
-        snapshot_id: what is learned from.
-        how: digest of the settings, the base and the pseudo-labels.
+        kind: kind of the model.
+        snapshot_id: labels that the model is trained on.
+        inputs_digest: digest of the settings, the base and the pseudo-labels.
     """
-    return f"retrain/{kind}/{snapshot_id}/{how[:16]}"
+    return f"retrain/{kind}/{snapshot_id}/{inputs_digest[:16]}"
 
 
 def register_base(kind: Kind, folder_digest: str) -> str:
@@ -103,7 +103,7 @@ def register_base(kind: Kind, folder_digest: str) -> str:
 
 
 def register_external(kind: Kind, folder_digest: str) -> str:
-    """Return the id of registering a model from outside, by the digest of its files."""
+    """Return the id of registering an external model, by the digest of its files."""
     return f"outside/{kind}/{folder_digest}"
 
 
@@ -111,12 +111,12 @@ def evaluate(kind: Kind, version: str, eval_set_id: str, normaliser: str, beside
     """Return the id of an evaluation.
 
     Args:
-        kind: of the model.
-        version: that is evaluated.
-        eval_set_id: the rows that judge.
-        normaliser: normal form of the texts.
+        kind: kind of the model.
+        version: version that is evaluated.
+        eval_set_id: id of the audit rows.
+        normaliser: version of the normal form of texts.
         beside: version of the other kind's model that takes part.
-        number: how often it was evaluated on these rows before.
+        number: how often the version was evaluated on these rows before.
     """
     return f"evaluate/{kind}/{version}/{eval_set_id}/{normaliser}/{beside}" + (f"/{number}" if number else "")
 
@@ -125,21 +125,21 @@ def judge(kind: Kind, version: str, rows_id: str, against: str = "") -> str:
     """Return the id of the gate's decision on a version.
 
     Args:
-        kind: of the model.
+        kind: kind of the model.
         version: the challenger.
-        rows_id: the rows that judge.
-        against: beside what, where the same rows judged it beside something else before.
+        rows_id: id of the audit rows.
+        against: versions that it is compared with, if it was judged on the same rows against others before.
     """
     return f"judge/{kind}/{version}/{rows_id}" + (f"/{against}" if against else "")
 
 
 def promote_by_hand(kind: Kind) -> str:
-    """Return the id of a promotion by hand; each is another operation."""
+    """Return the id of a manual promotion; it is new in every call."""
     return f"promote/{kind}/{uuid.uuid4().hex}"
 
 
 def roll_back(kind: Kind) -> str:
-    """Return the id of going back to the previous champion; each is another operation."""
+    """Return the id of going back to the previous champion; it is new in every call."""
     return f"rollback/{kind}/{uuid.uuid4().hex}"
 
 
@@ -147,17 +147,17 @@ def roll_back(kind: Kind) -> str:
 
 
 def nightly(night: str) -> str:
-    """Return the id of the end of a nightly run, once all its steps are done."""
+    """Return the id of completing a nightly run, after all its steps are done."""
     return f"nightly/{night}"
 
 
 def demo(source_digest: str, night: str) -> str:
-    """Return the id of a night of the demo; another corpus in the same home has nights of its own."""
+    """Return the id of a night of the demo, by the digest of its labelled corpus."""
     return f"demo/{source_digest[:16]}/{night}"
 
 
 def replay(problem_digest: str, seeds: int, strategy: str) -> str:
-    """Return the id of a strategy's runs in a replay."""
+    """Return the id of the runs of a strategy in a replay."""
     return f"replay/{problem_digest}/{seeds}/{strategy}"
 
 
@@ -167,10 +167,10 @@ def erase_utterances(reason: str, ids_digest: str) -> str:
 
 
 def erase_speaker(speaker_digest: str) -> str:
-    """Return the id of erasing a speaker; a digest, as the record of the erasure stays and the pseudonym must not."""
+    """Return the id of erasing a speaker, by a digest: the id remains in the records and the pseudonym must not."""
     return f"erase/speaker/{speaker_digest}"
 
 
 def compact(pack: str) -> str:
-    """Return the id of writing a pack anew."""
+    """Return the id of rewriting a pack without its erased clips."""
     return f"compact/{pack}"

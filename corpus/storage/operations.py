@@ -1,6 +1,7 @@
-"""Operations: a step's whole effect in one transaction with its audit row, at most once for an id.
+"""Operations: the whole effect of a step and its audit row in one transaction, at most once for each id.
 
-The stored result answers a repeat of the same operation and nothing else: what another step has to know is in a table.
+The stored result is the answer if the same operation is repeated, and has no other use. What other steps need is
+stored in tables.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from corpus.storage.database import insert_new, writing
 
 @dataclass(slots=True)
 class Operation:
-    """A step under way.
+    """A step inside its transaction.
 
     Attributes:
-        operation_id: unique; the same id is the same work.
-        conn: its transaction on the records.
-        done: the work was committed earlier; whatever is written now is undone.
-        result: ids and counts; the stored ones where `done`, else filled by the step.
+        operation_id: the same work has the same id.
+        conn: transaction on the records.
+        done: whether the work was committed before; writes of this block are then undone.
+        result: ids and counts; the stored result if `done`, otherwise filled by the step.
     """
 
     operation_id: str
@@ -39,18 +40,18 @@ class Operation:
 
 @contextmanager
 def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earmark") -> Iterator[Operation]:
-    """Give the operation; at the end its work, its result and its audit row are committed together.
+    """Open an operation; at the end of the block its work, its result and its audit row are committed together.
 
-    An exception undoes all of it. Nobody else writes meanwhile, so `max + 1` is a safe way to number rows.
+    An exception undoes all of it. Nobody else can write meanwhile, so `max + 1` is a safe number for a new row.
     """
     table = schema.operations
     with writing(engine) as conn:
         audit_chain.lock(conn, schema.audit)
         stored = conn.execute(sa.select(table.c.result).where(table.c.operation_id == operation_id)).scalar()
         if stored is not None:
-            with conn.begin_nested() as nothing:
+            with conn.begin_nested() as savepoint:
                 yield Operation(operation_id, conn, done=True, result=json.loads(stored))
-                nothing.rollback()
+                savepoint.rollback()
             return
         step = Operation(operation_id, conn, done=False)
         yield step
@@ -60,7 +61,7 @@ def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earm
 
 
 def result_of(conn: sa.Connection, operation_id: str) -> dict[str, Any] | None:
-    """Return the stored answer of a committed operation for its own repeat, None where there is none of that id."""
+    """Return the result of a committed operation, for a repeat of the same operation; None if there is none."""
     table = schema.operations
     stored = conn.execute(sa.select(table.c.result).where(table.c.operation_id == operation_id)).scalar()
     return None if stored is None else dict(json.loads(stored))

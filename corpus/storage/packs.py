@@ -1,4 +1,4 @@
-"""Packs: many ciphertexts in one file, so that a store holds few objects and scoring reads in sequence."""
+"""Packs: many ciphertexts in one file, so that a store has few objects and scoring reads in sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from corpus.errors import Damaged
 from corpus.storage import cipher, files
 
 GAP_BYTES: Final = 256 << 10
-"""Unwanted bytes that are read along rather than asked for around: cheaper than one more request."""
+"""Largest gap between two clips that are read with one request [bytes]; reading the gap is faster than a request."""
 
 SPAN_BYTES: Final = 32 << 20
 """Longest single read [bytes]."""
@@ -21,7 +21,7 @@ SPAN_BYTES: Final = 32 << 20
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
-    """Where a ciphertext lies: `length` bytes of `pack` from `offset`."""
+    """Where a ciphertext is: `length` bytes of `pack` from `offset`."""
 
     pack: str
     offset: int
@@ -29,9 +29,9 @@ class Location:
 
 
 class PackWriter:
-    """Gathers ciphertexts and leaves them in packs; they are durable once `close` has returned, or the block has ended.
+    """Writer that collects ciphertexts in packs; they are durable after `close`, or after the `with` block.
 
-    A pack is written by a thread of its own: whoever appends does something else than wait for the disk.
+    Packs are written by a thread, so that the caller does not wait for the disk.
     """
 
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str, pack_bytes: int) -> None:
@@ -48,12 +48,12 @@ class PackWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:  # nobody will name what still waits
+        if kind is not None:  # no row will name the ciphertexts that are not written yet
             self._waiting.clear()
         self.close()
 
     def append(self, utterance_id: str, ciphertext: bytes) -> None:
-        """Add one ciphertext to the pack."""
+        """Add one ciphertext to the current pack."""
         self._waiting.append((utterance_id, self._size, len(ciphertext)))
         self._pieces.append(ciphertext)
         self._size += len(ciphertext)
@@ -61,12 +61,12 @@ class PackWriter:
             self._flush()
 
     def placed(self) -> tuple[dict[str, Location], dict[str, int]]:
-        """Return where every ciphertext will lie once `close` has returned, and the size of each new pack [bytes]."""
+        """Return where every ciphertext will be after `close`, and the size of each new pack [bytes]."""
         self._flush()
         return self._locations, self._sizes
 
     def close(self) -> tuple[dict[str, Location], dict[str, int]]:
-        """Return where every ciphertext lies, durably, and the size of each new pack [bytes]."""
+        """Finish all writes; return where every ciphertext is, and the size of each new pack [bytes]."""
         found = self.placed()
         self._thread.shutdown()
         for write in self._writes:
@@ -76,7 +76,7 @@ class PackWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        # The tags at the ends stand for all the bytes: no two ciphertexts share theirs.
+        # The tag at the end of a ciphertext depends on all its bytes and is unique, so the tags are enough for a name.
         name = files.digest_name(b"".join(piece[-cipher.TAG_BYTES :] for piece in self._pieces))
         pack = f"audio/{name[:2]}/{name}.pack"
         self._writes.append(self._thread.submit(files.store, self._fs, self._root, pack, *self._pieces))
@@ -91,18 +91,18 @@ class PackWriter:
 def read(
     fs: fsspec.AbstractFileSystem, root: str, wanted: Sequence[tuple[str, Location]]
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield (id, ciphertext) in the order of packs and offsets, with one read for what lies together.
+    """Yield (id, ciphertext) in the order of packs and offsets, with one request for neighbouring ciphertexts.
 
     Raises:
-        FileNotFoundError: a pack is gone (an erasure may just have replaced it).
-        Damaged: a pack is shorter than its rows say.
+        FileNotFoundError: a pack does not exist; an erasure may just have replaced it.
+        Damaged: a pack is shorter than its rows require.
     """
     ordered = sorted(wanted, key=lambda item: item[1])
     for span in _spans(ordered):
         first, last = span[0][1], max(location.offset + location.length for _, location in span)
         data = files.load_span(fs, root, first.pack, first.offset, last)
         if len(data) < last - first.offset:
-            raise Damaged(f"{first.pack} is shorter than its rows say; restore it from a backup")
+            raise Damaged(f"{first.pack} is shorter than its rows require; restore it from a backup")
         for utterance_id, location in span:
             start = location.offset - first.offset
             yield utterance_id, bytes(data[start : start + location.length])
@@ -112,9 +112,9 @@ def _spans(ordered: Sequence[tuple[str, Location]]) -> Iterator[list[tuple[str, 
     span: list[tuple[str, Location]] = []
     for item in ordered:
         if span:
-            first, before, here = span[0][1], span[-1][1], item[1]
-            near = here.pack == before.pack and here.offset - (before.offset + before.length) <= GAP_BYTES
-            if not near or here.offset + here.length - first.offset > SPAN_BYTES:
+            first, previous, current = span[0][1], span[-1][1], item[1]
+            near = current.pack == previous.pack and current.offset - (previous.offset + previous.length) <= GAP_BYTES
+            if not near or current.offset + current.length - first.offset > SPAN_BYTES:
                 yield span
                 span = []
         span.append(item)

@@ -1,4 +1,4 @@
-"""The lock that a PostgreSQL server keeps: a file in a home can't be seen from another machine, its database can."""
+"""Lock on a PostgreSQL database, so that runs on several machines take turns, as lock files are seen by one only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from corpus.errors import HomeBusy
 from corpus.storage import database
 
 RUN_LOCK: Final = 0x6561726D61726B02
-"""Key of the advisory lock that a run holds; PostgreSQL keeps these apart for each database."""
+"""Key of the advisory lock that a run takes; PostgreSQL has separate keys for each database."""
 
 NAME_BYTES: Final = 63
-"""Longest `application_name`, by which the server knows a holder."""
+"""Longest `application_name` [bytes], which names the holder of the lock."""
 
 _SESSION: Final = (
-    # A machine that lost its power or its network says no goodbye: the server asks after 30 s and gives up after 60.
+    # A machine without power or network does not close its connection: the server asks after 30 s, and closes after 60.
     "SET tcp_keepalives_idle = 30",
     "SET tcp_keepalives_interval = 10",
     "SET tcp_keepalives_count = 3",
@@ -29,18 +29,17 @@ _SESSION: Final = (
 
 @contextlib.contextmanager
 def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None]:
-    """The database is ours until the block ends or the process dies; one that is not on a server needs no such lock.
+    """Lock a PostgreSQL database until the block ends or the process dies; do nothing for SQLite.
 
-    The lock lives as long as its connection, so a pooler between here and the server must not share connections out by
-    transaction.
+    The lock exists as long as its connection, so a connection pooler must not assign connections by transaction.
 
     Args:
-        url: of the records.
-        holder: who we are, for the one who is refused meanwhile.
-        patience: how long to wait for another run that holds it [s].
+        url: URL of the records.
+        holder: name of this run, for the message to other runs.
+        patience: how long to wait for another run [s].
 
     Raises:
-        HomeBusy: another run holds it; the message says who and since when.
+        HomeBusy: another run has the lock; the message names it, and since when it runs.
         Unreachable: the server does not answer.
     """
     engine = database.engine(url)
@@ -48,7 +47,7 @@ def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None
         if engine.dialect.name != "postgresql":
             yield
             return
-        database.schema_version(engine)  # says in one line what is wrong with the server, if anything is
+        database.schema_version(engine)  # raises an error of one line if the server does not answer
         with engine.connect() as conn:
             conn = conn.execution_options(isolation_level="AUTOCOMMIT")
             for statement in _SESSION:
@@ -56,9 +55,9 @@ def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None
             name = holder.encode()[:NAME_BYTES].decode(errors="ignore")
             conn.execute(sa.select(sa.func.set_config("application_name", name, False)))
             until = time.monotonic() + patience
-            while not (ours := _locked(conn)) and time.monotonic() < until:
+            while not (locked := _try_lock(conn)) and time.monotonic() < until:
                 time.sleep(0.5)
-            if not ours:
+            if not locked:
                 raise HomeBusy(
                     f"the database {database.named(engine)} is in use by {_holder(conn)};"
                     " wait until it ends, then run this again"
@@ -66,18 +65,18 @@ def hold_database(url: str, holder: str, patience: float = 0.0) -> Iterator[None
             try:
                 yield
             finally:
-                # Not back to a pool: the lock goes with the connection, also where the server has gone meanwhile.
+                # Close the connection instead of returning it to a pool: that releases the lock in any case.
                 conn.invalidate()
     finally:
         engine.dispose()
 
 
-def _locked(conn: sa.Connection) -> bool:
+def _try_lock(conn: sa.Connection) -> bool:
     return bool(conn.execute(sa.select(sa.func.pg_try_advisory_lock(RUN_LOCK))).scalar())
 
 
 def _holder(conn: sa.Connection) -> str:
-    """Return who holds the lock, and since when."""
+    """Return the name of the run that has the lock, and since when."""
     statement = sa.text(
         "SELECT s.application_name, s.backend_start FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid"
         " JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()"

@@ -1,8 +1,8 @@
 """Parts: predictions as immutable Parquet files, named by their own digest.
 
-The wide arrays (intent probabilities, embeddings) are float16, a third of a per cent of the last digit that counts,
-and are renormalised on reading; scalars stay float32, whose order decides ranks. An embedding is personal data, so an
-erasure writes the part anew without it.
+The wide arrays (intent probabilities, embeddings) are stored as float16, which is precise enough, and are renormalised
+on reading. Scalars stay float32, because their order decides ranks. An embedding is personal data, so an erasure
+rewrites the part without it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Rows of one part and where they stand among the rows that are read: `source[k]` becomes row `target[k]`."""
+    """Rows of one part and their positions in the result: row `source[k]` of the part becomes row `target[k]`."""
 
     path: str
     source: npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class Placement:
 
 
 def write_part(fs: fsspec.AbstractFileSystem, root: str, predictions: Predictions) -> Part:
-    """Leave the predictions durably in one part; the same predictions are the same part."""
+    """Store the predictions durably in one part; equal predictions give the same part."""
     import pyarrow as pa
 
     columns: dict[str, Any] = {"utterance_id": pa.array(predictions.utterance_ids.tolist(), pa.string())}
@@ -67,11 +67,11 @@ def write_part(fs: fsspec.AbstractFileSystem, root: str, predictions: Prediction
 
 
 def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Placement]) -> Predictions:
-    """Return the placed rows of several parts as one `Predictions`, float32, renormalised.
+    """Return rows of several parts as one `Predictions`, in float32 and renormalised.
 
     Args:
         fs: the content store.
-        root: of the store.
+        root: root of the store.
         placements: at least one; their targets together are 0 .. N-1.
 
     Raises:
@@ -86,7 +86,7 @@ def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Pl
         if head is None:
             head = found
         if found != head:
-            raise Damaged(f"{placement.path} is of other model versions than the parts beside it; score again")
+            raise Damaged(f"{placement.path} is of other model versions than the other parts; score again")
         for name, values in _columns(table).items():
             if name not in arrays:
                 arrays[name] = np.empty((total, *values.shape[1:]), np.float32)
@@ -107,7 +107,7 @@ def read_parts(fs: fsspec.AbstractFileSystem, root: str, placements: Sequence[Pl
 
 
 def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) -> npt.NDArray[np.float32]:
-    """Return one of `ASR_COLUMNS` of a part, (rows,) float32; nothing else of it is decoded.
+    """Return one of `ASR_COLUMNS` of a part, (rows,) float32; decode no other column.
 
     Raises:
         Damaged: the part is missing or unreadable.
@@ -120,7 +120,7 @@ def read_column(fs: fsspec.AbstractFileSystem, root: str, path: str, name: str) 
 def without(
     fs: fsspec.AbstractFileSystem, root: str, path: str, dropped: frozenset[str]
 ) -> tuple[Part | None, list[str]]:
-    """Leave a new part without the dropped rows of another; return it (None were it empty) and its ids in order."""
+    """Store a copy of a part without the dropped rows; return it (None if no row remains) and its ids in order."""
     table, _ = _load(fs, root, path)
     ids = table.column("utterance_id").to_pylist()
     kept = [row for row, utterance_id in enumerate(ids) if utterance_id not in dropped]
@@ -150,7 +150,7 @@ def _load(
         table = pq.read_table(pa.BufferReader(files.load(fs, root, path)), columns=columns and list(columns))
         return table, json.loads(table.schema.metadata[METADATA_KEY])
     except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError) as error:
-        raise Damaged(f"{path} is missing or no part; restore it from a backup or score again") from error
+        raise Damaged(f"{path} is missing or not a part; restore it from a backup or score again") from error
 
 
 def _columns(table: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:
@@ -165,7 +165,7 @@ def _columns(table: Any) -> dict[str, npt.NDArray[np.floating[Any]]]:
 
 
 def _renormalise(values: npt.NDArray[np.float32], *, euclidean: bool, rows: int = 65_536) -> None:
-    """Leave every row summing to 1, or of unit length; by blocks, so that memory stays flat."""
+    """Scale every row in place to unit length (`euclidean`) or to a sum of 1, in blocks to save memory."""
     for start in range(0, len(values), rows):
         block = values[start : start + rows].astype(np.float64)
         norm = np.linalg.norm(block, axis=1) if euclidean else block.sum(axis=1)

@@ -1,4 +1,4 @@
-"""The records database: ids, numbers and categories in clear, every text of somebody's speech as ciphertext."""
+"""Tables of the records database: ids, numbers and categories in clear, every text of somebody's speech encrypted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _moment(name: str, index: bool = False) -> sa.Column[datetime]:
 
 audit: Final = audit_tables(METADATA)
 
-home: Final = sa.Table(  # one row: what the vault and the content root must say, too
+home: Final = sa.Table(  # one row: the same id as in the vault and the content root
     "home",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -55,7 +55,7 @@ operations: Final = sa.Table(
     _text("result"),
 )
 
-# --- arrive -----------------------------------------------------------------------------------------------------------
+# --- ingest -----------------------------------------------------------------------------------------------------------
 
 packs: Final = sa.Table(
     "packs",
@@ -65,7 +65,7 @@ packs: Final = sa.Table(
     _text("operation_id"),
 )
 
-doomed: Final = sa.Table(  # files that an erasure replaced; they go once its transaction stands
+doomed: Final = sa.Table(  # files that an erasure replaced; they are removed after its commit
     "doomed",
     METADATA,
     sa.Column("path", sa.Text, primary_key=True),
@@ -114,7 +114,7 @@ leases: Final = sa.Table(
     _moment("until", index=True),
 )
 
-ingest_batches: Final = sa.Table(  # what each batch of arrivals reported; their sums are checked against the rows
+ingest_batches: Final = sa.Table(  # counts of each batch of rows; doctor compares their sums with the rows
     "ingest_batches",
     METADATA,
     sa.Column("operation_id", sa.Text, primary_key=True),
@@ -148,7 +148,7 @@ scores: Final = sa.Table(
     sa.Index("ix_scores_part", "part"),
 )
 
-# --- choose and ask ---------------------------------------------------------------------------------------------------
+# --- sample and export ------------------------------------------------------------------------------------------------
 
 rounds: Final = sa.Table(
     "rounds",
@@ -175,7 +175,7 @@ selections: Final = sa.Table(
     sa.Index("ix_selections_utterance_id", "utterance_id"),
 )
 
-night_frames: Final = sa.Table(  # what a night's round could choose from, by the order of arrivals
+night_frames: Final = sa.Table(  # the arrivals that were new to a night's round, by their order
     "night_frames",
     METADATA,
     sa.Column("night", sa.Text, primary_key=True),
@@ -183,7 +183,7 @@ night_frames: Final = sa.Table(  # what a night's round could choose from, by th
     _whole("up_to"),
 )
 
-nights_done: Final = sa.Table(  # nights of which every step of a nightly run was done
+nights_done: Final = sa.Table(  # nights for which a nightly run did every step
     "nights_done",
     METADATA,
     sa.Column("night", sa.Text, primary_key=True),
@@ -205,7 +205,7 @@ tasks: Final = sa.Table(
     sa.CheckConstraint("state IN ('open', 'exported', 'answered', 'closed')", name="ck_tasks_state"),
 )
 
-assignments: Final = sa.Table(  # who was asked; until when they may hear it, their lease says
+assignments: Final = sa.Table(  # who was asked which question; leases say until when
     "assignments",
     METADATA,
     sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
@@ -215,15 +215,15 @@ assignments: Final = sa.Table(  # who was asked; until when they may hear it, th
     sa.Index("ix_assignments_annotator_id", "annotator_id"),
 )
 
-# --- hear and merge ---------------------------------------------------------------------------------------------------
+# --- merge ------------------------------------------------------------------------------------------------------------
 
-answers: Final = sa.Table(  # the records are `Annotation`; a module can't have a variable called annotations
+answers: Final = sa.Table(  # rows of `Annotation`; `annotations` would hide the future import
     "annotations",
     METADATA,
     sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.task_id"), primary_key=True),
     sa.Column("annotator_id", sa.Text, primary_key=True),
     sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-    # 0, and more only where one revision came with several contents: which was meant, a higher revision will say
+    # 0; higher where the same revision came with several contents, until a higher revision replaces all of them
     sa.Column("variant", sa.BigInteger, primary_key=True, autoincrement=False, server_default="0"),
     _text("utterance_id"),
     _text("ask"),
@@ -232,11 +232,11 @@ answers: Final = sa.Table(  # the records are `Annotation`; a module can't have 
     _number("lead_time"),
     sa.Column("content", sa.LargeBinary, nullable=True),  # transcript, slots and proposal, encrypted
     _text("content_mac"),
-    sa.Column("at", UtcDateTime, nullable=True),  # when it was merged; empty in rows of older versions
+    sa.Column("at", UtcDateTime, nullable=True),  # when it was merged; null in rows of older versions
     sa.Index("ix_annotations_utterance_id", "utterance_id"),
 )
 
-crowds: Final = sa.Table(  # what was known of annotators after each review: ids and numbers
+crowds: Final = sa.Table(  # estimates of the annotators after each review: ids and numbers
     "crowds",
     METADATA,
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -268,7 +268,7 @@ labels: Final = sa.Table(
     ),
 )
 
-# --- learn, judge, register -------------------------------------------------------------------------------------------
+# --- retrain, judge, promote, register --------------------------------------------------------------------------------
 
 snapshots: Final = sa.Table(
     "snapshots",
@@ -302,14 +302,14 @@ model_versions: Final = sa.Table(
     sa.Column("tainted", sa.Boolean, nullable=False),
 )
 
-pseudo_labels: Final = sa.Table(  # utterances that taught a version without a label; an erasure removes their rows
+pseudo_labels: Final = sa.Table(  # utterances that a version learned without a label; erasures remove rows
     "pseudo_labels",
     METADATA,
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("version", sa.Text, primary_key=True),
     sa.Column("utterance_id", sa.Text, primary_key=True),
     _number("weight"),
-    _text("asr_version"),  # whose hypotheses they are
+    _text("asr_version"),  # versions whose hypotheses were learned
     _text("intent_version"),
     sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
     sa.Index("ix_pseudo_labels_utterance_id", "utterance_id"),
@@ -355,7 +355,7 @@ reports: Final = sa.Table(
     _text("numbers"),
 )
 
-evaluation_costs: Final = sa.Table(  # what each evaluation took; it is repeated where its report is gone
+evaluation_costs: Final = sa.Table(  # what each evaluation took; one is repeated if its report was erased
     "evaluation_costs",
     METADATA,
     sa.Column("kind", sa.Text, primary_key=True),
@@ -369,13 +369,13 @@ evaluation_costs: Final = sa.Table(  # what each evaluation took; it is repeated
     _text("speed"),  # real-time factor and latencies with their intervals, by name
 )
 
-judgements: Final = sa.Table(  # what the gate said of a version, oldest first
+judgements: Final = sa.Table(  # decisions of the gate on a version, oldest first
     "judgements",
     METADATA,
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("version", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    _text("rows_id"),  # the rows that judge, of which some may have been erased by then
+    _text("rows_id"),  # id of the audit rows, without those erased before
     _text("against"),
     _text("decision"),
 )

@@ -1,4 +1,4 @@
-"""A folder of the run's own, for what `datasets` and the hub's client would keep in a user's cache."""
+"""Work folder of a run, for the files that `datasets` and the Hugging Face hub client would put in a user's cache."""
 
 from __future__ import annotations
 
@@ -12,60 +12,60 @@ from pathlib import Path
 from typing import Final
 
 _PREFIX: Final = "import-"
-_SCRATCH: ContextVar[Path | None] = ContextVar("earmark_scratch", default=None)
+_CURRENT: ContextVar[Path | None] = ContextVar("earmark_scratch", default=None)
 
 
 @contextlib.contextmanager
 def scratch(home: Path | None) -> Iterator[Path]:
-    """Give a folder of 0700 that is all `datasets` may cache in, gone afterwards, with what killed runs left behind.
+    """Make a private folder as the only cache of `datasets`, and remove it at the end of the block.
 
-    The first one of a process holds for all inside it, and must come before `datasets` is first imported, which reads
-    its environment only then.
+    Folders that killed imports left are removed, too. Inner blocks use the folder of the outer one. The outer block
+    must begin before `datasets` is first imported, because it reads the environment only then.
 
     Args:
-        home: EARMARK_HOME; None takes the machine's folder of temporary files.
+        home: EARMARK_HOME; None for the machine's folder of temporary files.
     """
-    outer = _SCRATCH.get()
+    outer = _CURRENT.get()
     if outer is not None:
         yield outer
         return
     place, fresh = (None, False) if home is None else (home / "work", not home.exists())
     if place is not None:
-        for made in (place.parent, place):
-            made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in _imports(place):
-            shutil.rmtree(left, ignore_errors=True)
+        for needed in (place.parent, place):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for unused in _of_killed_imports(place):
+            shutil.rmtree(unused, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
-    token = _SCRATCH.set(folder)
+    token = _CURRENT.set(folder)
     try:
         with _environment(folder):
             yield folder
     finally:
-        _SCRATCH.reset(token)
+        _CURRENT.reset(token)
         shutil.rmtree(folder, ignore_errors=True)
         if place is not None:
-            with contextlib.suppress(OSError):  # others are at work there, or the home holds something by now
+            with contextlib.suppress(OSError):  # other runs use the folder, or the home is no longer empty
                 place.rmdir()
                 if fresh:
                     place.parent.rmdir()
 
 
 def clear(home: Path) -> int:
-    """Leave nothing in the home's work folder but what imports that run hold; return how many folders went.
+    """Remove everything in the home's work folder but the folders of running imports; return how many folders.
 
-    What lies there may have learned from anyone: weights of killed trainings, and checkpoints to go on from.
+    Weights and checkpoints of killed trainings may have learned from any speaker, so an erasure removes them.
     """
     place = home / "work"
-    learned = [left for left in place.glob("*") if not left.match(f"{_PREFIX}[0-9]*-*")]
-    gone = [*learned, *_imports(place)]
-    for left in gone:
-        shutil.rmtree(left, ignore_errors=True)
-    return len(gone)
+    trainings = [folder for folder in place.glob("*") if not folder.match(f"{_PREFIX}[0-9]*-*")]
+    removed = [*trainings, *_of_killed_imports(place)]
+    for folder in removed:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(removed)
 
 
-def _imports(place: Path) -> list[Path]:
-    """Return what imports left there that were killed."""
-    return [left for left in place.glob(f"{_PREFIX}[0-9]*-*") if not _alive(int(left.name.split("-")[1]))]
+def _of_killed_imports(place: Path) -> list[Path]:
+    """Return the folders of imports that were killed."""
+    return [folder for folder in place.glob(f"{_PREFIX}[0-9]*-*") if not _alive(int(folder.name.split("-")[1]))]
 
 
 def _alive(pid: int) -> bool:
@@ -80,11 +80,13 @@ def _alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def _environment(cache: Path) -> Iterator[None]:
-    ours = {f"HF_{name}_CACHE": str(cache / name.lower()) for name in ("HUB", "DATASETS", "ASSETS", "XET", "MODULES")}
-    ours |= {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "true"}
-    ours["USE_TORCH"] = "0"  # else each stream loads it for seconds, and an import learns nothing
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    variables = {
+        f"HF_{name}_CACHE": str(cache / name.lower()) for name in ("HUB", "DATASETS", "ASSETS", "XET", "MODULES")
+    }
+    variables |= {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "true"}
+    variables["USE_TORCH"] = "0"  # otherwise `datasets` loads torch, which takes seconds and is not needed
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Annotations: who answered what, and what became of the answers."""
+"""Annotations: answers of annotators, stored encrypted, and what is read of them without their texts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """The latest answer of one person to one question, without its texts; `lead_time` and `duration` in [s].
+    """The latest answer of one annotator to one task, without its texts.
 
-    `at` is when it was merged, None in rows of older versions.
+    Attributes:
+        lead_time: time that the annotator took [s].
+        duration: length of the clip [s].
+        draft_shown: whether the task showed a draft transcript.
+        reason: why its utterance was chosen.
+        at: when it was merged; None in rows of older versions.
     """
 
     task_id: str
@@ -46,22 +51,24 @@ class AnswerRow:
 
 
 def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
-    """Leave answers stored, each content once, their questions answered; return how many by what became of them.
+    """Store answers, each content once, and mark their tasks as answered.
 
-    `added`; `repeated` (stored already); `conflicting` (a revision that is stored with another content: both stand, or
-    what holds would depend on which came first; or another ask than the question's: not stored); `unknown` (no such
-    task); `erased` (its utterance is gone).
+    Returns:
+        Number of answers by outcome. `added`; `repeated` (stored already); `unknown` (no such task); `erased` (of an
+        erased utterance); `conflicting` (with another ask than the task's, which is not stored; or with another content
+        than the stored one of the same revision: both are stored, so that the order in which answers come does not
+        matter).
     """
-    asked = _asked(op.conn, [a.task_id for a in annotations])
-    keys = vault.data_keys(corpus.vault, sorted({row.utterance_id for row in asked.values()}))
+    tasks_by_id = _tasks(op.conn, [annotation.task_id for annotation in annotations])
+    keys = vault.data_keys(corpus.vault, sorted({row.utterance_id for row in tasks_by_id.values()}))
     columns = (answers.c.task_id, answers.c.annotator_id, answers.c.revision, answers.c.content_mac)
     stored: dict[tuple[str, str, int], list[str]] = {}
-    for held in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(asked)):
-        stored.setdefault((held.task_id, held.annotator_id, held.revision), []).append(held.content_mac)
+    for old in fetch_among(op.conn, sa.select(*columns), answers.c.task_id, list(tasks_by_id)):
+        stored.setdefault((old.task_id, old.annotator_id, old.revision), []).append(old.content_mac)
     counts: Counter[str] = Counter({"added": 0, "repeated": 0, "conflicting": 0, "unknown": 0, "erased": 0})
     rows: list[dict[str, Any]] = []
     for annotation in annotations:
-        task = asked.get(annotation.task_id)
+        task = tasks_by_id.get(annotation.task_id)
         if task is None or task.utterance_id not in keys:
             counts["unknown" if task is None else "erased"] += 1
             continue
@@ -84,7 +91,7 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
 
 
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Return how many answers of an utterance are stored, all revisions counted, by id."""
+    """Return how many answers about each utterance are stored, with all revisions, by id."""
     rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)
     return dict(sorted(Counter(row.utterance_id for row in rows).items()))
 
@@ -92,10 +99,10 @@ def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
 def answers_by_utterance(
     conn: sa.Connection, ids: Sequence[str] | None = None
 ) -> dict[str, list[tuple[str, str, str | None]]]:
-    """Return who said what of each utterance: annotator, verdict and intent of everyone's latest answer, by id.
+    """Return (annotator, verdict, intent) of the latest answers about each utterance, by id.
 
-    Whoever asks for help has not answered. Of two contents of one revision none is returned, as in
-    `annotation.latest_answers`; of the answers to several questions about one utterance all are.
+    A request for help is no answer. If a latest revision has several contents, none is returned, as in
+    `annotation.latest_answers`. The answers to all tasks about an utterance are returned.
     """
     names = ("utterance_id", "task_id", "annotator_id", "revision", "variant", "verdict", "intent")
     statement = sa.select(*(answers.c[name] for name in names))
@@ -104,26 +111,26 @@ def answers_by_utterance(
     for row in sorted(rows, key=lambda r: (r.task_id, r.annotator_id, -r.revision, r.variant)):
         latest.setdefault((row.task_id, row.annotator_id), []).append(row)
     found: dict[str, list[tuple[str, str, str | None]]] = {}
-    for said in latest.values():
-        top = [row for row in said if row.revision == said[0].revision]
-        if len(top) == 1 and top[0].verdict != "help":
-            row = top[0]
+    for revisions in latest.values():
+        newest = [row for row in revisions if row.revision == revisions[0].revision]
+        if len(newest) == 1 and newest[0].verdict != "help":
+            row = newest[0]
             found.setdefault(row.utterance_id, []).append((row.annotator_id, row.verdict, row.intent))
     return found
 
 
 def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[AnswerRow]:
-    """Return the latest answer of each person to each question of a round (of all, where None), in a fixed order.
+    """Return the latest answer of each annotator to each task of a round (of all rounds where None), in a fixed order.
 
-    Of a latest revision with several contents one is returned, the same whichever came first.
+    If a latest revision has several contents, one of them is returned, independent of the order in which they came.
     """
     newest = (
         sa.select(answers.c.task_id, answers.c.annotator_id, sa.func.max(answers.c.revision).label("revision"))
         .group_by(answers.c.task_id, answers.c.annotator_id)
         .subquery()
     )
-    same = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
-    chosen = [selections.c[name] == tasks.c[name] for name in ("round", "utterance_id")]
+    same_answer = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
+    same_selection = [selections.c[name] == tasks.c[name] for name in ("round", "utterance_id")]
     duration = sa.cast(utterances.c.num_samples, sa.Double) / utterances.c.sample_rate
     columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict", "lead_time")]
     statement = (
@@ -138,9 +145,9 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
             answers.c.at,
         )
         .select_from(answers)
-        .join(newest, sa.and_(*same))
+        .join(newest, sa.and_(*same_answer))
         .join(tasks, tasks.c.task_id == answers.c.task_id)
-        .join(selections, sa.and_(*chosen))
+        .join(selections, sa.and_(*same_selection))
         .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
         .order_by(answers.c.task_id, answers.c.annotator_id, answers.c.content_mac)
     )
@@ -153,11 +160,11 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
 
 
 def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:
-    """Return how many latest answers of a round (of all, where None) gave each verdict."""
+    """Return how many latest answers of a round (of all rounds where None) have each verdict."""
     return dict(sorted(Counter(row.verdict for row in latest_answers(conn, round_)).items()))
 
 
-def _asked(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+def _tasks(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
     statement = sa.select(tasks.c.task_id, tasks.c.utterance_id, tasks.c.ask)
     return {row.task_id: row for row in fetch_among(conn, statement, tasks.c.task_id, sorted(set(task_ids)))}
 

@@ -1,4 +1,4 @@
-"""Costs: how long versions took to train, and what it took to evaluate them."""
+"""Costs: how long model versions took to train and to evaluate."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from corpus.storage.records_schema import evaluation_costs, training_costs
 
 @dataclass(frozen=True, slots=True)
 class EvaluationCost:
-    """What an evaluation took.
+    """Time and amount of data of one evaluation.
 
     Attributes:
-        rows: that were judged.
-        seconds: of the whole [s].
-        audio: length of the clips [s].
+        rows: number of rows that were judged.
+        seconds: time of the whole evaluation [s].
+        audio: length of all clips [s].
         speed: real-time factor and latencies [s], by name.
     """
 
@@ -38,7 +38,7 @@ def put_training(conn: sa.Connection, kind: Kind, version: str, seconds: float) 
 
 
 def training_seconds(conn: sa.Connection, kind: Kind, version: str) -> float | None:
-    """Return how long a version took to train [s]; None where that is not known."""
+    """Return how long a version took to train [s]; None where that was not stored."""
     one = (training_costs.c.kind == kind, training_costs.c.version == version)
     seconds: float | None = conn.execute(sa.select(training_costs.c.seconds).where(*one)).scalar()
     return seconds
@@ -47,7 +47,7 @@ def training_seconds(conn: sa.Connection, kind: Kind, version: str) -> float | N
 def put_evaluation(
     conn: sa.Connection, kind: Kind, version: str, eval_set_id: str, normaliser: str, cost: EvaluationCost
 ) -> None:
-    """Store what one more evaluation of a version on a set took."""
+    """Store the cost of another evaluation of a version on a set."""
     key = {"kind": kind, "version": version, "eval_set_id": eval_set_id, "normaliser": normaliser}
     number = evaluations(conn, kind, version, eval_set_id, normaliser)
     speed = canonical_json({name: rate.as_json() for name, rate in cost.speed.items()})
@@ -64,7 +64,7 @@ def evaluations(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str,
 def evaluation(
     conn: sa.Connection, kind: Kind, version: str, eval_set_id: str, normaliser: str
 ) -> EvaluationCost | None:
-    """Return what the newest evaluation of a version on a set took; None where there was none."""
+    """Return the cost of the newest evaluation of a version on a set; None where there was none."""
     table = evaluation_costs
     statement = sa.select(table).where(*_same(kind, version, eval_set_id, normaliser)).order_by(table.c.number.desc())
     row = conn.execute(statement.limit(1)).first()

@@ -1,14 +1,14 @@
-"""Erasure: the key goes first and at once, then every row, statistic and byte that it protected or that came of it.
+"""Erasure: destroy the keys of utterances first, then their rows, their statistics and the files that contain them.
 
-Three steps, each of which can be killed and run again: the vault (`destroy`, `forget`), the records in one operation,
-the files that the operation replaced and those of unfinished trainings, of which one that runs meanwhile may fail and
-is run again. Packs, whose clips no key opens any more, are written anew by `compact`.
+There are three steps, and each can be killed and run again: the vault (`destroy`, `forget`); the records, in one
+operation; the files that this operation replaced, with those of unfinished trainings. A training that runs meanwhile
+may fail and must be run again. `compact` rewrites packs, whose erased clips can't be decrypted any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import sqlalchemy as sa
 
@@ -36,35 +36,63 @@ BLANK: dict[str, Any] = {
     "pack_length": None,
     "state": "erased",
 }
-"""What is left of an erased row beside its id, its time and its length: enough to keep the counts right."""
+"""Values that overwrite the columns of an erased row; its id, time and length remain, so that counts stay right."""
+
+
+class ErasureResult(TypedDict):
+    """Result of an erasure, as it is stored with its operation.
+
+    Attributes:
+        erased: number of utterances that were not erased before.
+        digest: digest of their ids.
+        parts_rewritten: number of parts that contained their statistics.
+        tainted: `kind/version` of the versions that learned from one of the utterances.
+    """
+
+    erased: int
+    digest: str
+    parts_rewritten: int
+    tainted: list[str]
+
+
+class CompactionResult(TypedDict):
+    """Number of packs that were rewritten or removed, and of clips that were moved."""
+
+    packs: int
+    clips_moved: int
 
 
 def erase_utterances(
     corpus: Corpus, utterance_ids: Sequence[str], *, reason: str = "request", actor: str = "earmark"
-) -> dict[str, Any]:
-    """Leave nothing of the utterances that anyone could read; return counts and the model versions now tainted."""
+) -> ErasureResult:
+    """Erase utterances, so that nobody can read them; return counts and the model versions that are now tainted.
+
+    Args:
+        corpus: the handle.
+        utterance_ids: in any order; unknown ones and those erased before are allowed.
+        reason: stored with each row, in one or two words.
+        actor: who erases, for the audit chain.
+    """
     ids = sorted(set(utterance_ids))
     vault.destroy(corpus.vault, ids, actor)
     return _erase(corpus, ids, operation_ids.erase_utterances(reason, digest(ids)), reason, actor)
 
 
-def erase_speaker(
-    corpus: Corpus, speaker_id: str, *, reason: str = "request", actor: str = "earmark"
-) -> dict[str, Any]:
-    """Leave nothing of a speaker that anyone could read, nor the account behind the id; return as above."""
+def erase_speaker(corpus: Corpus, speaker_id: str, *, reason: str = "request", actor: str = "earmark") -> ErasureResult:
+    """Erase all utterances of a speaker and the account of the speaker id; return as `erase_utterances` does."""
     ids = vault.forget(corpus.vault, speaker_id, actor, corpus.clock())
     with corpus.read() as conn:
-        # A speaker has rows without keys where an earlier erasure of single utterances was killed half-way.
+        # A speaker has rows without keys if an earlier erasure of single utterances was killed after its first step.
         statement = sa.select(schema.utterances.c.utterance_id).where(schema.utterances.c.speaker_id == speaker_id)
         ids = sorted(set(ids) | set(conn.execute(statement).scalars()))
     return _erase(corpus, ids, operation_ids.erase_speaker(digest([speaker_id, ids])), reason, actor)
 
 
-def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, actor: str) -> dict[str, Any]:
+def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, actor: str) -> ErasureResult:
     with corpus.operation(operation_id, "erase", actor) as op:
         if not op.done:
-            op.result = _erase_rows(corpus, op, ids, reason)
-        result = dict(op.result)
+            op.result = dict(_erase_rows(corpus, op, ids, reason))
+        result = cast(ErasureResult, dict(op.result))
     purge(corpus)
     if ids:
         work_folder.clear(places(corpus.settings).home)
@@ -72,7 +100,7 @@ def _erase(corpus: Corpus, ids: Sequence[str], operation_id: str, reason: str, a
     return result
 
 
-def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) -> dict[str, Any]:
+def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) -> ErasureResult:
     rows = schema.utterances
     statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
     live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
@@ -80,8 +108,8 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     each = [{"id": i} for i in ids]
     if each:
         one: sa.BindParameter[str] = sa.bindparam("id")
-        judged = fetch_among(op.conn, sa.select(schema.labels.c.utterance_id), schema.labels.c.utterance_id, ids)
-        if labelled := {row.utterance_id for row in judged}:  # no others are judged by; reports are long to read
+        with_label = fetch_among(op.conn, sa.select(schema.labels.c.utterance_id), schema.labels.c.utterance_id, ids)
+        if labelled := {row.utterance_id for row in with_label}:  # reports contain no others, and are slow to read
             reports.drop_from_reports(op.conn, labelled)
         op.conn.execute(sa.delete(schema.labels).where(schema.labels.c.utterance_id == one), each)
         op.conn.execute(sa.delete(schema.leases).where(schema.leases.c.utterance_id == one), each)
@@ -92,7 +120,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
         blanking = sa.update(rows).where(rows.c.utterance_id == one, rows.c.state != "erased")
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
     tainted = models.taint(op.conn, ids)
-    pseudo_labels.erase(op.conn, ids)  # after it, as by these rows it finds what they taught
+    pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
     return {
         "erased": len(live),
         "digest": digest(live),
@@ -102,7 +130,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
 
 
 def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
-    """Leave no score of the utterances; parts that held some are replaced by parts without them."""
+    """Remove the scores of the utterances and rewrite the parts that contain some; return how many parts."""
     scores = schema.scores
     statement = sa.select(scores.c.part).distinct()
     paths = sorted({row.part for row in fetch_among(op.conn, statement, scores.c.utterance_id, sorted(ids))})
@@ -114,8 +142,8 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
             insert_new(op.conn, schema.parts, [row])
             moved = sa.update(scores).where(scores.c.utterance_id == sa.bindparam("id"), scores.c.part == path)
             op.conn.execute(
-                moved.values(part=part.path, row=sa.bindparam("place")),
-                [{"id": i, "place": place} for place, i in enumerate(kept)],
+                moved.values(part=part.path, row=sa.bindparam("position")),
+                [{"id": i, "position": position} for position, i in enumerate(kept)],
             )
         op.conn.execute(sa.delete(scores).where(scores.c.part == path))
         op.conn.execute(sa.delete(schema.parts).where(schema.parts.c.path == path))
@@ -127,22 +155,22 @@ def _drop_statistics(corpus: Corpus, op: Operation, ids: frozenset[str]) -> int:
 
 
 def purge(corpus: Corpus) -> int:
-    """Leave no file that an erasure replaced; return how many went."""
+    """Remove the files that erasures replaced; return how many."""
     with reading(corpus.records) as conn:
         paths = sorted(conn.execute(sa.select(schema.doomed.c.path)).scalars())
     for path in paths:
         files.remove(corpus.fs, corpus.root, path)
     if paths:
         with writing(corpus.records) as conn:
-            statement = sa.delete(schema.doomed).where(schema.doomed.c.path == sa.bindparam("gone"))
-            conn.execute(statement, [{"gone": path} for path in paths])
+            statement = sa.delete(schema.doomed).where(schema.doomed.c.path == sa.bindparam("removed"))
+            conn.execute(statement, [{"removed": path} for path in paths])
     return len(paths)
 
 
-def compact(corpus: Corpus, *, actor: str = "earmark") -> dict[str, int]:
-    """Leave no byte of erased audio in any pack; return how many packs were written anew or dropped.
+def compact(corpus: Corpus, *, actor: str = "earmark") -> CompactionResult:
+    """Rewrite or remove the packs that contain erased audio; return how many packs and clips.
 
-    One operation a pack, so that a store of any size is worked off in flat memory and a kill loses one pack's work.
+    Each pack is an operation of its own, so that memory is bounded and a kill loses the work on one pack at most.
     """
     rows = schema.utterances
     used = sa.func.coalesce(sa.func.sum(rows.c.pack_length), 0)
@@ -167,11 +195,11 @@ def compact(corpus: Corpus, *, actor: str = "earmark") -> dict[str, int]:
 def _rewrite_pack(corpus: Corpus, op: Operation, name: str) -> int:
     rows = schema.utterances
     wanted = [
-        (row.utterance_id, place)
+        (row.utterance_id, location)
         for row in op.conn.execute(sa.select(rows).where(rows.c.pack == name))
-        if (place := as_location(row)) is not None
+        if (location := as_location(row)) is not None
     ]
-    size = sum(place.length for _, place in wanted)
+    size = sum(location.length for _, location in wanted)
     writer = packs.PackWriter(corpus.fs, corpus.root, pack_bytes=size + 1)
     for utterance_id, ciphertext in packs.read(corpus.fs, corpus.root, wanted):
         writer.append(utterance_id, ciphertext)
@@ -185,7 +213,7 @@ def _rewrite_pack(corpus: Corpus, op: Operation, name: str) -> int:
         update = sa.update(rows).where(rows.c.utterance_id == sa.bindparam("id"))
         op.conn.execute(
             update.values(pack=sa.bindparam("new_pack"), pack_offset=sa.bindparam("new_offset")),
-            [{"id": i, "new_pack": place.pack, "new_offset": place.offset} for i, place in locations.items()],
+            [{"id": i, "new_pack": new.pack, "new_offset": new.offset} for i, new in locations.items()],
         )
     op.conn.execute(sa.delete(schema.packs).where(schema.packs.c.pack == name))
     insert_new(op.conn, schema.doomed, [{"path": name}])

@@ -1,4 +1,4 @@
-"""Ingest batches: how many rows each batch of arrivals had, and how many of them were accepted."""
+"""Ingest batches: how many rows each batch of a manifest had, and how many of them were accepted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def put(conn: sa.Connection, operation_id: str, received: int, accepted: int) ->
 def totals(conn: sa.Connection) -> dict[str, int]:
     """Return how many rows all manifests had (`received`) and how many were accepted.
 
-    Batches are counted, not manifests: a batch commits with its rows, while a manifest that was given up half-way has
-    no report.
+    The counts are those of batches: a batch is committed with its rows, while a manifest whose ingest was interrupted
+    has no counts.
     """
     sums = [sa.func.coalesce(sa.func.sum(ingest_batches.c[name]), 0) for name in ("received", "accepted")]
     received, accepted = conn.execute(sa.select(*sums)).one()

@@ -1,4 +1,4 @@
-"""Judgements: what the gate said of a version, each time that it was asked."""
+"""Judgements: every decision of the gate on a version."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Judgement:
     """One decision of the gate.
 
     Attributes:
-        rows_id: the rows that judged, of which some may have been erased by then.
-        against: the champion that the version was compared with and, for an intent model, the speech model that both
-            listened through; "" in decisions of early versions.
+        rows_id: id of the audit rows that were used, without those erased before.
+        against: the champion that the version was compared with and, for an intent model, the speech model whose
+            transcripts both read; "" in decisions of early versions.
         decision: `promote`, `refuse` or `indicative`.
     """
 
@@ -28,7 +28,7 @@ class Judgement:
 
 
 def put(conn: sa.Connection, kind: Kind, version: str, judgement: Judgement) -> None:
-    """Store one more decision on a version."""
+    """Store another decision on a version."""
     same = (judgements.c.kind == kind, judgements.c.version == version)
     number = conn.execute(sa.select(sa.func.coalesce(sa.func.max(judgements.c.number), 0)).where(*same)).scalar_one()
     row = {"rows_id": judgement.rows_id, "against": judgement.against, "decision": judgement.decision}

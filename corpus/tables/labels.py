@@ -1,4 +1,4 @@
-"""Answers and labels: what people said of an utterance, and what is currently held true of it."""
+"""Labels: their revisions, which of them is current, and why their utterances were chosen."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class LabelRow:
     """A current label without its texts, and why its utterance was chosen.
 
     Attributes:
-        source: `annotators`, or where it came with the arrival `manifest`, or `held_out` if it is to judge.
-        reason: `held_out` where it arrived to judge; `audit` where any round drew it for the audit share; else that of
-            the latest round; "" if never chosen.
-        round, inclusion_prob: of the selection that `reason` names; "" and 1 if never chosen.
-        reliability: how far those who gave it can be relied on, in [0, 1]; 1 until somebody has looked.
+        source: `annotators`; or, for a label that was ingested, `manifest`, or `held_out` if it is for judging only.
+        reason: `held_out` if it was ingested for judging only; `audit` if any round drew it for the audit share;
+            otherwise the reason of the latest round; "" if it was never chosen.
+        round, inclusion_prob: of the selection with that reason; "" and 1 if it was never chosen.
+        reliability: estimated reliability of its annotators, in [0, 1]; 1 until they are reviewed.
     """
 
     utterance_id: str
@@ -54,40 +54,44 @@ class LabelRow:
 
     @property
     def judges(self) -> bool:
-        """Whether models are judged on it; then none ever learns from it."""
+        """Return whether models are judged on it; no model is then trained on it."""
         return self.reason in ("audit", "held_out")
 
 
 def put_labels(
     corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
 ) -> dict[str, int]:
-    """Leave each label current, in a revision above the last; return how many by what became of them.
+    """Store each label as the current one of its utterance, in a revision above the last.
 
-    `new`; `superseded`; `unchanged` (the same as the current one: no new revision); `kept` (a label of annotators,
-    which one from a manifest does not replace); `erased`. A label of annotators keeps the revision that it carries, as
-    that is the number of their answers, unless an older version has counted further; the others are one above the last.
+    A label of annotators keeps its revision, which is the number of their answers, unless the last revision is as high.
+    Other labels get the last revision plus 1.
+
+    Returns:
+        Number of labels by outcome. `new`; `superseded` (replaced an earlier one); `unchanged` (equal to the current
+        label: no new revision); `kept` (not stored, because an ingested label does not replace one of annotators);
+        `erased` (of an erased utterance).
 
     Raises:
-        RecordError: an utterance stands twice, or is unknown.
+        RecordError: an utterance appears twice, or is unknown.
     """
     ids = [label.utterance_id for label in new_labels]
     if len(set(ids)) != len(ids):
         raise RecordError("an utterance has two labels in one merge; give each once")
-    known = {
+    stored_ids = {
         row[0] for row in fetch_among(op.conn, sa.select(utterances.c.utterance_id), utterances.c.utterance_id, ids)
     }
-    missing = next((i for i in ids if i not in known), None)
+    missing = next((i for i in ids if i not in stored_ids), None)
     if missing is not None:
         raise RecordError(f"utterance {missing} is unknown and can't be labelled; ingest it first")
     keys = vault.data_keys(corpus.vault, ids)
-    held = {
+    last = {
         row.utterance_id: row
         for row in _by_revision(fetch_among(op.conn, sa.select(labels), labels.c.utterance_id, ids))
     }
     counts: Counter[str] = Counter({"new": 0, "superseded": 0, "unchanged": 0, "kept": 0, "erased": 0})
     rows: list[dict[str, Any]] = []
     for label in new_labels:
-        outcome, row = _label_row(label, held.get(label.utterance_id), keys, source)
+        outcome, row = _label_row(label, last.get(label.utterance_id), keys, source)
         counts[outcome] += 1
         if row is not None:
             rows.append(row | {"operation_id": op.operation_id})
@@ -100,21 +104,21 @@ def put_labels(
 
 
 def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
-    """Leave no current label on the utterances; the revisions stay, and the next label is one above the last."""
+    """Withdraw the current labels of the utterances; their revisions stay stored, and the next label is one above."""
     if ids:
         update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
         conn.execute(update.values(current=False), [{"id": i} for i in ids])
 
 
 def withdrawn(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Return the last revision of those utterances that had a label and have no current one, by id."""
+    """Return the last revision of those utterances whose label was withdrawn, by id."""
     columns = (labels.c.utterance_id, labels.c.revision, labels.c.current)
     last = {row.utterance_id: row for row in _by_revision(fetch_among(conn, sa.select(*columns), columns[0], ids))}
     return {i: row.revision for i, row in sorted(last.items()) if not row.current}
 
 
 def _by_revision(rows: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
-    """Return the rows so that, by utterance, the highest revision comes last and wins."""
+    """Return the rows sorted by utterance and revision, so that the highest revision comes last."""
     return sorted(rows, key=lambda row: (row.utterance_id, row.revision))
 
 
@@ -125,8 +129,8 @@ def current(
 
     Args:
         conn: a connection on the records.
-        ids: only these, all where None.
-        reasons: only those chosen for these reasons ("" for never chosen), all where None.
+        ids: only these utterances; all where None.
+        reasons: only utterances that were chosen for these reasons ("" for never chosen); all where None.
     """
     statement = (
         sa.select(labels, utterances.c.split, utterances.c.speaker_id)
@@ -134,11 +138,11 @@ def current(
         .where(labels.c.current, utterances.c.state == "accepted")
     )
     rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, labels.c.utterance_id, ids))
-    chosen = _chosen(conn, [row.utterance_id for row in rows])
-    chosen |= dict.fromkeys(_held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
+    reason_of = _selections(conn, [row.utterance_id for row in rows])
+    reason_of |= dict.fromkeys(_held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
     found = []
     for row in sorted(rows, key=lambda r: str(r.utterance_id)):
-        reason, round_, inclusion_prob = chosen.get(row.utterance_id, ("", "", 1.0))
+        reason, round_, inclusion_prob = reason_of.get(row.utterance_id, ("", "", 1.0))
         if reasons is None or reason in reasons:
             found.append(
                 LabelRow(
@@ -160,44 +164,47 @@ def current(
 
 
 def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Return how many revisions of each label no answer made: a manifest did, or a review of the crowd; by id."""
+    """Return how many revisions of each label come from a manifest or from a review of the annotators, by id."""
     reviewed = sa.exists().where(operations.c.operation_id == labels.c.operation_id, operations.c.act == "review")
     statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", reviewed))
     counts = Counter(row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids))
     return dict(sorted(counts.items()))
 
 
-def known_revisions(conn: sa.Connection) -> dict[str, int]:
-    """Return the revision that came with the arrival, of utterances that somebody answered on, by id."""
-    said = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)
+def ingested_revisions(conn: sa.Connection) -> dict[str, int]:
+    """Return the revision of the ingested label of utterances about which annotators have answered, by id."""
+    answered = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)
     statement = sa.select(labels.c.utterance_id, sa.func.max(labels.c.revision).label("revision"))
-    rows = conn.execute(statement.where(labels.c.source != "annotators", said).group_by(labels.c.utterance_id))
+    rows = conn.execute(statement.where(labels.c.source != "annotators", answered).group_by(labels.c.utterance_id))
     return {row.utterance_id: row.revision for row in rows}
 
 
 def ever_labelled(conn: sa.Connection) -> set[str]:
-    """Return the ids of utterances of which any label is stored, whoever gave it and whether or not it still holds."""
+    """Return the ids of utterances with any stored label, from any source, current or not."""
     return set(conn.execute(sa.select(labels.c.utterance_id)).scalars())
 
 
 def _label_row(
-    label: Label, held: sa.Row[Any] | None, keys: Mapping[str, bytes], source: Source
+    label: Label, last: sa.Row[Any] | None, keys: Mapping[str, bytes], source: Source
 ) -> tuple[str, dict[str, Any] | None]:
-    i = label.utterance_id
-    if i not in keys:
+    """Return the outcome of a label and its new row, None where no revision is added; `last` is its last revision."""
+    utterance_id = label.utterance_id
+    if utterance_id not in keys:
         return "erased", None
-    if held is not None and source != "annotators" and held.source != source:
+    key = keys[utterance_id]
+    if last is not None and source != "annotators" and last.source != source:
         return "kept", None
     plain = encode_texts(label.transcript, label.slots)
     clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
-    content_mac = mac(keys[i], clear + plain)
-    last = 0 if held is None else held.revision
-    counted = label.revision if source == "annotators" else 0
-    if held is not None and held.current and held.content_mac == content_mac and counted <= last:
+    content_mac = mac(key, clear + plain)
+    last_revision = 0 if last is None else last.revision
+    answers_counted = label.revision if source == "annotators" else 0
+    same = last is not None and last.current and last.content_mac == content_mac
+    if same and answers_counted <= last_revision:
         return "unchanged", None
-    revision = max(last + 1, counted)
+    revision = max(last_revision + 1, answers_counted)
     row = {
-        "utterance_id": i,
+        "utterance_id": utterance_id,
         "revision": revision,
         "current": True,
         "has_transcript": label.transcript is not None,
@@ -205,20 +212,20 @@ def _label_row(
         "agreement": label.agreement,
         "annotators": label.annotators,
         "source": source,
-        "content": cipher.encrypt(keys[i], plain, seal_name(i, f"label/{revision}")),
+        "content": cipher.encrypt(key, plain, seal_name(utterance_id, f"label/{revision}")),
         "content_mac": content_mac,
     }
-    return "new" if held is None else "superseded", row
+    return "new" if last is None else "superseded", row
 
 
 def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids that arrived to judge; that stays so whatever annotators say of them later."""
+    """Return the ids that were ingested for judging only; later answers of annotators do not change that."""
     statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
     return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
 
 
-def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
-    """Return reason, round and inclusion probability by id; an audit draw wins, since it must never be trained on."""
+def _selections(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+    """Return reason, round and inclusion probability by id; `audit` wins, since no model may be trained on it."""
     statement = sa.select(
         selections.c.utterance_id, selections.c.reason, selections.c.round, selections.c.inclusion_prob, rounds.c.seq
     ).join(rounds, rounds.c.round == selections.c.round)
@@ -228,5 +235,5 @@ def _chosen(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str
 
 
 def annotator_minutes(conn: sa.Connection) -> float:
-    """Return how long all latest answers took those who gave them [min]."""
+    """Return the time that annotators took for all latest answers [min]."""
     return round(sum(row.lead_time for row in latest_answers(conn)) / 60.0, 3)

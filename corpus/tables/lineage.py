@@ -1,4 +1,4 @@
-"""Lineage, both ways: what a version came from, and what became of an utterance. Ids, categories and counts alone."""
+"""Lineage: what a model version was made from, and how an utterance was used; ids, categories and counts only."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from corpus.storage.records_schema import (
 from corpus.tables import pseudo_labels
 
 Rows = list[dict[str, Any]]
+"""Rows of a query, by name of the column."""
 
 
-# --- from a version back ----------------------------------------------------------------------------------------------
+# --- what a version was made from -------------------------------------------------------------------------------------
 
 
 def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
@@ -38,7 +39,7 @@ def rows_by_role(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
 
 
 def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
-    """Return `source`, `revision` and `labels` of a snapshot: how many labels of which revision came from where."""
+    """Return the number of `labels` of a snapshot by `source` and `revision`."""
     same = [labels.c[name] == snapshot_rows.c[name] for name in ("utterance_id", "revision")]
     by = (labels.c.source, labels.c.revision)
     statement = (
@@ -50,7 +51,7 @@ def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
 
 
 def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
-    """Return the pseudonyms of all who answered questions about a snapshot's utterances, and how many answers."""
+    """Return the number of answers about a snapshot's utterances, by the annotators' pseudonyms."""
     statement = (
         sa.select(answers.c.annotator_id, sa.func.count())
         .select_from(snapshot_rows.join(answers, answers.c.utterance_id == snapshot_rows.c.utterance_id))
@@ -61,7 +62,7 @@ def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
 
 
 def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
-    """Return `round`, `night`, `reason` and `rows` of a snapshot, oldest round first."""
+    """Return the number of `rows` of a snapshot by `round`, `night` and `reason`, oldest round first."""
     by = (rounds.c.seq, rounds.c.round, rounds.c.night, selections.c.reason)
     statement = (
         sa.select(*by[1:], sa.func.count().label("rows"))
@@ -76,16 +77,16 @@ def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
 
 
 def aliases_of(conn: sa.Connection, kind: Kind, version: str) -> list[str]:
-    """Return the aliases that stand for a version, sorted."""
+    """Return the aliases of a version, sorted."""
     statement = sa.select(aliases.c.name).where(aliases.c.kind == kind, aliases.c.version == version)
     return sorted(conn.execute(statement).scalars())
 
 
-# --- from an utterance on ---------------------------------------------------------------------------------------------
+# --- how an utterance was used ----------------------------------------------------------------------------------------
 
 
 def utterance(conn: sa.Connection, utterance_id: str) -> dict[str, Any] | None:
-    """Return what is known of an utterance but what was said: state, arrival, split, speaker; None if unknown."""
+    """Return the columns of an utterance without its content, such as state and speaker; None if it is unknown."""
     names = ("utterance_id", "state", "state_reason", "arrived_at", "split", "speaker_id", "locale", "device_type")
     columns = [utterances.c[name] for name in names]
     found = _rows(conn, sa.select(*columns).where(utterances.c.utterance_id == utterance_id))
@@ -93,7 +94,7 @@ def utterance(conn: sa.Connection, utterance_id: str) -> dict[str, Any] | None:
 
 
 def choices(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Return every choice of an utterance, oldest first: round, night, reason, probability, question and its state."""
+    """Return every selection of an utterance, oldest first: round, night, reason, probability, task and its state."""
     same = [tasks.c[name] == selections.c[name] for name in ("round", "utterance_id")]
     statement = (
         sa.select(
@@ -113,7 +114,7 @@ def choices(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def answers_to(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Return every answer about an utterance: task, annotator's pseudonym, revision, verdict, seconds."""
+    """Return every answer about an utterance: task, annotator's pseudonym, revision, verdict, lead time [s]."""
     names = ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at")
     statement = sa.select(*(answers.c[name] for name in names)).where(answers.c.utterance_id == utterance_id)
     return _rows(conn, statement.order_by(*(answers.c[name] for name in names[:3]), answers.c.variant))
@@ -137,9 +138,9 @@ def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def learners(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Return the versions in whose snapshot an utterance stands: role, label revision and whether it is tainted.
+    """Return the versions that learned from an utterance or were judged on it, with its role and label revision.
 
-    What it taught without a label has the role `pseudo` and no revision.
+    Versions that learned it as a pseudo-label have the role `pseudo` and no revision.
     """
     columns = [model_versions.c[name] for name in ("kind", "version", "tainted", "snapshot_id")]
     statement = (
@@ -148,15 +149,15 @@ def learners(conn: sa.Connection, utterance_id: str) -> Rows:
         .where(snapshot_rows.c.utterance_id == utterance_id)
     )
     found = _rows(conn, statement)
-    for kind, number in sorted(pseudo_labels.taught(conn, [utterance_id])):
-        one = (model_versions.c.kind == kind, model_versions.c.version == number)
-        taught = _rows(conn, sa.select(*columns).where(*one))
-        found += [row | {"role": "pseudo", "revision": None} for row in taught]
+    for kind, version in sorted(pseudo_labels.learners(conn, [utterance_id])):
+        one = (model_versions.c.kind == kind, model_versions.c.version == version)
+        rows = _rows(conn, sa.select(*columns).where(*one))
+        found += [row | {"role": "pseudo", "revision": None} for row in rows]
     return sorted(found, key=lambda row: (row["kind"], int(row["version"])))
 
 
 def judges_of(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Return the versions with a report that counts the utterance: kind and version."""
+    """Return kind and version of the versions with a report that contains the utterance."""
     columns = (reports.c.kind, reports.c.version)
     statement = sa.select(*columns).where(reports.c.numbers.contains(f'"{utterance_id}"', autoescape=True)).distinct()
     return sorted(_rows(conn, statement), key=lambda row: (row["kind"], int(row["version"])))

@@ -1,4 +1,4 @@
-"""Models: what each version learned from, how it was judged, and which one is the champion."""
+"""Models: registered versions, their aliases, and the comparisons of challenger and champion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from corpus.tables import pseudo_labels
 
 @dataclass(frozen=True, slots=True)
 class PromotionRow:
-    """One look at challenger and champion: what was decided on which numbers."""
+    """One comparison of challenger and champion.
+
+    Attributes:
+        look: number of the comparison, from 1, by kind.
+        decision: decision of the gate.
+        numbers: metrics that it was based on.
+    """
 
     kind: Kind
     look: int
@@ -33,20 +39,11 @@ class PromotionRow:
     at: datetime
 
 
-# --- learn ------------------------------------------------------------------------------------------------------------
-
-
-# --- judge ------------------------------------------------------------------------------------------------------------
-
-
-# --- register ---------------------------------------------------------------------------------------------------------
-
-
 def put_version(conn: sa.Connection, model: ModelVersion) -> None:
-    """Leave the version registered.
+    """Register a version; a repeat changes nothing.
 
     Raises:
-        RecordError: the version is registered already as another model.
+        RecordError: the version is registered already, with other fields.
     """
     row = {field.name: getattr(model, field.name) for field in fields(model)}
     insert_new(conn, model_versions, [row])
@@ -58,7 +55,7 @@ def version(conn: sa.Connection, kind: Kind, number: str) -> ModelVersion:
     """Return one version.
 
     Raises:
-        RecordError: there is no such version; the message lists the known ones.
+        RecordError: there is no such version; the message lists those that exist.
     """
     found = {model.version: model for model in versions(conn, kind)}
     if number not in found:
@@ -75,33 +72,33 @@ def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
 
 
 def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:
-    """Leave every version marked that learned from one of the utterances; return (kind, version) of all of those."""
+    """Mark every version that learned from one of the utterances as tainted; return (kind, version) of each."""
     statement = sa.select(snapshot_rows.c.snapshot_id).where(snapshot_rows.c.role != "audit").distinct()
     found = {
         row.snapshot_id for row in fetch_among(conn, statement, snapshot_rows.c.utterance_id, sorted(utterance_ids))
     }
     columns = sa.select(model_versions.c.kind, model_versions.c.version)
-    touched = {
+    learners = {
         (row.kind, row.version) for row in fetch_among(conn, columns, model_versions.c.snapshot_id, sorted(found))
     }
-    touched |= pseudo_labels.taught(conn, utterance_ids)
-    for kind, version in touched:
+    learners |= pseudo_labels.learners(conn, utterance_ids)
+    for kind, version in learners:
         one = (model_versions.c.kind == kind, model_versions.c.version == version)
         conn.execute(sa.update(model_versions).where(*one).values(tainted=True))
-    return sorted(touched)
+    return sorted(learners)
 
 
 def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:
-    """Return the version that an alias stands for, None where it stands for none."""
+    """Return the version of an alias, None where the alias is not set."""
     one = (aliases.c.kind == kind, aliases.c.name == name)
     return conn.execute(sa.select(aliases.c.version).where(*one)).scalar()
 
 
 def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None, new: str) -> None:
-    """Leave the alias standing for `new`, if it stood for `expected` until now.
+    """Move an alias to the version `new` if it is at `expected` (None for not set).
 
     Raises:
-        PromotionRefused: it moved meanwhile.
+        PromotionRefused: the alias was moved meanwhile.
         RecordError: `new` is not a registered version.
     """
     version(conn, kind, new)
@@ -110,7 +107,7 @@ def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None,
         moved = alias(conn, kind, name) is None
         if moved:
             insert_new(conn, aliases, [{"kind": kind, "name": name, "version": new}])
-            moved = alias(conn, kind, name) == new  # else another transaction put its own there first
+            moved = alias(conn, kind, name) == new  # False if another transaction set it first
     else:
         update = sa.update(aliases).where(*one, aliases.c.version == expected).values(version=new)
         moved = conn.execute(update).rowcount == 1
@@ -131,10 +128,10 @@ def put_promotion(
     decision: str,
     numbers: Mapping[str, Any],
 ) -> None:
-    """Leave one look at challenger and champion on record; looks of a kind count from 1.
+    """Store a comparison of challenger and champion; the looks of a kind are numbered from 1.
 
     Raises:
-        PromotionRefused: that look was taken already.
+        PromotionRefused: a comparison with that number is stored already.
     """
     row = {"kind": kind, "look": look, "challenger": challenger, "champion": champion, "eval_set_id": eval_set_id}
     if look <= looks(conn, kind):
@@ -144,7 +141,7 @@ def put_promotion(
 
 
 def looks(conn: sa.Connection, kind: Kind) -> int:
-    """Return how often challenger and champion of a kind were compared with a decision."""
+    """Return how many comparisons of challenger and champion of a kind are stored."""
     statement = sa.select(sa.func.coalesce(sa.func.max(promotions_table.c.look), 0)).where(
         promotions_table.c.kind == kind
     )
@@ -152,7 +149,7 @@ def looks(conn: sa.Connection, kind: Kind) -> int:
 
 
 def promotions(conn: sa.Connection, kind: Kind) -> list[PromotionRow]:
-    """Return all looks of a kind, oldest first."""
+    """Return all comparisons of challenger and champion of a kind, oldest first."""
     rows = conn.execute(
         sa.select(promotions_table).where(promotions_table.c.kind == kind).order_by(promotions_table.c.look)
     )

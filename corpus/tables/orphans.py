@@ -1,4 +1,4 @@
-"""Orphans: files and keys that a killed step left behind, and files that rows name but the store lacks."""
+"""Orphans: files and keys that killed steps left behind, and files that are missing from the store."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from corpus.handle import Corpus
 
 SAFE_AGE: Final = timedelta(hours=24)
-"""Older than any step that may still be about to commit its rows."""
+"""Age after which no running step can still commit a row for a file or key."""
 
-MOST: Final = 0.05
-"""Share of the keys, packs or parts that a sweep deletes without being asked twice."""
+MAX_SHARE: Final = 0.05
+"""Largest share of the keys, packs or parts that a sweep deletes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,58 +35,59 @@ class Orphan:
 
 
 def orphans(corpus: Corpus, older_than: timedelta = SAFE_AGE) -> list[Orphan]:
-    """Return what no row names and no step touched for that long, sorted."""
+    """Return the files and keys of at least that age which no row names, sorted."""
     before = datetime.now(UTC) - older_than
     found = [Orphan(_kind(path), path) for path, _ in _stray_files(corpus, before)]
-    found += [Orphan("key", i) for i in vault.orphans(corpus.vault, _known_ids(corpus), before)]
+    found += [Orphan("key", i) for i in vault.orphans(corpus.vault, _ids_in_use(corpus), before)]
     return sorted(found)
 
 
 def missing(corpus: Corpus) -> list[str]:
-    """Return the sorted paths of packs and parts that rows name and the store lacks: restore them from a backup."""
+    """Return the sorted paths of packs and parts that rows name and the store does not have."""
     present = {path for path, _ in files.listing(corpus.fs, corpus.root)}
     return sorted(_named_files(corpus) - present)
 
 
 def sweep(
-    corpus: Corpus, older_than: timedelta = SAFE_AGE, actor: str = "earmark", *, most: float | None = MOST
+    corpus: Corpus, older_than: timedelta = SAFE_AGE, actor: str = "earmark", *, max_share: float | None = MAX_SHARE
 ) -> dict[str, int]:
-    """Leave no orphan of that age and no file that an erasure replaced; return how many files and keys went.
+    """Remove orphans of at least that age and files that erasures replaced; return how many files and keys.
 
     Args:
-        corpus: its stores are swept.
-        older_than: what was touched since may belong to a step that is still running.
-        actor: who sweeps.
-        most: share of the keys, packs or parts beyond which nothing is deleted; None for no bound.
+        corpus: the handle.
+        older_than: age of an orphan; younger files and keys may belong to a running step.
+        actor: who sweeps, for the audit chain.
+        max_share: largest share of the keys, packs or parts that may be deleted; None for no limit.
 
     Raises:
-        Refused: more than `most` would go, as they would beside records that were restored from an older day.
+        Refused: more than `max_share` would be deleted, as beside records from an older backup.
     """
     before = datetime.now(UTC) - older_than
-    if most is not None:
-        _refuse_too_many(corpus, orphans(corpus, older_than), most)
-    gone = erasure.purge(corpus)
+    if max_share is not None:
+        _refuse_too_many(corpus, orphans(corpus, older_than), max_share)
+    removed = erasure.purge(corpus)
     for path, _ in _stray_files(corpus, before):
         files.remove(corpus.fs, corpus.root, path)
-        gone += 1
-    keys = vault.sweep_orphans(corpus.vault, _known_ids(corpus), before, actor)
-    return {"files": gone, "keys": keys}
+        removed += 1
+    keys = vault.sweep_orphans(corpus.vault, _ids_in_use(corpus), before, actor)
+    return {"files": removed, "keys": keys}
 
 
-def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan], most: float) -> None:
-    going: Counter[str] = Counter(orphan.kind for orphan in found)
-    held: Counter[str] = Counter(_kind(path) for path, _ in files.listing(corpus.fs, corpus.root))
-    held["key"] = vault.count_keys(corpus.vault)
-    many = [f"{going[k]} of {held[k]} {k}s" for k in ("key", "pack", "part") if going[k] > most * held[k]]
-    if many:
+def _refuse_too_many(corpus: Corpus, found: Sequence[Orphan], max_share: float) -> None:
+    orphaned: Counter[str] = Counter(orphan.kind for orphan in found)
+    total: Counter[str] = Counter(_kind(path) for path, _ in files.listing(corpus.fs, corpus.root))
+    total["key"] = vault.count_keys(corpus.vault)
+    kinds = [kind for kind in ("key", "pack", "part") if orphaned[kind] > max_share * total[kind]]
+    if kinds:
+        many = [f"{orphaned[kind]} of {total[kind]} {kind}s" for kind in kinds]
         raise Refused(
-            f"{' and '.join(many)} belong to no row, more than {most:.0%}, and nothing was deleted: the records may be"
-            " older than the rest; see earmark doctor --dry-run, then restore the records, or give --all-orphans"
+            f"{' and '.join(many)} belong to no row, more than {max_share:.0%}, and nothing was deleted: the records"
+            " may be older than the rest; see earmark doctor --dry-run, then restore the records, or give --all-orphans"
         )
 
 
 def _stray_files(corpus: Corpus, before: datetime) -> list[tuple[str, datetime]]:
-    # The store is listed before the rows are read: a file that appears in between has no row yet and is not listed.
+    # The store is listed before the rows are read, so that a file whose row is written in between is not an orphan.
     listed = [(path, changed) for path, changed in files.listing(corpus.fs, corpus.root) if changed < before]
     named = _named_files(corpus)
     return [(path, changed) for path, changed in listed if path not in named]
@@ -98,7 +99,7 @@ def _named_files(corpus: Corpus) -> set[str]:
         return packs | set(conn.execute(sa.select(schema.parts.c.path)).scalars())
 
 
-def _known_ids(corpus: Corpus) -> set[str]:
+def _ids_in_use(corpus: Corpus) -> set[str]:
     with corpus.read() as conn:
         return utterances.all_ids(conn) | leases.leased(conn, corpus.clock())
 

@@ -1,4 +1,4 @@
-"""Evaluation reports: how each version did on each set, a row an utterance."""
+"""Evaluation reports: the results of each version on each evaluation set, with one row for each utterance."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _REPORT_TYPES: dict[str, Any] = {
 
 
 _TRIPLES = ("slot_counts", "word_edits")
-"""Columns of three numbers an utterance."""
+"""Columns with three numbers for each utterance."""
 
 
 def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
-    """Leave the report stored; a later one of the same version on the same set replaces it."""
+    """Store a report; it replaces an earlier one of the same version on the same set."""
     key = {"kind": report.kind, "version": report.version, "eval_set_id": report.eval_set_id}
     columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
     facts = {"intents": list(report.intents), "beside": report.beside, "normaliser": report.normaliser}
@@ -50,16 +50,16 @@ def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
 
 
 def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
-    """Return how a version did on a set, None where it was not judged on it."""
+    """Return the report of a version on a set, None where there is none."""
     key = {"kind": kind, "version": version, "eval_set_id": eval_set_id}
     same = [reports.c[name] == value for name, value in key.items()]
     text = conn.execute(sa.select(reports.c.numbers).where(*same)).scalar()
     if text is None:
         return None
     numbers = json.loads(text)
-    # What an older version stored has fewer columns; it says so by having no normal form, and is judged again.
+    # Reports of older versions have fewer columns and no normaliser; such a version is judged again.
     columns: dict[str, Any] = {
-        name: np.array(numbers.get(name, []), dtype=kept) for name, kept in _REPORT_TYPES.items()
+        name: np.array(numbers.get(name, []), dtype=dtype) for name, dtype in _REPORT_TYPES.items()
     }
     columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
     columns |= {name: numbers.get(name, "") for name in ("beside", "normaliser")}
@@ -68,37 +68,37 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
 
 
 def drop_from_reports(conn: sa.Connection, utterance_ids: Collection[str]) -> int:
-    """Leave no report with a row of the utterances; return how many had some.
+    """Remove the rows of the utterances from all reports; return how many reports had some.
 
-    The other rows stay, for a set of which some were erased is not judged anew, and earlier versions are compared on
-    it. What was decided on the whole set stands with the promotions.
+    The other rows stay: a set is not judged again when some of its utterances are erased, and versions are still
+    compared on it. Decisions that were made on the whole set are stored with the promotions.
     """
-    gone = frozenset(utterance_ids)
+    erased = frozenset(utterance_ids)
     keys = [reports.c[name] for name in ("kind", "version", "eval_set_id")]
-    touched = 0
+    changed = 0
     for key in conn.execute(sa.select(*keys)).all():
         same = [column == value for column, value in zip(keys, key, strict=True)]
         numbers = json.loads(conn.execute(sa.select(reports.c.numbers).where(*same)).scalar_one())
-        left = [place for place, i in enumerate(numbers["utterance_ids"]) if i not in gone]
-        if len(left) == len(numbers["utterance_ids"]):
+        remaining = [row for row, i in enumerate(numbers["utterance_ids"]) if i not in erased]
+        if len(remaining) == len(numbers["utterance_ids"]):
             continue
-        touched += 1
-        if left:
-            numbers = canonical_json(_rows_of_report(numbers, left))
+        changed += 1
+        if remaining:
+            numbers = canonical_json(_rows_of_report(numbers, remaining))
             conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
         else:
             conn.execute(sa.delete(reports).where(*same))
-    return touched
+    return changed
 
 
-def _rows_of_report(numbers: Mapping[str, Any], left: Sequence[int]) -> dict[str, Any]:
-    """Return what a report stores, with those rows alone and the intents that they name."""
-    # What an older version stored lacks columns, or has them empty.
-    kept = {name: [numbers[name][k] for k in left] for name in _REPORT_TYPES if numbers.get(name)}
+def _rows_of_report(numbers: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    """Return the stored columns of a report with the given rows only, and only the intents that occur in them."""
+    # In reports of older versions columns are missing or empty.
+    kept = {name: [numbers[name][row] for row in rows] for name in _REPORT_TYPES if numbers.get(name)}
     codes = [name for name in ("truth", "predicted") if name in kept]
     used = sorted({code for name in codes for code in kept[name]} - {-1})
-    place = {-1: -1} | {code: k for k, code in enumerate(used)}
-    kept |= {name: [place[code] for code in kept[name]] for name in codes}
+    position = {-1: -1} | {code: k for k, code in enumerate(used)}
+    kept |= {name: [position[code] for code in kept[name]] for name in codes}
     return {**numbers, **kept, "intents": [numbers["intents"][code] for code in used]}
 
 

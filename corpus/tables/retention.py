@@ -1,4 +1,4 @@
-"""Retention: from which age an utterance may no longer be kept."""
+"""Retention: how old an utterance may become, and which utterances are older."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from corpus.tables import leases
 
 
 def retention_limits(corpus: Corpus) -> tuple[datetime, datetime]:
-    """Return the moments before which an arrival is too old, without and with a current label."""
+    """Return the earliest allowed arrival of an utterance without a current label, and of one with it."""
     now = corpus.clock()
     settings = corpus.settings
     return now - timedelta(days=settings.retention_days), now - timedelta(days=settings.labelled_retention_days)
 
 
 def expired(corpus: Corpus) -> list[str]:
-    """Return the sorted ids of what the retention no longer allows; without those on which a lease runs."""
+    """Return the sorted ids of utterances that are older than the retention allows, without those under a lease."""
     rows, labels = schema.utterances, schema.labels
     oldest, oldest_labelled = retention_limits(corpus)
     labelled = sa.exists().where(labels.c.utterance_id == rows.c.utterance_id, labels.c.current)

@@ -1,4 +1,4 @@
-"""Rounds: what each chose, why and with what probability, and the questions that came of it."""
+"""Rounds: which utterances each has chosen, why and with what probability, and the tasks made from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TaskState = Literal["open", "exported", "answered", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class RoundRow:
-    """A round: the night it chose from, the digest of its settings, how many it could choose and how many it chose."""
+    """A round: its night, the digest of its settings, the size of its pool, and how many utterances it has chosen."""
 
     round: str
     night: str
@@ -32,7 +32,7 @@ class RoundRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A question and where it stands; `reason` and `inclusion_prob` are those of its selection."""
+    """A task and its state; `reason` and `inclusion_prob` are those of its selection."""
 
     task_id: str
     round: str
@@ -45,7 +45,7 @@ class TaskRow:
 
 
 def put_selection(conn: sa.Connection, selection: Selection, night: str, settings_digest: str, pool_size: int) -> None:
-    """Leave a round and what it chose stored; a round that is stored already stays as it is."""
+    """Store a round with its selection; a round that is stored already is not changed."""
     name = selection.round
     if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == name)).scalar() is not None:
         return
@@ -69,7 +69,7 @@ def put_selection(conn: sa.Connection, selection: Selection, night: str, setting
 
 
 def selection(conn: sa.Connection, round_: str) -> Selection:
-    """Return what a round chose, most valuable first.
+    """Return the selection of a round, most valuable utterance first.
 
     Raises:
         RecordError: there is no such round.
@@ -95,12 +95,12 @@ def rounds(conn: sa.Connection) -> list[RoundRow]:
 
 
 def selected_ids(conn: sa.Connection) -> set[str]:
-    """Return the ids that any round ever chose."""
+    """Return the ids of all utterances that a round has ever chosen."""
     return set(conn.execute(sa.select(selections.c.utterance_id)).scalars())
 
 
 def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
-    """Leave the questions of a stored selection open; one that is stored already keeps its state."""
+    """Store the tasks of a stored selection as open; a task that is stored already keeps its state."""
     insert_new(
         conn,
         tasks_table,
@@ -119,7 +119,7 @@ def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
 
 
 def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskState] | None = None) -> list[TaskRow]:
-    """Return the questions of a round (of all, where None) in the given states, in the order they were chosen."""
+    """Return the tasks of a round (of all where None) in the given states, in the order of selection."""
     columns = [tasks_table.c[name] for name in ("task_id", "round", "utterance_id", "ask", "state")]
     statement = (
         sa.select(*columns, selections.c.reason, selections.c.inclusion_prob, tasks_table.c.draft_shown)
@@ -135,23 +135,23 @@ def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskS
 
 
 def drafts_shown(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
-    """Return those of the utterances of which a question showed its draft."""
+    """Return the ids of those utterances whose draft was shown in a task."""
     statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.draft_shown)
     return {row.utterance_id for row in fetch_among(conn, statement, tasks_table.c.utterance_id, ids)}
 
 
 def utterance_of(conn: sa.Connection, task_id: str) -> str | None:
-    """Return what a question asks about; None where there is no such question."""
+    """Return the utterance id of a task; None where there is no such task."""
     statement = sa.select(tasks_table.c.utterance_id).where(tasks_table.c.task_id == task_id)
     found: str | None = conn.execute(statement).scalar()
     return found
 
 
 def set_task_state(conn: sa.Connection, task_ids: Sequence[str], state: TaskState) -> None:
-    """Leave the questions in a state.
+    """Set the state of tasks.
 
     Raises:
-        RecordError: a question is unknown; the message names the first.
+        RecordError: a task is unknown; the message names the first.
     """
     found = {
         row.task_id for row in fetch_among(conn, sa.select(tasks_table.c.task_id), tasks_table.c.task_id, task_ids)

@@ -1,4 +1,4 @@
-"""Scores: which models scored an utterance, what they said, and where its statistics lie."""
+"""Scores: which models scored an utterance, their hypotheses, and where its statistics are stored."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 def unscored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> list[str]:
-    """Return those of the ids that this pair of models has not scored, in their order."""
+    """Return the ids that this pair of models has not scored, in their order."""
     done = _scored(conn, ids, asr_version, intent_version)
     return [i for i in ids if i not in done]
 
 
 def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> int:
-    """Leave statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
+    """Store statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
 
-    Left out are utterances that this pair of models scored already and those erased meanwhile.
+    Utterances that this pair of models has scored already, and those erased meanwhile, are left out.
 
     Raises:
         RecordError: an utterance is unknown; the message names the first.
@@ -69,8 +69,8 @@ def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Map
         op.conn,
         scores,
         [
-            {"utterance_id": i, "part": part.path, "row": row_, "hypotheses": sealed.get(i), **versions}
-            for row_, i in enumerate(predictions.utterance_ids.tolist())
+            {"utterance_id": i, "part": part.path, "row": position, "hypotheses": sealed.get(i), **versions}
+            for position, i in enumerate(predictions.utterance_ids.tolist())
         ],
     )
     return len(kept)
@@ -80,12 +80,12 @@ def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_ver
     """Return the statistics of the utterances in the order of the ids, as this pair of models scored them.
 
     Raises:
-        RecordError: no ids, an id that stands twice, or one that was not scored; the message names the first.
+        RecordError: there are no ids, an id appears twice, or one was not scored; the message names the first.
         Damaged: a part is missing or unreadable.
     """
     position = {str(i): row for row, i in enumerate(ids)}
     if not position or len(position) != len(ids):
-        raise RecordError("predictions need at least one utterance, and each once")
+        raise RecordError("predictions need at least one utterance; name each once")
     statement = sa.select(scores.c.utterance_id, scores.c.part, scores.c.row).where(
         scores.c.asr_version == asr_version, scores.c.intent_version == intent_version
     )
@@ -110,7 +110,7 @@ def predictions(corpus: Corpus, ids: Sequence[str], asr_version: str, intent_ver
 
 
 def column(corpus: Corpus, ids: Sequence[str], name: str) -> dict[str, float]:
-    """Return one of `ASR_COLUMNS` by utterance id, as the latest models that scored it say; others are left out.
+    """Return one of `ASR_COLUMNS` by utterance id, from the latest scores; utterances without scores are left out.
 
     Raises:
         Damaged: a part is missing or unreadable.

@@ -1,4 +1,4 @@
-"""Snapshots: which label revisions a version learned from."""
+"""Snapshots: the label revisions that a version was trained and judged on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from corpus.storage.records_schema import snapshot_rows, snapshots
 
 
 def put_snapshot(conn: sa.Connection, snapshot: Snapshot, kind: Kind) -> str:
-    """Leave the snapshot stored and return its id; the same rows are the same snapshot."""
+    """Store a snapshot and return its id; equal rows give the same snapshot."""
     snapshot_id = snapshot.snapshot_id
     insert_new(conn, snapshots, [{"snapshot_id": snapshot_id, "kind": kind, "eval_set_id": snapshot.eval_set_id}])
     insert_new(
@@ -33,7 +33,7 @@ def put_snapshot(conn: sa.Connection, snapshot: Snapshot, kind: Kind) -> str:
 
 
 def snapshot(conn: sa.Connection, snapshot_id: str) -> Snapshot:
-    """Return the snapshot; erased utterances keep their rows in it, which are ids only.
+    """Return a snapshot; the rows of erased utterances remain in it, as they contain ids only.
 
     Raises:
         RecordError: there is no such snapshot.

@@ -1,4 +1,4 @@
-"""Arrivals: what was accepted, what was refused and why, and what became of it since."""
+"""Utterances: those that were accepted, their state, and why other lines of a manifest were refused."""
 
 from __future__ import annotations
 
@@ -26,35 +26,38 @@ from corpus.storage.records_schema import refusals as refusals_table
 State = Literal["accepted", "set_aside", "erased"]
 
 Arrived = tuple[Utterance, bytes, bytes]
-"""An utterance, its key, which the vault holds or is about to, and its audio, as `encode_audio` gives it."""
+"""An utterance, its key, which the vault has or is about to store, and its audio, encoded by `encode_audio`."""
 
 
 def put(op: Operation, writer: PackWriter, arrivals: Iterable[Arrived]) -> list[str]:
-    """Leave utterances with their audio stored and return the ids that are new, in order.
+    """Store utterances with their audio; return the ids that are new, in order.
 
-    Ids that are stored already stay as they are.
+    Utterances that are stored already are not changed.
 
     Args:
-        op: its transaction commits the rows, once the vault holds the keys and the packs are durable.
-        writer: of the packs; it may still be at work on them.
-        arrivals: consumed as a stream.
+        op: operation; the caller commits it after the keys and the packs are durable.
+        writer: writer of the packs; it may still be writing when this returns.
+        arrivals: read as a stream.
 
     Raises:
-        RecordError: audio of another length than its record says.
+        RecordError: the audio of an utterance has another length than its record.
     """
     fresh: list[Utterance] = []
-    taken: set[str] = set()
+    seen: set[str] = set()
     for batch in _batches(arrivals, 256):
-        taken |= known(op.conn, [utterance.utterance_id for utterance, _, _ in batch])
+        seen |= stored_ids(op.conn, [utterance.utterance_id for utterance, _, _ in batch])
         for utterance, key, pcm in batch:
-            i = utterance.utterance_id
-            if i in taken:
+            utterance_id = utterance.utterance_id
+            if utterance_id in seen:
                 continue
             if len(pcm) != SAMPLE_BYTES * utterance.num_samples:
-                raise RecordError(f"utterance {i}: {len(pcm)} bytes, its record says {utterance.num_samples} samples")
-            writer.append(i, cipher.encrypt(key, pcm, seal_name(i, "audio")))
+                raise RecordError(
+                    f"utterance {utterance_id}: {len(pcm)} bytes of audio, but {utterance.num_samples} samples in its"
+                    " record; give the audio that the record describes"
+                )
+            writer.append(utterance_id, cipher.encrypt(key, pcm, seal_name(utterance_id, "audio")))
             fresh.append(utterance)
-            taken.add(i)
+            seen.add(utterance_id)
     locations, sizes = writer.placed()
     insert_new(
         op.conn,
@@ -71,8 +74,15 @@ def insert(
     *,
     operation_id: str = "",
 ) -> list[str]:
-    """Leave the rows of utterances stored and return the ids that are new; `locations`: where audio lies."""
-    stored = known(conn, [utterance.utterance_id for utterance in arrived])
+    """Store the rows of utterances; return the ids that are new.
+
+    Args:
+        conn: transaction on the records.
+        arrived: the utterances, in the order of intake.
+        locations: where their audio is, by id.
+        operation_id: operation that ingests them.
+    """
+    stored = stored_ids(conn, [utterance.utterance_id for utterance in arrived])
     order = last_order(conn)
     rows: dict[str, dict[str, Any]] = {}
     for utterance in arrived:
@@ -83,8 +93,8 @@ def insert(
     return list(rows)
 
 
-def known(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that have a row, in whatever state."""
+def stored_ids(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Return the ids that have a row, in any state."""
     statement = sa.select(utterances.c.utterance_id)
     return {row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)}
 
@@ -97,7 +107,7 @@ def get(conn: sa.Connection, ids: Sequence[str]) -> list[Utterance]:
     """
     found = fetch_among(conn, sa.select(utterances), utterances.c.utterance_id, ids)
     rows = {row.utterance_id: as_utterance(row) for row in found}
-    require_known(rows, ids)
+    _require_all(rows, ids)
     return [rows[i] for i in ids]
 
 
@@ -107,7 +117,7 @@ def in_window(
     end: datetime | None = None,
     states: Sequence[State] = ("accepted",),
 ) -> list[str]:
-    """Return the sorted ids of what arrived in [start, end) and is in one of the states; None leaves an end open."""
+    """Return the sorted ids of utterances in one of the states that arrived in [start, end); None for no limit."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state.in_(states))
     if start is not None:
         statement = statement.where(utterances.c.arrived_at >= start)
@@ -117,7 +127,7 @@ def in_window(
 
 
 def orders(conn: sa.Connection, start: datetime, end: datetime) -> list[tuple[str, datetime, int]]:
-    """Return id, arrival and order of intake of what arrived in [start, end) and is accepted."""
+    """Return (id, arrival, order of intake) of the accepted utterances that arrived in [start, end)."""
     columns = (utterances.c.utterance_id, utterances.c.arrived_at, utterances.c.event_order)
     window = (utterances.c.arrived_at >= start, utterances.c.arrived_at < end)
     rows = conn.execute(sa.select(*columns).where(utterances.c.state == "accepted", *window))
@@ -130,13 +140,13 @@ def last_order(conn: sa.Connection) -> int:
 
 
 def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Return those of the ids that were erased."""
+    """Return the ids of those utterances that were erased."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")
     return [row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
 
 
 def first_arrivals(conn: sa.Connection, speaker_ids: Sequence[str]) -> dict[str, datetime]:
-    """Return when each speaker was heard for the first time, whatever became of that utterance."""
+    """Return when the first utterance of each speaker arrived, in any state, by speaker id."""
     first = sa.func.min(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
     statement = sa.select(utterances.c.speaker_id, first).group_by(utterances.c.speaker_id)
     return {row[0]: row[1] for row in fetch_among(conn, statement, utterances.c.speaker_id, speaker_ids)}
@@ -148,7 +158,7 @@ def all_ids(conn: sa.Connection) -> set[str]:
 
 
 def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids as their audio lies in the packs, which is the fastest order to open many in."""
+    """Return the ids in the order of their audio in the packs, which is the fastest order to read them."""
     columns = (utterances.c.pack, utterances.c.pack_offset, utterances.c.utterance_id)
     rows = fetch_among(conn, sa.select(*columns), utterances.c.utterance_id, ids)
     return [row.utterance_id for row in sorted(rows, key=lambda r: (r.pack or "", r.pack_offset or 0, r.utterance_id))]
@@ -156,12 +166,12 @@ def reading_order(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class PoolColumns:
-    """What choosing needs to know of N utterances, in the order of the ids asked for.
+    """Columns of N utterances that sampling needs, in the order of the given ids.
 
     Attributes:
         speaker_ids, splits, locales, device_types, states: (N,) str.
         durations: (N,) float64 [s].
-        attributes: (N,) str by name; "" where an utterance has none of that name.
+        attributes: (N,) str by name of the attribute; "" where an utterance does not have it.
     """
 
     speaker_ids: Strings
@@ -191,7 +201,7 @@ def pool_columns(conn: sa.Connection, ids: Sequence[str] | Strings) -> PoolColum
     rows: dict[str, tuple[Any, ...]] = {}
     for row in fetch_among(conn, sa.select(utterances.c.utterance_id, *columns), utterances.c.utterance_id, wanted):
         rows[row[0]] = tuple(row[1:])
-    require_known(rows, wanted)
+    _require_all(rows, wanted)
     values = list(zip(*(rows[i] for i in wanted), strict=True)) or [()] * len(names)
     text = {name: np.array(values[k], dtype=np.str_) for k, name in enumerate(names[:6])}
     return PoolColumns(
@@ -213,7 +223,7 @@ def _attributes(texts: Sequence[str]) -> dict[str, Strings]:
 
 
 def counts(conn: sa.Connection) -> dict[str, int]:
-    """Return how many were received, accepted (whatever became of them), refused, set aside, erased and are available.
+    """Return how many rows were received, accepted and refused, and how many utterances are in each state.
 
     received = accepted + refused; accepted = available + set_aside + erased.
     """
@@ -232,17 +242,17 @@ def counts(conn: sa.Connection) -> dict[str, int]:
 
 
 def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
-    """Leave accepted utterances closed, for a reason in one or two words; return how many that were."""
+    """Set accepted utterances aside, for a reason in one or two words; return how many."""
     return _move(conn, ids, "accepted", "set_aside", reason)
 
 
 def refuse(conn: sa.Connection, operation_id: str, line: int, reason: str) -> None:
-    """Leave it on record that a line of a manifest was refused."""
+    """Store that a line of a manifest was refused, with the reason in one word."""
     refuse_lines(conn, operation_id, {line: reason})
 
 
 def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:
-    """Leave it on record which lines were refused and why, each in one word."""
+    """Store which lines of a manifest were refused, each with its reason in one word."""
     insert_new(
         conn,
         refusals_table,
@@ -251,7 +261,7 @@ def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, s
 
 
 def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) -> dict[str, int]:
-    """Return how many lines were refused, by reason; in all operations where None."""
+    """Return how many lines were refused in the operations (in all where None), by reason."""
     statement = sa.select(refusals_table.c.reason, refusals_table.c.operation_id)
     rows = (
         conn.execute(statement)
@@ -264,11 +274,11 @@ def refusals(conn: sa.Connection, operation_ids: Sequence[str] | None = None) ->
     return dict(sorted(found.items()))
 
 
-def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
-    """Pass when every id was found.
+def _require_all(found: Mapping[str, Any], ids: Sequence[str]) -> None:
+    """Check that every id was found.
 
     Raises:
-        RecordError: naming the first that was not.
+        RecordError: an id was not; the message names the first.
     """
     missing = next((i for i in ids if i not in found), None)
     if missing is not None:
@@ -276,7 +286,7 @@ def require_known(found: Mapping[str, Any], ids: Sequence[str]) -> None:
 
 
 def as_utterance(row: sa.Row[Any]) -> Utterance:
-    """Return the record of a row."""
+    """Return a row as a record."""
     return Utterance(
         utterance_id=row.utterance_id,
         speaker_id=row.speaker_id,
@@ -292,7 +302,7 @@ def as_utterance(row: sa.Row[Any]) -> Utterance:
 
 
 def as_location(row: sa.Row[Any]) -> Location | None:
-    """Return where the audio of a row lies, None where there is none."""
+    """Return where the audio of a row is, None where it has none."""
     return None if row.pack is None else Location(row.pack, row.pack_offset, row.pack_length)
 
 

@@ -1,11 +1,12 @@
-"""Consent: what each account allowed, and what it withdrew since.
+"""Consent: what the utterances of each account may be used for, and what accounts withdrew.
 
-An utterance keeps the consent that it arrived with. Every later withdrawal narrows it, and nothing widens it again.
+An utterance keeps the consent that it was ingested with. Later withdrawals reduce it, and nothing extends it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,41 +23,70 @@ from corpus.vault.vault_schema import accounts, keys
 from corpus.vault.vault_schema import audit as audit_table
 
 CONSENTS: Final = ("score", "annotate", "train")
-"""What a customer can consent to; judging a model needs `annotate`."""
+"""Uses that a customer can consent to; judging a model needs `annotate`."""
 
 
 ALL: Final = frozenset(CONSENTS)
-"""Consent to everything."""
+"""Consent to all uses."""
 
 
 ConsentStatements = dict[str, dict[frozenset[str], datetime]]
-"""By account what it consents to, and when it last said so."""
+"""By account, the consents that it stated, each with the time of the latest such statement."""
 
 
 ENDED: Final = tuple(f"{consent}_ended_at" for consent in CONSENTS)
-"""Columns of an account: when each consent was last withheld."""
+"""Columns of an account with the latest time at which it did not give each consent."""
 
 
 _SETS: Final = tuple(frozenset(c for bit, c in enumerate(CONSENTS) if mask >> bit & 1) for mask in range(8))
-"""The set that each value of the bits stands for."""
+"""Sets of consents, by the value of their bits."""
 
 
-def narrow(account: dict[str, Any], mask: int, at: datetime) -> bool:
-    """Leave withdrawn, for all that the account said until then, what a word leaves out; return whether it is news.
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One row of the table `accounts`, with its columns in their order.
 
-    A word that allows more changes nothing: an utterance keeps the consent that it came with, and this only narrows it.
+    Attributes:
+        account_key: keyed hash of the account.
+        generation: how often the account was forgotten, plus 1.
+        speaker_id: current pseudonym.
+        account: the account, encrypted; None once it was forgotten.
+        score_ended_at, annotate_ended_at, train_ended_at: latest time at which it did not give the consent.
+        forgotten_at: when it was last forgotten.
     """
-    news = False
+
+    account_key: str
+    generation: int
+    speaker_id: str
+    account: bytes | None = None
+    score_ended_at: datetime | None = None
+    annotate_ended_at: datetime | None = None
+    train_ended_at: datetime | None = None
+    forgotten_at: datetime | None = None
+
+
+def withdraw(account: AccountRow, mask: int, at: datetime) -> AccountRow:
+    """Return the account without the consents that a statement leaves out, for all its utterances until that time.
+
+    A statement that allows more changes nothing: an utterance keeps the consent that it was ingested with.
+
+    Args:
+        account: as it is stored.
+        mask: bits of the consents in the statement.
+        at: time of the statement.
+    """
+    ended: dict[str, Any] = {}
     for bit, name in enumerate(ENDED):
-        if not mask >> bit & 1 and (account[name] is None or at > account[name]):
-            account[name], news = at, True
-    return news
+        ended_at = getattr(account, name)
+        if not mask >> bit & 1 and (ended_at is None or at > ended_at):
+            ended[name] = at
+    return replace(account, **ended)
 
 
 def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return what each utterance may be used for: what was allowed when it was spoken and was never withdrawn since.
+    """Return the consents of each utterance: those it was ingested with and that were not withdrawn later.
 
-    Unknown, destroyed and forgotten utterances have the empty set.
+    The set is empty for unknown utterances, those whose key was destroyed, and those of forgotten accounts.
     """
     masks = dict.fromkeys(utterance_ids, 0)
     statement = (
@@ -71,27 +101,31 @@ def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[
 
 
 def _allowed() -> sa.ColumnElement[int]:
-    """Return an utterance's consent without what its account withdrew at the same time or later."""
+    """Return an expression for the bits of an utterance's consent, without those withdrawn when it arrived or later."""
     bits: list[sa.ColumnElement[int]] = []
     for bit, name in enumerate(ENDED):
-        # what older versions stored has no time of arrival: every withdrawal that is known means it, too
+        # Rows of older versions have no time of arrival, so every withdrawal applies to them.
         before = sa.or_(keys.c.arrived_at.is_(None), keys.c.arrived_at <= accounts.c[name])
-        over = sa.and_(accounts.c[name].is_not(None), before)
-        bits.append(sa.case((over, 0), else_=keys.c.consent.bitwise_and(1 << bit)))
+        withdrawn = sa.and_(accounts.c[name].is_not(None), before)
+        bits.append(sa.case((withdrawn, 0), else_=keys.c.consent.bitwise_and(1 << bit)))
     return bits[0] + bits[1] + bits[2]
 
 
 def consenting(vault: Vault, utterance_ids: Sequence[str], consent: str) -> npt.NDArray[np.bool_]:
-    """Return (N,) bool, True where the utterance may be used for `consent` (`score`, `annotate` or `train`)."""
+    """Return (N,) bool, True where the utterance may be used for `consent` (`score`, `annotate` or `train`).
+
+    Raises:
+        RecordError: the consent is unknown.
+    """
     mask_of([consent])
     found = consents(vault, utterance_ids)
     return np.fromiter((consent in found[i] for i in utterance_ids), np.bool_, len(utterance_ids))
 
 
 def set_consent(vault: Vault, account: str, consent: Collection[str], at: datetime, actor: str) -> str:
-    """Leave withdrawn what an account does not consent to any more; return its speaker id.
+    """Withdraw the consents that an account no longer gives; return its speaker id.
 
-    It narrows at once what was spoken until `at`; nothing ever widens that again.
+    The withdrawal applies to all utterances until `at`, at once, and can't be undone.
 
     Raises:
         RecordError: the account or the consent is unknown.
@@ -101,50 +135,50 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
         statement = sa.select(accounts).where(accounts.c.account_key == account_key(vault, account))
         found = conn.execute(statement).one_or_none()
         if found is None or found.account is None:
-            raise RecordError("the vault knows no such account; check its spelling")
-        row = dict(found._mapping)
-        narrow(row, mask_of(consent), utc(at))
+            raise RecordError("there is no such account in the vault; check its spelling")
+        row = withdraw(AccountRow(*found), mask_of(consent), utc(at))
         update_accounts(conn, [row])
-        detail = {"speaker_id": row["speaker_id"], "consent": sorted(consent)}
+        detail = {"speaker_id": row.speaker_id, "consent": sorted(consent)}
         audit_chain.append(conn, audit_table, "consent", actor, detail)
-    return str(row["speaker_id"])
+    return row.speaker_id
 
 
-def apply_statements(vault: Vault, words: ConsentStatements, actor: str = "earmark") -> ConsentStatements:
-    """Leave withdrawn what the words leave out; return those on accounts that the vault does not know (yet).
+def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "earmark") -> ConsentStatements:
+    """Withdraw the consents that statements leave out; return the statements of accounts that are not in the vault yet.
 
-    Each that changes something is an audit row.
+    Each statement that changes a consent is one audit row. Statements from before an account was forgotten are ignored.
     """
     unknown: ConsentStatements = {}
-    if not words:
+    if not statements:
         return unknown
-    filed_as = {account: account_key(vault, account) for account in words}
+    key_of = {account: account_key(vault, account) for account in statements}
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
-        found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(filed_as.values()))
-        filed = {row.account_key: dict(row._mapping) for row in found}
-        changed: dict[str, dict[str, Any]] = {}
-        news: list[Mapping[str, Any]] = []
-        for account, said in words.items():
-            key = filed_as[account]
-            row = filed.get(key)
-            if row is None or row["account"] is None:
-                forgotten_at = None if row is None else row["forgotten_at"]
-                left = {consent: at for consent, at in said.items() if forgotten_at is None or at > forgotten_at}
-                if left:
-                    unknown[account] = left
+        found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
+        stored = {row.account_key: AccountRow(*row) for row in found}
+        changed: dict[str, AccountRow] = {}
+        details: list[Mapping[str, Any]] = []
+        for account, stated in statements.items():
+            key = key_of[account]
+            row = stored.get(key)
+            if row is None or row.account is None:
+                forgotten_at = None if row is None else row.forgotten_at
+                later = {consent: at for consent, at in stated.items() if forgotten_at is None or at > forgotten_at}
+                if later:
+                    unknown[account] = later
                 continue
-            for consent, at in sorted(said.items(), key=lambda each: (each[1], sorted(each[0]))):
-                if narrow(row, mask_of(consent), utc(at)):
-                    changed[key] = row
-                    news.append({"speaker_id": row["speaker_id"], "consent": sorted(consent)})
+            for consent, at in sorted(stated.items(), key=lambda each: (each[1], sorted(each[0]))):
+                reduced = withdraw(row, mask_of(consent), utc(at))
+                if reduced != row:
+                    row = changed[key] = reduced
+                    details.append({"speaker_id": row.speaker_id, "consent": sorted(consent)})
         update_accounts(conn, list(changed.values()))
-        audit_chain.append_many(conn, audit_table, "consent", actor, news)
+        audit_chain.append_many(conn, audit_table, "consent", actor, details)
     return unknown
 
 
-def update_accounts(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write all columns of these accounts, each identified by its `account_key`."""
+def update_accounts(conn: sa.Connection, rows: Sequence[AccountRow]) -> None:
+    """Write all columns of stored accounts, each identified by its `account_key`."""
     if not rows:
         return
     names = [column.name for column in accounts.columns if column.name != "account_key"]
@@ -152,15 +186,15 @@ def update_accounts(conn: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> N
     values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
     conn.execute(
         update.values(**values),
-        [{"key": row["account_key"], **{f"new_{name}": row[name] for name in names}} for row in rows],
+        [{"key": row.account_key, **{f"new_{name}": getattr(row, name) for name in names}} for row in rows],
     )
 
 
 def mask_of(consent: Iterable[str]) -> int:
-    """Return the consents as bits, in the order of `CONSENTS`.
+    """Return consents as bits, in the order of `CONSENTS`.
 
     Raises:
-        RecordError: one is unknown.
+        RecordError: a consent is unknown.
     """
     try:
         return sum(1 << CONSENTS.index(c) for c in set(consent))

@@ -1,6 +1,7 @@
-"""Identity: keyed hashes under secrets that only the vault holds.
+"""Identity: ids of utterances and speakers, as keyed hashes under secrets that only the vault has.
 
-A step that is killed and run again finds the same ids; whoever has the records alone can link nothing to an account.
+The same event always gives the same id, so a step can be killed and run again. From the records alone, without the
+vault, nobody can link an id to an account.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from corpus.storage.database import insert_new, reading, writing
 from corpus.vault.vault_schema import secrets
 
 SECRETS: Final = ("event", "account", "pseudonym", "split")
+"""Names of the secrets, one for each kind of hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """An open vault; the secrets are in memory only."""
+    """An open vault; its decrypted secrets are in memory only."""
 
     engine: sa.Engine
     kek: bytes = field(repr=False)
@@ -31,10 +33,10 @@ class Vault:
 
 
 def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
-    """Return the vault, whose secrets are made the first time.
+    """Open the vault; make its secrets the first time.
 
     Raises:
-        Damaged: the key-encryption key is not the one that this vault was made with.
+        Damaged: the vault was made with another key-encryption key.
     """
     with reading(engine) as conn:
         found = _wrapped_secrets(conn)
@@ -54,33 +56,33 @@ def open_vault(engine: sa.Engine, kek: bytes) -> Vault:
 
 
 def has_secrets(engine: sa.Engine) -> bool:
-    """Return whether the vault was made already, so that its key-encryption key must exist."""
+    """Return whether the vault has secrets, so that its key-encryption key must exist."""
     with reading(engine) as conn:
         return bool(_wrapped_secrets(conn))
 
 
 def utterance_id(vault: Vault, event: str) -> str:
-    """Return the id of a source event, 32 hexadecimal digits; the same event is always the same utterance."""
+    """Return the utterance id of a source event, 32 hexadecimal digits; the same event always gives the same id."""
     return keyed(vault, "event", event)
 
 
 def account_key(vault: Vault, account: str) -> str:
-    """Return the keyed hash under which the vault files an account."""
+    """Return the keyed hash under which the vault stores an account."""
     return keyed(vault, "account", account)
 
 
 def pseudonym(vault: Vault, key: str, generation: int) -> str:
-    """Return the speaker id of an account's key; the generation rises when the account is forgotten."""
+    """Return the speaker id of an account key; its generation rises by 1 when the account is forgotten."""
     return "s" + keyed(vault, "pseudonym", f"{key}/{generation}")
 
 
 def split_of(vault: Vault, speaker_id: str, fractions: Mapping[str, float]) -> Split:
-    """Return the split of a speaker: a keyed hash, so it can be neither guessed nor shifted by what arrives.
+    """Return the split of a speaker, chosen by a keyed hash: nobody can predict it, and other speakers don't change it.
 
     Args:
-        vault: holds the secret.
-        speaker_id: all utterances of a speaker share a split.
-        fractions: share of the speakers by split, summing to 1.
+        vault: vault with the secret.
+        speaker_id: all utterances of a speaker are in the same split.
+        fractions: share of the speakers by split; they sum to 1.
     """
     position = int(keyed(vault, "split", speaker_id)[:13], 16) / 16**13
     edge = 0.0
@@ -89,7 +91,9 @@ def split_of(vault: Vault, speaker_id: str, fractions: Mapping[str, float]) -> S
         edge += fractions[split]
         if position < edge:
             return split
-    return max(splits, key=lambda split: fractions[split])  # the shares may sum to a hair less than 1
+    return max(
+        splits, key=lambda split: fractions[split]
+    )  # rounding may make the sum of the shares slightly less than 1
 
 
 def keyed(vault: Vault, secret: str, text: str) -> str:

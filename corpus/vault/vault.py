@@ -1,13 +1,13 @@
-"""The vault: who a speaker is, what they consented to, and the keys without which nothing of theirs can be read.
+"""The vault: accounts of speakers, and the data keys without which their utterances can't be decrypted.
 
-It is written before the records, so what a kill leaves behind is a key without a row, which `sweep_orphans` removes.
+It is written before the records, so a kill leaves at most a key without a row, which `sweep_orphans` removes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,10 +20,10 @@ from corpus.storage.content_codec import seal_name
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.vault.consent import (
     CONSENTS,
-    ENDED,
+    AccountRow,
     mask_of,
-    narrow,
     update_accounts,
+    withdraw,
 )
 from corpus.vault.identity import (
     Vault,
@@ -36,7 +36,7 @@ from corpus.vault.vault_schema import audit as audit_table
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the vault must know of an utterance; the account and the device's serial number go nowhere else."""
+    """What the vault stores of an utterance; the account and the device's serial number are stored nowhere else."""
 
     utterance_id: str
     account: str
@@ -47,21 +47,21 @@ class Arrival:
     def __post_init__(self) -> None:
         unknown = self.consent - set(CONSENTS)
         if unknown:
-            known = ", ".join(CONSENTS)
+            names = ", ".join(CONSENTS)
             raise RecordError(
-                f"utterance {self.utterance_id}: consent to {min(unknown)!r} is unknown; known are {known}"
+                f"utterance {self.utterance_id}: consent to {min(unknown)!r} is unknown; known are {names}"
             )
         if not self.account:
             raise RecordError(f"utterance {self.utterance_id}: the account is empty")
         utc(self.arrived_at)
 
 
-# --- arrive -----------------------------------------------------------------------------------------------------------
+# --- ingest -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What the vault says of an utterance that may come in."""
+    """Speaker id and data key of an utterance that may be ingested."""
 
     speaker_id: str
     key: bytes = field(repr=False)
@@ -69,78 +69,69 @@ class Admitted:
 
 @contextmanager
 def admitting(vault: Vault, rows: Sequence[Arrival], operation_id: str) -> Iterator[dict[str, Admitted]]:
-    """Give speaker and key by utterance id; with the consent they are in the vault for good once the block has ended.
+    """Yield speaker and key by utterance id; they are committed with the consent at the end of the block.
 
-    An utterance that has a key keeps it, so a step that was killed can run again. Left out of the answer is what was
-    erased and must stay so: utterances whose key was destroyed, and those spoken before their account was forgotten.
+    An utterance that has a key keeps it, so that a killed step can be run again. Utterances that must stay erased are
+    left out: those whose key was destroyed, and those that arrived before their account was forgotten.
     """
     now = datetime.now(UTC)
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
-        filed_as = {account: account_key(vault, account) for account in {row.account for row in rows}}
-        by_account = _welcome(vault, conn, rows, filed_as)
+        key_of = {account: account_key(vault, account) for account in {row.account for row in rows}}
+        by_key = _store_accounts(vault, conn, rows, key_of)
         ids = [row.utterance_id for row in rows]
         statement = sa.select(keys.c.utterance_id, keys.c.speaker_id, keys.c.wrapped, keys.c.destroyed_at)
-        known = {row.utterance_id: row for row in fetch_among(conn, statement, keys.c.utterance_id, ids)}
+        stored = {row.utterance_id: row for row in fetch_among(conn, statement, keys.c.utterance_id, ids)}
         admitted: dict[str, Admitted] = {}
         fresh: list[dict[str, Any]] = []
         for row in rows:
-            account = by_account[filed_as[row.account]]
-            old = known.get(row.utterance_id)
+            account = by_key[key_of[row.account]]
+            old = stored.get(row.utterance_id)
             if old is not None:
                 if old.destroyed_at is None:
                     admitted[row.utterance_id] = Admitted(old.speaker_id, _unwrapped(vault, old))
-            elif not _forgotten(account, row) and row.utterance_id not in admitted:
-                admitted[row.utterance_id] = Admitted(account["speaker_id"], cipher.new_key())
+            elif not _before_forgetting(account, row) and row.utterance_id not in admitted:
+                admitted[row.utterance_id] = Admitted(account.speaker_id, cipher.new_key())
                 fresh.append(_key_row(vault, row, admitted[row.utterance_id], operation_id, now))
         insert_new(conn, keys, fresh)
-        again = [i for i in admitted if i in known]
-        if again:  # in use again: not an orphan, however old
-            statement_ = sa.update(keys).where(keys.c.utterance_id == sa.bindparam("id")).values(touched_at=now)
-            conn.execute(statement_, [{"id": i} for i in again])
+        again = [i for i in admitted if i in stored]
+        if again:  # a key in use is no orphan, however old it is
+            touching = sa.update(keys).where(keys.c.utterance_id == sa.bindparam("id")).values(touched_at=now)
+            conn.execute(touching, [{"id": i} for i in again])
         if fresh:
-            detail = {"operation_id": operation_id, **_tally([row["utterance_id"] for row in fresh])}
+            detail = {"operation_id": operation_id, **_count_and_digest([row["utterance_id"] for row in fresh])}
             audit_chain.append(conn, audit_table, "admit", "earmark", detail)
         yield admitted
 
 
-def _welcome(
-    vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], filed_as: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
-    """Leave every account of the rows filed with what they withdraw; return the filed rows by account key."""
-    found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(filed_as.values()))
-    filed = {row.account_key: dict(row._mapping) for row in found}
-    before = {key: dict(row) for key, row in filed.items()}
+def _store_accounts(
+    vault: Vault, conn: sa.Connection, rows: Sequence[Arrival], key_of: Mapping[str, str]
+) -> dict[str, AccountRow]:
+    """Store the accounts of the rows with the consents that they withdraw; return the accounts by account key."""
+    found = fetch_among(conn, sa.select(accounts), accounts.c.account_key, list(key_of.values()))
+    before = {row.account_key: AccountRow(*row) for row in found}
+    by_key = dict(before)
     for row in sorted(rows, key=lambda r: r.arrived_at):
-        key = filed_as[row.account]
-        account = filed.setdefault(key, _new_account(vault, key, generation=1))
-        if _forgotten(account, row):
+        key = key_of[row.account]
+        account = by_key.get(key) or _new_account(vault, key, generation=1)
+        if _before_forgetting(account, row):
             continue
-        if account["account"] is None:
-            account["account"] = cipher.encrypt(
-                vault.kek, row.account.encode("utf-8", "surrogatepass"), f"account/{key}"
-            )
-        narrow(account, mask_of(row.consent), utc(row.arrived_at))
-    changed = [account for key, account in filed.items() if account != before.get(key)]
-    insert_new(conn, accounts, [account for account in changed if account["account_key"] not in before])
-    update_accounts(conn, [account for account in changed if account["account_key"] in before])
-    return filed
+        if account.account is None:
+            plain = row.account.encode("utf-8", "surrogatepass")
+            account = replace(account, account=cipher.encrypt(vault.kek, plain, f"account/{key}"))
+        by_key[key] = withdraw(account, mask_of(row.consent), utc(row.arrived_at))
+    changed = [account for key, account in by_key.items() if account != before.get(key)]
+    insert_new(conn, accounts, [asdict(account) for account in changed if account.account_key not in before])
+    update_accounts(conn, [account for account in changed if account.account_key in before])
+    return by_key
 
 
-def _new_account(vault: Vault, key: str, generation: int) -> dict[str, Any]:
-    return {
-        "account_key": key,
-        "generation": generation,
-        "speaker_id": pseudonym(vault, key, generation),
-        "account": None,
-        **dict.fromkeys(ENDED),
-        "forgotten_at": None,
-    }
+def _new_account(vault: Vault, key: str, generation: int) -> AccountRow:
+    return AccountRow(key, generation, pseudonym(vault, key, generation))
 
 
-def _forgotten(account: Mapping[str, Any], row: Arrival) -> bool:
-    forgotten_at = account["forgotten_at"]
-    return forgotten_at is not None and utc(row.arrived_at) <= forgotten_at
+def _before_forgetting(account: AccountRow, row: Arrival) -> bool:
+    return account.forgotten_at is not None and utc(row.arrived_at) <= account.forgotten_at
 
 
 def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, now: datetime) -> dict[str, Any]:
@@ -159,11 +150,11 @@ def _key_row(vault: Vault, row: Arrival, admitted: Admitted, operation_id: str, 
     }
 
 
-# --- keys and consent -------------------------------------------------------------------------------------------------
+# --- keys and speakers ------------------------------------------------------------------------------------------------
 
 
 def data_keys(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, bytes]:
-    """Return the keys by utterance id; an id that is missing has none, or has lost it for good."""
+    """Return the data keys by utterance id; ids without a key, or whose key was destroyed, are left out."""
     with reading(vault.engine) as conn:
         statement = sa.select(keys.c.utterance_id, keys.c.wrapped).where(keys.c.wrapped.is_not(None))
         found = list(fetch_among(conn, statement, keys.c.utterance_id, utterance_ids))
@@ -175,7 +166,7 @@ def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
 
 
 def speaker_of(vault: Vault, account: str) -> str | None:
-    """Return the speaker id that stands for an account today, None where the account is unknown or forgotten."""
+    """Return the current speaker id of an account, None where the account is unknown or forgotten."""
     with reading(vault.engine) as conn:
         statement = sa.select(accounts.c.speaker_id).where(
             accounts.c.account_key == account_key(vault, account), accounts.c.account.is_not(None)
@@ -183,37 +174,39 @@ def speaker_of(vault: Vault, account: str) -> str | None:
         return conn.execute(statement).scalar()
 
 
-# --- forget -----------------------------------------------------------------------------------------------------------
+# --- erase ------------------------------------------------------------------------------------------------------------
 
 
 def destroy(vault: Vault, utterance_ids: Sequence[str], actor: str) -> int:
-    """Leave no key of these utterances, so that nothing of theirs can ever be read; return how many had one.
+    """Destroy the keys of utterances, so that their content can never be decrypted; return how many had one.
 
-    That a key was destroyed stays known: the same event does not arrive again.
+    The vault keeps a row that the key was destroyed, so that the same event is not ingested again.
     """
     with writing(vault.engine) as conn:
-        count = _destroy(conn, utterance_ids)
+        count = _destroy_keys(conn, utterance_ids)
         if count:
-            audit_chain.append(conn, audit_table, "destroy", actor, {"destroyed": count, **_tally(utterance_ids)})
+            audit_chain.append(
+                conn, audit_table, "destroy", actor, {"destroyed": count, **_count_and_digest(utterance_ids)}
+            )
     scrub(vault.engine, (keys, accounts))
     return count
 
 
 def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None) -> list[str]:
-    """Leave no key of the speaker and no account behind the id; return the ids of all that they said.
+    """Destroy the keys of a speaker and the account of the speaker id; return the ids of all their utterances.
 
-    The account's hash stays with its generation: should the customer return, they are another speaker. What they said
-    until `at` (now, where None) and has not arrived yet is refused when it does.
+    The account's hash stays with the next generation, so that a customer who returns becomes another speaker. An
+    utterance of the account from before `at` (now where None) that is ingested later is left out.
     """
     with writing(vault.engine) as conn:
         ids = utterances_of(conn, speaker_id)
-        count = _destroy(conn, ids)
+        count = _destroy_keys(conn, ids)
         found = conn.execute(sa.select(accounts).where(accounts.c.speaker_id == speaker_id)).one_or_none()
         if found is not None and found.account is not None:
             renewed = _new_account(vault, found.account_key, found.generation + 1)
-            renewed["forgotten_at"] = utc(at) if at else datetime.now(UTC)
-            update_accounts(conn, [renewed])
-            detail = {"speaker_id": speaker_id, "destroyed": count, **_tally(ids)}
+            forgotten_at = utc(at) if at else datetime.now(UTC)
+            update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
+            detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}
             audit_chain.append(conn, audit_table, "forget", actor, detail)
     scrub(vault.engine, (keys, accounts))
     return ids
@@ -227,39 +220,39 @@ def count_keys(vault: Vault) -> int:
 
 
 def orphans(vault: Vault, known_ids: Collection[str], older_than: datetime) -> list[str]:
-    """Return the ids of keys that no row uses and no step touched since `older_than`, sorted."""
-    known = known_ids if isinstance(known_ids, set | frozenset) else set(known_ids)
+    """Return the sorted ids of keys that no row uses and no step has used since `older_than`."""
+    in_use = known_ids if isinstance(known_ids, set | frozenset) else set(known_ids)
     statement = sa.select(keys.c.utterance_id).where(keys.c.touched_at < older_than, keys.c.wrapped.is_not(None))
     with reading(vault.engine) as conn:
-        return sorted(i for i in conn.execute(statement).scalars() if i not in known)
+        return sorted(i for i in conn.execute(statement).scalars() if i not in in_use)
 
 
 def sweep_orphans(vault: Vault, known_ids: Collection[str], older_than: datetime, actor: str = "earmark") -> int:
-    """Leave no orphaned key; return how many went. Unlike a destroyed one, a swept event may arrive again.
+    """Remove orphaned keys; return how many. Unlike after `destroy`, the same event may be ingested again.
 
     Args:
-        vault: its keys are swept.
+        vault: vault whose keys are swept.
         known_ids: utterances with a row or a lease.
-        older_than: keys touched since then may belong to a step that is still running.
-        actor: who sweeps.
+        older_than: keys that were used since then may belong to a running step.
+        actor: who sweeps, for the audit chain.
     """
     ids = orphans(vault, known_ids, older_than)
     if ids:
         with writing(vault.engine) as conn:
             statement = sa.delete(keys).where(keys.c.utterance_id == sa.bindparam("id"), keys.c.touched_at < older_than)
             conn.execute(statement, [{"id": i} for i in ids])
-            audit_chain.append(conn, audit_table, "sweep", actor, _tally(ids))
+            audit_chain.append(conn, audit_table, "sweep", actor, _count_and_digest(ids))
         scrub(vault.engine, (keys, accounts))
     return len(ids)
 
 
 def utterances_of(conn: sa.Connection, speaker_id: str) -> list[str]:
-    """Return the ids of all utterances of a speaker, sorted, those whose key was destroyed included."""
+    """Return the sorted ids of all utterances of a speaker, with those whose key was destroyed."""
     statement = sa.select(keys.c.utterance_id).where(keys.c.speaker_id == speaker_id)
     return sorted(conn.execute(statement).scalars())
 
 
-def _destroy(conn: sa.Connection, utterance_ids: Sequence[str]) -> int:
+def _destroy_keys(conn: sa.Connection, utterance_ids: Sequence[str]) -> int:
     audit_chain.lock(conn, audit_table)
     statement = sa.select(keys.c.utterance_id).where(keys.c.wrapped.is_not(None))
     live = [row.utterance_id for row in fetch_among(conn, statement, keys.c.utterance_id, utterance_ids)]
@@ -270,5 +263,5 @@ def _destroy(conn: sa.Connection, utterance_ids: Sequence[str]) -> int:
     return len(live)
 
 
-def _tally(ids: Sequence[str]) -> dict[str, Any]:
+def _count_and_digest(ids: Sequence[str]) -> dict[str, Any]:
     return {"count": len(ids), "digest": digest(sorted(ids))}

@@ -1,4 +1,4 @@
-"""The vault's database: the only place that knows an account, and the only one that holds keys."""
+"""Tables of the vault database, the only one with accounts and keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METADATA: Final = sa.MetaData()
 
 audit: Final = audit_tables(METADATA)
 
-home: Final = sa.Table(  # one row: what the records and the content root must say, too
+home: Final = sa.Table(  # one row: the same id as in the records and the content root
     "home",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -34,7 +34,7 @@ accounts: Final = sa.Table(
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("speaker_id", sa.Text, nullable=False, unique=True),
     sa.Column("account", sa.LargeBinary, nullable=True),  # None once forgotten
-    # the newest moment at which the account did not consent to it: what it said until then may not be used for it
+    # the latest time at which the account did not give the consent: its utterances until then may not be used for it
     sa.Column("score_ended_at", UtcDateTime, nullable=True),
     sa.Column("annotate_ended_at", UtcDateTime, nullable=True),
     sa.Column("train_ended_at", UtcDateTime, nullable=True),
@@ -48,8 +48,8 @@ keys: Final = sa.Table(
     sa.Column("speaker_id", sa.Text, nullable=False, index=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=True),  # None once destroyed
     sa.Column("device", sa.LargeBinary, nullable=True),
-    sa.Column("consent", sa.BigInteger, nullable=False),  # as it came; what was withdrawn since, the account says
-    sa.Column("arrived_at", UtcDateTime, nullable=True),  # empty in rows of older versions
+    sa.Column("consent", sa.BigInteger, nullable=False),  # as ingested; withdrawals are in the account
+    sa.Column("arrived_at", UtcDateTime, nullable=True),  # null in rows of older versions
     sa.Column("operation_id", sa.Text, nullable=False),
     sa.Column("touched_at", UtcDateTime, nullable=False),
     sa.Column("destroyed_at", UtcDateTime, nullable=True),

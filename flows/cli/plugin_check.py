@@ -52,11 +52,11 @@ def check_named(name: str, options: Mapping[str, Any]) -> list[PluginCheck]:
     """
     checks = []
     # The plugin is loaded without the guard that it has in use, so that its makers can read what it raises.
-    if name in plugins.known(plugins.STRATEGIES, STRATEGIES):
+    if name in plugins.all_names(plugins.STRATEGIES, STRATEGIES):
         function = strategy(name)
         raw = function if name in STRATEGIES else plugins.load(plugins.STRATEGIES, name, STRATEGIES)
         checks.append(_check(plugins.STRATEGIES, name, name in STRATEGIES, check_strategy(raw)))
-    if name in plugins.known(plugins.MEASURES, MEASURES):
+    if name in plugins.all_names(plugins.MEASURES, MEASURES):
         entry = measure_entry(name)
         raw = entry if name in MEASURES else plugins.load(plugins.MEASURES, name, MEASURES)
         checks.append(_check(plugins.MEASURES, name, name in MEASURES, check_measure(raw)))
@@ -66,7 +66,7 @@ def check_named(name: str, options: Mapping[str, Any]) -> list[PluginCheck]:
         raise SettingsError(f"annotation backend {name!r} is earmark's own; its tests check it, name another")
     if not checks:
         kinds = ((plugins.STRATEGIES, STRATEGIES), (plugins.MEASURES, MEASURES), (plugins.BACKENDS, BACKENDS))
-        known = "; ".join(f"{kind.group}: {', '.join(plugins.known(kind, own))}" for kind, own in kinds)
+        known = "; ".join(f"{kind.group}: {', '.join(plugins.all_names(kind, own))}" for kind, own in kinds)
         raise SettingsError(f"{name!r} is unknown; known are {known}")
     return checks
 

@@ -61,9 +61,11 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
     from flows.runtime.lock import hold_corpus
 
     if repair and not dry_run:
-        most = None if all_orphans else orphans.MOST
+        max_share = None if all_orphans else orphans.MAX_SHARE
         with opened(settings, create=False) as corpus, hold_corpus(settings.corpus, "doctor --repair"):
-            removed = orphans.sweep(corpus, most=most) | {"work": work_folder.clear(places(settings.corpus).home)}
+            removed = orphans.sweep(corpus, max_share=max_share) | {
+                "work": work_folder.clear(places(settings.corpus).home)
+            }
             task_status.sweep(corpus, settings)
             from flows.models.aliases import mirror_aliases
 

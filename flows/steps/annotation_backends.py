@@ -88,7 +88,7 @@ def pull(corpus: Corpus, settings: Settings) -> MergeReport:
     rows = _call(settings, lambda backend: [dict(row) for row in backend.answers()], _connected(settings))
     data = _call(settings, _as_lines, rows)
     tasks = asked_tasks(corpus, settings)
-    operation_id = operation_ids.merge_place(name, digest([digest(data.decode())]))
+    operation_id = operation_ids.merge_backend(name, digest([digest(data.decode())]))
     return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, settings.people.most_answers)
 
 

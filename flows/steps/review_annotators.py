@@ -50,7 +50,7 @@ def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
         shared = [
             i for i, said in annotations_table.answers_by_utterance(conn).items() if len({who for who, *_ in said}) > 1
         ]
-        known = labels.known_revisions(conn)
+        known = labels.ingested_revisions(conn)
     if held is not None and held[1] == basis:
         return Skipped("no answer is new")
     ids = sorted({*shared, *known})

@@ -55,7 +55,8 @@ def walk(corpus: Corpus, speaker_id: str) -> None:
     erasure.erase_utterances(corpus, ids[4:5])
     erasure.erase_speaker(corpus, speaker_id)
     erasure.compact(corpus)
-    orphans.sweep(corpus, timedelta(seconds=-60), most=None)  # of so few files and keys a kill leaves a large share
+    # Without a limit: of so few files and keys a kill leaves a large share.
+    orphans.sweep(corpus, timedelta(seconds=-60), max_share=None)
 
 
 def state(corpus: Corpus) -> dict[str, object]:

@@ -79,7 +79,7 @@ def admit(filed: identity.Vault, arrivals: Sequence[vault.Arrival], operation_id
 
 
 def put(corpus: Corpus, op: Operation, records: Sequence[utterances.Arrived]) -> list[str]:
-    """Leave utterances with their audio stored; return the ids that are new."""
+    """Store utterances with their audio; return the ids that are new."""
     with PackWriter(corpus.fs, corpus.root, corpus.settings.pack_bytes) as writer:
         return utterances.put(op, writer, records)
 

@@ -10,7 +10,7 @@ from corpus.edits import align, distance, edit_counts
 WORDS = st.lists(st.sampled_from(["turn", "on", "the", "light", "a"]), max_size=7)
 
 
-def test_an_alignment_tells_what_was_said_and_heard_in_order():
+def test_an_alignment_lists_reference_and_hypothesis_in_order():
     steps = align(["turn", "on", "the", "light", "now"], ["turn", "the", "lights", "now", "please"])
     assert steps == [
         ("same", "turn", "turn"),

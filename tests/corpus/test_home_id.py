@@ -92,7 +92,7 @@ def test_records_that_are_empty_are_not_taken_for_those_of_a_vault_in_use(tmp_pa
     filled(tmp_path / "home")
     database.upgrade(database.engine(f"sqlite:///{tmp_path / 'empty.db'}"), "records")
     for _ in range(2):
-        with pytest.raises(StoresApart, match="the records database is missing, or holds none"):
+        with pytest.raises(StoresApart, match="the records database is missing, or has none"):
             corpus_at(tmp_path / "home", records_url=f"sqlite:///{tmp_path / 'empty.db'}")
         forget_ids(corpus_at(tmp_path / "home"))
 

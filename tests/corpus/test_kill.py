@@ -18,7 +18,7 @@ Start = tuple[Path, dict[str, str], str]
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """A home with one utterance, where its databases are, and the speaker who said it."""
+    """Make a home with one utterance; yield its path, its databases and the speaker."""
     home = tmp_path_factory.mktemp("start") / "home"
     if request.param == "sqlite":
         yield home, {}, first_speaker(home)

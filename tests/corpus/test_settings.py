@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from corpus.settings import CorpusSettings, places
 
 
-def test_everything_lies_under_the_home_unless_said_otherwise(tmp_path: Path) -> None:
+def test_everything_is_under_the_home_unless_set_otherwise(tmp_path: Path) -> None:
     at = places(CorpusSettings(home=tmp_path))
     assert at.records_url == f"sqlite:///{tmp_path}/records.db"
     assert at.vault_url == f"sqlite:///{tmp_path}/vault.db"

@@ -64,7 +64,7 @@ def test_spans_move_with_their_words() -> None:
 
 @given(st.data(), texts)
 @settings(max_examples=100, deadline=None)
-def test_moved_spans_hold_the_words_they_held(data: st.DataObject, text: str) -> None:
+def test_moved_spans_contain_the_same_words(data: st.DataObject, text: str) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
     slots = [SlotSpan(f"s{i}", a, b) for i, (a, b) in enumerate(zip(cuts[::2], cuts[1::2], strict=False))]
     try:

@@ -172,7 +172,7 @@ def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_they_tau
         with corpus.read() as conn:
             left = conn.execute(sa.select(schema.operations.c.result).where(schema.operations.c.act == "retrain"))
             assert [json.loads(text)["pseudo"] for text in left.scalars()] == [4, 4]
-            taught = {i: pseudo_labels.taught(conn, [i]) for i in ids}
+            taught = {i: pseudo_labels.learners(conn, [i]) for i in ids}
             kinds: tuple[Kind, ...] = ("asr", "intent")
             counts = {kind: pseudo_labels.of_version(conn, kind, "2") for kind in kinds}
         (erased,) = [i for i, versions in taught.items() if not versions]
@@ -182,7 +182,7 @@ def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_they_tau
         assert "intent/2" in erasure.erase_utterances(corpus, [chosen])["tainted"]
         with corpus.read() as conn:
             assert store.version(conn, "intent", "2").tainted
-            assert pseudo_labels.taught(conn, [chosen]) == set()
+            assert pseudo_labels.learners(conn, [chosen]) == set()
 
 
 def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path, prefect_url: str):

@@ -109,7 +109,7 @@ def changed(what: str) -> dict[str, object]:
         ("inf", "that of utterance 3 is not finite"),
         ("short", r"embeddings has shape \(3, 6\), not \(4, columns\)"),
         ("flat", r"intent_probs has shape \(4,\)"),
-        ("twice", "an utterance stands twice"),
+        ("twice", "an utterance appears twice"),
         ("column", "column 'wer' is unknown; known are expected_errors"),
         ("speakers", r"speaker_ids has shape \(1,\), not \(4,\)"),
         ("durations", "asr is not finite for utterance 1"),

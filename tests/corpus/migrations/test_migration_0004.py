@@ -109,8 +109,8 @@ def test_pseudo_labels_are_rows_and_their_ids_are_in_no_operation(upgraded: sa.E
     with database.reading(upgraded) as conn:
         assert pseudo_labels.of_version(conn, "asr", "2") == PseudoLabels(2, 0.5, ("1", "2"))
         assert pseudo_labels.of_version(conn, "intent", "2") is None
-        assert pseudo_labels.taught(conn, ["kept"]) == {("asr", "2")}
-        assert pseudo_labels.taught(conn, ["gone"]) == set()
+        assert pseudo_labels.learners(conn, ["kept"]) == {("asr", "2")}
+        assert pseudo_labels.learners(conn, ["gone"]) == set()
         results = dict(conn.execute(sa.text("SELECT operation_id, result FROM operations")).all())
     assert json.loads(results["retrain/asr/s/h"]) == OPERATIONS[7][2] | {"pseudo": 3}
     others = {name: result for name, _, result in OPERATIONS if name != "retrain/asr/s/h"}

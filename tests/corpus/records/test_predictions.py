@@ -27,7 +27,7 @@ def predictions():
         ("intent_probs", 0.1, "intent_probs of utterance {} .* do not sum to 1"),
     ],
 )
-def test_a_bad_row_is_named_in_whatever_block_it_stands(predictions, row, column, value, message):
+def test_a_bad_row_is_named_in_any_block(predictions, row, column, value, message):
     values = getattr(predictions, column).copy()
     values[row] = value
     with pytest.raises(RecordError, match=message.format(predictions.utterance_ids[row])):
@@ -38,7 +38,7 @@ def test_a_negative_probability_and_a_repeated_id_are_refused():
     predictions = predictions_of(4, intents=2)
     with pytest.raises(RecordError, match="a probability is negative"):
         replace(predictions, intent_probs=np.tile(np.array([1.5, -0.5], np.float32), (4, 1)))
-    with pytest.raises(RecordError, match="stands twice"):
+    with pytest.raises(RecordError, match="appears twice"):
         replace(predictions, utterance_ids=predictions.utterance_ids[[0, 1, 2, 2]])
 
 

@@ -1,4 +1,4 @@
-"""Lines keep their numbers whatever stands between them, and JSON is taken strictly or refused."""
+"""Lines keep their numbers whatever is between them, and JSON is read strictly or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_is_no_strict_json_is_refused(line: bytes):
         strict_json(line)
 
 
-def test_a_repeated_key_is_told_at_any_depth():
+def test_a_repeated_key_is_reported_at_any_depth():
     with pytest.raises(RepeatedKey) as caught:
         strict_json(b'{"a": {"b": 1, "c": 2, "b": 3}}')
     assert caught.value.args == ("b",)
@@ -38,7 +38,7 @@ def test_a_repeated_key_is_told_at_any_depth():
 def test_objects_come_with_their_lines_and_what_is_none_is_named():
     text = '{"a": 1}\n\n{"a": "\u2028"}\n'.encode()
     assert list(read_objects(text, "x.jsonl")) == [(1, {"a": 1}), (3, {"a": "\u2028"})]
-    for bad, said in ((b"[1]", "no object"), (b"{", "not JSON"), (b"\xff", "not JSON")):
+    for bad, said in ((b"[1]", "not an object"), (b"{", "not JSON"), (b"\xff", "not JSON")):
         with pytest.raises(UsageError, match=f"x.jsonl line 4 is {said}"):
             list(read_objects(text + bad, "x.jsonl"))
     with pytest.raises(UsageError, match=r"x\.jsonl is empty"):

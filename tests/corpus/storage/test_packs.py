@@ -39,7 +39,7 @@ def test_far_clips_are_read_apart_and_near_ones_together(content: str) -> None:
     assert list(packs.read(fs, root, wanted)) == [("a", b"a" * 10), ("b", b"b" * 10), ("c", b"c" * 10)]
 
 
-def test_a_short_or_missing_pack_is_told_apart(content: str) -> None:
+def test_a_short_pack_and_a_missing_pack_raise_different_errors(content: str) -> None:
     fs, root = files.connect(content)
     files.store(fs, root, "audio/x.pack", b"12345")
     with pytest.raises(Damaged, match="shorter"):

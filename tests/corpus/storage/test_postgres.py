@@ -46,7 +46,7 @@ def test_many_ids_are_one_parameter(corpus: Corpus) -> None:
     score(corpus, ids)
     strangers = [f"stranger-{n}" for n in range(60_000)]
     with corpus.read() as conn:
-        assert utterances.known(conn, [*strangers, *ids]) == set(ids)
+        assert utterances.stored_ids(conn, [*strangers, *ids]) == set(ids)
     np.testing.assert_array_equal(scores.predictions(corpus, ids, "1", "1").utterance_ids, ids)
     assert consent.consenting(corpus.vault, [*strangers, *ids], "score").sum() == 5
     assert orphans.missing(corpus) == []

@@ -113,7 +113,7 @@ def test_what_is_wrong_with_the_store_is_one_line(bucket: str, monkeypatch: pyte
     with pytest.raises(SettingsError, match="no bucket none-such; make it"):
         files.connect("s3://none-such/content")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with s3.reached("http://127.0.0.1:1"), pytest.raises(Unreachable, match="see that it runs"):
+    with s3.reached("http://127.0.0.1:1"), pytest.raises(Unreachable, match="check that it runs"):
         files.connect(bucket)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

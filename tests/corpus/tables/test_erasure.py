@@ -54,7 +54,7 @@ def full(corpus: Corpus) -> list[str]:
     return ids
 
 
-def test_an_erased_utterance_is_gone_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
+def test_an_erased_utterance_is_removed_everywhere_and_the_others_are_whole(corpus: Corpus) -> None:
     ids = full(corpus)
     gone, left = ids[2], [i for i in ids if i != ids[2]]
     before = scores.predictions(corpus, left, "1", "1")
@@ -99,7 +99,7 @@ def test_an_erased_utterance_does_not_arrive_again(corpus: Corpus) -> None:
         assert utterances.counts(conn)["erased"] == 1
 
 
-def test_an_erased_speaker_is_gone_with_the_account(corpus: Corpus) -> None:
+def test_an_erased_speaker_is_removed_with_the_account(corpus: Corpus) -> None:
     ids = full(corpus)
     with corpus.read() as conn:
         speaker = utterances.get(conn, ids[:1])[0].speaker_id
@@ -235,7 +235,7 @@ def test_orphans_are_listed_and_swept(corpus: Corpus) -> None:
     with pytest.raises(Refused, match=r"1 of 3 keys and 1 of 2 packs and 1 of 1 parts belong to no row.*--all-orphans"):
         orphans.sweep(corpus, NO_AGE)
     assert len(orphans.orphans(corpus, NO_AGE)) == 4
-    assert orphans.sweep(corpus, NO_AGE, most=None) == {"files": 3, "keys": 1}
+    assert orphans.sweep(corpus, NO_AGE, max_share=None) == {"files": 3, "keys": 1}
     assert (orphans.orphans(corpus, NO_AGE), orphans.missing(corpus)) == ([], [])
     with corpus.read() as conn:
         pack = conn.execute(sa.select(schema.packs.c.pack)).scalar_one()

@@ -80,7 +80,7 @@ def test_answers_come_through_the_door_in_all_their_revisions(corpus: Corpus) ->
     assert second.annotations == ()
 
 
-def test_both_contents_of_a_contradicted_revision_stand_and_count_as_one_answer(corpus: Corpus) -> None:
+def test_both_contents_of_a_contradicted_revision_are_kept_and_count_as_one_answer(corpus: Corpus) -> None:
     ids, tasks = asked(corpus)
     one, other = answer(tasks[0]), answer(tasks[0], text="play acid jazz")
     assert merge(corpus, [one], "merge/0") == {"added": 1}
@@ -160,7 +160,7 @@ def test_two_labels_at_once_or_a_stranger_are_refused(corpus: Corpus) -> None:
         label(corpus, [replace(one, utterance_id="stranger")], "merge/0")
 
 
-def test_no_text_stands_in_clear(corpus: Corpus, tmp_path: Path) -> None:
+def test_no_text_is_stored_in_clear(corpus: Corpus, tmp_path: Path) -> None:
     ids, tasks = asked(corpus)
     merge(corpus, [answer(tasks[0])], "merge/0")
     label(corpus, [Label(ids[0], "play some jazz", "music", (SlotSpan("genre", 10, 14),), 1.0, 1, 1)], "merge/1")

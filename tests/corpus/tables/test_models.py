@@ -129,7 +129,7 @@ def test_a_report_comes_back_exactly(corpus: Corpus, n: int) -> None:
         assert not isinstance(before, np.ndarray) or after.dtype.kind == before.dtype.kind
 
 
-def test_a_report_of_an_older_version_is_read_and_says_that_it_knows_less(corpus: Corpus) -> None:
+def test_a_report_of_an_older_version_is_read_and_marked_as_less_detailed(corpus: Corpus) -> None:
     columns = {"utterance_ids": ["u"], "speaker_ids": ["s"], "errors": [1], "words": [2], "char_errors": [1],
                "chars": [9], "correct": [False], "confidence": [0.5], "slot_counts": [[0, 0, 0]]}  # fmt: skip
     row = {"kind": "asr", "version": "1", "eval_set_id": "set", "numbers": canonical_json(columns)}

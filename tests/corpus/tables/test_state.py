@@ -29,7 +29,7 @@ def test_pseudo_labels_are_counted_and_lead_from_an_utterance_to_what_they_taugh
         pseudo_labels.put(conn, "intent", "2", ["b"], 0.5, ("1", "3"))
         assert pseudo_labels.of_version(conn, "asr", "2") == PseudoLabels(2, 0.25, ("1", "3"))
         assert pseudo_labels.of_version(conn, "asr", "1") is None
-        assert pseudo_labels.taught(conn, ["a", "z"]) == {("asr", "2")}
+        assert pseudo_labels.learners(conn, ["a", "z"]) == {("asr", "2")}
         assert [(row["kind"], row["role"]) for row in lineage.learners(conn, "b")] == [
             ("asr", "pseudo"),
             ("intent", "pseudo"),
@@ -45,7 +45,7 @@ def test_an_erasure_removes_pseudo_labels_and_the_version_stays_tainted(corpus: 
         tainted = erasure.erase_utterances(corpus, [gone], reason=reason)["tainted"]
         assert tainted == (["asr/2"] if reason == "request" else [])
         with corpus.read() as conn:
-            assert pseudo_labels.taught(conn, [gone]) == set()
+            assert pseudo_labels.learners(conn, [gone]) == set()
             assert pseudo_labels.of_version(conn, "asr", "2") == PseudoLabels(1, 0.25, ("1", "3"))
             assert models.version(conn, "asr", "2").tainted
             assert lineage.learners(conn, gone) == []

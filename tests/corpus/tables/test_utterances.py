@@ -49,7 +49,7 @@ def test_inserting_again_changes_nothing(corpus: Corpus) -> None:
         utterances.insert(conn, [plain(1)], {})
         assert utterances.insert(conn, [plain(1, locale="fr-FR"), plain(2), plain(2)], {}) == ["u0000002"]
         assert utterances.get(conn, ["u0000001"])[0].locale == "en-GB"
-        assert utterances.known(conn, ["u0000001", "u0000003"]) == {"u0000001"}
+        assert utterances.stored_ids(conn, ["u0000001", "u0000003"]) == {"u0000001"}
 
 
 def test_windows_are_half_open_and_by_state(corpus: Corpus) -> None:

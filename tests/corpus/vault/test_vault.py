@@ -49,7 +49,7 @@ def test_ids_are_keyed_by_the_vault(corpus: Corpus, tmp_path: Path, databases: d
     assert len(identity.utterance_id(one, "e")) == 32
 
 
-def test_nothing_of_the_account_stands_in_the_file(corpus: Corpus, tmp_path: Path) -> None:
+def test_nothing_of_the_account_is_readable_in_the_file(corpus: Corpus, tmp_path: Path) -> None:
     admit(corpus.vault, [arrival(corpus, "e", "ada@example.org")], "op")
     corpus.close()
     for file in tmp_path.rglob("*"):

@@ -215,7 +215,10 @@ def test_a_backend_that_hoards_or_forgets_is_found_out(acme: Path, tmp_path: Pat
     hoard = check_backend(annotation_backends.connect_of("acme-hoard"), {"file": str(tmp_path / "hoard.json")})
     problems = {row.rule: row.problem for row in hoard if row.problem}
     answers = "Give answers as rows of the published format, to tasks that it holds, the same each time"
-    assert "tasks that are not wanted" in problems["Remove tasks that are no longer wanted, keep the others and add new ones"]
+    assert (
+        "tasks that are not wanted"
+        in problems["Remove tasks that are no longer wanted, keep the others and add new ones"]
+    )
     assert "unknown_task" in problems[answers]
     forgets = {row.rule: row.problem for row in check_backend(annotation_backends.connect_of("acme-amnesiac"), {})}
     assert "more than once" in forgets["Hold the same tasks after they are placed again in another order"]

@@ -103,7 +103,7 @@ def spoil(folder, name, line):
     ("line", "said"),
     [
         ("{", "not JSON"),
-        ("[]", "no object"),
+        ("[]", "not an object"),
         ('{"text": "a"}', "no intent"),
         ('{"text": " ", "intent": "x"}', "no text"),
         ('{"text": "a", "intent": "x", "audio": "none.wav"}', "names no file"),

@@ -1,4 +1,4 @@
-"""The records database as it was first."""
+"""First version of the records database."""
 
 import sqlalchemy as sa
 from alembic import op

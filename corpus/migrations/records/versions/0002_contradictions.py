@@ -1,4 +1,4 @@
-"""One revision of an answer may stand with several contents: whoever contradicts themselves is heard in full."""
+"""Store several contents of one revision of an answer, for annotators who contradict themselves."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who is asked what, and what is known of those who answer."""
+"""Tables for the assignments of tasks to annotators, and for the estimates of their reliability."""
 
 import sqlalchemy as sa
 from alembic import op

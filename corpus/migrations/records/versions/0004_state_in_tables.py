@@ -1,7 +1,7 @@
-"""What steps leave for each other is in tables; older homes kept it in the results of operations.
+"""Tables for what steps need of earlier steps; older homes kept it in the results of operations.
 
-This is the only place that takes ids of operations apart. The ids of pseudo-labels are removed from the results, which
-keep their number, so that an erasure reaches every copy but that of the audit chain, which is never rewritten.
+This is the only place that parses ids of operations. The ids of pseudo-labels are removed from the results, which keep
+their number, so that an erasure reaches every copy except that in the audit chain, which is never rewritten.
 """
 
 import json
@@ -18,7 +18,7 @@ branch_labels = None
 depends_on = None
 
 BATCH = 500
-"""Operations that are read at once."""
+"""Number of operations that are read at once."""
 
 
 def upgrade() -> None:
@@ -109,7 +109,7 @@ def _create_tables() -> None:
 
 
 def _operations(conn: sa.Connection, act: str) -> Iterator[list[tuple[str, dict[str, Any], Any]]]:
-    """Yield id, result and moment of an act's operations, oldest first, some hundred at once."""
+    """Yield id, result and moment of the operations of an act, oldest first, in batches."""
     table = sa.table("operations", *(sa.column(name) for name in ("operation_id", "act", "at", "result")))
     c = table.c
     ids = list(conn.execute(sa.select(c.operation_id).where(c.act == act).order_by(c.at, c.operation_id)).scalars())
@@ -126,7 +126,7 @@ def _insert(conn: sa.Connection, table: str, rows: list[dict[str, Any]]) -> None
 
 
 def _json(value: object) -> str:
-    """Return the text as the records have it, apart from this migration, which has to stay as it is."""
+    """Return canonical JSON; a copy of the function in use, because a migration must never change."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -135,7 +135,7 @@ def _ingest_batches(conn: sa.Connection) -> None:
         rows = [
             {"operation_id": i, "received": int(result["received"]), "accepted": int(result["accepted"])}
             for i, result, _ in found
-            if i.count("/") > 1  # others are whole manifests, whose batches are counted already
+            if i.count("/") > 1  # the others are whole manifests, whose batches are counted already
         ]
         _insert(conn, "ingest_batches", rows)
 
@@ -195,7 +195,7 @@ def _evaluation_costs(conn: sa.Connection) -> None:
             key = tuple(i.split("/")[1:5])
             names = ("kind", "version", "eval_set_id", "normaliser")
             if len(key) < len(names):
-                continue  # from before texts had a normal form with a name; nothing reads these any more
+                continue  # from before the normal form had a version; nothing reads these any more
             row: dict[str, Any] = dict(zip(names, key, strict=True)) | {"number": counts[key]}
             counts[key] += 1
             numbers = {"rows": int(result.get("rows", 0))}

@@ -1,4 +1,4 @@
-"""Which home this database belongs to."""
+"""Table for the id of the home that this database belongs to."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The vault database as it was first."""
+"""First version of the vault database."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What an account withdrew, and when: a later consent must not bring it back."""
+"""Columns for when an account withdrew each consent, so that a later consent does not undo a withdrawal."""
 
 import json
 
@@ -12,7 +12,7 @@ depends_on = None
 
 BITS = {"score": 1, "annotate": 2, "train": 4}
 
-ACCOUNTS = sa.Table(  # as it is before; SQLite makes the table anew and would lose the unnamed unique key
+ACCOUNTS = sa.Table(  # the table before this step; SQLite makes the table anew and would lose the unnamed unique key
     "accounts",
     sa.MetaData(),
     sa.Column("account_key", sa.Text(), primary_key=True),
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def narrow_what_was_widened(conn: sa.Connection) -> None:
-    """Older versions let a later consent open again what a withdrawal had closed; the chain still knows of that."""
+    """Apply the withdrawals in the audit chain again, because older versions let a later consent undo them."""
     statement = sa.text(
         "UPDATE keys SET consent = consent & :mask WHERE speaker_id = :speaker"
         " AND touched_at <= (SELECT at FROM audit WHERE seq = :seq)"
