@@ -149,7 +149,9 @@ def _task_folder(corpus: Corpus, settings: Settings) -> Found:
     stray = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
     lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
     problems = (
-        [f"{len(now.over)} tasks are overdue or closed to people; run earmark doctor --repair"] if now.over else []
+        [f"{len(now.to_close)} tasks are overdue or closed to people; run earmark doctor --repair"]
+        if now.to_close
+        else []
     )
     if stray or lines:
         problems.append(f"{stray} files and {lines} lines of no open task lie there; run earmark doctor --repair")

@@ -92,7 +92,7 @@ def test_a_withdrawn_consent_sweeps_clip_and_line_at_once(world: World):
     consent.set_consent(world.corpus.vault, "account-1", ["score"], world.now[0], "test")
     manifest = world.settings.home / "empty.jsonl"
     manifest.write_text("")
-    take_in(world.corpus, world.settings, [manifest], ours=False)
+    take_in(world.corpus, world.settings, [manifest], from_inbox=False)
     gone = world.ids[1]
     assert gone not in {task.utterance_id for task in world.tasks()}
     assert world.clips() == sorted(task.task_id for task in world.tasks())

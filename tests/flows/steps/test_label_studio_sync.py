@@ -67,7 +67,7 @@ class Studio:
 
     @property
     def titles(self) -> dict[str, str]:
-        return studio.holders(self.settings.label_studio.title, self.settings.people)
+        return studio.project_titles(self.settings.label_studio.title, self.settings.people)
 
     def answer(
         self, row: studio.ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any

@@ -28,7 +28,7 @@ def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
 def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> MergeReport:
     file = write_annotations(tmp_path / "answers.jsonl", annotations)
     with opened(settings) as corpus:
-        return merge_file(corpus, settings, file, ours=False)
+        return merge_file(corpus, settings, file, from_inbox=False)
 
 
 def a_label(settings: Settings) -> tuple[str, str, int]:
