@@ -53,7 +53,7 @@ def connect_of(name: str) -> Connect:
 
     Raises:
         SettingsError: no package offers it; the message lists the known names.
-        PluginError: its entry point is not a function; the message names the package.
+        PluginError: it can't be loaded or is no function; the message names the package.
     """
     found = plugins.load(plugins.BACKENDS, name, BACKENDS)
     if not callable(found):

@@ -113,7 +113,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
         if stored is not None:
             report = replace(MergeReport.from_json(stored), already=True)
         else:
-            report = replace(_merge(corpus, settings, data, operation_id, suffix), already=False)
+            report = replace(_merge_data(corpus, settings, data, operation_id, suffix), already=False)
     except UsageError:
         if from_inbox:
             answer_inbox.give_back(place)
@@ -125,7 +125,8 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
     return report
 
 
-def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
+def _merge_data(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
+    """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`."""
     tasks = asked_tasks(corpus, settings)
     parsed = parse_annotations(data, tasks, suffix=suffix)
     return merge_rows(corpus, tasks, parsed, operation_id, settings.people.most_answers)

@@ -111,7 +111,7 @@ def judge_and_promote(
                 store.put_promotion(
                     op.conn, kind, number, champion.version, audit.eval_set_id, look, decision.decision, numbers
                 )
-            tainted = store.version(op.conn, kind, number).tainted  # by an erasure while the gate decided
+            tainted = store.version(op.conn, kind, number).tainted  # an erasure may have tainted it since
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
             compared = judged_against(audit.listener, champion)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from annotation.assignment import PeopleSettings, assign, needs_of, rotate_gold, settled_tasks, verdicts
 from corpus import door
 from corpus.handle import Corpus
-from corpus.records.base import digest
+from corpus.records.base import AssignmentKind, digest
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
@@ -56,17 +56,28 @@ def assign_tasks(
             gold = rotate_gold(answered_by, locale_of, counts, gold_for, settings, seed)
             given += [each for each in gold if each[:2] not in before]
     if given:
-        until = now + timedelta(days=due_days)
-        with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
-            if not op.done:
-                people.assign(op.conn, given, now)
-                for person in sorted({person for _, person, _ in given}):
-                    ids = sorted({rows[task].utterance_id for task, name, _ in given if name == person})
-                    grant_lease(op.conn, ids, until, holder=people.holder(person))
-                exported = sorted({task for task, _, kind in given if kind != "gold"})
-                rounds.set_task_state(op.conn, exported, "exported")
-                op.result = dict(Counter(kind for *_, kind in given))
+        _put_assignments(corpus, given, {task: row.utterance_id for task, row in rows.items()}, now, due_days)
     return {**Counter(kind for *_, kind in given), **({"nobody_free": len(plan.short)} if plan.short else {})}
+
+
+def _put_assignments(
+    corpus: Corpus,
+    given: Sequence[tuple[str, str, AssignmentKind]],
+    utterance_of: Mapping[str, str],
+    now: datetime,
+    due_days: int,
+) -> None:
+    """Store the assignments with a lease for each person, and set their tasks to `exported`."""
+    until = now + timedelta(days=due_days)
+    with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
+        if not op.done:
+            people.assign(op.conn, given, now)
+            for person in sorted({person for _, person, _ in given}):
+                ids = sorted({utterance_of[task] for task, name, _ in given if name == person})
+                grant_lease(op.conn, ids, until, holder=people.holder(person))
+            exported = sorted({task for task, _, kind in given if kind != "gold"})
+            rounds.set_task_state(op.conn, exported, "exported")
+            op.result = dict(Counter(kind for *_, kind in given))
 
 
 def _first_assigned(assigned: Sequence[people.Assignment], round_: str, rows: dict[str, rounds.TaskRow]) -> datetime:

@@ -149,7 +149,7 @@ def test_a_backend_is_a_setting_once_its_package_is_there(acme: Path):
         load_settings(overrides=["export.backend=magic"])
 
 
-def test_a_backend_with_the_name_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_backend_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     entries = {"earmark.backends": {"label_studio": "imitator:connect"}}
     monkeypatch.syspath_prepend(install(tmp_path / "site", "imitator", "", entries))
     settings = load_settings(overrides=["export.backend=label_studio"])

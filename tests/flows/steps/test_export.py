@@ -1,4 +1,4 @@
-"""The task folder: whoever may hear a clip finds it there, and nobody else, for no longer than it is theirs to hear."""
+"""Export: a clip is in the folders of those who may listen to it, in no other, and only while their lease runs."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
     assert all(path.exists() for path in kept)
 
 
-def test_a_third_person_is_heard_after_the_lease_was_given_back(world: World):
+def test_a_third_person_may_answer_after_the_lease_was_given_back(world: World):
     world.export()
     task = world.tasks()[0]
     world.merge(answer(task))

@@ -1,4 +1,4 @@
-"""What people say of an utterance after it has a label: taken back, said again, or that nobody may hear it."""
+"""Merge answers to an utterance that has a label: retracted, repeated, or with a safety verdict."""
 
 from __future__ import annotations
 
