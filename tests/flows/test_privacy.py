@@ -67,7 +67,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, prefect_url: str) -> Path
         path = write_annotations(settings.answers / "a.jsonl", answers)
         path.write_bytes(path.read_bytes() + b'{"task_id": "plantedanswerzq"}\n')
         pipeline.morning(NIGHT)
-        assert pipeline.import_corpus(str(_labelled(root / "labelled")))["accepted"] == 3
+        assert pipeline.import_corpus(str(_labelled(root / "labelled"))).accepted == 3
     return settings.home
 
 

@@ -132,14 +132,14 @@ def test_the_flows_use_it_from_export_to_merge(shelf: Shelf, prefect_url: str):
 
     settings = shelf.world.settings.model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
     with running(settings, "test"):
-        assert pipeline.export(ROUND)["sent"] == CLIPS
+        assert pipeline.export(ROUND).sent == CLIPS
         key = next(iter(shelf.held()))
         shelf.answer(key)
         report = pipeline.merge()
-        assert report["labels"] == 1
+        assert report.labels == 1
         assert key not in shelf.held()
         shelf.file.write_text("{")
-        assert "acme-shelf" in pipeline.merge()["failed"]
+        assert "acme-shelf" in pipeline.merge().failed
 
 
 def test_a_backend_is_a_setting_once_its_package_is_there(acme: Path):

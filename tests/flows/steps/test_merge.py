@@ -75,4 +75,4 @@ def test_one_voice_closes_an_utterance_to_everybody(settings: Settings, tmp_path
             assert state_reasons(conn, "set_aside")[verdict] == 1
             assert labels.current(conn, [utterance_id]) == []
     late = merge(settings, tmp_path, answer(task_id, "help", 1, "third"))
-    assert late["refused"] == {"closed_utterance": 1}
+    assert late.refused == {"closed_utterance": 1}
