@@ -82,9 +82,9 @@ def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf)
     assert not list(settings.task_folder.rglob("*.wav"))
 
     shelf.answer(first)
-    report = annotation_backends.pull(corpus, settings).merged
+    report = annotation_backends.pull(corpus, settings)
     assert (report.labels, report.refused) == (1, {})
-    again = annotation_backends.pull(corpus, settings).merged
+    again = annotation_backends.pull(corpus, settings)
     assert len(shelf.labels()) == 1
     assert again.labels == report.labels, "the answer of the same operation"
     assert annotation_backends.settle(corpus, settings) == SettleReport(removed=1)
@@ -104,7 +104,7 @@ def test_a_changed_answer_is_a_new_revision_and_a_bad_one_costs_only_itself(shel
     first, second, *_ = shelf.held()
     shelf.answer(first)
     shelf.answer(second, verdict="wonderful")
-    report = annotation_backends.pull(corpus, settings).merged
+    report = annotation_backends.pull(corpus, settings)
     assert (report.labels, report.refused) == (1, {"unknown_verdict": 1})
     shelf.answer(first, transcript="play some blues", revision=2)
     annotation_backends.pull(corpus, settings)
