@@ -210,13 +210,14 @@ def test_backends_are_tried_at_an_empty_place_and_leave_it_empty(acme: Path, tmp
 
 
 def test_a_backend_that_hoards_or_forgets_is_found_out(acme: Path, tmp_path: Path):
-    from annotation.backend_checks import check_backend
+    from annotation.backend_checks import BACKEND_RULES, check_backend
 
+    names = [rule.__name__ for rule in BACKEND_RULES]
     hoard = check_backend(annotation_backends.connect_of("acme-hoard"), {"file": str(tmp_path / "hoard.json")})
-    problems = {row.rule: row.problem for row in hoard if row.problem}
-    answers = "Gives answers as rows of the published format, to tasks that it holds, the same each time"
-    assert "tasks that are not wanted" in problems["Removes what is wanted no more, keeps the others and adds the new"]
-    assert "unknown_task" in problems[answers]
-    forgets = {row.rule: row.problem for row in check_backend(annotation_backends.connect_of("acme-amnesiac"), {})}
-    assert "more than once" in forgets["Holds the same after the same tasks are placed again, in another order"]
-    assert "are missing" in forgets["Holds the same for the next process: what is placed survives the connection"]
+    problems = dict(zip(names, (row.problem for row in hoard), strict=True))
+    assert "tasks that are not wanted" in problems["removes_what_is_not_wanted"]
+    assert "unknown_task" in problems["answers_in_the_published_format"]
+    forgetful = check_backend(annotation_backends.connect_of("acme-amnesiac"), {})
+    problems = dict(zip(names, (row.problem for row in forgetful), strict=True))
+    assert "more than once" in problems["repeat_changes_nothing"]
+    assert "are missing" in problems["remembers"]
