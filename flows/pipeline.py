@@ -1,7 +1,8 @@
-"""The Prefect flows: the journey from arrival to promotion, each line naming the file to open next.
+"""The Prefect flows: the path of an utterance from ingest to promotion; each line names the file to open next.
 
-A flow takes names and dates only, since Prefect stores parameters in clear; the settings come from the running command
-or, where a schedule started the flow, from the config that it names. A task is a step or a shard, never an utterance.
+The parameters of a flow are names and dates only, since Prefect stores them in clear text. The settings come from the
+running command or, where a schedule started the flow, from the config that it names. A Prefect task is a step or a
+shard, never an utterance.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -36,11 +37,12 @@ from flows.steps import ingest as ingest_step
 from flows.steps import merge as merge_step
 from flows.steps import retrain as retrain_step
 from flows.steps import sample as sample_step
-from flows.steps import score as scoring
+from flows.steps import score as score_step
+from flows.steps.annotation_backends import NotDone
 from flows.steps.export import ExportReport
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
-from flows.steps.label_studio_sync import PushReport, SettleReport
+from flows.steps.label_studio_sync import SettleReport
 from flows.steps.merge import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
 from flows.steps.retrain import RetrainReport
@@ -54,33 +56,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _step(function: Callable[P, R], name: str) -> Callable[P, R]:
-    """Return the function as a Prefect task: not cached, not stored, and leaking nothing when it fails."""
-    made = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(function))
-    return cast(Callable[P, R], made)
-
-
-sweeping = _step(task_status.sweep, "sweep")
-arrivals = _step(ingest_step.ingest_manifests, "ingest")
-labelled = _step(import_corpus_step.import_corpus, "import")
-scores = _step(scoring.score_shard, "score")
-choice = _step(sample_step.sample_round, "sample")
-tasks_out = _step(export_step.export_round, "export")
-pushing = _step(annotation_backends.push, "push")
-pulling = _step(annotation_backends.pull, "pull")
-settling = _step(annotation_backends.settle, "settle")
-answers_in = _step(merge_step.merge_file, "merge")
-reviewing = _step(review_annotators.review, "review")
-learning = _step(retrain_step.retrain, "retrain")
-judging = _step(promote.judge_and_promote, "judge")
-
-
 @flow(name="ingest")
 @without_content
 def ingest(manifest: str, config: str | None = None) -> IngestReport:
-    """Ingest the manifest."""
+    """Ingest the utterances of a manifest."""
     with open_for_flow(config) as (corpus, settings):
-        return arrivals(corpus, settings, [Path(manifest)], ours=False)
+        return _run("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
 
 
 @flow(name="import")
@@ -94,28 +75,28 @@ def import_corpus(
 ) -> ImportReport:
     """Import the utterances and labels of a labelled corpus."""
     with open_for_flow(config) as (corpus, settings):
-        return labelled(corpus, settings, source, split, subset, limit)
+        return _run("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
 
 
 @flow(name="score")
 @without_content
 def score(night: str | None = None, config: str | None = None) -> ScoreReport:
-    """Score what the champions have not scored yet."""
+    """Score the utterances that the champions have not scored yet."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         when = closed_night(settings, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
-        report, again = _score(corpus, settings, ids), _rescore(corpus, settings)
-        return replace(report, rescored=again.scored if isinstance(again, ScoreReport) else 0)
+        scored, rescored = _score(corpus, settings, ids), _rescore(corpus, settings)
+        return replace(scored, rescored=rescored.scored if isinstance(rescored, ScoreReport) else 0)
 
 
 @flow(name="sample")
 @without_content
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
-    """Choose the night's few."""
+    """Choose the few utterances of the night that annotators are to label."""
     with open_for_flow(config) as (corpus, settings):
-        return _choose(corpus, settings, closed_night(settings, night))
+        return _sample(corpus, settings, closed_night(settings, night))
 
 
 @flow(name="export")
@@ -129,7 +110,7 @@ def export(night: str | None = None, config: str | None = None) -> ExportReport:
 @flow(name="merge")
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
-    """Make labels of what annotators answered; without files, of what lies in the answers folder or on Label Studio."""
+    """Merge annotators' answers into labels; without files, the answers in the inbox and in the annotation backend."""
     with open_for_flow(config) as (corpus, settings):
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
@@ -137,7 +118,7 @@ def merge(files: list[str] | None = None, config: str | None = None) -> MergeTot
 @flow(name="retrain")
 @without_content
 def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
-    """Learn a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
+    """Train a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with open_for_flow(config) as (corpus, settings):
@@ -181,15 +162,16 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
         intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        arrived = arrivals(corpus, settings, ingest_step.waiting_manifests(settings.inbox), ours=True)
+        manifests = ingest_step.waiting_manifests(settings.inbox)
+        ingested = _run("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
         with corpus.read() as conn:
-            ids, chosen_before = sampling_frame(conn, settings, when)[0], is_sampled(conn, when)
-        skipped = Skipped("the night's round stands")
-        scored = skipped if chosen_before else _score(corpus, settings, ids)
-        rescored = skipped if chosen_before else _rescore(corpus, settings)
-        chosen = _choose(corpus, settings, when)
+            ids, sampled_before = sampling_frame(conn, settings, when)[0], is_sampled(conn, when)
+        skipped = Skipped("the night's round was chosen before")
+        scored = skipped if sampled_before else _score(corpus, settings, ids)
+        rescored = skipped if sampled_before else _rescore(corpus, settings)
+        sampled = _sample(corpus, settings, when)
         exported = _export(corpus, settings, when.name)
-        report = NightlyReport(when.name, swept, merged, asr, intent, arrived, scored, rescored, chosen, exported)
+        report = NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
@@ -200,7 +182,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
 @flow(name="morning")
 @without_content
 def morning(night: str, config: str | None = None) -> MorningReport:
-    """Run the first half of a nightly run: merge what came back, and retrain where enough is new."""
+    """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
         merged = _merge(corpus, settings, None)
@@ -209,15 +191,71 @@ def morning(night: str, config: str | None = None) -> MorningReport:
         return MorningReport(merged, asr, intent)
 
 
+def _run(name: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a step as a Prefect task: neither cached nor stored, and without content in its error when it fails."""
+    made: Callable[P, R] = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(step))
+    return made(*args, **kwargs)
+
+
+def _run_on_backend(
+    name: str, step: Callable[[Corpus, Settings], R], corpus: Corpus, settings: Settings
+) -> R | NotDone | None:
+    """Run a step on the annotation backend; return None where tasks are only in the task folder.
+
+    A backend that does not answer fails only this step; the next run repeats it.
+    """
+    if not annotation_backends.is_external(settings.export):
+        return None
+    try:
+        return _run(name, step, corpus, settings)
+    except EarmarkError as error:
+        return NotDone(str(error))
+
+
 def _sweep(corpus: Corpus, settings: Settings) -> SweepReport:
-    report, settled = sweeping(corpus, settings), _settle(corpus, settings)
+    report = _run("sweep", task_status.sweep, corpus, settings)
+    settled = _settle(corpus, settings)
     if isinstance(settled, NotDone):
         return replace(report, not_done=settled.not_done)
     return report if settled is None else replace(report, removed=settled.removed)
 
 
+def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:
+    return _run_on_backend("settle", annotation_backends.settle, corpus, settings)
+
+
+def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
+    learned_from = label_evidence.labelled_rows(corpus, settings.learned).learned_from
+    plan = score_step.plan(corpus, settings.score, ids, learned_from)
+    return score_step.total(plan, _score_shards(corpus, settings, plan))
+
+
+def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
+    """Score, with today's champions, the labelled rows from which sampling learns."""
+    labelled = label_evidence.labelled_rows(corpus, settings.learned)
+    ids = [row.utterance_id for row in labelled.rows]
+    plan = score_step.plan(corpus, settings.score, ids, labelled.learned_from)
+    if not plan.shards:
+        return Skipped("no labelled utterance is unscored by the champions")
+    return score_step.total(plan, _score_shards(corpus, settings, plan))
+
+
+def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan) -> list[score_step.ShardReport]:
+    return [
+        _run("score", score_step.score_shard, corpus, settings.score, settings.home, plan, shard)
+        for shard in plan.shards
+    ]
+
+
+def _sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
+    report = _run("sample", sample_step.sample_round, corpus, settings, when)
+    sample_step.track(settings.tracking, settings.home, when.name, report)
+    return report
+
+
 def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> ExportReport:
-    report, pushed = tasks_out(corpus, settings, round_, again=again), _push(corpus, settings)
+    report = _run("export", export_step.export_round, corpus, settings, round_, again=again)
+    pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)
     if isinstance(pushed, NotDone):
         return replace(report, not_done=pushed.not_done)
     if pushed is None:
@@ -226,99 +264,51 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
+    """Merge the files or, where None, the answers in the inbox and in the annotation backend; review the annotators."""
     waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
-    there = files is None and annotation_backends.is_external(settings.export)
-    if not waiting and not there:
-        reviewed = reviewing(corpus, settings)  # what a killed run may have left
-        return MergeSkipped("no annotations came back", _found(reviewed))
+    from_backend = files is None and annotation_backends.is_external(settings.export)
+    if not waiting and not from_backend:
+        return MergeSkipped("no annotations came back", _review(corpus, settings))  # a killed run may not have reviewed
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
-    if there:
+    if from_backend:
+        backend = annotation_backends.backend_name(settings.export)
         try:
-            reports.append((annotation_backends.backend_name(settings.export), pulling(corpus, settings)))
+            reports.append((backend, _run("pull", annotation_backends.pull, corpus, settings)))
         except EarmarkError as error:
-            failed[annotation_backends.backend_name(settings.export)] = str(error)
+            failed[backend] = str(error)
     for file in waiting:
+        name = answer_inbox.original_name(file)
         try:
-            report = answers_in(corpus, settings, file, ours=files is None)
-            reports.append((answer_inbox.name_of(file), report))
+            merged = _run("merge", merge_step.merge_file, corpus, settings, file, from_inbox=files is None)
+            reports.append((name, merged))
         except UsageError as error:
             if files is not None:
                 raise
-            failed[answer_inbox.name_of(file)] = str(error)  # nobody watches at night: one file costs only itself
-    reviewed = reviewing(corpus, settings)
-    if there and not failed:
+            failed[name] = str(error)  # at night nobody can fix the file: the other files are merged all the same
+    reviewed = _review(corpus, settings)
+    if from_backend and not failed:
         settled = _settle(corpus, settings)
         export_step.distribute(corpus, settings)
-        pushed = _push(corpus, settings)
-        for name, done in (("settle", settled), ("push", pushed)):
-            failed |= {name: done.not_done} if isinstance(done, NotDone) else {}
-    return merge_total.total(reports, failed, _found(reviewed))
+        pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)
+        for step, done in (("settle", settled), ("push", pushed)):
+            failed |= {step: done.not_done} if isinstance(done, NotDone) else {}
+    return merge_total.total(reports, failed, reviewed)
 
 
-def _found(reviewed: ReviewReport | Skipped) -> ReviewReport | None:
+def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:
+    reviewed = _run("review", review_annotators.review, corpus, settings)
     return None if isinstance(reviewed, Skipped) else reviewed
-
-
-@dataclass(frozen=True, slots=True)
-class NotDone(Result):
-    """A step that the place of annotation could not do now, and why; the next run does it."""
-
-    not_done: str
-
-
-def _push(corpus: Corpus, settings: Settings) -> PushReport | NotDone | None:
-    """Push what is exported to the place of annotation, where there is one; a server that is down costs only time."""
-    if not annotation_backends.is_external(settings.export):
-        return None
-    try:
-        return pushing(corpus, settings)
-    except EarmarkError as error:
-        return NotDone(str(error))
-
-
-def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None:
-    """Remove what is merged, or may not be opened any more, from Label Studio or another place, where there is one."""
-    if not annotation_backends.is_external(settings.export):
-        return None
-    try:
-        return settling(corpus, settings)
-    except EarmarkError as error:
-        return NotDone(str(error))
-
-
-def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
-    taught = label_evidence.labelled_rows(corpus, settings.learned).learned_from
-    plan = scoring.plan(corpus, settings.score, ids, taught)
-    return scoring.total(plan, _shards(corpus, settings, plan))
-
-
-def _shards(corpus: Corpus, settings: Settings, plan: scoring.ScorePlan) -> list[scoring.ShardReport]:
-    return [scores(corpus, settings.score, settings.home, plan, shard) for shard in plan.shards]
-
-
-def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
-    """Score the labelled rows that teach a choice with the champions of today."""
-    held = label_evidence.labelled_rows(corpus, settings.learned)
-    plan = scoring.plan(corpus, settings.score, [row.utterance_id for row in held.rows], held.learned_from)
-    if not plan.shards:
-        return Skipped("no labelled utterance is unscored by the champions")
-    return scoring.total(plan, _shards(corpus, settings, plan))
-
-
-def _choose(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
-    report = choice(corpus, settings, when)
-    sample_step.track(settings.tracking, settings.home, when.name, report)
-    return report
 
 
 def _retrain(
     corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
 ) -> RetrainReport | Skipped:
+    """Train a version and let the gate judge it, or only judge one that was trained before, where any is due."""
     plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
-    learned = learning(corpus, settings, plan, flow_run)
-    judgement = judging(corpus, settings, kind, learned.version, plan.snapshot)
+    learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)
+    judgement = _run("judge", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot)
     return RetrainReport(learned, judgement)

@@ -155,8 +155,10 @@ def _task_folder(corpus: Corpus, settings: Settings) -> Found:
     files = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
     lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
     problems = []
-    if now.over:
-        problems.append(f"{len(now.over)} tasks are overdue or may not be shown any more; run earmark doctor --repair")
+    if now.to_close:
+        problems.append(
+            f"{len(now.to_close)} tasks are overdue or may not be shown any more; run earmark doctor --repair"
+        )
     if files or lines:
         problems.append(f"{files} files and {lines} lines belong to no open task; run earmark doctor --repair")
     return {"open tasks": len(now.all_wanted), "stray files": files, "stray lines": lines}, problems

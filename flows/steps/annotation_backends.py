@@ -1,13 +1,14 @@
-"""Where open tasks stand before people and answers come from: Label Studio, or a place that another package brings.
+"""Annotation backends: push open tasks to Label Studio or to the backend of another package, and pull the answers.
 
-The task folder, `export.backend: files`, needs nothing of this: it is written by the export itself.
+The task folder, `export.backend: files`, needs none of these functions: the export step itself writes it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, ParamSpec, TypeVar
 
 from annotation.backend import AnnotationBackend, Connect, PlacedTask
 from annotation.files import parse_annotations
@@ -16,34 +17,43 @@ from corpus.errors import PluginError
 from corpus.handle import Corpus
 from corpus.records.base import canonical_json, digest
 from corpus.storage import operation_ids
+from flows.runtime.results import Result
 from flows.runtime.settings import BACKENDS, ExportSettings, Settings
 from flows.steps import label_studio_sync
-from flows.steps.export import made_tasks
+from flows.steps.export import build_tasks
 from flows.steps.label_studio_sync import PushReport, SettleReport
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.task_status import task_status
 
 STUDIO: Final = "label_studio"
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class NotDone(Result):
+    """A step that the annotation backend could not do now, and why; the next run repeats it."""
+
+    not_done: str
+
+
 def is_external(export: ExportSettings) -> bool:
-    """Return whether tasks and answers travel over a place of annotation, not over the task folder alone."""
+    """Return whether tasks are pushed to an annotation backend, rather than only written to the task folder."""
     return export.backend != "files"
 
 
 def backend_name(export: ExportSettings) -> str:
-    """Return the name of the place in reports."""
+    """Return the backend's name as reports show it."""
     return export.backend.replace("_", "-")
 
 
 def connect_of(name: str) -> Connect:
-    """Return what connects to the named backend of another package.
+    """Return the function that connects to the named backend of another package.
 
     Raises:
         SettingsError: no package offers it; the message lists the known names.
-        PluginError: it can't be used; the message names the package.
+        PluginError: it can't be loaded or is no function; the message names the package.
     """
     found = plugins.load(plugins.BACKENDS, name, BACKENDS)
     if not callable(found):
@@ -56,61 +66,61 @@ def connect_of(name: str) -> Connect:
 
 
 def push(corpus: Corpus, settings: Settings) -> PushReport:
-    """Put the open tasks before their people, and take away all others; a repeat sends what is missing.
+    """Send each annotator's open tasks to the backend and remove all others; a repeat sends only missing tasks.
 
     Raises:
-        Refused: the clip server does not answer, so that nobody could listen to anything.
-        Unreachable: the place does not answer.
+        Refused: the clip server does not answer, so that no annotator could play a clip.
+        Unreachable: the backend does not answer.
         PluginError: the backend of another package failed.
     """
-    if _own(settings.export.backend):
+    if _is_label_studio(settings.export.backend):
         return label_studio_sync.push(corpus, settings)
     require_clips(settings.label_studio.clips_url)
     backend = _connected(settings)
-    tasks = _wanted(corpus, settings)
-    before = Counter(_keys(settings, backend))
+    tasks = _open_tasks(corpus, settings)
+    before = Counter(_placed_keys(settings, backend))
     _call(settings, backend.place, tasks)
-    wanted = {task.key for task in tasks}
-    removed = sum(count for key, count in before.items() if key not in wanted)
-    return PushReport(len(wanted - set(before)), removed, len(tasks))
+    keys = {task.key for task in tasks}
+    removed = sum(count for key, count in before.items() if key not in keys)
+    return PushReport(len(keys - set(before)), removed, len(tasks))
 
 
 def pull(corpus: Corpus, settings: Settings) -> MergeReport:
-    """Merge what people answered at the place.
+    """Merge the answers that the backend holds.
 
     Raises:
-        Unreachable: the place does not answer.
+        Unreachable: the backend does not answer.
         PluginError: the backend of another package failed.
     """
     name = settings.export.backend
-    if _own(name):
+    if _is_label_studio(name):
         return label_studio_sync.pull(corpus, settings).merged
     rows = _call(settings, lambda backend: [dict(row) for row in backend.answers()], _connected(settings))
-    data = _call(settings, _as_lines, rows)
+    data = _call(settings, _json_lines, rows)
     tasks = asked_tasks(corpus, settings)
     operation_id = operation_ids.merge_backend(name, digest([digest(data.decode())]))
     return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, settings.people.most_answers)
 
 
 def settle(corpus: Corpus, settings: Settings) -> SettleReport:
-    """Take away from the place what nobody may listen to any more, and what is answered and merged; add nothing.
+    """Remove from the backend the tasks that nobody may open any more and those whose answers are merged; add none.
 
     Raises:
-        Unreachable: the place does not answer.
+        Unreachable: the backend does not answer.
         PluginError: the backend of another package failed.
     """
-    if _own(settings.export.backend):
+    if _is_label_studio(settings.export.backend):
         return label_studio_sync.settle(corpus, settings.label_studio, settings.people)
     backend = _connected(settings)
-    held = _keys(settings, backend)
-    kept = [task for task in _wanted(corpus, settings) if task.key in set(held)]
-    removed = sum(key not in {task.key for task in kept} for key in held)
+    placed = _placed_keys(settings, backend)
+    kept = [task for task in _open_tasks(corpus, settings) if task.key in set(placed)]
+    removed = sum(key not in {task.key for task in kept} for key in placed)
     if removed:
         _call(settings, backend.place, kept)
     return SettleReport(removed)
 
 
-def _own(name: str) -> bool:
+def _is_label_studio(name: str) -> bool:
     if name == STUDIO:
         plugins.require_unclaimed(plugins.BACKENDS, name)
         return True
@@ -121,27 +131,28 @@ def _connected(settings: Settings) -> AnnotationBackend:
     return _call(settings, connect_of(settings.export.backend), settings.export.options)
 
 
-def _keys(settings: Settings, backend: AnnotationBackend) -> list[tuple[str, str]]:
+def _placed_keys(settings: Settings, backend: AnnotationBackend) -> list[tuple[str, str]]:
+    """Return task id and holder of every task in the backend, as often as it is there."""
     return _call(settings, lambda: [(str(task), str(holder)) for task, holder in backend.placed()])
 
 
-def _call(settings: Settings, function: Callable[..., T], *arguments: Any) -> T:
-    """Return what a backend of another package returns; what it raises becomes one line that names the package."""
-    return plugins.guarded(plugins.BACKENDS, settings.export.backend, function)(*arguments)
+def _call(settings: Settings, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function of another package's backend; its exceptions become one line that names the package."""
+    return plugins.guarded(plugins.BACKENDS, settings.export.backend, function)(*args, **kwargs)
 
 
-def _wanted(corpus: Corpus, settings: Settings) -> list[PlacedTask]:
-    """Return the tasks that people may listen to, by holder, most valuable first."""
+def _open_tasks(corpus: Corpus, settings: Settings) -> list[PlacedTask]:
+    """Return the tasks that annotators may work on, by holder, most valuable first."""
     now = task_status(corpus)
-    made = made_tasks(corpus, settings, now.all_wanted)
+    tasks = build_tasks(corpus, settings, now.all_wanted)
     base = settings.label_studio.clips_url
     placed = []
-    for who, wanted in sorted(now.wanted.items()):
-        for task in (task for id_, task in made.items() if id_ in wanted):
-            until = now.until[task.utterance_id, who]
-            placed.append(PlacedTask(task, who, clip_url(corpus, base, task.task_id, who, until), until))
+    for holder, task_ids in sorted(now.wanted.items()):
+        for task in (task for task_id, task in tasks.items() if task_id in task_ids):
+            until = now.until[task.utterance_id, holder]
+            placed.append(PlacedTask(task, holder, clip_url(corpus, base, task.task_id, holder, until), until))
     return placed
 
 
-def _as_lines(rows: Iterable[dict[str, Any]]) -> bytes:
+def _json_lines(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(canonical_json(row).encode() + b"\n" for row in rows)

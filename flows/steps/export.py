@@ -1,4 +1,4 @@
-"""Export: chosen utterances are exported as tasks with their clips, until they are answered or overdue."""
+"""Export: write chosen utterances as tasks with their clips, and lease each until it is answered or overdue."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ExportReport(Result):
     """What was exported of a round.
 
     Attributes:
-        skipped: why nothing was.
-        tasks, blind: exported tasks, and those of them that show no draft; None where nothing was.
-        given: where people are listed, tasks that were assigned by kind; see `assign_tasks`.
-        people: where people are listed, how many tasks each holds.
-        folder: of the tasks and clips, where it is everybody's.
-        sent, removed, standing: what was pushed to Label Studio; see `PushReport`.
-        not_done: why nothing was pushed to Label Studio; None where it was, and for other backends.
+        skipped: why nothing was exported.
+        tasks, blind: how many tasks were exported, and how many of them show no draft.
+        given: newly assigned tasks by kind, see `assign_tasks`; None where the settings list no people.
+        people: how many tasks each person has now; None where the settings list no people.
+        folder: where the tasks and clips are; None where each person has a folder, and for annotation backends.
+        sent, removed, standing: what was pushed to the annotation backend; see `PushReport`.
+        not_done: why nothing was pushed; None where it was, and for the task folder.
     """
 
     skipped: str | None = None
@@ -53,106 +53,110 @@ class ExportReport(Result):
 def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> ExportReport:
     """Export the round's open tasks with their clips, and lease them.
 
-    In the task folder they lie as `<round>/tasks.jsonl` and a WAV file each; where the settings list people, in
-    `<round>/<person>/`, those that this person holds. A repeat writes what is missing of the still open tasks, in the
-    same bytes, and leaves running leases as they are. Rows and leases are committed first: no clip lies in clear that
-    nobody may open, whenever the run is killed.
+    The task folder gets `<round>/tasks.jsonl` and a WAV file for each task; where the settings list people, each
+    person's tasks go to `<round>/<person>/`. A repeat writes the missing files of open tasks, byte for byte the same,
+    and leaves current leases as they are. Rows and leases are committed before any clip is written: whenever a run is
+    killed, the folder has no decrypted clip that nobody may open.
 
     Args:
         corpus: the handle.
         settings: all.
-        round_: its name.
-        again: tasks that were closed, such as overdue ones, are asked once more.
+        round_: name of the round.
+        again: whether to export closed tasks, such as overdue ones, once more.
     """
     with corpus.read() as conn:
         if round_ not in {row.round for row in rounds.rounds(conn)}:
             return ExportReport(skipped=f"round {round_} chose nothing")
         selection = rounds.selection(conn, round_)
         asked = {row.utterance_id: row for row in rounds.tasks(conn, round_, None)}
-        held = leased(conn, corpus.clock(), list(asked))
+        leased_ids = leased(conn, corpus.clock(), list(asked))
     states = (*OPEN, "closed") if again else OPEN
     ids = [str(i) for i in selection.utterance_ids if i not in asked or asked[i].state in states]
     if not ids:
         return ExportReport(skipped="every task of the round is answered or closed")
     tasks = _tasks(corpus, settings, selection, ids)
     if not tasks:
-        return ExportReport(skipped="no utterance of the round may be heard any more")
+        return ExportReport(skipped="no utterance of the round may be opened for annotation any more")
     blind = sum(task.draft is None for task in tasks)
     if settings.people.people:
-        _open(corpus, round_, [task for task in tasks if task.utterance_id not in held])
+        _put_open_tasks(corpus, round_, [task for task in tasks if task.utterance_id not in leased_ids])
         due_days, seed = settings.export.due_days, settings.sampling.seed
         given = assignment.assign_tasks(corpus, settings.people, due_days, seed, gold_for=round_)
-        held_by = distribute(corpus, settings)
-        return ExportReport(tasks=len(tasks), blind=blind, given=given, people=held_by)
-    out = {i for i in held if asked[i].state == "exported"}
-    _hand_out(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in out])
+        by_person = distribute(corpus, settings)
+        return ExportReport(tasks=len(tasks), blind=blind, given=given, people=by_person)
+    exported = {i for i in leased_ids if asked[i].state == "exported"}
+    _lease_tasks(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in exported])
     if settings.export.backend != "files":
         return ExportReport(tasks=len(tasks), blind=blind)
     folder = settings.task_folder / round_
-    _lay_out(corpus, folder, tasks)
+    _write_folder(corpus, folder, tasks)
     return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
 
 
 def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
-    """Assign open tasks to the listed people, and write the tasks that each holds into their folders.
+    """Assign open tasks to the people of the settings, and write each person's tasks into that person's folder.
 
-    A task that a merge left undecided goes to one more person, and one whose annotator asked for help goes to a second
-    with the question. Without listed people nothing happens: the task folder is everybody's.
+    A task that a merge left undecided goes to one more person; a task whose annotator asked for help goes to a second
+    person together with the question. Where the settings list nobody, nothing changes: all share the round's folder.
 
     Returns:
-        How many tasks each person holds.
+        How many tasks each person has.
     """
     if not settings.people.people:
         return {}
     assignment.assign_tasks(corpus, settings.people, settings.export.due_days, settings.sampling.seed)
     now = task_status(corpus)
-    counts = {who: len(wanted) for who, wanted in sorted(now.wanted.items())}
+    counts = {person: len(task_ids) for person, task_ids in sorted(now.wanted.items())}
     if settings.export.backend != "files":
         return counts
-    made = made_tasks(corpus, settings, now.all_wanted)
-    for who, wanted in sorted(now.wanted.items()):
-        mine = [task for id_, task in made.items() if id_ in wanted]
-        for name in sorted({task.round for task in mine}):
-            _lay_out(corpus, settings.task_folder / name / who, [task for task in mine if task.round == name])
+    tasks = build_tasks(corpus, settings, now.all_wanted)
+    for person, task_ids in sorted(now.wanted.items()):
+        of_person = [task for task_id, task in tasks.items() if task_id in task_ids]
+        for name in sorted({task.round for task in of_person}):
+            folder = settings.task_folder / name / person
+            _write_folder(corpus, folder, [task for task in of_person if task.round == name])
     return counts
 
 
-def made_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> dict[str, AnnotationTask]:
-    """Return those of the tasks that may be opened, by id: oldest round first, most valuable first within it."""
+def build_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> dict[str, AnnotationTask]:
+    """Return the tasks by id, without those whose clip may not be opened.
+
+    The oldest round comes first; within a round, the most valuable task comes first.
+    """
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn) if row.task_id in set(task_ids)}
-        chosen = {name: rounds.selection(conn, name) for name in dict.fromkeys(row.round for row in rows.values())}
-    made: dict[str, AnnotationTask] = {}
-    for name, selection in chosen.items():
+        selections = {name: rounds.selection(conn, name) for name in dict.fromkeys(row.round for row in rows.values())}
+    built: dict[str, AnnotationTask] = {}
+    for name, selection in selections.items():
         ids = [row.utterance_id for row in rows.values() if row.round == name]
-        made |= {task.task_id: task for task in _tasks(corpus, settings, selection, ids) if task.task_id in rows}
-    return made
+        built |= {task.task_id: task for task in _tasks(corpus, settings, selection, ids) if task.task_id in rows}
+    return built
 
 
 def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
-    """Return the tasks of those utterances of a selection that may be opened, with drafts and questions."""
+    """Return tasks, with drafts and questions, for those of a selection's utterances that may be opened."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    names = registry.inventory(settings.home, registry.champion(corpus, "intent"))
+    inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
     tasks = make_tasks(
         keep_rows(selection, durations),
         durations,
         drafts,
-        names.intents,
-        names.slot_names,
+        inventory.intents,
+        inventory.slot_names,
         settings.tasks,
         settings.sampling.seed,
     )
     return [replace(task, question=questions.get(task.task_id)) for task in tasks]
 
 
-def _lay_out(corpus: Corpus, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
+def _write_folder(corpus: Corpus, folder: Path, tasks: Sequence[AnnotationTask]) -> None:
     """Write the tasks' lines and clips into the folder."""
     _write_clips(corpus, folder, {task.utterance_id: task.audio for task in tasks})
     write_tasks(folder, tasks)
 
 
-def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """Store the tasks as open, to be assigned."""
+def _put_open_tasks(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
+    """Store the tasks as open, for `assign_tasks` to assign."""
     ids = sorted(task.task_id for task in tasks)
     if ids:
         with corpus.operation(operation_ids.export(round_), "export") as op:
@@ -161,8 +165,8 @@ def _open(corpus: Corpus, round_: str, tasks: Sequence[AnnotationTask]) -> None:
             op.result = {"tasks": len(ids), "blind": sum(task.draft is None for task in tasks)}
 
 
-def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequence[AnnotationTask]) -> None:
-    """Store the tasks as exported, with a lease that begins now."""
+def _lease_tasks(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequence[AnnotationTask]) -> None:
+    """Store the tasks as exported, with a lease for anybody that begins now."""
     if not tasks:
         return
     until = corpus.clock() + timedelta(days=settings.due_days)
@@ -176,7 +180,7 @@ def _hand_out(corpus: Corpus, settings: ExportSettings, round_: str, tasks: Sequ
 
 
 def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], dict[str, float], dict[str, str]]:
-    """Return drafts and durations by utterance, and the last question of those who asked for help, by task."""
+    """Return drafts and durations [s] by utterance, and by task the last question of an annotator, if any."""
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
@@ -185,13 +189,13 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
         durations[utterance.utterance_id] = utterance.duration
         if content.hypotheses:
             drafts[utterance.utterance_id] = content.hypotheses[0]
-        asked = sorted(content.annotations, key=lambda a: (a.revision, a.annotator_id))
-        questions |= {a.task_id: a.question for a in asked if a.question}
+        ordered = sorted(content.annotations, key=lambda a: (a.revision, a.annotator_id))
+        questions |= {a.task_id: a.question for a in ordered if a.question}
     return drafts, durations, questions
 
 
 def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
-    """Write the clips of the tasks into the folder, readable by its owner alone."""
+    """Write clips into the folder by utterance id and file name; only the owner can read the folder."""
     import soundfile
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Fine-tune: a model from the base, the labels of a plan and its pseudo-labels, in a folder of its own."""
+"""Fine-tune the base model on the labels and pseudo-labels of a plan."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
 
 OnProgress = Callable[[int, int, float], None]
-"""Takes steps done, steps in all, and the loss."""
+"""Takes the number of steps done, the number of all steps, and the loss."""
 
-LEARN_FROM: tuple[Role, ...] = ("train", "dev")
-"""What is learned from, and what watches over it: speakers that the model did not learn from."""
+LEARNING_ROLES: tuple[Role, ...] = ("train", "dev")
+"""Rows to learn from, and rows of other speakers on which the training is validated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training(Result):
-    """What a fine-tuning took and left out.
+    """How a fine-tuning ran.
 
     Attributes:
-        examples: learned from.
-        left_out: examples that could not be learned from.
-        too_long, unspellable: ids of these by reason, see `training.asr.finetune.FinetuneResult`; None without any.
-        resumed_at_step: step at which it went on after a kill; None where it ran through.
-        seconds: it took [s].
+        examples: how many were learned from.
+        left_out: how many examples could not be learned from.
+        too_long, unspellable: ids of the examples left out, by reason, see `training.asr.finetune.FinetuneResult`; None
+            where there are none.
+        resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
+        seconds: how long it took [s].
     """
 
     examples: int
@@ -58,44 +59,49 @@ class Training(Result):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training, and its figures by name and epoch, see `training.evaluation.metrics.learning_series`."""
+    """A finished training.
+
+    Attributes:
+        training: how it ran.
+        series: figures by name and epoch, see `training.evaluation.metrics.learning_series`.
+    """
 
     training: Training
     series: Mapping[str, Mapping[int, float]]
 
 
-def kept_folder(folder: Path, kind: Kind) -> Path:
-    """Return where a long training of that work folder is kept, beside it."""
+def checkpoint_folder(folder: Path, kind: Kind) -> Path:
+    """Return the folder, beside the work folder, where the training keeps its checkpoints."""
     return folder.with_name(f"{folder.name}-{kind}-kept")
 
 
 def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path) -> Trained:
-    """Fine-tune the base into the folder; what a killed run kept of the same training is taken up."""
-    kept = kept_folder(folder, plan.kind)
+    """Fine-tune the base and write the model to the folder; resume from the checkpoints of a killed run."""
+    checkpoints = checkpoint_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != kept]
-    # what learned from other labels, of which somebody may have had some erased, and drafts of a killed run
-    for left in (folder, *others, *folder.parent.glob(".tmp-*")):
-        shutil.rmtree(left, ignore_errors=True)
+    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != checkpoints]
+    # checkpoints that learned from other labels, some of which may be erased by now, and files of a killed run
+    for stale in (folder, *others, *folder.parent.glob(".tmp-*")):
+        shutil.rmtree(stale, ignore_errors=True)
     with progress.track(f"fine-tune {plan.kind}", None) as advance:
 
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)
 
         tune = _fine_tune_asr if plan.kind == "asr" else _fine_tune_intent
-        return tune(corpus, settings, plan, folder, kept, on_progress)
+        return tune(corpus, settings, plan, folder, checkpoints, on_progress)
 
 
 def _fine_tune_asr(
-    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, kept: Path, on_progress: OnProgress
+    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, checkpoints: Path, on_progress: OnProgress
 ) -> Trained:
     from training.asr.finetune import finetune_asr
     from training.evaluation.metrics import learning_series
 
     base = registry.base_folder(settings.models, "asr")
-    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
-    examples, watching = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-    made = finetune_asr(base, examples, folder, settings.asr, on_progress, watching, checkpoint=kept)
+    train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
+    examples, validation = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
+    made = finetune_asr(base, examples, folder, settings.asr, on_progress, validation, checkpoint=checkpoints)
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable),
@@ -108,15 +114,15 @@ def _fine_tune_asr(
 
 
 def _fine_tune_intent(
-    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, kept: Path, on_progress: OnProgress
+    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, checkpoints: Path, on_progress: OnProgress
 ) -> Trained:
     from training.evaluation.metrics import learning_series
     from training.intent.finetune import finetune_intent
 
     base = registry.base_folder(settings.models, "intent")
-    train, dev = (plan.snapshot.of(role) for role in LEARN_FROM)
-    examples, watching = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-    made = finetune_intent(base, examples, folder, settings.intent, on_progress, watching, checkpoint=kept)
+    train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
+    examples, validation = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
+    made = finetune_intent(base, examples, folder, settings.intent, on_progress, validation, checkpoint=checkpoints)
     training = Training(
         examples=made.examples, left_out=0, resumed_at_step=made.resumed or None, seconds=round(made.seconds, 1)
     )

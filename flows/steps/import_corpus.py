@@ -1,4 +1,4 @@
-"""Import: labelled corpora, in the formats that others keep them in, become utterances with labels."""
+"""Import: read labelled corpora in common formats as utterances with labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corpus.storage.work_folder import scratch
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
-from flows.steps.ingest import RefusedLine
+from flows.steps.ingest import RefusedManifestLine
 from flows.tasks.task_status import sweep
 
 
@@ -25,8 +25,8 @@ class ImportReport(Result):
     """What became of the rows of a labelled corpus; received = accepted + the sum of refused.
 
     Attributes:
-        source, split: of the corpus.
-        refused: rows by reason, sorted by it.
+        source, split: name and split of the corpus.
+        refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused rows.
     """
 
@@ -35,26 +35,26 @@ class ImportReport(Result):
     received: int
     accepted: int
     refused: Mapping[str, int]
-    refused_lines: tuple[RefusedLine, ...]
+    refused_lines: tuple[RefusedManifestLine, ...]
 
 
 def resolve_source(source: str) -> str:
-    """Return a path as it is from anywhere; what is no path here is a hub id and stays."""
+    """Return the absolute path of a source; a source that is no path, such as a hub id, is returned unchanged."""
     return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def import_corpus(
     corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
 ) -> ImportReport:
-    """Import the rows of a labelled corpus with their labels; rows that were imported before change nothing.
+    """Import the rows of a labelled corpus with their labels; rows imported before change nothing.
 
     Args:
         corpus: the handle.
         settings: all.
         source: folder, file or hub id.
-        split: of the source; None for its only one, or train.
-        subset: of a hub id.
-        limit: the first so many rows only.
+        split: name of a split of the source; None for its only one, or `train`.
+        subset: name of a subset of a corpus on the hub.
+        limit: import only the first so many rows.
 
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.
@@ -64,7 +64,7 @@ def import_corpus(
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
         with progress.track("import", total) as advance:
             report = import_rows.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
-    sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
+    sweep(corpus, settings)  # where a row withdraws consent, the person's exported tasks are closed too
     return ImportReport(
         source=opened.name,
         split=opened.split,
@@ -72,13 +72,14 @@ def import_corpus(
         accepted=report.accepted,
         refused=report.refused,
         refused_lines=tuple(
-            RefusedLine(line=line, reason=reason, detail=detail) for line, reason, detail in report.refused_lines
+            RefusedManifestLine(line=line, reason=reason, detail=detail)
+            for line, reason, detail in report.refused_lines
         ),
     )
 
 
 def check_mapping(settings: ImportSettings, source: str, split: str | None, subset: str | None) -> None:
-    """Make sure that the mapping fits the source, before a server starts for it; touches no home.
+    """Check that the mapping fits the source, before a server is started for the import; no home is opened.
 
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.
@@ -95,7 +96,7 @@ def preview_corpus(
     subset: str | None,
     limit: int | None,
 ) -> import_rows.Preview:
-    """Return how a source would be read, and touch no home.
+    """Return how a source would be read; no home is opened.
 
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.

@@ -1,4 +1,4 @@
-"""Ingest: manifests become utterances in the corpus."""
+"""Ingest: read manifests as utterances into the corpus."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ENDINGS = (".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedLine(Result):
-    """A line of a file that was refused.
+class RefusedManifestLine(Result):
+    """A line of a manifest, or a row of a labelled corpus, that was refused.
 
     Attributes:
-        file: its name; None where only one source was read.
-        line: its number, from 1.
-        reason: why, in one word.
+        file: name of the manifest; None for a labelled corpus.
+        line: number of the line, from 1.
+        reason: why it was refused, in one word.
         detail: what to do about it.
     """
 
@@ -43,17 +43,17 @@ class IngestReport(Result):
 
     Attributes:
         skipped: why there was nothing to do.
-        refused: rows by reason, sorted by it.
+        refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused lines of each manifest; None where there are none.
         already: how many manifests were ingested before; None where none was.
-        failed: why, by name, of manifests that could not be read; None where there are none.
+        failed: error by name of manifests that could not be read; None where there are none.
     """
 
     skipped: str | None = None
     received: int = 0
     accepted: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
-    refused_lines: tuple[RefusedLine, ...] | None = None
+    refused_lines: tuple[RefusedManifestLine, ...] | None = None
     already: int | None = None
     failed: Mapping[str, str] | None = None
 
@@ -65,24 +65,27 @@ def waiting_manifests(inbox: Path) -> list[Path]:
     return sorted(path for path in inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
 
 
-def ingest_manifests(corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, ours: bool) -> IngestReport:
+def ingest_manifests(
+    corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, from_inbox: bool
+) -> IngestReport:
     """Ingest the manifests; one that was ingested before changes nothing.
 
     Args:
         corpus: the handle.
         settings: all.
         manifests: JSON Lines or Parquet.
-        ours: they lie in the inbox, where they stay: those of earlier nights are not counted again, and one that can't
-            be read holds up neither the others nor the night. A manifest that somebody named shows its counts again.
+        from_inbox: whether the manifests come from the inbox, where they stay after they are ingested. Then those of
+            earlier nights are not counted again, and one that can't be read is reported while the others are ingested.
+            A manifest that a person names on the command line shows its counts again.
 
     Raises:
-        UsageError: not `ours`, and a manifest can't be read.
+        UsageError: not `from_inbox`, and a manifest can't be read.
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
     received = accepted = already = 0
     refused: Counter[str] = Counter()
-    refused_lines: list[RefusedLine] = []
+    refused_lines: list[RefusedManifestLine] = []
     failed: dict[str, str] = {}
     with Decoders() as decoders:
         for manifest in manifests:
@@ -90,21 +93,21 @@ def ingest_manifests(corpus: Corpus, settings: Settings, manifests: Sequence[Pat
                 with progress.track("ingest", length(manifest)) as advance:
                     report = ingest(corpus, manifest, settings.ingest, advance, decoders)
             except UsageError as error:
-                if not ours:
+                if not from_inbox:
                     raise
                 failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
                 continue
             already += report.known
-            if report.known and ours:
+            if report.known and from_inbox:
                 continue
             received += report.received
             accepted += report.accepted
             refused.update(report.refused)
             refused_lines += [
-                RefusedLine(file=manifest.name, line=line, reason=reason, detail=detail)
+                RefusedManifestLine(file=manifest.name, line=line, reason=reason, detail=detail)
                 for line, reason, detail in report.refused_lines
             ]
-    sweep(corpus, settings)  # a consent that a row withdraws also closes the clips that annotators hold
+    sweep(corpus, settings)  # where a row withdraws consent, the person's exported tasks are closed too
     return IngestReport(
         received=received,
         accepted=accepted,

@@ -1,7 +1,7 @@
-"""Label Studio as the place of annotation: open tasks are pushed there, raw annotations are pulled back.
+"""Label Studio sync: push open tasks to the server, and pull raw annotations from it.
 
-The server holds nothing that earmark needs to remember: what it has is compared with what it should have, each time.
-So a killed run, a server that was down or a hint that never came cost nothing but time.
+Each call compares the tasks on the server with the tasks that should be there; earmark stores no state of the server.
+So after a killed run, or when the server was down, the next call does what is missing.
 """
 
 from __future__ import annotations
@@ -37,28 +37,35 @@ from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import LabelStudioSettings, Settings
-from flows.steps.export import made_tasks
+from flows.steps.export import build_tasks
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.task_status import ANYBODY, task_status
-from flows.tasks.task_status import TaskStatus as Waiting
+from flows.tasks.task_status import ANYBODY, TaskStatus, task_status
 
-FROM_HERE: Final = 10**15
-"""Revisions of answers from Label Studio are times in microseconds; those of files are far below."""
+FIRST_STUDIO_REVISION: Final = 10**15
+"""Revisions of answers from Label Studio are times [us since 1970]; those of answers from files are far lower."""
 
-AGAIN: Final = {
+HEADINGS: Final = {
     "lost_slot": "The words changed: mark the slots again",
     "missing_field": "Something is missing: a transcript needs an intent",
     "bad_span": "A slot does not fit the words: mark it again",
     "unknown_slot": "A typed slot has a name that does not exist",
 }
-"""What stands above a task that comes back to its person, by the reason for which its answer was set aside."""
+"""Heading of a task that is sent back to its annotator, by the reason for which the answer was refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTask:
-    """A task as it stands on the server: its id there and here, whose project it is in, and what was answered."""
+    """A task on the server.
+
+    Attributes:
+        number: id of the task on the server.
+        task_id: id of the task in earmark; "" where the task is not from earmark.
+        holder: annotator whose project has the task; `ANYBODY` where all share one project.
+        data: what annotators see.
+        annotations: raw answers, cancelled ones included.
+    """
 
     number: int
     task_id: str
@@ -69,7 +76,7 @@ class ServerTask:
 
 @contextmanager
 def session(settings: LabelStudioSettings) -> Iterator[StudioClient]:
-    """Give a session with the server."""
+    """Open a session with the server until the block ends."""
     client = StudioClient(settings)
     try:
         yield client
@@ -77,31 +84,31 @@ def session(settings: LabelStudioSettings) -> Iterator[StudioClient]:
         client.close()
 
 
-def holders(title: str, people: PeopleSettings) -> dict[str, str]:
-    """Return the titles of earmark's projects, by whose they are.
+def project_titles(title: str, people: PeopleSettings) -> dict[str, str]:
+    """Return the titles of earmark's projects by annotator; one shared project where the settings list nobody.
 
     Args:
-        title: of the settings.
-        people: who is listed; each has a project of their own.
+        title: `label_studio.title` of the settings.
+        people: the annotators, each of whom has a project.
     """
     listed = [person.annotator_id for person in people.people]
-    return {who: f"{title}: {who}"[:50] for who in listed} if listed else {ANYBODY: title}
+    return {annotator: f"{title}: {annotator}"[:50] for annotator in listed} if listed else {ANYBODY: title}
 
 
 def tasks_on_server(client: StudioClient, titles: Mapping[str, str]) -> list[ServerTask]:
     """Return every task of earmark's projects on the server.
 
     Args:
-        client: of the server.
-        titles: see `holders`.
+        client: session with the server.
+        titles: see `project_titles`.
     """
-    known = client.projects()
+    projects = client.projects()
     found = []
-    for who, title in titles.items():
-        for row in client.tasks(known[title]) if title in known else ():
+    for holder, title in titles.items():
+        for row in client.tasks(projects[title]) if title in projects else ():
             data = row.get("data") or {}
-            said = [each for each in row.get("annotations") or () if isinstance(each, dict)]
-            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), who, data, said))
+            answers = [each for each in row.get("annotations") or () if isinstance(each, dict)]
+            found.append(ServerTask(int(row["id"]), str(data.get("task_id", "")), holder, data, answers))
     return found
 
 
@@ -113,9 +120,9 @@ class PullReport(Result):
     """What became of the answers on the server.
 
     Attributes:
-        merged: of the answers.
-        skipped_there: answers that only skip their task.
-        asked_again: tasks that went back to their person, since something is wrong with the answer.
+        merged: report of the merge.
+        skipped_there: how many answers only skip their task.
+        asked_again: how many tasks were sent back to their annotator because the answer has a fault.
     """
 
     merged: MergeReport
@@ -124,77 +131,78 @@ class PullReport(Result):
 
 
 def pull(corpus: Corpus, settings: Settings) -> PullReport:
-    """Merge what people answered on the server.
+    """Merge the answers on the server.
 
-    The revision of an answer is the time of its last change, so the same annotation twice changes nothing and an edit
-    is a new revision. An annotation that was merged and then deleted there is taken back. A skipped task is no answer:
-    it stays for others.
+    The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
+    a new revision. An annotation that was merged and then deleted on the server is retracted. A skipped task has no
+    answer, and stays for others.
     """
-    titles = holders(settings.label_studio.title, settings.people)
+    titles = project_titles(settings.label_studio.title, settings.people)
     with session(settings.label_studio) as client:
         rows = tasks_on_server(client, titles)
         names = _annotators(client, settings.people)
     tasks = asked_tasks(corpus, settings)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
-    again: list[tuple[ServerTask, str]] = []
+    send_back: list[tuple[ServerTask, str]] = []
     skipped = 0
     for row in rows:
-        for said in row.annotations:
-            if said.get("was_cancelled"):
+        for answer in row.annotations:
+            if answer.get("was_cancelled"):
                 skipped += 1
                 continue
             try:
-                annotations.append(read_studio(said, row.data, _author(said, names), tasks))
+                annotations.append(read_studio(answer, row.data, _author(answer, names), tasks))
             except RowError as error:
                 refused.append(RefusedRow(row.number, error.reason, error.field))
-                again += [(row, error.reason)] if error.reason in AGAIN and len(row.annotations) == 1 else []
-    annotations += _taken_back(corpus, rows, annotations)
-    basis = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
-    trouble = sorted([str(row.line), row.reason] for row in refused)
-    operation_id = operation_ids.merge_label_studio(digest([basis, trouble]))
+                send_back += [(row, error.reason)] if error.reason in HEADINGS and len(row.annotations) == 1 else []
+    annotations += _retractions(corpus, rows, annotations)
+    accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
+    refused_keys = sorted([str(row.line), row.reason] for row in refused)
+    operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
     report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, settings.people.most_answers)
     with session(settings.label_studio) as client:
-        known = client.projects()
-        for row, reason in again:
-            _ask_again(client, known[titles[row.holder]], row, reason)
-    return PullReport(report, skipped, len(again))
+        projects = client.projects()
+        for row, reason in send_back:
+            _send_back(client, projects[titles[row.holder]], row, reason)
+    return PullReport(report, skipped, len(send_back))
 
 
 def _annotators(client: StudioClient, people: PeopleSettings) -> dict[int, str]:
-    """Return the annotator id of each user of the server, by user id."""
-    logins = {(p.login or p.annotator_id).lower(): p.annotator_id for p in people.people}
+    """Return the annotator id of each of the server's users, by user id; `ls-NUMBER` for unlisted users."""
+    logins = {(person.login or person.annotator_id).lower(): person.annotator_id for person in people.people}
     return {number: logins.get(login.lower(), f"ls-{number}") for number, login in client.users().items()}
 
 
 def _author(annotation: StudioAnnotation, names: dict[int, str]) -> str:
-    who = annotation.get("completed_by")
-    number = int(who.get("id", 0)) if isinstance(who, dict) else int(who or 0)
+    user = annotation.get("completed_by")
+    number = int(user.get("id", 0)) if isinstance(user, dict) else int(user or 0)
     return names.get(number, f"ls-{number}")
 
 
-def _taken_back(corpus: Corpus, rows: list[ServerTask], annotations: list[Annotation]) -> list[Annotation]:
-    """Return what takes back answers that were merged from a person's own task, which still stands, but without them.
+def _retractions(corpus: Corpus, rows: list[ServerTask], annotations: list[Annotation]) -> list[Annotation]:
+    """Return annotations that retract merged answers which their annotators have deleted on the server since.
 
-    Where nobody is listed, a task that stands may be another one for the next person, which tells nothing.
+    An answer was deleted where the annotator's task is on the server without it. In a shared project nothing is
+    retracted: a task without an answer may be a new one for the next annotator.
     """
-    given = {(a.task_id, a.annotator_id) for a in annotations}
-    missing = {(row.task_id, row.holder) for row in rows if not row.annotations} - given
+    answered = {(a.task_id, a.annotator_id) for a in annotations}
+    missing = {(row.task_id, row.holder) for row in rows if not row.annotations} - answered
     with corpus.read() as conn:
         stored = [row for row in annotations_table.latest_answers(conn) if (row.task_id, row.annotator_id) in missing]
     return [
         Annotation(row.task_id, row.annotator_id, cast(Ask, row.ask), "help", revision=row.revision + 1)
         for row in stored
-        if row.revision >= FROM_HERE and row.verdict != "help"
+        if row.revision >= FIRST_STUDIO_REVISION and row.verdict != "help"
     ]
 
 
-def _ask_again(client: StudioClient, project: int, row: ServerTask, reason: str) -> None:
-    """Put the task there anew with what its person answered, and the line that says what is wrong with it."""
-    (said,) = row.annotations
-    results = [each for each in said.get("result") or () if isinstance(each, dict)]
-    data: StudioData = {**row.data, "heading": AGAIN[reason]}
-    if reason == "lost_slot":  # marked again on the words as they are now
+def _send_back(client: StudioClient, project: int, row: ServerTask, reason: str) -> None:
+    """Replace the task on the server by a new one with the refused answer as draft and the fault as heading."""
+    (answer,) = row.annotations
+    results = [each for each in answer.get("result") or () if isinstance(each, dict)]
+    data: StudioData = {**row.data, "heading": HEADINGS[reason]}
+    if reason == "lost_slot":  # the annotator marks the slots again, on the corrected transcript
         typed = [each["value"]["text"] for each in results if each.get("from_name") == "transcript"]
         data["asr_text"] = " ".join(" ".join(text) if isinstance(text, list) else str(text) for text in typed)
         results = [each for each in results if each.get("from_name") != "slots"]
@@ -203,7 +211,7 @@ def _ask_again(client: StudioClient, project: int, row: ServerTask, reason: str)
     client.delete_task(row.number)
 
 
-# --- push -------------------------------------------------------------------------------------------------------------
+# --- settle -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,50 +224,60 @@ class SettleReport(Result):
 def settle(corpus: Corpus, studio: LabelStudioSettings, people: PeopleSettings) -> SettleReport:
     """Remove from the server the tasks that nobody may open any more, and those whose answers are merged.
 
-    A task whose answer was not pulled yet stays, unless nobody may open its clip any more.
+    A task with an answer that was not pulled yet stays, unless nobody may open its clip any more.
     """
     now = task_status(corpus)
     with session(studio) as client:
-        rows, names = tasks_on_server(client, holders(studio.title, people)), _annotators(client, people)
-        merged, silent = _merged(corpus), _silent(corpus, rows)
-        gone = [row for row in rows if row.task_id in silent or _is_over(row, now, merged, names)]
-        for row in gone:
+        rows, names = tasks_on_server(client, project_titles(studio.title, people)), _annotators(client, people)
+        merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
+        finished = [row for row in rows if row.task_id in closed or _is_finished(row, now, merged, names)]
+        for row in finished:
             client.delete_task(row.number)
-    return SettleReport(len(gone))
+    return SettleReport(len(finished))
 
 
-def _merged(corpus: Corpus) -> set[tuple[str, str, int]]:
+def _merged_answers(corpus: Corpus) -> set[tuple[str, str, int]]:
+    """Return task, annotator and revision of every answer that is merged."""
     with corpus.read() as conn:
         return {(row.task_id, row.annotator_id, row.revision) for row in annotations_table.latest_answers(conn)}
 
 
-def _silent(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
+def _closed_tasks(corpus: Corpus, rows: Sequence[ServerTask]) -> set[str]:
     """Return the tasks whose clips nobody may open any more, answered or not, and those that earmark never made."""
     with corpus.read() as conn:
-        asked = {row.task_id: rounds.utterance_of(conn, row.task_id) for row in rows}
-        known = sorted({i for i in asked.values() if i is not None})
-        shut = door.closures(corpus, conn, known, "annotate")
-    return {task for task, i in asked.items() if i is None or i in shut}
+        utterance_of = {row.task_id: rounds.utterance_of(conn, row.task_id) for row in rows}
+        stored = sorted({utterance_id for utterance_id in utterance_of.values() if utterance_id is not None})
+        closed = door.closures(corpus, conn, stored, "annotate")
+    return {task for task, utterance_id in utterance_of.items() if utterance_id is None or utterance_id in closed}
 
 
-def _is_over(row: ServerTask, now: Waiting, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
-    """Return whether nobody needs a task on the server any more."""
-    answered = [said for said in row.annotations if not said.get("was_cancelled")]
-    if not answered:
+def _is_finished(row: ServerTask, now: TaskStatus, merged: set[tuple[str, str, int]], names: dict[int, str]) -> bool:
+    """Return whether all answers to a task are merged or, without an answer, whether its holder may not do it now."""
+    answers = [answer for answer in row.annotations if not answer.get("was_cancelled")]
+    if not answers:
         return row.task_id not in now.wanted.get(row.holder, ())
-    return all((row.task_id, _author(said, names), _changed(said)) in merged for said in answered)
+    return all((row.task_id, _author(answer, names), _revision(answer)) in merged for answer in answers)
 
 
-def _changed(said: StudioAnnotation) -> int:
+def _revision(answer: StudioAnnotation) -> int:
     try:
-        return revision_of(str(said.get("updated_at", "")))
+        return revision_of(str(answer.get("updated_at", "")))
     except RowError:
         return 0
 
 
+# --- push -------------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class PushReport(Result):
-    """How many tasks were sent to the server, how many were removed there, and how many are there for people now."""
+    """What a push changed on the server.
+
+    Attributes:
+        sent: how many tasks were sent.
+        removed: how many tasks were removed.
+        standing: how many open tasks are on the server now.
+    """
 
     sent: int
     removed: int
@@ -267,17 +285,17 @@ class PushReport(Result):
 
 
 def push(corpus: Corpus, settings: Settings) -> PushReport:
-    """Bring each person's project to the tasks that they may open, and no others; a repeat sends what is missing.
+    """Send each annotator's open tasks to the server and remove all others; a repeat sends only missing tasks.
 
     Answers that were not pulled yet are never deleted: their tasks stay until `pull` has merged them.
 
     Raises:
-        Refused: the clip server does not answer, so that nobody could hear anything.
+        Refused: the clip server does not answer, so that no annotator could play a clip.
         Unreachable: the server does not answer.
     """
     require_clips(settings.label_studio.clips_url)
     now = task_status(corpus)
-    made = made_tasks(corpus, settings, now.all_wanted)
+    built = build_tasks(corpus, settings, now.all_wanted)
     inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
         "label_config": label_config(inventory.intents, inventory.slot_names),
@@ -288,47 +306,47 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
         "show_skip_button": True,
         "enable_empty_annotation": False,
     }
-    sent = wanted_in_all = 0
-    titles = holders(settings.label_studio.title, settings.people)
+    sent = open_tasks = 0
+    titles = project_titles(settings.label_studio.title, settings.people)
     with session(settings.label_studio) as client:
-        known = client.projects()
-        projects = {who: client.ensure_project(title, fields, known) for who, title in titles.items()}
-        stands, removed = _clear(
+        existing = client.projects()
+        projects = {holder: client.ensure_project(title, fields, existing) for holder, title in titles.items()}
+        on_server, removed = _remove_finished(
             corpus, client, tasks_on_server(client, titles), now, _annotators(client, settings.people)
         )
-        for who, project in projects.items():
-            wanted = [task for id_, task in made.items() if id_ in now.wanted.get(who, ())]
-            missing = [task for task in wanted if task.task_id not in stands.get(who, ())]
+        for holder, project in projects.items():
+            of_holder = [task for task_id, task in built.items() if task_id in now.wanted.get(holder, ())]
+            missing = [task for task in of_holder if task.task_id not in on_server.get(holder, ())]
             base = settings.label_studio.clips_url
             tasks = [
-                studio_task(task, clip_url(corpus, base, task.task_id, who, now.until[task.utterance_id, who]))
+                studio_task(task, clip_url(corpus, base, task.task_id, holder, now.until[task.utterance_id, holder]))
                 for task in missing
             ]
-            wanted_in_all += len(wanted)
+            open_tasks += len(of_holder)
             sent += _send(client, settings.label_studio, project, tasks)
-    return PushReport(sent, removed, wanted_in_all)
+    return PushReport(sent, removed, open_tasks)
 
 
-def _clear(
-    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: Waiting, names: dict[int, str]
+def _remove_finished(
+    corpus: Corpus, client: StudioClient, rows: Sequence[ServerTask], now: TaskStatus, names: dict[int, str]
 ) -> tuple[dict[str, set[str]], int]:
-    """Remove the tasks that are over and those that are there twice; return who has which now, and how many went."""
-    merged, silent = _merged(corpus), _silent(corpus, rows)
-    stands: dict[str, set[str]] = {}
+    """Remove finished and duplicate tasks; return the tasks that stay, by holder, and how many were removed."""
+    merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
+    kept: dict[str, set[str]] = {}
     removed = 0
     for row in rows:
-        held = stands.setdefault(row.holder, set())
-        twice = row.task_id in held and not row.annotations
-        if row.task_id in silent or _is_over(row, now, merged, names) or twice:
+        of_holder = kept.setdefault(row.holder, set())
+        duplicate = row.task_id in of_holder and not row.annotations
+        if row.task_id in closed or _is_finished(row, now, merged, names) or duplicate:
             client.delete_task(row.number)
             removed += 1
         else:
-            held.add(row.task_id)
-    return stands, removed
+            of_holder.add(row.task_id)
+    return kept, removed
 
 
 def _send(client: StudioClient, settings: LabelStudioSettings, project: int, tasks: Sequence[StudioTask]) -> int:
-    """Send the tasks to the project, in batches with the pauses that the server's makers advise."""
+    """Send the tasks to the project, in batches with the pauses that Label Studio's documentation recommends."""
     size = settings.batch
     sent = 0
     with progress.track("send tasks", len(tasks)) as advance:

@@ -1,4 +1,4 @@
-"""Hear and merge: annotation files become annotations, annotations become labels."""
+"""Merge: read annotators' answers as annotations, and merge the annotations of each utterance into a label."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ from flows.tasks.task_status import sweep
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedLine(Result):
-    """A line that was refused.
+class RefusedAnswerLine(Result):
+    """A line of an annotation file, or an answer from Label Studio, that was refused.
 
     Attributes:
-        line: its number in the file; of Label Studio, the number of the task there.
-        reason, field: what is wrong, and with which field; "" stands for the whole line.
-        file: the file's name; None where the report is of one file.
+        line: number of the line in the file, or of the task on Label Studio.
+        reason: what is wrong.
+        field: name of the wrong field; "" where the whole line is wrong.
+        file: name of the file; None where the report is of one file.
     """
 
     line: int
@@ -56,15 +57,15 @@ class MergeReport(Result):
     """What became of the rows of one file.
 
     Attributes:
-        rows: of the file.
-        annotations: rows that are annotations now, or were already.
-        repeated: of these, those that were stored before.
-        conflicting: of these, those that say something else than a stored one of the same revision.
-        labels: that are new.
-        outcomes: utterances by what is known of them now.
-        refused: rows by the reason for which they were refused.
-        refused_lines: each of these.
-        already: whether the file was merged before; the figures are those of then.
+        rows: how many rows the file has.
+        annotations: how many rows are stored as annotations, now or before.
+        repeated: how many of these were stored before.
+        conflicting: how many of these differ from a stored annotation of the same revision.
+        labels: how many labels are new.
+        outcomes: counts of the utterances by the outcome of their merge.
+        refused: counts of refused rows by reason.
+        refused_lines: every refused row.
+        already: whether the file was merged before; then the figures are of that earlier merge.
     """
 
     rows: int
@@ -74,7 +75,7 @@ class MergeReport(Result):
     labels: int
     outcomes: Mapping[str, int]
     refused: Mapping[str, int]
-    refused_lines: tuple[RefusedLine, ...]
+    refused_lines: tuple[RefusedAnswerLine, ...]
     already: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -86,25 +87,25 @@ class MergeReport(Result):
     def from_json(cls, stored: Mapping[str, Any]) -> MergeReport:
         """Return the report that was stored."""
         numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
-        lines = (RefusedLine(line, reason, field) for line, reason, field in stored["refused_lines"])
+        lines = (RefusedAnswerLine(line, reason, field) for line, reason, field in stored["refused_lines"])
         return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
 
 
-def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) -> MergeReport:
-    """Make the file's good rows annotations and labels, in one transaction; name its bad rows by line and reason.
+def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bool) -> MergeReport:
+    """Merge the file's valid rows into annotations and labels, in one transaction; report each invalid row.
 
     Args:
         corpus: the handle.
         settings: all.
-        file: JSON Lines, or a table of the ending `.csv` or `.tsv`.
-        ours: it lies in the answers folder. Then it goes once it is merged, since its texts stand encrypted in the
-            corpus from there on; its refused lines stay beside it as `NAME.refused.jsonl`, to be fixed.
+        file: JSON Lines, or a table whose name ends in `.csv` or `.tsv`.
+        from_inbox: whether the file is in the answers folder. Then it is deleted once it is merged, as the corpus has
+            its texts encrypted; its refused lines are kept beside it as `NAME.refused.jsonl`, to be fixed.
 
     Raises:
         UsageError: the file can't be read.
     """
-    place, data = answer_inbox.take(file) if ours else (file, answer_inbox.read(file))
-    suffix = Path(answer_inbox.name_of(file)).suffix.lower()
+    place, data = answer_inbox.take(file) if from_inbox else (file, answer_inbox.read(file))
+    suffix = Path(answer_inbox.original_name(file)).suffix.lower()
     operation_id = operation_ids.merge_file(hashlib.sha256(data).hexdigest(), suffix if suffix in SUFFIXES else "")
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
@@ -112,19 +113,20 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, ours: bool) ->
         if stored is not None:
             report = replace(MergeReport.from_json(stored), already=True)
         else:
-            report = replace(_merge(corpus, settings, data, operation_id, suffix), already=False)
+            report = replace(_merge_data(corpus, settings, data, operation_id, suffix), already=False)
     except UsageError:
-        if ours:
+        if from_inbox:
             answer_inbox.give_back(place)
         raise
     sweep(corpus, settings)
     distribute(corpus, settings)
-    if ours:  # last, so that a run that is killed before is taken up by its file
+    if from_inbox:  # last: while the file is there, the next run repeats what a killed run did not finish
         answer_inbox.put_away(place, data, {row.line for row in report.refused_lines})
     return report
 
 
-def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
+def _merge_data(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
+    """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`."""
     tasks = asked_tasks(corpus, settings)
     parsed = parse_annotations(data, tasks, suffix=suffix)
     return merge_rows(corpus, tasks, parsed, operation_id, settings.people.most_answers)
@@ -133,11 +135,11 @@ def _merge(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, s
 def merge_rows(
     corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int = 3
 ) -> MergeReport:
-    """Make the good rows annotations and labels, in one transaction; count all by outcome and reason.
+    """Merge valid rows into annotations and labels, in one transaction; count utterances by outcome, rows by reason.
 
-    What holds afterwards depends on the set of rows that ever came, not on their order nor on how they were cut into
-    files: each utterance is weighed anew from everything that was said of it. Several may merge at once: who was
-    overtaken between weighing and writing weighs again.
+    The result depends only on the set of all rows that were ever merged, not on their order or their files: the label
+    of each utterance is computed anew from all of its annotations. Several processes may merge at once: where another
+    one stores answers to the same utterances between computing and writing, the merge is computed again.
     """
     while True:
         try:
@@ -147,90 +149,108 @@ def merge_rows(
 
 
 class _Overtaken(Exception):
-    """Somebody else's answers to the same utterances were stored meanwhile."""
+    """Another process stored answers to the same utterances before this merge was written."""
 
 
 def _merge_rows(
     corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int
 ) -> MergeReport:
-    weighed = _weigh(corpus, tasks, parsed.annotations)
-    merged = weighed.merged
-    fresh = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in weighed.open_ids]
+    plan = _plan_merge(corpus, tasks, parsed.annotations)
+    merged = plan.merged
+    accepted = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in plan.open_ids]
     with corpus.operation(operation_id, "merge") as op:
         if op.done:
             return MergeReport.from_json(op.result)
-        if weighed.basis != _basis(corpus, op.conn, weighed.touched):
+        if plan.basis != _basis(corpus, op.conn, plan.utterance_ids):
             raise _Overtaken
-        counts = annotations_table.put_annotations(corpus, op, fresh)
+        counts = annotations_table.put_annotations(corpus, op, accepted)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
-        for verdict in SAFETY:  # one voice is enough: nobody else listens, nothing learns from it
+        for verdict in SAFETY:  # one such answer is enough: nobody else listens to it, and no model learns from it
             utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
         by_id = {row.utterance_id: row for row in merged}
-        asking = {a.task_id: tasks[a.task_id] for a in fresh}
-        ask_on(
-            corpus,
-            op,
-            {t: a.utterance_id for t, a in asking.items() if wants_more(by_id[a.utterance_id], a.people, most_answers)},
-        )
+        answered = {a.task_id: tasks[a.task_id] for a in accepted}
+        unsettled = {
+            task_id: asked.utterance_id
+            for task_id, asked in answered.items()
+            if needs_more_answers(by_id[asked.utterance_id], asked.people, most_answers)
+        }
+        reopen_tasks(corpus, op, unsettled)
         report = MergeReport(
             rows=len(parsed.annotations) + len(parsed.refused),
-            annotations=len(fresh),
+            annotations=len(accepted),
             repeated=counts["repeated"],
             conflicting=counts["conflicting"],
             labels=len(new),
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
-            refused=_refused(parsed, closed=len(parsed.annotations) - len(fresh)),
-            refused_lines=tuple(RefusedLine(row.line, row.reason, row.field) for row in parsed.refused),
+            refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
+            refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
         )
         op.result = report.to_json()
     return report
 
 
 def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
-    """Return how many rows were refused by reason; `closed` are those of utterances that may not be opened any more."""
+    """Return counts of refused rows by reason; `closed` counts rows of utterances that may not be opened any more."""
     refused: Counter[str] = Counter(row.reason for row in parsed.refused)
     if closed:
         refused["closed_utterance"] += closed
     return dict(sorted(refused.items()))
 
 
-def wants_more(row: Merged, people: int, most_answers: int) -> bool:
-    """Say whether one more person has to listen: they disagree or ask for help, or too few were asked so far."""
+def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
+    """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
+
+    Args:
+        row: the merged answers to an utterance.
+        people: how many annotators the task needs.
+        most_answers: how many people are asked at most.
+    """
     if row.flags or row.people >= most_answers:
         return False
     return row.outcome in ("conflict", "help") or row.annotators < people
 
 
-def ask_on(corpus: Corpus, op: Operation, unsettled: Mapping[str, str]) -> None:
-    """Tasks that still want another person's answer are open: handed out where somebody holds them, else to be."""
+def reopen_tasks(corpus: Corpus, op: Operation, unsettled: Mapping[str, str]) -> None:
+    """Set tasks that need one more answer to `exported` where somebody has them already, else to `open`.
+
+    Args:
+        corpus: the handle.
+        op: the operation to write in.
+        unsettled: task id -> utterance id.
+    """
     now = corpus.clock()
-    anybody = {i for i, who in holders(op.conn, now) if who == ANYONE}
-    waiting = {each.task_id for each in people.assigned(op.conn, now, sorted(unsettled)) if each.waits}
-    held = [task for task, i in sorted(unsettled.items()) if task in waiting or i in anybody]
-    rounds.set_task_state(op.conn, held, "exported")
-    rounds.set_task_state(op.conn, sorted(set(unsettled) - set(held)), "open")
+    leased_to_all = {utterance_id for utterance_id, holder in holders(op.conn, now) if holder == ANYONE}
+    assigned = {each.task_id for each in people.assigned(op.conn, now, sorted(unsettled)) if each.waits}
+    exported = [
+        task_id
+        for task_id, utterance_id in sorted(unsettled.items())
+        if task_id in assigned or utterance_id in leased_to_all
+    ]
+    rounds.set_task_state(op.conn, exported, "exported")
+    rounds.set_task_state(op.conn, sorted(set(unsettled) - set(exported)), "open")
 
 
 @dataclass(frozen=True, slots=True)
-class _Weighed:
-    """What holds of the utterances that some rows touch.
+class _MergePlan:
+    """The merged answers to some utterances, before they are written.
 
     Attributes:
-        touched: their ids.
-        open_ids: those that may be opened.
-        merged: what holds of each of these.
-        basis: what it rests on, to be found unchanged when it is written.
+        utterance_ids: the utterances that new annotations answer, sorted.
+        open_ids: the utterances among them that may be opened.
+        merged: result of the merge for each of `open_ids`.
+        basis: what the result was computed from; it has to be the same still when the result is written.
     """
 
-    touched: list[str]
+    utterance_ids: list[str]
     open_ids: set[str]
     merged: list[Merged]
     basis: object
 
 
 def _basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
+    """Return a value that changes when answers, labels, reliabilities or permissions of the utterances change."""
     crowd = people.crowd(conn)
     closed = door.closures(corpus, conn, ids, "annotate")
     return (
@@ -241,16 +261,17 @@ def _basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
     )
 
 
-def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation]) -> _Weighed:
-    touched = sorted({tasks[a.task_id].utterance_id for a in annotations})
+def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation]) -> _MergePlan:
+    """Merge the stored and new annotations of each utterance that the new ones answer; write nothing."""
+    ids = sorted({tasks[a.task_id].utterance_id for a in annotations})
     with corpus.read() as conn:
-        basis = _basis(corpus, conn, touched)
-        withdrawn, others = labels.withdrawn(conn, touched), labels.other_revisions(conn, touched)
+        basis = _basis(corpus, conn, ids)
+        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
     opened = {
         content.utterance.utterance_id: content
-        for content in door.open(corpus, touched, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     for annotation in annotations:
@@ -258,20 +279,20 @@ def _weigh(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Ann
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
     merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others)
-    return _Weighed(touched, set(opened), merged, basis)
+    return _MergePlan(ids, set(opened), merged, basis)
 
 
 def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
-    """Return all tasks that were ever asked, as their answers are read."""
-    known = registry.inventory(settings.home, registry.champion(corpus, "intent"))
+    """Return, by task id, what is needed to read the answers to every task that was ever exported."""
+    inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
         row.task_id: Asked(
             row.utterance_id,
             cast(Ask, row.ask),
-            known.intents,
-            known.slot_names,
+            inventory.intents,
+            inventory.slot_names,
             closed=row.state == "closed",
             people=settings.people.answers_for(row.reason),
         )

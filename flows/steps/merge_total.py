@@ -1,4 +1,4 @@
-"""What a merge of several files came to."""
+"""The total of a merge: the reports of several files as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flows.runtime.results import Result, Skipped
-from flows.steps.merge import MergeReport, RefusedLine
+from flows.steps.merge import MergeReport, RefusedAnswerLine
 from flows.steps.review_annotators import ReviewReport
 
 
@@ -16,11 +16,11 @@ class MergeTotal(Result):
     """What became of the rows of all files.
 
     Attributes:
-        files: how many were read.
-        already: of these, those that were merged before; their figures are those of then, and nothing changed now.
+        files: how many files were read.
+        already: how many of these were merged before; their figures are of that earlier merge, and nothing changed now.
         rows, annotations, repeated, conflicting, labels, outcomes, refused, refused_lines: see `MergeReport`.
-        failed: why, by name, of files that could not be read; None without any.
-        review: what the answers taught of the people; None where nothing was new.
+        failed: error by name of files that could not be read; None where there are none.
+        review: how reliable the annotators are; None where no answer is new.
     """
 
     files: int
@@ -32,14 +32,14 @@ class MergeTotal(Result):
     labels: int
     outcomes: Mapping[str, int]
     refused: Mapping[str, int]
-    refused_lines: tuple[RefusedLine, ...]
+    refused_lines: tuple[RefusedAnswerLine, ...]
     failed: Mapping[str, str] | None = None
     review: ReviewReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MergeSkipped(Skipped):
-    """No annotations came back; `review` is what an earlier run left to be reviewed."""
+    """No annotations came back; `review` covers answers that an earlier run merged but did not review."""
 
     review: ReviewReport | None = None
 
@@ -51,23 +51,23 @@ def total(
 
     Args:
         reports: name of each file, and what became of its rows.
-        failed: why, by name, of files that could not be read.
-        review: what the answers taught of the people; None where nothing was new.
+        failed: error by name of files that could not be read.
+        review: how reliable the annotators are; None where no answer is new.
     """
-    found = [report for _, report in reports]
+    merged = [report for _, report in reports]
     outcomes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
-    for report in found:
+    for report in merged:
         outcomes.update(report.outcomes)
         refused.update(report.refused)
     return MergeTotal(
-        files=len(found),
-        already=sum(bool(report.already) for report in found),
-        rows=sum(report.rows for report in found),
-        annotations=sum(report.annotations for report in found),
-        repeated=sum(report.repeated for report in found),
-        conflicting=sum(report.conflicting for report in found),
-        labels=sum(report.labels for report in found),
+        files=len(merged),
+        already=sum(bool(report.already) for report in merged),
+        rows=sum(report.rows for report in merged),
+        annotations=sum(report.annotations for report in merged),
+        repeated=sum(report.repeated for report in merged),
+        conflicting=sum(report.conflicting for report in merged),
+        labels=sum(report.labels for report in merged),
         outcomes=dict(sorted(outcomes.items())),
         refused=dict(sorted(refused.items())),
         refused_lines=tuple(replace(row, file=name) for name, report in reports for row in report.refused_lines),

@@ -1,4 +1,4 @@
-"""Judge and promote: what the gate decides on a version, and where the aliases point afterwards."""
+"""Judge and promote: let the gate decide on a version, and move the aliases accordingly."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judgement(Result):
-    """What the gate said of a version.
+    """The gate's decision on a version.
 
     Attributes:
-        decision: `promote`, `refuse`, `indicative` where there was too little to judge by, or `champion` where the
+        decision: `promote`, `refuse`, `indicative` where too few rows are labelled to judge, or `champion` where the
             version is the champion already.
         why: the reasons, in sentences.
         decision_text: the whole decision for people to read; "" where nothing was computed.
         champion: version that is the champion afterwards.
-        rows_id: the set of rows that judged; None where the version is the champion already.
-        against: beside what it was judged, see `asr_of_judgement`; None where the version is the champion already.
-        already: True where the gate had said so before; None where it was asked now.
+        rows_id: id of the evaluation set; None where the version is the champion already.
+        against: what the version was judged against, see `judged_against`; None where it is the champion already.
+        already: True where the gate decided this in an earlier run; None where it decided now.
     """
 
     decision: str
@@ -53,7 +53,7 @@ class Judgement(Result):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, str]) -> Judgement:
-        """Return the judgement that was stored; old ones may lack what they were judged beside."""
+        """Return the judgement that was stored; old ones may lack `rows_id` and `against`."""
         return cls(
             decision=stored["decision"],
             why=stored["why"],
@@ -67,26 +67,26 @@ class Judgement(Result):
 TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
 
 
-def asr_of_judgement(listener: ModelVersion | None, champion: ModelVersion) -> str:
-    """Return what a judgement is about besides the version: the champion, and the speech model that both used."""
-    return champion.version + (f"-{listener.version}" if listener else "")
+def judged_against(asr: ModelVersion | None, champion: ModelVersion) -> str:
+    """Return what a judgement compares a version with: the champion and, for intents, the speech model of both."""
+    return champion.version + (f"-{asr.version}" if asr else "")
 
 
 def judge_and_promote(
     corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
 ) -> Judgement:
-    """Let the gate decide on a version, once for the snapshot's rows that judge, and move the aliases accordingly.
+    """Let the gate decide on a version, once for each evaluation set, and move the aliases accordingly.
 
     Args:
         corpus: the handle.
-        settings: of the gate.
-        kind: of the model.
-        number: of the challenger.
-        snapshot: whose audit rows judge.
-        against: beside what, where the same rows have judged the version beside something else before.
+        settings: all.
+        kind: `asr` or `intent`.
+        number: the challenger's version.
+        snapshot: its audit rows are the evaluation set.
+        against: see `judged_against`; "" unless the same rows judged the version against another champion before.
 
     Raises:
-        PromotionRefused: the champion moved, or the look was taken, while the gate was at work.
+        PromotionRefused: while the gate decided, another run moved the champion or spent the same look.
     """
     operation_id = operation_ids.judge(kind, number, snapshot.eval_set_id, against)
     with corpus.read() as conn:
@@ -106,21 +106,21 @@ def judge_and_promote(
         if op.done:
             judgement = Judgement.from_json(op.result)
         else:
-            if decision is not None and decision.decision != "indicative":  # else nothing could move: no look is spent
+            if decision is not None and decision.decision != "indicative":  # an indicative decision spends no look
                 numbers = decision.as_json()
                 store.put_promotion(
                     op.conn, kind, number, champion.version, audit.eval_set_id, look, decision.decision, numbers
                 )
-            tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
+            tainted = store.version(op.conn, kind, number).tainted  # an erasure may have tainted it since
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            beside = asr_of_judgement(audit.listener, champion)
+            compared = judged_against(audit.listener, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
-            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=beside)
+            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=compared)
             if tainted:
                 judgement = replace(judgement, decision="refuse", why=TAINTED)
-            said = judgements.Judgement(snapshot.eval_set_id, beside, judgement.decision)
-            judgements.put(op.conn, kind, number, said)
+            row = judgements.Judgement(snapshot.eval_set_id, compared, judgement.decision)
+            judgements.put(op.conn, kind, number, row)
             op.result = judgement.to_json()
     mirror_aliases(corpus, settings, tracking)
     return judgement
@@ -135,19 +135,19 @@ def _decide(
     number: str,
     look: int,
 ) -> Decision:
-    """Return what the gate says of the version, and log it to the version's run."""
+    """Return the gate's decision on the version, and log it to the version's run."""
     from training.evaluation.gate import decide
 
     challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
-    found = reports(corpus, settings, audit, [champion, challenger, base])
-    both = found[champion.version], found[challenger.version]
-    decision = decide(*both, look, settings.promotion, audit.slices, audit.weights)
-    log_judgement(corpus, settings.night, tracking, challenger, audit, found, found[base.version], decision)
+    by_version = reports(corpus, settings, audit, [champion, challenger, base])
+    compared = by_version[champion.version], by_version[challenger.version]
+    decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
+    log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)
     return decision
 
 
 def _judgement(decision: Decision | None, *, champion: str) -> Judgement:
-    """Return the decision in words; None stands for a set without a labelled row."""
+    """Return the decision in words; `decision` is None where no row of the evaluation set is labelled."""
     from training.evaluation.gate_text import decision_text
 
     if decision is None:
@@ -158,6 +158,7 @@ def _judgement(decision: Decision | None, *, champion: str) -> Judgement:
 
 
 def _move(conn: sa.Connection, kind: Kind, number: str, champion: str, *, promote: bool) -> None:
+    """Make the version the challenger and, where it is promoted, the champion; then the old champion is `previous`."""
     store.move_alias(conn, kind, "challenger", store.alias(conn, kind, "challenger"), number)
     if promote:
         store.move_alias(conn, kind, "previous", store.alias(conn, kind, "previous"), champion)

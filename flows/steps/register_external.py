@@ -1,4 +1,4 @@
-"""Register: a model that was made elsewhere becomes a version, judged on the rows that judge all others."""
+"""Register: add a model that was trained elsewhere as a version, and measure it on the evaluation set of all others."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from flows.runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RegisterReport(Result):
-    """A version whose model was made elsewhere.
+    """A version whose model was trained elsewhere.
 
     Attributes:
-        kind, version: what it is.
+        kind, version: `asr` or `intent`, and the version's number.
         base: digest of its files.
-        rate: its error rate on the rows that judge, with a 95 % interval; None where none is labelled yet.
-        measure: what the rate measures.
-        eval_set_id: the rows; None where none is labelled yet.
+        rate: its error rate on the evaluation set, with a 95 % interval; None where no row is labelled yet.
+        measure: name of the error rate.
+        eval_set_id: id of the evaluation set; None where no row is labelled yet.
         already: True where the same files were registered before.
     """
 
@@ -47,21 +47,21 @@ class RegisterReport(Result):
 
 
 def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> RegisterReport:
-    """Register the folder's model as a version and judge it, where any row judges by now.
+    """Register the folder's model as a version, and measure it where the evaluation set has labelled rows.
 
-    It learned from no label here, so it has no snapshot and is its own base; no alias moves. The same files are the
-    same version, however often they are registered: those of a version that learned here are that version, with the
-    snapshot by which an erasure finds it.
+    The model learned from no label of this corpus, so it has no snapshot and is its own base; no alias moves. The same
+    files always give the same version. The files of a version that was trained here give that version, with its
+    snapshot, by which an erasure finds it.
 
     Args:
         corpus: the handle.
-        settings: of the home.
-        folder: in transformers' format, safetensors alone.
-        kind: of the model.
-        name: shown with its run; the folder's own name where "".
+        settings: all.
+        folder: a model in the format of transformers, with weights in safetensors only.
+        kind: `asr` or `intent`.
+        name: name of its run; the folder's name where "".
 
     Raises:
-        UsageError: there is no such folder, or earmark can't load what lies in it.
+        UsageError: there is no such folder, or earmark can't load the model in it.
         Damaged: its weights are cut short or don't fit its configuration.
     """
     from training.tracking.version_files import folder_digest
@@ -71,42 +71,42 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
     _check(folder, kind)
     digest = folder_digest(folder)
     ensure_champions(corpus, settings)
-    known = _known(corpus, settings, kind, digest)
-    if known is not None:
-        return replace(_judged(corpus, settings, known), already=True)
-    version = _registered(corpus, settings, folder, kind, digest, name or folder.resolve().name)
-    return _judged(corpus, settings, version)
+    existing = _find_version(corpus, settings, kind, digest)
+    if existing is not None:
+        return replace(_measure(corpus, settings, existing), already=True)
+    version = _register(corpus, settings, folder, kind, digest, name or folder.resolve().name)
+    return _measure(corpus, settings, version)
 
 
-def _known(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
-    """Return the version with these files, None where there is none; one that learned here comes before all others."""
+def _find_version(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
+    """Return the version with these files, preferring one that was trained here; None where there is none."""
     from training.tracking.registry import versions_with_digest
     from training.tracking.store import open_tracking
 
-    held = set(versions_with_digest(open_tracking(settings.tracking, settings.home), kind, digest))
+    with_files = set(versions_with_digest(open_tracking(settings.tracking, settings.home), kind, digest))
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
-    # a base and a model from outside name the digest of their own files, and one that learned here that of its base
-    found = [each for each in versions if each.version in held or (not each.snapshot_id and each.base == digest)]
+    # `base` is the digest of a version's own files for bases and external models, which have no snapshot
+    found = [each for each in versions if each.version in with_files or (not each.snapshot_id and each.base == digest)]
     return min(found, key=lambda version: not version.snapshot_id, default=None)
 
 
 def _check(folder: Path, kind: Kind) -> None:
-    """Pass where the model loads and can say something of silence or of a sentence."""
+    """Check that the model loads, and that its outputs for silence or for a sentence are finite."""
     try:
         with _without_warnings():
-            said = _transcribes(folder) if kind == "asr" else _predicts_intents(folder)
+            is_finite = _transcribes(folder) if kind == "asr" else _predicts_intents(folder)
     except EarmarkError:
         raise
-    except Exception as error:  # of whatever a model of another kind lacks
+    except Exception as error:  # a model of another kind fails in any of many ways
         raise UsageError(f"model {folder} is none that earmark can use as {kind} ({type(error).__name__})") from None
-    if not said:
+    if not is_finite:
         raise UsageError(f"model {folder}: its numbers are not finite; repair its weights")
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep transformers from warning about models that don't fit, until the block ends: the error is one line."""
+    """Silence the warnings of transformers until the block ends, so that a user sees only the one-line error."""
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
     # isort: split
@@ -127,7 +127,10 @@ def _transcribes(folder: Path) -> bool:
 
     asr = load_asr(folder)
     if asr.sample_rate != RATE:
-        raise UsageError(f"model {folder}: it hears {asr.sample_rate} Hz, and clips here have {RATE} Hz")
+        raise UsageError(
+            f"model {folder}: it takes clips of {asr.sample_rate} Hz, and clips here have {RATE} Hz; "
+            f"register a model for {RATE} Hz"
+        )
     return not transcribe(asr, [("silence", np.zeros(RATE, np.float32))], TranscribeSettings(draws=1))[0].problem
 
 
@@ -137,7 +140,8 @@ def _predicts_intents(folder: Path) -> bool:
     return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())
 
 
-def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, digest: str, name: str) -> ModelVersion:
+def _register(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, digest: str, name: str) -> ModelVersion:
+    """Register the files in MLflow and store the version; a repeat stores nothing twice."""
     from training.tracking.facts import RunFacts
     from training.tracking.registry import register
     from training.tracking.runs import tracked_run
@@ -157,8 +161,8 @@ def _registered(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, di
     return registry.by_name(corpus, kind, number)
 
 
-def _judged(corpus: Corpus, settings: Settings, version: ModelVersion) -> RegisterReport:
-    """Return how the version does on the rows that judge, and log that to its run."""
+def _measure(corpus: Corpus, settings: Settings, version: ModelVersion) -> RegisterReport:
+    """Return the version's error rate on the evaluation set, and log its metrics to its run."""
     from training.evaluation.intervals import IntervalSettings, report_interval
     from training.evaluation.metrics import finite, metrics
     from training.tracking import runs

@@ -1,4 +1,4 @@
-"""Learn and register: a version from the base and the current snapshot."""
+"""Retrain: train a version from the base and the current snapshot, and register it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from corpus.text import NORMALISER
 from flows.models import registry as model_registry
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
-from flows.steps.fine_tune import Training, fine_tune, kept_folder
+from flows.steps.fine_tune import Training, checkpoint_folder, fine_tune
 from flows.steps.promote import Judgement
 from flows.steps.retrain_plan import RetrainPlan
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LearnedVersion(Result):
-    """A version that was learned and registered.
+    """A version that was trained and registered.
 
     Attributes:
         version: its number.
-        snapshot: what it learned from; None, as the other numbers, where an earlier run had learned it.
-        labels: training labels.
-        new_labels: of these, those that the version before did not learn from, and those of that one that are gone.
-        training: what the fine-tuning took; None where an earlier run registered the version and was killed then.
-        pseudo: how many pseudo-labels it learned from; None without any.
-        already: True where an earlier run had learned it; None where this one did.
+        snapshot: id of the labels that it learned from; None, like the other figures, where an earlier run trained it.
+        labels: how many training labels it learned from.
+        new_labels: how many training labels were added or removed since the version before it.
+        training: how the fine-tuning ran; None where an earlier run registered the version and was killed then.
+        pseudo: how many pseudo-labels it learned from; None where there were none.
+        already: True where an earlier run trained it; None where this run did.
     """
 
     version: str
@@ -48,7 +48,7 @@ class LearnedVersion(Result):
     already: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document, with what the training took among the other figures."""
+        """Return the document, with the figures of the training among the others."""
         document: dict[str, Any] = {}
         for name, value in Result.to_json(self).items():
             document |= value if name == "training" else {name: value}
@@ -70,11 +70,11 @@ class LearnedVersion(Result):
 
 @dataclass(frozen=True, slots=True)
 class RetrainReport(Result):
-    """A version that was learned and judged.
+    """A version that was trained and judged.
 
     Attributes:
-        learned: what it learned from.
-        judgement: what the gate said of it.
+        learned: the version and what it learned from.
+        judgement: the gate's decision on it.
     """
 
     learned: LearnedVersion
@@ -86,7 +86,7 @@ class RetrainReport(Result):
 
 
 def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
-    """Register a version that learned from the plan's snapshot; take up an earlier attempt's, never double it."""
+    """Train and register a version from the plan's snapshot; where an earlier run registered it, return that one."""
     if plan.version is not None:
         return LearnedVersion(plan.version, already=True)
     with corpus.read() as conn:
@@ -114,8 +114,8 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
             training = trained.training
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
-        for done in (folder, kept_folder(folder, plan.kind)):
-            shutil.rmtree(done, ignore_errors=True)
+        for unneeded in (folder, checkpoint_folder(folder, plan.kind)):
+            shutil.rmtree(unneeded, ignore_errors=True)
     parent = model_registry.champion(corpus, plan.kind).version
     uri = model_registry.portable(settings.home, uri)
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
@@ -126,29 +126,30 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
 
 
 def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, training: Training | None) -> None:
-    """Store the version with its snapshot; it is tainted where something it learned from was erased meanwhile."""
+    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile."""
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
-    taught = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
-    gone = utterances.erased(op.conn, taught)
-    store.put_version(op.conn, replace(version, tainted=bool(gone)))
+    learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
+    erased = utterances.erased(op.conn, learned_from)
+    store.put_version(op.conn, replace(version, tainted=bool(erased)))
     learned = LearnedVersion(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,
         labels=len(plan.snapshot.of("train")),
-        new_labels=plan.new,
+        new_labels=plan.new_labels,
         training=training,
         pseudo=len(plan.pseudo.ids) or None,
         already=None if training else True,
     )
-    if plan.pseudo.ids:  # by their rows an erasure finds the versions that they taught
-        left = [i for i in plan.pseudo.ids if i not in gone]
-        pseudo_labels.put(op.conn, plan.kind, version.version, left, plan.pseudo.weight, plan.pseudo.heard_by)
+    if plan.pseudo.ids:  # by these rows an erasure finds the versions that learned from pseudo-labels
+        remaining = [i for i in plan.pseudo.ids if i not in erased]
+        pseudo_labels.put(op.conn, plan.kind, version.version, remaining, plan.pseudo.weight, plan.pseudo.versions)
     if training is not None:
         costs.put_training(op.conn, plan.kind, version.version, training.seconds)
     op.result = learned.to_json()
 
 
 def _facts(corpus: Corpus, settings: Settings, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
+    """Return what the version's MLflow run records about its origin."""
     from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent

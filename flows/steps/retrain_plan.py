@@ -1,4 +1,4 @@
-"""What a retraining of a kind would learn from and judge, or why nothing is due."""
+"""Plan a retraining: what to learn from and what to judge, or why nothing is due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corpus.tables.judgements import Judgement
 from flows.models import registry
 from flows.models.eval_set import audit_set, current_snapshot
 from flows.runtime.settings import Settings
-from flows.steps.training_examples import NOTHING_PSEUDO, Pseudo, choose_pseudo
+from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,15 @@ class RetrainPlan:
     """What a retraining does.
 
     Attributes:
-        operation_id: the same labels, settings and base make the same version once.
-        snapshot: what is learned from and what judges.
+        kind: `asr` or `intent`.
+        cycle: name of the nightly run, or `by-hand`.
+        operation_id: the same for the same labels, settings and base, so that they give one version.
+        snapshot: the training labels and the evaluation set.
         skipped: why nothing is due; "" where something is.
-        version: learned already and still to be judged, since an earlier run was killed or had too little to judge
-            by; None where it is to be learned.
-        new: training labels that the newest version has not learned from, and those it learned from that are gone.
-        pseudo: what is learned beside the labels.
+        version: a version that is trained and still to be judged, as an earlier run was killed or had too few labelled
+            rows; None where a version is to be trained.
+        new_labels: how many training labels were added or removed since the newest version learned.
+        pseudo: what is learned in addition to the labels.
     """
 
     kind: Kind
@@ -39,17 +41,25 @@ class RetrainPlan:
     snapshot: Snapshot
     skipped: str = ""
     version: str | None = None
-    new: int = 0
-    pseudo: Pseudo = NOTHING_PSEUDO
+    new_labels: int = 0
+    pseudo: PseudoLabels = NO_PSEUDO_LABELS
 
 
 def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> RetrainPlan:
-    """Return what there is to learn or to judge, or why nothing is due."""
+    """Return what there is to learn or to judge, or why nothing is due.
+
+    Args:
+        corpus: the handle.
+        settings: all.
+        kind: `asr` or `intent`.
+        cycle: name of the nightly run, or `by-hand`.
+        only_if_due: whether to wait for the number of new labels and audit rows that the settings ask for.
+    """
     from training.tracking.version_files import folder_digest
 
     snapshot = current_snapshot(corpus, settings.promotion, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
-    pseudo = choose_pseudo(corpus, settings, kind, snapshot)
+    pseudo = choose_pseudo_labels(corpus, settings, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
@@ -59,32 +69,33 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
         judged = judgements.of_version(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
-    found = RetrainPlan(kind, cycle, operation_id, snapshot, new=len(now ^ before), pseudo=pseudo)
-    # what learned from the erased can't become champion, and the champion has nobody to be judged against
+    draft = RetrainPlan(kind, cycle, operation_id, snapshot, new_labels=len(now ^ before), pseudo=pseudo)
+    # a version that learned from erased utterances can't become champion, and the champion is not judged against itself
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:
-        return replace(found, version=newest.version)
+        return replace(draft, version=newest.version)
     with corpus.read() as conn:
-        known = result_of(conn, found.operation_id)
+        stored = result_of(conn, draft.operation_id)
     if only_if_due:
-        why = _not_due(corpus, settings, found)
+        why = _not_due(corpus, settings, draft)
     else:
-        why = f"version {known['version']} learned from these labels with these settings" if known else ""
+        why = f"version {stored['version']} learned from these labels with these settings" if stored else ""
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
     if why and may_win and _may_judge_again(judged, snapshot):
-        return replace(found, version=newest.version)
-    return replace(found, skipped=why)
+        return replace(draft, version=newest.version)
+    return replace(draft, skipped=why)
 
 
 def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
-    """Say whether the last judgement had too few rows and there are others by now."""
+    """Return whether the last judgement had too few labelled rows and the evaluation set has changed since."""
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
-def _not_due(corpus: Corpus, settings: Settings, found: RetrainPlan) -> str:
-    if found.new < settings.night.min_new_labels:
-        return f"{found.new} new training labels, a retraining is due at {settings.night.min_new_labels}"
-    audit = audit_set(corpus, settings.promotion, found.kind, found.snapshot.of("audit"))
+def _not_due(corpus: Corpus, settings: Settings, draft: RetrainPlan) -> str:
+    """Return why a retraining is not due: too few new labels or audit rows; "" where it is due."""
+    if draft.new_labels < settings.night.min_new_labels:
+        return f"{draft.new_labels} new training labels, a retraining is due at {settings.night.min_new_labels}"
+    audit = audit_set(corpus, settings.promotion, draft.kind, draft.snapshot.of("audit"))
     rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
     gate = settings.promotion
     if rows < gate.min_audit_rows or speakers < gate.min_speakers:

@@ -1,4 +1,4 @@
-"""Review: whom to believe is learned from all answers to the same clips, and what they disagree in is weighed anew."""
+"""Review annotators: estimate how reliable each one is from clips that several answered, and merge those clips anew."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from flows.runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ReviewReport(Result):
-    """What all answers taught of those who gave them.
+    """How reliable the annotators are.
 
     Attributes:
-        clips: on which several people answered.
-        people: of whom something is known.
-        careless: ids of those whose answers weigh too little.
-        labels: that are others now.
+        clips: how many clips several people answered.
+        people: how many people have an estimate.
+        careless: ids of the annotators whose answers have too little weight.
+        labels: how many labels changed.
     """
 
     clips: int
@@ -40,82 +40,87 @@ class ReviewReport(Result):
 
 
 def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
-    """Learn from all answers how reliable people are, and weigh anew the labels that several people gave.
+    """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
-    A repeat without new answers changes nothing; a killed run wrote all or nothing.
+    A repeat without new answers changes nothing; a run that is killed has written all or nothing.
     """
     with corpus.read() as conn:
         basis = people.answers_digest(conn)
-        held = people.crowd(conn)
-        shared = [
-            i for i, said in annotations_table.answers_by_utterance(conn).items() if len({who for who, *_ in said}) > 1
-        ]
-        known = labels.ingested_revisions(conn)
-    if held is not None and held[1] == basis:
+        stored = people.crowd(conn)
+        answers = annotations_table.answers_by_utterance(conn)
+        shared = [i for i, rows in answers.items() if len({annotator_id for annotator_id, *_ in rows}) > 1]
+        ingested = labels.ingested_revisions(conn)
+    if stored is not None and stored[1] == basis:
         return Skipped("no answer is new")
-    ids = sorted({*shared, *known})
-    if not ids and not _several(corpus):
+    ids = sorted({*shared, *ingested})
+    if not ids and not _several_annotators(corpus):
         return Skipped("no two people answered on the same clip")
-    given, current, truths = _content(corpus, ids, known)
-    seen = _seen(corpus, settings.crowd.anchoring.newest)
-    inventory = len(registry.inventory(settings.home, registry.champion(corpus, "intent")).intents)
-    crowd = learn_crowd(given, truths, inventory, settings.crowd, seen)
+    annotations, current, truths = _open_content(corpus, ids, ingested)
+    drafts_kept = _drafts_kept(corpus, settings.crowd.anchoring.newest)
+    intents = len(registry.inventory(settings.home, registry.champion(corpus, "intent")).intents)
+    crowd = learn_crowd(annotations, truths, intents, settings.crowd, drafts_kept)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-    shared_given = {i: given[i] for i in shared if i in given}
-    merged = merge_annotations(shared_given, current, withdrawn=withdrawn, crowd=crowd, others=others)
+    of_shared = {i: annotations[i] for i in shared if i in annotations}
+    merged = merge_annotations(of_shared, current, withdrawn=withdrawn, crowd=crowd, others=others)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
     with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
-            return _stored(op.result)
+            return _stored_review(op.result)
         if people.answers_digest(op.conn) != basis:
-            found: ReviewReport | Skipped = Skipped("answers came in meanwhile; the next merge reviews them")
+            report: ReviewReport | Skipped = Skipped("answers came in meanwhile; the next merge reviews them")
         else:
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())
             labels.put_labels(corpus, op, changed)
             labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
             careless = tuple(crowd.careless())
-            found = ReviewReport(len(shared_given), len(crowd.people), careless, len(changed))
-        op.result = found.to_json()
-    return found
+            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(changed))
+        op.result = report.to_json()
+    return report
 
 
-def _stored(result: Mapping[str, Any]) -> ReviewReport | Skipped:
+def _stored_review(result: Mapping[str, Any]) -> ReviewReport | Skipped:
     """Return the review that was stored."""
     if "skipped" in result:
         return Skipped(result["skipped"])
     return ReviewReport(result["clips"], result["people"], tuple(result["careless"]), result["labels"])
 
 
-def _content(
-    corpus: Corpus, ids: Sequence[str], known: dict[str, int]
+def _open_content(
+    corpus: Corpus, ids: Sequence[str], ingested: dict[str, int]
 ) -> tuple[dict[str, list[Annotation]], dict[str, Label], dict[str, Label]]:
-    """Return answers, labels of the highest revision, and the labels that came with the arrival, by utterance."""
+    """Return annotations, current labels and ingested labels by utterance, for those that may be opened.
+
+    Args:
+        corpus: the handle.
+        ids: the utterances.
+        ingested: revision of the label that came with the utterance, by utterance.
+    """
     with corpus.read() as conn:
         withdrawn = labels.withdrawn(conn, ids)
-    given: dict[str, list[Annotation]] = {}
+    annotations: dict[str, list[Annotation]] = {}
     current: dict[str, Label] = {}
     parts: tuple[Part, ...] = ("annotations", "label")
     for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
-        given[content.utterance.utterance_id] = list(content.annotations)
+        annotations[content.utterance.utterance_id] = list(content.annotations)
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     truths: dict[str, Label] = {}
-    opened = [i for i in ids if i in known and i in given]
-    for content in door.open(corpus, opened, "annotate", parts=("label",), strict=False, label_revisions=known):
+    opened = [i for i in ids if i in ingested and i in annotations]
+    for content in door.open(corpus, opened, "annotate", parts=("label",), strict=False, label_revisions=ingested):
         if content.label is not None:
             truths[content.utterance.utterance_id] = content.label
-    return given, current, truths
+    return annotations, current, truths
 
 
-def _several(corpus: Corpus) -> bool:
-    """Say whether more than one person answers; who is alone can be compared with nobody."""
+def _several_annotators(corpus: Corpus) -> bool:
+    """Return whether more than one person has answered; a single person can't be compared with others."""
     with corpus.read() as conn:
         return len({row.annotator_id for row in annotations_table.latest_answers(conn)}) > 1
 
 
-def _seen(corpus: Corpus, most: int) -> list[DraftComparison]:
-    """Return at most so many of the newest transcripts beside the drafts of their tasks, shown or withheld."""
+def _drafts_kept(corpus: Corpus, most: int) -> list[DraftComparison]:
+    """Return, for at most so many of the newest transcripts, whether the draft was shown and whether it was kept."""
     with corpus.read() as conn:
         rows = [r for r in annotations_table.latest_answers(conn) if r.verdict == "labelled" and r.ask == "transcribe"]
     newest = sorted(rows, key=lambda r: (str(r.at or ""), r.task_id, r.annotator_id))
@@ -125,8 +130,8 @@ def _seen(corpus: Corpus, most: int) -> list[DraftComparison]:
     found = []
     for content in door.open(corpus, ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
         draft = normalise(content.hypotheses[0].text) if content.hypotheses else None
-        for said in content.annotations:
-            shown = wanted.get((said.task_id, said.annotator_id, said.revision))
-            if shown is not None and draft is not None and said.transcript is not None:
-                found.append(DraftComparison(said.annotator_id, shown, said.transcript == draft))
+        for row in content.annotations:
+            shown = wanted.get((row.task_id, row.annotator_id, row.revision))
+            if shown is not None and draft is not None and row.transcript is not None:
+                found.append(DraftComparison(row.annotator_id, shown, row.transcript == draft))
     return found

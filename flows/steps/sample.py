@@ -39,8 +39,8 @@ NOTHING = (
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRows(Result):
-    """Labelled rows that could teach a choice; see `LabelEvidence`."""
+class EvidenceCounts(Result):
+    """How many labelled rows the choice could learn from; see `LabelEvidence`."""
 
     labelled: int
     scored: int
@@ -49,7 +49,12 @@ class KnownRows(Result):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedErrors(Result):
-    """Expected errors of an utterance: mean of those chosen to learn from, None where there are none; of the pool."""
+    """Mean number of expected errors of an utterance.
+
+    Attributes:
+        chosen: of those chosen for training; None where there are none.
+        pool: of all utterances in the pool.
+    """
 
     chosen: float | None
     pool: float
@@ -57,16 +62,18 @@ class ExpectedErrors(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleReport(Result):
-    """What a round chose; the rounds of older versions of earmark lack some of the fields.
+    """What a round chose; rounds that older versions of earmark stored lack some of the fields.
 
     Attributes:
         skipped: why nothing was chosen.
-        pool, scored, chosen, fraction: utterances that could be chosen, that were scored, that were chosen, and the
-            share of the scored ones that was chosen.
+        pool: how many utterances could be chosen.
+        scored: how many utterances were scored.
+        chosen: how many utterances were chosen.
+        fraction: share of the scored utterances that was chosen.
         reasons, asks, minutes, notes: see `ChoiceSummary`.
-        known, calibration, expected_errors, costs, cohorts: what earlier answers taught the choice; figures and
-            counts, no centre, no curve, no embedding. `calibration` by kind of error, `costs` by question.
-        outlook: what the next labels are expected to bring, by kind of model.
+        known, calibration, expected_errors, costs, cohorts: what the choice learned from earlier answers, as figures
+            and counts without centres, curves or embeddings. `calibration` by kind of error, `costs` by question.
+        outlook: expected gain of the next labels, by kind of model.
         since, up_to: order of the newest arrival when the round before was chosen, and now.
         already: why the stored round was returned.
     """
@@ -80,7 +87,7 @@ class SampleReport(Result):
     asks: Mapping[str, int] | None = None
     minutes: float | None = None
     notes: Sequence[str] | None = None
-    known: KnownRows | None = None
+    known: EvidenceCounts | None = None
     calibration: Mapping[str, Reliability] | None = None
     expected_errors: ExpectedErrors | None = None
     costs: Mapping[str, QuestionCost] | None = None
@@ -92,17 +99,17 @@ class SampleReport(Result):
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> SampleReport:
-        """Return the report that `to_json` made a document of."""
+        """Return the report of a document that `to_json` made."""
         from sampling.choice_summary import CohortChoice
         from sampling.reliability import Reliability
 
         given = {field.name: document[field.name] for field in fields(cls) if field.name in document}
-        for name, one in (("known", KnownRows), ("expected_errors", ExpectedErrors)):
+        for name, figures_of in (("known", EvidenceCounts), ("expected_errors", ExpectedErrors)):
             if name in given:
-                given[name] = one(**given[name])
-        for name, each in (("calibration", Reliability), ("costs", QuestionCost), ("outlook", Outlook)):
+                given[name] = figures_of(**given[name])
+        for name, entry_of in (("calibration", Reliability), ("costs", QuestionCost), ("outlook", Outlook)):
             if name in given:
-                given[name] = {key: each(**figures) for key, figures in given[name].items()}
+                given[name] = {key: entry_of(**figures) for key, figures in given[name].items()}
         if "cohorts" in given:
             given["cohorts"] = tuple(CohortChoice(**figures) for figures in given["cohorts"])
         return cls(**given)
@@ -114,7 +121,7 @@ class DryRun(Result):
 
     Attributes:
         skipped: why it would choose nothing.
-        night: its name.
+        night: name of the night.
         report: the choice in numbers.
         rows: what would be chosen, most valuable first.
     """
@@ -125,14 +132,14 @@ class DryRun(Result):
     rows: Sequence[ChosenRow] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat document: the report's fields stand beside the night and the rows."""
+        """Return one flat document: the fields of the report, the night and the rows side by side."""
         document = Result.to_json(self)
         report, rows = document.pop("report", {}), document.pop("rows")
         return {**document, **report, "rows": rows}
 
 
 def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
-    """Store the night's round; a night has one round, so a repeat returns the stored one."""
+    """Choose the night's round and store it; a night has one round, so a repeat returns the stored one."""
     operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
@@ -142,10 +149,10 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return SampleReport(skipped=NOTHING, scored=scored)
-    known = gather_evidence(corpus, settings, night.name)
-    pool = with_evidence(pool, known)
-    choice = select(corpus, settings.sampling, night, pool, known)
-    report = _report(corpus, settings, choice, pool, scored, known)
+    evidence = gather_evidence(corpus, settings, night.name)
+    pool = with_evidence(pool, evidence)
+    choice = select(corpus, settings.sampling, night, pool, evidence)
+    report = _report(corpus, settings, choice, pool, scored, evidence)
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
@@ -158,7 +165,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
 
 
 def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
-    """Return what would be chosen, row by row; nothing is chosen, and the audit chain records the look at labels."""
+    """Return the rows that would be chosen; nothing is stored but the audit chain's entry on reading labels."""
     from sampling.choice_summary import chosen_rows
 
     with corpus.read() as conn:
@@ -166,15 +173,15 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return DryRun(skipped=NOTHING)
-    known = gather_evidence(corpus, settings, night.name)
-    pool = with_evidence(pool, known)
-    choice = select(corpus, settings.sampling, night, pool, known)
-    report = _report(corpus, settings, choice, pool, scored, known)
+    evidence = gather_evidence(corpus, settings, night.name)
+    pool = with_evidence(pool, evidence)
+    choice = select(corpus, settings.sampling, night, pool, evidence)
+    report = _report(corpus, settings, choice, pool, scored, evidence)
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
 
 
 def _report(
-    corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, known: LabelEvidence
+    corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, evidence: LabelEvidence
 ) -> SampleReport:
     from sampling.choice_summary import cohort_choices, summarise
 
@@ -188,20 +195,24 @@ def _report(
         asks=summary.asks,
         minutes=summary.minutes,
         notes=summary.notes,
-        known=KnownRows(known.labelled, known.scored, known.unseen),
-        calibration=known.reliability,
+        known=EvidenceCounts(evidence.labelled, evidence.scored, evidence.unseen),
+        calibration=evidence.reliability,
         expected_errors=ExpectedErrors(*choice.expected),
-        costs=costs_by_question(known.costs, known.answers),
-        cohorts=cohort_choices(choice, pool, known.cohorts),
+        costs=costs_by_question(evidence.costs, evidence.answers),
+        cohorts=cohort_choices(choice, pool, evidence.cohorts),
         outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
     )
 
 
 def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
-    """Return what of a frame may be chosen, and how many of it were scored.
+    """Return the pool of a sampling frame, None where it is empty, and how many of the frame's utterances are scored.
 
-    In the pool stands what was scored by the champions, may be annotated by its customer's
-    consent, was never chosen before and has no label yet.
+    The pool has the utterances that the champions scored, whose customer consents to annotation, that no round chose
+    before and that have no label yet.
+
+    Args:
+        corpus: the handle.
+        ids: of the frame's utterances.
     """
     from sampling.pool import Pool
 
@@ -217,13 +228,12 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
         columns = utterances.pool_columns(conn, free)
     slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
     predictions = scores.predictions(corpus, free, asr.version, intent.version)
-    return Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices), len(
-        scored
-    )
+    pool = Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices)
+    return pool, len(scored)
 
 
-def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, known: LabelEvidence) -> Choice:
-    """Return the round's selection, with what there is to say about it."""
+def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, evidence: LabelEvidence) -> Choice:
+    """Return the round's selection and how it was made."""
     from sampling.selection import choose_explained
 
     with corpus.read() as conn:
@@ -235,28 +245,28 @@ def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool,
         round=night.name,
         audit_rows_so_far=audit,
         labels_so_far=sum(not row.judges for row in current),
-        cost_model=known.costs,
-        calibrators=known.calibrators,
+        cost_model=evidence.costs,
+        calibrators=evidence.calibrators,
     )
 
 
 def track(tracking_settings: TrackingSettings, home: Path, night: str, report: SampleReport) -> None:
-    """Log what was chosen, and how far its measures can be believed, to the night's run in MLflow."""
-    # a round that an older earmark chose has no figures of what it learned
+    """Log the round's figures, with the reliability of its measures, to the night's run in MLflow."""
+    # rounds of older versions of earmark lack calibration and expected errors
     if not report.chosen or report.calibration is None or report.expected_errors is None:
         return
     from training.tracking.runs import cycle_run, log_metrics
     from training.tracking.store import open_tracking
 
     figures = {f"sample_{name}": getattr(report, name) for name in ("pool", "chosen", "fraction", "minutes")}
-    for kind, found in report.calibration.items():
+    for kind, reliability in report.calibration.items():
         names = ("rows", "error_share", "ece_before", "ece_after", "nce", "auc_roc", "auc_pr")
-        figures |= {f"sample_{kind}_{name}": getattr(found, name) for name in names}
+        figures |= {f"sample_{kind}_{name}": getattr(reliability, name) for name in names}
     for name in ("chosen", "pool"):
         figures[f"sample_expected_errors_{name}"] = getattr(report.expected_errors, name)
     figures["sample_cohorts"] = len(report.cohorts or ())
-    for kind, ahead in (report.outlook or {}).items():
-        figures[f"sample_{kind}_expected_gain"] = ahead.gain
+    for kind, outlook in (report.outlook or {}).items():
+        figures[f"sample_{kind}_expected_gain"] = outlook.gain
     tracking = open_tracking(tracking_settings, home)
     run_id = cycle_run(tracking, night)
     log_metrics(tracking, run_id, {name: float(value) for name, value in figures.items() if value is not None})

@@ -1,4 +1,4 @@
-"""Score: what the champions recognise in an utterance, and how sure they are."""
+"""Score: transcribe utterances with the champions, predict intents, and store how certain both are."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class ScorePlan:
     """What one run scores.
 
     Attributes:
-        asr, intent: the versions that score.
-        shards: ids by shard. A shard is cut from all ids that were given, scored or not, so that a run that was killed
-            and one that was not batch alike.
-        already: how many were scored before.
-        numbers_only: utterances that a model at work has learned from. Their new transcripts are kept nowhere: a model
-            knows by heart what it learned, and the intent model is to learn from drafts with everyday errors.
+        asr, intent: the champions that score.
+        shards: ids of unscored utterances by shard. Shards are cut from all given ids, scored or not, so that the rest
+            of a killed run has the same batches.
+        already: how many utterances were scored before.
+        numbers_only: utterances from which a champion has learned. Their scores are stored without transcripts: a model
+            reproduces what it learned, and the intent model has to learn from drafts with everyday errors.
     """
 
     asr: ModelVersion
@@ -48,8 +48,9 @@ class ShardReport(Result):
     """What became of a shard's utterances.
 
     Attributes:
-        set_aside: utterances whose numbers are not finite, by reason.
-        not_opened: utterances that may not be opened any more.
+        scored: how many were scored.
+        set_aside: how many had scores that are not finite, by reason.
+        not_opened: how many may not be opened any more.
     """
 
     scored: int
@@ -63,10 +64,10 @@ class ScoreReport(Result):
 
     Attributes:
         skipped: why there was nothing to do.
-        already: utterances that the same versions scored before.
-        set_aside, not_opened: see `ShardReport`.
+        already: how many utterances the same versions scored before.
+        scored, set_aside, not_opened: see `ShardReport`.
         asr, intent: the versions that scored.
-        rescored: labelled utterances that were scored again by the champions of today.
+        rescored: how many labelled utterances today's champions scored again.
     """
 
     skipped: str | None = None
@@ -82,7 +83,7 @@ class ScoreReport(Result):
 def plan(
     corpus: Corpus, settings: ScoreSettings, ids: Sequence[str], numbers_only: frozenset[str] = frozenset()
 ) -> ScorePlan:
-    """Return the shards of the utterances that the champions have not scored."""
+    """Return the utterances that the champions have not scored, cut into shards."""
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
     with corpus.read() as conn:
         unscored = set(scores.unscored(conn, ids, asr.version, intent.version))
@@ -96,14 +97,14 @@ def plan(
 def score_shard(
     corpus: Corpus, settings: ScoreSettings, home: Path, plan: ScorePlan, ids: Sequence[str]
 ) -> ShardReport:
-    """Store the shard's predictions and hypotheses; a row that is not finite is set aside with its reason.
+    """Score a shard and store its predictions and hypotheses; utterances with scores that are not finite are set aside.
 
     Args:
         corpus: the handle.
-        settings: how it is scored.
-        home: where the models are.
-        plan: of the run.
-        ids: of the shard.
+        settings: how to score.
+        home: the folder with the models.
+        plan: the plan of the run.
+        ids: the shard's utterances.
     """
     from training.score import predict
 
@@ -120,7 +121,7 @@ def score_shard(
         )
     malloc_trim.trim_malloc()
     done = sorted([*scored.predictions.utterance_ids.tolist(), *scored.set_aside])
-    if not done:  # all closed by now: nothing was done that a repeat could leave out
+    if not done:  # none may be opened any more, so there is nothing to store
         return ShardReport(0, {}, len(ids))
     key = digest([plan.asr.version, plan.intent.version, done])
     with corpus.operation(operation_ids.score(key), "score") as op:
@@ -136,19 +137,20 @@ def score_shard(
 
 
 def utterance_order(corpus: Corpus, ids: Sequence[str]) -> list[str]:
-    """Return the ids as their audio lies in the packs."""
+    """Return the ids in the order of their audio in the packs."""
     with corpus.read() as conn:
         return utterances.reading_order(conn, ids)
 
 
 def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
+    """Yield id and samples of every utterance that may be opened."""
     for content in door.open(corpus, ids, "score", strict=False):
         if content.audio is not None:
             yield content.utterance.utterance_id, content.audio
 
 
 def total(plan: ScorePlan, reports: Sequence[ShardReport]) -> ScoreReport:
-    """Return the shards' reports as one."""
+    """Return the reports of all shards as one."""
     aside: Counter[str] = Counter()
     for report in reports:
         aside.update(report.set_aside)

@@ -1,4 +1,4 @@
-"""What a retraining learns from: labelled utterances, drafts of them, and what the champion is sure of by itself."""
+"""Training examples of a retraining: labelled utterances, their drafts, and pseudo-labels."""
 
 from __future__ import annotations
 
@@ -26,68 +26,71 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pseudo:
-    """The utterances whose hypotheses are learned as if a person had written them.
+class PseudoLabels:
+    """Utterances whose hypotheses are used as training labels.
 
     Attributes:
-        ids: sorted; none of them ever had a label, was chosen in a round, or may not train.
-        weight: of each, a label's being 1.
-        heard_by: versions of speech and intent model whose hypotheses they are.
+        ids: sorted; all consent to training, and none ever had a label or was chosen in a round.
+        weight: weight of each in training, where a label has 1.
+        versions: speech and intent model that made the hypotheses.
     """
 
     ids: tuple[str, ...] = ()
     weight: float = 0.0
-    heard_by: tuple[str, str] = ("", "")
+    versions: tuple[str, str] = ("", "")
 
     def digest(self) -> str:
-        """Return one digest of all; "" where there are none."""
-        return digest([list(self.ids), self.weight, list(self.heard_by)]) if self.ids else ""
+        """Return one digest of all fields; "" where there are no pseudo-labels."""
+        return digest([list(self.ids), self.weight, list(self.versions)]) if self.ids else ""
 
 
-NOTHING_PSEUDO: Final = Pseudo()
+NO_PSEUDO_LABELS: Final = PseudoLabels()
 
 
-def choose_pseudo(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> Pseudo:
-    """Return the surest utterances of the train split that nobody labelled; none where the settings ask for none.
+def choose_pseudo_labels(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> PseudoLabels:
+    """Return the utterances of the train split, without a label, of which the champions are surest.
 
-    What a round chose is left out, labelled or not: audit rows judge, and the others wait for a person. So is what a
-    round may still choose, and what ever had a label: held-out rows judge, and what was withdrawn was wrong.
+    None are returned where the settings ask for none. Utterances that a round chose are left out, labelled or not:
+    audit rows are for evaluation, and the others wait for an annotator. Left out too are utterances that a round may
+    still choose, and those that ever had a label: held-out rows are for evaluation, and withdrawn labels were wrong.
     """
     from training.pseudo_labels import pseudo_weight, surest
 
     how = settings.asr.pseudo if kind == "asr" else settings.intent.pseudo
     weight = pseudo_weight(how, len(snapshot.of("train")))
     if not weight or not how.most:
-        return NOTHING_PSEUDO
+        return NO_PSEUDO_LABELS
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
     ids = _unlabelled(corpus, settings, asr, intent)
     if not ids:
-        return NOTHING_PSEUDO
-    found = scores.predictions(corpus, ids, asr.version, intent.version)
-    doubt = found.column("expected_wer") if kind == "asr" else 1.0 - found.intent_probs.max(axis=1)
+        return NO_PSEUDO_LABELS
+    predictions = scores.predictions(corpus, ids, asr.version, intent.version)
+    doubt = predictions.column("expected_wer") if kind == "asr" else 1.0 - predictions.intent_probs.max(axis=1)
     sure = surest(dict(zip(ids, np.clip(doubt, 0.0, 1.0).astype(float).tolist(), strict=True)), how)
-    return Pseudo(tuple(sure), weight, (asr.version, intent.version)) if sure else NOTHING_PSEUDO
+    return PseudoLabels(tuple(sure), weight, (asr.version, intent.version)) if sure else NO_PSEUDO_LABELS
 
 
 def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: ModelVersion) -> list[str]:
+    """Return the scored utterances of the train split that may train and that no round chose or can choose any more."""
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
         taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
-        over = past_sampling(conn, settings)
-        ids = [i for i in ids if i in over and i not in taken]
+        past = past_sampling(conn, settings)
+        ids = [i for i in ids if i in past and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
     allowed = consent.consenting(corpus.vault, ids, "train")
-    return [
-        i for i, split, allow in zip(ids, splits.tolist(), allowed.tolist(), strict=True) if split == "train" and allow
-    ]
+    rows = zip(ids, splits.tolist(), allowed.tolist(), strict=True)
+    return [utterance_id for utterance_id, split, consents in rows if split == "train" and consents]
 
 
-def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo = NOTHING_PSEUDO) -> list[AsrExample]:
-    """Return clips with what people wrote, and those of the pseudo-labels with what the champion heard."""
+def asr_examples(
+    corpus: Corpus, labelled: Sequence[SnapshotRow], pseudo: PseudoLabels = NO_PSEUDO_LABELS
+) -> list[AsrExample]:
+    """Return clips with their labelled transcripts, and clips of pseudo-labels with the champion's transcripts."""
     from training.asr.fit import AsrExample
 
-    rows = {row.utterance_id: row for row in chosen}
+    rows = {row.utterance_id: row for row in labelled}
     revisions = {i: row.revision for i, row in rows.items()}
     opened = door.open(corpus, sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     examples = [
@@ -103,15 +106,16 @@ def asr_examples(corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo =
 
 
 def intent_examples(
-    corpus: Corpus, chosen: Sequence[SnapshotRow], pseudo: Pseudo = NOTHING_PSEUDO
+    corpus: Corpus, labelled: Sequence[SnapshotRow], pseudo: PseudoLabels = NO_PSEUDO_LABELS
 ) -> list[IntentExample]:
-    """Return transcripts with their slots and, as the model hears errors at work, drafts with the intent alone.
+    """Return labelled transcripts with intent and slots, and drafts with the intent only.
 
-    Those of the pseudo-labels are drafts with the champion's intent.
+    Drafts are examples because in production the intent model reads transcripts with recognition errors. The example of
+    a pseudo-label is a draft with the champion's intent.
     """
     from training.intent.fit import DRAFT, IntentExample
 
-    rows = {row.utterance_id: row for row in chosen}
+    rows = {row.utterance_id: row for row in labelled}
     revisions = {i: row.revision for i, row in rows.items()}
     opened = door.open(
         corpus, sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions
@@ -135,9 +139,9 @@ def intent_examples(
     return examples
 
 
-def _hypothesis_texts(corpus: Corpus, pseudo: Pseudo, parts: Sequence[Part]) -> list[tuple[Content, Hypothesis]]:
-    """Return the utterances of the pseudo-labels, each with the best hypothesis of the champion."""
+def _hypothesis_texts(corpus: Corpus, pseudo: PseudoLabels, parts: Sequence[Part]) -> list[tuple[Content, Hypothesis]]:
+    """Return the utterances of the pseudo-labels, each with the champions' best hypothesis."""
     if not pseudo.ids:
         return []
-    opened = door.open(corpus, list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.heard_by)
+    opened = door.open(corpus, list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.versions)
     return [(content, content.hypotheses[0]) for content in opened if content.hypotheses]

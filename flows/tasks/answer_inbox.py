@@ -1,7 +1,7 @@
-"""The answers folder: files that tools put there, out of their way while they are merged, and their refused lines.
+"""The answers folder: take annotation files that tools write there, and keep their refused lines to be fixed.
 
-A file is renamed before it is read: whoever appends to it by its name meanwhile begins a new one, which is merged in
-its turn. What a killed run had renamed is taken up again by the next.
+A file is renamed before it is read: a tool that writes to the old name meanwhile starts a new file, which a later run
+merges. The next run also merges files that a killed run had renamed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re
 
 
 def waiting_files(folder: Path) -> list[Path]:
-    """Return the files to be merged: first those that a killed run had taken, then the others, each sorted by name."""
+    """Return the files to merge: first those that a killed run had taken, then the others, each sorted by name."""
     if not folder.is_dir():
         return []
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -34,14 +34,14 @@ def waiting_files(folder: Path) -> list[Path]:
     return [*taken, *(path for path in named if not REFUSED.fullmatch(path.name))]
 
 
-def name_of(file: Path) -> str:
-    """Return the name that a file had when it came."""
+def original_name(file: Path) -> str:
+    """Return the name that a file had before it was taken."""
     found = TAKEN.fullmatch(file.name)
     return found["name"] if found else file.name
 
 
 def read(file: Path) -> bytes:
-    """Return what the file holds.
+    """Return the bytes of the file.
 
     Raises:
         UsageError: it can't be read.
@@ -49,14 +49,16 @@ def read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UsageError(f"annotation file {name_of(file)} can't be read: {type(error).__name__}; fix it") from None
+        raise UsageError(
+            f"annotation file {original_name(file)} can't be read: {type(error).__name__}; fix it"
+        ) from None
 
 
 def take(file: Path) -> tuple[Path, bytes]:
-    """Rename the file to a name that no tool knows; return where it is now and what it holds.
+    """Rename the file to a name that no tool writes to; return its new path and its bytes.
 
     Raises:
-        UsageError: it can't be read; then it has its own name again.
+        UsageError: it can't be read; then it has its original name again.
     """
     if TAKEN.fullmatch(file.name):
         return file, read(file)
@@ -74,24 +76,24 @@ def take(file: Path) -> tuple[Path, bytes]:
 
 
 def give_back(taken: Path) -> None:
-    """Give the file the name again with which it came, so that somebody can fix it, unless there is a new one."""
-    named = taken.with_name(name_of(taken))
-    if not os.path.lexists(named):
-        taken.rename(named)
+    """Rename a taken file to its original name, so that it can be fixed, unless there is a new file of that name."""
+    original = taken.with_name(original_name(taken))
+    if not os.path.lexists(original):
+        taken.rename(original)
 
 
 def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
-    """Remove the file, and keep its refused lines in one of their own beside those of earlier files.
+    """Delete a merged file, and write its refused lines to a new file beside it.
 
-    A file that somebody who held it open wrote to meanwhile stays, to be merged again: rows count once.
+    A file that a tool wrote to meanwhile stays and is merged again; rows that were merged before change nothing.
 
     Args:
-        taken: where `take` left it.
-        data: what was merged of it.
-        refused: numbers of lines, from 1.
+        taken: path that `take` returned.
+        data: the bytes that were merged.
+        refused: numbers of the refused lines, from 1.
     """
     if refused:
-        name = Path(name_of(taken))
+        name = Path(original_name(taken))
         header = {1} if name.suffix.lower() in SUFFIXES else set()  # a table without its columns can't be fixed
         kept = [line for number, line in enumerate(data.split(b"\n"), 1) if number in header.union(refused)]
         _keep(taken.parent, name.stem, name.suffix, b"\n".join(kept) + b"\n")
@@ -100,7 +102,7 @@ def put_away(taken: Path, data: bytes, refused: Collection[int]) -> None:
 
 
 def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
-    """Write the lines to `STEM.refused.jsonl` or the next number that is free, once, for its owner alone."""
+    """Write the lines once to `STEM.refused.jsonl` or the next free number; only the owner can read the file."""
     for number in count(1):
         target = folder / f"{stem}.refused{f'-{number}' if number > 1 else ''}{suffix}"
         if not target.exists():
@@ -111,7 +113,7 @@ def _keep(folder: Path, stem: str, suffix: str, lines: bytes) -> None:
 
 
 def expired(folder: Path, due_days: int, now: datetime) -> list[Path]:
-    """Return the files of refused lines that nobody fixed within so many days, and unfinished ones."""
+    """Return the files of refused lines that nobody fixed within so many days, and unfinished files."""
     if not folder.is_dir():
         return []
     oldest = (now - timedelta(days=due_days)).timestamp()

@@ -1,15 +1,15 @@
-"""Assign: open tasks go to the people whom the settings list, each to as many as its answers call for."""
+"""Assign open tasks to the people whom the settings list, each to as many people as its answers need."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from annotation.assignment import PeopleSettings, assign, needs_of, rotate_gold, settled_tasks, verdicts
 from corpus import door
 from corpus.handle import Corpus
-from corpus.records.base import digest
+from corpus.records.base import AssignmentKind, digest
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
@@ -25,51 +25,62 @@ def assign_tasks(
 
     Args:
         corpus: the handle.
-        settings: who may be asked.
+        settings: the people and how many answers a task needs.
         due_days: length of a lease [days].
-        seed: of the draw.
-        gold_for: name of a round whose people get their share of settled clips again; none where empty.
+        seed: seed of the random order.
+        gold_for: name of a round whose people also get settled clips as control tasks; "" for none.
 
     Returns:
-        How many were given out, by kind; `nobody_free`: for how many tasks somebody is missing.
+        How many tasks were assigned, by kind; `nobody_free` counts tasks for which no person is free.
     """
     now = corpus.clock()
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn)}
-        held = people.assigned(conn, now)
-        said = verdicts(annotations_table.latest_answers(conn))
+        assigned = people.assigned(conn, now)
+        answered = verdicts(annotations_table.latest_answers(conn))
         current = labels.current(conn) if gold_for else []
-        shut = door.closures(corpus, conn, sorted({row.utterance_id for row in rows.values()}), "annotate")
+        closed = door.closures(corpus, conn, sorted({row.utterance_id for row in rows.values()}), "annotate")
         locales = utterances.locales(conn, sorted({row.utterance_id for row in rows.values()}))
-    tasks = [row for row in rows.values() if row.state in OPEN and row.utterance_id not in shut]
-    load = Counter(each.annotator_id for each in held if each.waits)
-    plan = assign(needs_of(tasks, held, said, locales, settings), load, float(due_days), settings, seed)
+    tasks = [row for row in rows.values() if row.state in OPEN and row.utterance_id not in closed]
+    load = Counter(each.annotator_id for each in assigned if each.waits)
+    plan = assign(needs_of(tasks, assigned, answered, locales, settings), load, float(due_days), settings, seed)
     given = list(plan.given)
     if gold_for:
-        settled = settled_tasks(list(rows.values()), current, shut.keys(), settings)
-        known = {task: said.get(rows[task].utterance_id, {}).keys() for task in settled}
-        where = {task: locales[rows[task].utterance_id] for task in settled}
-        fresh = Counter(each.annotator_id for each in held if rows[each.task_id].round == gold_for)
-        fresh.update(who for task, who, _ in given if rows[task].round == gold_for)
-        had = {(each.task_id, each.annotator_id) for each in held}
-        if not any(each.kind == "gold" and each.at >= _first(held, gold_for, rows) for each in held):
-            turn = rotate_gold(known, where, fresh, gold_for, settings, seed)
-            given += [each for each in turn if each[:2] not in had]
+        settled = settled_tasks(list(rows.values()), current, closed.keys(), settings)
+        answered_by = {task: answered.get(rows[task].utterance_id, {}).keys() for task in settled}
+        locale_of = {task: locales[rows[task].utterance_id] for task in settled}
+        counts = Counter(each.annotator_id for each in assigned if rows[each.task_id].round == gold_for)
+        counts.update(person for task, person, _ in given if rows[task].round == gold_for)
+        before = {(each.task_id, each.annotator_id) for each in assigned}
+        if not any(each.kind == "gold" and each.at >= _first_assigned(assigned, gold_for, rows) for each in assigned):
+            gold = rotate_gold(answered_by, locale_of, counts, gold_for, settings, seed)
+            given += [each for each in gold if each[:2] not in before]
     if given:
-        until = now + timedelta(days=due_days)
-        with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
-            if not op.done:
-                people.assign(op.conn, given, now)
-                for who in sorted({who for _, who, _ in given}):
-                    ids = sorted({rows[task].utterance_id for task, name, _ in given if name == who})
-                    grant_lease(op.conn, ids, until, holder=people.holder(who))
-                asked = sorted({task for task, _, kind in given if kind != "gold"})
-                rounds.set_task_state(op.conn, asked, "exported")
-                op.result = dict(Counter(kind for *_, kind in given))
+        _put_assignments(corpus, given, {task: row.utterance_id for task, row in rows.items()}, now, due_days)
     return {**Counter(kind for *_, kind in given), **({"nobody_free": len(plan.short)} if plan.short else {})}
 
 
-def _first(held: Sequence[people.Assignment], round_: str, rows: dict[str, rounds.TaskRow]) -> datetime:
-    """Return when the first task of a round was given to anybody; after all others where none was."""
-    times = [each.at for each in held if rows[each.task_id].round == round_ and each.kind != "gold"]
+def _put_assignments(
+    corpus: Corpus,
+    given: Sequence[tuple[str, str, AssignmentKind]],
+    utterance_of: Mapping[str, str],
+    now: datetime,
+    due_days: int,
+) -> None:
+    """Store the assignments with a lease for each person, and set their tasks to `exported`."""
+    until = now + timedelta(days=due_days)
+    with corpus.operation(operation_ids.assign(digest([until.isoformat(), sorted(given)])), "assign") as op:
+        if not op.done:
+            people.assign(op.conn, given, now)
+            for person in sorted({person for _, person, _ in given}):
+                ids = sorted({utterance_of[task] for task, name, _ in given if name == person})
+                grant_lease(op.conn, ids, until, holder=people.holder(person))
+            exported = sorted({task for task, _, kind in given if kind != "gold"})
+            rounds.set_task_state(op.conn, exported, "exported")
+            op.result = dict(Counter(kind for *_, kind in given))
+
+
+def _first_assigned(assigned: Sequence[people.Assignment], round_: str, rows: dict[str, rounds.TaskRow]) -> datetime:
+    """Return when the first task of a round was assigned; the greatest time there is where none was."""
+    times = [each.at for each in assigned if rows[each.task_id].round == round_ and each.kind != "gold"]
     return min(times, default=datetime.max.replace(tzinfo=UTC))

@@ -1,7 +1,7 @@
-"""The clip server: annotators' browsers play clips from here, and no copy is made.
+"""The clip server: play clips in annotators' browsers without a copy of the audio.
 
-A task in Label Studio names a signed address of this server (`flows.tasks.clip_address`). Each request for sound is
-checked at the door and put on the audit chain, so what is withdrawn can no longer be played.
+A task in Label Studio has a signed address of this server (`flows.tasks.clip_address`). The door checks each request
+for audio and records it on the audit chain, so a clip whose consent is withdrawn can't be played any more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WAV_HEADER = 44
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PATIENCE = 5
-"""How long answers may take to end once the server is stopped [s]."""
+"""How long answers may continue after the server is stopped [s]."""
 
 
 def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
@@ -46,7 +46,7 @@ def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
 
     Args:
         corpus: the handle.
-        origin: of the pages that may play clips, such as https://label-studio.example.org.
+        origin: origin of the pages that may play clips, such as https://label-studio.example.org.
     """
 
     def health(request: Request) -> Response:
@@ -74,29 +74,29 @@ def clip_app(corpus: Corpus, origin: str = "*") -> Starlette:
 
 
 def _answer(corpus: Corpus, request: Request) -> Response:
-    """Return the clip or the part of it that is asked for; 404 where the address is wrong or over, or the door shut.
+    """Return the requested clip or part of it; 404 where the address is wrong or has ended, or the door is closed.
 
-    A HEAD request gives no sound away: it is checked like a GET, and opens nothing.
+    A HEAD request is checked like a GET request, but opens no audio.
     """
     task_id, query = request.path_params["task_id"], request.query_params
-    who = query.get("who", "")
-    if not is_valid(corpus, task_id, who, query.get("until", ""), query.get("sign", "")):
+    annotator_id = query.get("who", "")
+    if not is_valid(corpus, task_id, annotator_id, query.get("until", ""), query.get("sign", "")):
         return Response(status_code=404, headers=HEADERS)
-    actor = people.holder(who or "anybody")
+    actor = people.holder(annotator_id or "anybody")
     if request.method == "HEAD":
-        size = _size(corpus, task_id, actor)
+        size = _wav_size(corpus, task_id, actor)
         if size is None:
             return Response(status_code=404, headers=HEADERS)
         headers = {**HEADERS, "Accept-Ranges": "bytes", "Content-Length": str(size)}
         return Response(media_type="audio/wav", headers=headers)
-    data = _sound(corpus, task_id, actor)
+    data = _wav_bytes(corpus, task_id, actor)
     if data is None:
         return Response(status_code=404, headers=HEADERS)
     return _part_of(data, request.headers.get("range"))
 
 
-def _size(corpus: Corpus, task_id: str, actor: str) -> int | None:
-    """Return the bytes of a task's clip; None where the door would stay closed."""
+def _wav_size(corpus: Corpus, task_id: str, actor: str) -> int | None:
+    """Return the size of a task's clip as a WAV file [bytes]; None where the door is closed."""
     with corpus.read() as conn:
         utterance_id = rounds.utterance_of(conn, task_id)
         if utterance_id is None or door.closures(corpus, conn, [utterance_id], "annotate", actor):
@@ -105,8 +105,8 @@ def _size(corpus: Corpus, task_id: str, actor: str) -> int | None:
     return WAV_HEADER + 2 * utterance.num_samples
 
 
-def _sound(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
-    """Return a task's clip as a WAV file, opened for the person; None where the door stays closed."""
+def _wav_bytes(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
+    """Return a task's clip as a WAV file, opened for the person; None where the door is closed."""
     import soundfile
 
     with corpus.read() as conn:
@@ -117,22 +117,22 @@ def _sound(corpus: Corpus, task_id: str, actor: str) -> bytes | None:
         content = next(iter(door.open(corpus, [utterance_id], "annotate", actor=actor)))
     except (DoorClosed, StopIteration):
         return None
-    made = io.BytesIO()
-    soundfile.write(made, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
-    return made.getvalue()
+    wav = io.BytesIO()
+    soundfile.write(wav, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")
+    return wav.getvalue()
 
 
 def _part_of(data: bytes, wanted: str | None) -> Response:
-    """Return the bytes that a Range header asks for (RFC 9110, section 14): 206, or 416 where there are none such.
+    """Return the bytes that a Range header asks for (RFC 9110, section 14): 206, or 416 outside of the file.
 
-    Several ranges at once and ranges in other units are answered with the whole, as the RFC allows.
+    Several ranges at once and ranges in other units are answered with the whole file, as the RFC allows.
     """
     headers = {**HEADERS, "Accept-Ranges": "bytes"}
     match = re.fullmatch(r"bytes=\s*(\d{0,12})-(\d{0,12})\s*", wanted or "", re.ASCII)
     if match is None or match.group(1, 2) == ("", ""):
         return Response(data, media_type="audio/wav", headers=headers)
     first, last = match.group(1, 2)
-    if first and last and int(last) < int(first):  # no range at all: left unread
+    if first and last and int(last) < int(first):  # an invalid range is ignored, as the RFC asks
         return Response(data, media_type="audio/wav", headers=headers)
     start = int(first) if first else max(0, len(data) - int(last))
     end = min(int(last) + 1, len(data)) if first and last else len(data)
@@ -143,7 +143,7 @@ def _part_of(data: bytes, wanted: str | None) -> Response:
 
 
 def serve_clips(settings: Settings, host: str, port: int) -> None:
-    """Serve clips until the process is stopped, for the pages of Label Studio alone.
+    """Serve clips to the pages of Label Studio until the process is stopped.
 
     Raises:
         Refused: the address is taken.
@@ -161,19 +161,19 @@ def serve_clips(settings: Settings, host: str, port: int) -> None:
 
 @contextmanager
 def clip_server(corpus: Corpus, host: str, port: int, origin: str = "*") -> Iterator[str]:
-    """Serve clips at the given address until the block ends; yields the address.
+    """Serve clips at the given address until the block ends; yield the address.
 
     Args:
         corpus: the handle.
         host: name or address to listen on.
-        port: 0 for any that is free.
-        origin: of the pages that may play them, such as https://label-studio.example.org.
+        port: 0 for any free port.
+        origin: origin of the pages that may play clips, such as https://label-studio.example.org.
 
     Raises:
         OSError: the address is taken.
     """
     listener = socket.create_server((host, port))
-    # Nothing is logged: addresses name tasks and people, and the audit chain has it already.
+    # Nothing is logged: addresses contain tasks and people, and the audit chain records each request already.
     config = uvicorn.Config(
         clip_app(corpus, origin),
         http="h11",

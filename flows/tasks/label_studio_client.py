@@ -1,4 +1,4 @@
-"""Label Studio over HTTP: the few calls that earmark makes, with one clear line for what can go wrong."""
+"""Client for Label Studio's HTTP interface: the few calls that earmark makes, with a one-line error for each fault."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from corpus.errors import Refused, Unreachable
 from flows.runtime.settings import LabelStudioSettings
 
 PAGE = 100
-"""Tasks in one answer of the server."""
+"""How many tasks or projects one answer of the server contains at most."""
 
 Query = Mapping[str, str | int]
-"""The parameters of a call's address."""
+"""Parameters in the address of a call."""
 
 
 class StudioClient:
     """A session with one server.
 
-    A personal access token is exchanged for short-lived ones; a legacy token, where the server allows them, is used as
-    it is.
+    A personal access token is exchanged for short-lived tokens. A legacy token, where the server allows it, is used
+    directly.
     """
 
     def __init__(self, settings: LabelStudioSettings) -> None:
@@ -44,8 +44,8 @@ class StudioClient:
         """Return the JSON answer of a call, None where it is empty.
 
         Raises:
-            Unreachable: the server does not answer, or is out of order.
-            Refused: it says no.
+            Unreachable: the server does not answer, or answers with an error of its own.
+            Refused: the server refuses the call.
         """
         answer = self._send(method, path, params, json)
         if answer.status_code == 401 and self._personal:
@@ -68,7 +68,8 @@ class StudioClient:
         """Return the JSON object that a call answers with.
 
         Raises:
-            Unreachable, Refused: see `call`; the answer is something else.
+            Unreachable: see `call`; or the answer is no JSON object.
+            Refused: see `call`.
         """
         answer = self.call(method, path, params=params, json=json)
         if not isinstance(answer, dict):
@@ -103,7 +104,7 @@ class StudioClient:
     # --- projects -----------------------------------------------------------------------------------------------------
 
     def projects(self) -> dict[str, int]:
-        """Return the ids of the projects that the token sees, by title; of one title the oldest."""
+        """Return the ids of the projects that the token may see, by title; the oldest where several have one title."""
         found: dict[str, int] = {}
         page = 1
         while True:
@@ -114,14 +115,20 @@ class StudioClient:
                 return found
             page += 1
 
-    def ensure_project(self, title: str, fields: Mapping[str, str | bool | int], known: dict[str, int]) -> int:
-        """Create or update the project of this title with these fields, and return its id."""
-        if title not in known:
-            known[title] = int(self._mapping("POST", "/api/projects", json={"title": title, **fields})["id"])
-            return known[title]
-        project = known[title]
-        held = self._mapping("GET", f"/api/projects/{project}")
-        if any(str(held.get(name)).strip() != str(value).strip() for name, value in fields.items()):
+    def ensure_project(self, title: str, fields: Mapping[str, str | bool | int], existing: dict[str, int]) -> int:
+        """Create or update the project of this title with these fields, and return its id.
+
+        Args:
+            title: title of the project.
+            fields: settings of the project.
+            existing: ids of the projects on the server by title; a new project is added.
+        """
+        if title not in existing:
+            existing[title] = int(self._mapping("POST", "/api/projects", json={"title": title, **fields})["id"])
+            return existing[title]
+        project = existing[title]
+        current = self._mapping("GET", f"/api/projects/{project}")
+        if any(str(current.get(name)).strip() != str(value).strip() for name, value in fields.items()):
             self.call("PATCH", f"/api/projects/{project}", json=dict(fields))
         return project
 
@@ -141,12 +148,12 @@ class StudioClient:
             page += 1
 
     def send_tasks(self, project: int, tasks: Sequence[StudioTask]) -> int:
-        """Add the tasks to the project; return how many the server took."""
+        """Add the tasks to the project; return how many the server accepted."""
         answer = self._mapping("POST", f"/api/projects/{project}/import", json=list(tasks))
         return int(answer.get("task_count", len(tasks)))
 
     def delete_task(self, task: int) -> None:
-        """Delete the task with its annotations and predictions; one that is gone already is no error."""
+        """Delete the task with its annotations and predictions; a task that does not exist is no error."""
         try:
             self.call("DELETE", f"/api/tasks/{task}")
         except Refused as error:
@@ -154,6 +161,6 @@ class StudioClient:
                 raise
 
     def users(self) -> dict[int, str]:
-        """Return the e-mail addresses of the server's users, by id."""
+        """Return the login of each of the server's users by id: the e-mail address, or the name where there is none."""
         rows = cast(list[dict[str, Any]], self.call("GET", "/api/users"))
         return {int(row["id"]): str(row.get("email") or row.get("username") or "") for row in rows}

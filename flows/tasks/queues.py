@@ -1,4 +1,4 @@
-"""Queues: how much each annotator has to do, how old it is, when it is due, and how long each locale needs for it."""
+"""Queues of annotators: open tasks by person, locale and round, with their age, due date and expected duration."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from flows.tasks import task_status
 
 @dataclass(frozen=True, slots=True)
 class QueueReport(Result):
-    """The tasks that wait for answers; ids and counts alone.
+    """The tasks that wait for answers, in ids and counts without content.
 
     Attributes:
-        people, locales, rounds: by person, by locale and by round.
-        ages: tasks by how long they have waited.
+        people: queue of each person.
+        locales: queue of each locale.
+        ages: counts of tasks by how long they have waited.
+        rounds: progress of each round.
     """
 
     people: tuple[PersonQueue, ...]
@@ -43,23 +45,23 @@ def queues(corpus: Corpus, settings: PeopleSettings, due_days: int) -> QueueRepo
 
     Args:
         corpus: the handle.
-        settings: who is listed.
+        settings: the people of the settings.
         due_days: how long a task stays open [days].
     """
     now = corpus.clock()
-    standing = task_status.task_status(corpus)
+    status = task_status.task_status(corpus)
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn)}
         answers = annotations_table.latest_answers(conn)
-        locales = utterances.locales(conn, sorted({rows[task].utterance_id for task in standing.all_wanted}))
+        locales = utterances.locales(conn, sorted({rows[task].utterance_id for task in status.all_wanted}))
     waiting = []
-    for who, wanted in standing.wanted.items():
-        for task in sorted(wanted):
+    for holder, task_ids in status.wanted.items():
+        for task in sorted(task_ids):
             utterance_id = rows[task].utterance_id
-            waiting.append(WaitingTask(who, locales[utterance_id], standing.until[utterance_id, who]))
-    names = sorted({*standing.wanted, *(person.annotator_id for person in settings.people)})
+            waiting.append(WaitingTask(holder, locales[utterance_id], status.until[utterance_id, holder]))
+    names = sorted({*status.wanted, *(person.annotator_id for person in settings.people)})
     return QueueReport(
-        people=tuple(person_queue(who, waiting, answers, settings, now) for who in names),
+        people=tuple(person_queue(name, waiting, answers, settings, now) for name in names),
         locales=locale_queues(waiting, settings),
         ages=ages(waiting, due_days, now),
         rounds=progress_by_round(list(rows.values())),

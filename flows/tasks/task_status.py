@@ -1,4 +1,4 @@
-"""Which tasks people may work on now, and the sweep that closes those that nobody may."""
+"""Status of tasks: find those that annotators may work on now, and close those that nobody may open any more."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from flows.tasks import assignment, task_folder
 
 OPEN = assignment.OPEN
 
-
 ANYBODY = ""
-"""Stands for the people among the holders of tasks where the settings list nobody."""
+"""The holder of tasks where the settings list no people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,53 +27,64 @@ class TaskStatus:
 
     Attributes:
         rounds: names of all rounds.
-        wanted: holder -> ids of the tasks that they may hear, `ANYBODY` where no people are listed: not answered by
-            them, leased, and open to annotate at the door.
-        over: ids of exported tasks that nobody may hear: overdue, or the consent was withdrawn, or set aside.
-        free: holder of a lease and utterance, for leases that serve no task any more.
-        until: when the lease of an utterance's holder ends.
+        wanted: holder -> ids of the tasks that the holder may work on: leased, not answered by the holder, and open for
+            annotation at the door. The holder is a person, or `ANYBODY` where the settings list no people.
+        to_close: ids of exported tasks that nobody may work on any more: the task is overdue, its consent was
+            withdrawn, or its utterance was set aside.
+        unused_leases: holder and utterance of every lease that no task needs any more.
+        until: utterance and holder -> when the lease ends.
     """
 
     rounds: set[str]
     wanted: dict[str, set[str]]
-    over: list[str]
-    free: list[tuple[str, str]]
+    to_close: list[str]
+    unused_leases: list[tuple[str, str]]
     until: dict[tuple[str, str], datetime]
 
     @property
     def all_wanted(self) -> list[str]:
-        """Return the ids of all tasks that anybody may hear, sorted."""
+        """Return the ids of all tasks that anybody may work on, sorted."""
         return sorted(set().union(*self.wanted.values()))
 
 
 def task_status(corpus: Corpus) -> TaskStatus:
-    """Return where the tasks stand now."""
+    """Return which tasks annotators may work on now."""
     now = corpus.clock()
     with corpus.read() as conn:
         names = {row.round for row in rounds.rounds(conn)}
         tasks = {row.task_id: row for row in rounds.tasks(conn)}
-        held = holders(conn, now)
-        given = people.assigned(conn, now)
-        asked = {row.utterance_id for row in tasks.values() if row.state in OPEN}
-        asked |= {each.utterance_id for each in given if each.until}
-        shut = door.closures(corpus, conn, sorted(asked), "annotate")
-    open_to_all = {i for i, who in held if who == ANYONE}
+        leased_until = holders(conn, now)
+        assigned = people.assigned(conn, now)
+        in_work = {row.utterance_id for row in tasks.values() if row.state in OPEN}
+        in_work |= {each.utterance_id for each in assigned if each.until}
+        closed = door.closures(corpus, conn, sorted(in_work), "annotate")
+    leased_to_all = {utterance_id for utterance_id, holder in leased_until if holder == ANYONE}
     wanted: dict[str, set[str]] = {}
     for row in tasks.values():
-        if row.state in OPEN and row.utterance_id in open_to_all and row.utterance_id not in shut:
+        if row.state in OPEN and row.utterance_id in leased_to_all and row.utterance_id not in closed:
             wanted.setdefault(ANYBODY, set()).add(row.task_id)
-    for each in given:
-        heard = each.kind == "gold" or tasks[each.task_id].state in OPEN
-        if each.waits and heard and each.utterance_id not in shut:
+    for each in assigned:
+        is_open = each.kind == "gold" or tasks[each.task_id].state in OPEN
+        if each.waits and is_open and each.utterance_id not in closed:
             wanted.setdefault(each.annotator_id, set()).add(each.task_id)
-    heard_by_any = set().union(*wanted.values())
-    over = [row.task_id for row in tasks.values() if row.state == "exported" and row.task_id not in heard_by_any]
-    serving = {(tasks[t].utterance_id, ANYONE) for t in wanted.get(ANYBODY, ())}
-    serving |= {(tasks[t].utterance_id, people.holder(w)) for w, own in wanted.items() if w != ANYBODY for t in own}
-    ours = {row.utterance_id for row in tasks.values()}
-    free = sorted((who, i) for i, who in held if i in ours and (i, who) not in serving)
-    until = {(i, who.removeprefix(ANYONE).removeprefix(leases.PERSON)): end for (i, who), end in held.items()}
-    return TaskStatus(names, wanted, over, free, until)
+    all_wanted = set().union(*wanted.values())
+    to_close = [row.task_id for row in tasks.values() if row.state == "exported" and row.task_id not in all_wanted]
+    used_leases = {
+        (tasks[task_id].utterance_id, ANYONE if person == ANYBODY else people.holder(person))
+        for person, task_ids in wanted.items()
+        for task_id in task_ids
+    }
+    of_tasks = {row.utterance_id for row in tasks.values()}
+    unused = sorted(
+        (holder, utterance_id)
+        for utterance_id, holder in leased_until
+        if utterance_id in of_tasks and (utterance_id, holder) not in used_leases
+    )
+    until = {
+        (utterance_id, holder.removeprefix(ANYONE).removeprefix(leases.PERSON)): end
+        for (utterance_id, holder), end in leased_until.items()
+    }
+    return TaskStatus(names, wanted, to_close, unused, until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +92,10 @@ class SweepReport(Result):
     """What a sweep closed and removed.
 
     Attributes:
-        closed: tasks that were closed.
-        files: files of the task folder that were removed.
-        removed: tasks that were removed from Label Studio; None for other backends.
-        not_done: why none were; None where that was done, and for other backends.
+        closed: how many tasks were closed.
+        files: how many files were removed from the task folder.
+        removed: how many tasks were removed from the annotation backend; None where none is set.
+        not_done: why none could be removed there; None where it was done, and where no backend is set.
     """
 
     closed: int
@@ -95,16 +105,17 @@ class SweepReport(Result):
 
 
 def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
-    """Close the tasks that nobody may open any more, and remove from the task folder what belongs to no open task."""
+    """Close the tasks that nobody may open any more, and remove the files of closed tasks from the task folder."""
     now = task_status(corpus)
-    if now.over or now.free:
+    if now.to_close or now.unused_leases:
         with corpus.operation(operation_ids.sweep(), "sweep") as op:
-            rounds.set_task_state(op.conn, now.over, "closed")
-            for who in sorted({who for who, _ in now.free}):
-                release_lease(op.conn, [i for name, i in now.free if name == who], holder=who)
-            op.result = {"closed": len(now.over), "released": len(now.free)}
-    gone = task_folder.clear(settings, now.rounds, now.wanted, corpus.clock())
-    return SweepReport(closed=len(now.over), files=gone)
+            rounds.set_task_state(op.conn, now.to_close, "closed")
+            for holder in sorted({holder for holder, _ in now.unused_leases}):
+                ids = [utterance_id for name, utterance_id in now.unused_leases if name == holder]
+                release_lease(op.conn, ids, holder=holder)
+            op.result = {"closed": len(now.to_close), "released": len(now.unused_leases)}
+    removed = task_folder.clear(settings, now.rounds, now.wanted, corpus.clock())
+    return SweepReport(closed=len(now.to_close), files=removed)
 
 
 def count_waiting(corpus: Corpus) -> dict[str, int]:

@@ -64,7 +64,7 @@ class World:
 
     def merge(self, *answers: Annotation) -> MergeReport:
         file = write_annotations(self.settings.home / "answers.jsonl", answers)
-        return merge_file(self.corpus, self.settings, file, ours=False)
+        return merge_file(self.corpus, self.settings, file, from_inbox=False)
 
     def problems(self) -> list[str]:
         return _task_folder(self.corpus, self.settings)[1]

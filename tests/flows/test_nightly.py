@@ -42,7 +42,7 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     assert again.ingest.received == 0
     assert again.ingest.already == 1
     assert again.export == report.export
-    assert again.score == again.rescore == Skipped("the night's round stands")
+    assert again.score == again.rescore == Skipped("the night's round was chosen before")
     assert list(report.to_json()) == [
         "night", "sweep", "merge", "retrain asr", "retrain intent", "ingest", "score", "rescore", "sample", "export",
     ]  # fmt: skip

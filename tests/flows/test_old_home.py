@@ -151,7 +151,7 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
             for due in (True, False):
                 now = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=due)
                 held = then["plans"][f"{kind} {due}"]
-                assert (now.version, now.new, bool(now.skipped)) == (
+                assert (now.version, now.new_labels, bool(now.skipped)) == (
                     held["version"],
                     held["new"] + WITHDRAWN.get(f"retrain {kind}", 0),
                     bool(held["skipped"]) and not WITHDRAWN.get(f"retrain {kind}"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import UsageError
-from flows.steps.merge import RefusedLine, merge_file
+from flows.steps.merge import RefusedAnswerLine, merge_file
 from flows.tasks import answer_inbox
 from tests.flows.small_round import World, round_of
 
@@ -32,15 +32,15 @@ def test_a_table_is_merged_and_its_bad_lines_stay_with_their_columns(world: Worl
     file = world.settings.answers / "monday.csv"
     file.write_text("\r\n".join(lines) + "\r\n")
     (waiting,) = answer_inbox.waiting_files(world.settings.answers)
-    report = merge_file(world.corpus, world.settings, waiting, ours=True)
+    report = merge_file(world.corpus, world.settings, waiting, from_inbox=True)
     assert (report.rows, report.labels, report.refused) == (4, 3, {"bad_field": 1})
-    assert report.refused_lines == (RefusedLine(3, "bad_field", "lead_time"),)
+    assert report.refused_lines == (RefusedAnswerLine(3, "bad_field", "lead_time"),)
     assert [path.name for path in world.settings.answers.iterdir()] == ["monday.refused.csv"]
     mended = (world.settings.answers / "monday.refused.csv").read_text().replace("soon", "8").splitlines()
     assert mended[0] == lines[0]
     again = world.settings.home / "mended.csv"
     again.write_text("\n".join(mended))
-    assert merge_file(world.corpus, world.settings, again, ours=False).labels == 1
+    assert merge_file(world.corpus, world.settings, again, from_inbox=False).labels == 1
 
 
 def test_a_table_without_its_columns_is_refused_whole_and_keeps_its_name(world: World):
@@ -48,5 +48,5 @@ def test_a_table_without_its_columns_is_refused_whole_and_keeps_its_name(world: 
     file = world.settings.answers / "monday.csv"
     file.write_text("\n".join(rows(world)[1:]))
     with pytest.raises(UsageError, match="lacks task_id, annotator_id"):
-        merge_file(world.corpus, world.settings, file, ours=True)
+        merge_file(world.corpus, world.settings, file, from_inbox=True)
     assert file.exists()

@@ -29,7 +29,7 @@ from flows.reports.status_table import show_status
 from flows.rounds import annotation_costs, label_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.settings import Settings
-from flows.steps.sample import DryRun, KnownRows, dry_run, sample_round
+from flows.steps.sample import DryRun, EvidenceCounts, dry_run, sample_round
 from sampling.example_pools import unit
 from sampling.from_arrays import predictions_of
 from tests.corpus.stored import arrive
@@ -242,7 +242,7 @@ def test_scores_of_other_versions_are_no_evidence_and_are_asked_for(world: World
     put_scores(world.corpus, world.ids[LABELLED:], list(range(LABELLED, len(world.ids))), ("1", "2"), "score/2")
     world.version("intent", "2", world.labelled[100:])
     report = world.choose()
-    assert report.report.known == KnownRows(labelled=120, scored=0, unseen=0)
+    assert report.report.known == EvidenceCounts(labelled=120, scored=0, unseen=0)
     assert report.report.calibration == {}
     assert "120 are not scored by the current champions" in sample_lines(report.to_json())["labelled rows"]
     held = label_evidence.labelled_rows(world.corpus, world.settings.learned)
@@ -295,7 +295,7 @@ def test_a_home_without_answers_chooses_by_the_measures(tmp_path: Path):
     World(settings, corpus, ids).version("asr", "1", [])
     World(settings, corpus, ids).version("intent", "1", [])
     report = dry_run(corpus, settings, night_named(ROUND, "UTC", 0))
-    assert report.report.known == KnownRows(labelled=0, scored=0, unseen=0)
+    assert report.report.known == EvidenceCounts(labelled=0, scored=0, unseen=0)
     assert report.report.calibration == {}
     assert report.report.cohorts == ()
     assert report.report.chosen > 0

@@ -149,7 +149,7 @@ def test_a_backend_is_a_setting_once_its_package_is_there(acme: Path):
         load_settings(overrides=["export.backend=magic"])
 
 
-def test_a_backend_with_the_name_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_backend_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     entries = {"earmark.backends": {"label_studio": "imitator:connect"}}
     monkeypatch.syspath_prepend(install(tmp_path / "site", "imitator", "", entries))
     settings = load_settings(overrides=["export.backend=label_studio"])
@@ -210,16 +210,14 @@ def test_backends_are_tried_at_an_empty_place_and_leave_it_empty(acme: Path, tmp
 
 
 def test_a_backend_that_hoards_or_forgets_is_found_out(acme: Path, tmp_path: Path):
-    from annotation.backend_checks import check_backend
+    from annotation.backend_checks import BACKEND_RULES, check_backend
 
+    names = [rule.__name__ for rule in BACKEND_RULES]
     hoard = check_backend(annotation_backends.connect_of("acme-hoard"), {"file": str(tmp_path / "hoard.json")})
-    problems = {row.rule: row.problem for row in hoard if row.problem}
-    answers = "Give answers as rows of the published format, to tasks that it holds, the same each time"
-    assert (
-        "tasks that are not wanted"
-        in problems["Remove tasks that are no longer wanted, keep the others and add new ones"]
-    )
-    assert "unknown_task" in problems[answers]
-    forgets = {row.rule: row.problem for row in check_backend(annotation_backends.connect_of("acme-amnesiac"), {})}
-    assert "more than once" in forgets["Hold the same tasks after they are placed again in another order"]
-    assert "are missing" in forgets["Hold the same tasks for the next connection"]
+    problems = dict(zip(names, (row.problem for row in hoard), strict=True))
+    assert "tasks that are not wanted" in problems["removes_what_is_not_wanted"]
+    assert "unknown_task" in problems["answers_in_the_published_format"]
+    forgetful = check_backend(annotation_backends.connect_of("acme-amnesiac"), {})
+    problems = dict(zip(names, (row.problem for row in forgetful), strict=True))
+    assert "more than once" in problems["repeat_changes_nothing"]
+    assert "are missing" in problems["remembers"]

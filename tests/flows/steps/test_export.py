@@ -1,4 +1,4 @@
-"""The task folder: whoever may hear a clip finds it there, and nobody else, for no longer than it is theirs to hear."""
+"""Export: a clip is in the folders of those who may listen to it, in no other, and only while their lease runs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_withdrawn_consent_sweeps_clip_and_line_at_once(world: World):
     consent.set_consent(world.corpus.vault, "account-1", ["score"], world.now[0], "test")
     manifest = world.settings.home / "empty.jsonl"
     manifest.write_text("")
-    take_in(world.corpus, world.settings, [manifest], ours=False)
+    take_in(world.corpus, world.settings, [manifest], from_inbox=False)
     gone = world.ids[1]
     assert gone not in {task.utterance_id for task in world.tasks()}
     assert world.clips() == sorted(task.task_id for task in world.tasks())
@@ -131,7 +131,7 @@ def test_what_a_killed_export_left_goes_and_what_is_the_users_stays(world: World
     assert all(path.exists() for path in kept)
 
 
-def test_a_third_person_is_heard_after_the_lease_was_given_back(world: World):
+def test_a_third_person_may_answer_after_the_lease_was_given_back(world: World):
     world.export()
     task = world.tasks()[0]
     world.merge(answer(task))

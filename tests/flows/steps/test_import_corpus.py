@@ -61,7 +61,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import load_settings
 settings = load_settings(None, sys.argv[2:])
 with opened(settings) as corpus:
-    print(json.dumps(bring(corpus, settings, sys.argv[1], None, None, None).to_json()))
+    print(json.dumps(import_corpus(corpus, settings, sys.argv[1], None, None, None).to_json()))
 """
 
 

@@ -1,4 +1,4 @@
-"""The whole way through a real Label Studio: what stands there, what comes back, and what is gone again."""
+"""Label Studio sync against a real server: which tasks are pushed, which answers are pulled, what is removed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass
 class Studio:
-    """A home whose round stands on the server, and an annotator's hands there."""
+    """A home whose round is on the server, with the actions of an annotator there."""
 
     world: World
     line: Line
@@ -67,7 +67,7 @@ class Studio:
 
     @property
     def titles(self) -> dict[str, str]:
-        return studio.holders(self.settings.label_studio.title, self.settings.people)
+        return studio.project_titles(self.settings.label_studio.title, self.settings.people)
 
     def answer(
         self, row: studio.ServerTask, transcript: str = "play some jazz", intent: str = "other", **extra: Any
@@ -125,7 +125,7 @@ def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> It
 # --- what stands there ------------------------------------------------------------------------------------------------
 
 
-def test_the_round_stands_there_once_most_valuable_first_with_drafts_or_blind(at: Studio):
+def test_the_round_is_on_the_server_once_most_valuable_first_with_drafts_or_blind(at: Studio):
     rows = at.there()
     with at.world.corpus.read() as conn:
         chosen = [row.task_id for row in rounds.tasks(conn, ROUND)]

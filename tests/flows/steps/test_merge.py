@@ -1,4 +1,4 @@
-"""What people say of an utterance after it has a label: taken back, said again, or that nobody may hear it."""
+"""Merge answers to an utterance that has a label: retracted, repeated, or with a safety verdict."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
 def merge(settings: Settings, tmp_path: Path, *annotations: Annotation) -> MergeReport:
     file = write_annotations(tmp_path / "answers.jsonl", annotations)
     with opened(settings) as corpus:
-        return merge_file(corpus, settings, file, ours=False)
+        return merge_file(corpus, settings, file, from_inbox=False)
 
 
 def a_label(settings: Settings) -> tuple[str, str, int]:

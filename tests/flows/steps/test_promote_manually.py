@@ -67,7 +67,7 @@ def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Set
     with opened(settings) as corpus:
         champion, other = other_than_champion(corpus)
         reference = f"asr/{other.version}"
-        with pytest.raises(UsageError, match="say why"):
+        with pytest.raises(UsageError, match="give the reason"):
             promote_manually(corpus, settings, reference, "lena", force=True, why="  ")
         with pytest.raises(UsageError, match="shorten"):
             promote_manually(corpus, settings, reference, "lena", force=True, why="x" * (MOST_WHY + 1))

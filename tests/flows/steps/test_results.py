@@ -15,7 +15,7 @@ from flows.runtime.remote import RemoteRun
 from flows.runtime.results import Result, Skipped
 from flows.runtime.upgrade import SchemaChange, UpgradeReport
 from flows.steps.fine_tune import Training
-from flows.steps.merge import MergeReport, RefusedLine
+from flows.steps.merge import MergeReport, RefusedAnswerLine
 from flows.steps.merge_total import MergeSkipped, total
 from flows.steps.promote import Judgement
 from flows.steps.promote_manually import PromotionReport
@@ -57,7 +57,7 @@ MERGED = MergeReport(
     labels=1,
     outcomes={"labelled": 1},
     refused={"bad_field": 1},
-    refused_lines=(RefusedLine(3, "bad_field", "lead_time"),),
+    refused_lines=(RefusedAnswerLine(3, "bad_field", "lead_time"),),
 )
 MERGED_JSON = {
     "rows": 3,

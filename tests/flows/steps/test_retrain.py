@@ -28,7 +28,7 @@ from flows.runtime.session import opened, running
 from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
-from flows.steps.training_examples import asr_examples, choose_pseudo, intent_examples
+from flows.steps.training_examples import asr_examples, choose_pseudo_labels, intent_examples
 from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
@@ -157,7 +157,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
     settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
     with opened(settings) as corpus:
         plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
-        by_speech = choose_pseudo(corpus, settings, "asr", plan.snapshot)
+        by_speech = choose_pseudo_labels(corpus, settings, "asr", plan.snapshot)
         for found in (plan.pseudo, by_speech):
             assert 0 < len(found.ids) <= 7
             assert found.weight == pytest.approx(0.5 * (1 - len(plan.snapshot.of("train")) / 500))
@@ -177,7 +177,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         taught = lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by
         assert [(row.kind, row.version, row.role) for row in taught] == [("intent", result.version, "pseudo")]
         told = lineage_of(corpus, settings, f"intent/{result.version}").pseudo
-        heard_by = [f"asr/{plan.pseudo.heard_by[0]}", f"intent/{plan.pseudo.heard_by[1]}"]
+        heard_by = [f"asr/{plan.pseudo.versions[0]}", f"intent/{plan.pseudo.versions[1]}"]
         assert (told.count, list(told.by)) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
         assert f"intent/{result.version}" in tainted
@@ -211,7 +211,7 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
         for each in ("asr", "intent"):
             store.put_version(op.conn, ModelVersion(each, "1", "run", "", "base", "", "nowhere"))
             store.move_alias(op.conn, each, "champion", None, "1")
-    assert choose_pseudo(corpus, settings, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
+    assert choose_pseudo_labels(corpus, settings, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
     corpus.close()
 
 

@@ -54,7 +54,7 @@ def test_what_a_killed_run_had_taken_comes_first_and_is_not_replaced(settings: S
     first, _ = answer_inbox.take(file)
     file.write_bytes(b"two\n")
     assert answer_inbox.waiting_files(settings.answers) == [first, file]
-    assert answer_inbox.name_of(first) == "a.jsonl"
+    assert answer_inbox.original_name(first) == "a.jsonl"
     second, data = answer_inbox.take(file)
     assert (data, first.read_bytes()) == (b"two\n", b"one\n")
     assert second != first
