@@ -40,7 +40,7 @@ def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
     if given.kind == "asr":
         from training.asr import pretrain
 
-        settings = pretrain.settings_for(given.seed, given.size, given.minutes)
+        settings = pretrain.pretrain_settings(given.seed, given.size, given.minutes)
         made = pretrain.pretrain(given.out, settings, _progress)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:

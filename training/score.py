@@ -55,7 +55,7 @@ class ScoreSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoreResult:
     """What scoring found.
 
     Attributes:
@@ -69,7 +69,7 @@ class Scored:
     set_aside: Mapping[str, str]
 
 
-def predict(
+def score_utterances(
     contents: Iterable[Clip],
     asr: AsrModel,
     intent: IntentModel,
@@ -78,7 +78,7 @@ def predict(
     *,
     asr_version: str,
     intent_version: str,
-) -> Scored:
+) -> ScoreResult:
     """Return predictions, hypotheses and what was set aside; every utterance is in one of the two.
 
     Neither the order of the contents nor the chunks change a row beyond float rounding.
@@ -99,14 +99,14 @@ def predict(
     settings = settings or ScoreSettings()
     heard: dict[str, AsrOutput] = {}
     limit = int(settings.chunk_seconds * asr.sample_rate)
-    for chunk in _ahead(_chunks(contents, limit)):
+    for chunk in _prefetched(_chunks(contents, limit)):
         for output in transcribe(asr, chunk, settings.transcribe, on_progress):
             if output.utterance_id in heard:
                 raise RecordError(f"utterance {output.utterance_id} comes twice; give each one once")
             heard[output.utterance_id] = output
     problems = {output.utterance_id: output.problem for output in heard.values() if output.problem}
     rows = [heard[utterance_id] for utterance_id in sorted(heard.keys() - problems.keys())]
-    return _scored(rows, problems, intent, settings, (asr_version, intent_version))
+    return _score_result(rows, problems, intent, settings, (asr_version, intent_version))
 
 
 # --- the audio's way --------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _chunks(contents: Iterable[Clip], limit: int) -> Iterator[list[Clip]]:
         yield chunk
 
 
-def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
+def _prefetched(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
     """Yield the chunks, of which the next is made by a thread while the last is worked on.
 
     What the thread meets is raised here. When the reader stops early, so does the thread, after at most one chunk.
@@ -141,7 +141,7 @@ def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Readings:
     """What the intent model says of N utterances with M (utterance, hypothesis) pairs over U distinct texts.
 
     Attributes:
@@ -159,7 +159,7 @@ class _Read:
     best: npt.NDArray[np.intp]
 
 
-def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSettings) -> _Read:
+def _read_texts(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSettings) -> _Readings:
     from training.intent.model import classify
 
     texts = sorted({hypothesis.text for row in rows for hypothesis in row.hypotheses})
@@ -168,7 +168,7 @@ def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSetting
         intent, texts, batch_tokens=settings.text_tokens, passes=settings.dropout_passes, seed=settings.seed
     )
     pairs = [(i, hypothesis) for i, row in enumerate(rows) for hypothesis in row.hypotheses]
-    return _Read(
+    return _Readings(
         output=output,
         text_of=np.array([place[hypothesis.text] for _, hypothesis in pairs], dtype=np.intp),
         row_of=np.array([i for i, _ in pairs], dtype=np.intp),
@@ -177,14 +177,14 @@ def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSetting
     )
 
 
-def _scored(
+def _score_result(
     rows: Sequence[AsrOutput],
     problems: dict[str, str],
     intent: IntentModel,
     settings: ScoreSettings,
     versions: tuple[str, str],
-) -> Scored:
-    read = _read(rows, intent, settings)
+) -> ScoreResult:
+    read = _read_texts(rows, intent, settings)
     probs = _marginal(read.output.probs, read, len(rows))
     entropies = _entropy(read.output.probs.astype(np.float64))
     columns = {
@@ -210,12 +210,13 @@ def _scored(
         **{name: values[kept] for name, values in columns.items()},
     )
     told = [
-        _told(row, read.output, intent, texts) for row, texts in zip(rows, _texts_by_row(read, len(rows)), strict=True)
+        _with_intents(row, read.output, intent, texts)
+        for row, texts in zip(rows, _texts_by_row(read, len(rows)), strict=True)
     ]
-    return Scored(predictions, {rows[i].utterance_id: told[i] for i in kept}, problems)
+    return ScoreResult(predictions, {rows[i].utterance_id: told[i] for i in kept}, problems)
 
 
-def _marginal(values: npt.NDArray[np.floating], read: _Read, count: int) -> npt.NDArray[np.float64]:
+def _marginal(values: npt.NDArray[np.floating], read: _Readings, count: int) -> npt.NDArray[np.float64]:
     """Return (N, C): sum_h w_h values[text of h] of each utterance, its weights made to sum to 1."""
     total = np.zeros((count, values.shape[1]))
     np.add.at(total, read.row_of, read.weights[:, None] * values[read.text_of].astype(np.float64))
@@ -228,7 +229,7 @@ def _entropy(probs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(-np.sum(probs * np.log(np.maximum(probs, 1e-300)), axis=-1))
 
 
-def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
+def _disagreement(read: _Readings, count: int) -> npt.NDArray[np.float64]:
     """Return (N,) the mutual information of intent and pass [nats] (Houlsby et al. 2011, BALD); zeros without passes.
 
     H[mean_p p_p(y|x)] - mean_p H[p_p(y|x)], each pass marginal over the hypotheses first.
@@ -261,11 +262,11 @@ def _projected(vectors: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(wide / np.where(norms > 0, norms, 1.0))
 
 
-def _texts_by_row(read: _Read, count: int) -> list[npt.NDArray[np.intp]]:
+def _texts_by_row(read: _Readings, count: int) -> list[npt.NDArray[np.intp]]:
     return np.split(read.text_of, np.searchsorted(read.row_of, np.arange(1, count))) if count else []
 
 
-def _told(
+def _with_intents(
     row: AsrOutput, output: IntentOutput, intent: IntentModel, texts: npt.NDArray[np.intp]
 ) -> tuple[Hypothesis, ...]:
     best = output.probs[texts].argmax(axis=1)

@@ -16,7 +16,7 @@ from corpus.tables import labels, rounds, scores, snapshots
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
 from flows.models.eval_set import AuditSet
-from flows.models.evaluation_store import stored
+from flows.models.evaluation_store import stored_report
 
 if TYPE_CHECKING:
     from training.tracking.figures import Night
@@ -59,7 +59,7 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
     return nights
 
 
-def gains(
+def gains_per_100_labels(
     corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport], base: EvaluationReport
 ) -> list[tuple[float, Interval]]:
     """Return (labels, gain per 100 labels) of the versions that learned and were judged on the same rows as the base.
@@ -71,7 +71,7 @@ def gains(
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
         for version in (each for each in store.versions(conn, audit.kind) if each.snapshot_id):
-            report = found.get(version.version) or stored(conn, audit.kind, version.version, audit.eval_set_id)
+            report = found.get(version.version) or stored_report(conn, audit.kind, version.version, audit.eval_set_id)
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
             if report is None or not count:
                 continue
@@ -97,5 +97,5 @@ def _champion(conn: sa.Connection, kind: Kind, ids: list[str]) -> str:
 
 def _stored(conn: sa.Connection, kind: Kind, version: str) -> list[EvaluationReport]:
     sets = reports_table.judged_sets(conn, kind).get(version, [])
-    held = (stored(conn, kind, version, eval_set_id) for eval_set_id in sets)
+    held = (stored_report(conn, kind, version, eval_set_id) for eval_set_id in sets)
     return sorted((report for report in held if report is not None), key=len, reverse=True)

@@ -29,7 +29,7 @@ Clips = list[tuple[str, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IntentReading:
     """What an intent model made of N texts, in the order of `ids`."""
 
     version: str
@@ -65,12 +65,12 @@ class Evaluation:
     cost: EvaluationCost
 
 
-def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
+def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
     """Return what an intent model makes of texts by utterance id."""
     from training.intent.model import classify
 
     model, ids = registry.load_intent(settings.home, version), sorted(texts)
-    return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+    return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
 def transcribe_clips(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
@@ -118,7 +118,7 @@ def _asr_report(
     version: ModelVersion,
     heard: Sequence[AsrOutput],
     sounds: Mapping[str, SignalQuality],
-    reading: Reading,
+    reading: IntentReading,
 ) -> EvaluationReport:
     """Return the report of a speech model, with what the intent model at work made of what was heard."""
     from training.evaluation.report import evaluate_asr, succeeded
@@ -139,7 +139,7 @@ def _asr_report(
 
 
 def _intent_report(
-    audit: AuditSet, version: ModelVersion, reading: Reading, sounds: Mapping[str, SignalQuality]
+    audit: AuditSet, version: ModelVersion, reading: IntentReading, sounds: Mapping[str, SignalQuality]
 ) -> EvaluationReport:
     from training.evaluation.report import evaluate_intent
 

@@ -22,7 +22,7 @@ from flows.runtime.settings import Settings
 MEASURE = {"asr": "WER", "intent": "intent error"}
 
 
-def reports(
+def evaluate_versions(
     corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion], beside: str | None = None
 ) -> dict[str, EvaluationReport]:
     """Return each version's report on the audit set; what was judged before is not computed again.
@@ -40,7 +40,7 @@ def reports(
     for version in versions:
         made = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
-            held = stored(conn, audit.kind, version.version, audit.eval_set_id)
+            held = stored_report(conn, audit.kind, version.version, audit.eval_set_id)
             before = costs.evaluations(conn, *made)
         if held is not None and beside in (None, held.beside):
             found[version.version] = held
@@ -61,7 +61,7 @@ def reports(
     return found
 
 
-def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
+def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
     """Return a stored report, None where there is none or texts had another normal form then: those never meet."""
     report = reports_table.report(conn, kind, version, eval_set_id)
     return report if report is not None and report.normaliser == NORMALISER else None

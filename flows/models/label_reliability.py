@@ -30,12 +30,12 @@ def reliable_labels(conn: sa.Connection, rows: Sequence[LabelRow]) -> list[Label
     ids = [row.utterance_id for row in rows if row.source == "annotators"]
     said, shown = annotations_table.answers_by_utterance(conn, ids), rounds.drafts_shown(conn, ids)
     return [
-        replace(row, reliability=_stored_weights(crowd.reliability(said[row.utterance_id], row.utterance_id in shown)))
+        replace(row, reliability=_rounded(crowd.reliability(said[row.utterance_id], row.utterance_id in shown)))
         if row.utterance_id in said and row.source == "annotators"
         else row
         for row in rows
     ]
 
 
-def _stored_weights(value: float) -> float:
+def _rounded(value: float) -> float:
     return round(round(value / STEP) * STEP, 2)

@@ -10,9 +10,9 @@ from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.records.models import ModelVersion
 from corpus.tables import models as store
 from corpus.tables import snapshots
-from flows.models.champion_history import champion_by_night, gains
+from flows.models.champion_history import champion_by_night, gains_per_100_labels
 from flows.models.eval_set import AuditSet
-from flows.models.evaluation_store import MEASURE, judging_cost, stored
+from flows.models.evaluation_store import MEASURE, judging_cost, stored_report
 from flows.models.slices import shown_slices
 from flows.runtime.settings import NightSettings
 
@@ -64,7 +64,7 @@ def log_judgement(
         "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
         "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
     }
-    gained = gains(corpus, audit, found, base)
+    gained = gains_per_100_labels(corpus, audit, found, base)
     if gained:
         plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
     nights = champion_by_night(corpus, audit, found)
@@ -89,7 +89,7 @@ def _curve(
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
         for version in store.versions(conn, kind):
-            report = found.get(version.version) or stored(conn, kind, version.version, audit.eval_set_id)
+            report = found.get(version.version) or stored_report(conn, kind, version.version, audit.eval_set_id)
             if report is not None:
                 count = len(snapshots.snapshot(conn, version.snapshot_id).of("train")) if version.snapshot_id else 0
                 points.append((float(count), report_interval(report, IntervalSettings(), weights=audit.weights)))

@@ -48,7 +48,7 @@ class ReplayReport(Result):
     rare: Mapping[str, RareSummary] | None = None
 
 
-def report_of(
+def summarise_replay(
     corpus: str,
     settings: ReplaySettings,
     seeds: int,
@@ -84,7 +84,7 @@ def report_of(
     )
 
 
-def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
+def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
     """Return the learning curves with 95 % intervals, the full pool's accuracy and the target."""
     from training.tracking.figures import learning_curve
 
@@ -101,7 +101,7 @@ def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves:
     return picture
 
 
-def track(
+def log_replay(
     settings: Settings,
     key: str,
     corpus: str,

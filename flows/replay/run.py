@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from corpus.errors import UsageError
 from corpus.records.base import canonical_json, digest
-from flows.replay.report import ReplayReport, figure, report_of, track
-from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, work
+from flows.replay.report import ReplayReport, log_replay, plot_curves, summarise_replay
+from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, run_job
 from flows.runtime import progress
 from flows.runtime.settings import Settings, describe
 from sampling.learning_curves import Curve
@@ -57,7 +57,7 @@ class Replay:
     processes: int
 
 
-def settings_of(rare: Sequence[str], **given: Any) -> ReplaySettings:
+def replay_settings(rare: Sequence[str], **given: Any) -> ReplaySettings:
     """Return the settings that a command line asks for.
 
     Raises:
@@ -113,11 +113,11 @@ def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
         if results.count(plan) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
     curves, full = results.curves_of(plan), results.full_of(plan)
-    report = report_of(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
+    report = summarise_replay(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
     (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
-    picture = figure(plan.corpus.name, plan.settings, full, curves)
+    picture = plot_curves(plan.corpus.name, plan.settings, full, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
-    track(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
+    log_replay(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
 
@@ -132,20 +132,20 @@ def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> Non
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: each learns on one core
         try:
-            _work_off(plan, results, folder, advance)
+            _run_jobs(plan, results, folder, advance)
         finally:
             os.environ.pop("OMP_NUM_THREADS")
             if before is not None:
                 os.environ["OMP_NUM_THREADS"] = before
 
 
-def _work_off(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
+def _run_jobs(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
     given = (folder, plan.settings.model_dump_json())
     with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, given) as pool:
         for stage_jobs in (_full_jobs, _strategy_jobs):
             if stage_jobs is _strategy_jobs:
-                _spread(plan, results)
-            running = [pool.submit(work, job) for job in stage_jobs(plan, results)]
+                _share_full_pool(plan, results)
+            running = [pool.submit(run_job, job) for job in stage_jobs(plan, results)]
             try:
                 for done in as_completed(running):
                     results.keep(done.result())
@@ -171,7 +171,7 @@ def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
                 yield name, seed, results.full[seed]
 
 
-def _spread(plan: Replay, results: _Results) -> None:
+def _share_full_pool(plan: Replay, results: _Results) -> None:
     """Give each seed its whole pool: the first one's where only that one was taught."""
     for seed in range(plan.seeds):
         if seed not in results.full:

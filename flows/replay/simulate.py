@@ -57,7 +57,7 @@ class FullPool:
     accuracy: float
 
 
-def stage(problem: Problem, settings: ReplaySettings, seed: int) -> Problem:
+def problem_of_seed(problem: Problem, settings: ReplaySettings, seed: int) -> Problem:
     """Return the problem of one seed: the same for every strategy.
 
     Raises:
@@ -73,7 +73,7 @@ def simulate(problem: Problem, settings: ReplaySettings, strategy: str, seed: in
     """Return the learning curve of one run; it ends once the target was held, or the labels are used up.
 
     Args:
-        problem: of the seed, as `stage` gives it.
+        problem: of the seed, as `problem_of_seed` gives it.
         settings: how.
         strategy: key of `STRATEGIES`, or `strategy:measure`; without a measure `margin` ranks.
         seed: of all draws of the run.
@@ -102,7 +102,7 @@ def annotator_seconds(problem: Problem, costs: CostModel | None = None) -> Score
     return (costs or CostModel()).of(ask).seconds(problem.durations, problem.words)
 
 
-def full_pool(problem: Problem, settings: ReplaySettings) -> float:
+def full_pool_accuracy(problem: Problem, settings: ReplaySettings) -> float:
     """Return the accuracy of the learner that was taught all of the pool."""
     rows = np.arange(len(problem.labels))
     beliefs = LEARNERS[settings.learner](problem)(rows, problem.labels)
@@ -129,11 +129,11 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def work(job: tuple[str, int, float | None]) -> FullPool | Curve:
+def run_job(job: tuple[str, int, float | None]) -> FullPool | Curve:
     """Return what a job found: the full pool's accuracy for a job without one, else a curve."""
     strategy, seed, full = job
     assert _problem is not None
-    problem = stage(_problem, _settings, seed)
+    problem = problem_of_seed(_problem, _settings, seed)
     if full is None:
-        return FullPool(seed, full_pool(problem, _settings))
+        return FullPool(seed, full_pool_accuracy(problem, _settings))
     return simulate(problem, _settings, strategy, seed, full)

@@ -19,7 +19,7 @@ from corpus.records.evaluation import Interval
 from corpus.tables import annotations as annotations_table
 from corpus.tables import models as store
 from corpus.tables import rounds, utterances
-from flows.models.evaluation_store import stored
+from flows.models.evaluation_store import stored_report
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 
@@ -195,7 +195,7 @@ def cost_of_a_point(corpus: Corpus) -> PointCost:
         if not looked or champion is None or not versions:
             return PointCost(round(minutes, 1))
         held = looked[-1].eval_set_id
-        base, now = (stored(conn, "asr", version, held) for version in (versions[-1].version, champion))
+        base, now = (stored_report(conn, "asr", version, held) for version in (versions[-1].version, champion))
     if base is None or now is None:
         return PointCost(round(minutes, 1))
     a_point = minutes_per_point(minutes, base.wer, now.wer)

@@ -18,7 +18,7 @@ from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluation_store import reports
+from flows.models.evaluation_store import evaluate_versions
 from flows.models.run_log import log_judgement
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -139,7 +139,7 @@ def _decide(
     from training.evaluation.gate import decide
 
     challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
-    found = reports(corpus, settings, audit, [champion, challenger, base])
+    found = evaluate_versions(corpus, settings, audit, [champion, challenger, base])
     both = found[champion.version], found[challenger.version]
     decision = decide(*both, look, settings.promotion, audit.slices, audit.weights)
     log_judgement(corpus, settings.night, tracking, challenger, audit, found, found[base.version], decision)

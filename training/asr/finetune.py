@@ -18,8 +18,8 @@ from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
 from training.evaluation.report import word_edits
-from training.loop.loop import chosen_device, enough_memory
-from training.loop.lora import LoraSettings, adapt
+from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
 from training.loop.work import Progress
 from training.pseudo_labels import PseudoSettings
@@ -121,7 +121,7 @@ def finetune_asr(
         raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
     for example in examples:
         _check(example)
-    with enough_memory("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
+    with clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
         return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
 
 
@@ -137,7 +137,7 @@ def _finetuned(
     started: float,
 ) -> FinetuneResult:
     asr = load_asr(base, revision, chosen_device(settings.loop))
-    usable, too_long, unspellable = alignable(asr, sorted(examples, key=lambda example: example.utterance_id))
+    usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(
             f"none of {len(examples)} clips can be learned: {len(too_long)} are too short for their transcripts, "
@@ -146,9 +146,13 @@ def _finetuned(
     before = _word_error_rate(asr, dev)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
-    merge = None if settings.lora is None else adapt(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
+    merge = (
+        None
+        if settings.lora is None
+        else add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
+    )
     if settings.freeze_feature_encoder:
-        freeze_front(asr)
+        freeze_front_end(asr)
     watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     kept = None if checkpoint is None else (checkpoint, start)
@@ -173,7 +177,7 @@ def _finetuned(
     )
 
 
-def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
+def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
     """Return the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
     usable, too_long, unspellable = [], [], []
     unknown = asr.tokenizer.unk_token_id
@@ -188,7 +192,7 @@ def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrEx
     return usable, too_long, unspellable
 
 
-def freeze_front(asr: AsrModel) -> None:
+def freeze_front_end(asr: AsrModel) -> None:
     """The front end of the model, from features to encoder states, no longer learns.
 
     Raises:

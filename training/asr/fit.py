@@ -22,8 +22,8 @@ from training.asr.ctc import ctc_losses, fits_frames
 from training.asr.model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
 from training.asr.seq2seq import fits_window, seq2seq_losses
 from training.loop.batching import length_batches
-from training.loop.loop import computing, run, seeded_torch
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.loop import autocast, run_training, seeded_torch
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
@@ -115,9 +115,9 @@ def train_asr(
         raise UsageError("there is nothing to train a speech model on; label utterances first")
     keep = None
     if checkpoint is not None:
-        keep = Keep(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
+        keep = CheckpointPlace(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
     with seeded_torch(settings.seed, settings.threads):
-        return run(_work(asr, examples, settings, watch), settings, on_progress, keep)
+        return run_training(_work(asr, examples, settings, watch), settings, on_progress, keep)
 
 
 def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base: str) -> str:
@@ -148,7 +148,9 @@ def _work(
         name="speech",
         network=asr.model,
         optimizer=optimizer,
-        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, settings.warmup_share)),
+        schedule=torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: _rate_factor(step, total, settings.warmup_share)
+        ),
         clip_norm=settings.clip_norm,
         batches=plan.__getitem__,
         counts=counts,
@@ -167,7 +169,7 @@ def _epoch_batches(
     return list(length_batches(lengths, limit, 256 if masks_padding(asr) else 1, rng))
 
 
-def _rate(step: int, total: int, warmup_share: float) -> float:
+def _rate_factor(step: int, total: int, warmup_share: float) -> float:
     warmup = max(1, int(total * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -197,7 +199,7 @@ def _batch_loss(
 
     clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
     inputs = _masked(asr, extract_features(asr, clips), clips, settings.augment, rng)
-    with computing(asr.device.type, settings):
+    with autocast(asr.device.type, settings):
         losses = LOSSES[asr.head](asr, inputs, targets, settings.label_smoothing)
     sizes = torch.tensor([len(target) for target in targets])
     scale = torch.tensor(weights, dtype=torch.float32) / sizes.clamp(min=1) / len(targets)

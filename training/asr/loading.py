@@ -15,8 +15,8 @@ import numpy as np
 
 from corpus.errors import Damaged, SettingsError
 from training.asr.model import AsrModel, Head
-from training.asr.seq2seq_prompts import writing_rules
-from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_bars
+from training.asr.seq2seq_prompts import decoding_rules
+from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
 
 LOUD_WEIGHTS: Final = 6e4
 """Largest magnitude that float16 weights may hold."""
@@ -50,7 +50,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     else:
         where["revision"] = revision
     try:
-        with without_bars():
+        with without_progress_bars():
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
@@ -66,7 +66,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
-    return ready(model.to(device), processor, str(folder))
+    return to_asr_model(model.to(device), processor, str(folder))
 
 
 def _writes_tokens(config: Any) -> bool:
@@ -83,7 +83,7 @@ def _writes_tokens(config: Any) -> bool:
     return True
 
 
-def ready(model: Any, processor: Any, name: str) -> AsrModel:
+def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
     """Return the model in evaluation mode with what decoding needs to know of its vocabulary.
 
     Raises:
@@ -111,7 +111,7 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     rate = int(extractor.sampling_rate)
     asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
     if head == "seq2seq":
-        writing_rules(asr, name)
+        decoding_rules(asr, name)
     return asr
 
 

@@ -95,10 +95,10 @@ def word_numbers(
     path: Ids, blank: int, starts_word: npt.NDArray[np.bool_], delimiter: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
     """Return (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
-    return words_of(path, token_starts(path, blank), path != blank, starts_word, delimiter)
+    return number_words(path, token_starts(path, blank), path != blank, starts_word, delimiter)
 
 
-def words_of(
+def number_words(
     path: Ids,
     begins: npt.NDArray[np.bool_],
     said: npt.NDArray[np.bool_],

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import SettingsError
 from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
-from training.asr.loading import ready, save_asr
+from training.asr.loading import save_asr, to_asr_model
 from training.asr.model import AsrModel
-from training.asr.pretrain_texts import salad
+from training.asr.pretrain_texts import word_salad
 from training.loop.loop import seeded_torch
 from training.loop.work import LoopResult
 
@@ -84,7 +84,7 @@ class AsrPretrainSettings(BaseModel):
 _SALADS = 606  # first word of the seeds
 
 
-def settings_for(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
+def pretrain_settings(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
     """Return the recipe's settings with another seed, number of clips, or length on one free core [min].
 
     Raises:
@@ -115,10 +115,10 @@ def pretrain(
     out: Path, settings: AsrPretrainSettings, on_progress: Callable[[int, int, float], None] | None = None
 ) -> AsrPretrainResult:
     """The folder `out` holds a speech base that was trained on base accents and base phrasings only."""
-    return pretrain_on(spoken_examples(settings), out, settings, on_progress)
+    return pretrain_on(synthetic_examples(settings), out, settings, on_progress)
 
 
-def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
+def synthetic_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
     """Return the clips: sentences of the grammar, and salads of words by the same accents under the same conditions.
 
     Raises:
@@ -132,7 +132,7 @@ def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
     sentences = [example.text for example in spoken]
     for i in range(salads):
         rng = np.random.default_rng([_SALADS, settings.seed, i])
-        text = salad(sentences, rng)
+        text = word_salad(sentences, rng)
         voice = Voice(
             str(rng.choice(BASE_ACCENTS)),
             str(rng.choice(VARIANTS)),
@@ -192,7 +192,7 @@ def build_asr(texts: Iterable[str], shape: AsrShape, seed: int) -> AsrModel:
         for parameter in model.parameters():
             if parameter.dim() >= 2:
                 torch.nn.init.xavier_uniform_(parameter)
-    return ready(model, processor, "new")
+    return to_asr_model(model, processor, "new")
 
 
 def build_processor(texts: Iterable[str], shape: AsrShape) -> Any:

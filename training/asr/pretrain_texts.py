@@ -73,7 +73,7 @@ COMMON_WORDS: Final = tuple(_WORDS.split())
 """Frequent English words, in alphabetical order."""
 
 
-def salad(sentences: Sequence[str], rng: np.random.Generator) -> str:
+def word_salad(sentences: Sequence[str], rng: np.random.Generator) -> str:
     """Return three to eight words in no order: common words and short stretches of the sentences, half of each."""
     wanted = int(rng.integers(3, 9))
     words: list[str] = []

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from corpus.records.base import Floats
 from training.asr.model import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
-from training.asr.seq2seq_prompts import WritingRules, most_tokens, writing_rules
+from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ MOST_ROWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class DecodedClip:
     """What the model writes for one clip.
 
     Attributes:
@@ -45,9 +45,9 @@ class Written:
     embedding: Floats
 
 
-def write_texts(
+def decode_clips(
     asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
-) -> list[Written]:
+) -> list[DecodedClip]:
     """Return the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
 
     Args:
@@ -60,24 +60,24 @@ def write_texts(
 
     group = len(clips) if masks_padding(asr) else 1
     group = max(1, min(group, MOST_ROWS // (draws + 1)))
-    rules = writing_rules(asr)
-    found: list[Written] = []
+    rules = decoding_rules(asr)
+    found: list[DecodedClip] = []
     with torch.inference_mode():
         for first in range(0, len(clips), group):
             chosen = slice(first, first + group)
-            found += _written(asr, rules, clips[chosen], draws, generators[chosen])
+            found += _decode_group(asr, rules, clips[chosen], draws, generators[chosen])
     return found
 
 
-def _written(
+def _decode_group(
     asr: AsrModel,
-    rules: WritingRules,
+    rules: DecodingRules,
     clips: Sequence[Floats],
     draws: int,
     generators: Sequence[np.random.Generator | None],
-) -> list[Written]:
+) -> list[DecodedClip]:
     encoded, lengths = _encode(asr, clips)
-    limits = [most_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
+    limits = [max_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
     # all of an utterance's numbers are drawn at once, so how long a neighbour's text is changes none of them
     numbers = [
         np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
@@ -100,7 +100,7 @@ def _written(
             break
     states = encoded[0].float().cpu().numpy()
     return [
-        Written(
+        DecodedClip(
             log_probs=np.stack(best[clip]),
             path=np.array(tokens[clip * rows][: len(best[clip])], dtype=np.intp),
             drawn=tuple(_text(tokens[clip * rows + 1 + draw], rules) for draw in range(draws)),
@@ -121,7 +121,7 @@ def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor,
 
 
 def _steps(
-    asr: AsrModel, rules: WritingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
+    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
 ) -> Iterator[torch.Tensor]:
     """Yield (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
     import torch
@@ -168,7 +168,7 @@ def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float
     return [int(token) for token in taken.tolist()]
 
 
-def _text(tokens: Sequence[int], rules: WritingRules) -> tuple[int, ...]:
+def _text(tokens: Sequence[int], rules: DecodingRules) -> tuple[int, ...]:
     ends = (place for place, token in enumerate(tokens) if token in rules.ends)
     return tuple(tokens[: next(ends, len(tokens))])
 
@@ -178,9 +178,9 @@ def _text(tokens: Sequence[int], rules: WritingRules) -> tuple[int, ...]:
 
 def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
     """Return whether the model hears the clip to its end and may write so many tokens."""
-    window, rules = window_samples(asr), writing_rules(asr)
+    window, rules = window_samples(asr), decoding_rules(asr)
     seconds = len(samples) / asr.sample_rate
-    return (window is None or len(samples) <= window) and len(target) <= most_tokens(rules, seconds)
+    return (window is None or len(samples) <= window) and len(target) <= max_tokens(rules, seconds)
 
 
 def seq2seq_losses(
@@ -189,7 +189,7 @@ def seq2seq_losses(
     """Return (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
     import torch
 
-    rules = writing_rules(asr)
+    rules = decoding_rules(asr)
     prefix, end = list(rules.prefix), rules.ends[0]
     longest = max(len(target) for target in targets)
     given = [prefix + list(target) + [end] * (longest - len(target)) for target in targets]

@@ -16,7 +16,7 @@ SPARE_TOKENS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class WritingRules:
+class DecodingRules:
     """How a model's texts begin and end.
 
     Attributes:
@@ -34,7 +34,7 @@ class WritingRules:
     longest: int
 
 
-def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
+def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
     """Return the rules, as generation config and tokenizer give them.
 
     Raises:
@@ -54,7 +54,7 @@ def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
     never = (special | set(general.suppress_tokens or ())) - set(ends)
     places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
     most = next((int(place) for place in places if place), 512)
-    return WritingRules(
+    return DecodingRules(
         prefix=prefix,
         ends=ends,
         never=tuple(sorted(token for token in never if token < asr.vocab_size)),
@@ -84,6 +84,6 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
     return found if untimed is None else [*found, int(untimed)]
 
 
-def most_tokens(rules: WritingRules, seconds: float) -> int:
+def max_tokens(rules: DecodingRules, seconds: float) -> int:
     """Return how many tokens a transcript of a clip may have, by its length [s]."""
     return max(1, min(rules.longest, math.ceil(seconds * TOKENS_PER_SECOND) + SPARE_TOKENS))

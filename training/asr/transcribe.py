@@ -20,15 +20,15 @@ from training.asr.posterior import (
     collapse,
     draw_tokens,
     hypotheses,
+    number_words,
     token_starts,
     tsallis_confidence,
     utterance_rng,
     word_confidences,
     word_numbers,
-    words_of,
 )
-from training.asr.seq2seq import Written, write_texts
-from training.asr.seq2seq_prompts import writing_rules
+from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.batching import length_batches
 
 
@@ -107,17 +107,19 @@ def transcribe(
     return [done[row] for row in range(len(clips))]
 
 
-def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+def transcribe_ctc_batch(
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+) -> list[AsrOutput]:
     """Return the outputs of a batch that a CTC model hears."""
     return [
-        read_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
+        output_of_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
         for (utterance_id, samples), posterior in zip(
             clips, frame_posteriors(asr, [samples for _, samples in clips]), strict=True
         )
     ]
 
 
-def read_posterior(
+def output_of_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
     """Return the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
@@ -134,33 +136,35 @@ def read_posterior(
     return _output(utterance_id, log_probs, words, found, columns, posterior.embedding)
 
 
-def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
+def transcribe_seq2seq_batch(
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+) -> list[AsrOutput]:
     """Return the outputs of a batch that a seq2seq model hears."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
-    written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
-    ends = writing_rules(asr).ends
+    written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators)
+    ends = decoding_rules(asr).ends
     return [
-        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
+        _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
         for (utterance_id, samples), one in zip(clips, written, strict=True)
     ]
 
 
-def _read_written(
-    asr: AsrModel, utterance_id: str, written: Written, duration: float, ends: tuple[int, ...]
+def _output_of_decoded(
+    asr: AsrModel, utterance_id: str, written: DecodedClip, duration: float, ends: tuple[int, ...]
 ) -> AsrOutput:
     log_probs, path = written.log_probs, written.path
     if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
     spoken = ~np.isin(path, ends)
     found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
-    words = words_of(path, spoken, spoken, asr.starts_word, asr.delimiter)
+    words = number_words(path, spoken, spoken, asr.starts_word, asr.delimiter)
     columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
     return _output(utterance_id, log_probs, words, found, columns, written.embedding)
 
 
 READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
-    "ctc": read_frames,
-    "seq2seq": read_writing,
+    "ctc": transcribe_ctc_batch,
+    "seq2seq": transcribe_seq2seq_batch,
 }
 
 
@@ -181,8 +185,8 @@ def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60
             paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
             spelled = [collapse(path, asr.blank) for path in paths]
         else:
-            ends = writing_rules(asr).ends
-            written = write_texts(asr, chosen, 0, [None] * len(chosen))
+            ends = decoding_rules(asr).ends
+            written = decode_clips(asr, chosen, 0, [None] * len(chosen))
             spelled = [tuple(token for token in one.path.tolist() if token not in ends) for one in written]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]

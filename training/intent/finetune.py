@@ -21,8 +21,8 @@ from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
 from training.intent.fit import DRAFT, FitSettings, IntentExample, fit
 from training.intent.text_noise import NoiseSettings, with_asr_errors
-from training.loop.loop import chosen_device, enough_memory
-from training.loop.lora import LoraSettings, adapt
+from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
 from training.loop.work import Progress
 from training.pseudo_labels import PseudoSettings
@@ -140,7 +140,7 @@ def finetune_intent(
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    with enough_memory("lower intent.fit.batch_size and raise intent.fit.accumulate"):
+    with clear_memory_errors("lower intent.fit.batch_size and raise intent.fit.accumulate"):
         return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
 
 
@@ -155,8 +155,8 @@ def _finetuned(
     checkpoint: Path | None,
     started: float,
 ) -> FinetuneResult:
-    from training.intent.model import grow, load_intent, save_intent
-    from training.intent.temperature import with_temperature
+    from training.intent.model import extend_inventory, load_intent, save_intent
+    from training.intent.temperature import calibrated
 
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
@@ -165,18 +165,18 @@ def _finetuned(
     known = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
     model = _fit_temperature(model, [*examples, *dev], settings.calibrate_from)
-    grow(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
+    extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     heads = ("intent_head", "slot_head")
-    merge = None if settings.lora is None else adapt(model.network, settings.lora, settings.fit.seed, heads)
+    merge = None if settings.lora is None else add_adapters(model.network, settings.lora, settings.fit.seed, heads)
     watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
     kept = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = fit(model, _drawn(examples, replay, settings), settings.fit, on_progress, watch, kept)
+    result = fit(model, _epoch_examples(examples, replay, settings), settings.fit, on_progress, watch, kept)
     if merge is not None:
         merge()
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
-        model = with_temperature(model, dev)
+        model = calibrated(model, dev)
     after = _accuracy(model, dev)
     save_intent(model, out)
     return FinetuneResult(
@@ -216,7 +216,7 @@ def read_replay(folder: Path) -> list[IntentExample]:
     return rows
 
 
-def _drawn(
+def _epoch_examples(
     examples: Sequence[IntentExample], replay: Sequence[IntentExample], settings: IntentFinetuneSettings
 ) -> Callable[[int], list[IntentExample]]:
     """Return what gives an epoch's texts: every example and some replay sentences, each misheard anew.
@@ -253,11 +253,11 @@ def _fit_temperature(base: IntentModel, rows: Sequence[IntentExample], enough: i
     The base came with one for sentences of its maker, of which speech models mishear less than customers' devices do.
     What a champion was sure of says nothing here: the base, much like it, would come out surer than it is right.
     """
-    from training.intent.temperature import with_temperature
+    from training.intent.temperature import calibrated
 
     known = [row for row in rows if row.intent in base.intents and not row.pseudo]
     utterances = {row.utterance_id.removesuffix(DRAFT) for row in known}
-    return with_temperature(base, known) if len(utterances) >= enough and len(base.intents) > 1 else base
+    return calibrated(base, known) if len(utterances) >= enough and len(base.intents) > 1 else base
 
 
 def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:

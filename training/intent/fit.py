@@ -15,8 +15,8 @@ from corpus.errors import RecordError, UsageError
 from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
-from training.loop.loop import computing, run
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.loop import autocast, run_training
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
@@ -106,17 +106,17 @@ def fit(
     """
     import torch
 
-    from training.intent.network import few_threads
+    from training.intent.network import one_thread_if_small
 
     rows = sorted(draw(0), key=_order)
     if not rows:
         raise UsageError("there is nothing to learn intents from; label utterances first")
     keep = None
     if checkpoint is not None:
-        keep = Keep(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
-    with torch.random.fork_rng(), few_threads(model.network):
+        keep = CheckpointPlace(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
+    with torch.random.fork_rng(), one_thread_if_small(model.network):
         torch.manual_seed(settings.seed)
-        return run(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
+        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
 
 
 def _work(
@@ -161,20 +161,20 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     import torch
     from torch.nn.functional import cross_entropy
 
-    from training.intent.network import longest_input
+    from training.intent.network import max_input_tokens
 
     encoding: Any = model.tokenizer(
         [row.text for row in batch],
         padding=True,
         truncation=True,
-        max_length=longest_input(model.network),
+        max_length=max_input_tokens(model.network),
         return_tensors="pt",
     )
     device = model.network.device
     weights = torch.tensor([row.weight for row in batch], device=device)
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
-    with computing(device.type, settings):
+    with autocast(device.type, settings):
         intent, tags, _ = model.network(
             input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
         )

@@ -26,15 +26,15 @@ from corpus.records.base import Floats
 from training.intent.network import (
     JointIntentConfig,
     JointIntentModel,
-    few_threads,
-    grow,
-    longest_input,
-    on_encoder,
-    thinned,
+    consistent_dropout,
+    extend_inventory,
+    max_input_tokens,
+    one_thread_if_small,
+    with_new_heads,
 )
 from training.intent.slot_tags import spans_of, word_spans
 from training.loop.batching import length_batches
-from training.loop.model_files import check_model_folder, replaced_folder, without_bars
+from training.loop.model_files import check_model_folder, replaced_folder, without_progress_bars
 
 __all__ = [
     "IntentModel",
@@ -42,10 +42,10 @@ __all__ = [
     "JointIntentConfig",
     "JointIntentModel",
     "classify",
-    "grow",
+    "extend_inventory",
     "load_intent",
-    "on_encoder",
     "save_intent",
+    "with_new_heads",
     "write_intent",
 ]
 
@@ -94,7 +94,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, **where)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **where)
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
-        with without_bars():
+        with without_progress_bars():
             network, info = kind.from_pretrained(
                 str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
             )
@@ -109,7 +109,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         raise Damaged(f"intent model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
     if not tokenizer.is_fast:
         raise SettingsError(f"intent model {folder}: needs a tokenizer.json, which gives the characters of a token")
-    joint: Any = network if kind is JointIntentModel else on_encoder(network)
+    joint: Any = network if kind is JointIntentModel else with_new_heads(network)
     joint.to(device).eval()
     return IntentModel(joint, tokenizer, _temperature(Path(folder)))
 
@@ -210,11 +210,11 @@ def classify(
     pass_logits = np.zeros((passes, n, classes), np.float32)
     slots: list[tuple[SlotSpan, ...]] = [()] * n
     for rows, batch, encoding in _batches(model, texts, batch_tokens):
-        with torch.inference_mode(), few_threads(model.network):
+        with torch.inference_mode(), one_thread_if_small(model.network):
             intent, tags, hidden = model.network(**batch)
             logits[rows], pooled[rows] = intent.float().cpu().numpy(), hidden.float().cpu().numpy()
             for p in range(passes):
-                with thinned(model.network, seed, p):
+                with consistent_dropout(model.network, seed, p):
                     pass_logits[p, rows] = model.network(**batch)[0].float().cpu().numpy()
         best = tags.argmax(-1).cpu().numpy()
         for at, row in enumerate(rows):
@@ -233,7 +233,7 @@ def classify(
 def _batches(
     model: IntentModel, texts: Sequence[str], batch_tokens: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
-    limit = longest_input(model.network)
+    limit = max_input_tokens(model.network)
     # letters bound tokens from above in what is spoken, so a padded batch stays within the budget
     lengths = [min(limit, 2 + len(text)) for text in texts]
     for batch in length_batches(lengths, batch_tokens):

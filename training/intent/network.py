@@ -83,7 +83,7 @@ AutoConfig.register(JointIntentConfig.model_type, JointIntentConfig, exist_ok=Tr
 AutoModel.register(JointIntentConfig, JointIntentModel, exist_ok=True)
 
 
-def on_encoder(
+def with_new_heads(
     encoder: PreTrainedModel, intents: Sequence[str] = (), slot_names: Sequence[str] = ()
 ) -> JointIntentModel:
     """Return a joint model around a text encoder; its heads start at zero and know `other` and the given names."""
@@ -95,11 +95,11 @@ def on_encoder(
         for head in (network.intent_head, network.slot_head):
             head.weight.zero_()
             head.bias.zero_()
-    grow(network, intents, slot_names)
+    extend_inventory(network, intents, slot_names)
     return network
 
 
-def grow(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[str]) -> bool:
+def extend_inventory(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[str]) -> bool:
     """The model's inventory holds all the given names; says whether it had to grow.
 
     New names follow the old ones, in sorted order. What was learned stays: the old rows of both heads are copied; a new
@@ -110,15 +110,15 @@ def grow(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[s
     new_intents = sorted({OTHER_INTENT, *intents} - set(old_intents))
     new_slots = sorted(set(slot_names) - set(old_slots))
     if new_intents:
-        model.intent_head = _wider(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
+        model.intent_head = _extended_head(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
     if new_slots:
         outputs = len(tag_names([*old_slots, *new_slots]))
-        model.slot_head = _wider(model.slot_head, outputs, len(tag_names(old_slots)))
+        model.slot_head = _extended_head(model.slot_head, outputs, len(tag_names(old_slots)))
     config.intents, config.slot_names = old_intents + new_intents, old_slots + new_slots
     return bool(new_intents or new_slots)
 
 
-def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
+def _extended_head(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
     # without first weights of its own, which would take from the global generator
     wider: nn.Linear = nn.utils.skip_init(nn.Linear, head.in_features, outputs).to(head.weight)
     with torch.no_grad():
@@ -128,7 +128,7 @@ def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
     return wider
 
 
-def longest_input(network: JointIntentModel) -> int:
+def max_input_tokens(network: JointIntentModel) -> int:
     """Return how many tokens of a text the model reads, special ones included."""
     # RoBERTa-like encoders count positions from the padding index on, so two of them can't be used
     positions = int(getattr(network.encoder.config, "max_position_embeddings", 512))
@@ -136,7 +136,7 @@ def longest_input(network: JointIntentModel) -> int:
 
 
 @contextmanager
-def few_threads(network: nn.Module) -> Iterator[None]:
+def one_thread_if_small(network: nn.Module) -> Iterator[None]:
     """Inside, a small network computes on one thread.
 
     Its products are too short to share, and beside another busy process several threads that wait for each other cost
@@ -152,7 +152,7 @@ def few_threads(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def thinned(network: JointIntentModel, seed: int, number: int) -> Iterator[None]:
+def consistent_dropout(network: JointIntentModel, seed: int, number: int) -> Iterator[None]:
     """Every dropout of the network drops the same features for all texts and tokens, drawn from (seed, number)."""
     modules = [m for m in network.modules() if isinstance(m, nn.Dropout) and 0.0 < m.p < 1.0]
     # one stream a module, so that the order in which the network calls them does not matter

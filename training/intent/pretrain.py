@@ -114,7 +114,7 @@ def learn_base(
     on_progress: Progress | None = None,
 ) -> IntentModel:
     """Return a model trained from nothing on the rows, its temperature fitted on the held-out ones."""
-    from training.intent.temperature import with_temperature
+    from training.intent.temperature import calibrated
 
     words = sorted({word for row in rows for word in row.text.split()})
 
@@ -127,7 +127,7 @@ def learn_base(
     tokenizer = train_tokenizer(texts + misread, settings.vocabulary)
     model = new_model(tokenizer, rows, settings)
     fit(model, lambda epoch: heard(rows, epoch + 1), settings.fit, on_progress)
-    return with_temperature(model, heard(held_out, 0))
+    return calibrated(model, heard(held_out, 0))
 
 
 def _with_asr_errors(

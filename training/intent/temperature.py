@@ -39,7 +39,7 @@ def fit_temperature(
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def with_temperature(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
+def calibrated(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
     """Return the model with the temperature that suits the rows; intents it does not know are passed over."""
     from training.intent.model import classify
 

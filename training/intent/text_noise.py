@@ -76,7 +76,7 @@ def with_asr_errors(
     joined = False
     for word, slot in words_with_slots(text, slots):
         kind = str(rng.choice(kinds, p=weights / weights.sum())) if rng.random() < rate else ""
-        pieces = _hit(word, kind, vocabulary, rng)
+        pieces = _corrupted(word, kind, vocabulary, rng)
         if joined and heard and pieces:
             last, last_slot = heard.pop()
             heard.append((last + pieces[0], last_slot if last_slot >= 0 else slot))
@@ -84,7 +84,7 @@ def with_asr_errors(
         heard.extend((piece, slot) for piece in pieces)
         joined = kind == "merged"
     while heard and rng.random() < settings.swallowed:
-        heard = _swallow(heard, rng)
+        heard = _without_run(heard, rng)
     return text_with_slots(heard, slots) if heard else (text, tuple(slots))
 
 
@@ -116,7 +116,7 @@ def text_with_slots(words: Sequence[Word], slots: Sequence[SlotSpan]) -> tuple[s
     return " ".join(word for word, _ in words), tuple(spans)
 
 
-def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
+def _corrupted(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
     if kind == "dropped":
         return []
     if kind == "replaced" and len(vocabulary):
@@ -130,7 +130,7 @@ def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generat
     return [word]
 
 
-def _swallow(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
+def _without_run(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
     """Return the words without a run of 2 to 8 letters and gaps; what stood on its two sides is one word."""
     letters = [(letter, slot) for word, slot in words for letter, slot in [*((c, slot) for c in word), (" ", -1)]][:-1]
     start = int(rng.integers(len(letters)))
@@ -152,11 +152,11 @@ def _edit_letter(word: str, rng: np.random.Generator) -> str:
     if act < 0.25 and len(word) > 1:
         return word[:at] + word[at + 1 :]
     if act < 0.45:
-        return word[:at] + _alike(word[at], rng) + word[at:]
-    return word[:at] + _alike(word[at], rng) + word[at + 1 :]
+        return word[:at] + _similar_letter(word[at], rng) + word[at:]
+    return word[:at] + _similar_letter(word[at], rng) + word[at + 1 :]
 
 
-def _alike(letter: str, rng: np.random.Generator) -> str:
+def _similar_letter(letter: str, rng: np.random.Generator) -> str:
     near = [group for group in ALIKE if letter in group]
     group = near[int(rng.integers(len(near)))] if near and rng.random() < 0.75 else LETTERS
     return group[int(rng.integers(len(group)))]

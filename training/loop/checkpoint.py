@@ -24,7 +24,7 @@ TENSORS: Final = "state.safetensors"
 
 
 @dataclass(slots=True)
-class Place:
+class TrainingState:
     """How far a training is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Place:
     best: dict[str, torch.Tensor] | None = None
 
 
-def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
+def save(folder: Path, fingerprint: str, work: Work, at: TrainingState) -> None:
     """The folder holds the training as it stands; an earlier checkpoint is replaced as a whole."""
     import torch
     from safetensors.torch import save_file
@@ -62,7 +62,7 @@ def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
     numpy_state: Any = np.random.get_state(legacy=False)
     state = {
         "fingerprint": fingerprint,
-        "place": {name: getattr(at, name) for name in Place.__slots__ if name != "best"},
+        "place": {name: getattr(at, name) for name in TrainingState.__slots__ if name != "best"},
         "groups": optimizer["param_groups"],
         "schedule": work.schedule.state_dict(),
         "generators": [generator.bit_generator.state for generator in work.generators],
@@ -74,7 +74,7 @@ def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
         (draft / STATE).write_text(json.dumps(state))
 
 
-def load(folder: Path, fingerprint: str, work: Work) -> Place | None:
+def load(folder: Path, fingerprint: str, work: Work) -> TrainingState | None:
     """The training is as it was kept, and its place is returned; None where nothing of this training is kept."""
     import torch
     from safetensors import SafetensorError
@@ -102,7 +102,7 @@ def load(folder: Path, fingerprint: str, work: Work) -> Place | None:
     torch.random.set_rng_state(tensors["torch"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all([kept for _, kept in sorted(_under(tensors, "cuda").items())])
-    return Place(**state["place"], best=_under(tensors, "best") or None)
+    return TrainingState(**state["place"], best=_under(tensors, "best") or None)
 
 
 def _under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

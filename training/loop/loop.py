@@ -16,25 +16,25 @@ import numpy as np
 
 from corpus.errors import EarmarkError, Refused, SettingsError
 from training.loop import checkpoint
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 
-def run(
-    work: Work, settings: StepSettings, on_progress: Progress | None = None, keep: Keep | None = None
+def run_training(
+    work: Work, settings: StepSettings, on_progress: Progress | None = None, keep: CheckpointPlace | None = None
 ) -> LoopResult:
     """The network has learned and is in evaluation mode; a run that was resumed ends with the same weights.
 
     Raises:
         Refused: a loss is not finite.
     """
-    at = checkpoint.Place()
+    at = checkpoint.TrainingState()
     if keep is not None:
         at = checkpoint.load(keep.folder, keep.fingerprint, work) or at
     resumed, parameters = at.step, [p for group in work.optimizer.param_groups for p in group["params"]]
     total = sum(-(-count // settings.accumulate) for count in work.counts)
     kept_at = time.monotonic()
     try:
-        while at.epoch < len(work.counts) and not _over(at, settings):
+        while at.epoch < len(work.counts) and not _is_finished(at, settings):
             groups = _grouped(work.batches(at.epoch), settings.accumulate)
             work.train_mode()
             for group in groups[at.group :]:
@@ -50,7 +50,7 @@ def run(
             at.losses.append(at.summed / at.items)
             at.epoch, at.group, at.summed, at.items = at.epoch + 1, 0, 0.0, 0
             if settings.patience is not None and work.watch is not None:
-                _look(work, at)
+                _note_dev_error(work, at)
     finally:
         work.network.eval()
     if at.best is not None:
@@ -81,7 +81,7 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) 
     return value
 
 
-def _look(work: Work, at: checkpoint.Place) -> None:
+def _note_dev_error(work: Work, at: checkpoint.TrainingState) -> None:
     """The dev error is noted, and the weights where it is the best so far."""
     assert work.watch is not None
     work.network.eval()
@@ -91,7 +91,7 @@ def _look(work: Work, at: checkpoint.Place) -> None:
     at.watched.append(error)
 
 
-def _over(at: checkpoint.Place, settings: StepSettings) -> bool:
+def _is_finished(at: checkpoint.TrainingState, settings: StepSettings) -> bool:
     if settings.patience is None or not at.watched:
         return False
     return len(at.watched) - 1 - int(np.argmin(at.watched)) >= settings.patience
@@ -115,7 +115,7 @@ def chosen_device(settings: StepSettings) -> str:
     return device
 
 
-def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
+def autocast(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
     """Return a context in which a network computes in the precision that the settings mean; features stay outside."""
     import torch
 
@@ -149,7 +149,7 @@ def seeded_torch(seed: int, threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory(remedy: str) -> Iterator[None]:
+def clear_memory_errors(remedy: str) -> Iterator[None]:
     """Inside, running out of memory is one clear error with the remedy instead of the library's own.
 
     Raises:

@@ -26,7 +26,7 @@ class LoraSettings(BaseModel):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
-def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
+def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
     """Only adapters learn, and the modules named in `whole`; the function that is returned merges them.
 
     After it the network has the classes and names of weights that it had before.

@@ -61,7 +61,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
     """Inside, transformers draws no progress bars: loading a model is no event that a person waits for."""
     from transformers.utils import logging
 

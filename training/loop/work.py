@@ -69,7 +69,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class CheckpointPlace:
     """Where a training is kept to go on after a kill.
 
     Attributes:

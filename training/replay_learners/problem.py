@@ -73,7 +73,7 @@ def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progr
 
     Args:
         corpus: pool and test set.
-        neighbours: rows of the pool whose average stands beside each row's own features (`smoothed`); 0: none.
+        neighbours: rows of the pool whose average stands beside each row's own features (`with_neighbourhoods`); 0: none.
         on_progress: called with the number of rows read so far.
 
     Raises:
@@ -87,7 +87,7 @@ def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progr
     make = speech_features if corpus.speech else text_features
     pool, test = make(corpus.train, corpus.test, on_progress or (lambda done: None))
     if neighbours:
-        pool, test = smoothed(pool, test, min(neighbours, len(pool) - 1))
+        pool, test = with_neighbourhoods(pool, test, min(neighbours, len(pool) - 1))
     return Problem(
         features=pool,
         test_features=test,
@@ -133,7 +133,7 @@ def text_features(
     known = grams.fit_transform([row.text for row in pool])
     asked = grams.transform([row.text for row in test])
     svd = TruncatedSVD(min(DIMENSIONS, known.shape[0] - 1, known.shape[1] - 1), random_state=0)
-    features = unit(svd.fit_transform(known)), unit(svd.transform(asked))
+    features = unit_rows(svd.fit_transform(known)), unit_rows(svd.transform(asked))
     on_progress(len(pool) + len(test))
     return features
 
@@ -153,7 +153,7 @@ def speech_features(
         on_progress(done)
     found = np.stack(vectors)
     mean, spread = found[: len(pool)].mean(axis=0), found[: len(pool)].std(axis=0)
-    found = unit((found - mean) / np.maximum(spread, 1e-6))
+    found = unit_rows((found - mean) / np.maximum(spread, 1e-6))
     return found[: len(pool)], found[len(pool) :]
 
 
@@ -187,7 +187,9 @@ def _clip_vector(row: LabelledRow, pipeline: Any, number: int) -> Floats:
     return vector
 
 
-def smoothed(pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2) -> tuple[Floats, Floats]:
+def with_neighbourhoods(
+    pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2
+) -> tuple[Floats, Floats]:
     """Return each row beside the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
 
     Features diffuse over the graph of nearest neighbours, x <- own x + (1 - own) mean of the neighbours' x, weighted by
@@ -204,9 +206,9 @@ def smoothed(pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own
     inner, outer = _graph(pool, pool, neighbours, skip=True), _graph(test, pool, neighbours, skip=False)
     here, there = pool, test
     for _ in range(steps):
-        there = unit(own * test + (1 - own) * (outer @ here))
-        here = unit(own * pool + (1 - own) * (inner @ here))
-    return unit(np.concatenate([pool, here], axis=1)), unit(np.concatenate([test, there], axis=1))
+        there = unit_rows(own * test + (1 - own) * (outer @ here))
+        here = unit_rows(own * pool + (1 - own) * (inner @ here))
+    return unit_rows(np.concatenate([pool, here], axis=1)), unit_rows(np.concatenate([test, there], axis=1))
 
 
 def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
@@ -225,7 +227,7 @@ def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
     return csr_array((weights.ravel(), where), shape=(len(rows), len(pool)))
 
 
-def unit(rows: npt.ArrayLike) -> Floats:
+def unit_rows(rows: npt.ArrayLike) -> Floats:
     """Return the rows at length 1, float32; a row of zeros (no known n-gram) points to the first axis."""
     found = np.asarray(rows, np.float64)
     length = np.linalg.norm(found, axis=1, keepdims=True)

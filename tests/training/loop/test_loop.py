@@ -17,7 +17,7 @@ from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
 from training.intent.finetune import IntentFinetuneSettings, finetune_intent
 from training.intent.model import save_intent
-from training.loop.loop import enough_memory
+from training.loop.loop import clear_memory_errors
 from training.loop.lora import LoraSettings
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
@@ -182,9 +182,9 @@ def test_a_training_that_does_not_fit_into_memory_says_what_to_do(asr_base, tmp_
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")])
 def test_every_kind_of_too_little_memory_is_told(error):
-    with pytest.raises(EarmarkError, match="out of memory while training; do less"), enough_memory("do less"):
+    with pytest.raises(EarmarkError, match="out of memory while training; do less"), clear_memory_errors("do less"):
         raise error
-    with pytest.raises(RuntimeError, match="shapes"), enough_memory("do less"):
+    with pytest.raises(RuntimeError, match="shapes"), clear_memory_errors("do less"):
         raise RuntimeError("shapes differ")
 
 
