@@ -1,6 +1,6 @@
-"""How speech models learn, to build a base and to fine-tune one: examples, batches, augmentation, loss.
+"""Training of speech models, for bases and for fine-tuning: examples, batches, augmentation, loss.
 
-AdamW under a warm-up and a cosine to zero, batches by total length, gradients clipped, all randomness from one seed.
+AdamW with a warm-up and a cosine decay to zero; batches by total length, clipped gradients, one seed for all draws.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class AsrExample:
     Attributes:
         samples: (S,) float32 at the model's sample rate.
         text: normalised transcript; "" for silence.
-        weight: counts in the loss, relative to the other examples.
+        weight: weight in the loss, relative to the other examples.
     """
 
     utterance_id: str
@@ -77,10 +77,10 @@ class AsrLoopSettings(StepSettings):
 
 
 LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"ctc": ctc_losses, "seq2seq": seq2seq_losses}
-"""By kind of model: inputs and targets to (B,) losses of whole clips [nats]."""
+"""Loss function by head: from inputs and targets to (B,) losses of whole clips [nats]."""
 
 FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": fits_frames, "seq2seq": fits_window}
-"""By kind of model: whether a clip can carry a target."""
+"""Check by head: whether a clip is long enough for a target, and short enough for the model."""
 
 
 def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
@@ -97,15 +97,15 @@ def train_asr(
     watch: Callable[[], float] | None = None,
     checkpoint: tuple[Path, str] | None = None,
 ) -> LoopResult:
-    """The model's trainable weights are fitted to the examples, in place; the same inputs give the same weights.
+    """Fit the model's trainable weights to the examples, in place; the same inputs give the same weights.
 
     Args:
         asr: the model.
-        examples: each of them can be aligned.
-        settings: how.
+        examples: clips that fit their transcripts (`FITS`).
+        settings: the training settings.
         on_progress: called after each step.
-        watch: error on dev examples, for early stopping.
-        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
+        watch: returns the error on dev examples, for early stopping.
+        checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
 
     Raises:
         UsageError: there are no examples.
@@ -194,7 +194,7 @@ def _batch_loss(
     settings: AsrLoopSettings,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Return the weighted mean loss of a batch, each clip's divided by its number of tokens."""
+    """Return the weighted mean loss of a batch, the loss of each clip divided by its number of tokens."""
     import torch
 
     clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
@@ -213,14 +213,14 @@ def _masked(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
-    """Return the inputs with stretches of time and frequency masked, where they are features and not samples."""
+    """Return the inputs with random stretches of time and frequency masked; samples stay as they are."""
     import torch
 
     name, mask = asr.model.main_input_name, inputs.get("attention_mask")
     features, window = inputs[name], window_samples(asr)
     if features.dim() == 3 and mask is not None:
         return {**inputs, name: mask_features(features, mask.sum(-1), settings, rng)}
-    if features.dim() == 3 and window is not None:  # Whisper's: frequency before time, and no mask
+    if features.dim() == 3 and window is not None:  # Whisper has frequency before time, and no mask
         frames = features.shape[2]
         lengths = torch.tensor([max(1, min(frames, frames * len(clip) // window)) for clip in clips])
         masked = mask_features(features.transpose(1, 2), lengths, settings, rng).transpose(1, 2)

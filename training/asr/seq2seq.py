@@ -1,7 +1,8 @@
-"""Models that write token after token, such as Whisper and Moonshine: how they decode, and what they are taught by.
+"""Seq2seq speech models, such as Whisper and Moonshine: decoding, drawing of transcripts, and their training loss.
 
-Transcripts are drawn from the model's own distribution with uniform numbers that belong to the utterance, so that
-neither the other clips of a batch nor a restart changes them; the library's sampling takes one stream for all.
+Transcripts are drawn from the model's own distribution with random numbers that are seeded by the utterance, so that
+neither the other clips of a batch nor a restart changes them. The sampling of transformers takes one stream of random
+numbers for the whole batch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 MOST_ROWS: Final = 256
-"""Transcripts that are written at a time."""
+"""Largest number of transcripts that are decoded in one batch."""
 
 
 # --- decode -----------------------------------------------------------------------------------------------------------
@@ -30,12 +31,12 @@ MOST_ROWS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """What the model writes for one clip.
+    """What the model decodes from one clip.
 
     Attributes:
-        log_probs: (T, V) float32 log probabilities of the tokens along the best text, the end's included [nats].
-        path: (T,) the most probable token of each place.
-        drawn: K texts as tokens, each drawn from the model's distribution, without ends.
+        log_probs: (T, V) float32 log probabilities of the tokens along the greedy text, its end token included [nats].
+        path: (T,) the most probable token of each position.
+        drawn: K texts as tokens, each drawn from the model's distribution, without end tokens.
         embedding: (D,) float32 mean encoder state, of unit length.
     """
 
@@ -48,13 +49,13 @@ class DecodedClip:
 def decode_clips(
     asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
 ) -> list[DecodedClip]:
-    """Return the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
+    """Return the greedy text and K drawn texts of each clip; clips are (S,) float32 at the model's sample rate.
 
     Args:
         asr: a seq2seq model.
-        clips: of one batch.
-        draws: K.
-        generators: of each clip's draws; None where K is 0.
+        clips: the clips of one batch.
+        draws: K, the number of drawn texts.
+        generators: one random generator for each clip's draws; None where K is 0.
     """
     import torch
 
@@ -78,7 +79,7 @@ def _decode_group(
 ) -> list[DecodedClip]:
     encoded, lengths = _encode(asr, clips)
     limits = [max_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
-    # all of an utterance's numbers are drawn at once, so how long a neighbour's text is changes none of them
+    # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
     numbers = [
         np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
         for rng, limit in zip(generators, limits, strict=True)
@@ -94,7 +95,7 @@ def _decode_group(
             clip, draw = divmod(row, rows)
             if draw == 0 and not done[row]:
                 best[clip].append(greedy[clip])
-            tokens[row].append(rules.ends[0] if done[row] else token)  # what is over is padded, and read by nobody
+            tokens[row].append(rules.ends[0] if done[row] else token)  # a finished text is padded with end tokens
             done[row] |= token in rules.ends or place + 1 >= limits[clip]
         if done.all():
             break
@@ -111,7 +112,7 @@ def _decode_group(
 
 
 def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor, Any], list[int]]:
-    """Return the encoder's states (B, T, D) with its whole output, and how many of the T belong to each clip."""
+    """Return the encoder's states (B, T, D) with its whole output, and the number of frames without padding by clip."""
     inputs = extract_features(asr, clips)
     output = asr.model.get_encoder()(**inputs)
     states = output.last_hidden_state
@@ -123,7 +124,7 @@ def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor,
 def _steps(
     asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
 ) -> Iterator[torch.Tensor]:
-    """Yield (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
+    """Yield (B * rows, V) log probabilities of the next tokens; the caller appends its choice to `tokens` each time."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -148,12 +149,12 @@ def _steps(
 
 
 def _numbers_at(numbers: npt.NDArray[np.float64], place: int) -> npt.NDArray[np.float64]:
-    """Return (K,) the numbers of one place; those of a text that is over for long don't matter."""
+    """Return (K,) the random numbers of one position; beyond the clip's longest text any number will do."""
     return np.asarray(numbers[:, min(place, numbers.shape[1] - 1)])
 
 
 def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:
-    """Return of each clip the most probable token, then K at which the distribution function passes its numbers."""
+    """Return for each clip its most probable token, then K drawn by inverting the cumulative distribution."""
     import torch
 
     rows = len(numbers[0]) + 1
@@ -173,11 +174,11 @@ def _text(tokens: Sequence[int], rules: DecodingRules) -> tuple[int, ...]:
     return tuple(tokens[: next(ends, len(tokens))])
 
 
-# --- teach ------------------------------------------------------------------------------------------------------------
+# --- train ------------------------------------------------------------------------------------------------------------
 
 
 def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
-    """Return whether the model hears the clip to its end and may write so many tokens."""
+    """Return whether the whole clip fits into the model's window, and the target into its number of tokens."""
     window, rules = window_samples(asr), decoding_rules(asr)
     seconds = len(samples) / asr.sample_rate
     return (window is None or len(samples) <= window) and len(target) <= max_tokens(rules, seconds)
@@ -186,7 +187,7 @@ def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
 def seq2seq_losses(
     asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
 ) -> torch.Tensor:
-    """Return (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
+    """Return (B,) the cross entropy of each clip's tokens and end token, summed, each given those before it [nats]."""
     import torch
 
     rules = decoding_rules(asr)

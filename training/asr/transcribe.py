@@ -1,4 +1,4 @@
-"""Turns audio into transcripts, drawn alternatives, confidences and an embedding: the speech half of scoring."""
+"""Transcription of clips: transcripts, drawn alternatives, confidences and embeddings, the speech half of scoring."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TranscribeSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AsrOutput:
-    """What the speech model heard in one utterance.
+    """What the speech model transcribed from one utterance.
 
     Attributes:
         text: best transcript (greedy), normalised.
@@ -58,8 +58,8 @@ class AsrOutput:
         columns: (len(ASR_COLUMNS),) float32, in the order of `ASR_COLUMNS`.
         embedding: (D,) float32 of unit length, D at most 256.
         confidences: (W,) float32 Tsallis confidence of each word of `text`.
-        problem: why the utterance can't be ranked, such as `non-finite posterior`; "" where all is well. The numbers
-            are NaN and the texts empty where there is a problem.
+        problem: why the utterance can't be scored, such as `non-finite posterior`; "" where there is none. With a
+            problem the numbers are NaN and the texts empty.
     """
 
     utterance_id: str
@@ -72,7 +72,7 @@ class AsrOutput:
 
     @property
     def mean_confidence(self) -> float:
-        """Mean confidence of the words; 0 where nothing was heard."""
+        """Return the mean confidence of the words; 0 for a clip that can't be scored."""
         return float(self.confidences.mean()) if len(self.confidences) else 0.0
 
 
@@ -87,21 +87,21 @@ def transcribe(
     Draws are seeded by (seed, utterance id), so neither the order of the clips nor a restart changes them.
 
     Args:
-        asr: the model.
-        clips: samples are (S,) float32 at the model's sample rate.
+        asr: the speech model.
+        clips: utterance ids with samples, (S,) float32 at the model's sample rate.
         settings: draws, batch size, seed.
         on_progress: called with the number of clips done since the last call.
     """
     settings = settings or TranscribeSettings()
     done: dict[int, AsrOutput] = {}
-    heard = [row for row, (_, samples) in enumerate(clips) if len(samples) and np.isfinite(samples).all()]
-    for row in set(range(len(clips))) - set(heard):
+    usable = [row for row, (_, samples) in enumerate(clips) if len(samples) and np.isfinite(samples).all()]
+    for row in set(range(len(clips))) - set(usable):
         utterance_id, samples = clips[row]
         done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
-    for batch in _batches(asr, [clips[row][1] for row in heard], settings.batch_seconds):
-        chosen = [clips[heard[place]] for place in batch]
-        for place, output in zip(batch, READERS[asr.head](asr, chosen, settings), strict=True):
-            done[heard[place]] = output
+    for batch in _batches(asr, [clips[row][1] for row in usable], settings.batch_seconds):
+        chosen = [clips[usable[place]] for place in batch]
+        for place, output in zip(batch, TRANSCRIBERS[asr.head](asr, chosen, settings), strict=True):
+            done[usable[place]] = output
         if on_progress is not None:
             on_progress(len(batch))
     return [done[row] for row in range(len(clips))]
@@ -110,7 +110,7 @@ def transcribe(
 def transcribe_ctc_batch(
     asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
 ) -> list[AsrOutput]:
-    """Return the outputs of a batch that a CTC model hears."""
+    """Return the outputs of a batch of clips from a CTC model."""
     return [
         output_of_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
         for (utterance_id, samples), posterior in zip(
@@ -122,7 +122,7 @@ def transcribe_ctc_batch(
 def output_of_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
-    """Return the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
+    """Return the output of one utterance from its CTC posterior; `duration` is the length of the clip [s]."""
     log_probs = posterior.log_probs
     if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
@@ -139,7 +139,7 @@ def output_of_posterior(
 def transcribe_seq2seq_batch(
     asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
 ) -> list[AsrOutput]:
-    """Return the outputs of a batch that a seq2seq model hears."""
+    """Return the outputs of a batch of clips from a seq2seq model."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
     written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators)
     ends = decoding_rules(asr).ends
@@ -162,16 +162,16 @@ def _output_of_decoded(
     return _output(utterance_id, log_probs, words, found, columns, written.embedding)
 
 
-READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
+TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
     "ctc": transcribe_ctc_batch,
     "seq2seq": transcribe_seq2seq_batch,
 }
 
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Return the normalised text of tokens, which CTC's are once they are collapsed."""
+    """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
     kept = [token for token in tokens if token not in asr.marks]
-    if asr.tokenizer.is_fast:  # past the wrapper, which takes ten times as long as the decoding
+    if asr.tokenizer.is_fast:  # without the wrapper, which takes ten times as long as the decoding
         return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
     return normalise(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
 

@@ -224,7 +224,7 @@ def test_whispers_texts_begin_with_its_language_and_task(folders, tmp_path):
     config = json.loads((tmp_path / "asr" / "generation_config.json").read_text())
     del config["language"]
     (tmp_path / "asr" / "generation_config.json").write_text(json.dumps(config))
-    with pytest.raises(SettingsError, match="knows many languages"):
+    with pytest.raises(SettingsError, match="has several languages"):
         load_asr(tmp_path / "asr")
 
 
