@@ -103,7 +103,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score what the champions have not scored yet."""
     with at_work(config) as (corpus, settings):
         ensure_champions(corpus, settings)
-        when = closed_night(settings, night) if night else None
+        when = closed_night(settings.night, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         report, again = _score(corpus, settings, ids), _rescore(corpus, settings)
@@ -115,7 +115,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the night's few."""
     with at_work(config) as (corpus, settings):
-        return _choose(corpus, settings, closed_night(settings, night))
+        return _choose(corpus, settings, closed_night(settings.night, night))
 
 
 @flow(name="export")
@@ -123,7 +123,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 def export(night: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances as tasks for annotators."""
     with at_work(config) as (corpus, settings):
-        return _export(corpus, settings, closed_night(settings, night).name, again=True)
+        return _export(corpus, settings, closed_night(settings.night, night).name, again=True)
 
 
 @flow(name="merge")
@@ -175,7 +175,7 @@ class NightlyReport(Result):
 def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
     """Run the main job for one night; a step with nothing due says why it was skipped."""
     with at_work(config) as (corpus, settings):
-        when = closed_night(settings, night)
+        when = closed_night(settings.night, night)
         ensure_champions(corpus, settings)
         swept = _sweep(corpus, settings)
         merged = _merge(corpus, settings, None)
@@ -183,7 +183,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
         arrived = arrivals(corpus, settings, ingest_step.waiting_manifests(settings.inbox), ours=True)
         with corpus.read() as conn:
-            ids, chosen_before = sampling_frame(conn, settings, when)[0], is_sampled(conn, when)
+            ids, chosen_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
         skipped = Skipped("the night's round stands")
         scored = skipped if chosen_before else _score(corpus, settings, ids)
         rescored = skipped if chosen_before else _rescore(corpus, settings)

@@ -1,4 +1,4 @@
-"""Makes an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
+"""Train an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
 
 The same seed, size and thread count give the same weights on the same machine.
 """
@@ -19,7 +19,7 @@ KINDS: Final = ("asr", "intent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit status after the asked-for base was written to its folder."""
+    """Train the base of the command line, write it to its folder and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; replaced as a whole")
@@ -47,7 +47,7 @@ def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
         from training.intent import pretrain as pretrain_intent
 
         if given.minutes is not None:
-            raise SettingsError("--minutes is for asr; give intent a --size")
+            raise SettingsError("--minutes is for asr only; use --size for intent")
         chosen = {"seed": given.seed} | ({} if given.size is None else {"sentences": given.size})
         pretrain_intent.pretrain(given.out, pretrain_intent.IntentPretrainSettings(**chosen))
         facts = {}

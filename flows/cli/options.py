@@ -54,7 +54,7 @@ def run_flow(flow: str, config: Path | None, overrides: list[str] | None, **para
     if parameters.get("night"):
         from flows.nights.sampling_frame import closed_night
 
-        closed_night(settings, parameters["night"])  # a wrong name costs no start of a server
+        closed_night(settings.night, parameters["night"])  # a wrong name costs no start of a server
     from flows.runtime.session import running
 
     with running(settings, flow.replace("_", " ")):

@@ -1,4 +1,4 @@
-"""What the run of a judged version shows: figures, the decision of the gate, and plots."""
+"""Logging of a judged version to its MLflow run: metrics, the decision of the gate, and plots."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log_judgement(
     base: EvaluationReport,
     decision: Decision,
 ) -> None:
-    """Log to the version's run its figures, the champion's, the decision and the plots."""
+    """Log the metrics of the version and the champion, the decision and the plots to the version's run."""
     from training.evaluation.gate_text import decision_text
     from training.evaluation.intervals import IntervalSettings, report_interval
     from training.evaluation.metrics import finite, gain_per_100_labels, metrics, slice_rows, with_bounds
@@ -83,7 +83,7 @@ def log_judgement(
 def _curve(
     corpus: Corpus, kind: Kind, audit: AuditSet, found: dict[str, EvaluationReport]
 ) -> list[tuple[float, Interval]]:
-    """Return (labels, error rate) of the versions that were judged on this set."""
+    """Return (labels, error rate) of all versions that were judged on this evaluation set."""
     from training.evaluation.intervals import IntervalSettings, report_interval
 
     points: list[tuple[float, Interval]] = []

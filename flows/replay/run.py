@@ -1,7 +1,7 @@
-"""Replay the loop on a labelled corpus with an annotator who knows the answers, before there is a real one.
+"""Replay: simulate active learning on a labelled corpus, whose labels take the place of annotators.
 
-Runs are jobs, a strategy and a seed each, over processes; each finished run is a line of `curves.jsonl`, so that an
-interrupted replay goes on where it was. It touches no customer's data, no store and no server but MLflow's.
+Each run, a strategy with a seed, is a job of a worker process. Each finished run is a line of `curves.jsonl`, so that
+an interrupted replay continues where it stopped. It uses no customer's data, and of the stores only MLflow's.
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ from training.replay_learners.learners import LEARNERS
 from training.replay_learners.problem import make_problem, save_problem
 
 FULL = "full pool"
+"""In place of the strategy in a job that trains on the whole pool."""
 
 Job = tuple[str, int, float | None]
+"""Strategy, seed, and accuracy of the full pool; None in the job that measures it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay is asked for.
+    """The plan of a replay.
 
     Attributes:
-        corpus: folder with `train.jsonl` and `test.jsonl`.
-        strategies: names; `random` is added, since the others are held against it.
-        seeds: how many.
-        settings: how each run goes.
+        corpus: the labelled corpus.
+        strategies: names of the strategies, `random` first, since the others are compared with it.
+        seeds: number of runs of each strategy.
+        settings: settings of each run.
         out: folder of the results.
-        processes: at work at once.
+        processes: number of worker processes.
     """
 
     corpus: LabelledCorpus
@@ -58,10 +60,10 @@ class Replay:
 
 
 def replay_settings(rare: Sequence[str], **given: Any) -> ReplaySettings:
-    """Return the settings that a command line asks for.
+    """Return the settings of a command line; `rare` are texts such as `theo=0.05`, the others are named settings.
 
     Raises:
-        UsageError: a value out of its range, or a rare speaker without a share; the message names it.
+        UsageError: a value is out of range, or a rare speaker has no share; the message names it.
     """
     shares = {}
     for text in rare:
@@ -84,10 +86,19 @@ def plan_replay(
     out: Path | None = None,
     processes: int | None = None,
 ) -> Replay:
-    """Return the replay, all of whose input is checked.
+    """Check the input of a replay and return its plan.
+
+    Args:
+        settings: settings of the home, for the folder of the results.
+        folder: folder of the corpus.
+        strategies: names of the strategies, separated by commas.
+        seeds: number of runs of each strategy.
+        replay: settings of each run.
+        out: folder of the results; None for one in the home.
+        processes: number of worker processes; None for one a core.
 
     Raises:
-        UsageError: a corpus that can't be read, or an unknown strategy, measure or learner; the message names it.
+        UsageError: the corpus can't be read, or a strategy, measure or learner is unknown; the message names it.
     """
     names = list(dict.fromkeys(name.strip() for name in strategies.split(",") if name.strip()))
     for name in names:
@@ -105,7 +116,7 @@ def plan_replay(
 
 
 def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
-    """Run the replay; leave curves, plot and document in its folder and the runs in MLflow, and return the figures."""
+    """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
     with progress.track("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
@@ -156,7 +167,7 @@ def _run_jobs(plan: Replay, results: _Results, folder: str, advance: progress.Ad
 
 
 def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yield each seed's whole pool; where no seed changes the pool, one of them speaks for all."""
+    """Yield the jobs that train on the whole pool: one a seed, or a single one where all seeds have the same pool."""
     same = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
     for seed in range(1 if same else plan.seeds):
         if seed not in results.full:
@@ -164,7 +175,7 @@ def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
 
 
 def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yield seed after seed, so that a replay that is cut short has whole pairs."""
+    """Yield the jobs of the strategies, seed after seed, so that an interrupted replay has all strategies of a seed."""
     for seed in range(plan.seeds):
         for name in plan.strategies:
             if (name, seed) not in results.curves:
@@ -172,14 +183,14 @@ def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
 
 
 def _share_full_pool(plan: Replay, results: _Results) -> None:
-    """Give each seed its whole pool: the first one's where only that one was taught."""
+    """Store the full pool's accuracy for each seed; where all seeds have the same pool, it is that of the first."""
     for seed in range(plan.seeds):
         if seed not in results.full:
             results.keep(FullPool(seed, results.full[0]))
 
 
 class _Results:
-    """The finished runs, each a line of a file; lines of other settings or a torn last line are left out."""
+    """The finished runs, each a line of a file; lines of other settings and an incomplete last line are ignored."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key

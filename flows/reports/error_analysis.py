@@ -124,7 +124,7 @@ def mistakes(
     order = [row for row in worst_first(report) if inside[row]]
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
     held = _open(corpus, audit, list(rows), who)
-    heard = transcribe_clips(settings, audit.listener or version, [(i, audio) for i, (audio, _) in held.items()])
+    heard = transcribe_clips(settings, audit.speech_model or version, [(i, audio) for i, (audio, _) in held.items()])
     texts = {output.utterance_id: output.text for output in heard}
     reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
     shown = []

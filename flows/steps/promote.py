@@ -114,7 +114,7 @@ def judge_and_promote(
             tainted = store.version(op.conn, kind, number).tainted  # by an erasure since it was planned
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            beside = asr_of_judgement(audit.listener, champion)
+            beside = asr_of_judgement(audit.speech_model, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
             judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=beside)
             if tainted:

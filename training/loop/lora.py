@@ -1,4 +1,4 @@
-"""Low-rank adapters: a few weights learn beside each linear layer, and become part of it before anything is saved."""
+"""Low-rank adapters: few weights are trained beside each linear layer, and merged into it before the model is saved."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class LoraSettings(BaseModel):
 
 
 def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
-    """Only adapters learn, and the modules named in `whole`; the function that is returned merges them.
+    """Add adapters to the network and freeze all other weights; return a function that merges the adapters.
 
-    After it the network has the classes and names of weights that it had before.
+    After merging, the network has the same classes and names of weights as before, and none of them is frozen.
 
     Args:
         network: a model of transformers, changed in place.
         settings: rank and layers.
-        seed: of the adapters' first weights.
-        whole: modules that learn as they are, such as small heads.
+        seed: seed of the adapters' first weights.
+        whole: names of modules that are trained in full, without adapters, such as small heads.
 
     Raises:
         SettingsError: the network has none of the layers.

@@ -1,7 +1,7 @@
-"""Learners for replay: what some labelled rows teach about all the others.
+"""Learners for replay: models that are trained on some labelled rows and predict all others.
 
-A learner is a function that takes a problem and returns one that learns: `(rows, labels) -> Beliefs`. It starts anew
-each time, so that the same rows teach the same, whatever came before.
+A learner is a function that takes a problem and returns a function `(rows, labels) -> LearnerOutput`. That function
+starts anew at each call, so that the same rows give the same result, whatever came before.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from corpus.records.base import Floats
 from training.replay_learners.problem import Problem, Rows
 
 STRENGTH: Final = 10.0
-"""Inverse regularisation of both learners; features have length 1."""
+"""Inverse strength of the regularisation of both linear learners; features have length 1."""
 
 ITERATIONS: Final = 200
-"""Most steps of the softmax regression."""
+"""Largest number of steps of the softmax regression."""
 
 SHARPNESS: Final = 3.0
-"""Turns one-vs-rest decision values of the support vectors, which lie about 1 apart, into probabilities by softmax."""
+"""Factor on the decision values of the support vector machine, about 1 apart, before a softmax gives probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerOutput:
-    """What a learner makes of the pool and of the test set.
+    """What a learner predicts for the pool and the test set.
 
     Attributes:
-        probs: (N, C) float32 over all intents, also those not yet seen.
-        predicted: (M,) number of the intent of every test row.
+        probs: (N, C) float32 probabilities of all intents, those without a label included.
+        predicted: (M,) number of the predicted intent of each test row.
     """
 
     probs: Floats
@@ -43,7 +43,7 @@ Learn = Callable[[Rows, Rows], LearnerOutput]
 
 
 def linear_learner(problem: Problem) -> Learn:
-    """Return a softmax regression for texts, and a support vector machine with an RBF kernel for clips."""
+    """Return the learner of the problem: a softmax regression for texts, a support vector machine (RBF) for clips."""
     return _support_vectors(problem) if problem.speech else _softmax_regression(problem)
 
 
@@ -99,7 +99,7 @@ def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
 
 
 def fine_tuning_learner(problem: Problem) -> Learn:
-    """Return earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
+    """Return earmark's own fine-tuning of the embedded bases (`fine_tuned`) as a learner, which is much slower."""
     from training.replay_learners.fine_tuned import fine_tuned
 
     learn = fine_tuned(problem)

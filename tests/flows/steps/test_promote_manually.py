@@ -196,7 +196,7 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         champion = registry.champion(corpus, "asr").version
         if version.version == champion:
             champion = other_than_champion(corpus)[1].version
-            move_champion(corpus, "asr", version.version, champion, how="forced", why="x", who="lena")
+            move_champion(corpus, "asr", version.version, champion, how="forced", why="x", actor="lena")
         forget_judgements(corpus, version.version)
         assert plan(corpus, easy, "asr", "x", only_if_due=True).version == version.version
         taint(corpus, version.version)
@@ -270,7 +270,7 @@ def _promote(home: str, servers: dict[str, str], number: str, start: Any, told: 
         expected = str(store.alias(conn, "asr", "champion"))
     start.wait(120)
     try:
-        move_champion(corpus, "asr", expected, number, how="forced", why="first", who=f"p{number}")
+        move_champion(corpus, "asr", expected, number, how="forced", why="first", actor=f"p{number}")
         told.put((number, "won"))
     except PromotionRefused as refused:
         told.put((number, str(refused)))
