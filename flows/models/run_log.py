@@ -17,7 +17,10 @@ from flows.models.slices import shown_slices
 from flows.runtime.settings import NightSettings
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from training.evaluation.gate import Decision
+    from training.tracking.figures import Night
     from training.tracking.store import Tracking
 
 
@@ -58,26 +61,42 @@ def log_judgement(
     runs.log_document(tracking, version.run_id, "decision.json", decision.as_json())
     runs.log_document(tracking, version.run_id, "decision.txt", decision_text(decision) + "\n")
     runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
-    measure = MEASURE[version.kind]
     plots = {
         "reliability": figures.reliability(report.confidence, rightness(report)),
-        "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, measure),
-        "learning_curve": figures.learning_curve({version.kind: _curve(corpus, version.kind, audit, found)}, measure),
+        "slices": figures.slice_intervals(slice_rows(report, slices, None, weights), rate, MEASURE[version.kind]),
     }
-    gained = gains_per_100_labels(corpus, audit, found, base)
-    if gained:
-        plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
     nights = champion_by_night(corpus, audit, found)
     if nights:
-        plots["over_nights"] = figures.over_nights(nights, measure)
         over = {k: night.rate.value for k, night in enumerate(nights)}
         runs.log_series(tracking, version.run_id, {"champion_error_by_night": over})
+    plots |= _plots_over_time(corpus, version.kind, audit, found, base, nights)
     if report.kind == "intent":
         names = [*report.intents, "unknown"]
         plots["confusion"] = figures.confusion(
             [names[k] for k in report.truth.tolist()], [names[k] for k in report.predicted.tolist()]
         )
     runs.log_figures(tracking, version.run_id, plots)
+
+
+def _plots_over_time(
+    corpus: Corpus,
+    kind: Kind,
+    audit: AuditSet,
+    found: dict[str, EvaluationReport],
+    base: EvaluationReport,
+    nights: list[Night],
+) -> dict[str, Figure]:
+    """Return the plots of the error rate by number of labels and by night, and of the gain of each version, by name."""
+    from training.tracking import figures
+
+    measure = MEASURE[kind]
+    plots = {"learning_curve": figures.learning_curve({kind: _curve(corpus, kind, audit, found)}, measure)}
+    gained = gains_per_100_labels(corpus, audit, found, base)
+    if gained:
+        plots["gain_per_100_labels"] = figures.gain_by_labels(gained, measure)
+    if nights:
+        plots["over_nights"] = figures.over_nights(nights, measure)
+    return plots
 
 
 def _curve(

@@ -39,7 +39,7 @@ def _letter_tokenizer(home: Path) -> Any:
 
 
 def _raw(home: Path, config: Any, model: Any, *, masked: bool) -> tuple[Any, Any]:
-    """A model that hears samples."""
+    """A model whose input is samples."""
     extractor = t.Wav2Vec2FeatureExtractor(return_attention_mask=masked)
     processor = t.Wav2Vec2Processor(feature_extractor=extractor, tokenizer=_letter_tokenizer(home))
     return model(config), processor

@@ -21,7 +21,7 @@ from training.evaluation.report import word_edits
 from training.loop.loop import chosen_device, clear_memory_errors
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import Progress
+from training.loop.work import LoopResult, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class FinetuneResult:
     resumed: int = 0
 
 
+@clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate")
 def finetune_asr(
     base: str | Path,
     examples: Sequence[AsrExample],
@@ -122,21 +123,6 @@ def finetune_asr(
         raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
     for example in examples:
         _check(example)
-    with clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
-        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
-
-
-def _finetuned(
-    base: str | Path,
-    examples: Sequence[AsrExample],
-    out: Path,
-    settings: AsrFinetuneSettings,
-    on_progress: Progress | None,
-    dev: Sequence[AsrExample],
-    revision: str | None,
-    checkpoint: Path | None,
-    started: float,
-) -> FinetuneResult:
     asr = load_asr(base, revision, chosen_device(settings.loop))
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
@@ -147,19 +133,9 @@ def _finetuned(
     before = _word_error_rate(asr, dev)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
-    merge = (
-        None
-        if settings.lora is None
-        else add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
-    )
-    if settings.freeze_feature_encoder:
-        freeze_front_end(asr)
-    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    result = train_asr(asr, usable, settings.loop, on_progress, watch, checkpoint_from)
-    if merge is not None:
-        merge()
+    result = _train(asr, usable, settings, on_progress, dev, checkpoint_from)
     interpolate(asr, base_state, settings.interpolate)
     after = _word_error_rate(asr, dev)
     digest = save_asr(asr, out)
@@ -176,6 +152,27 @@ def _finetuned(
         watched=result.watched,
         resumed=result.resumed,
     )
+
+
+def _train(
+    asr: AsrModel,
+    examples: Sequence[AsrExample],
+    settings: AsrFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[AsrExample],
+    checkpoint: tuple[Path, str] | None,
+) -> LoopResult:
+    """Train the model on the examples, with adapters and a frozen front end if the settings have them."""
+    merge = None
+    if settings.lora is not None:
+        merge = add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
+    if settings.freeze_feature_encoder:
+        freeze_front_end(asr)
+    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
+    result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint)
+    if merge is not None:
+        merge()
+    return result
 
 
 def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:

@@ -24,7 +24,7 @@ from training.intent.text_noise import NoiseSettings, with_asr_errors
 from training.loop.loop import chosen_device, clear_memory_errors
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import Progress
+from training.loop.work import LoopResult, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class FinetuneResult:
     resumed: int = 0
 
 
+@clear_memory_errors("lower intent.fit.batch_size and raise intent.fit.accumulate")
 def finetune_intent(
     base: str | Path,
     examples: Sequence[IntentExample],
@@ -138,28 +139,13 @@ def finetune_intent(
         Damaged: the base or its replay set is damaged.
         Refused: the loss is not finite. Nothing is saved.
     """
+    from training.intent.model import extend_inventory, load_intent, save_intent
+    from training.intent.temperature import calibrated
+
     settings = settings or IntentFinetuneSettings()
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    with clear_memory_errors("lower intent.fit.batch_size and raise intent.fit.accumulate"):
-        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
-
-
-def _finetuned(
-    base: str | Path,
-    examples: Sequence[IntentExample],
-    out: Path,
-    settings: IntentFinetuneSettings,
-    on_progress: Progress | None,
-    dev: Sequence[IntentExample],
-    revision: str | None,
-    checkpoint: Path | None,
-    started: float,
-) -> FinetuneResult:
-    from training.intent.model import extend_inventory, load_intent, save_intent
-    from training.intent.temperature import calibrated
-
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
     before = _accuracy(model, dev)
@@ -169,13 +155,8 @@ def _finetuned(
     model = _fit_temperature(model, [*examples, *dev], settings.calibrate_from)
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    heads = ("intent_head", "slot_head")
-    merge = None if settings.lora is None else add_adapters(model.network, settings.lora, settings.fit.seed, heads)
-    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = fit(model, _epoch_examples(examples, replay, settings), settings.fit, on_progress, watch, checkpoint_from)
-    if merge is not None:
-        merge()
+    result = _train(model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from)
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = calibrated(model, dev)
@@ -196,6 +177,26 @@ def _finetuned(
         watched=result.watched,
         resumed=result.resumed,
     )
+
+
+def _train(
+    model: IntentModel,
+    draw: Callable[[int], list[IntentExample]],
+    settings: IntentFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[IntentExample],
+    checkpoint: tuple[Path, str] | None,
+) -> LoopResult:
+    """Train the model on the examples of each epoch, with adapters if the settings have them."""
+    merge = None
+    if settings.lora is not None:
+        heads = ("intent_head", "slot_head")
+        merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
+    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
+    result = fit(model, draw, settings.fit, on_progress, watch, checkpoint)
+    if merge is not None:
+        merge()
+    return result
 
 
 def read_replay(folder: Path) -> list[IntentExample]:

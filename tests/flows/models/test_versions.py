@@ -1,4 +1,4 @@
-"""Versions: where they came from, who learned from an utterance, models from outside, the champion night by night."""
+"""Versions: their lineage, those that learned from an utterance, external models, the champion night by night."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
     assert JudgedVersion("asr", version.version) in other.judged
 
 
-def test_lineage_knows_no_content(settings: Settings):
+def test_lineage_contains_no_content(settings: Settings):
     with opened(settings) as corpus:
         version = newest(corpus, "intent")
         with corpus.read() as conn:

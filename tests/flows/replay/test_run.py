@@ -67,7 +67,7 @@ def test_noise_skew_and_rare_speakers_are_the_same_for_every_strategy(problem):
         problem_of_seed(problem, HOW.model_copy(update={"rare": {"nobody": 0.05}}), 0)
 
 
-def test_a_replay_is_resumed_and_says_the_same(texts, settings, tmp_path):
+def test_a_resumed_replay_has_the_same_results(texts, settings, tmp_path):
     how = run_replay.replay_settings([], learner="linear", batch=8, neighbours=5, until=0.95)
     plan = run_replay.plan_replay(settings, texts, "default,top", 2, how, tmp_path / "out", 2)
     report = run_replay.run_replay(settings, plan)

@@ -123,7 +123,7 @@ def test_augmented_steps_with_adapters_on_a_frozen_front_leave_a_plain_model(fam
     assert not frozen & changed
 
 
-def test_where_padding_would_change_the_result_clips_are_heard_one_by_one(folders):
+def test_where_padding_would_change_the_result_clips_are_transcribed_one_by_one(folders):
     heard_alone = {family for family in FAMILIES if not masks_padding(load_asr(folders(family)))}
     assert heard_alone == {"hubert", "wavlm", "moonshine"}
     asr = load_asr(folders("hubert"))
@@ -158,7 +158,7 @@ def taught(folder) -> AsrModel:
 
 
 @pytest.mark.parametrize("family", WRITERS)
-def test_it_writes_what_the_library_writes_and_its_probabilities_are_those_it_is_taught_by(family, folders):
+def test_its_texts_are_those_of_the_library_and_its_probabilities_those_of_the_loss(family, folders):
     asr, (_, samples) = taught(folders(family)), CLIPS[0]
     written = decode_clips(asr, [samples], 0, [None])[0]
     rules = decoding_rules(asr)

@@ -24,7 +24,7 @@ def base(tmp_path_factory):
     return tiny_asr_folder(tmp_path_factory.mktemp("base") / "asr")
 
 
-def test_a_model_learns_what_it_is_told(base, tmp_path):
+def test_a_model_learns_its_examples(base, tmp_path):
     examples = tone_examples(6)
     loop = AsrLoopSettings(epochs=60, learning_rate=1e-2, batch_seconds=20, augment=PLAIN)
     steps = []

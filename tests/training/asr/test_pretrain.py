@@ -57,7 +57,7 @@ def test_bad_usage_ends_with_status_2(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_embedded_base_hears_voices_that_it_never_heard():
+def test_the_embedded_base_transcribes_new_voices():
     pytest.importorskip("espeakng_loader", reason="no eSpeak NG is installed; pip install 'earmark[demo]'")
     from corpus.synthetic import pretraining_set
 

@@ -116,7 +116,7 @@ def test_a_bad_row_is_named(tmp_path, line, said):
         read_corpus(folder)
 
 
-def test_a_corpus_that_can_not_be_replayed_says_why(tmp_path):
+def test_a_corpus_that_can_not_be_replayed_is_refused_with_the_reason(tmp_path):
     with pytest.raises(UsageError, match=r"no train\.jsonl"):
         read_corpus(tmp_path)
     for name in ("train", "test"):
