@@ -26,32 +26,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="clips (asr) or sentences (intent) to learn from")
     parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        print(json.dumps(_pretrain(given)))
+        print(json.dumps(_pretrain(options)))
     except EarmarkError as error:
         print(f"pretrain: {error}", file=sys.stderr)
         return error.exit_status
     return 0
 
 
-def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
+def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
-    if given.kind == "asr":
+    if options.kind == "asr":
         from training.asr import pretrain
 
-        settings = pretrain.pretrain_settings(given.seed, given.size, given.minutes)
-        made = pretrain.pretrain(given.out, settings, _progress)
+        settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes)
+        made = pretrain.pretrain(options.out, settings, _progress)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:
         from training.intent import pretrain as pretrain_intent
 
-        if given.minutes is not None:
+        if options.minutes is not None:
             raise SettingsError("--minutes is for asr only; use --size for intent")
-        chosen = {"seed": given.seed} | ({} if given.size is None else {"sentences": given.size})
-        pretrain_intent.pretrain(given.out, pretrain_intent.IntentPretrainSettings(**chosen))
+        chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})
+        pretrain_intent.pretrain(options.out, pretrain_intent.IntentPretrainSettings(**chosen))
         facts = {}
-    return {"kind": given.kind, "out": given.out.name, "seconds": round(time.monotonic() - started)} | facts
+    return {"kind": options.kind, "out": options.out.name, "seconds": round(time.monotonic() - started)} | facts
 
 
 def _progress(done: int, total: int, loss: float) -> None:

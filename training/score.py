@@ -195,13 +195,13 @@ def _score_result(
         "embeddings": _joined(readings.output.embeddings[readings.best], [row.embedding for row in rows]),
         "asr": np.stack([row.columns for row in rows]) if rows else np.zeros((0, len(ASR_COLUMNS)), np.float32),
     }
-    good = np.ones(len(rows), dtype=bool)
+    valid = np.ones(len(rows), dtype=bool)
     for name, values in columns.items():
-        finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1) if rows else good
-        for row in np.flatnonzero(good & ~finite).tolist():
+        finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1) if rows else valid
+        for row in np.flatnonzero(valid & ~finite).tolist():
             problems[rows[row].utterance_id] = f"non-finite {name.replace('_', ' ')}"
-        good &= finite
-    kept = np.flatnonzero(good).tolist()
+        valid &= finite
+    kept = np.flatnonzero(valid).tolist()
     predictions = Predictions(
         utterance_ids=np.array([rows[i].utterance_id for i in kept], dtype=np.str_),
         asr_version=versions[0],

@@ -85,7 +85,7 @@ def move_champion(
         number: version to become the champion.
         how: `forced` or `gate`.
         why: the person's reason, for the audit row.
-        actor: the person actor does it.
+        actor: the person who does it.
 
     Raises:
         PromotionRefused: `expected` is not the champion any more.

@@ -75,9 +75,9 @@ def gains_per_100_labels(
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
             if report is None or not count:
                 continue
-            less = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
-            value, low, high = (-100.0 * each / count for each in (less.value, less.high, less.low))
-            points.append((float(count), Interval(value, low, high, less.n, less.speakers)))
+            difference = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
+            value, low, high = (-100.0 * each / count for each in (difference.value, difference.high, difference.low))
+            points.append((float(count), Interval(value, low, high, difference.n, difference.speakers)))
     return points
 
 

@@ -45,7 +45,7 @@ def sampling_frame(conn: sa.Connection, settings: NightSettings, night: Night) -
     newest = utterances.last_order(conn)
     since = max((each.up_to for each in frames), default=newest)
     rows = utterances.orders(conn, night.start - _late(settings), night.end)
-    in_frame = {i for i, at, order in rows if at >= night.start or order > since}
+    in_frame = {i for i, arrived_at, order in rows if arrived_at >= night.start or order > since}
     for each in frames:
         if each.night == night.name:
             continue  # a dry run of a night that has its round returns the same frame again
@@ -53,8 +53,10 @@ def sampling_frame(conn: sa.Connection, settings: NightSettings, night: Night) -
         first = other.start - _late(settings)
         in_frame -= {
             i
-            for i, at, order in rows
-            if first <= at < other.end and order <= each.up_to and (at >= other.start or order > each.since)
+            for i, arrived_at, order in rows
+            if first <= arrived_at < other.end
+            and order <= each.up_to
+            and (arrived_at >= other.start or order > each.since)
         }
     return sorted(in_frame), NightFrame(night.name, since, newest)
 

@@ -102,17 +102,17 @@ def plan_replay(
     """
     names = list(dict.fromkeys(name.strip() for name in strategies.split(",") if name.strip()))
     for name in names:
-        strategy, _, ranked_by = name.partition(":")
+        strategy, _, measure = name.partition(":")
         known_strategy(strategy)
-        if ranked_by:
-            measure_entry(ranked_by)
+        if measure:
+            measure_entry(measure)
     if replay.learner not in LEARNERS:
         raise UsageError(f"learner {replay.learner!r} is unknown; known are {', '.join(sorted(LEARNERS))}")
     corpus = read_corpus(folder)
-    named = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
-    where = out or settings.home / "replay" / f"{corpus.name}-{named}"
+    key = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
+    destination = out or settings.home / "replay" / f"{corpus.name}-{key}"
     ordered = ("random", *(name for name in names if name != "random"))
-    return Replay(corpus, ordered, seeds, replay, where, processes or os.cpu_count() or 1)
+    return Replay(corpus, ordered, seeds, replay, destination, processes or os.cpu_count() or 1)
 
 
 def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
@@ -151,12 +151,12 @@ def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> Non
 
 
 def _run_jobs(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
-    given = (folder, plan.settings.model_dump_json())
-    with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, given) as pool:
-        for stage_jobs in (_full_jobs, _strategy_jobs):
-            if stage_jobs is _strategy_jobs:
+    worker_arguments = (folder, plan.settings.model_dump_json())
+    with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, worker_arguments) as pool:
+        for jobs_of in (_full_jobs, _strategy_jobs):
+            if jobs_of is _strategy_jobs:
                 _share_full_pool(plan, results)
-            running = [pool.submit(run_job, job) for job in stage_jobs(plan, results)]
+            running = [pool.submit(run_job, job) for job in jobs_of(plan, results)]
             try:
                 for done in as_completed(running):
                     results.keep(done.result())
@@ -168,8 +168,8 @@ def _run_jobs(plan: Replay, results: _Results, folder: str, advance: progress.Ad
 
 def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
     """Yield the jobs that train on the whole pool: one a seed, or a single one where all seeds have the same pool."""
-    same = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
-    for seed in range(1 if same else plan.seeds):
+    same_pool = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
+    for seed in range(1 if same_pool else plan.seeds):
         if seed not in results.full:
             yield FULL, seed, None
 

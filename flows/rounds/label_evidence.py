@@ -138,14 +138,14 @@ def _findings(corpus: Corpus, labelled: LabelledRows, rows: Sequence[LabelRow], 
     from sampling.findings import compare_with_labels
     from training.evaluation.report import word_edits
 
-    at = {
+    row_numbers = {
         row.utterance_id: k
         for k, row in enumerate(rows)
         if row.reason and row.utterance_id not in labelled.learned_from
     }
     opened = door.open(
         corpus,
-        sorted(at),
+        sorted(row_numbers),
         "judge",
         parts=("hypotheses", "label"),
         strict=False,
@@ -163,7 +163,7 @@ def _findings(corpus: Corpus, labelled: LabelledRows, rows: Sequence[LabelRow], 
         if label.transcript is not None and content.hypotheses:
             spoken[i], transcribed[i] = label.transcript, content.hypotheses[0].text
     edits = word_edits(spoken, transcribed).sum(axis=1).tolist()
-    kept = [at[i] for i in sorted(spoken.keys() | intents.keys())]
+    kept = [row_numbers[i] for i in sorted(spoken.keys() | intents.keys())]
     compared = [rows[k] for k in kept]
     return compare_with_labels(
         predictions.take(np.array(kept, dtype=np.intp)),

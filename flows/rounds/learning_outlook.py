@@ -62,5 +62,5 @@ def _sums(conn: sa.Connection, count: int, report: EvaluationReport, base: Evalu
     inclusion_probs = {
         row.utterance_id: row.inclusion_prob for row in labels.current(conn, report.utterance_ids.tolist())
     }
-    one, other = (error_sums(each, inclusion_probs) for each in (report, base))
-    return Judged(count, np.unique(report.speaker_ids), one.numerator, other.numerator, one.denominator)
+    errors, base_errors = (error_sums(each, inclusion_probs) for each in (report, base))
+    return Judged(count, np.unique(report.speaker_ids), errors.numerator, base_errors.numerator, errors.denominator)

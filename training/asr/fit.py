@@ -113,11 +113,11 @@ def train_asr(
     """
     if not examples:
         raise UsageError("there is nothing to train a speech model on; label utterances first")
-    keep = None
+    place = None
     if checkpoint is not None:
-        keep = CheckpointPlace(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
+        place = CheckpointPlace(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
     with seeded_torch(settings.seed, settings.threads):
-        return run_training(_work(asr, examples, settings, watch), settings, on_progress, keep)
+        return run_training(_work(asr, examples, settings, watch), settings, on_progress, place)
 
 
 def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base: str) -> str:

@@ -22,7 +22,7 @@ from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_toke
 if TYPE_CHECKING:
     import torch
 
-MOST_ROWS: Final = 256
+MOST_TEXTS: Final = 256
 """Largest number of transcripts that are decoded in one batch."""
 
 
@@ -59,15 +59,15 @@ def decode_clips(
     """
     import torch
 
-    group = len(clips) if masks_padding(asr) else 1
-    group = max(1, min(group, MOST_ROWS // (draws + 1)))
+    size = len(clips) if masks_padding(asr) else 1
+    size = max(1, min(size, MOST_TEXTS // (draws + 1)))
     rules = decoding_rules(asr)
-    found: list[DecodedClip] = []
+    decoded: list[DecodedClip] = []
     with torch.inference_mode():
-        for first in range(0, len(clips), group):
-            chosen = slice(first, first + group)
-            found += _decode_group(asr, rules, clips[chosen], draws, generators[chosen])
-    return found
+        for first in range(0, len(clips), size):
+            group = slice(first, first + size)
+            decoded += _decode_group(asr, rules, clips[group], draws, generators[group])
+    return decoded
 
 
 def _decode_group(
@@ -80,31 +80,31 @@ def _decode_group(
     encoded, lengths = _encode(asr, clips)
     limits = [max_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
     # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
-    numbers = [
+    uniforms = [
         np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
         for rng, limit in zip(generators, limits, strict=True)
     ]
-    rows = draws + 1
-    tokens: list[list[int]] = [[] for _ in range(rows * len(clips))]
+    texts = draws + 1  # of each clip
+    tokens: list[list[int]] = [[] for _ in range(texts * len(clips))]
     best: list[list[Floats]] = [[] for _ in clips]
     done = np.zeros(len(tokens), dtype=bool)
-    for place, log_probs in enumerate(_steps(asr, rules, encoded, rows, tokens)):
-        taken = _next_tokens(log_probs, [_numbers_at(of_clip, place) for of_clip in numbers])
-        greedy = log_probs[::rows].cpu().numpy()
-        for row, token in enumerate(taken):
-            clip, draw = divmod(row, rows)
-            if draw == 0 and not done[row]:
-                best[clip].append(greedy[clip])
-            tokens[row].append(rules.ends[0] if done[row] else token)  # a finished text is padded with end tokens
-            done[row] |= token in rules.ends or place + 1 >= limits[clip]
+    for position, log_probs in enumerate(_steps(asr, rules, encoded, texts, tokens)):
+        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms])
+        best_log_probs = log_probs[::texts].cpu().numpy()
+        for text, token in enumerate(next_tokens):
+            clip, draw = divmod(text, texts)
+            if draw == 0 and not done[text]:
+                best[clip].append(best_log_probs[clip])
+            tokens[text].append(rules.ends[0] if done[text] else token)  # a finished text is padded with end tokens
+            done[text] |= token in rules.ends or position + 1 >= limits[clip]
         if done.all():
             break
     states = encoded[0].float().cpu().numpy()
     return [
         DecodedClip(
             log_probs=np.stack(best[clip]),
-            path=np.array(tokens[clip * rows][: len(best[clip])], dtype=np.intp),
-            drawn=tuple(_text(tokens[clip * rows + 1 + draw], rules) for draw in range(draws)),
+            path=np.array(tokens[clip * texts][: len(best[clip])], dtype=np.intp),
+            drawn=tuple(_text(tokens[clip * texts + 1 + draw], rules) for draw in range(draws)),
             embedding=unit_embedding(states[clip, : lengths[clip]].mean(axis=0)),
         )
         for clip in range(len(clips))
@@ -122,35 +122,35 @@ def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor,
 
 
 def _steps(
-    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
+    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], texts: int, tokens: list[list[int]]
 ) -> Iterator[torch.Tensor]:
-    """Yield (B * rows, V) log probabilities of the next tokens; the caller appends its choice to `tokens` each time."""
+    """Yield (B * texts, V) log probabilities of the next tokens; the caller appends each choice to `tokens`."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
     states, output = encoded
-    repeated: Any = BaseModelOutput(last_hidden_state=states.repeat_interleave(rows, dim=0))
+    repeated: Any = BaseModelOutput(last_hidden_state=states.repeat_interleave(texts, dim=0))
     mask = getattr(output, "attention_mask", None)
     if hasattr(output, "attention_mask"):
         repeated = type(output)(
             last_hidden_state=repeated.last_hidden_state,
-            attention_mask=None if mask is None else mask.repeat_interleave(rows, dim=0),
+            attention_mask=None if mask is None else mask.repeat_interleave(texts, dim=0),
         )
-    given = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
+    inputs = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
     past: Any = None
-    for place in range(rules.longest):
-        made = asr.model(encoder_outputs=repeated, decoder_input_ids=given, past_key_values=past, use_cache=True)
+    for position in range(rules.longest):
+        made = asr.model(encoder_outputs=repeated, decoder_input_ids=inputs, past_key_values=past, use_cache=True)
         past, logits = made.past_key_values, made.logits[:, -1].float()
         logits[:, list(rules.never)] = -math.inf
-        if place == 0:
+        if position == 0:
             logits[:, list(rules.never_first)] = -math.inf
         yield torch.log_softmax(logits, dim=-1)
-        given = torch.tensor([[row[-1]] for row in tokens], device=asr.device)
+        inputs = torch.tensor([[text[-1]] for text in tokens], device=asr.device)
 
 
-def _numbers_at(numbers: npt.NDArray[np.float64], place: int) -> npt.NDArray[np.float64]:
+def _numbers_at(numbers: npt.NDArray[np.float64], position: int) -> npt.NDArray[np.float64]:
     """Return (K,) the random numbers of one position; beyond the clip's longest text any number will do."""
-    return np.asarray(numbers[:, min(place, numbers.shape[1] - 1)])
+    return np.asarray(numbers[:, min(position, numbers.shape[1] - 1)])
 
 
 def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:

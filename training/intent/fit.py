@@ -115,12 +115,12 @@ def fit(
     rows = sorted(draw(0), key=_order)
     if not rows:
         raise UsageError("there is nothing to learn intents from; label utterances first")
-    keep = None
+    place = None
     if checkpoint is not None:
-        keep = CheckpointPlace(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
+        place = CheckpointPlace(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
     with torch.random.fork_rng(), one_thread_if_small(model.network):
         torch.manual_seed(settings.seed)
-        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
+        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, place)
 
 
 def _work(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.arrivals import SlotSpan
 
-ALIKE = ("aeiouy", "bpv", "dt", "gkcq", "fvp", "szcx", "mn", "lrw", "jgh")
+SIMILAR_LETTERS = ("aeiouy", "bpv", "dt", "gkcq", "fvp", "szcx", "mn", "lrw", "jgh")
 """Groups of letters that speech models confuse in English: vowels, and consonants of one place or manner."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -148,15 +148,15 @@ def _without_run(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
 
 def _edit_letter(word: str, rng: np.random.Generator) -> str:
     at = int(rng.integers(len(word)))
-    act = rng.random()
-    if act < 0.25 and len(word) > 1:
+    edit = rng.random()
+    if edit < 0.25 and len(word) > 1:
         return word[:at] + word[at + 1 :]
-    if act < 0.45:
+    if edit < 0.45:
         return word[:at] + _similar_letter(word[at], rng) + word[at:]
     return word[:at] + _similar_letter(word[at], rng) + word[at + 1 :]
 
 
 def _similar_letter(letter: str, rng: np.random.Generator) -> str:
-    near = [group for group in ALIKE if letter in group]
-    group = near[int(rng.integers(len(near)))] if near and rng.random() < 0.75 else LETTERS
+    similar = [group for group in SIMILAR_LETTERS if letter in group]
+    group = similar[int(rng.integers(len(similar)))] if similar and rng.random() < 0.75 else LETTERS
     return group[int(rng.integers(len(group)))]

@@ -58,7 +58,7 @@ def save(folder: Path, fingerprint: str, work: Work, state: TrainingState) -> No
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in slots.items()}
     tensors["torch"] = torch.random.get_rng_state()
     if torch.cuda.is_available():
-        tensors |= {f"cuda/{k}": content for k, content in enumerate(torch.cuda.get_rng_state_all())}
+        tensors |= {f"cuda/{k}": device_state for k, device_state in enumerate(torch.cuda.get_rng_state_all())}
     numpy_state: Any = np.random.get_state(legacy=False)
     content = {
         "fingerprint": fingerprint,

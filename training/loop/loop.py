@@ -20,16 +20,16 @@ from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettin
 
 
 def run_training(
-    work: Work, settings: StepSettings, on_progress: Progress | None = None, keep: CheckpointPlace | None = None
+    work: Work, settings: StepSettings, on_progress: Progress | None = None, place: CheckpointPlace | None = None
 ) -> LoopResult:
-    """Train the network and leave it in evaluation mode; a continued run ends with the same weights as one in one go.
+    """Train the network and leave it in evaluation mode; a continued run ends with the weights of an uninterrupted one.
 
     Raises:
         Refused: a loss is not finite.
     """
     state = checkpoint.TrainingState()
-    if keep is not None:
-        state = checkpoint.load(keep.folder, keep.fingerprint, work) or state
+    if place is not None:
+        state = checkpoint.load(place.folder, place.fingerprint, work) or state
     resumed, parameters = state.step, [p for group in work.optimizer.param_groups for p in group["params"]]
     total = sum(-(-count // settings.accumulate) for count in work.counts)
     saved_at = time.monotonic()
@@ -42,8 +42,8 @@ def run_training(
                 state.step, state.group = state.step + 1, state.group + 1
                 state.summed += value * sum(len(batch) for batch in group)
                 state.items += sum(len(batch) for batch in group)
-                if keep is not None and time.monotonic() - saved_at >= settings.checkpoint_after:
-                    checkpoint.save(keep.folder, keep.fingerprint, work, state)
+                if place is not None and time.monotonic() - saved_at >= settings.checkpoint_after:
+                    checkpoint.save(place.folder, place.fingerprint, work, state)
                     saved_at = time.monotonic()
                 if on_progress is not None:
                     on_progress(state.step, total, value)

@@ -26,7 +26,9 @@ class LoraSettings(BaseModel):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
-def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
+def add_adapters(
+    network: Any, settings: LoraSettings, seed: int, full_modules: Sequence[str] = ()
+) -> Callable[[], None]:
     """Add adapters to the network and freeze all other weights; return a function that merges the adapters.
 
     After merging, the network has the same classes and names of weights as before, and none of them is frozen.
@@ -35,7 +37,7 @@ def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequenc
         network: a model of transformers, changed in place.
         settings: rank and layers.
         seed: seed of the adapters' first weights.
-        whole: names of modules that are trained in full, without adapters, such as small heads.
+        full_modules: names of modules that are trained in full, without adapters, such as small heads.
 
     Raises:
         SettingsError: the network has none of the layers.
@@ -53,8 +55,8 @@ def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequenc
     config = LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
     )
-    if whole:
-        config.exclude_modules = list(whole)
+    if full_modules:
+        config.exclude_modules = list(full_modules)
     device = next(network.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -63,7 +65,7 @@ def add_adapters(network: Any, settings: LoraSettings, seed: int, whole: Sequenc
         except ValueError as error:
             raise SettingsError(f"lora.targets: {targets} names no linear layer of this model") from error
     network.to(device)
-    for name in whole:
+    for name in full_modules:
         for parameter in network.get_submodule(name).parameters():
             parameter.requires_grad = True
 
