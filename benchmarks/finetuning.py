@@ -104,7 +104,7 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
     # isort: split
     import transformers as t
 
-    from training.asr.loading import ready
+    from training.asr.loading import to_asr_model
 
     tokens = ["<pad>", "<unk>", "|", *LETTERS]
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def wav2vec2_base(batches: int) -> tuple[Any, list[Any]]:
     config = t.Wav2Vec2Config(vocab_size=len(tokens), pad_token_id=0, layerdrop=0.0, mask_time_prob=0.0)
     extractor = t.Wav2Vec2FeatureExtractor(return_attention_mask=False)
     processor = t.Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer)
-    return ready(t.Wav2Vec2ForCTC(config), processor, "random"), clips(batches, 1.0)
+    return to_asr_model(t.Wav2Vec2ForCTC(config), processor, "random"), clips(batches, 1.0)
 
 
 def clips(count: int, seconds: float) -> list[Any]:

@@ -131,7 +131,7 @@ def night(root: Path) -> None:
     from sampling.selection import SamplingSettings, choose
     from training.asr.loading import load_asr
     from training.intent.model import load_intent
-    from training.score import ScoreSettings, predict
+    from training.score import ScoreSettings, score_utterances
 
     torch.set_num_threads(1)
     asr, intent = load_asr(BASES / "asr"), load_intent(BASES / "intent")
@@ -139,7 +139,7 @@ def night(root: Path) -> None:
     parts, size = [], ScoreSettings().shard_size
     for start in range(0, len(paths), size):
         clips = ((path.stem, decode(path.read_bytes(), AudioSettings())[0]) for path in paths[start : start + size])
-        parts.append(predict(clips, asr, intent, asr_version="1", intent_version="1").predictions)
+        parts.append(score_utterances(clips, asr, intent, asr_version="1", intent_version="1").predictions)
     ids = np.concatenate([part.utterance_ids for part in parts])
     probs, states = (np.concatenate([getattr(part, name) for part in parts]) for name in ("intent_probs", "embeddings"))
     choose(Pool.from_arrays(ids.tolist(), probs, states), SamplingSettings(), round="night")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.replay.run import plan_replay, run_replay, settings_of
+from flows.replay.run import plan_replay, replay_settings, run_replay
 from flows.runtime.settings import Settings, load_settings
 
 METHODS = "default,typiclust_margin,cluster_margin"
@@ -62,7 +62,7 @@ def _run(name: str, settings: Settings, given: argparse.Namespace) -> dict[str, 
     folder, strategies = given.corpora / scenario.pop("corpus"), scenario.pop("strategies")
     if "accuracy" in scenario:
         scenario["until"] = scenario.pop("accuracy") / FULL[folder.name]
-    how = settings_of(scenario.pop("rare", []), **scenario)
+    how = replay_settings(scenario.pop("rare", []), **scenario)
     plan = plan_replay(settings, folder, strategies, given.seeds, how, given.out / name, given.processes)
     return run_replay(settings, plan).to_json()
 

@@ -70,7 +70,7 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
     """Return the hours of audio per hour of each way, by turn, and their ratios."""
     import torch
 
-    from training.score import ScoreSettings, predict
+    from training.score import ScoreSettings, score_utterances
 
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -80,7 +80,7 @@ def throughput(name: str, clips: int, repeats: int, threads: int) -> dict[str, A
     hours = sum(len(samples) for _, samples in spoken) / asr.sample_rate / 3600
 
     def earmark() -> Any:
-        return predict(iter(spoken), asr, intent, settings, asr_version="1", intent_version="1")
+        return score_utterances(iter(spoken), asr, intent, settings, asr_version="1", intent_version="1")
 
     drafts = sorted({each.text for found in earmark().hypotheses.values() for each in found})
     transcribe, classify = _pipelines(asr, intent, device)
@@ -111,7 +111,7 @@ def _bare(asr: Any, intent: Any, spoken: list[Any], drafts: list[str], settings:
     import torch
 
     from training.asr.model import extract_features, masks_padding
-    from training.intent.network import longest_input
+    from training.intent.network import max_input_tokens
     from training.loop.batching import length_batches
 
     limit = int(settings.transcribe.batch_seconds * asr.sample_rate)
@@ -120,7 +120,7 @@ def _bare(asr: Any, intent: Any, spoken: list[Any], drafts: list[str], settings:
         for rows in length_batches(lengths, limit, 256 if masks_padding(asr) else 1):
             inputs = extract_features(asr, [spoken[row][1] for row in rows.tolist()])
             asr.model(**inputs).logits.argmax(-1).cpu()
-        limit = longest_input(intent.network)
+        limit = max_input_tokens(intent.network)
         for rows in length_batches([min(limit, 2 + len(text)) for text in drafts], settings.text_tokens):
             texts = [drafts[row] for row in rows.tolist()]
             encoded = intent.tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
@@ -202,7 +202,7 @@ def _large(device: str) -> Any:
         Wav2Vec2Processor,
     )
 
-    from training.asr.loading import ready
+    from training.asr.loading import to_asr_model
 
     symbols = ["<pad>", "<unk>", *CHARACTERS]
     with tempfile.TemporaryDirectory() as folder:
@@ -217,7 +217,7 @@ def _large(device: str) -> Any:
         model.lm_head.weight *= 5.0
         model.lm_head.bias[0] = 6.0  # some four fifths of the frames are blank
     processor = Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer)
-    return ready(model.to(device), processor, "wav2vec2-base")
+    return to_asr_model(model.to(device), processor, "wav2vec2-base")
 
 
 def speech(clips: int) -> list[tuple[str, Any]]:
@@ -235,7 +235,7 @@ def stream(utterances: int) -> dict[str, Any]:
     import torch
 
     from corpus.ingest import malloc_trim
-    from training.score import predict
+    from training.score import score_utterances
 
     torch.set_num_threads(1)
     asr, intent = _models("embedded", "cpu")
@@ -247,7 +247,7 @@ def stream(utterances: int) -> dict[str, Any]:
 
     started, scored = time.perf_counter(), 0
     for start in range(0, utterances, SHARD):
-        scored += len(predict(shard(start), asr, intent, asr_version="1", intent_version="1").predictions)
+        scored += len(score_utterances(shard(start), asr, intent, asr_version="1", intent_version="1").predictions)
         malloc_trim.trim_malloc()
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()

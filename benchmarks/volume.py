@@ -192,7 +192,7 @@ def sample(home: Path, manifest: Path) -> dict[str, Any]:
     night = (MANIFEST_DAY + timedelta(days=1)).date().isoformat()
     with opened(settings) as corpus:
         started = time.perf_counter()
-        report = sample_round(corpus, settings, closed_night(settings, night))
+        report = sample_round(corpus, settings, closed_night(settings.night, night))
     assert report.chosen > 0
     return _done(report.pool, started)
 

@@ -84,7 +84,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score the utterances that the champions have not scored yet."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings)
-        when = closed_night(settings, night) if night else None
+        when = closed_night(settings.night, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         scored, rescored = _score(corpus, settings, ids), _rescore(corpus, settings)
@@ -96,7 +96,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the few utterances of the night that annotators are to label."""
     with open_for_flow(config) as (corpus, settings):
-        return _sample(corpus, settings, closed_night(settings, night))
+        return _sample(corpus, settings, closed_night(settings.night, night))
 
 
 @flow(name="export")
@@ -104,7 +104,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 def export(night: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances as tasks for annotators."""
     with open_for_flow(config) as (corpus, settings):
-        return _export(corpus, settings, closed_night(settings, night).name, again=True)
+        return _export(corpus, settings, closed_night(settings.night, night).name, again=True)
 
 
 @flow(name="merge")
@@ -156,7 +156,7 @@ class NightlyReport(Result):
 def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
     """Run the main job for one night; a step with nothing due says why it was skipped."""
     with open_for_flow(config) as (corpus, settings):
-        when = closed_night(settings, night)
+        when = closed_night(settings.night, night)
         ensure_champions(corpus, settings)
         swept = _sweep(corpus, settings)
         merged = _merge(corpus, settings, None)
@@ -165,7 +165,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         manifests = ingest_step.waiting_manifests(settings.inbox)
         ingested = _run("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
         with corpus.read() as conn:
-            ids, sampled_before = sampling_frame(conn, settings, when)[0], is_sampled(conn, when)
+            ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
         skipped = Skipped("the night's round was chosen before")
         scored = skipped if sampled_before else _score(corpus, settings, ids)
         rescored = skipped if sampled_before else _rescore(corpus, settings)

@@ -1,4 +1,4 @@
-"""Makes an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
+"""Train an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
 
 The same seed, size and thread count give the same weights on the same machine.
 """
@@ -19,39 +19,39 @@ KINDS: Final = ("asr", "intent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit status after the asked-for base was written to its folder."""
+    """Train the base of the command line, write it to its folder and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model; replaced as a whole")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="clips (asr) or sentences (intent) to learn from")
     parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        print(json.dumps(_pretrain(given)))
+        print(json.dumps(_pretrain(options)))
     except EarmarkError as error:
         print(f"pretrain: {error}", file=sys.stderr)
         return error.exit_status
     return 0
 
 
-def _pretrain(given: argparse.Namespace) -> dict[str, Any]:
+def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
-    if given.kind == "asr":
+    if options.kind == "asr":
         from training.asr import pretrain
 
-        settings = pretrain.settings_for(given.seed, given.size, given.minutes)
-        made = pretrain.pretrain(given.out, settings, _progress)
+        settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes)
+        made = pretrain.pretrain(options.out, settings, _progress)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:
         from training.intent import pretrain as pretrain_intent
 
-        if given.minutes is not None:
-            raise SettingsError("--minutes is for asr; give intent a --size")
-        chosen = {"seed": given.seed} | ({} if given.size is None else {"sentences": given.size})
-        pretrain_intent.pretrain(given.out, pretrain_intent.IntentPretrainSettings(**chosen))
+        if options.minutes is not None:
+            raise SettingsError("--minutes is for asr only; use --size for intent")
+        chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})
+        pretrain_intent.pretrain(options.out, pretrain_intent.IntentPretrainSettings(**chosen))
         facts = {}
-    return {"kind": given.kind, "out": given.out.name, "seconds": round(time.monotonic() - started)} | facts
+    return {"kind": options.kind, "out": options.out.name, "seconds": round(time.monotonic() - started)} | facts
 
 
 def _progress(done: int, total: int, loss: float) -> None:

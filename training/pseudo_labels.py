@@ -1,7 +1,7 @@
-"""Pseudo-labels: what the champion is sure of, learned as if it were labelled, and less so as labels grow.
+"""Pseudo-labels: confident predictions of the champion, learned as labels, with less weight the more labels there are.
 
-They are no part of a snapshot. They are derived from the champion's stored hypotheses, so that with an utterance that
-is erased, or a champion that changes, they go too.
+They are no part of a snapshot. They are derived from the champion's stored hypotheses, so that they disappear with an
+erased utterance and change with the champion.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PseudoSettings(BaseModel):
-    """Which utterances teach without a label.
+    """Which utterances are learned without a label.
 
     Attributes:
         weight: Weight of a pseudo-label where there are no labels, a label's being 1; 0: none are learned.
@@ -31,11 +31,11 @@ class PseudoSettings(BaseModel):
 
 
 def pseudo_weight(settings: PseudoSettings, labels: int) -> float:
-    """Return the weight of a pseudo-label beside so many labels: weight * max(0, 1 - labels / fade_labels)."""
+    """Return the weight of a pseudo-label, given the number of labels: weight * max(0, 1 - labels / fade_labels)."""
     return settings.weight * max(0.0, 1.0 - labels / settings.fade_labels)
 
 
 def surest(doubts: Mapping[str, float], settings: PseudoSettings) -> list[str]:
-    """Return the ids of the surest utterances, sorted; `doubts` are in [0, 1], ties go to the smaller id."""
+    """Return the ids of the most certain utterances, sorted; `doubts` are in [0, 1], ties go to smaller ids."""
     sure = sorted((doubt, name) for name, doubt in doubts.items() if doubt <= settings.max_doubt)
     return sorted(name for _, name in sure[: settings.most])

@@ -1,7 +1,7 @@
-"""Scoring: what both models make of utterances, as one `Predictions`.
+"""Scoring of utterances by both models; the result is one `Predictions`.
 
-Audio is decoded by a thread of its own while the models work. Each chunk of clips is transcribed and forgotten; the
-intent model then reads every distinct transcript once.
+Audio is decoded by another thread while the models compute. Each chunk of clips is released once it is transcribed;
+then the intent model classifies every distinct transcript once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel, IntentOutput
 
 MAX_EMBEDDING: Final = 256
-"""Widest joined embedding; each half is projected to at most half of it."""
+"""Largest width of a joined embedding; each half is projected to at most half of it."""
 
 Clip = tuple[str, Floats]
 """An utterance id and its samples, (S,) float32 at the speech model's rate."""
@@ -37,10 +37,10 @@ class ScoreSettings(BaseModel):
 
     Attributes:
         transcribe: Draws, padded batch and seed of the speech model.
-        shard_size: How many utterances one task scores.
-        chunk_seconds: How much audio is in memory at a time, with what is decoded ahead counted twice [s].
+        shard_size: Number of utterances that one task scores.
+        chunk_seconds: Audio of one chunk; two chunks are in memory at a time, one of them decoded ahead [s].
         text_tokens: Largest padded batch of the intent model [tokens].
-        dropout_passes: Passes with dropout that each read all transcripts, for the disagreement of passes; 0: none.
+        dropout_passes: Number of passes of the intent model with dropout, for the disagreement of passes; 0: none.
         seed: Seed of the passes.
     """
 
@@ -55,13 +55,13 @@ class ScoreSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What scoring found.
+class ScoreResult:
+    """The result of scoring.
 
     Attributes:
         predictions: rows in the order of their sorted utterance ids.
-        hypotheses: by utterance id, best first, each with the intent and slots that the intent model gives it.
-        set_aside: by utterance id, why it has no row.
+        hypotheses: hypotheses by utterance id, best first, each with the intent and slots of the intent model.
+        set_aside: reason why an utterance could not be scored and has no row, by utterance id.
     """
 
     predictions: Predictions
@@ -69,7 +69,7 @@ class Scored:
     set_aside: Mapping[str, str]
 
 
-def predict(
+def score_utterances(
     contents: Iterable[Clip],
     asr: AsrModel,
     intent: IntentModel,
@@ -78,38 +78,38 @@ def predict(
     *,
     asr_version: str,
     intent_version: str,
-) -> Scored:
-    """Return predictions, hypotheses and what was set aside; every utterance is in one of the two.
+) -> ScoreResult:
+    """Return the predictions and hypotheses of utterances; those that can't be scored are set aside with a reason.
 
     Neither the order of the contents nor the chunks change a row beyond float rounding.
 
     Args:
-        contents: the clips of one shard; consumed by another thread.
+        contents: the clips of one shard; they are read by another thread.
         asr: the speech model.
         intent: the intent model.
-        settings: how.
+        settings: the settings of scoring.
         on_progress: called with the number of utterances transcribed since the last call.
-        asr_version: of the speech model, as registered.
-        intent_version: of the intent model, as registered.
+        asr_version: registered version of the speech model.
+        intent_version: registered version of the intent model.
 
     Raises:
         RecordError: an utterance comes twice.
-        EarmarkError: what reading the contents raised.
+        EarmarkError: reading the contents failed.
     """
     settings = settings or ScoreSettings()
-    heard: dict[str, AsrOutput] = {}
+    outputs: dict[str, AsrOutput] = {}
     limit = int(settings.chunk_seconds * asr.sample_rate)
-    for chunk in _ahead(_chunks(contents, limit)):
+    for chunk in _prefetched(_chunks(contents, limit)):
         for output in transcribe(asr, chunk, settings.transcribe, on_progress):
-            if output.utterance_id in heard:
+            if output.utterance_id in outputs:
                 raise RecordError(f"utterance {output.utterance_id} comes twice; give each one once")
-            heard[output.utterance_id] = output
-    problems = {output.utterance_id: output.problem for output in heard.values() if output.problem}
-    rows = [heard[utterance_id] for utterance_id in sorted(heard.keys() - problems.keys())]
-    return _scored(rows, problems, intent, settings, (asr_version, intent_version))
+            outputs[output.utterance_id] = output
+    problems = {output.utterance_id: output.problem for output in outputs.values() if output.problem}
+    rows = [outputs[utterance_id] for utterance_id in sorted(outputs.keys() - problems.keys())]
+    return _score_result(rows, problems, intent, settings, (asr_version, intent_version))
 
 
-# --- the audio's way --------------------------------------------------------------------------------------------------
+# --- transcribe -------------------------------------------------------------------------------------------------------
 
 
 def _chunks(contents: Iterable[Clip], limit: int) -> Iterator[list[Clip]]:
@@ -125,31 +125,31 @@ def _chunks(contents: Iterable[Clip], limit: int) -> Iterator[list[Clip]]:
         yield chunk
 
 
-def _ahead(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
-    """Yield the chunks, of which the next is made by a thread while the last is worked on.
+def _prefetched(chunks: Iterator[list[Clip]]) -> Iterator[list[Clip]]:
+    """Yield the chunks, while a thread decodes the next one.
 
-    What the thread meets is raised here. When the reader stops early, so does the thread, after at most one chunk.
+    Errors of the thread are raised here. If the caller stops early, the thread stops too, after at most one chunk.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="earmark-decode") as thread:
-        coming = thread.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = thread.submit(next, chunks, None)
+        next_chunk = thread.submit(next, chunks, None)
+        while (chunk := next_chunk.result()) is not None:
+            next_chunk = thread.submit(next, chunks, None)
             yield chunk
 
 
-# --- the intent model's share -----------------------------------------------------------------------------------------
+# --- classify ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What the intent model says of N utterances with M (utterance, hypothesis) pairs over U distinct texts.
+class _Readings:
+    """Output of the intent model for N utterances with M (utterance, hypothesis) pairs and U distinct texts.
 
     Attributes:
-        output: of the U texts.
-        text_of: (M,) the text of each pair.
-        row_of: (M,) the utterance of each pair, ascending.
-        weights: (M,) float64.
-        best: (N,) the text of each utterance's best hypothesis.
+        output: output of the U texts.
+        text_of: (M,) number of each pair's text.
+        row_of: (M,) number of each pair's utterance, ascending.
+        weights: (M,) float64, weights of the hypotheses.
+        best: (N,) number of the text of each utterance's best hypothesis.
     """
 
     output: IntentOutput
@@ -159,7 +159,7 @@ class _Read:
     best: npt.NDArray[np.intp]
 
 
-def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSettings) -> _Read:
+def _read_texts(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSettings) -> _Readings:
     from training.intent.model import classify
 
     texts = sorted({hypothesis.text for row in rows for hypothesis in row.hypotheses})
@@ -168,7 +168,7 @@ def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSetting
         intent, texts, batch_tokens=settings.text_tokens, passes=settings.dropout_passes, seed=settings.seed
     )
     pairs = [(i, hypothesis) for i, row in enumerate(rows) for hypothesis in row.hypotheses]
-    return _Read(
+    return _Readings(
         output=output,
         text_of=np.array([place[hypothesis.text] for _, hypothesis in pairs], dtype=np.intp),
         row_of=np.array([i for i, _ in pairs], dtype=np.intp),
@@ -177,31 +177,31 @@ def _read(rows: Sequence[AsrOutput], intent: IntentModel, settings: ScoreSetting
     )
 
 
-def _scored(
+def _score_result(
     rows: Sequence[AsrOutput],
     problems: dict[str, str],
     intent: IntentModel,
     settings: ScoreSettings,
     versions: tuple[str, str],
-) -> Scored:
-    read = _read(rows, intent, settings)
-    probs = _marginal(read.output.probs, read, len(rows))
-    entropies = _entropy(read.output.probs.astype(np.float64))
+) -> ScoreResult:
+    readings = _read_texts(rows, intent, settings)
+    probs = _marginal(readings.output.probs, readings, len(rows))
+    entropies = _entropy(readings.output.probs.astype(np.float64))
     columns = {
         "intent_probs": probs.astype(np.float32),
-        "intent_logsumexp": read.output.logsumexp[read.best],
-        "entropy_given_hypothesis": _marginal(entropies[:, None], read, len(rows))[:, 0].astype(np.float32),
-        "pass_disagreement": _disagreement(read, len(rows)).astype(np.float32),
-        "embeddings": _joined(read.output.embeddings[read.best], [row.embedding for row in rows]),
+        "intent_logsumexp": readings.output.logsumexp[readings.best],
+        "entropy_given_hypothesis": _marginal(entropies[:, None], readings, len(rows))[:, 0].astype(np.float32),
+        "pass_disagreement": _disagreement(readings, len(rows)).astype(np.float32),
+        "embeddings": _joined(readings.output.embeddings[readings.best], [row.embedding for row in rows]),
         "asr": np.stack([row.columns for row in rows]) if rows else np.zeros((0, len(ASR_COLUMNS)), np.float32),
     }
-    good = np.ones(len(rows), dtype=bool)
+    valid = np.ones(len(rows), dtype=bool)
     for name, values in columns.items():
-        finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1) if rows else good
-        for row in np.flatnonzero(good & ~finite).tolist():
+        finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1) if rows else valid
+        for row in np.flatnonzero(valid & ~finite).tolist():
             problems[rows[row].utterance_id] = f"non-finite {name.replace('_', ' ')}"
-        good &= finite
-    kept = np.flatnonzero(good).tolist()
+        valid &= finite
+    kept = np.flatnonzero(valid).tolist()
     predictions = Predictions(
         utterance_ids=np.array([rows[i].utterance_id for i in kept], dtype=np.str_),
         asr_version=versions[0],
@@ -209,31 +209,32 @@ def _scored(
         intents=intent.intents,
         **{name: values[kept] for name, values in columns.items()},
     )
-    told = [
-        _told(row, read.output, intent, texts) for row, texts in zip(rows, _texts_by_row(read, len(rows)), strict=True)
+    hypotheses = [
+        _with_intents(row, readings.output, intent, texts)
+        for row, texts in zip(rows, _texts_by_row(readings, len(rows)), strict=True)
     ]
-    return Scored(predictions, {rows[i].utterance_id: told[i] for i in kept}, problems)
+    return ScoreResult(predictions, {rows[i].utterance_id: hypotheses[i] for i in kept}, problems)
 
 
-def _marginal(values: npt.NDArray[np.floating], read: _Read, count: int) -> npt.NDArray[np.float64]:
-    """Return (N, C): sum_h w_h values[text of h] of each utterance, its weights made to sum to 1."""
+def _marginal(values: npt.NDArray[np.floating], readings: _Readings, count: int) -> npt.NDArray[np.float64]:
+    """Return (N, C): sum_h w_h values[text of h] / sum_h w_h of each utterance, over its hypotheses h."""
     total = np.zeros((count, values.shape[1]))
-    np.add.at(total, read.row_of, read.weights[:, None] * values[read.text_of].astype(np.float64))
-    mass = np.bincount(read.row_of, weights=read.weights, minlength=count)
+    np.add.at(total, readings.row_of, readings.weights[:, None] * values[readings.text_of].astype(np.float64))
+    mass = np.bincount(readings.row_of, weights=readings.weights, minlength=count)
     return np.asarray(total / mass[:, None])
 
 
 def _entropy(probs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return H over the last axis [nats]."""
+    """Return the entropy over the last axis [nats]."""
     return np.asarray(-np.sum(probs * np.log(np.maximum(probs, 1e-300)), axis=-1))
 
 
-def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
+def _disagreement(readings: _Readings, count: int) -> npt.NDArray[np.float64]:
     """Return (N,) the mutual information of intent and pass [nats] (Houlsby et al. 2011, BALD); zeros without passes.
 
-    H[mean_p p_p(y|x)] - mean_p H[p_p(y|x)], each pass marginal over the hypotheses first.
+    H[mean_p p_p(y|x)] - mean_p H[p_p(y|x)], where p_p(y|x) is averaged over the hypotheses.
     """
-    passes = [_marginal(probs, read, count) for probs in read.output.pass_probs]
+    passes = [_marginal(probs, readings, count) for probs in readings.output.pass_probs]
     if not passes:
         return np.zeros(count)
     mean = np.mean(passes, axis=0)
@@ -241,7 +242,7 @@ def _disagreement(read: _Read, count: int) -> npt.NDArray[np.float64]:
 
 
 def _joined(texts: Floats, sounds: Sequence[Floats]) -> Floats:
-    """Return (N, D) of unit length, D at most 256: what was said beside how it sounded, each with half the say."""
+    """Return (N, D) of unit length, D at most 256: the embeddings of texts and sounds, joined with equal weight."""
     if not len(texts):
         return np.zeros((0, texts.shape[1]), np.float32)
     halves = [_projected(half) for half in (texts, np.stack(sounds))]
@@ -255,17 +256,17 @@ def _projected(vectors: Floats) -> npt.NDArray[np.float64]:
     wide = vectors.astype(np.float64)
     width, most = wide.shape[1], MAX_EMBEDDING // 2
     if width > most:
-        # distances survive it (Johnson & Lindenstrauss 1984); by its seed it is the same for all shards
+        # it keeps distances (Johnson & Lindenstrauss 1984), and with a fixed seed it is the same for all shards
         wide = wide @ np.random.default_rng([width, most]).standard_normal((width, most))
     norms = np.linalg.norm(wide, axis=1, keepdims=True)
     return np.asarray(wide / np.where(norms > 0, norms, 1.0))
 
 
-def _texts_by_row(read: _Read, count: int) -> list[npt.NDArray[np.intp]]:
-    return np.split(read.text_of, np.searchsorted(read.row_of, np.arange(1, count))) if count else []
+def _texts_by_row(readings: _Readings, count: int) -> list[npt.NDArray[np.intp]]:
+    return np.split(readings.text_of, np.searchsorted(readings.row_of, np.arange(1, count))) if count else []
 
 
-def _told(
+def _with_intents(
     row: AsrOutput, output: IntentOutput, intent: IntentModel, texts: npt.NDArray[np.intp]
 ) -> tuple[Hypothesis, ...]:
     best = output.probs[texts].argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What a model learns from and is judged on: a snapshot of the labels that are current."""
+"""Snapshots of the current labels: which of them train a model, which watch the training, and which judge it."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from corpus.records.models import Snapshot, SnapshotRow
 
 
 class LabelFacts(Protocol):
-    """What a snapshot asks of a current label: numbers and ids, no content."""
+    """The facts on a current label that a snapshot needs: numbers and ids, no content."""
 
     @property
     def utterance_id(self) -> str:
-        """Whose label it is."""
+        """Return the id of the labelled utterance."""
 
     @property
     def revision(self) -> int:
-        """Which revision is current."""
+        """Return the number of the current revision."""
 
     @property
     def has_transcript(self) -> bool:
-        """Whether it holds a transcript, "" for silence included."""
+        """Return whether the label has a transcript; "" for silence counts as one."""
 
     @property
     def has_intent(self) -> bool:
-        """Whether it holds an intent."""
+        """Return whether the label has an intent."""
 
     @property
     def agreement(self) -> float:
-        """Between the annotators, in [0, 1]."""
+        """Return the agreement between the annotators, in [0, 1]."""
 
     @property
     def reliability(self) -> float:
-        """How far its annotators can be relied on, in [0, 1]."""
+        """Return the reliability of the annotators, in [0, 1]."""
 
     @property
     def reason(self) -> str:
-        """Why the utterance was chosen; `audit` and `held_out` rows judge."""
+        """Return the reason why the utterance was chosen; `audit` and `held_out` rows judge."""
 
     @property
     def split(self) -> str:
-        """`train`, `dev` or `test`, by the speaker."""
+        """Return the split of the speaker: `train`, `dev` or `test`."""
 
 
 JUDGES: Final = ("audit", "held_out")
-"""Reasons whose rows never train."""
+"""Reasons of rows that judge and never train."""
 
 
 class SnapshotSettings(BaseModel):
-    """Which labels count, and how much.
+    """Which labels are learned, and with which weight.
 
     Attributes:
-        min_agreement: a train label with less is left out, as annotators did not find the same.
-        min_reliability: a train label of people who can be relied on less is left out.
-        min_weight: weight of a label that is kept, at least; above it, the weight is agreement x reliability.
+        min_agreement: train labels with a lower agreement between annotators are left out.
+        min_reliability: train labels with a lower reliability of the annotators are left out.
+        min_weight: lowest weight of a label; above it, the weight is agreement x reliability.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,11 +76,11 @@ def build_snapshot(
 ) -> Snapshot:
     """Return the snapshot of the current labels that a model of `kind` can use.
 
-    Audit and held-out rows never train, whatever their speaker's split; those of the reason `judged_on` judge, in the
-    role `audit`, and the others stay out. Of the rest, those of train speakers are learned, weighted by agreement and
-    reliability, and those of dev speakers watch over the learning; those of test speakers stay out, so that no speaker
-    is in two of the three. A speech model needs a transcript, an intent model an intent. The same labels in any order
-    give the same snapshot.
+    Audit and held-out rows never train, whatever the split of their speaker. Those whose reason is `judged_on` judge,
+    in the role `audit`; the others are left out. Of all other rows, those of train speakers are learned, weighted by
+    agreement and reliability; those of dev speakers are for early stopping; those of test speakers are left out. So no
+    speaker is in two of the splits. A speech model needs a transcript, an intent model an intent. The order of the
+    labels does not change the snapshot.
 
     Raises:
         RecordError: an utterance has two current labels.

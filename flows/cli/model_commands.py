@@ -51,7 +51,7 @@ def replay(
     from flows.replay import run as replaying
     from flows.reports.replay_table import show_replay
 
-    replay_settings = replaying.settings_of(
+    replay_settings = replaying.replay_settings(
         learner=learner,
         batch=batch,
         until=until,

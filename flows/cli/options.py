@@ -75,7 +75,7 @@ def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, *
     if isinstance(night, str):
         from flows.nights.sampling_frame import closed_night
 
-        closed_night(settings, night)  # refuse a wrong name before the slow start of a server
+        closed_night(settings.night, night)  # refuse a wrong name before the slow start of a server
     from flows.runtime.session import running
 
     with running(settings, flow.replace("_", " ")):

@@ -124,7 +124,7 @@ def sample(
 
         settings = settings_of(config, changes)
         with opened(settings, create=False) as corpus:
-            document = preview_round(corpus, settings, closed_night(settings, night)).to_json()
+            document = preview_round(corpus, settings, closed_night(settings.night, night)).to_json()
     else:
         document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:

@@ -1,4 +1,4 @@
-"""Aliases: which version is the champion, in the records and in MLflow, and how it moves outside of the gate."""
+"""Aliases: which version is the champion, in the records and in MLflow, and changes of it without the gate."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionMoved(Result):
-    """The champion of a kind is another version than before.
+    """The result of a change of the champion.
 
     Attributes:
-        kind: of the model.
-        champion: version that is the champion now.
-        was: version that was it until now.
-        how: `forced` by a person, or `gate`; None where the champion was rolled back.
-        why: the reason that the person gave; None where the champion was rolled back.
+        kind: kind of the model.
+        champion: version that is now the champion.
+        was: version that was the champion before.
+        how: `forced` by a person, or `gate`; None after a rollback.
+        why: reason given by the person; None after a rollback.
     """
 
     kind: Kind
@@ -38,22 +38,22 @@ class ChampionMoved(Result):
 
 
 def mirror_aliases(corpus: Corpus, settings: Settings, tracking: Tracking | None = None) -> None:
-    """Set MLflow's aliases to those of the records."""
+    """Set the aliases in MLflow to those of the records."""
     from training.tracking.aliases import set_aliases
     from training.tracking.store import open_tracking
 
     tracking = tracking or open_tracking(settings.tracking, settings.home)
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
-            held = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
-        set_aliases(tracking, kind, held)
+            aliases = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
+        set_aliases(tracking, kind, aliases)
 
 
 def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
-    """Make the previous champion the champion again, and the one that was `previous`.
+    """Make the previous champion the champion again, and the present champion the previous one.
 
     Raises:
-        PromotionRefused: there is no previous champion.
+        PromotionRefused: there is no previous champion, or it learned from an utterance that was erased since.
     """
     with corpus.read() as conn:
         champion, previous = store.alias(conn, kind, "champion"), store.alias(conn, kind, "previous")
@@ -74,15 +74,24 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
 
 
 def move_champion(
-    corpus: Corpus, kind: Kind, expected: str, number: str, *, how: str, why: str, who: str
+    corpus: Corpus, kind: Kind, expected: str, number: str, *, how: str, why: str, actor: str
 ) -> ChampionMoved:
-    """Make a version the champion and the one that was `previous`, in one transaction with its audit row.
+    """Make a version the champion and the present champion the previous one, in one transaction with the audit row.
+
+    Args:
+        corpus: handle of the home.
+        kind: kind of the model.
+        expected: version that is the champion now.
+        number: version to become the champion.
+        how: `forced` or `gate`.
+        why: the person's reason, for the audit row.
+        actor: the person who does it.
 
     Raises:
         PromotionRefused: `expected` is not the champion any more.
     """
     moved = ChampionMoved(kind, number, expected, how, why)
-    with corpus.operation(operation_ids.promote_by_hand(kind), "promote", holder(who)) as op:
+    with corpus.operation(operation_ids.promote_by_hand(kind), "promote", holder(actor)) as op:
         store.move_alias(op.conn, kind, "champion", expected, number)
         store.move_alias(op.conn, kind, "previous", store.alias(op.conn, kind, "previous"), expected)
         op.result = moved.to_json()

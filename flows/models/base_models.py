@@ -1,4 +1,4 @@
-"""Base models: where a kind has no champion yet, its base is registered as the first one."""
+"""Registration of base models: a kind without a champion gets its base as the first one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ensure_champions(corpus: Corpus, settings: Settings) -> None:
-    """Give each kind a champion: where there is none, its base is registered as version 1; MLflow's aliases agree."""
+    """Register the base of each kind, as champion where there is none, and set the aliases in MLflow."""
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)
@@ -28,7 +28,7 @@ def ensure_champions(corpus: Corpus, settings: Settings) -> None:
 
 
 def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Tracking) -> None:
-    """Register the base that the settings name as a version; the first base of all is the champion, too."""
+    """Register the base of the settings as a version, if it is new; make it the champion where there is none."""
     from training.tracking.facts import RunFacts
     from training.tracking.registry import register
     from training.tracking.runs import tracked_run

@@ -1,4 +1,4 @@
-"""What nights and labels brought: the champion night by night, and what 100 labels gained."""
+"""Champions over time: their error rate night by night, and the gain of retrained versions per 100 labels."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from corpus.tables import labels, rounds, scores, snapshots
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
 from flows.models.eval_set import AuditSet
-from flows.models.evaluation_store import stored
+from flows.models.evaluation_store import stored_report
 
 if TYPE_CHECKING:
     from training.tracking.figures import Night
 
 MOST_NIGHTS = 60
-"""Nights that are looked back on, the latest ones."""
+"""Number of nights that are shown, the latest ones."""
 
 
 def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport]) -> list[Night]:
     """Return the error rate of each night's champion on that night's audit rows, oldest first.
 
-    A night's champion is the version that scored it. Nights whose champion was never judged on their rows are left
-    out, and rows that arrived to judge belong to no night.
+    The champion of a night is the version that scored it. Nights whose champion was never judged on their rows are left
+    out. Held-out rows belong to no night.
 
     Args:
-        corpus: the handle.
-        audit: the rows that judge.
-        found: reports on them by version, of those that were just judged.
+        corpus: handle of the home.
+        audit: the evaluation set.
+        found: reports on it by version, of the versions that were just judged.
     """
     from training.evaluation.intervals import IntervalSettings, report_interval
     from training.tracking.figures import Night
@@ -59,30 +59,30 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
     return nights
 
 
-def gains(
+def gains_per_100_labels(
     corpus: Corpus, audit: AuditSet, found: Mapping[str, EvaluationReport], base: EvaluationReport
 ) -> list[tuple[float, Interval]]:
-    """Return (labels, gain per 100 labels) of the versions that learned and were judged on the same rows as the base.
+    """Return (labels, gain per 100 labels) of the retrained versions that were judged on the same rows as the base.
 
-    The gain is how much lower the error rate is than the base's on the same rows, per 100 labels.
+    The gain is the error rate of the base minus that of the version, on the same rows, per 100 labels.
     """
     from training.evaluation.intervals import IntervalSettings, paired_difference
 
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
         for version in (each for each in store.versions(conn, audit.kind) if each.snapshot_id):
-            report = found.get(version.version) or stored(conn, audit.kind, version.version, audit.eval_set_id)
+            report = found.get(version.version) or stored_report(conn, audit.kind, version.version, audit.eval_set_id)
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
             if report is None or not count:
                 continue
-            less = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
-            value, low, high = (-100.0 * each / count for each in (less.value, less.high, less.low))
-            points.append((float(count), Interval(value, low, high, less.n, less.speakers)))
+            difference = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
+            value, low, high = (-100.0 * each / count for each in (difference.value, difference.high, difference.low))
+            points.append((float(count), Interval(value, low, high, difference.n, difference.speakers)))
     return points
 
 
 def _rows_by_night(conn: sa.Connection, audit: AuditSet) -> list[tuple[str, list[str]]]:
-    """Return each night's name and the ids of its rows that judge, oldest first."""
+    """Return the name of each night and the ids of its rows in the evaluation set, oldest first."""
     drawn: dict[str, list[str]] = {}
     for row in labels.current(conn, sorted(audit.labels)):
         drawn.setdefault(row.round, []).append(row.utterance_id)
@@ -97,5 +97,5 @@ def _champion(conn: sa.Connection, kind: Kind, ids: list[str]) -> str:
 
 def _stored(conn: sa.Connection, kind: Kind, version: str) -> list[EvaluationReport]:
     sets = reports_table.judged_sets(conn, kind).get(version, [])
-    held = (stored(conn, kind, version, eval_set_id) for eval_set_id in sets)
-    return sorted((report for report in held if report is not None), key=len, reverse=True)
+    reports = (stored_report(conn, kind, version, eval_set_id) for eval_set_id in sets)
+    return sorted((report for report in reports if report is not None), key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""Evaluation sets: the labelled rows that judge the versions of a kind, and the snapshot that they are of."""
+"""Evaluation sets: the labelled rows that judge the versions of a kind, and the snapshot that they are taken from."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuditSet:
-    """The audit rows that judge a kind, in the order of their ids.
+    """The N labelled rows that judge a kind of model, in the order of their ids.
 
     Attributes:
-        eval_set_id: digest of the rows; for the intent model also of the speech model that it listens through.
-        labels: reference by utterance id.
-        speaker_ids: by utterance id.
-        slices: by dimension, (N,) str.
-        weights: (N,) float64, 1 / inclusion probability, so that rates are those of the traffic and not of the rows
-            that were drawn; held-out rows count once.
-        listener: version of the speech model that the intent model listens through; None for `asr`.
+        kind: kind of the model.
+        eval_set_id: digest of the rows; for the intent model also of the speech model whose transcripts it gets.
+        labels: reference labels by utterance id.
+        speaker_ids: speakers by utterance id.
+        slices: (N,) str, value of each row, by dimension.
+        weights: (N,) float64, 1 / inclusion probability, so that rates are estimates for the traffic and not for the
+            rows that were drawn; held-out rows have weight 1.
+        speech_model: the speech model whose transcripts the intent model gets; None for `asr`.
     """
 
     kind: Kind
@@ -40,41 +41,41 @@ class AuditSet:
     speaker_ids: dict[str, str]
     slices: dict[str, Strings]
     weights: Numbers
-    listener: ModelVersion | None
+    speech_model: ModelVersion | None
 
 
 def audit_set(
     corpus: Corpus, gate: PromotionSettings, kind: Kind, rows: Sequence[SnapshotRow] | None = None
 ) -> AuditSet:
-    """Return the evaluation set of the given rows that judge, or of all that are labelled by now."""
+    """Return the evaluation set of the given rows of a snapshot, or for None of all rows labelled so far."""
     from training.evaluation.intervals import traffic_weights
 
     if rows is None:
         rows = current_snapshot(corpus, gate, kind).of("audit")
-    listener = registry.champion(corpus, "asr") if kind == "intent" else None
+    speech_model = registry.champion(corpus, "asr") if kind == "intent" else None
     revisions = {row.utterance_id: row.revision for row in rows}
-    held: dict[str, Label] = {}
+    reference: dict[str, Label] = {}
     opened = door.open(corpus, sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
     for content in opened:
         if content.label is not None:
-            held[content.utterance.utterance_id] = content.label
-    ids = sorted(held)
+            reference[content.utterance.utterance_id] = content.label
+    ids = sorted(reference)
     with corpus.read() as conn:
         columns = utterances.pool_columns(conn, ids)
-        drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
+        inclusion_probs = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
     return AuditSet(
         kind=kind,
-        eval_set_id=digest([[[i, revisions[i]] for i in ids], listener.version if listener else ""]),
-        labels=held,
+        eval_set_id=digest([[[i, revisions[i]] for i in ids], speech_model.version if speech_model else ""]),
+        labels=reference,
         speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
-        weights=traffic_weights([drawn.get(i, 1.0) for i in ids]),
-        listener=listener,
+        weights=traffic_weights([inclusion_probs.get(i, 1.0) for i in ids]),
+        speech_model=speech_model,
     )
 
 
 def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Snapshot:
-    """Return the snapshot of all labels that the kind can use and whose customers allow the use."""
+    """Return the snapshot of all current labels that the kind can use and whose customers consent to the use."""
     from corpus.vault import consent
     from training.snapshots import build_snapshot
 
@@ -83,5 +84,9 @@ def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Sna
     ids = [row.utterance_id for row in rows]
     train = consent.consenting(corpus.vault, ids, "train").tolist()
     judging = consent.consenting(corpus.vault, ids, "annotate").tolist()
-    allowed = [row for row, t, j in zip(rows, train, judging, strict=True) if (j if row.judges else t)]
+    allowed = [
+        row
+        for row, may_train, may_judge in zip(rows, train, judging, strict=True)
+        if (may_judge if row.judges else may_train)
+    ]
     return build_snapshot(allowed, kind, judged_on=gate.judged_on)

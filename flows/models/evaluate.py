@@ -1,4 +1,4 @@
-"""Evaluate one version on one evaluation set: what it transcribed and understood, counted, and how fast it was."""
+"""Evaluation of one version on one evaluation set: transcripts, intents, their report, and the speed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,16 @@ Clips = list[tuple[str, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What an intent model made of N texts, in the order of `ids`."""
+class IntentReading:
+    """What an intent model predicts for N texts.
+
+    Attributes:
+        version: version of the model.
+        ids: N utterance ids, sorted.
+        texts: texts by utterance id.
+        model: the loaded model.
+        output: its output, in the order of `ids`.
+    """
 
     version: str
     ids: list[str]
@@ -48,50 +56,49 @@ class Reading:
         return dict(zip(self.ids, self.output.confidence().tolist(), strict=True))
 
     def raw_confidence(self) -> dict[str, float]:
-        """Return the probability that the top intent had before temperature scaling."""
+        """Return the probability of the top intent before temperature scaling, by utterance id."""
         return dict(zip(self.ids, self.output.raw_confidence().tolist(), strict=True))
 
     def hypotheses(self) -> dict[str, Hypothesis]:
-        """Return the text that was read with its slots."""
+        """Return each text with its top intent and slots, by utterance id."""
         found = self.intents()
         return {i: Hypothesis(self.texts[i], 1.0, found[i], self.output.slots[k]) for k, i in enumerate(self.ids)}
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A version on an evaluation set: the report, which is the same whenever it is made, and what it took."""
+    """The evaluation of a version: the report, which is the same at each repetition, and the time that it took."""
 
     report: EvaluationReport
     cost: EvaluationCost
 
 
-def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> Reading:
-    """Return what an intent model makes of texts by utterance id."""
+def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
+    """Return the predictions of an intent model for texts by utterance id."""
     from training.intent.model import classify
 
     model, ids = registry.load_intent(settings.home, version), sorted(texts)
-    return Reading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+    return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
-def transcribe_clips(settings: Settings, ears: ModelVersion, clips: Clips) -> list[AsrOutput]:
-    """Return what a speech model transcribes of clips."""
+def transcribe_clips(settings: Settings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
+    """Return the transcripts of clips by a speech model, in their order."""
     from training.asr.transcribe import transcribe
 
-    with progress.track(f"listen with asr {ears.version}", len(clips)) as advance:
-        asr = registry.load_asr(settings.home, ears)
+    with progress.track(f"transcribe with asr {version.version}", len(clips)) as advance:
+        asr = registry.load_asr(settings.home, version)
         return transcribe(asr, clips, settings.score.transcribe, progress.counting(advance))
 
 
 def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> Evaluation:
-    """Return the version's report on the evaluation set, and what judging took."""
-    ears = audit.listener or version
+    """Evaluate a version on the evaluation set; return its report and the time that it took."""
     started = time.perf_counter()
     clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
-    heard = transcribe_clips(settings, ears, clips)
-    texts = {output.utterance_id: output.text for output in heard}
+    outputs = transcribe_clips(settings, audit.speech_model or version, clips)
+    texts = {output.utterance_id: output.text for output in outputs}
     if audit.kind == "asr":
         report = _asr_report(
-            audit, version, heard, sounds, classify_texts(settings, registry.champion(corpus, "intent"), texts)
+            audit, version, outputs, sounds, classify_texts(settings, registry.champion(corpus, "intent"), texts)
         )
     else:
         report = _intent_report(audit, version, classify_texts(settings, version, texts), sounds)
@@ -116,30 +123,34 @@ def _clips(opened: Iterable[Content]) -> tuple[Clips, dict[str, SignalQuality]]:
 def _asr_report(
     audit: AuditSet,
     version: ModelVersion,
-    heard: Sequence[AsrOutput],
+    outputs: Sequence[AsrOutput],
     sounds: Mapping[str, SignalQuality],
-    reading: Reading,
+    reading: IntentReading,
 ) -> EvaluationReport:
-    """Return the report of a speech model, with what the intent model at work made of what was heard."""
+    """Return the report of a speech model, with the success of the champion intent model on its transcripts."""
     from training.evaluation.report import evaluate_asr, succeeded
 
-    made = reading.hypotheses()
+    hypotheses = reading.hypotheses()
     return evaluate_asr(
         version.version,
         audit.eval_set_id,
         {i: label.transcript or "" for i, label in audit.labels.items()},
-        {output.utterance_id: output.text for output in heard},
+        {output.utterance_id: output.text for output in outputs},
         audit.speaker_ids,
-        {output.utterance_id: output.mean_confidence for output in heard},
+        {output.utterance_id: output.mean_confidence for output in outputs},
         {i: label.intent for i, label in audit.labels.items() if label.intent is not None},
         sounds,
-        {i: succeeded(label, made[i].intent, made[i]) for i, label in audit.labels.items() if i in made},
+        {
+            i: succeeded(label, hypotheses[i].intent, hypotheses[i])
+            for i, label in audit.labels.items()
+            if i in hypotheses
+        },
         reading.version,
     )
 
 
 def _intent_report(
-    audit: AuditSet, version: ModelVersion, reading: Reading, sounds: Mapping[str, SignalQuality]
+    audit: AuditSet, version: ModelVersion, reading: IntentReading, sounds: Mapping[str, SignalQuality]
 ) -> EvaluationReport:
     from training.evaluation.report import evaluate_intent
 
@@ -153,25 +164,25 @@ def _intent_report(
         reading.hypotheses(),
         reading.raw_confidence(),
         sounds,
-        audit.listener.version if audit.listener else "",
+        audit.speech_model.version if audit.speech_model else "",
     )
 
 
 def _speed(
     settings: Settings, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
 ) -> dict[str, Interval]:
-    """Return real-time factor and latency of single clips: of transcribing, or of transcribing and understanding."""
+    """Return the real-time factor and latency of single clips: of transcription, for `intent` with classification."""
     from training.asr.transcribe import best_texts
     from training.evaluation.latency import judging_speed, spread_over_speakers, time_calls
     from training.intent.model import classify
 
-    asr = registry.load_asr(settings.home, audit.listener or version)
+    asr = registry.load_asr(settings.home, audit.speech_model or version)
     chosen = [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
     audio = [len(samples) / asr.sample_rate for _, samples in chosen]
     speakers = [audit.speaker_ids[i] for i, _ in chosen]
-    hearing = time_calls(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
-    understanding = None
+    transcribing = time_calls(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
+    classifying = None
     if audit.kind == "intent":
         model = registry.load_intent(settings.home, version)
-        understanding = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
-    return judging_speed(audio, hearing, understanding, speakers)
+        classifying = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
+    return judging_speed(audio, transcribing, classifying, speakers)

@@ -1,4 +1,4 @@
-"""Reports of versions on evaluation sets: each is computed once, stored, and read again from then on."""
+"""Reports of versions on evaluation sets, each computed once and stored."""
 
 from __future__ import annotations
 
@@ -20,54 +20,56 @@ from flows.models.evaluate import evaluate
 from flows.runtime.settings import Settings
 
 MEASURE = {"asr": "WER", "intent": "intent error"}
+"""Name of the error rate by kind."""
 
 
-def reports(
+def evaluate_versions(
     corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion], beside: str | None = None
 ) -> dict[str, EvaluationReport]:
-    """Return each version's report on the audit set; what was judged before is not computed again.
+    """Return the report of each version on the evaluation set; compute only those that are not stored yet.
 
-    Unless it was judged under another normal form of texts, or by an earmark that counted less.
+    A report that was made with another normal form of texts, or by an older earmark, is computed again.
 
     Args:
-        corpus: the handle.
-        settings: how clips are transcribed, and where models lie.
-        audit: the rows that judge.
-        versions: of the kind.
-        beside: intent champion, where what a speech model leads to in the end has to be that model's; None for any.
+        corpus: handle of the home.
+        settings: settings of transcription, and the home with its models.
+        audit: the evaluation set.
+        versions: versions of the kind.
+        beside: intent version by which the report of a speech model has to count success; None for any.
     """
-    found: dict[str, EvaluationReport] = {}
+    reports: dict[str, EvaluationReport] = {}
     for version in versions:
-        made = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
+        key = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
-            held = stored(conn, audit.kind, version.version, audit.eval_set_id)
-            before = costs.evaluations(conn, *made)
-        if held is not None and beside in (None, held.beside):
-            found[version.version] = held
+            on_record = stored_report(conn, audit.kind, version.version, audit.eval_set_id)
+            earlier = costs.evaluations(conn, *key)
+        if on_record is not None and beside in (None, on_record.beside):
+            reports[version.version] = on_record
             continue
         evaluation = evaluate(corpus, settings, audit, version)
         report = evaluation.report
-        found[version.version] = report
-        operation_id = operation_ids.evaluate(*made, report.beside, before)  # again, where the report is gone
+        reports[version.version] = report
+        # `earlier` gives a repeated evaluation, whose report was removed, an operation of its own
+        operation_id = operation_ids.evaluate(*key, report.beside, earlier)
         with corpus.operation(operation_id, "evaluate") as op:
             if not op.done:
                 reports_table.put_report(op.conn, report)
-                costs.put_evaluation(op.conn, *made, evaluation.cost)
+                costs.put_evaluation(op.conn, *key, evaluation.cost)
                 op.result = {
                     "rows": evaluation.cost.rows,
                     "seconds": evaluation.cost.seconds,
                     "audio": evaluation.cost.audio,
                 }
-    return found
+    return reports
 
 
-def stored(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
-    """Return a stored report, None where there is none or texts had another normal form then: those never meet."""
+def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
+    """Return a stored report; None where there is none, or it was made with another normal form of texts."""
     report = reports_table.report(conn, kind, version, eval_set_id)
     return report if report is not None and report.normaliser == NORMALISER else None
 
 
 def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> EvaluationCost:
-    """Return what the newest evaluation of a version on a set took; zeros where it was not measured."""
+    """Return the cost of the newest evaluation of a version on a set; zeros where it was not measured."""
     with corpus.read() as conn:
         return costs.evaluation(conn, kind, version, eval_set_id, NORMALISER) or EvaluationCost()

@@ -1,4 +1,4 @@
-"""How far labels can be relied on: what the last review knows of those who gave them."""
+"""Reliability of labels, from the last review of the annotators."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from corpus.tables import people, rounds
 from corpus.tables.labels import LabelRow
 
 STEP = 0.05
-"""Reliabilities are rounded to it: last digits that move with every answer would be another snapshot each time."""
+"""Step to which reliabilities are rounded: digits that change with every answer would give a new snapshot each time."""
 
 
 def stored_crowd(conn: sa.Connection) -> Crowd:
-    """Return what was known of the people after the last review; nothing before the first."""
-    held = people.crowd(conn)
-    return Crowd() if held is None else Crowd.from_json(held[2])
+    """Return the result of the last review of annotators; an empty one before the first review."""
+    stored = people.crowd(conn)
+    return Crowd() if stored is None else Crowd.from_json(stored[2])
 
 
 def reliable_labels(conn: sa.Connection, rows: Sequence[LabelRow]) -> list[LabelRow]:
-    """Return the labels with how far those who gave them can be relied on, by the last review."""
+    """Return the labels with the reliability of their annotators by the last review."""
     crowd = stored_crowd(conn)
     if not crowd.people:
         return list(rows)
     ids = [row.utterance_id for row in rows if row.source == "annotators"]
-    said, shown = annotations_table.answers_by_utterance(conn, ids), rounds.drafts_shown(conn, ids)
+    answers, shown = annotations_table.answers_by_utterance(conn, ids), rounds.drafts_shown(conn, ids)
     return [
-        replace(row, reliability=_stored_weights(crowd.reliability(said[row.utterance_id], row.utterance_id in shown)))
-        if row.utterance_id in said and row.source == "annotators"
+        replace(row, reliability=_rounded(crowd.reliability(answers[row.utterance_id], row.utterance_id in shown)))
+        if row.utterance_id in answers and row.source == "annotators"
         else row
         for row in rows
     ]
 
 
-def _stored_weights(value: float) -> float:
+def _rounded(value: float) -> float:
     return round(round(value / STEP) * STEP, 2)

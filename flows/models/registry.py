@@ -1,4 +1,4 @@
-"""The models that are at work: champions by kind, their folders, and loaded handles that a run shares."""
+"""Registered models: champions and other versions by name, their folders, and loaded models shared by a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def base_folder(settings: ModelSettings, kind: Kind) -> Path:
     """Return the folder of the base that models of this kind start from.
 
     Raises:
-        SettingsError: there is no such folder, and it is no hub model that can be had.
+        SettingsError: there is no such folder, and no hub model of that id that can be downloaded.
     """
     from training.loop.hub import HUB_ID, hub_folder
 
@@ -44,34 +44,38 @@ def base_folder(settings: ModelSettings, kind: Kind) -> Path:
 
 
 def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
-    """Return the version at work."""
+    """Return the champion of a kind.
+
+    Raises:
+        UsageError: the kind has no version yet.
+    """
     return by_name(corpus, kind, "champion")
 
 
 def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
-    """Return a version by number, by alias, or `base`: the base that was registered last.
+    """Return a version by its number, by an alias, or by `base` for the base that was registered last.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no version of that name.
     """
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
         bases = [version.version for version in versions if version.origin == "base"]
         number = max(bases, key=int, default=None) if name == "base" else store.alias(conn, kind, name)
         number = name if name.isdigit() else number
-        known = [version.version for version in versions]
-        if not known:
+        numbers = [version.version for version in versions]
+        if not numbers:
             raise UsageError(f"{kind} has no version yet; earmark nightly or earmark score registers its base")
-        if number is None or number not in known:
-            raise UsageError(f"{kind} has no version {name}; there are {', '.join(known)}")
+        if number is None or number not in numbers:
+            raise UsageError(f"{kind} has no version {name}; there are {', '.join(numbers)}")
         return store.version(conn, kind, number)
 
 
 def parse(reference: str) -> tuple[Kind, str]:
-    """Return kind and name of a reference such as `asr/2` or `intent/champion`.
+    """Return the kind and the name in a reference such as `asr/2` or `intent/champion`.
 
     Raises:
-        UsageError: it is not of that form.
+        UsageError: the reference has another form.
     """
     kind, _, name = reference.replace(":", "/").partition("/")
     if kind not in get_args(Kind) or not name:
@@ -80,30 +84,31 @@ def parse(reference: str) -> tuple[Kind, str]:
 
 
 def load_asr(home: Path, version: ModelVersion) -> AsrModel:
-    """Return the speech model, loaded once for a run."""
+    """Return the speech model of a version, which is loaded once a run."""
     return _asr(located(home, version.model_uri))
 
 
 def load_intent(home: Path, version: ModelVersion) -> IntentModel:
-    """Return the intent model, loaded once for a run."""
+    """Return the intent model of a version, which is loaded once a run."""
     return _intent(located(home, version.model_uri))
 
 
 def inventory(home: Path, version: ModelVersion) -> Inventory:
-    """Return the intents and slots that an intent model knows; the model itself is not loaded."""
+    """Return the intents and slot types of an intent model without loading it."""
     from training.intent.inventory import inventory
 
     return inventory(_folder(located(home, version.model_uri)))
 
 
 def portable(home: Path, uri: str) -> str:
-    """Return where a version's files are, relative to the home if they lie in it: a home can be copied and moved."""
+    """Return the path of a version's files relative to the home if they are in it, since a home can be moved."""
     path = Path(uri)
     return path.relative_to(home).as_posix() if path.is_relative_to(home) else uri
 
 
 def located(home: Path, uri: str) -> str:
-    """Return the whole path or URI of what `portable` gave; a server's is `mlflow-artifacts:/1/...`, one slash."""
+    """Return the full path or URI of a result of `portable`."""
+    # the URI of an MLflow server has one slash only, such as mlflow-artifacts:/1/...
     return uri if re.match(r"[a-z][a-z0-9+.-]+:/", uri) else str(home / uri)
 
 
@@ -123,7 +128,7 @@ def _intent(uri: str) -> IntentModel:
 
 @lru_cache(maxsize=6)
 def _folder(uri: str) -> Path:
-    """Return where a version's files are on this machine; those of a server are fetched once for a run."""
+    """Return the local folder of a version's files; those on a server are downloaded once a run."""
     from training.tracking.version_files import local_folder
 
     return local_folder(uri)

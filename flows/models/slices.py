@@ -1,7 +1,7 @@
-"""Slices to look at: what the gate looks at, and besides length, noise, intent, and speakers who are new or return.
+"""Slices for reports: those of the gate, and also length, noise, intent, and new or returning speakers.
 
-The gate looks at locale, device and the manifest's attributes alone. Each further dimension is some more chances to
-refuse a better model for what one slice did by luck, and intents alone would be dozens.
+The gate uses locale, device and the attributes of the manifest only. Each further dimension would add chances to refuse
+a better model because of one slice that is worse by chance, and intents alone would be dozens of slices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flows.runtime.settings import NightSettings
 
 
 def shown_slices(corpus: Corpus, night: NightSettings, audit: AuditSet, report: EvaluationReport) -> dict[str, Strings]:
-    """Return the value of each row by dimension; an attribute of the manifest keeps its name to itself."""
+    """Return the value of each row by dimension; attributes of the manifest replace dimensions of the same name."""
     from training.evaluation.bands import band_slices
 
     return {"speaker": _familiarity(corpus, night, audit), **band_slices(report), **audit.slices}
@@ -31,7 +31,7 @@ def _familiarity(corpus: Corpus, night: NightSettings, audit: AuditSet) -> Strin
     with corpus.read() as conn:
         first = utterances.first_arrivals(conn, sorted(set(audit.speaker_ids.values())))
         arrived = {u.utterance_id: u.arrived_at for u in utterances.get(conn, ids)}
-    # The night that had closed last is the same for all arrivals of one night.
+    # the last night that had ended is the same for all arrivals of one night
     before = {speaker: last_night(moment, zone, ends_at).name for speaker, moment in first.items()}
     nights = [last_night(arrived[i], zone, ends_at).name for i in ids]
     return familiarity([before[audit.speaker_ids[i]] for i in ids], nights)

@@ -1,4 +1,4 @@
-"""Champions that learned from what was erased since."""
+"""Check for tainted champions, which learned from an utterance that was erased since."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flows.models.registry import KINDS
 
 
 def tainted_champions(conn: sa.Connection) -> list[str]:
-    """Return a line on each champion that learned from what was erased since, with what to do about it."""
+    """Return one line for each tainted champion, with the commands that replace it."""
     problems = []
     for kind in KINDS:
         champion, previous = (store.alias(conn, kind, name) for name in ("champion", "previous"))

@@ -1,4 +1,4 @@
-"""A night: the 24 hours of arrivals that close at a given hour in a given time zone, named by the day it closes on."""
+"""Nights: windows of 24 hours that end at a given hour in a given time zone, named by the day on which they end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Night:
 
 
 def night_named(name: str, time_zone: str, ends_at: int) -> Night:
-    """Return the night that closes on the given day.
+    """Return the night that ends on the given day.
 
     Args:
-        name: ISO date.
-        time_zone: IANA name.
-        ends_at: hour of day [h], wall clock: a night is 23 or 25 h long where the clocks change.
+        name: ISO date of the day.
+        time_zone: IANA name of the time zone.
+        ends_at: hour of the day, local time [h]; a night has 23 or 25 h where the clocks change.
 
     Raises:
         UsageError: the name is not a date.
@@ -43,7 +43,7 @@ def night_named(name: str, time_zone: str, ends_at: int) -> Night:
 
 
 def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
-    """Return the newest night that has closed by `now`."""
+    """Return the newest night that has ended by `now`."""
     local = now.astimezone(_zone(time_zone))
     day = local.date() if local.time() >= time(ends_at) else local.date() - timedelta(days=1)
     return night_named(day.isoformat(), time_zone, ends_at)

@@ -1,7 +1,8 @@
-"""The frame of a night: what its round may score and choose from, each utterance in one frame at most.
+"""Sampling frames: the utterances that the round of a night may score and choose from, each in at most one frame.
 
-In it is what arrived in the night, and what arrived before it but reached earmark only after the newest round was
-chosen, as devices that were off for a while upload late. So nothing drops out, and the audit share is drawn from all.
+A frame has the utterances that arrived in the night, and late ones: those that arrived before it but were ingested only
+after the newest round was chosen, since a device that was switched off uploads later. So no utterance is missed, and
+the audit sample is drawn from all.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from corpus.errors import UsageError
 from corpus.tables import nights, utterances
 from corpus.tables.nights import NightFrame
 from flows.nights.night import Night, last_night, night_named
-from flows.runtime.settings import Settings
+from flows.runtime.settings import NightSettings
 
 
-def closed_night(settings: Settings, name: str | None) -> Night:
-    """Return the night of that name, or the newest that has closed.
+def closed_night(settings: NightSettings, name: str | None) -> Night:
+    """Return the night of that name, or for None the newest one that has ended.
 
     Raises:
-        UsageError: no such date, or a night that has not closed yet: its round would miss what is still to arrive.
+        UsageError: the name is no date, or the night has not ended, so that its round would miss later arrivals.
     """
-    zone, hour, now = settings.night.time_zone, settings.night.ends_at, datetime.now(UTC)
+    zone, hour, now = settings.time_zone, settings.ends_at, datetime.now(UTC)
     night = last_night(now, zone, hour) if name is None else night_named(name, zone, hour)
     if night.end > now:
         raise UsageError(f"night {night.name} closes at {night.end:%Y-%m-%d %H:%M} UTC; run it after that")
@@ -35,38 +36,40 @@ def is_sampled(conn: sa.Connection, night: Night) -> bool:
     return nights.has_frame(conn, night.name)
 
 
-def sampling_frame(conn: sa.Connection, settings: Settings, night: Night) -> tuple[list[str], NightFrame]:
-    """Return the sorted ids of the night's frame, and what is stored of it with its round.
+def sampling_frame(conn: sa.Connection, settings: NightSettings, night: Night) -> tuple[list[str], NightFrame]:
+    """Return the sorted ids of the night's frame, and the row on the frame that is stored with its round.
 
-    What came in between `since` and `up_to` of the frame and is older than the night is late.
+    Utterances that arrived before the night are late if they were ingested between `since` and `up_to` of the frame.
     """
-    held = nights.frames(conn)
+    frames = nights.frames(conn)
     newest = utterances.last_order(conn)
-    since = max((each.up_to for each in held), default=newest)
+    since = max((each.up_to for each in frames), default=newest)
     rows = utterances.orders(conn, night.start - _late(settings), night.end)
-    mine = {i for i, at, order in rows if at >= night.start or order > since}
-    for each in held:
+    in_frame = {i for i, arrived_at, order in rows if arrived_at >= night.start or order > since}
+    for each in frames:
         if each.night == night.name:
-            continue  # a dry run of a night that was chosen shows its own frame again
-        other = night_named(each.night, settings.night.time_zone, settings.night.ends_at)
+            continue  # a dry run of a night that has its round returns the same frame again
+        other = night_named(each.night, settings.time_zone, settings.ends_at)
         first = other.start - _late(settings)
-        mine -= {
+        in_frame -= {
             i
-            for i, at, order in rows
-            if first <= at < other.end and order <= each.up_to and (at >= other.start or order > each.since)
+            for i, arrived_at, order in rows
+            if first <= arrived_at < other.end
+            and order <= each.up_to
+            and (arrived_at >= other.start or order > each.since)
         }
-    return sorted(mine), NightFrame(night.name, since, newest)
+    return sorted(in_frame), NightFrame(night.name, since, newest)
 
 
-def past_sampling(conn: sa.Connection, settings: Settings) -> set[str]:
-    """Return the ids that no later round can draw: those of nights whose round was chosen, and in time for it."""
-    held = nights.frames(conn)
-    if not held:
+def past_sampling(conn: sa.Connection, settings: NightSettings) -> set[str]:
+    """Return the ids that no later round can choose: those of nights with a round, ingested before the newest one."""
+    frames = nights.frames(conn)
+    if not frames:
         return set()
-    end = max(night_named(each.night, settings.night.time_zone, settings.night.ends_at).end for each in held)
-    newest = max(each.up_to for each in held)
+    end = max(night_named(each.night, settings.time_zone, settings.ends_at).end for each in frames)
+    newest = max(each.up_to for each in frames)
     return {i for i, _, order in utterances.orders(conn, datetime.min.replace(tzinfo=UTC), end) if order <= newest}
 
 
-def _late(settings: Settings) -> timedelta:
-    return timedelta(days=settings.night.late_days)
+def _late(settings: NightSettings) -> timedelta:
+    return timedelta(days=settings.late_days)

@@ -1,4 +1,4 @@
-"""What a replay found: one JSON document, a figure, and nested runs in MLflow."""
+"""Results of a replay: one JSON document, a plot, and nested runs in MLflow."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 60
-"""Of a curve in the figure."""
+"""Number of points of a curve in the plot."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport(Result):
-    """What a replay found.
+    """The results of a replay.
 
     Attributes:
-        corpus, learner, seeds: what was replayed, and how often.
-        full_pool: mean accuracy that the whole pool teaches.
-        until, target: share of it at which a run has arrived, and the accuracy that this is.
-        settings: of the replay.
-        aulc_labels: labels up to which areas are taken: the fewest that a run bought.
-        strategies: what the runs of each strategy say.
-        rare: what they say of rare speakers, by strategy; None where no speaker is rare.
+        corpus, learner, seeds: name of the corpus, name of the learner, number of seeds.
+        full_pool: mean accuracy with the whole pool labelled.
+        until, target: share of that accuracy at which a run reaches its target, and the target itself.
+        settings: settings of the replay.
+        aulc_labels: number of labels up to which areas under the curves are taken, the smallest number of any run.
+        strategies: summary of the runs by strategy.
+        rare: summary for rare speakers by strategy; None where no speaker is rare.
     """
 
     corpus: str
@@ -48,7 +48,7 @@ class ReplayReport(Result):
     rare: Mapping[str, RareSummary] | None = None
 
 
-def report_of(
+def summarise_replay(
     corpus: str,
     settings: ReplaySettings,
     seeds: int,
@@ -56,15 +56,15 @@ def report_of(
     strategies: Sequence[str],
     curves: Sequence[Curve],
 ) -> ReplayReport:
-    """Return the replay's figures.
+    """Return the report of a replay.
 
     Args:
-        corpus: its name.
-        settings: how the runs went.
-        seeds: how many a strategy.
-        full: accuracy of the whole pool, by seed.
-        strategies: names, `random` among them.
-        curves: all runs.
+        corpus: name of the corpus.
+        settings: settings of the runs.
+        seeds: number of runs of each strategy.
+        full: accuracy with the whole pool labelled, by seed.
+        strategies: names of the strategies, `random` included.
+        curves: learning curves of all runs.
     """
     by_name = {name: sorted((c for c in curves if c.strategy == name), key=lambda c: c.seed) for name in strategies}
     random = by_name["random"]
@@ -84,8 +84,8 @@ def report_of(
     )
 
 
-def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
-    """Return the learning curves with 95 % intervals, the full pool's accuracy and the target."""
+def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
+    """Plot the learning curves with 95 % intervals, the accuracy of the full pool, and the target."""
     from training.tracking.figures import learning_curve
 
     names = dict.fromkeys(curve.strategy for curve in sorted(curves, key=lambda c: c.strategy != "random"))
@@ -101,7 +101,7 @@ def figure(corpus: str, settings: ReplaySettings, full: Sequence[float], curves:
     return picture
 
 
-def track(
+def log_replay(
     settings: Settings,
     key: str,
     corpus: str,
@@ -110,7 +110,7 @@ def track(
     curves: Sequence[Curve],
     picture: Figure,
 ) -> None:
-    """Log each strategy as a run in MLflow, nested under the replay's."""
+    """Log each strategy as a run in MLflow, nested under the run of the replay."""
     from training.tracking.facts import RunFacts
     from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
     from training.tracking.store import open_tracking
@@ -119,7 +119,7 @@ def track(
     tracking = open_tracking(settings.tracking, settings.home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
     for name, found in report.strategies.items():
-        mine = [curve for curve in curves if curve.strategy == name]
+        of_strategy = [curve for curve in curves if curve.strategy == name]
         facts = RunFacts(
             operation_id=operation_ids.replay(key, report.seeds, name),
             name=f"{corpus} {name}",
@@ -129,7 +129,7 @@ def track(
             strategy=name,
         )
         with tracked_run(tracking, facts) as run_id:
-            line = mean_points(mine, POINTS)
+            line = mean_points(of_strategy, POINTS)
             log_series(tracking, run_id, {"accuracy": {int(x): p.value for x, p in line}})
             values = {
                 "labels_to_target": found.geometric_mean_labels,

@@ -1,7 +1,7 @@
-"""Replay the loop on a labelled corpus with an annotator who knows the answers, before there is a real one.
+"""Replay: simulate active learning on a labelled corpus, whose labels take the place of annotators.
 
-Runs are jobs, a strategy and a seed each, over processes; each finished run is a line of `curves.jsonl`, so that an
-interrupted replay goes on where it was. It touches no customer's data, no store and no server but MLflow's.
+Each run, a strategy with a seed, is a job of a worker process. Each finished run is a line of `curves.jsonl`, so that
+an interrupted replay continues where it stopped. It uses no customer's data, and of the stores only MLflow's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from corpus.errors import UsageError
 from corpus.records.base import canonical_json, digest
-from flows.replay.report import ReplayReport, figure, report_of, track
-from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, work
+from flows.replay.report import ReplayReport, log_replay, plot_curves, summarise_replay
+from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, run_job
 from flows.runtime import progress
 from flows.runtime.settings import Settings, describe
 from sampling.learning_curves import Curve
@@ -32,21 +32,23 @@ from training.replay_learners.learners import LEARNERS
 from training.replay_learners.problem import make_problem, save_problem
 
 FULL = "full pool"
+"""In place of the strategy in a job that trains on the whole pool."""
 
 Job = tuple[str, int, float | None]
+"""Strategy, seed, and accuracy of the full pool; None in the job that measures it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay is asked for.
+    """The plan of a replay.
 
     Attributes:
-        corpus: folder with `train.jsonl` and `test.jsonl`.
-        strategies: names; `random` is added, since the others are held against it.
-        seeds: how many.
-        settings: how each run goes.
+        corpus: the labelled corpus.
+        strategies: names of the strategies, `random` first, since the others are compared with it.
+        seeds: number of runs of each strategy.
+        settings: settings of each run.
         out: folder of the results.
-        processes: at work at once.
+        processes: number of worker processes.
     """
 
     corpus: LabelledCorpus
@@ -57,11 +59,11 @@ class Replay:
     processes: int
 
 
-def settings_of(rare: Sequence[str], **given: Any) -> ReplaySettings:
-    """Return the settings that a command line asks for.
+def replay_settings(rare: Sequence[str], **given: Any) -> ReplaySettings:
+    """Return the settings of a command line; `rare` are texts such as `theo=0.05`, the others are named settings.
 
     Raises:
-        UsageError: a value out of its range, or a rare speaker without a share; the message names it.
+        UsageError: a value is out of range, or a rare speaker has no share; the message names it.
     """
     shares = {}
     for text in rare:
@@ -84,28 +86,37 @@ def plan_replay(
     out: Path | None = None,
     processes: int | None = None,
 ) -> Replay:
-    """Return the replay, all of whose input is checked.
+    """Check the input of a replay and return its plan.
+
+    Args:
+        settings: settings of the home, for the folder of the results.
+        folder: folder of the corpus.
+        strategies: names of the strategies, separated by commas.
+        seeds: number of runs of each strategy.
+        replay: settings of each run.
+        out: folder of the results; None for one in the home.
+        processes: number of worker processes; None for one a core.
 
     Raises:
-        UsageError: a corpus that can't be read, or an unknown strategy, measure or learner; the message names it.
+        UsageError: the corpus can't be read, or a strategy, measure or learner is unknown; the message names it.
     """
     names = list(dict.fromkeys(name.strip() for name in strategies.split(",") if name.strip()))
     for name in names:
-        strategy, _, ranked_by = name.partition(":")
+        strategy, _, measure = name.partition(":")
         known_strategy(strategy)
-        if ranked_by:
-            measure_entry(ranked_by)
+        if measure:
+            measure_entry(measure)
     if replay.learner not in LEARNERS:
         raise UsageError(f"learner {replay.learner!r} is unknown; known are {', '.join(sorted(LEARNERS))}")
     corpus = read_corpus(folder)
-    named = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
-    where = out or settings.home / "replay" / f"{corpus.name}-{named}"
+    key = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
+    destination = out or settings.home / "replay" / f"{corpus.name}-{key}"
     ordered = ("random", *(name for name in names if name != "random"))
-    return Replay(corpus, ordered, seeds, replay, where, processes or os.cpu_count() or 1)
+    return Replay(corpus, ordered, seeds, replay, destination, processes or os.cpu_count() or 1)
 
 
 def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
-    """Run the replay; leave curves, plot and document in its folder and the runs in MLflow, and return the figures."""
+    """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
     with progress.track("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
@@ -113,11 +124,11 @@ def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
         if results.count(plan) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
     curves, full = results.curves_of(plan), results.full_of(plan)
-    report = report_of(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
+    report = summarise_replay(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
     (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
-    picture = figure(plan.corpus.name, plan.settings, full, curves)
+    picture = plot_curves(plan.corpus.name, plan.settings, full, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
-    track(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
+    log_replay(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
 
@@ -132,20 +143,20 @@ def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> Non
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: each learns on one core
         try:
-            _work_off(plan, results, folder, advance)
+            _run_jobs(plan, results, folder, advance)
         finally:
             os.environ.pop("OMP_NUM_THREADS")
             if before is not None:
                 os.environ["OMP_NUM_THREADS"] = before
 
 
-def _work_off(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
-    given = (folder, plan.settings.model_dump_json())
-    with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, given) as pool:
-        for stage_jobs in (_full_jobs, _strategy_jobs):
-            if stage_jobs is _strategy_jobs:
-                _spread(plan, results)
-            running = [pool.submit(work, job) for job in stage_jobs(plan, results)]
+def _run_jobs(plan: Replay, results: _Results, folder: str, advance: progress.Advance) -> None:
+    worker_arguments = (folder, plan.settings.model_dump_json())
+    with ProcessPoolExecutor(plan.processes, get_context("spawn"), prepare_worker, worker_arguments) as pool:
+        for jobs_of in (_full_jobs, _strategy_jobs):
+            if jobs_of is _strategy_jobs:
+                _share_full_pool(plan, results)
+            running = [pool.submit(run_job, job) for job in jobs_of(plan, results)]
             try:
                 for done in as_completed(running):
                     results.keep(done.result())
@@ -156,30 +167,30 @@ def _work_off(plan: Replay, results: _Results, folder: str, advance: progress.Ad
 
 
 def _full_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yield each seed's whole pool; where no seed changes the pool, one of them speaks for all."""
-    same = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
-    for seed in range(1 if same else plan.seeds):
+    """Yield the jobs that train on the whole pool: one a seed, or a single one where all seeds have the same pool."""
+    same_pool = plan.settings.skew == "none" and not plan.settings.label_noise and not plan.settings.rare
+    for seed in range(1 if same_pool else plan.seeds):
         if seed not in results.full:
             yield FULL, seed, None
 
 
 def _strategy_jobs(plan: Replay, results: _Results) -> Iterator[Job]:
-    """Yield seed after seed, so that a replay that is cut short has whole pairs."""
+    """Yield the jobs of the strategies, seed after seed, so that an interrupted replay has all strategies of a seed."""
     for seed in range(plan.seeds):
         for name in plan.strategies:
             if (name, seed) not in results.curves:
                 yield name, seed, results.full[seed]
 
 
-def _spread(plan: Replay, results: _Results) -> None:
-    """Give each seed its whole pool: the first one's where only that one was taught."""
+def _share_full_pool(plan: Replay, results: _Results) -> None:
+    """Store the full pool's accuracy for each seed; where all seeds have the same pool, it is that of the first."""
     for seed in range(plan.seeds):
         if seed not in results.full:
             results.keep(FullPool(seed, results.full[0]))
 
 
 class _Results:
-    """The finished runs, each a line of a file; lines of other settings or a torn last line are left out."""
+    """The finished runs, each a line of a file; lines of other settings and an incomplete last line are ignored."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key

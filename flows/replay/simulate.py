@@ -1,4 +1,4 @@
-"""One run of a replay on a labelled corpus: a strategy, a seed, and a learner that is taught round after round."""
+"""One run of a replay on a labelled corpus: a strategy, a seed, and a learner that is trained round after round."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from training.replay_learners.problem import Problem, Rows, load_problem
 
 
 class ReplaySettings(BaseModel):
-    """What is simulated.
+    """The settings of a simulated run.
 
     Attributes:
         learner: key of `LEARNERS`.
-        batch: labels bought in a round.
-        until: share of the accuracy of the whole pool at which a run has arrived.
-        skew: `zipf` thins the pool until the intents' frequencies fall as 1 / rank, in an order drawn by seed.
-        label_noise: share of the pool's labels that name another intent, for every strategy the same.
-        rare: by speaker, the share of the pool to which their rows are cut.
-        neighbours: rows of the pool whose average stands beside each row's features; 0: none.
-        max_labels: a run ends there at the latest; None: with the pool.
-        cold_start_labels: as in `sampling`, labels below which `default` chooses by typicality.
+        batch: number of labels bought in a round.
+        until: target of a run, as a share of the accuracy with the whole pool labelled.
+        skew: `zipf` removes rows of the pool until the frequencies of intents fall as 1 / rank, in an order drawn by
+            seed.
+        label_noise: share of the pool's labels that name a wrong intent, the same for every strategy.
+        rare: share of the pool to which the rows of a speaker are cut, by speaker.
+        neighbours: number of neighbours whose average is added to each row's features; 0: none.
+        max_labels: number of labels after which a run ends at the latest; None: the whole pool.
+        cold_start_labels: number of labels below which `default` chooses by typicality, as in `sampling`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,17 +52,17 @@ class ReplaySettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FullPool:
-    """The accuracy that the whole pool of a seed teaches."""
+    """The accuracy of a learner that is trained on the whole pool of a seed."""
 
     seed: int
     accuracy: float
 
 
-def stage(problem: Problem, settings: ReplaySettings, seed: int) -> Problem:
-    """Return the problem of one seed: the same for every strategy.
+def problem_of_seed(problem: Problem, settings: ReplaySettings, seed: int) -> Problem:
+    """Return the problem of one seed, which is the same for every strategy.
 
     Raises:
-        UsageError: a rare speaker who speaks nowhere, or a pool that nothing is left of.
+        UsageError: a rare speaker has no rows, or no row of the pool is left.
     """
     rows = rare_rows(problem.speakers, settings.rare, seed)
     if settings.skew == "zipf":
@@ -70,53 +71,53 @@ def stage(problem: Problem, settings: ReplaySettings, seed: int) -> Problem:
 
 
 def simulate(problem: Problem, settings: ReplaySettings, strategy: str, seed: int, full: float) -> Curve:
-    """Return the learning curve of one run; it ends once the target was held, or the labels are used up.
+    """Return the learning curve of one run; it ends when the target is reached and kept, or no label is left.
 
     Args:
-        problem: of the seed, as `stage` gives it.
-        settings: how.
+        problem: problem of the seed, as `problem_of_seed` returns it.
+        settings: the settings of the run.
         strategy: key of `STRATEGIES`, or `strategy:measure`; without a measure `margin` ranks.
-        seed: of all draws of the run.
-        full: accuracy that the whole pool teaches.
+        seed: seed of all draws of the run.
+        full: accuracy of a learner trained on the whole pool.
     """
     learner = LEARNERS[settings.learner](problem)
 
-    def learn(known: Rows) -> tuple[Floats, Mask]:
-        beliefs = learner(known, problem.labels[known])
-        return beliefs.probs, beliefs.predicted == problem.test_labels
+    def learn(rows: Rows) -> tuple[Floats, Mask]:
+        output = learner(rows, problem.labels[rows])
+        return output.probs, output.predicted == problem.test_labels
 
     pool = SimulatedPool(problem.features, problem.durations, annotator_seconds(problem), len(problem.intents))
-    how = RunSettings(
+    run = RunSettings(
         batch=settings.batch,
         target=settings.until * full,
         max_labels=settings.max_labels,
         cold_start_labels=settings.cold_start_labels,
         groups={name: problem.test_speakers == name for name in sorted(settings.rare)},
     )
-    return simulate_run(pool, learn, strategy, seed, how)
+    return simulate_run(pool, learn, strategy, seed, run)
 
 
 def annotator_seconds(problem: Problem, costs: CostModel | None = None) -> Scores:
-    """Return (N,) what each label costs: an intent label of a text, a transcript of a clip [annotator seconds]."""
+    """Return (N,) costs of the labels: an intent for a text, a transcript for a clip [annotator seconds]."""
     ask = "transcribe" if problem.speech else "label_intent"
     return (costs or CostModel()).of(ask).seconds(problem.durations, problem.words)
 
 
-def full_pool(problem: Problem, settings: ReplaySettings) -> float:
-    """Return the accuracy of the learner that was taught all of the pool."""
+def full_pool_accuracy(problem: Problem, settings: ReplaySettings) -> float:
+    """Return the test accuracy of the learner after training on the whole pool."""
     rows = np.arange(len(problem.labels))
-    beliefs = LEARNERS[settings.learner](problem)(rows, problem.labels)
-    return float((beliefs.predicted == problem.test_labels).mean())
+    output = LEARNERS[settings.learner](problem)(rows, problem.labels)
+    return float((output.predicted == problem.test_labels).mean())
 
 
-# --- in a process of its own ------------------------------------------------------------------------------------------
+# --- worker process ---------------------------------------------------------------------------------------------------
 
 _problem: Problem | None = None
 _settings: ReplaySettings = ReplaySettings()
 
 
 def prepare_worker(path: str, settings: str) -> None:
-    """Give the process the folder's problem, mapped into memory; it ends as soon as the one that started it does."""
+    """Load the problem of the folder and the settings into this worker process, which ends when its parent ends."""
     global _problem, _settings
     threading.Thread(target=_follow_parent, daemon=True).start()
     _problem, _settings = load_problem(Path(path)), ReplaySettings.model_validate_json(settings)
@@ -129,11 +130,11 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def work(job: tuple[str, int, float | None]) -> FullPool | Curve:
-    """Return what a job found: the full pool's accuracy for a job without one, else a curve."""
+def run_job(job: tuple[str, int, float | None]) -> FullPool | Curve:
+    """Return the result of a job: the accuracy of the full pool for a job that has none, a learning curve otherwise."""
     strategy, seed, full = job
     assert _problem is not None
-    problem = stage(_problem, _settings, seed)
+    problem = problem_of_seed(_problem, _settings, seed)
     if full is None:
-        return FullPool(seed, full_pool(problem, _settings))
+        return FullPool(seed, full_pool_accuracy(problem, _settings))
     return simulate(problem, _settings, strategy, seed, full)

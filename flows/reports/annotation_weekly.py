@@ -19,7 +19,7 @@ from corpus.records.evaluation import Interval
 from corpus.tables import annotations as annotations_table
 from corpus.tables import models as store
 from corpus.tables import rounds, utterances
-from flows.models.evaluation_store import stored
+from flows.models.evaluation_store import stored_report
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 
@@ -206,7 +206,7 @@ def cost_of_a_point(corpus: Corpus) -> PointCost:
         if not decisions or champion is None or not bases:
             return PointCost(round(minutes, 1))
         eval_set_id = decisions[-1].eval_set_id
-        of_base, of_champion = (stored(conn, "asr", version, eval_set_id) for version in (bases[-1], champion))
+        of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (bases[-1], champion))
     if of_base is None or of_champion is None:
         return PointCost(round(minutes, 1))
     a_point = minutes_per_point(minutes, of_base.wer, of_champion.wer)

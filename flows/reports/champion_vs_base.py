@@ -12,7 +12,7 @@ from corpus.records.evaluation import Interval
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.eval_set import audit_set
-from flows.models.evaluation_store import reports
+from flows.models.evaluation_store import evaluate_versions
 from flows.runtime.results import Result, as_json
 from flows.runtime.settings import Settings
 
@@ -115,7 +115,7 @@ def compare_champion(corpus: Corpus, settings: Settings, kind: Kind) -> Champion
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         return ChampionVsBase(kind, champion.version)
-    found = reports(corpus, settings, audit, [champion, base])
+    found = evaluate_versions(corpus, settings, audit, [champion, base])
     interval = IntervalSettings(alpha=0.05)
     rate, base_rate = (report_interval(found[v.version], interval, weights=audit.weights) for v in (champion, base))
     difference = paired_difference(found[base.version], found[champion.version], interval, weights=audit.weights)
@@ -131,7 +131,7 @@ def by_speaker(corpus: Corpus, settings: Settings, kind: Kind) -> RateBySpeaker:
     with corpus.read() as conn:
         newest = store.versions(conn, kind)[-1]
     audit = audit_set(corpus, settings.promotion, kind)
-    report = reports(corpus, settings, audit, [newest])[newest.version]
+    report = evaluate_versions(corpus, settings, audit, [newest])[newest.version]
     rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
     found = rate_by_speaker(report, weights=audit.weights)
     speakers = {i: SpeakerRate(share if kind == "asr" else 1 - share, n) for i, (share, n) in found.items()}

@@ -15,7 +15,7 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import costs, snapshots
 from flows.models import registry
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluation_store import MEASURE, judging_cost, reports
+from flows.models.evaluation_store import MEASURE, evaluate_versions, judging_cost
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -180,7 +180,7 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
         raise UsageError("no audit row is labelled yet; merge annotations first")
     # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
-    found = reports(corpus, settings, audit, versions, beside)
+    found = evaluate_versions(corpus, settings, audit, versions, beside)
     one, two = found[versions[0].version], found[versions[1].version]
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(one, two)

@@ -23,8 +23,8 @@ from corpus.tables.people import holder
 from corpus.text import normalise
 from flows.models import registry
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluate import Reading, classify_texts, transcribe_clips
-from flows.models.evaluation_store import reports
+from flows.models.evaluate import IntentReading, classify_texts, transcribe_clips
+from flows.models.evaluation_store import evaluate_versions
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -119,13 +119,15 @@ def mistakes(
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
-    report = reports(corpus, settings, audit, [version])[version.version]
+    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
     slices = shown_slices(corpus, settings.night, audit, report)
     inside = _inside(slices, wanted, len(report))
     order = [row for row in worst_first(report) if inside[row]]
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
     opened = _open(corpus, audit, list(rows), person)
-    outputs = transcribe_clips(settings, audit.listener or version, [(i, audio) for i, (audio, _) in opened.items()])
+    outputs = transcribe_clips(
+        settings, audit.speech_model or version, [(i, audio) for i, (audio, _) in opened.items()]
+    )
     texts = {output.utterance_id: output.text for output in outputs}
     reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
     shown = []
@@ -188,7 +190,7 @@ def _asr_mistake(utterance_id: str, slices: Mapping[str, str], label: Label, tex
     )
 
 
-def _intent_mistake(utterance_id: str, slices: Mapping[str, str], label: Label, reading: Reading) -> Mistake:
+def _intent_mistake(utterance_id: str, slices: Mapping[str, str], label: Label, reading: IntentReading) -> Mistake:
     hypothesis = reading.hypotheses()[utterance_id]
     mistake = Mistake(utterance_id=utterance_id, slices=slices, hypothesis=hypothesis.text)
     if label.transcript is not None:

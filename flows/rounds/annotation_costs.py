@@ -1,4 +1,4 @@
-"""What a question to an annotator costs in seconds, learned from the lead times of the answers so far."""
+"""Costs of questions to annotators in seconds, learned from the lead times of their answers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sampling.cost import MIN_ROWS, CostModel, fit_costs
 
 @dataclass(frozen=True, slots=True)
 class QuestionCost(Result):
-    """What one question costs: base + per_second * duration + per_token * tokens [annotator seconds].
+    """The cost of one question: base + per_second * duration + per_token * tokens [annotator seconds].
 
     Attributes:
         base, per_second, per_token: the coefficients.
-        answers: timed answers to the question so far.
-        learned: whether they suffice to learn from; otherwise the coefficients are those of the settings.
+        answers: number of timed answers to the question so far.
+        learned: whether the answers are enough to learn from; if not, the coefficients are those of the settings.
     """
 
     base: float
@@ -36,9 +36,9 @@ class QuestionCost(Result):
 
 
 def fitted_costs(corpus: Corpus, settings: LearnedSettings, prior: CostModel) -> tuple[CostModel, dict[str, int]]:
-    """Fit the costs to the lead times of the newest answers; return them, and the timed answers by question.
+    """Return the costs fitted to the lead times of the newest answers, and the number of timed answers by question.
 
-    A question with few answers keeps its cost of `prior`.
+    A question with few answers keeps its cost in `prior`.
     """
     with corpus.read() as conn:
         order = {row.round: k for k, row in enumerate(rounds.rounds(conn))}
@@ -59,7 +59,7 @@ def fitted_costs(corpus: Corpus, settings: LearnedSettings, prior: CostModel) ->
 
 
 def costs_by_question(costs: CostModel, answers: Mapping[str, int]) -> dict[str, QuestionCost]:
-    """Return the cost of each question, with the number of timed answers and whether it was learned from them."""
+    """Return the cost of each question, with its number of timed answers and whether the cost was learned."""
     return {ask: _question_cost(costs, ask, answers.get(ask, 0)) for ask in get_args(Ask)}
 
 

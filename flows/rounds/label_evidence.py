@@ -1,7 +1,7 @@
-"""What earlier labels teach the next choice: curves to real errors, costs, what is covered, and hidden cohorts.
+"""Evidence from earlier labels for the next round: calibration of measures, costs, covered embeddings, hidden cohorts.
 
-Nothing of it is stored: it is computed anew from the current labels, so that what was erased or withdrawn has no part
-in it. Scores are compared with labels only where the models at work gave them and learned from neither.
+It is not stored but computed anew from the current labels, so that erased or withdrawn labels have no influence. Scores
+are compared with labels only if they are from the champions and the champions did not learn from these utterances.
 """
 
 from __future__ import annotations
@@ -33,17 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabelEvidence:
-    """What a round takes from the answers to earlier ones.
+    """The evidence from earlier rounds that a new round uses.
 
     Attributes:
-        costs: expected annotator seconds, learned where answers suffice.
-        answers: how many timed answers they were learned from, by question.
-        calibrators: by measure.
-        reliability: how far each curve can be believed, by kind of error (`words`, `intent`).
-        embeddings: (M, D) of what is learned from, as the models at work see it; None: nothing is.
-        cohorts: hidden groups that err more.
-        labelled, scored, unseen: labelled rows that could teach; of them scored by the models at work; of them chosen
-            by a round and not learned from by these models, which curves are fitted to.
+        costs: expected annotator seconds, learned where there are enough answers.
+        answers: number of timed answers by question.
+        calibrators: calibration curve from score to real error, by measure.
+        reliability: reliability of each calibration curve, by kind of error (`words`, `intent`).
+        embeddings: (M, D) float32 embeddings by the champions of labelled utterances that train; None where
+            there are none.
+        cohorts: hidden groups of utterances with a higher error rate.
+        labelled: number of labelled rows that may be used.
+        scored: number of those that the champions scored.
+        unseen: number of those that a round chose and the champions did not learn from; curves are fitted to them.
     """
 
     costs: CostModel
@@ -59,11 +61,11 @@ class LabelEvidence:
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """The labelled rows that may teach a choice: all but held-out ones, audit rows first, then by id.
+    """The labelled rows that may be used for the next round: all but held-out ones, audit rows first, then by id.
 
     Attributes:
-        rows: at most `learned.rows` of them; ids are as good as random, so a part of them is a fair part.
-        learned_from: ids that a champion learned from or was watched by.
+        rows: at most `learned.rows` of them; ids are random, so that the first of them are a fair sample.
+        learned_from: ids that a champion was trained on, or that were used for its early stopping.
         asr, intent: versions of the champions.
     """
 
@@ -74,11 +76,11 @@ class LabelledRows:
 
 
 def labelled_rows(corpus: Corpus, settings: LearnedSettings) -> LabelledRows:
-    """Return the labelled rows that may teach a choice, and what the champions know of them."""
+    """Return the labelled rows that may be used for the next round, and which of them the champions learned from."""
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
     with corpus.read() as conn:
         rows = [row for row in labels.current(conn) if row.reason != "held_out"]
-        taught = {
+        learned_from = {
             row.utterance_id
             for version in (asr, intent)
             if version.snapshot_id
@@ -86,29 +88,29 @@ def labelled_rows(corpus: Corpus, settings: LearnedSettings) -> LabelledRows:
             if row.role != "audit"
         }
     rows.sort(key=lambda row: (row.reason != "audit", row.utterance_id))
-    return LabelledRows(tuple(rows[: settings.rows]), frozenset(taught), asr.version, intent.version)
+    return LabelledRows(tuple(rows[: settings.rows]), frozenset(learned_from), asr.version, intent.version)
 
 
 def gather_evidence(corpus: Corpus, settings: Settings, round_: str) -> LabelEvidence:
-    """Return what the labels so far teach a round."""
+    """Return the evidence that the labels so far give for a round."""
     from sampling.findings import MEASURED, cohorts_of, evidence_of
     from sampling.reliability import fit_all
 
     costs, answers = fitted_costs(corpus, settings.learned, settings.cost)
-    held = labelled_rows(corpus, settings.learned)
+    labelled = labelled_rows(corpus, settings.learned)
     with corpus.read() as conn:
-        ids = [row.utterance_id for row in held.rows]
-        missing = set(scores.unscored(conn, ids, held.asr, held.intent))
-    rows = [row for row in held.rows if row.utterance_id not in missing]
-    known = LabelEvidence(costs, answers, labelled=len(ids), scored=len(rows))
+        ids = [row.utterance_id for row in labelled.rows]
+        missing = set(scores.unscored(conn, ids, labelled.asr, labelled.intent))
+    rows = [row for row in labelled.rows if row.utterance_id not in missing]
+    evidence = LabelEvidence(costs, answers, labelled=len(ids), scored=len(rows))
     if not rows:
-        return known
-    predictions = scores.predictions(corpus, [row.utterance_id for row in rows], held.asr, held.intent)
+        return evidence
+    predictions = scores.predictions(corpus, [row.utterance_id for row in rows], labelled.asr, labelled.intent)
     covered = np.array([not row.judges for row in rows])
-    found = _findings(corpus, held, rows, predictions)
+    found = _findings(corpus, labelled, rows, predictions)
     curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, settings.sampling.seed)
     return replace(
-        known,
+        evidence,
         calibrators={MEASURED[kind]: curves[kind] for kind in MEASURED},
         reliability=reliability,
         embeddings=predictions.embeddings[covered] if covered.any() else None,
@@ -117,28 +119,37 @@ def gather_evidence(corpus: Corpus, settings: Settings, round_: str) -> LabelEvi
     )
 
 
-def with_evidence(pool: Pool, known: LabelEvidence) -> Pool:
-    """Return the pool with what is known: embeddings that are covered, and the cohort of every row."""
+def with_evidence(pool: Pool, evidence: LabelEvidence) -> Pool:
+    """Return the pool with the evidence: embeddings of labelled utterances, and the cohort of every row as a slice."""
     from sampling.cohorts import SLICE, members
 
     slices = dict(pool.slices)
-    if known.cohorts:
-        slices[SLICE] = members(list(known.cohorts), pool.embeddings)
-    return replace(pool, known_embeddings=known.embeddings, slices=slices)
+    if evidence.cohorts:
+        slices[SLICE] = members(list(evidence.cohorts), pool.embeddings)
+    return replace(pool, known_embeddings=evidence.embeddings, slices=slices)
 
 
-def _findings(corpus: Corpus, held: LabelledRows, rows: Sequence[LabelRow], predictions: Predictions) -> Findings:
-    """Compare predictions with labels, on rows that a round chose and the models at work did not learn from.
+def _findings(corpus: Corpus, labelled: LabelledRows, rows: Sequence[LabelRow], predictions: Predictions) -> Findings:
+    """Return predictions compared with labels, on rows that a round chose and the champions did not learn from.
 
-    Labels and transcripts are read through the door, for judging.
+    Labels and transcripts are read through the door for the purpose `judge`.
     """
     from corpus.text import words
     from sampling.findings import compare_with_labels
     from training.evaluation.report import word_edits
 
-    at = {row.utterance_id: k for k, row in enumerate(rows) if row.reason and row.utterance_id not in held.learned_from}
+    row_numbers = {
+        row.utterance_id: k
+        for k, row in enumerate(rows)
+        if row.reason and row.utterance_id not in labelled.learned_from
+    }
     opened = door.open(
-        corpus, sorted(at), "judge", parts=("hypotheses", "label"), strict=False, versions=(held.asr, held.intent)
+        corpus,
+        sorted(row_numbers),
+        "judge",
+        parts=("hypotheses", "label"),
+        strict=False,
+        versions=(labelled.asr, labelled.intent),
     )
     spoken: dict[str, str] = {}
     transcribed: dict[str, str] = {}
@@ -152,14 +163,14 @@ def _findings(corpus: Corpus, held: LabelledRows, rows: Sequence[LabelRow], pred
         if label.transcript is not None and content.hypotheses:
             spoken[i], transcribed[i] = label.transcript, content.hypotheses[0].text
     edits = word_edits(spoken, transcribed).sum(axis=1).tolist()
-    kept = [at[i] for i in sorted(spoken.keys() | intents.keys())]
-    mine = [rows[k] for k in kept]
+    kept = [row_numbers[i] for i in sorted(spoken.keys() | intents.keys())]
+    compared = [rows[k] for k in kept]
     return compare_with_labels(
         predictions.take(np.array(kept, dtype=np.intp)),
         errors=dict(zip(sorted(spoken), edits, strict=True)),
         words={i: len(words(text)) for i, text in spoken.items()},
         intents=intents,
-        inclusion_probs=np.array([row.inclusion_prob for row in mine], dtype=np.float64),
-        speaker_ids=np.array([row.speaker_id for row in mine], dtype=np.str_),
-        audit=np.array([row.reason == "audit" for row in mine], dtype=np.bool_),
+        inclusion_probs=np.array([row.inclusion_prob for row in compared], dtype=np.float64),
+        speaker_ids=np.array([row.speaker_id for row in compared], dtype=np.str_),
+        audit=np.array([row.reason == "audit" for row in compared], dtype=np.bool_),
     )

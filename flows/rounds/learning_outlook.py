@@ -1,4 +1,4 @@
-"""What the next labels are expected to bring, by kind of model, from the versions that were judged."""
+"""Outlook on the next labels: their expected effect on each kind of model, from the versions judged so far."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from sampling.stopping_rule import JudgedVersion, Outlook, StoppingSettings
 
 NEWEST = 12
-"""Versions that the curve goes through: older ones learned in other ways."""
+"""Number of versions to which the curve is fitted, the newest; older ones were often trained with other settings."""
 
 
 def outlooks(corpus: Corpus, settings: StoppingSettings, seed: int) -> dict[Kind, Outlook]:
-    """Return by kind what the next labels are expected to bring, or why that can't be said yet.
+    """Return the expected effect of the next labels by kind, or the reason why it can't be estimated yet.
 
     Args:
-        corpus: the handle.
-        settings: what is asked of the curve.
-        seed: of the resampling.
+        corpus: handle of the home.
+        settings: settings of the stopping rule.
+        seed: seed of the resampling.
     """
     from sampling.stopping_rule import outlook
 
@@ -37,7 +37,7 @@ def outlooks(corpus: Corpus, settings: StoppingSettings, seed: int) -> dict[Kind
 
 
 def _judged(conn: sa.Connection, kind: Kind) -> list[JudgedVersion]:
-    """Return the newest versions, each with the base that it was learned from, on the largest set that judged both."""
+    """Return the newest versions, each compared with its base on the largest evaluation set that judged both."""
     versions, sets = store.versions(conn, kind), reports.judged_sets(conn, kind)
     bases = {version.base: version.version for version in versions if version.origin == "base"}
     found = []
@@ -48,17 +48,21 @@ def _judged(conn: sa.Connection, kind: Kind) -> list[JudgedVersion]:
             both = [reports.report(conn, kind, v, eval_set_id) for v in (version.version, bases[version.base])]
             if len({report.normaliser for report in both if report is not None}) == 1:
                 pairs.append(tuple(both))
-        mine, base = max(pairs, key=lambda pair: len(pair[0] or ()), default=(None, None))
-        if mine is not None and base is not None and len(mine):
+        report, base = max(pairs, key=lambda pair: len(pair[0] or ()), default=(None, None))
+        if report is not None and base is not None and len(report):
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
-            found.append(_sums(conn, count, mine, base))
+            found.append(_sums(conn, count, report, base))
     return found
 
 
-def _sums(conn: sa.Connection, count: int, mine: EvaluationReport, base: EvaluationReport) -> JudgedVersion:
+def _sums(conn: sa.Connection, count: int, report: EvaluationReport, base: EvaluationReport) -> JudgedVersion:
     from sampling.stopping_rule import JudgedVersion
     from training.evaluation.rates import error_sums
 
-    drawn = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, mine.utterance_ids.tolist())}
-    one, other = (error_sums(report, drawn) for report in (mine, base))
-    return JudgedVersion(count, np.unique(mine.speaker_ids), one.numerator, other.numerator, one.denominator)
+    inclusion_probs = {
+        row.utterance_id: row.inclusion_prob for row in labels.current(conn, report.utterance_ids.tolist())
+    }
+    errors, base_errors = (error_sums(each, inclusion_probs) for each in (report, base))
+    return JudgedVersion(
+        count, np.unique(report.speaker_ids), errors.numerator, base_errors.numerator, errors.denominator
+    )

@@ -18,7 +18,7 @@ from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluation_store import reports
+from flows.models.evaluation_store import evaluate_versions
 from flows.models.run_log import log_judgement
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -114,7 +114,7 @@ def judge_and_promote(
             tainted = store.version(op.conn, kind, number).tainted  # an erasure may have tainted it since
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
-            compared = judged_against(audit.listener, champion)
+            compared = judged_against(audit.speech_model, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
             judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=compared)
             if tainted:
@@ -139,7 +139,7 @@ def _decide(
     from training.evaluation.gate import decide
 
     challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
-    by_version = reports(corpus, settings, audit, [champion, challenger, base])
+    by_version = evaluate_versions(corpus, settings, audit, [champion, challenger, base])
     compared = by_version[champion.version], by_version[challenger.version]
     decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
     log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)

@@ -114,7 +114,7 @@ def _moved(
     from training.tracking.runs import mark_promoted
     from training.tracking.store import open_tracking
 
-    moved = move_champion(corpus, version.kind, champion, version.version, how=how, why=why, who=actor)
+    moved = move_champion(corpus, version.kind, champion, version.version, how=how, why=why, actor=actor)
     tracking = open_tracking(settings.tracking, settings.home)
     mirror_aliases(corpus, settings, tracking)
     mark_promoted(tracking, version.run_id, how)

@@ -19,7 +19,7 @@ from corpus.tables import models as store
 from flows.models import registry
 from flows.models.base_models import ensure_champions
 from flows.models.eval_set import audit_set
-from flows.models.evaluation_store import MEASURE, reports
+from flows.models.evaluation_store import MEASURE, evaluate_versions
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 
@@ -172,7 +172,7 @@ def _measure(corpus: Corpus, settings: Settings, version: ModelVersion) -> Regis
     registered = RegisterReport(version.kind, version.version, version.base, None, MEASURE[version.kind])
     if not audit.labels:
         return registered
-    report = reports(corpus, settings, audit, [version])[version.version]
+    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
     tracking = open_tracking(settings.tracking, settings.home)
     runs.log_metrics(tracking, version.run_id, finite(metrics(report, audit.slices, weights=audit.weights)))
     runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)

@@ -143,7 +143,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
-        ids, of_night = sampling_frame(conn, settings, night)
+        ids, of_night = sampling_frame(conn, settings.night, night)
     if stored is not None:
         return replace(SampleReport.of(stored), already="chosen before; a night has one round")
     pool, scored = night_pool(corpus, ids)
@@ -169,7 +169,7 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     from sampling.choice_summary import chosen_rows
 
     with corpus.read() as conn:
-        ids, _ = sampling_frame(conn, settings, night)
+        ids, _ = sampling_frame(conn, settings.night, night)
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return DryRun(skipped=NOTHING)

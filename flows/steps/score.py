@@ -106,11 +106,11 @@ def score_shard(
         plan: the plan of the run.
         ids: the shard's utterances.
     """
-    from training.score import predict
+    from training.score import score_utterances
 
     opened = list(utterance_order(corpus, ids))
     with progress.track("score", len(opened)) as advance:
-        scored = predict(
+        scored = score_utterances(
             _clips(corpus, opened),
             registry.load_asr(home, plan.asr),
             registry.load_intent(home, plan.intent),

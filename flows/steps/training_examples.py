@@ -76,7 +76,7 @@ def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: M
         ids = utterances.in_window(conn)
         taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
-        past = past_sampling(conn, settings)
+        past = past_sampling(conn, settings.night)
         ids = [i for i in ids if i in past and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
     allowed = consent.consenting(corpus.vault, ids, "train")

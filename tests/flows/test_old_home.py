@@ -143,9 +143,11 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
     with opened(settings) as corpus:
         with corpus.read() as conn:
             nights = {name: night_named(name, "UTC", 0) for name in NIGHTS}
-            assert {name: sampling_frame(conn, settings, night)[0] for name, night in nights.items()} == then["frames"]
+            assert {name: sampling_frame(conn, settings.night, night)[0] for name, night in nights.items()} == then[
+                "frames"
+            ]
             assert [name for name, night in nights.items() if is_sampled(conn, night)] == then["chosen"]
-            assert sorted(past_sampling(conn, settings)) == then["passed"]
+            assert sorted(past_sampling(conn, settings.night)) == then["passed"]
         kinds: tuple[Kind, ...] = ("asr", "intent")
         for kind in kinds:
             for due in (True, False):

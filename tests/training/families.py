@@ -18,7 +18,7 @@ import transformers as t
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from tests.training.tiny import tiny_asr
-from training.asr.loading import ready, save_asr
+from training.asr.loading import save_asr, to_asr_model
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
@@ -39,7 +39,7 @@ def _letter_tokenizer(home: Path) -> Any:
 
 
 def _raw(home: Path, config: Any, model: Any, *, masked: bool) -> tuple[Any, Any]:
-    """A model that hears samples."""
+    """A model whose input is samples."""
     extractor = t.Wav2Vec2FeatureExtractor(return_attention_mask=masked)
     processor = t.Wav2Vec2Processor(feature_extractor=extractor, tokenizer=_letter_tokenizer(home))
     return model(config), processor
@@ -137,5 +137,5 @@ def family_folder(name: str, home: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model, processor = FAMILIES[name](home)
-    save_asr(ready(model, processor, name), home / "asr")
+    save_asr(to_asr_model(model, processor, name), home / "asr")
     return home / "asr"

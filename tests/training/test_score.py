@@ -12,7 +12,7 @@ from tests.training.tiny import TEXTS, tiny_asr, tone_clip
 from tests.training.tiny_intent import taught_intent
 from training.asr.transcribe import TranscribeSettings
 from training.intent.model import classify
-from training.score import ScoreSettings, predict
+from training.score import ScoreSettings, score_utterances
 
 SETTINGS = ScoreSettings(transcribe=TranscribeSettings(draws=6), dropout_passes=2)
 VERSIONS = {"asr_version": "1", "intent_version": "2"}
@@ -31,7 +31,7 @@ def intent():
 
 @pytest.fixture(scope="module")
 def scored(asr, intent):
-    return predict(CLIPS, asr, intent, SETTINGS, **VERSIONS)
+    return score_utterances(CLIPS, asr, intent, SETTINGS, **VERSIONS)
 
 
 def test_rows_are_complete_and_stand_in_the_order_of_sorted_ids(scored, intent):
@@ -70,7 +70,7 @@ def test_passes_disagree_by_mutual_information(scored, asr, intent):
     found = scored.predictions.pass_disagreement
     assert (found >= 0).all()
     assert found.max() > 0
-    without = predict(CLIPS, asr, intent, SETTINGS.model_copy(update={"dropout_passes": 0}), **VERSIONS)
+    without = score_utterances(CLIPS, asr, intent, SETTINGS.model_copy(update={"dropout_passes": 0}), **VERSIONS)
     assert not without.predictions.pass_disagreement.any()
 
 
@@ -82,7 +82,7 @@ def test_no_chunk_batch_or_order_changes_a_row(scored, asr, intent):
             "transcribe": TranscribeSettings(draws=6, batch_seconds=0.4),
         }
     )
-    other = predict(iter(CLIPS[::-1]), asr, intent, small, **VERSIONS)
+    other = score_utterances(iter(CLIPS[::-1]), asr, intent, small, **VERSIONS)
     assert dict(other.hypotheses) == dict(scored.hypotheses)
     for name in ("utterance_ids", "intent_probs", "embeddings", "asr", "pass_disagreement", "entropy_given_hypothesis"):
         one, two = getattr(scored.predictions, name), getattr(other.predictions, name)
@@ -90,12 +90,12 @@ def test_no_chunk_batch_or_order_changes_a_row(scored, asr, intent):
             assert one.tolist() == two.tolist()
         else:
             np.testing.assert_allclose(one, two, atol=2e-3)
-    some = predict(CLIPS[2:4], asr, intent, SETTINGS, **VERSIONS)
+    some = score_utterances(CLIPS[2:4], asr, intent, SETTINGS, **VERSIONS)
     np.testing.assert_allclose(some.predictions.intent_probs, scored.predictions.intent_probs[2:4], atol=1e-4)
 
 
 def test_the_same_call_gives_the_same_bytes(scored, asr, intent):
-    again = predict(CLIPS, asr, intent, SETTINGS, **VERSIONS).predictions
+    again = score_utterances(CLIPS, asr, intent, SETTINGS, **VERSIONS).predictions
     for name in ("intent_probs", "intent_logsumexp", "embeddings", "asr", "pass_disagreement"):
         assert getattr(again, name).tobytes() == getattr(scored.predictions, name).tobytes()
 
@@ -103,7 +103,7 @@ def test_the_same_call_gives_the_same_bytes(scored, asr, intent):
 def test_clips_that_cannot_be_ranked_are_set_aside_with_their_reason(asr, intent):
     bad = np.full(8000, np.nan, dtype=np.float32)
     steps = []
-    scored = predict(
+    scored = score_utterances(
         [*CLIPS[:2], ("bad", bad), ("none", np.zeros(0, np.float32))], asr, intent, SETTINGS, steps.append, **VERSIONS
     )
     assert dict(scored.set_aside) == {"bad": "non-finite samples", "none": "no samples"}
@@ -114,21 +114,21 @@ def test_clips_that_cannot_be_ranked_are_set_aside_with_their_reason(asr, intent
 
 def test_an_intent_model_that_is_not_finite_sets_its_rows_aside(asr, intent):
     spoilt = replace(intent, temperature=float("nan"))
-    scored = predict(CLIPS[:2], asr, spoilt, SETTINGS, **VERSIONS)
+    scored = score_utterances(CLIPS[:2], asr, spoilt, SETTINGS, **VERSIONS)
     assert set(scored.set_aside) == {"u0", "u1"}
     assert all(reason.startswith("non-finite intent") for reason in scored.set_aside.values())
     assert len(scored.predictions) == 0
 
 
 def test_nothing_in_is_nothing_out(asr, intent):
-    scored = predict([], asr, intent, SETTINGS, **VERSIONS)
+    scored = score_utterances([], asr, intent, SETTINGS, **VERSIONS)
     assert len(scored.predictions) == 0
     assert scored.predictions.intent_probs.shape == (0, 3)
 
 
 def test_an_utterance_that_comes_twice_is_an_error(asr, intent):
     with pytest.raises(RecordError, match=r"u0.*twice"):
-        predict([CLIPS[0], CLIPS[1], CLIPS[0]], asr, intent, SETTINGS, **VERSIONS)
+        score_utterances([CLIPS[0], CLIPS[1], CLIPS[0]], asr, intent, SETTINGS, **VERSIONS)
 
 
 def test_what_reading_meets_is_raised_and_no_thread_stays(asr, intent):
@@ -138,9 +138,9 @@ def test_what_reading_meets_is_raised_and_no_thread_stays(asr, intent):
 
     before = threading.active_count()
     with pytest.raises(EarmarkError, match="pack"):
-        predict(clips(), asr, intent, SETTINGS, **VERSIONS)
+        score_utterances(clips(), asr, intent, SETTINGS, **VERSIONS)
     with pytest.raises(RecordError):
-        predict(
+        score_utterances(
             (CLIPS[0] for _ in range(1000)), asr, intent, SETTINGS.model_copy(update={"chunk_seconds": 0.1}), **VERSIONS
         )
     assert threading.active_count() == before
@@ -163,6 +163,6 @@ def test_reading_runs_at_most_two_chunks_ahead(asr, intent):
         done += count
         ahead.append(read - done)
 
-    predict(clips(), asr, intent, SETTINGS.model_copy(update={"chunk_seconds": 0.01}), progress, **VERSIONS)
+    score_utterances(clips(), asr, intent, SETTINGS.model_copy(update={"chunk_seconds": 0.01}), progress, **VERSIONS)
     assert done == len(CLIPS)
     assert max(ahead) <= 4

@@ -29,7 +29,7 @@ def rows(count: int = 20) -> list[IntentExample]:
 
 
 def tiny_intent() -> IntentModel:
-    """Return an untrained model that knows `lights`, `music` and `other`, and the slot `room`."""
+    """Return an untrained model with the intents `lights`, `music` and `other` and the slot `room`."""
     return new_model(train_tokenizer([row.text for row in rows()], TINY.vocabulary), rows(), TINY)
 
 

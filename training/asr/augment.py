@@ -1,8 +1,8 @@
-"""What training does to a clip before the model hears it: speed, gain, noise, a telephone's band, masked features.
+"""Augmentation of clips during training: speed, gain, noise, telephone band, masked features.
 
-Every change is drawn from a generator that is handed in, so a run repeats exactly. Speed and band are torchaudio's
-resampling. Its noise works in single precision and its masks draw from torch's global generator, which a checkpoint
-and the order of clips would then depend on: those few lines are our own.
+Every change is drawn from a generator that the caller passes, so that a run repeats exactly. Speed and band use the
+resampling of torchaudio. Noise and masks are written here: those of torchaudio work in single precision and draw from
+torch's global generator, on which checkpoints and the order of clips would then depend.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AugmentSettings(BaseModel):
 
 
 def vary_clip(samples: Floats, sample_rate: int, settings: AugmentSettings, rng: np.random.Generator) -> Floats:
-    """Return the clip, (S',) float32, at another speed and loudness, with noise and a narrow band by chance."""
+    """Return the clip, (S',) float32, at another speed and loudness, and at random with noise and a narrow band."""
     speed = settings.speeds[int(rng.integers(len(settings.speeds)))] if settings.speeds else 1.0
     varied = change_speed(samples, speed)
     if rng.random() < settings.narrow_share:
@@ -68,7 +68,7 @@ def change_speed(samples: Floats, factor: float) -> Floats:
 
 
 def narrow_band(samples: Floats, sample_rate: int) -> Floats:
-    """Return the clip without what an 8 kHz source lacks; same length and rate."""
+    """Return the clip without the frequencies that an 8 kHz source lacks, at the same length and sample rate."""
     half = 8000
     if sample_rate <= half:
         return samples
@@ -90,7 +90,7 @@ def mask_features(
 ) -> torch.Tensor:
     """Return (B, T, F) features in which random stretches of time and frequency are zero (Park et al. 2019).
 
-    Zero is the mean of normalised features. `lengths` (B,) are the frames of each row.
+    Zero is the mean of normalised features. `lengths` (B,) is the number of frames of each row.
     """
     masked = features.clone()
     for row, length in enumerate(lengths.tolist()):

@@ -1,4 +1,4 @@
-"""Models with a CTC head: what they say of each frame, and what they are taught by."""
+"""Speech models with a CTC head: their posterior of each frame, and their training loss."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FramePosterior:
-    """What the model says of one clip.
+    """The model's posterior of one clip.
 
     Attributes:
-        log_probs: (T, V) float32 log posterior of each frame's symbol [nats]; padding is left out.
+        log_probs: (T, V) float32 log posterior of each frame's symbol [nats], without padding.
         embedding: (D,) float32 mean encoder state, of unit length, D at most `MAX_EMBEDDING`.
     """
 
@@ -28,7 +28,7 @@ class FramePosterior:
 
 
 def output_lengths(asr: AsrModel, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return (B,) int64: the number of output frames of each clip, padding left out."""
+    """Return (B,) int64: the number of output frames of each clip, without padding."""
     import torch
 
     mask = inputs.get("attention_mask")
@@ -41,14 +41,14 @@ def output_lengths(asr: AsrModel, inputs: Mapping[str, torch.Tensor]) -> torch.T
 
 
 def output_frames(asr: AsrModel, samples: Floats) -> int:
-    """Return how many output frames the model has for a clip of (S,) samples."""
+    """Return the number of output frames that the model has for a clip of (S,) samples."""
     return int(output_lengths(asr, extract_features(asr, [samples]))[0])
 
 
 def frame_posteriors(asr: AsrModel, clips: Sequence[Floats]) -> list[FramePosterior]:
-    """Return what the model says of each clip; clips are (S,) float32 at the model's rate.
+    """Return the posterior of each clip; clips are (S,) float32 at the model's sample rate.
 
-    Padding is masked, so the other clips of a batch change a result by float rounding only.
+    Padding is masked, so the other clips of a batch change a result by no more than float rounding.
     """
     import torch
 
@@ -67,11 +67,11 @@ def frame_posteriors(asr: AsrModel, clips: Sequence[Floats]) -> list[FramePoster
     return rows
 
 
-# --- teach ------------------------------------------------------------------------------------------------------------
+# --- train ------------------------------------------------------------------------------------------------------------
 
 
 def frames_needed(target: Sequence[int]) -> int:
-    """Return how many frames CTC needs for a target: one a token, and a blank between equal neighbours."""
+    """Return the number of frames that CTC needs for a target: one a token, and a blank between equal neighbours."""
     return len(target) + sum(left == right for left, right in pairwise(target))
 
 
@@ -83,7 +83,7 @@ def fits_frames(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
 def ctc_losses(
     asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
 ) -> torch.Tensor:
-    """Return (B,) the CTC loss of each clip's transcript [nats]; smoothing has no meaning here and is left out."""
+    """Return (B,) the CTC loss of each clip's transcript [nats]; `label_smoothing` is ignored, CTC has none."""
     import torch
 
     log_probs = torch.log_softmax(asr.model(**inputs).logits.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""A speech model learns from labelled clips: always from a base, never from an earlier fine-tune."""
+"""Fine-tuning of a speech model on labelled clips, always from a base and never from an earlier fine-tune."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
 from training.evaluation.report import word_edits
-from training.loop.loop import chosen_device, enough_memory
-from training.loop.lora import LoraSettings, adapt
+from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import Progress
+from training.loop.work import LoopResult, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class AsrFinetuneSettings(BaseModel):
 
     Attributes:
         loop: Epochs, learning rate, batches, augmentation and seed.
-        freeze_feature_encoder: The front end of the base does not learn.
-        lora: Only low-rank adapters and the output layer learn; null: all weights do.
+        freeze_feature_encoder: The front end of the base is not trained.
+        lora: Low-rank adapters, which are trained with the output layer; null: all weights are trained.
         interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
         pseudo: What is learned from utterances that nobody labelled.
     """
@@ -50,27 +50,27 @@ class AsrFinetuneSettings(BaseModel):
     @field_validator("loop", mode="before")
     @classmethod
     def _over_the_defaults(cls, value: Any) -> Any:
-        # a single key that is set leaves the others as they stand above, not as pretraining has them
+        # a single key that is set leaves the others at the defaults above, not at those of pretraining
         return {**cls.model_fields["loop"].default.model_dump(), **value} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneResult:
-    """What a fine-tuning did.
+    """The result of a fine-tuning.
 
     Attributes:
         digest: SHA-256 of the saved weights.
-        base_digest: of the weights that it started from; the revision where they came from a hub.
+        base_digest: SHA-256 of the weights that it started from; the revision of a base from the hub.
         losses: mean loss of each epoch [nats per token].
-        steps: optimiser steps.
-        seconds: it took [s].
-        examples: learned from.
-        too_long: utterances left out because the transcript needs more frames than the clip has, or more tokens than
-            the model writes.
-        unspellable: utterances left out because no token of the model spells a part of the transcript.
-        dev_wer: word error rate on the dev examples before and after; None without them.
-        watched: word error rate on them after each epoch, where `patience` asked for it.
-        resumed: step at which the training went on after a kill; 0 where it ran through.
+        steps: number of optimiser steps.
+        seconds: duration of the fine-tuning [s].
+        examples: number of examples learned from.
+        too_long: ids left out because the transcript needs more frames than the clip has, or has more tokens than the
+            model allows.
+        unspellable: ids left out because no token of the model spells a part of the transcript.
+        dev_wer: word error rate on the dev examples before and after; None without dev examples.
+        watched: word error rate on the dev examples after each epoch, if `patience` is set.
+        resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
     """
 
     digest: str
@@ -86,6 +86,7 @@ class FinetuneResult:
     resumed: int = 0
 
 
+@clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate")
 def finetune_asr(
     base: str | Path,
     examples: Sequence[AsrExample],
@@ -96,23 +97,24 @@ def finetune_asr(
     revision: str | None = None,
     checkpoint: Path | None = None,
 ) -> FinetuneResult:
-    """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
+    """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
     Args:
         base: folder, or hub id with `revision`.
         examples: labelled clips at the base's sample rate; their order does not matter.
-        out: where the model goes; replaced as a whole, and only after all went well.
-        settings: how.
+        out: folder of the model, replaced as a whole at the end; after an error it is as before.
+        settings: the fine-tuning settings; None for the defaults.
         on_progress: called after each step with steps done, steps in all, and the loss.
-        dev: clips on which the word error rate is measured before and after, and after each epoch where `patience`
-            is set.
+        dev: clips on which the word error rate is measured before and after, and after each epoch if `patience` is
+            set.
         revision: pinned revision of a hub id.
-        checkpoint: folder in which a long training is kept, to go on there after a kill; the caller removes it.
+        checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
+            removes it.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
-        UsageError: no examples, or none that can be learned.
-        RecordError: a clip or weight is not finite or a clip is empty.
+        UsageError: there are no examples, or none that can be learned.
+        RecordError: a clip is empty or not finite, or a weight is not above 0.
         Refused: the loss is not finite. Nothing is saved.
     """
     settings = settings or AsrFinetuneSettings()
@@ -121,23 +123,8 @@ def finetune_asr(
         raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
     for example in examples:
         _check(example)
-    with enough_memory("lower asr.loop.batch_seconds and raise asr.loop.accumulate"):
-        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
-
-
-def _finetuned(
-    base: str | Path,
-    examples: Sequence[AsrExample],
-    out: Path,
-    settings: AsrFinetuneSettings,
-    on_progress: Progress | None,
-    dev: Sequence[AsrExample],
-    revision: str | None,
-    checkpoint: Path | None,
-    started: float,
-) -> FinetuneResult:
     asr = load_asr(base, revision, chosen_device(settings.loop))
-    usable, too_long, unspellable = alignable(asr, sorted(examples, key=lambda example: example.utterance_id))
+    usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(
             f"none of {len(examples)} clips can be learned: {len(too_long)} are too short for their transcripts, "
@@ -146,15 +133,9 @@ def _finetuned(
     before = _word_error_rate(asr, dev)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
-    merge = None if settings.lora is None else adapt(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
-    if settings.freeze_feature_encoder:
-        freeze_front(asr)
-    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
-    kept = None if checkpoint is None else (checkpoint, start)
-    result = train_asr(asr, usable, settings.loop, on_progress, watch, kept)
-    if merge is not None:
-        merge()
+    checkpoint_from = None if checkpoint is None else (checkpoint, start)
+    result = _train(asr, usable, settings, on_progress, dev, checkpoint_from)
     interpolate(asr, base_state, settings.interpolate)
     after = _word_error_rate(asr, dev)
     digest = save_asr(asr, out)
@@ -173,8 +154,29 @@ def _finetuned(
     )
 
 
-def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
-    """Return the examples that can be learned, the ids of too long transcripts, and of those that can't be spelled."""
+def _train(
+    asr: AsrModel,
+    examples: Sequence[AsrExample],
+    settings: AsrFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[AsrExample],
+    checkpoint: tuple[Path, str] | None,
+) -> LoopResult:
+    """Train the model on the examples, with adapters and a frozen front end if the settings have them."""
+    merge = None
+    if settings.lora is not None:
+        merge = add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
+    if settings.freeze_feature_encoder:
+        freeze_front_end(asr)
+    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
+    result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint)
+    if merge is not None:
+        merge()
+    return result
+
+
+def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
+    """Return the examples that can be learned, the ids with too long transcripts, and those with unspellable ones."""
     usable, too_long, unspellable = [], [], []
     unknown = asr.tokenizer.unk_token_id
     for example, target in zip(examples, encode_targets(asr, examples), strict=True):
@@ -188,11 +190,11 @@ def alignable(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrEx
     return usable, too_long, unspellable
 
 
-def freeze_front(asr: AsrModel) -> None:
-    """The front end of the model, from features to encoder states, no longer learns.
+def freeze_front_end(asr: AsrModel) -> None:
+    """Freeze the front end of the model, from the features to the first block, so that it does not learn.
 
     Raises:
-        Refused: the model has none that is known.
+        Refused: no front end is found in this family of models.
     """
     import torch
 
@@ -212,14 +214,14 @@ def freeze_front(asr: AsrModel) -> None:
 
 
 def output_layers(asr: AsrModel) -> list[str]:
-    """Return the names of the small layers that map states to CTC's symbols; adapters leave them to learn wholly."""
+    """Return the names of the small layers that map states to CTC symbols, trained in full beside adapters."""
     if asr.head != "ctc":
         return []
     return [name for name in ("lm_head", "ctc_head") if hasattr(asr.model, name)]
 
 
 def interpolate(asr: AsrModel, base_state: dict[str, torch.Tensor], share: float) -> None:
-    """The model's weights are `share` of the base's and the rest of its own (Wortsman et al. 2022, WiSE-FT)."""
+    """Set the weights to share * base + (1 - share) * own, in place (Wortsman et al. 2022, WiSE-FT)."""
     import torch
 
     if share == 0.0:
@@ -243,8 +245,8 @@ def _check(example: AsrExample) -> None:
 def _word_error_rate(asr: AsrModel, examples: Sequence[AsrExample]) -> float | None:
     if not examples:
         return None
-    heard = best_texts(asr, [example.samples for example in examples])
+    transcripts = best_texts(asr, [example.samples for example in examples])
     ids = [example.utterance_id for example in examples]
     references = {name: example.text for name, example in zip(ids, examples, strict=True)}
-    edits = word_edits(references, dict(zip(ids, heard, strict=True)))
+    edits = word_edits(references, dict(zip(ids, transcripts, strict=True)))
     return float(edits.sum() / max(1, sum(len(example.text.split()) for example in examples)))

@@ -1,6 +1,6 @@
-"""How speech models learn, to build a base and to fine-tune one: examples, batches, augmentation, loss.
+"""Training of speech models, for bases and for fine-tuning: examples, batches, augmentation, loss.
 
-AdamW under a warm-up and a cosine to zero, batches by total length, gradients clipped, all randomness from one seed.
+AdamW with a warm-up and a cosine decay to zero; batches by total length, clipped gradients, one seed for all draws.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from training.asr.ctc import ctc_losses, fits_frames
 from training.asr.model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
 from training.asr.seq2seq import fits_window, seq2seq_losses
 from training.loop.batching import length_batches
-from training.loop.loop import computing, run, seeded_torch
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.loop import autocast, run_training, seeded_torch
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class AsrExample:
     Attributes:
         samples: (S,) float32 at the model's sample rate.
         text: normalised transcript; "" for silence.
-        weight: counts in the loss, relative to the other examples.
+        weight: weight in the loss, relative to the other examples.
     """
 
     utterance_id: str
@@ -77,10 +77,10 @@ class AsrLoopSettings(StepSettings):
 
 
 LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"ctc": ctc_losses, "seq2seq": seq2seq_losses}
-"""By kind of model: inputs and targets to (B,) losses of whole clips [nats]."""
+"""Loss function by head: from inputs and targets to (B,) losses of whole clips [nats]."""
 
 FITS: Mapping[str, Callable[[AsrModel, Floats, Sequence[int]], bool]] = {"ctc": fits_frames, "seq2seq": fits_window}
-"""By kind of model: whether a clip can carry a target."""
+"""Check by head: whether a clip is long enough for a target, and short enough for the model."""
 
 
 def encode_targets(asr: AsrModel, examples: Sequence[AsrExample]) -> list[list[int]]:
@@ -97,15 +97,15 @@ def train_asr(
     watch: Callable[[], float] | None = None,
     checkpoint: tuple[Path, str] | None = None,
 ) -> LoopResult:
-    """The model's trainable weights are fitted to the examples, in place; the same inputs give the same weights.
+    """Fit the model's trainable weights to the examples, in place; the same inputs give the same weights.
 
     Args:
         asr: the model.
-        examples: each of them can be aligned.
-        settings: how.
+        examples: clips that fit their transcripts (`FITS`).
+        settings: the training settings.
         on_progress: called after each step.
-        watch: error on dev examples, for early stopping.
-        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
+        watch: returns the error on dev examples, for early stopping.
+        checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
 
     Raises:
         UsageError: there are no examples.
@@ -113,11 +113,11 @@ def train_asr(
     """
     if not examples:
         raise UsageError("there is nothing to train a speech model on; label utterances first")
-    keep = None
+    place = None
     if checkpoint is not None:
-        keep = Keep(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
+        place = CheckpointPlace(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
     with seeded_torch(settings.seed, settings.threads):
-        return run(_work(asr, examples, settings, watch), settings, on_progress, keep)
+        return run_training(_work(asr, examples, settings, watch), settings, on_progress, place)
 
 
 def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base: str) -> str:
@@ -148,7 +148,9 @@ def _work(
         name="speech",
         network=asr.model,
         optimizer=optimizer,
-        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total, settings.warmup_share)),
+        schedule=torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: _rate_factor(step, total, settings.warmup_share)
+        ),
         clip_norm=settings.clip_norm,
         batches=plan.__getitem__,
         counts=counts,
@@ -167,7 +169,7 @@ def _epoch_batches(
     return list(length_batches(lengths, limit, 256 if masks_padding(asr) else 1, rng))
 
 
-def _rate(step: int, total: int, warmup_share: float) -> float:
+def _rate_factor(step: int, total: int, warmup_share: float) -> float:
     warmup = max(1, int(total * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -192,12 +194,12 @@ def _batch_loss(
     settings: AsrLoopSettings,
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Return the weighted mean loss of a batch, each clip's divided by its number of tokens."""
+    """Return the weighted mean loss of a batch, the loss of each clip divided by its number of tokens."""
     import torch
 
     clips = [vary_clip(example.samples, asr.sample_rate, settings.augment, rng) for example in examples]
     inputs = _masked(asr, extract_features(asr, clips), clips, settings.augment, rng)
-    with computing(asr.device.type, settings):
+    with autocast(asr.device.type, settings):
         losses = LOSSES[asr.head](asr, inputs, targets, settings.label_smoothing)
     sizes = torch.tensor([len(target) for target in targets])
     scale = torch.tensor(weights, dtype=torch.float32) / sizes.clamp(min=1) / len(targets)
@@ -211,14 +213,14 @@ def _masked(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
-    """Return the inputs with stretches of time and frequency masked, where they are features and not samples."""
+    """Return the inputs with random stretches of time and frequency masked; samples stay as they are."""
     import torch
 
     name, mask = asr.model.main_input_name, inputs.get("attention_mask")
     features, window = inputs[name], window_samples(asr)
     if features.dim() == 3 and mask is not None:
         return {**inputs, name: mask_features(features, mask.sum(-1), settings, rng)}
-    if features.dim() == 3 and window is not None:  # Whisper's: frequency before time, and no mask
+    if features.dim() == 3 and window is not None:  # Whisper has frequency before time, and no mask
         frames = features.shape[2]
         lengths = torch.tensor([max(1, min(frames, frames * len(clip) // window)) for clip in clips])
         masked = mask_features(features.transpose(1, 2), lengths, settings, rng).transpose(1, 2)

@@ -1,9 +1,9 @@
-"""Speech models: load and save them, whatever family of transformers they belong to.
+"""Loading and saving of speech models of any family of transformers.
 
-A model is a folder in transformers' own format: config, `model.safetensors`, feature extractor and tokenizer. Nothing
-here names a family: whatever `AutoModelForCTC` knows (Parakeet, Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and what
-`AutoModelForSpeechSeq2Seq` knows with an encoder and a decoder (Whisper, Moonshine) load alike; `training.asr.ctc` and
-`training.asr.seq2seq` say how the two kinds are read and taught. Code from a folder never runs.
+A model is a folder in the format of transformers: config, `model.safetensors`, feature extractor and tokenizer. No
+family is named here: all of `AutoModelForCTC` (Parakeet, Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and those of
+`AutoModelForSpeechSeq2Seq` with an encoder and a decoder (Whisper, Moonshine) are loaded in the same way.
+`training.asr.ctc` and `training.asr.seq2seq` decode and train the two kinds. Code from a folder never runs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ import numpy as np
 
 from corpus.errors import Damaged, SettingsError
 from training.asr.model import AsrModel, Head
-from training.asr.seq2seq_prompts import writing_rules
-from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_bars
+from training.asr.seq2seq_prompts import decoding_rules
+from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
 
-LOUD_WEIGHTS: Final = 6e4
-"""Largest magnitude that float16 weights may hold."""
-
-
-# --- load and save ----------------------------------------------------------------------------------------------------
+MAX_FLOAT16: Final = 6e4
+"""Largest magnitude of a weight that is saved as float16."""
 
 
 def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu") -> AsrModel:
@@ -31,7 +28,8 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     Only safetensors are read and no code of the folder runs.
 
     Raises:
-        SettingsError: no model there, no tokenizer, no safetensors, a hub id without revision, or of neither kind.
+        SettingsError: there is no model, tokenizer or safetensors file, a hub id comes without revision, or the model
+            is neither a CTC nor a seq2seq model.
         Damaged: the weights don't fit the configuration, or the file is cut short.
     """
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
@@ -50,7 +48,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     else:
         where["revision"] = revision
     try:
-        with without_bars():
+        with without_progress_bars():
             processor = AutoProcessor.from_pretrained(str(folder), **where)
             config: Any = AutoConfig.from_pretrained(str(folder), **where)
             kind: Any = AutoModelForSpeechSeq2Seq if _writes_tokens(config) else AutoModelForCTC
@@ -62,11 +60,11 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise SettingsError(f"speech model {folder} can't be loaded as a CTC or seq2seq model: {reason}") from error
-    # transformers would go on with random weights in place of missing ones.
+    # transformers would continue with random weights in place of missing ones
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
-    return ready(model.to(device), processor, str(folder))
+    return to_asr_model(model.to(device), processor, str(folder))
 
 
 def _writes_tokens(config: Any) -> bool:
@@ -83,12 +81,17 @@ def _writes_tokens(config: Any) -> bool:
     return True
 
 
-def ready(model: Any, processor: Any, name: str) -> AsrModel:
-    """Return the model in evaluation mode with what decoding needs to know of its vocabulary.
+def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
+    """Return the model in evaluation mode, with the facts on its vocabulary that decoding needs.
+
+    Args:
+        model: a CTC or seq2seq model of transformers.
+        processor: its feature extractor and tokenizer.
+        name: of the model, for messages.
 
     Raises:
-        SettingsError: the processor has no tokenizer or feature extractor, or no blank is configured, or a seq2seq
-            model doesn't say how its texts begin and end.
+        SettingsError: the processor has no tokenizer or feature extractor, no blank is configured, or the
+            configuration of a seq2seq model lacks its start token, end token or language.
         Damaged: the tokenizer has more tokens than the model has outputs.
     """
     tokenizer = getattr(processor, "tokenizer", None)
@@ -100,7 +103,7 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     blank = -1 if head == "seq2seq" else model.config.pad_token_id
     if head == "ctc" and (blank is None or not 0 <= int(blank) < size):
         raise SettingsError(f"speech model {name}: pad_token_id of its config has to be the CTC blank")
-    special = set(tokenizer.all_special_tokens)  # some families keep markers of sentences beyond their outputs
+    special = set(tokenizer.all_special_tokens)  # in some families the ids of special tokens lie beyond the outputs
     if max(place for token, place in tokenizer.get_vocab().items() if token not in special) >= size:
         raise Damaged(f"speech model {name}: the tokenizer has more tokens than the model has outputs")
     tokens = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(size)))]
@@ -111,12 +114,12 @@ def ready(model: Any, processor: Any, name: str) -> AsrModel:
     rate = int(extractor.sampling_rate)
     asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
     if head == "seq2seq":
-        writing_rules(asr, name)
+        decoding_rules(asr, name)
     return asr
 
 
 def save_asr(asr: AsrModel, folder: Path) -> str:
-    """The folder holds the model, as float16 safetensors, and its processor; returns the digest of the weights.
+    """Write the model as float16 safetensors and its processor to the folder; return the digest of the weights.
 
     Raises:
         Damaged: a weight is not finite or too large for float16; nothing is written.
@@ -125,7 +128,7 @@ def save_asr(asr: AsrModel, folder: Path) -> str:
 
     state = {name: tensor.detach().to("cpu") for name, tensor in asr.model.state_dict().items()}
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool((tensor.abs() < LOUD_WEIGHTS).all()):
+        if tensor.is_floating_point() and not bool((tensor.abs() < MAX_FLOAT16).all()):
             raise Damaged(f"weight {name} is not finite or too large to be saved as float16; nothing was saved")
     halved = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
@@ -133,7 +136,7 @@ def save_asr(asr: AsrModel, folder: Path) -> str:
     with replaced_folder(folder) as draft:
         asr.model.config.save_pretrained(draft)
         asr.processor.save_pretrained(draft)
-        if asr.head == "seq2seq":  # how its texts begin, and which tokens it may not write
+        if asr.head == "seq2seq":  # the decoding rules are read from it
             asr.model.generation_config.save_pretrained(draft)
         (draft / "model.safetensors").write_bytes(save(halved, metadata={"format": "pt"}))
     return weights_digest(folder)

@@ -1,4 +1,4 @@
-"""A speech model that is ready to run, and how clips are fed to it, whatever family of transformers it belongs to."""
+"""The speech model as a loaded object, and the preparation of clips for it, for every family of transformers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 Head = Literal["ctc", "seq2seq"]
 
 MAX_EMBEDDING: Final = 256
-"""Widest embedding that leaves this package; wider encoder states are projected at random, by a fixed seed."""
+"""Largest width of an embedding; wider encoder states are projected at random, with a fixed seed."""
 
 MIN_SECONDS: Final = 0.1
-"""Clips are filled up with silence to this length [s]: a feature extractor needs more than a frame."""
+"""Shorter clips are padded with silence to this length [s], since a feature extractor needs more than one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class AsrModel:
         processor: its feature extractor and tokenizer.
         blank: id of the CTC blank; -1 for seq2seq models, which have none.
         starts_word: (V,) bool, tokens that begin a word.
-        delimiter: (V,) bool, tokens that stand between words and are no part of one.
-        sample_rate: what the model hears [Hz].
-        head: how it puts out text: a symbol a frame, or token after token.
-        marks: ids of special tokens, which are no part of a text; what stands between words is one in some families.
+        delimiter: (V,) bool, tokens that separate words and belong to none.
+        sample_rate: sample rate of its input [Hz].
+        head: how it produces text: one symbol a frame (`ctc`), or one token after the other (`seq2seq`).
+        marks: ids of special tokens, which are no part of a text. Word delimiters are not among them.
     """
 
     model: Any
@@ -49,17 +49,17 @@ class AsrModel:
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of the processor."""
+        """Return the tokenizer of the processor."""
         return self.processor.tokenizer
 
     @property
     def vocab_size(self) -> int:
-        """Number of output symbols, blank included."""
+        """Return the number of output symbols, the blank included."""
         return len(self.starts_word)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return the device that holds the weights."""
         first: torch.Tensor = next(self.model.parameters())
         return first.device
 
@@ -67,7 +67,7 @@ class AsrModel:
 def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.Tensor]:
     """Return the padded inputs of the model for clips of (S,) float32 at its sample rate.
 
-    Clips below `MIN_SECONDS` are filled up with silence first.
+    Clips shorter than `MIN_SECONDS` are padded with silence first.
     """
     shortest = int(MIN_SECONDS * asr.sample_rate)
     filled = [np.pad(clip, (0, max(0, shortest - len(clip)))).astype(np.float32, copy=False) for clip in clips]
@@ -78,20 +78,20 @@ def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.
 
 
 def window_samples(asr: AsrModel) -> int | None:
-    """Return the one length [samples] to which a family such as Whisper fills up every clip; None for the others."""
+    """Return the fixed length [samples] to which a family such as Whisper pads every clip; None for other families."""
     samples = getattr(asr.processor.feature_extractor, "n_samples", None)
     return int(samples) if samples is not None and asr.head == "seq2seq" else None
 
 
 def padded_lengths(asr: AsrModel, clips: Sequence[Floats]) -> list[int]:
-    """Return what each clip costs in a batch [samples], before it is padded to its neighbours."""
+    """Return the length of each clip as the model processes it [samples], before it is padded to its batch."""
     return [max(1, window_samples(asr) or len(clip)) for clip in clips]
 
 
 def masks_padding(asr: AsrModel) -> bool:
-    """Return True where padding changes nothing; else clips have to be run one by one.
+    """Return whether padding leaves the result of a clip unchanged; if not, clips have to be run one by one.
 
-    Some models are not told what is padding; in others a group norm takes its mean over the whole padded clip.
+    Some models get no mask of the padding; in others a group norm takes its mean over the whole padded clip.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""What a CTC posterior says of an utterance: exact draws of transcripts, word confidences, the ASR columns.
+"""Figures from the posterior of one utterance: exact draws of transcripts, word confidences, the ASR columns.
 
 A CTC model treats frames as independent given the audio (Graves et al. 2006), so drawing each frame's symbol from its
 posterior and collapsing is an exact draw from the model's distribution over transcripts; no beam search is needed.
-Everything here is numpy on one clip's (T, V) log posterior.
+All functions work with numpy on the (T, V) log posterior of one clip.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ estimation for end-to-end automatic speech recognition"; NeMo's default)."""
 
 
 def utterance_rng(seed: int, utterance_id: str) -> np.random.Generator:
-    """Return the generator of one utterance's draws, which neither batch order nor a restart changes."""
+    """Return the random generator of one utterance, the same in any batch and after a restart."""
     name = int.from_bytes(hashlib.sha256(utterance_id.encode()).digest()[:16], "big")
     return np.random.default_rng([seed, name])
 
 
 def collapse(path: Ids, blank: int) -> tuple[int, ...]:
-    """Return the tokens of one path (T,): repeats merged, then blanks dropped."""
+    """Return the tokens of one path (T,), with repeats merged and then blanks dropped."""
     return tuple(path[token_starts(path, blank)].tolist())
 
 
@@ -47,7 +47,7 @@ def token_starts(paths: Ids, blank: int) -> npt.NDArray[np.bool_]:
 
 
 def draw_paths(log_probs: Floats, draws: int, rng: np.random.Generator) -> Ids:
-    """Return (K, T) symbols, each frame's drawn from its posterior, for log_probs (T, V) [nats]."""
+    """Return (K, T) symbols, each drawn from its frame's posterior, for log_probs (T, V) [nats]."""
     frames, symbols = log_probs.shape
     cumulative = np.cumsum(np.exp(log_probs.astype(np.float64)), axis=1)
     cumulative /= cumulative[:, -1:]
@@ -69,7 +69,7 @@ def draw_tokens(log_probs: Floats, blank: int, draws: int, rng: np.random.Genera
 
 
 def tsallis_confidence(log_probs: Floats, alpha: float = TSALLIS_ALPHA) -> npt.NDArray[np.float64]:
-    """Return (T,) in [0, 1]: exponentially normalised Tsallis entropy of each frame; 1 is certain.
+    """Return (T,) in [0, 1]: the exponentially normalised Tsallis entropy of each frame, 1 where it is certain.
 
     (exp(-H) - exp(-H_max)) / (1 - exp(-H_max)) with H = (sum p^alpha - 1) / (1 - alpha) (Laptev & Ginsburg 2023).
     """
@@ -86,7 +86,7 @@ def frame_entropy(log_probs: Floats) -> npt.NDArray[np.float64]:
 
 
 def gibbs_confidence(log_probs: Floats) -> npt.NDArray[np.float64]:
-    """Return (T,) in [0, 1]: the same normalisation of Gibbs-Shannon entropy, (exp(-H) - 1/V) / (1 - 1/V)."""
+    """Return (T,) in [0, 1]: (exp(-H) - 1/V) / (1 - 1/V), the normalised Gibbs-Shannon entropy of each frame."""
     floor = 1.0 / log_probs.shape[-1]
     return np.asarray(np.clip((np.exp(-frame_entropy(log_probs)) - floor) / (1.0 - floor), 0.0, 1.0))
 
@@ -94,37 +94,48 @@ def gibbs_confidence(log_probs: Floats) -> npt.NDArray[np.float64]:
 def word_numbers(
     path: Ids, blank: int, starts_word: npt.NDArray[np.bool_], delimiter: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Return (T,) the word to which each frame of the best path belongs, from 0; -1 for blanks and delimiters."""
-    return words_of(path, token_starts(path, blank), path != blank, starts_word, delimiter)
+    """Return (T,) the number of the word that each frame of the best path belongs to, from 0; -1 for none.
+
+    Blanks and delimiters belong to no word.
+    """
+    return number_words(path, token_starts(path, blank), path != blank, starts_word, delimiter)
 
 
-def words_of(
+def number_words(
     path: Ids,
     begins: npt.NDArray[np.bool_],
-    said: npt.NDArray[np.bool_],
+    is_text: npt.NDArray[np.bool_],
     starts_word: npt.NDArray[np.bool_],
     delimiter: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
-    """Return (T,) as `word_numbers` does, given where tokens begin, and where one is said, both (T,)."""
+    """Return (T,) the word numbers as in `word_numbers`, for the best path of any kind of model.
+
+    Args:
+        path: (T,) best symbol of each frame or position.
+        begins: (T,) whether a token begins there.
+        is_text: (T,) whether the symbol is part of the text: no blank, no end token.
+        starts_word: (V,) tokens that begin a word.
+        delimiter: (V,) tokens that separate words.
+    """
     new_word = begins & starts_word[path]
-    spoken = said & ~delimiter[path]
+    in_word = is_text & ~delimiter[path]
     number = np.cumsum(new_word) if delimiter[path].sum() == 0 else np.cumsum(new_word | (begins & delimiter[path]))
-    numbers = np.where(spoken, number, -1)
-    # Words are numbered in order without gaps, whether the first one carries a mark or not.
-    known = np.unique(numbers[numbers >= 0])
-    return np.where(numbers >= 0, np.searchsorted(known, numbers), -1)
+    numbers = np.where(in_word, number, -1)
+    # Words are numbered from 0 without gaps, whether the first one carries a mark or not.
+    distinct = np.unique(numbers[numbers >= 0])
+    return np.where(numbers >= 0, np.searchsorted(distinct, numbers), -1)
 
 
 def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return (W,): the least frame confidence of each word, blanks left out.
+    """Return (W,): the lowest frame confidence of each word, without blanks.
 
-    Where nothing was heard all frames count as one word: silence that is nearly a word is not certain.
+    Where the transcript is empty, all frames count as one word: silence that is nearly a word is not certain.
     """
-    spoken = words >= 0
-    if not spoken.any():
+    in_word = words >= 0
+    if not in_word.any():
         return np.array([confidence.min()])
     least = np.ones(int(words.max()) + 1)
-    np.minimum.at(least, words[spoken], confidence[spoken])
+    np.minimum.at(least, words[in_word], confidence[in_word])
     return least
 
 
@@ -134,8 +145,8 @@ def word_confidences(confidence: npt.NDArray[np.float64], words: npt.NDArray[np.
 def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
     """Return the distinct texts with their frequency among the draws, the best transcript first.
 
-    Weights sum to 1; the best transcript stands first even where no draw hit it, then with weight 0, so the weights
-    stay an unbiased estimate of the posterior.
+    Weights sum to 1. The best transcript comes first even where no draw gave it, then with weight 0, so that the
+    weights remain an unbiased estimate of the posterior.
     """
     counts = Counter(texts)
     rest = sorted((text for text in counts if text != best), key=lambda text: (-counts[text], text))
@@ -145,7 +156,7 @@ def hypotheses(best: str, texts: Sequence[str]) -> tuple[Hypothesis, ...]:
 def asr_columns(
     log_probs: Floats,
     path: Ids,
-    spoken: npt.NDArray[np.bool_],
+    is_text: npt.NDArray[np.bool_],
     num_tokens: int,
     words: npt.NDArray[np.int64],
     found: Sequence[Hypothesis],
@@ -153,18 +164,18 @@ def asr_columns(
 ) -> Floats:
     """Return one row of `ASR_COLUMNS`, (14,) float32.
 
-    T counts the frames of a CTC model, or the tokens that a seq2seq model wrote, its end among them. There the
-    `nonblank_entropy` is that of the tokens in front of the end, and the confidences are those of tokens, too, as for
-    any model that writes token after token (Laptev & Ginsburg 2023, section 2.2).
+    T is the number of frames of a CTC model, or of tokens of a seq2seq model, the end token included. For seq2seq
+    models `nonblank_entropy` is that of the tokens without the end, and the confidences are those of tokens, as for
+    any autoregressive model (Laptev & Ginsburg 2023, section 2.2).
 
     Args:
-        log_probs: (T, V) [nats].
-        path: (T,) best symbol of each frame or place.
-        spoken: (T,) whether it stands for something said: no blank, no end.
-        num_tokens: of the best transcript.
-        words: (T,) the word to which each belongs; -1 for none.
+        log_probs: (T, V) log posterior [nats].
+        path: (T,) best symbol of each frame or position.
+        is_text: (T,) whether the symbol is part of the text: no blank, no end token.
+        num_tokens: number of tokens of the best transcript.
+        words: (T,) number of the word that each symbol belongs to; -1 for none.
         found: the hypotheses, best first.
-        duration: of the clip [s].
+        duration: length of the clip [s].
     """
     best = log_probs[np.arange(len(path)), path].astype(np.float64)
     words_of_best = found[0].text.split()
@@ -183,7 +194,7 @@ def asr_columns(
         "gibbs_min": gibbs.min(),
         "gibbs_mean": gibbs.mean(),
         "gibbs_product": gibbs.prod(),
-        "nonblank_entropy": entropy[spoken].mean() if spoken.any() else entropy.max(),
+        "nonblank_entropy": entropy[is_text].mean() if is_text.any() else entropy.max(),
         "num_tokens": num_tokens,
         "num_hypotheses": sum(hypothesis.weight > 0 for hypothesis in found),
         "duration": duration,

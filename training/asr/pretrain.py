@@ -1,6 +1,6 @@
-"""The recipe of the embedded speech base: a small FastConformer with CTC, from scratch, on synthesised speech alone.
+"""The recipe of the embedded speech base: a small FastConformer with CTC, trained from scratch on synthetic speech.
 
-Heard are the base accents only, so other accents are left for earmark to find and learn.
+The clips have the base accents only, so that earmark has other accents to find and learn.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import SettingsError
 from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
-from training.asr.loading import ready, save_asr
+from training.asr.loading import save_asr, to_asr_model
 from training.asr.model import AsrModel
-from training.asr.pretrain_texts import salad
+from training.asr.pretrain_texts import word_salad
 from training.loop.loop import seeded_torch
 from training.loop.work import LoopResult
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"
 SAMPLE_RATE = 16_000
-"""[Hz]"""
+"""Sample rate of the clips [Hz]."""
 
 TIMES_REAL_TIME, CLIP_SECONDS = 45.0, 2.2
-"""Speech that one core trains on a second [s], and the mean length of a clip [s]: they turn minutes into epochs."""
+"""Speech that one core trains on in a second [s], and mean length of a clip [s]; with them minutes become epochs."""
 
 
 class AsrShape(BaseModel):
     """The size of a FastConformer with CTC (Rekesh et al. 2023).
 
     Attributes:
-        width: of the encoder states.
-        layers, heads: blocks, attention heads.
-        inner_width: of the feed-forward parts.
-        conv_channels: of the subsampling convolutions.
-        subsampling: feature frames (10 ms) to one output frame; 8 would leave short words too few frames.
-        dropout: of all parts.
-        vocabulary: tokens: blank, unknown, word mark, letters, digits, apostrophe, and merges of them where it is above
-            40. Single letters leave CTC's plateau of blanks several times sooner than 128 merged tokens.
+        width: width of the encoder states.
+        layers, heads: number of blocks, and of attention heads.
+        inner_width: width of the feed-forward parts.
+        conv_channels: channels of the subsampling convolutions.
+        subsampling: feature frames (10 ms) per output frame; 8 would leave short words too few frames.
+        dropout: dropout of all parts.
+        vocabulary: number of tokens: blank, unknown, word mark, letters, digits, apostrophe, and above 40 also merges
+            of them. With single letters CTC stops predicting only blanks several times sooner than with 128 merges.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,14 +57,14 @@ class AsrShape(BaseModel):
 
 
 class AsrPretrainSettings(BaseModel):
-    """How the base is made.
+    """The settings of the recipe.
 
     Attributes:
-        clips: synthesised clips that it learns from.
-        salads: share of the clips that are words in no order instead of sentences.
+        clips: number of synthetic clips to learn from.
+        salads: share of the clips that are words in random order instead of sentences.
         shape: size of the network.
-        loop: how it is trained; `seed` below replaces the seed there.
-        seed: of clips, weights and training.
+        loop: training settings; `seed` below replaces the seed in them.
+        seed: seed of clips, weights and training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,29 +81,36 @@ class AsrPretrainSettings(BaseModel):
     seed: int = Field(0, ge=0)
 
 
-_SALADS = 606  # first word of the seeds
+_SALAD_SEED = 606  # first number of the seeds, so that they differ from those of sentences
 
 
-def settings_for(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
-    """Return the recipe's settings with another seed, number of clips, or length on one free core [min].
+def pretrain_settings(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
+    """Return the recipe's settings with another seed, number of clips, or training time on one free core [min].
 
     Raises:
         SettingsError: a number is out of range.
     """
     standard = AsrPretrainSettings()
     if (size is not None and size < 1) or (minutes is not None and minutes <= 0) or seed < 0:
-        raise SettingsError("size and minutes have to be above 0, seed 0 or more")
+        raise SettingsError("size and minutes have to be above 0, and seed 0 or more")
     clips = size or standard.clips
     loop = standard.loop
     if minutes is not None:
-        heard = minutes * 60.0 * TIMES_REAL_TIME
-        loop = loop.model_copy(update={"epochs": max(1, round(heard / (clips * CLIP_SECONDS)))})
+        speech_seconds = minutes * 60.0 * TIMES_REAL_TIME
+        loop = loop.model_copy(update={"epochs": max(1, round(speech_seconds / (clips * CLIP_SECONDS)))})
     return standard.model_copy(update={"seed": seed, "clips": clips, "loop": loop})
 
 
 @dataclass(frozen=True, slots=True)
 class AsrPretrainResult:
-    """What was made: digest of the weights, number of parameters, seconds of speech heard, losses by epoch."""
+    """The result of a pretraining.
+
+    Attributes:
+        digest: SHA-256 of the saved weights.
+        parameters: number of weights.
+        audio_seconds: length of all clips together [s].
+        loop: losses and steps.
+    """
 
     digest: str
     parameters: int
@@ -114,12 +121,12 @@ class AsrPretrainResult:
 def pretrain(
     out: Path, settings: AsrPretrainSettings, on_progress: Callable[[int, int, float], None] | None = None
 ) -> AsrPretrainResult:
-    """The folder `out` holds a speech base that was trained on base accents and base phrasings only."""
-    return pretrain_on(spoken_examples(settings), out, settings, on_progress)
+    """Train a speech base on base accents and base phrasings only, and write it to the folder `out`."""
+    return pretrain_on(synthetic_examples(settings), out, settings, on_progress)
 
 
-def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
-    """Return the clips: sentences of the grammar, and salads of words by the same accents under the same conditions.
+def synthetic_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
+    """Return synthetic clips of sentences of the grammar and of words in random order, with the same accents and noise.
 
     Raises:
         SettingsError: the demo extra is not installed.
@@ -131,8 +138,8 @@ def spoken_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
     examples = [AsrExample(f"sentence-{i}", example.samples, example.text) for i, example in enumerate(spoken)]
     sentences = [example.text for example in spoken]
     for i in range(salads):
-        rng = np.random.default_rng([_SALADS, settings.seed, i])
-        text = salad(sentences, rng)
+        rng = np.random.default_rng([_SALAD_SEED, settings.seed, i])
+        text = word_salad(sentences, rng)
         voice = Voice(
             str(rng.choice(BASE_ACCENTS)),
             str(rng.choice(VARIANTS)),
@@ -149,7 +156,7 @@ def pretrain_on(
     settings: AsrPretrainSettings,
     on_progress: Callable[[int, int, float], None] | None = None,
 ) -> AsrPretrainResult:
-    """The folder `out` holds a speech model trained from scratch on the examples."""
+    """Train a speech model from scratch on the examples, and write it to the folder `out`."""
     asr = build_asr((example.text for example in examples), settings.shape, settings.seed)
     result = train_asr(asr, examples, settings.loop.model_copy(update={"seed": settings.seed}), on_progress)
     digest = save_asr(asr, out)
@@ -188,17 +195,17 @@ def build_asr(texts: Iterable[str], shape: AsrShape, seed: int) -> AsrModel:
     )
     with seeded_torch(seed, torch.get_num_threads()):
         model = ParakeetForCTC(config)
-        # The stock normal(0, 0.02) suits widths of 1024; at 128 CTC stays on its plateau of blanks for epochs.
+        # The usual normal(0, 0.02) is for widths of 1024; at 128 CTC would predict only blanks for several epochs.
         for parameter in model.parameters():
             if parameter.dim() >= 2:
                 torch.nn.init.xavier_uniform_(parameter)
-    return ready(model, processor, "new")
+    return to_asr_model(model, processor, "new")
 
 
 def build_processor(texts: Iterable[str], shape: AsrShape) -> Any:
     """Return the feature extractor (80 mel bins, 10 ms) with a byte-pair tokenizer learned from `texts`.
 
-    Every letter, digit and the apostrophe are tokens, so words that were never seen can be spelled.
+    Every letter, every digit and the apostrophe is a token, so that new words can be spelled.
     """
     import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 

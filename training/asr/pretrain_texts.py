@@ -1,7 +1,7 @@
-"""What the embedded speech base reads besides the grammar's base sentences: common words in no order.
+"""Texts that the embedded speech base learns besides the grammar's base sentences: common words in random order.
 
-Sentences alone teach a small model the sentences. Salads of words teach it how English is spelled, so that a phrasing
-which it never heard is misheard in some words and not in all.
+From sentences alone a small model learns those sentences by heart. Words in random order teach it how English is
+spelled, so that it transcribes a new phrasing with some wrong words instead of only wrong ones.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ _WORDS: Final = """
 """
 
 COMMON_WORDS: Final = tuple(_WORDS.split())
-"""Frequent English words, in alphabetical order."""
+"""Frequent English words in alphabetical order."""
 
 
-def salad(sentences: Sequence[str], rng: np.random.Generator) -> str:
-    """Return three to eight words in no order: common words and short stretches of the sentences, half of each."""
+def word_salad(sentences: Sequence[str], rng: np.random.Generator) -> str:
+    """Return three to eight words in random order: common words and short pieces of the sentences, half of each."""
     wanted = int(rng.integers(3, 9))
     words: list[str] = []
     while len(words) < wanted:

@@ -1,7 +1,8 @@
-"""Models that write token after token, such as Whisper and Moonshine: how they decode, and what they are taught by.
+"""Seq2seq speech models, such as Whisper and Moonshine: decoding, drawing of transcripts, and their training loss.
 
-Transcripts are drawn from the model's own distribution with uniform numbers that belong to the utterance, so that
-neither the other clips of a batch nor a restart changes them; the library's sampling takes one stream for all.
+Transcripts are drawn from the model's own distribution with random numbers that are seeded by the utterance, so that
+neither the other clips of a batch nor a restart changes them. The sampling of transformers takes one stream of random
+numbers for the whole batch.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ import numpy.typing as npt
 
 from corpus.records.base import Floats
 from training.asr.model import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
-from training.asr.seq2seq_prompts import WritingRules, most_tokens, writing_rules
+from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
     import torch
 
-MOST_ROWS: Final = 256
-"""Transcripts that are written at a time."""
+MOST_TEXTS: Final = 256
+"""Largest number of transcripts that are decoded in one batch."""
 
 
 # --- decode -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What the model writes for one clip.
+class DecodedClip:
+    """What the model decodes from one clip.
 
     Attributes:
-        log_probs: (T, V) float32 log probabilities of the tokens along the best text, the end's included [nats].
-        path: (T,) the most probable token of each place.
-        drawn: K texts as tokens, each drawn from the model's distribution, without ends.
+        log_probs: (T, V) float32 log probabilities of the tokens along the greedy text, its end token included [nats].
+        path: (T,) the most probable token of each position.
+        drawn: K texts as tokens, each drawn from the model's distribution, without end tokens.
         embedding: (D,) float32 mean encoder state, of unit length.
     """
 
@@ -45,65 +46,65 @@ class Written:
     embedding: Floats
 
 
-def write_texts(
+def decode_clips(
     asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
-) -> list[Written]:
-    """Return the greedy text and K drawn ones of each clip; clips are (S,) float32 at the model's rate.
+) -> list[DecodedClip]:
+    """Return the greedy text and K drawn texts of each clip; clips are (S,) float32 at the model's sample rate.
 
     Args:
         asr: a seq2seq model.
-        clips: of one batch.
-        draws: K.
-        generators: of each clip's draws; None where K is 0.
+        clips: the clips of one batch.
+        draws: K, the number of drawn texts.
+        generators: one random generator for each clip's draws; None where K is 0.
     """
     import torch
 
-    group = len(clips) if masks_padding(asr) else 1
-    group = max(1, min(group, MOST_ROWS // (draws + 1)))
-    rules = writing_rules(asr)
-    found: list[Written] = []
+    size = len(clips) if masks_padding(asr) else 1
+    size = max(1, min(size, MOST_TEXTS // (draws + 1)))
+    rules = decoding_rules(asr)
+    decoded: list[DecodedClip] = []
     with torch.inference_mode():
-        for first in range(0, len(clips), group):
-            chosen = slice(first, first + group)
-            found += _written(asr, rules, clips[chosen], draws, generators[chosen])
-    return found
+        for first in range(0, len(clips), size):
+            group = slice(first, first + size)
+            decoded += _decode_group(asr, rules, clips[group], draws, generators[group])
+    return decoded
 
 
-def _written(
+def _decode_group(
     asr: AsrModel,
-    rules: WritingRules,
+    rules: DecodingRules,
     clips: Sequence[Floats],
     draws: int,
     generators: Sequence[np.random.Generator | None],
-) -> list[Written]:
+) -> list[DecodedClip]:
     encoded, lengths = _encode(asr, clips)
-    limits = [most_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
-    # all of an utterance's numbers are drawn at once, so how long a neighbour's text is changes none of them
-    numbers = [
+    limits = [max_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
+    # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
+    uniforms = [
         np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
         for rng, limit in zip(generators, limits, strict=True)
     ]
-    rows = draws + 1
-    tokens: list[list[int]] = [[] for _ in range(rows * len(clips))]
+    texts = draws + 1  # of each clip
+    tokens: list[list[int]] = [[] for _ in range(texts * len(clips))]
     best: list[list[Floats]] = [[] for _ in clips]
     done = np.zeros(len(tokens), dtype=bool)
-    for place, log_probs in enumerate(_steps(asr, rules, encoded, rows, tokens)):
-        taken = _next_tokens(log_probs, [_numbers_at(of_clip, place) for of_clip in numbers])
-        greedy = log_probs[::rows].cpu().numpy()
-        for row, token in enumerate(taken):
-            clip, draw = divmod(row, rows)
-            if draw == 0 and not done[row]:
-                best[clip].append(greedy[clip])
-            tokens[row].append(rules.ends[0] if done[row] else token)  # what is over is padded, and read by nobody
-            done[row] |= token in rules.ends or place + 1 >= limits[clip]
+    for position, log_probs in enumerate(_steps(asr, rules, encoded, texts, tokens)):
+        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms])
+        best_log_probs = log_probs[::texts].cpu().numpy()
+        for text, token in enumerate(next_tokens):
+            clip, draw = divmod(text, texts)
+            if draw == 0 and not done[text]:
+                best[clip].append(best_log_probs[clip])
+            tokens[text].append(rules.ends[0] if done[text] else token)  # a finished text is padded with end tokens
+            done[text] |= token in rules.ends or position + 1 >= limits[clip]
         if done.all():
             break
     states = encoded[0].float().cpu().numpy()
     return [
-        Written(
+        DecodedClip(
             log_probs=np.stack(best[clip]),
-            path=np.array(tokens[clip * rows][: len(best[clip])], dtype=np.intp),
-            drawn=tuple(_text(tokens[clip * rows + 1 + draw], rules) for draw in range(draws)),
+            path=np.array(tokens[clip * texts][: len(best[clip])], dtype=np.intp),
+            drawn=tuple(_text(tokens[clip * texts + 1 + draw], rules) for draw in range(draws)),
             embedding=unit_embedding(states[clip, : lengths[clip]].mean(axis=0)),
         )
         for clip in range(len(clips))
@@ -111,7 +112,7 @@ def _written(
 
 
 def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor, Any], list[int]]:
-    """Return the encoder's states (B, T, D) with its whole output, and how many of the T belong to each clip."""
+    """Return the encoder's states (B, T, D) with its whole output, and the number of frames without padding by clip."""
     inputs = extract_features(asr, clips)
     output = asr.model.get_encoder()(**inputs)
     states = output.last_hidden_state
@@ -121,39 +122,39 @@ def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor,
 
 
 def _steps(
-    asr: AsrModel, rules: WritingRules, encoded: tuple[torch.Tensor, Any], rows: int, tokens: list[list[int]]
+    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], texts: int, tokens: list[list[int]]
 ) -> Iterator[torch.Tensor]:
-    """Yield (B * rows, V) log probabilities of the next tokens, whose choice the reader appends to `tokens`."""
+    """Yield (B * texts, V) log probabilities of the next tokens; the caller appends each choice to `tokens`."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
     states, output = encoded
-    repeated: Any = BaseModelOutput(last_hidden_state=states.repeat_interleave(rows, dim=0))
+    repeated: Any = BaseModelOutput(last_hidden_state=states.repeat_interleave(texts, dim=0))
     mask = getattr(output, "attention_mask", None)
     if hasattr(output, "attention_mask"):
         repeated = type(output)(
             last_hidden_state=repeated.last_hidden_state,
-            attention_mask=None if mask is None else mask.repeat_interleave(rows, dim=0),
+            attention_mask=None if mask is None else mask.repeat_interleave(texts, dim=0),
         )
-    given = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
+    inputs = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
     past: Any = None
-    for place in range(rules.longest):
-        made = asr.model(encoder_outputs=repeated, decoder_input_ids=given, past_key_values=past, use_cache=True)
+    for position in range(rules.longest):
+        made = asr.model(encoder_outputs=repeated, decoder_input_ids=inputs, past_key_values=past, use_cache=True)
         past, logits = made.past_key_values, made.logits[:, -1].float()
         logits[:, list(rules.never)] = -math.inf
-        if place == 0:
+        if position == 0:
             logits[:, list(rules.never_first)] = -math.inf
         yield torch.log_softmax(logits, dim=-1)
-        given = torch.tensor([[row[-1]] for row in tokens], device=asr.device)
+        inputs = torch.tensor([[text[-1]] for text in tokens], device=asr.device)
 
 
-def _numbers_at(numbers: npt.NDArray[np.float64], place: int) -> npt.NDArray[np.float64]:
-    """Return (K,) the numbers of one place; those of a text that is over for long don't matter."""
-    return np.asarray(numbers[:, min(place, numbers.shape[1] - 1)])
+def _numbers_at(numbers: npt.NDArray[np.float64], position: int) -> npt.NDArray[np.float64]:
+    """Return (K,) the random numbers of one position; beyond the clip's longest text any number will do."""
+    return np.asarray(numbers[:, min(position, numbers.shape[1] - 1)])
 
 
 def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:
-    """Return of each clip the most probable token, then K at which the distribution function passes its numbers."""
+    """Return for each clip its most probable token, then K drawn by inverting the cumulative distribution."""
     import torch
 
     rows = len(numbers[0]) + 1
@@ -168,28 +169,28 @@ def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float
     return [int(token) for token in taken.tolist()]
 
 
-def _text(tokens: Sequence[int], rules: WritingRules) -> tuple[int, ...]:
+def _text(tokens: Sequence[int], rules: DecodingRules) -> tuple[int, ...]:
     ends = (place for place, token in enumerate(tokens) if token in rules.ends)
     return tuple(tokens[: next(ends, len(tokens))])
 
 
-# --- teach ------------------------------------------------------------------------------------------------------------
+# --- train ------------------------------------------------------------------------------------------------------------
 
 
 def fits_window(asr: AsrModel, samples: Floats, target: Sequence[int]) -> bool:
-    """Return whether the model hears the clip to its end and may write so many tokens."""
-    window, rules = window_samples(asr), writing_rules(asr)
+    """Return whether the whole clip fits into the model's window, and the target into its number of tokens."""
+    window, rules = window_samples(asr), decoding_rules(asr)
     seconds = len(samples) / asr.sample_rate
-    return (window is None or len(samples) <= window) and len(target) <= most_tokens(rules, seconds)
+    return (window is None or len(samples) <= window) and len(target) <= max_tokens(rules, seconds)
 
 
 def seq2seq_losses(
     asr: AsrModel, inputs: Mapping[str, torch.Tensor], targets: Sequence[Sequence[int]], label_smoothing: float
 ) -> torch.Tensor:
-    """Return (B,) the summed cross entropy of each clip's tokens and its end, given those before them [nats]."""
+    """Return (B,) the cross entropy of each clip's tokens and end token, summed, each given those before it [nats]."""
     import torch
 
-    rules = writing_rules(asr)
+    rules = decoding_rules(asr)
     prefix, end = list(rules.prefix), rules.ends[0]
     longest = max(len(target) for target in targets)
     given = [prefix + list(target) + [end] * (longest - len(target)) for target in targets]

@@ -1,4 +1,4 @@
-"""How texts of a model that writes token after token begin, end, and how long they may be."""
+"""Decoding rules of seq2seq models: the tokens that begin and end a text, those never used, and the longest text."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from corpus.errors import SettingsError
 from training.asr.model import AsrModel
 
 TOKENS_PER_SECOND: Final = 20.0
-"""A transcript has at most so many tokens a second, letters counted one by one; untaught models would write on."""
+"""Most tokens of a transcript per second of audio, enough for single letters; an untrained model may find no end."""
 
 SPARE_TOKENS: Final = 8
+"""Tokens that a transcript may have beyond that, for short clips."""
 
 
 @dataclass(frozen=True, slots=True)
-class WritingRules:
-    """How a model's texts begin and end.
+class DecodingRules:
+    """The rules by which a model's texts are decoded.
 
     Attributes:
-        prefix: tokens that stand before every text: start, and for Whisper language, task, no time stamps.
-        ends: tokens of which each ends a text.
-        never: tokens that are never written: special ones, and those that the generation config suppresses.
-        never_first: tokens that are not written first.
-        longest: tokens that a text may have.
+        prefix: tokens in front of every text: start, and for Whisper also language, task and "no timestamps".
+        ends: tokens that end a text, the one that is used in training first.
+        never: tokens that no text contains: special ones, and those that the generation config suppresses.
+        never_first: tokens that no text begins with.
+        longest: largest number of tokens of a text.
     """
 
     prefix: tuple[int, ...]
@@ -34,11 +35,11 @@ class WritingRules:
     longest: int
 
 
-def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
-    """Return the rules, as generation config and tokenizer give them.
+def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
+    """Return the decoding rules, read from the generation config and the tokenizer; `name` is used in messages.
 
     Raises:
-        SettingsError: there is no start or end token, or a model of many languages doesn't say which one it hears.
+        SettingsError: there is no start or end token, or a multilingual model has no language set.
     """
     config, general = asr.model.config, asr.model.generation_config
     start = general.decoder_start_token_id
@@ -54,18 +55,18 @@ def writing_rules(asr: AsrModel, name: str = "") -> WritingRules:
     never = (special | set(general.suppress_tokens or ())) - set(ends)
     places = (getattr(config, key, None) for key in ("max_target_positions", "max_position_embeddings"))
     most = next((int(place) for place in places if place), 512)
-    return WritingRules(
+    return DecodingRules(
         prefix=prefix,
         ends=ends,
         never=tuple(sorted(token for token in never if token < asr.vocab_size)),
-        # of the ends none is held back: silence is an empty text, and that is for the model to say
+        # end tokens are allowed first, since silence is an empty text and the model decides on that
         never_first=tuple(sorted(set(general.begin_suppress_tokens or ()) - set(ends))),
         longest=most - len(prefix) - 1,
     )
 
 
 def _language_and_task(asr: AsrModel, name: str) -> list[int]:
-    """Return what Whisper's texts begin with behind the start: language and task where it knows several."""
+    """Return the tokens that follow the start in Whisper's texts: language and task, where it has several."""
     general, found = asr.model.generation_config, []
     languages = getattr(general, "lang_to_id", None) or {}
     if languages and getattr(general, "is_multilingual", True):
@@ -73,7 +74,7 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
         token = language if language in languages else f"<|{language}|>"
         if token not in languages:
             raise SettingsError(
-                f"speech model {name}: knows many languages; name one, such as en, as `language` in a copy of its "
+                f"speech model {name}: it has several languages; set one, such as en, as `language` in a copy of its "
                 "folder's generation_config.json"
             )
         found.append(int(languages[token]))
@@ -84,6 +85,6 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
     return found if untimed is None else [*found, int(untimed)]
 
 
-def most_tokens(rules: WritingRules, seconds: float) -> int:
-    """Return how many tokens a transcript of a clip may have, by its length [s]."""
+def max_tokens(rules: DecodingRules, seconds: float) -> int:
+    """Return the largest number of tokens of a transcript, by the length of the clip [s]."""
     return max(1, min(rules.longest, math.ceil(seconds * TOKENS_PER_SECOND) + SPARE_TOKENS))

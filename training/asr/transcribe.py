@@ -1,4 +1,4 @@
-"""Turns audio into transcripts, drawn alternatives, confidences and an embedding: the speech half of scoring."""
+"""Transcription of clips: transcripts, drawn alternatives, confidences and embeddings, the speech half of scoring."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from training.asr.posterior import (
     collapse,
     draw_tokens,
     hypotheses,
+    number_words,
     token_starts,
     tsallis_confidence,
     utterance_rng,
     word_confidences,
     word_numbers,
-    words_of,
 )
-from training.asr.seq2seq import Written, write_texts
-from training.asr.seq2seq_prompts import writing_rules
+from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.batching import length_batches
 
 
@@ -50,7 +50,7 @@ class TranscribeSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AsrOutput:
-    """What the speech model heard in one utterance.
+    """What the speech model transcribed from one utterance.
 
     Attributes:
         text: best transcript (greedy), normalised.
@@ -58,8 +58,8 @@ class AsrOutput:
         columns: (len(ASR_COLUMNS),) float32, in the order of `ASR_COLUMNS`.
         embedding: (D,) float32 of unit length, D at most 256.
         confidences: (W,) float32 Tsallis confidence of each word of `text`.
-        problem: why the utterance can't be ranked, such as `non-finite posterior`; "" where all is well. The numbers
-            are NaN and the texts empty where there is a problem.
+        problem: why the utterance can't be scored, such as `non-finite posterior`; "" where there is none. With a
+            problem the numbers are NaN and the texts empty.
     """
 
     utterance_id: str
@@ -72,7 +72,7 @@ class AsrOutput:
 
     @property
     def mean_confidence(self) -> float:
-        """Mean confidence of the words; 0 where nothing was heard."""
+        """Return the mean confidence of the words; 0 for a clip that can't be scored."""
         return float(self.confidences.mean()) if len(self.confidences) else 0.0
 
 
@@ -87,40 +87,42 @@ def transcribe(
     Draws are seeded by (seed, utterance id), so neither the order of the clips nor a restart changes them.
 
     Args:
-        asr: the model.
-        clips: samples are (S,) float32 at the model's sample rate.
+        asr: the speech model.
+        clips: utterance ids with samples, (S,) float32 at the model's sample rate.
         settings: draws, batch size, seed.
         on_progress: called with the number of clips done since the last call.
     """
     settings = settings or TranscribeSettings()
     done: dict[int, AsrOutput] = {}
-    heard = [row for row, (_, samples) in enumerate(clips) if len(samples) and np.isfinite(samples).all()]
-    for row in set(range(len(clips))) - set(heard):
+    usable = [row for row, (_, samples) in enumerate(clips) if len(samples) and np.isfinite(samples).all()]
+    for row in set(range(len(clips))) - set(usable):
         utterance_id, samples = clips[row]
         done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
-    for batch in _batches(asr, [clips[row][1] for row in heard], settings.batch_seconds):
-        chosen = [clips[heard[place]] for place in batch]
-        for place, output in zip(batch, READERS[asr.head](asr, chosen, settings), strict=True):
-            done[heard[place]] = output
+    for batch in _batches(asr, [clips[row][1] for row in usable], settings.batch_seconds):
+        chosen = [clips[usable[place]] for place in batch]
+        for place, output in zip(batch, TRANSCRIBERS[asr.head](asr, chosen, settings), strict=True):
+            done[usable[place]] = output
         if on_progress is not None:
             on_progress(len(batch))
     return [done[row] for row in range(len(clips))]
 
 
-def read_frames(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
-    """Return the outputs of a batch that a CTC model hears."""
+def transcribe_ctc_batch(
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+) -> list[AsrOutput]:
+    """Return the outputs of a batch of clips from a CTC model."""
     return [
-        read_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
+        output_of_posterior(asr, utterance_id, posterior, len(samples) / asr.sample_rate, settings)
         for (utterance_id, samples), posterior in zip(
             clips, frame_posteriors(asr, [samples for _, samples in clips]), strict=True
         )
     ]
 
 
-def read_posterior(
+def output_of_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
-    """Return the output of one utterance, given a CTC model's posterior; `duration` is the clip's [s]."""
+    """Return the output of one utterance from its CTC posterior; `duration` is the length of the clip [s]."""
     log_probs = posterior.log_probs
     if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
@@ -134,40 +136,42 @@ def read_posterior(
     return _output(utterance_id, log_probs, words, found, columns, posterior.embedding)
 
 
-def read_writing(asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings) -> list[AsrOutput]:
-    """Return the outputs of a batch that a seq2seq model hears."""
+def transcribe_seq2seq_batch(
+    asr: AsrModel, clips: Sequence[tuple[str, Floats]], settings: TranscribeSettings
+) -> list[AsrOutput]:
+    """Return the outputs of a batch of clips from a seq2seq model."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
-    written = write_texts(asr, [samples for _, samples in clips], settings.draws, generators)
-    ends = writing_rules(asr).ends
+    written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators)
+    ends = decoding_rules(asr).ends
     return [
-        _read_written(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
+        _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
         for (utterance_id, samples), one in zip(clips, written, strict=True)
     ]
 
 
-def _read_written(
-    asr: AsrModel, utterance_id: str, written: Written, duration: float, ends: tuple[int, ...]
+def _output_of_decoded(
+    asr: AsrModel, utterance_id: str, written: DecodedClip, duration: float, ends: tuple[int, ...]
 ) -> AsrOutput:
     log_probs, path = written.log_probs, written.path
     if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
     spoken = ~np.isin(path, ends)
     found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
-    words = words_of(path, spoken, spoken, asr.starts_word, asr.delimiter)
+    words = number_words(path, spoken, spoken, asr.starts_word, asr.delimiter)
     columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
     return _output(utterance_id, log_probs, words, found, columns, written.embedding)
 
 
-READERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
-    "ctc": read_frames,
-    "seq2seq": read_writing,
+TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], TranscribeSettings], list[AsrOutput]]] = {
+    "ctc": transcribe_ctc_batch,
+    "seq2seq": transcribe_seq2seq_batch,
 }
 
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Return the normalised text of tokens, which CTC's are once they are collapsed."""
+    """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
     kept = [token for token in tokens if token not in asr.marks]
-    if asr.tokenizer.is_fast:  # past the wrapper, which takes ten times as long as the decoding
+    if asr.tokenizer.is_fast:  # without the wrapper, which takes ten times as long as the decoding
         return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
     return normalise(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
 
@@ -181,8 +185,8 @@ def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60
             paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
             spelled = [collapse(path, asr.blank) for path in paths]
         else:
-            ends = writing_rules(asr).ends
-            written = write_texts(asr, chosen, 0, [None] * len(chosen))
+            ends = decoding_rules(asr).ends
+            written = decode_clips(asr, chosen, 0, [None] * len(chosen))
             spelled = [tuple(token for token in one.path.tolist() if token not in ends) for one in written]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]

@@ -1,7 +1,7 @@
-"""An intent model learns from labelled utterances: always from a base, never from an earlier fine-tune.
+"""Fine-tuning of an intent model on labelled utterances, always from a base and never from an earlier fine-tune.
 
-Two things are mixed into what people labelled. Each text is also learned as it could have been misheard. And the
-base's replay sentences, which are synthetic, keep it from forgetting what nobody labelled this time.
+Two things are added to the labels of people. Recognition errors are imitated anew in the texts of each epoch. And the
+base's replay sentences, which are synthetic, keep the model from forgetting intents that nobody labelled this time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
 from training.intent.fit import DRAFT, FitSettings, IntentExample, fit
 from training.intent.text_noise import NoiseSettings, with_asr_errors
-from training.loop.loop import chosen_device, enough_memory
-from training.loop.lora import LoraSettings, adapt
+from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import Progress
+from training.loop.work import LoopResult, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FinetuneResult", "IntentExample", "IntentFinetuneSettings", "finetune_intent", "read_replay"]
 
 REPLAY = "replay.jsonl"
-"""In the folder of a base: sentences of its recipe, `{text, intent, slots}`; no user ever said them."""
+"""File in the folder of a base with synthetic sentences of its recipe, one `{text, intent, slots}` a line."""
 
 
 class IntentFinetuneSettings(BaseModel):
@@ -43,14 +43,14 @@ class IntentFinetuneSettings(BaseModel):
 
     Attributes:
         fit: Epochs, learning rates, batches and seed.
-        replay: Most sentences of the base's replay set that each epoch mixes in; 0: none.
+        replay: Largest number of sentences of the base's replay set in each epoch; 0: none.
         replay_weight: Weight of a replayed sentence, where a labelled text has weight 1 on average.
         noise: How recognition errors are imitated anew in each epoch.
-        lora: Of the encoder only low-rank adapters learn, beside both heads; null: all weights do.
+        lora: Low-rank adapters of the encoder, which are trained with both heads; null: all weights are trained.
         interpolate: Share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
-        calibrate_from: From this many dev examples on, a temperature is fitted on them. Below, it is the one that suits
-            the base on all texts that people labelled, none of which the base has learned; where these are of fewer
-            utterances than that, the base's own.
+        calibrate_from: Number of dev examples from which on the temperature is fitted to them. With fewer, the base's
+            predictions are calibrated on all texts that people labelled; where these are of fewer utterances than this
+            number, the temperature of the base is kept.
         pseudo: What is learned from utterances that nobody labelled.
     """
 
@@ -68,27 +68,27 @@ class IntentFinetuneSettings(BaseModel):
     @field_validator("fit", mode="before")
     @classmethod
     def _over_the_defaults(cls, value: Any) -> Any:
-        # a single key that is set leaves the others as they stand above, not as pretraining has them
+        # a single key that is set leaves the others at the defaults above, not at those of pretraining
         return {**cls.model_fields["fit"].default.model_dump(), **value} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneResult:
-    """What a fine-tuning did.
+    """The result of a fine-tuning.
 
     Attributes:
         digest: SHA-256 of the saved weights.
-        base_digest: of the weights that it started from; the revision where they came from a hub.
+        base_digest: SHA-256 of the weights that it started from; the revision of a base from the hub.
         losses: mean loss of each epoch [nats].
-        seconds: it took [s].
-        examples: texts learned from, pseudo-labels among them.
-        replayed: sentences mixed in beside them.
-        intents, slot_names: the inventory of the result.
-        grown: intents and slot types that the base did not know.
-        temperature: of the result.
-        dev_accuracy: intent accuracy on the dev examples before and after; None without them.
-        watched: intent error on them after each epoch, where `patience` asked for it.
-        resumed: step at which the training went on after a kill; 0 where it ran through.
+        seconds: duration of the fine-tuning [s].
+        examples: number of texts learned from, pseudo-labels included.
+        replayed: number of replay sentences in each epoch.
+        intents, slot_names: the inventory of the new model.
+        grown: intents and slot types that the base did not have.
+        temperature: temperature of the new model.
+        dev_accuracy: intent accuracy on the dev examples before and after; None without dev examples.
+        watched: intent error on the dev examples after each epoch, if `patience` is set.
+        resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
     """
 
     digest: str
@@ -106,6 +106,7 @@ class FinetuneResult:
     resumed: int = 0
 
 
+@clear_memory_errors("lower intent.fit.batch_size and raise intent.fit.accumulate")
 def finetune_intent(
     base: str | Path,
     examples: Sequence[IntentExample],
@@ -116,67 +117,49 @@ def finetune_intent(
     revision: str | None = None,
     checkpoint: Path | None = None,
 ) -> FinetuneResult:
-    """The folder `out` holds the base fine-tuned on the examples; the same inputs give the same weights.
+    """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
-    Intents and slot types that the base does not know become part of its inventory.
+    Intents and slot types that the base does not have are added to the inventory.
 
     Args:
         base: folder, or hub id with `revision`; a joint model or a plain text encoder.
         examples: labelled texts, transcripts and hypotheses; their order does not matter.
-        out: where the model goes; replaced as a whole, and only after all went well.
-        settings: how.
+        out: folder of the model, replaced as a whole at the end; after an error it is as before.
+        settings: the fine-tuning settings; None for the defaults.
         on_progress: called after each step with steps done, steps in all, and the loss.
-        dev: texts on which the accuracy is measured before and after, and the temperature fitted.
+        dev: texts on which the accuracy is measured before and after, and to which the temperature is fitted.
         revision: pinned revision of a hub id.
-        checkpoint: folder in which a long training is kept, to go on there after a kill; the caller removes it.
+        checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
+            removes it.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
-        UsageError: no examples, or the base can't be loaded.
-        RecordError: an example breaks its own rules.
+        UsageError: there are no examples.
+        SettingsError: the base can't be loaded.
+        Damaged: the base or its replay set is damaged.
         Refused: the loss is not finite. Nothing is saved.
     """
+    from training.intent.model import extend_inventory, load_intent, save_intent
+    from training.intent.temperature import calibrated
+
     settings = settings or IntentFinetuneSettings()
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    with enough_memory("lower intent.fit.batch_size and raise intent.fit.accumulate"):
-        return _finetuned(base, examples, out, settings, on_progress, dev, revision, checkpoint, started)
-
-
-def _finetuned(
-    base: str | Path,
-    examples: Sequence[IntentExample],
-    out: Path,
-    settings: IntentFinetuneSettings,
-    on_progress: Progress | None,
-    dev: Sequence[IntentExample],
-    revision: str | None,
-    checkpoint: Path | None,
-    started: float,
-) -> FinetuneResult:
-    from training.intent.model import grow, load_intent, save_intent
-    from training.intent.temperature import with_temperature
-
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
     before = _accuracy(model, dev)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
-    known = {*model.intents, *model.slot_names}
+    base_names = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
     model = _fit_temperature(model, [*examples, *dev], settings.calibrate_from)
-    grow(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
+    extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    heads = ("intent_head", "slot_head")
-    merge = None if settings.lora is None else adapt(model.network, settings.lora, settings.fit.seed, heads)
-    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
-    kept = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = fit(model, _drawn(examples, replay, settings), settings.fit, on_progress, watch, kept)
-    if merge is not None:
-        merge()
+    checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
+    result = _train(model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from)
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
-        model = with_temperature(model, dev)
+        model = calibrated(model, dev)
     after = _accuracy(model, dev)
     save_intent(model, out)
     return FinetuneResult(
@@ -188,7 +171,7 @@ def _finetuned(
         replayed=min(len(replay), settings.replay),
         intents=model.intents,
         slot_names=model.slot_names,
-        grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in known),
+        grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in base_names),
         temperature=model.temperature,
         dev_accuracy=None if before is None or after is None else (before, after),
         watched=result.watched,
@@ -196,11 +179,31 @@ def _finetuned(
     )
 
 
+def _train(
+    model: IntentModel,
+    draw: Callable[[int], list[IntentExample]],
+    settings: IntentFinetuneSettings,
+    on_progress: Progress | None,
+    dev: Sequence[IntentExample],
+    checkpoint: tuple[Path, str] | None,
+) -> LoopResult:
+    """Train the model on the examples of each epoch, with adapters if the settings have them."""
+    merge = None
+    if settings.lora is not None:
+        heads = ("intent_head", "slot_head")
+        merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
+    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
+    result = fit(model, draw, settings.fit, on_progress, watch, checkpoint)
+    if merge is not None:
+        merge()
+    return result
+
+
 def read_replay(folder: Path) -> list[IntentExample]:
-    """Return the replay sentences of a base; none where it has none.
+    """Return the replay sentences in the folder of a base, an empty list where it has none.
 
     Raises:
-        Damaged: a line is not what the recipe writes; the message names it.
+        Damaged: a line can't be read; the message names it.
     """
     file = folder / REPLAY
     if not file.is_file():
@@ -216,12 +219,12 @@ def read_replay(folder: Path) -> list[IntentExample]:
     return rows
 
 
-def _drawn(
+def _epoch_examples(
     examples: Sequence[IntentExample], replay: Sequence[IntentExample], settings: IntentFinetuneSettings
 ) -> Callable[[int], list[IntentExample]]:
-    """Return what gives an epoch's texts: every example and some replay sentences, each misheard anew.
+    """Return a function from the epoch to its texts: all examples and some replay sentences, with recognition errors.
 
-    Draws are seeded by the epoch and the text's own id, so another example more or less does not change them.
+    Draws are seeded by the epoch and the text's own id, so that one example more or less does not change the others.
     """
     labelled = [row for row in examples if row.weight > 0]
     mean = sum(row.weight for row in labelled) / len(labelled)
@@ -248,16 +251,17 @@ def _with_asr_errors(
 
 
 def _fit_temperature(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
-    """Return the base with the temperature that suits it on labelled texts of this home, of `enough` utterances.
+    """Return the base with a temperature fitted to the labelled texts, if these are of `enough` utterances.
 
-    The base came with one for sentences of its maker, of which speech models mishear less than customers' devices do.
-    What a champion was sure of says nothing here: the base, much like it, would come out surer than it is right.
+    The base's own temperature is for synthetic sentences, in which speech models make fewer errors than in customers'
+    recordings. Pseudo-labels are left out: the base mostly agrees with the champion that gave them, so that a
+    temperature fitted to them would make it overconfident.
     """
-    from training.intent.temperature import with_temperature
+    from training.intent.temperature import calibrated
 
-    known = [row for row in rows if row.intent in base.intents and not row.pseudo]
-    utterances = {row.utterance_id.removesuffix(DRAFT) for row in known}
-    return with_temperature(base, known) if len(utterances) >= enough and len(base.intents) > 1 else base
+    labelled = [row for row in rows if row.intent in base.intents and not row.pseudo]
+    utterances = {row.utterance_id.removesuffix(DRAFT) for row in labelled}
+    return calibrated(base, labelled) if len(utterances) >= enough and len(base.intents) > 1 else base
 
 
 def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:

@@ -1,4 +1,4 @@
-"""How the joint intent model learns: examples, their loss, and one loop that pretraining and fine-tuning share."""
+"""Training of the joint intent model, for bases and for fine-tuning: examples, batches, loss."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from corpus.errors import RecordError, UsageError
 from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
-from training.loop.loop import computing, run
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.loop import autocast, run_training
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 DRAFT: Final = "/draft"
-"""What an example's id ends with, behind the utterance's own, where its text is what the speech model heard."""
+"""Suffix of the utterance id in examples whose text is a transcript of the speech model and not of a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntentExample:
-    """A text whose intent is known: a transcript, or what the speech model heard.
+    """A text with its intent: a person's transcript, or one of the speech model.
 
     Attributes:
         slots: spans on this text; None where nobody labelled them, () where there are none.
-        weight: counts in the loss, relative to the other examples.
-        pseudo: the intent is the champion's own guess and no person's label; only ever learned from.
+        weight: weight in the loss, relative to the other examples.
+        pseudo: whether the intent is the champion's prediction and not a person's label; such examples are only for
+            training, never for evaluation.
+
+    Raises:
+        RecordError: the intent is empty, the weight is negative or not finite, or a slot lies outside the text.
     """
 
     utterance_id: str
@@ -88,35 +92,35 @@ def fit(
     watch: Callable[[], float] | None = None,
     checkpoint: tuple[Path, str] | None = None,
 ) -> LoopResult:
-    """The model has learned the examples.
+    """Train the model on the examples, in place.
 
-    The global generators stay as they were. The model's inventory has to hold every intent already.
+    The state of torch's global generator is restored. The model's inventory has to contain every intent already.
 
     Args:
-        model: trained in place, left in evaluation mode.
-        draw: gives the examples of an epoch, counted from 0; each time the same number of them.
-        settings: how.
+        model: trained in place and left in evaluation mode.
+        draw: returns the examples of an epoch, counted from 0; their number is the same in each epoch.
+        settings: the training settings.
         on_progress: called after each step.
-        watch: error on dev examples, for early stopping.
-        checkpoint: where a long training is kept, and the digest of the weights that it starts from.
+        watch: returns the error on dev examples, for early stopping.
+        checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
 
     Raises:
-        UsageError: no examples.
+        UsageError: there are no examples.
         Refused: a loss is not finite.
     """
     import torch
 
-    from training.intent.network import few_threads
+    from training.intent.network import one_thread_if_small
 
     rows = sorted(draw(0), key=_order)
     if not rows:
         raise UsageError("there is nothing to learn intents from; label utterances first")
-    keep = None
+    place = None
     if checkpoint is not None:
-        keep = Keep(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
-    with torch.random.fork_rng(), few_threads(model.network):
+        place = CheckpointPlace(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
+    with torch.random.fork_rng(), one_thread_if_small(model.network):
         torch.manual_seed(settings.seed)
-        return run(_work(model, rows, draw, settings, watch), settings, on_progress, keep)
+        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, place)
 
 
 def _work(
@@ -149,11 +153,11 @@ def _work(
 
 
 def _fingerprint(rows: Sequence[IntentExample], settings: FitSettings, base: str) -> str:
-    told = [
+    facts = [
         [row.utterance_id, row.text, row.intent, [[s.name, s.start, s.end] for s in row.slots or ()], row.weight]
         for row in rows
     ]
-    return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), told]).encode()).hexdigest()
+    return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), facts]).encode()).hexdigest()
 
 
 def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: FitSettings) -> torch.Tensor:
@@ -161,20 +165,20 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     import torch
     from torch.nn.functional import cross_entropy
 
-    from training.intent.network import longest_input
+    from training.intent.network import max_input_tokens
 
     encoding: Any = model.tokenizer(
         [row.text for row in batch],
         padding=True,
         truncation=True,
-        max_length=longest_input(model.network),
+        max_length=max_input_tokens(model.network),
         return_tensors="pt",
     )
     device = model.network.device
     weights = torch.tensor([row.weight for row in batch], device=device)
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
-    with computing(device.type, settings):
+    with autocast(device.type, settings):
         intent, tags, _ = model.network(
             input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
         )
@@ -182,10 +186,10 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
     wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
-    known = wanted != UNTAGGED
-    if settings.slot_weight and bool(known.any()):
+    tagged = wanted != UNTAGGED
+    if settings.slot_weight and bool(tagged.any()):
         each = cross_entropy(tags.transpose(1, 2), wanted, reduction="none", ignore_index=UNTAGGED)
-        loss = loss + settings.slot_weight * (each * weights[:, None]).sum() / known.sum()
+        loss = loss + settings.slot_weight * (each * weights[:, None]).sum() / tagged.sum()
     return loss
 
 
@@ -197,12 +201,12 @@ def _tags(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> lis
 
 
 def _order(row: IntentExample) -> tuple[str, str, str]:
-    # so that the order in which a caller lists the examples changes nothing
+    # so that the caller's order of the examples does not matter
     return row.utterance_id, row.text, row.intent
 
 
 def _shuffled(rows: Sequence[IntentExample], batch_size: int, rng: np.random.Generator) -> list[list[IntentExample]]:
-    """Return batches of texts of like length in random order: less padding, and still another mix each epoch."""
+    """Return batches of texts of similar length, in random order: little padding, and another mix in each epoch."""
     order = rng.permutation(len(rows))
     window = batch_size * 16
     batches: list[list[IntentExample]] = []

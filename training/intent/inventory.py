@@ -1,4 +1,4 @@
-"""The names that an intent model knows, read from its configuration alone, without loading the model."""
+"""The intents and slot types of an intent model, read from its configuration without loading the model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from corpus.errors import Damaged, SettingsError
 from corpus.records.base import OTHER_INTENT
 
 MODEL_TYPE: Final = "earmark-joint-intent"
-"""`model_type` in the `config.json` of our own intent models; any other is a plain text encoder."""
+"""`model_type` in the `config.json` of earmark's intent models; any other is a plain text encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What an intent model can answer.
+    """The names that an intent model can predict.
 
     Attributes:
-        intents: the C names of its intents, in the order of its outputs.
-        slot_names: the S slot types.
+        intents: names of its C intents, in the order of its outputs.
+        slot_names: names of its S slot types.
     """
 
     intents: tuple[str, ...]
@@ -28,7 +28,7 @@ class Inventory:
 
 
 def inventory(folder: Path) -> Inventory:
-    """Return the intents and slot types of the model in a folder; a plain text encoder knows only `other`.
+    """Return the intents and slot types of the model in a folder; a plain text encoder has only the intent `other`.
 
     Raises:
         SettingsError: the folder has no `config.json`.

@@ -1,6 +1,6 @@
-"""Intent models with slots: load, save and ask them.
+"""Intent models with slots: loading, saving, and classification of texts.
 
-A model is a folder in transformers' own format: config with the inventory, `model.safetensors`, tokenizer, and one JSON
+A model is a folder in the format of transformers: config with the inventory, `model.safetensors`, tokenizer, and a JSON
 file with the temperature. Its class is registered in `training.intent.network`; code from a folder never runs.
 """
 
@@ -26,15 +26,15 @@ from corpus.records.base import Floats
 from training.intent.network import (
     JointIntentConfig,
     JointIntentModel,
-    few_threads,
-    grow,
-    longest_input,
-    on_encoder,
-    thinned,
+    consistent_dropout,
+    extend_inventory,
+    max_input_tokens,
+    one_thread_if_small,
+    with_new_heads,
 )
 from training.intent.slot_tags import spans_of, word_spans
 from training.loop.batching import length_batches
-from training.loop.model_files import check_model_folder, replaced_folder, without_bars
+from training.loop.model_files import check_model_folder, replaced_folder, without_progress_bars
 
 __all__ = [
     "IntentModel",
@@ -42,15 +42,15 @@ __all__ = [
     "JointIntentConfig",
     "JointIntentModel",
     "classify",
-    "grow",
+    "extend_inventory",
     "load_intent",
-    "on_encoder",
     "save_intent",
+    "with_new_heads",
     "write_intent",
 ]
 
 CALIBRATION = "calibration.json"
-"""Beside the weights: `{"temperature": T}`; without it T is 1."""
+"""File beside the weights with `{"temperature": T}`; without it T is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +63,25 @@ class IntentModel:
 
     @property
     def intents(self) -> tuple[str, ...]:
-        """The C names of the outputs, in order."""
+        """Return the names of the C intents, in the order of the outputs."""
         return tuple(self.network.config.intents)
 
     @property
     def slot_names(self) -> tuple[str, ...]:
-        """The S slot types."""
+        """Return the names of the S slot types."""
         return tuple(self.network.config.slot_names)
 
 
 def load_intent(folder: str | Path, *, revision: str | None = None, device: str = "cpu") -> IntentModel:
-    """Return the model of a folder, or a plain text encoder with heads that know only `other`.
+    """Return the model of a folder, or a plain text encoder with new heads whose only intent is `other`.
 
     Args:
-        folder: what `save_intent` wrote, or a text encoder of transformers: a folder, or a hub id.
-        revision: the commit of a hub id; required for one.
-        device: where it computes.
+        folder: folder or hub id of a model that `save_intent` wrote, or of a text encoder of transformers.
+        revision: the commit of a hub id, which is required for one.
+        device: device of the model.
 
     Raises:
-        SettingsError: nothing that can be loaded lies there, or a hub id comes without a revision.
+        SettingsError: there is no model that can be loaded, or a hub id comes without a revision.
         Damaged: the weights don't fit the configuration, or a file is cut short.
     """
     local = Path(folder).is_dir()
@@ -94,7 +94,7 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, **where)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, **where)
         kind: Any = JointIntentModel if isinstance(config, JointIntentConfig) else AutoModel
-        with without_bars():
+        with without_progress_bars():
             network, info = kind.from_pretrained(
                 str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **where
             )
@@ -102,14 +102,14 @@ def load_intent(folder: str | Path, *, revision: str | None = None, device: str 
         raise Damaged(f"intent model {folder}: model.safetensors can't be read; restore the folder") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise SettingsError(f"intent model {folder} can't be loaded as a text model: {_first_line(error)}") from error
-    # transformers would go on with random weights in place of missing ones; a plain encoder may lack a pooler
+    # transformers would continue with random weights in place of missing ones; a plain encoder may lack a pooler
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     lacking = [key for key in lacking if kind is JointIntentModel or "pooler" not in key]
     if lacking:
         raise Damaged(f"intent model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
     if not tokenizer.is_fast:
         raise SettingsError(f"intent model {folder}: needs a tokenizer.json, which gives the characters of a token")
-    joint: Any = network if kind is JointIntentModel else on_encoder(network)
+    joint: Any = network if kind is JointIntentModel else with_new_heads(network)
     joint.to(device).eval()
     return IntentModel(joint, tokenizer, _temperature(Path(folder)))
 
@@ -132,7 +132,7 @@ def _first_line(error: Exception) -> str:
 
 
 def save_intent(model: IntentModel, folder: Path, *, half: bool = False) -> None:
-    """The folder holds the model: weights in safetensors (float16 when `half`), tokenizer, inventory, temperature.
+    """Write the model to the folder: weights in safetensors (float16 if `half`), tokenizer, inventory, temperature.
 
     Raises:
         Damaged: a weight is not finite, or too large for float16; nothing is written.
@@ -142,7 +142,7 @@ def save_intent(model: IntentModel, folder: Path, *, half: bool = False) -> None
 
 
 def write_intent(model: IntentModel, draft: Path, *, half: bool = False) -> None:
-    """The empty folder `draft` holds the files of the model; see `save_intent`."""
+    """Write the files of the model to the empty folder `draft`; see `save_intent`."""
     state = {name: tensor.detach().to("cpu") for name, tensor in model.network.state_dict().items()}
     limit = torch.finfo(torch.float16 if half else torch.float32).max
     for name, tensor in state.items():
@@ -158,15 +158,15 @@ def write_intent(model: IntentModel, draft: Path, *, half: bool = False) -> None
 
 @dataclass(frozen=True, slots=True)
 class IntentOutput:
-    """What the model says of N texts.
+    """What the model predicts for N texts.
 
     Attributes:
         probs: (N, C) float32, softmax(logits / temperature).
         logits: (N, C) float32.
-        logsumexp: (N,) float32, of the logits.
-        embeddings: (N, D) float32 of unit length: the pooled output.
-        slots: N tuples of spans on the text.
-        pass_probs: (P, N, C) float32, one layer a dropout pass; P is 0 where none ran.
+        logsumexp: (N,) float32, logarithm of the summed exponentials of the logits.
+        embeddings: (N, D) float32 of unit length, the pooled output.
+        slots: the slots of each text, N tuples of spans.
+        pass_probs: (P, N, C) float32, probabilities of each of the P dropout passes.
     """
 
     probs: Floats
@@ -177,7 +177,7 @@ class IntentOutput:
     pass_probs: Floats
 
     def top(self) -> npt.NDArray[np.int64]:
-        """Return the position of each text's most probable intent, (N,) int64."""
+        """Return the number of each text's most probable intent, (N,) int64."""
         return np.asarray(self.probs.argmax(axis=1), dtype=np.int64)
 
     def confidence(self) -> Floats:
@@ -192,17 +192,17 @@ class IntentOutput:
 def classify(
     model: IntentModel, texts: Sequence[str], *, batch_tokens: int = 4096, passes: int = 0, seed: int = 0
 ) -> IntentOutput:
-    """Return intents, slots and embeddings of texts, the same to float noise in whatever batch a text stands.
+    """Return intents, slots and embeddings of texts; batches change them by no more than float rounding.
 
-    The dropout passes are consistent ones: each pass thins the network once, by a generator seeded by (seed, pass),
-    and asks it about every text (Kirsch et al. 2019, BatchBALD, section 4.2), so no batch or order changes them.
+    The dropout passes are consistent: each pass draws one dropout mask, seeded by (seed, pass), and uses it for every
+    text (Kirsch et al. 2019, BatchBALD, section 4.2), so that neither batches nor order change the passes.
 
     Args:
-        model: as loaded.
-        texts: N normalised texts; an empty one is allowed.
-        batch_tokens: tokens of a batch, padding included.
+        model: the intent model.
+        texts: N normalised texts; they may be empty.
+        batch_tokens: largest number of tokens of a batch, padding included.
         passes: number P of dropout passes.
-        seed: of the passes.
+        seed: seed of the passes.
     """
     n, classes = len(texts), len(model.intents)
     logits = np.zeros((n, classes), np.float32)
@@ -210,11 +210,11 @@ def classify(
     pass_logits = np.zeros((passes, n, classes), np.float32)
     slots: list[tuple[SlotSpan, ...]] = [()] * n
     for rows, batch, encoding in _batches(model, texts, batch_tokens):
-        with torch.inference_mode(), few_threads(model.network):
+        with torch.inference_mode(), one_thread_if_small(model.network):
             intent, tags, hidden = model.network(**batch)
             logits[rows], pooled[rows] = intent.float().cpu().numpy(), hidden.float().cpu().numpy()
             for p in range(passes):
-                with thinned(model.network, seed, p):
+                with consistent_dropout(model.network, seed, p):
                     pass_logits[p, rows] = model.network(**batch)[0].float().cpu().numpy()
         best = tags.argmax(-1).cpu().numpy()
         for at, row in enumerate(rows):
@@ -233,8 +233,8 @@ def classify(
 def _batches(
     model: IntentModel, texts: Sequence[str], batch_tokens: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
-    limit = longest_input(model.network)
-    # letters bound tokens from above in what is spoken, so a padded batch stays within the budget
+    limit = max_input_tokens(model.network)
+    # a spoken text has no more tokens than letters, so a padded batch has at most `batch_tokens`
     lengths = [min(limit, 2 + len(text)) for text in texts]
     for batch in length_batches(lengths, batch_tokens):
         rows = batch.tolist()

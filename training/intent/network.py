@@ -1,4 +1,4 @@
-"""The joint intent and slot network: one encoder of any text model of transformers, an intent head, a slot head."""
+"""The joint network for intents and slots: a text encoder of transformers with an intent head and a slot head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.intent.inventory import MODEL_TYPE
 from training.intent.slot_tags import tag_names
 
 SMALL_NETWORK: Final = 10_000_000
-"""Below so many weights a network computes on one thread."""
+"""Networks with fewer weights compute on one thread."""
 
 
 class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -25,11 +25,11 @@ class JointIntentConfig(PreTrainedConfig):  # type: ignore[misc]
 
     Attributes:
         encoder: the configuration of a text model of transformers, with its `model_type`.
-        intents: C names; `other` is always one of them.
-        slot_names: S names, which make 1 + 2 S tags.
-        pooling: `mean` over the tokens or the first token (`cls`).
-        head_dropout: in front of both heads.
-        max_tokens: a longer text is cut.
+        intents: names of the C intents; `other` is always one of them.
+        slot_names: names of the S slot types, which give 1 + 2 S tags.
+        pooling: `mean` over the tokens, or `cls` for the first token.
+        head_dropout: dropout in front of both heads.
+        max_tokens: longer texts are cut to this number of tokens.
     """
 
     model_type = MODEL_TYPE
@@ -83,43 +83,43 @@ AutoConfig.register(JointIntentConfig.model_type, JointIntentConfig, exist_ok=Tr
 AutoModel.register(JointIntentConfig, JointIntentModel, exist_ok=True)
 
 
-def on_encoder(
+def with_new_heads(
     encoder: PreTrainedModel, intents: Sequence[str] = (), slot_names: Sequence[str] = ()
 ) -> JointIntentModel:
-    """Return a joint model around a text encoder; its heads start at zero and know `other` and the given names."""
+    """Return a joint model of a text encoder and new heads for `other` and the given names, with weights of zero."""
     config = JointIntentConfig(encoder=encoder.config.to_dict(), intents=[OTHER_INTENT], slot_names=[])
-    with torch.random.fork_rng():  # its first weights are all replaced
+    with torch.random.fork_rng():  # the random first weights are all replaced
         network = JointIntentModel(config)
     network.encoder.load_state_dict(encoder.state_dict())
     with torch.no_grad():
         for head in (network.intent_head, network.slot_head):
             head.weight.zero_()
             head.bias.zero_()
-    grow(network, intents, slot_names)
+    extend_inventory(network, intents, slot_names)
     return network
 
 
-def grow(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[str]) -> bool:
-    """The model's inventory holds all the given names; says whether it had to grow.
+def extend_inventory(model: JointIntentModel, intents: Sequence[str], slot_names: Sequence[str]) -> bool:
+    """Add the given names to the model's inventory; return whether any of them was new.
 
-    New names follow the old ones, in sorted order. What was learned stays: the old rows of both heads are copied; a new
-    row starts at the mean of the old ones, with no say of its own.
+    New names follow the old ones, in sorted order. The old rows of both heads are kept; a new row starts at the mean of
+    the old ones, so that it prefers no intent or slot.
     """
     config = model.config
     old_intents, old_slots = list(config.intents or []), list(config.slot_names or [])
     new_intents = sorted({OTHER_INTENT, *intents} - set(old_intents))
     new_slots = sorted(set(slot_names) - set(old_slots))
     if new_intents:
-        model.intent_head = _wider(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
+        model.intent_head = _extended_head(model.intent_head, len(old_intents) + len(new_intents), len(old_intents))
     if new_slots:
         outputs = len(tag_names([*old_slots, *new_slots]))
-        model.slot_head = _wider(model.slot_head, outputs, len(tag_names(old_slots)))
+        model.slot_head = _extended_head(model.slot_head, outputs, len(tag_names(old_slots)))
     config.intents, config.slot_names = old_intents + new_intents, old_slots + new_slots
     return bool(new_intents or new_slots)
 
 
-def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
-    # without first weights of its own, which would take from the global generator
+def _extended_head(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
+    # without random first weights, which would draw from the global generator
     wider: nn.Linear = nn.utils.skip_init(nn.Linear, head.in_features, outputs).to(head.weight)
     with torch.no_grad():
         wider.weight.copy_(head.weight[:kept].mean(0, keepdim=True).expand_as(wider.weight))
@@ -128,19 +128,19 @@ def _wider(head: nn.Linear, outputs: int, kept: int) -> nn.Linear:
     return wider
 
 
-def longest_input(network: JointIntentModel) -> int:
-    """Return how many tokens of a text the model reads, special ones included."""
-    # RoBERTa-like encoders count positions from the padding index on, so two of them can't be used
+def max_input_tokens(network: JointIntentModel) -> int:
+    """Return the largest number of tokens that the model reads of a text, special ones included."""
+    # RoBERTa-like encoders count positions from behind the padding index, so that two of them can't be used
     positions = int(getattr(network.encoder.config, "max_position_embeddings", 512))
     return min(int(network.config.max_tokens), positions - 2)
 
 
 @contextmanager
-def few_threads(network: nn.Module) -> Iterator[None]:
-    """Inside, a small network computes on one thread.
+def one_thread_if_small(network: nn.Module) -> Iterator[None]:
+    """Limit torch to one thread within the block if the network is small.
 
-    Its products are too short to share, and beside another busy process several threads that wait for each other cost
-    far more than they save.
+    Its matrix products are too short to divide, and beside another busy process several threads that wait for each
+    other cost far more than they save.
     """
     threads = torch.get_num_threads()
     small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
@@ -152,10 +152,10 @@ def few_threads(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def thinned(network: JointIntentModel, seed: int, number: int) -> Iterator[None]:
-    """Every dropout of the network drops the same features for all texts and tokens, drawn from (seed, number)."""
+def consistent_dropout(network: JointIntentModel, seed: int, number: int) -> Iterator[None]:
+    """Make every dropout drop the same features for all texts and tokens within the block, seeded by (seed, number)."""
     modules = [m for m in network.modules() if isinstance(m, nn.Dropout) and 0.0 < m.p < 1.0]
-    # one stream a module, so that the order in which the network calls them does not matter
+    # one random stream per module, so that the order in which the network calls them does not matter
     streams = np.random.default_rng([seed, number]).spawn(len(modules))
     hooks = [
         module.register_forward_hook(_same_features(module.p, stream))

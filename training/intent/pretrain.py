@@ -1,8 +1,8 @@
-"""The recipe of the embedded intent base: a small encoder that learns the synthetic grammar's base phrasings.
+"""The recipe of the embedded intent base: a small encoder trained on the synthetic grammar's base phrasings.
 
-From nothing to a folder in minutes on a CPU: sentences of the grammar, misheard anew in each epoch; a byte-level
-vocabulary of their pieces; one joint model; a temperature; and a few hundred of the sentences as a replay set, which
-fine-tuning mixes in so that what nobody labelled is not forgotten.
+It takes some minutes on a CPU: sentences of the grammar, with recognition errors imitated anew in each epoch; a
+byte-level vocabulary; one joint model; a temperature; and a few hundred of the sentences as a replay set, which
+fine-tuning mixes in so that intents that nobody labelled are not forgotten.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 BASE: Final = Path(__file__).parent.parent / "bases" / "intent"
-"""The embedded base: what this recipe made with its default settings."""
+"""Folder of the embedded base, which this recipe wrote with its default settings."""
 
 CARD: Final = "README.md"
 
@@ -36,20 +36,20 @@ SPECIAL_TOKENS: Final = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 
 
 class IntentPretrainSettings(BaseModel):
-    """The recipe's numbers.
+    """The settings of the recipe.
 
     Attributes:
-        sentences: drawn from the grammar to learn.
-        calibration: more of them, to fit the temperature.
-        vocabulary: tokens of the byte-level vocabulary.
-        width, layers, heads: of the encoder.
-        strange_slots: a sentence has one slot filled with words that do not exist, so that slots are also found by
-            what stands around them.
-        salad: texts without sense beside the sentences, as a share of them, whose intent is `other`.
-        replay: sentences kept for fine-tuning.
-        noise: how the sentences are misheard.
-        fit: how they are learned.
-        seed: of the sentences, the noise and the first weights.
+        sentences: number of sentences of the grammar to learn.
+        calibration: number of further sentences, to fit the temperature.
+        vocabulary: number of tokens of the byte-level vocabulary.
+        width, layers, heads: size of the encoder.
+        strange_slots: probability that one slot of a sentence is filled with words that do not exist, so that slots
+            are also found by the words around them.
+        salad: number of meaningless texts with the intent `other`, as a share of the sentences.
+        replay: number of sentences kept for fine-tuning.
+        noise: how recognition errors are imitated.
+        fit: training settings.
+        seed: seed of the sentences, the noise and the first weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,9 +69,9 @@ class IntentPretrainSettings(BaseModel):
 
 
 def pretrain(out: Path, settings: IntentPretrainSettings | None = None, on_progress: Progress | None = None) -> None:
-    """The folder `out` holds the embedded intent base: weights in float16, tokenizer, inventory, replay sentences.
+    """Train an intent base and write it to the folder `out`: weights in float16, tokenizer, inventory, replay set.
 
-    A card that lies there stays: it says what was measured.
+    A model card that is there is kept, since it has measurements that the recipe does not make.
     """
     from training.intent.model import write_intent
 
@@ -99,7 +99,7 @@ def grammar_examples(count: int, seed: int, phrasings: Phrasing = "base") -> lis
 
 
 def word_salad(rows: Sequence[IntentExample], count: int, seed: int) -> list[IntentExample]:
-    """Return texts of 1 to 9 words drawn from all rows alike, which ask for nothing: the base's notion of `other`."""
+    """Return texts of 1 to 9 words drawn at random from all rows, which have no meaning and the intent `other`."""
     rng = np.random.default_rng([seed, 22])
     words = [word for row in rows for word in row.text.split()]
     lengths = rng.integers(1, 10, size=count)
@@ -113,21 +113,21 @@ def learn_base(
     settings: IntentPretrainSettings,
     on_progress: Progress | None = None,
 ) -> IntentModel:
-    """Return a model trained from nothing on the rows, its temperature fitted on the held-out ones."""
-    from training.intent.temperature import with_temperature
+    """Return a model trained from scratch on the rows, its temperature fitted to the held-out rows."""
+    from training.intent.temperature import calibrated
 
     words = sorted({word for row in rows for word in row.text.split()})
 
-    def heard(examples: Sequence[IntentExample], epoch: int) -> list[IntentExample]:
+    def with_noise(examples: Sequence[IntentExample], epoch: int) -> list[IntentExample]:
         rng = np.random.default_rng([settings.seed, 21, epoch])
         return [_with_asr_errors(row, words, rng, settings) for row in examples]
 
     texts = [row.text for row in rows]
-    misread = [row.text for row in heard(rows, 0)]
-    tokenizer = train_tokenizer(texts + misread, settings.vocabulary)
+    noisy_texts = [row.text for row in with_noise(rows, 0)]
+    tokenizer = train_tokenizer(texts + noisy_texts, settings.vocabulary)
     model = new_model(tokenizer, rows, settings)
-    fit(model, lambda epoch: heard(rows, epoch + 1), settings.fit, on_progress)
-    return with_temperature(model, heard(held_out, 0))
+    fit(model, lambda epoch: with_noise(rows, epoch + 1), settings.fit, on_progress)
+    return calibrated(model, with_noise(held_out, 0))
 
 
 def _with_asr_errors(
@@ -136,14 +136,14 @@ def _with_asr_errors(
     text, slots = row.text, row.slots or ()
     if slots and rng.random() < settings.strange_slots:
         chosen = int(rng.integers(len(slots)))
-        spoken = words_with_slots(text, slots)
-        text, slots = text_with_slots([(_strange(w, rng) if s == chosen else w, s) for w, s in spoken], slots)
+        words_and_slots = words_with_slots(text, slots)
+        text, slots = text_with_slots([(_strange(w, rng) if s == chosen else w, s) for w, s in words_and_slots], slots)
     text, slots = with_asr_errors(text, slots, words, rng, settings.noise)
     return IntentExample(row.utterance_id, text, row.intent, slots, row.weight)
 
 
 def _strange(word: str, rng: np.random.Generator) -> str:
-    """Return a word of like length that nobody says: consonants and vowels in turn."""
+    """Return an invented word of similar length, of consonants and vowels in turn."""
     sounds = ("bcdfghjklmnprstvwz", "aeiou")
     first = int(rng.integers(2))
     length = max(2, len(word) + int(rng.integers(-1, 2)))
@@ -151,7 +151,7 @@ def _strange(word: str, rng: np.random.Generator) -> str:
 
 
 def train_tokenizer(texts: Sequence[str], size: int) -> Any:
-    """Return a byte-level BPE tokenizer with character offsets; no text is outside its vocabulary."""
+    """Return a byte-level BPE tokenizer with character offsets, which can encode any text."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -186,7 +186,7 @@ def train_tokenizer(texts: Sequence[str], size: int) -> Any:
 
 
 def new_model(tokenizer: Any, rows: Sequence[IntentExample], settings: IntentPretrainSettings) -> IntentModel:
-    """Return an untrained model whose inventory is that of the rows, its weights drawn from the seed."""
+    """Return an untrained model with the inventory of the rows and weights drawn from the seed."""
     import torch
 
     from training.intent.model import IntentModel, JointIntentConfig, JointIntentModel
@@ -212,7 +212,7 @@ def new_model(tokenizer: Any, rows: Sequence[IntentExample], settings: IntentPre
 
 
 def write_replay(folder: Path, rows: Sequence[IntentExample]) -> None:
-    """The folder's replay set is the rows."""
+    """Write the rows to the folder as its replay set."""
     lines = [
         json.dumps(
             {

@@ -1,4 +1,4 @@
-"""Slots as tags on words, and back: BIO (Ramshaw & Marcus 1995), one tag a word, carried by its first token."""
+"""Conversion between slots and tags on words: BIO (Ramshaw & Marcus 1995), one tag a word, on its first token."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from corpus.records.arrivals import SlotSpan
 
 OUTSIDE = 0
-"""The tag of a word that belongs to no slot; slot s has the tags 1 + 2 s (begins) and 2 + 2 s (goes on)."""
+"""The tag of a word that belongs to no slot; slot s has the tags 1 + 2 s (begin) and 2 + 2 s (inside)."""
 
 UNTAGGED = -100
-"""The tag of a token that carries none: it continues a word, or nobody labelled the slots."""
+"""The value for a token without a tag: it continues a word, or nobody labelled the slots of the text."""
 
 Span = tuple[int, int]
 
@@ -24,8 +24,8 @@ def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[
     """Return (position of the first token, (start, end) in the text) of each word of a tokenised text.
 
     Args:
-        word_ids: (T,) the word of each token, None for special tokens and padding.
-        offsets: (T,) characters of each token, end exclusive.
+        word_ids: (T,) number of each token's word, None for special tokens and padding.
+        offsets: (T,) start and end of each token in the text, end exclusive.
     """
     words: list[tuple[int, Span]] = []
     last: int | None = None
@@ -44,13 +44,13 @@ def word_spans(word_ids: Sequence[int | None], offsets: Sequence[Span]) -> list[
 def tags_of(
     words: Sequence[tuple[int, Span]], slots: Sequence[SlotSpan], slot_names: Sequence[str], tokens: int
 ) -> list[int]:
-    """Return the (tokens,) tags of a text: first tokens carry their word's tag, all others `UNTAGGED`.
+    """Return the (T,) tags of a text: the first token of a word has the word's tag, all others have `UNTAGGED`.
 
     Args:
-        words: as `word_spans` gives them.
+        words: as `word_spans` returns them.
         slots: spans on the same text; a word that overlaps a span belongs to it.
-        slot_names: the inventory; a slot outside it is tagged as outside.
-        tokens: the length T.
+        slot_names: the S slot types of the model; slots of other types are tagged `OUTSIDE`.
+        tokens: the number of tokens T.
     """
     index = {name: i for i, name in enumerate(slot_names)}
     ordered = sorted(slots, key=lambda slot: slot.start)
@@ -67,15 +67,15 @@ def tags_of(
 
 
 def spans_of(words: Sequence[tuple[int, Span]], tags: Sequence[int], slot_names: Sequence[str]) -> tuple[SlotSpan, ...]:
-    """Return the slots that a text's word tags spell, in order and without overlap.
+    """Return the slots that the tags of a text's words describe, in order and without overlap.
 
-    A slot that goes on without having begun, or after a slot of another name, begins there: a wrong first tag costs
-    the boundary, not the slot.
+    An inside tag that follows no tag of the same slot begins a slot, so that one wrong first tag changes the boundary
+    but does not lose the slot.
 
     Args:
-        words: (W,) as `word_spans` gives them.
+        words: (W,) as `word_spans` returns them.
         tags: (W,) one tag a word.
-        slot_names: the inventory.
+        slot_names: the S slot types of the model.
     """
     spans: list[SlotSpan] = []
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Intent probabilities mean what they say: one temperature (Guo et al. 2017), fitted on texts with known intents."""
+"""Calibration of intent probabilities by one temperature (Guo et al. 2017), fitted to texts with labelled intents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 TEMPERATURES: Final = np.exp(np.linspace(np.log(0.25), np.log(8.0), 200))
-"""What is tried; a grid is exact enough and can't diverge."""
+"""The temperatures that are tried; a grid is exact enough and can't diverge."""
 
 
 def fit_temperature(
@@ -24,9 +24,9 @@ def fit_temperature(
     """Return the temperature in [0.25, 8] at which the targets are likeliest.
 
     Args:
-        logits: (N, C).
+        logits: (N, C) logits of the intents.
         targets: (N,) column of the true intent.
-        weights: (N,) or None for equal ones.
+        weights: (N,) weights of the texts; None for equal ones.
     """
     wide = logits.astype(np.float64)
     share = np.ones(len(wide)) if weights is None else weights
@@ -39,14 +39,14 @@ def fit_temperature(
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def with_temperature(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
-    """Return the model with the temperature that suits the rows; intents it does not know are passed over."""
+def calibrated(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
+    """Return the model with a temperature fitted to the rows; rows with intents that it does not have are ignored."""
     from training.intent.model import classify
 
     index = {name: i for i, name in enumerate(model.intents)}
-    known = [row for row in rows if row.intent in index]
-    if not known:
+    usable = [row for row in rows if row.intent in index]
+    if not usable:
         return model
-    logits = classify(model, [row.text for row in known]).logits
-    targets = np.array([index[row.intent] for row in known])
-    return replace(model, temperature=fit_temperature(logits, targets, np.array([row.weight for row in known])))
+    logits = classify(model, [row.text for row in usable]).logits
+    targets = np.array([index[row.intent] for row in usable])
+    return replace(model, temperature=fit_temperature(logits, targets, np.array([row.weight for row in usable])))

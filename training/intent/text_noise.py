@@ -1,7 +1,7 @@
-"""Texts as a small speech model would mishear them, with their slots: what an intent model must learn to read through.
+"""Imitated recognition errors in texts with slots, so that an intent model learns to classify imperfect transcripts.
 
-The intent model is trained on written sentences and hears recognised ones. Random edits of letters and words, weighted
-towards sounds that are taken for each other, stand in for the recogniser's errors where no recogniser has run.
+The intent model is trained on written sentences but classifies transcripts of a speech model. Random edits of letters
+and words, weighted towards similar sounds, imitate the errors of a speech model where none has run.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.arrivals import SlotSpan
 
-ALIKE = ("aeiouy", "bpv", "dt", "gkcq", "fvp", "szcx", "mn", "lrw", "jgh")
-"""Letters that English recognisers take for each other: vowels, and consonants of one place or manner."""
+SIMILAR_LETTERS = ("aeiouy", "bpv", "dt", "gkcq", "fvp", "szcx", "mn", "lrw", "jgh")
+"""Groups of letters that speech models confuse in English: vowels, and consonants of one place or manner."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -56,40 +56,40 @@ def with_asr_errors(
     rng: np.random.Generator,
     settings: NoiseSettings,
 ) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the text with simulated recognition errors and its slots on the new text.
+    """Return the text with imitated recognition errors, and its slots on the new text.
 
-    A slot whose words are all left out is gone. A text never loses its last word.
+    A slot whose words are all left out is dropped. A text that would lose all its words stays as it is.
 
     Args:
-        text: words parted by spaces.
-        slots: spans on whole words of it.
-        vocabulary: words that may be heard instead; may be empty.
-        rng: the only source of chance.
-        settings: the rates.
+        text: words separated by spaces.
+        slots: spans on whole words of the text.
+        vocabulary: words that may replace a word; may be empty.
+        rng: the random generator of all draws.
+        settings: the rates of errors.
     """
     if rng.random() < settings.clean:
         return text, tuple(slots)
     kinds = ("letters", "merged", "split", "dropped", "replaced")
     weights = np.array([getattr(settings, kind) for kind in kinds])
     rate = 2.0 * settings.word_rate * rng.random()
-    heard: list[Word] = []
+    noisy: list[Word] = []
     joined = False
     for word, slot in words_with_slots(text, slots):
         kind = str(rng.choice(kinds, p=weights / weights.sum())) if rng.random() < rate else ""
-        pieces = _hit(word, kind, vocabulary, rng)
-        if joined and heard and pieces:
-            last, last_slot = heard.pop()
-            heard.append((last + pieces[0], last_slot if last_slot >= 0 else slot))
+        pieces = _corrupted(word, kind, vocabulary, rng)
+        if joined and noisy and pieces:
+            last, last_slot = noisy.pop()
+            noisy.append((last + pieces[0], last_slot if last_slot >= 0 else slot))
             pieces = pieces[1:]
-        heard.extend((piece, slot) for piece in pieces)
+        noisy.extend((piece, slot) for piece in pieces)
         joined = kind == "merged"
-    while heard and rng.random() < settings.swallowed:
-        heard = _swallow(heard, rng)
-    return text_with_slots(heard, slots) if heard else (text, tuple(slots))
+    while noisy and rng.random() < settings.swallowed:
+        noisy = _without_run(noisy, rng)
+    return text_with_slots(noisy, slots) if noisy else (text, tuple(slots))
 
 
 def words_with_slots(text: str, slots: Sequence[SlotSpan]) -> list[Word]:
-    """Return the words of a text, each with the index of its slot or -1."""
+    """Return the words of a text, each with the index of its slot, or -1 for none."""
     words: list[Word] = []
     end = 0
     for word in text.split():
@@ -101,7 +101,7 @@ def words_with_slots(text: str, slots: Sequence[SlotSpan]) -> list[Word]:
 
 
 def text_with_slots(words: Sequence[Word], slots: Sequence[SlotSpan]) -> tuple[str, tuple[SlotSpan, ...]]:
-    """Return the text of the words, parted by spaces, and the spans of the slots that they name."""
+    """Return the words as a text, separated by spaces, and the spans of their slots on it."""
     spans: list[SlotSpan] = []
     last = -1
     end = -1
@@ -116,7 +116,7 @@ def text_with_slots(words: Sequence[Word], slots: Sequence[SlotSpan]) -> tuple[s
     return " ".join(word for word, _ in words), tuple(spans)
 
 
-def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
+def _corrupted(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generator) -> list[str]:
     if kind == "dropped":
         return []
     if kind == "replaced" and len(vocabulary):
@@ -130,16 +130,16 @@ def _hit(word: str, kind: str, vocabulary: Sequence[str], rng: np.random.Generat
     return [word]
 
 
-def _swallow(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
-    """Return the words without a run of 2 to 8 letters and gaps; what stood on its two sides is one word."""
+def _without_run(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
+    """Return the words without a random run of 2 to 8 letters and spaces, whose two sides are joined to one word."""
     letters = [(letter, slot) for word, slot in words for letter, slot in [*((c, slot) for c in word), (" ", -1)]][:-1]
     start = int(rng.integers(len(letters)))
     left = letters[:start] + letters[start + int(rng.integers(2, 9)) :]
     found: list[Word] = []
     word, slot = "", -1
-    for letter, of in [*left, (" ", -1)]:
+    for letter, slot_of_letter in [*left, (" ", -1)]:
         if letter != " ":
-            word, slot = word + letter, max(slot, of)
+            word, slot = word + letter, max(slot, slot_of_letter)
         elif word:
             found.append((word, slot))
             word, slot = "", -1
@@ -148,15 +148,15 @@ def _swallow(words: Sequence[Word], rng: np.random.Generator) -> list[Word]:
 
 def _edit_letter(word: str, rng: np.random.Generator) -> str:
     at = int(rng.integers(len(word)))
-    act = rng.random()
-    if act < 0.25 and len(word) > 1:
+    edit = rng.random()
+    if edit < 0.25 and len(word) > 1:
         return word[:at] + word[at + 1 :]
-    if act < 0.45:
-        return word[:at] + _alike(word[at], rng) + word[at:]
-    return word[:at] + _alike(word[at], rng) + word[at + 1 :]
+    if edit < 0.45:
+        return word[:at] + _similar_letter(word[at], rng) + word[at:]
+    return word[:at] + _similar_letter(word[at], rng) + word[at + 1 :]
 
 
-def _alike(letter: str, rng: np.random.Generator) -> str:
-    near = [group for group in ALIKE if letter in group]
-    group = near[int(rng.integers(len(near)))] if near and rng.random() < 0.75 else LETTERS
+def _similar_letter(letter: str, rng: np.random.Generator) -> str:
+    similar = [group for group in SIMILAR_LETTERS if letter in group]
+    group = similar[int(rng.integers(len(similar)))] if similar and rng.random() < 0.75 else LETTERS
     return group[int(rng.integers(len(group)))]

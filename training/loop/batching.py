@@ -1,4 +1,4 @@
-"""Batches of clips or texts of like length, filled up to a number of frames rather than to a number of items."""
+"""Batches of clips or texts of similar length, limited by their padded size rather than by their number of items."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def length_batches(
     max_items: int = 256,
     rng: np.random.Generator | None = None,
 ) -> list[Rows]:
-    """Return batches of row numbers in which every row stands once and no padded batch exceeds `max_frames`.
+    """Return batches of row numbers that contain every row once, with a padded size of at most `max_frames` each.
 
-    A row that is longer than `max_frames` is a batch of its own. Rows of like length stand together, so little is
-    padded. Without `rng` batches go from short to long, which is the order for scoring. With `rng`, for training,
-    lengths are jittered by some 10 % before sorting, so that an epoch's neighbours differ, and batches are shuffled.
+    A row that is longer than `max_frames` is a batch of its own. Rows of similar length share a batch, so that there is
+    little padding. Without `rng`, for scoring, batches go from short to long. With `rng`, for training, lengths are
+    changed at random by up to 10 % before sorting, so that batches differ between epochs, and batches are shuffled.
 
     Args:
         lengths: (N,) length of each row, in frames, samples or tokens.
         max_frames: largest padded size of a batch: items * longest length.
         max_items: largest number of rows of a batch.
-        rng: shuffles where given.
+        rng: random generator for training; None for the order of scoring.
 
     Raises:
         SettingsError: `max_frames` or `max_items` is below 1.

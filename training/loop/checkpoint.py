@@ -1,6 +1,6 @@
-"""A training that was killed goes on where it stood: weights, optimiser, schedule, generators and place on disk.
+"""Checkpoints, from which an interrupted training is continued: weights, optimiser, schedule, generators and position.
 
-Safetensors and JSON, no pickle. Nothing of what is learned from is in it, only a digest of all of it.
+They are safetensors and JSON, without pickle. They contain no training data, only a digest of it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ TENSORS: Final = "state.safetensors"
 
 
 @dataclass(slots=True)
-class Place:
-    """How far a training is.
+class TrainingState:
+    """The progress of a training.
 
     Attributes:
-        epoch, group: the next step: its epoch, and its place in it.
-        step: steps made.
-        summed, items: loss times items, and items, of the epoch so far.
-        losses: of the epochs that are over.
-        watched: dev errors after them.
-        best: weights of the least of them.
+        epoch, group: epoch of the next step, and the step's number in it.
+        step: number of steps made.
+        summed, items: sum of loss times items, and number of items, in the epoch so far.
+        losses: mean loss of each finished epoch.
+        watched: dev error after each finished epoch.
+        best: weights after the epoch with the lowest dev error; None without dev examples.
     """
 
     epoch: int = 0
@@ -46,23 +46,23 @@ class Place:
     best: dict[str, torch.Tensor] | None = None
 
 
-def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
-    """The folder holds the training as it stands; an earlier checkpoint is replaced as a whole."""
+def save(folder: Path, fingerprint: str, work: Work, state: TrainingState) -> None:
+    """Write the current state of the training to the folder; an earlier checkpoint is replaced as a whole."""
     import torch
     from safetensors.torch import save_file
 
     optimizer = work.optimizer.state_dict()
     tensors = {f"network/{name}": tensor for name, tensor in work.network.state_dict().items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in (at.best or {}).items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in (state.best or {}).items()}
     for index, slots in optimizer["state"].items():
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in slots.items()}
     tensors["torch"] = torch.random.get_rng_state()
     if torch.cuda.is_available():
-        tensors |= {f"cuda/{k}": state for k, state in enumerate(torch.cuda.get_rng_state_all())}
+        tensors |= {f"cuda/{k}": device_state for k, device_state in enumerate(torch.cuda.get_rng_state_all())}
     numpy_state: Any = np.random.get_state(legacy=False)
-    state = {
+    content = {
         "fingerprint": fingerprint,
-        "place": {name: getattr(at, name) for name in Place.__slots__ if name != "best"},
+        "place": {name: getattr(state, name) for name in TrainingState.__slots__ if name != "best"},
         "groups": optimizer["param_groups"],
         "schedule": work.schedule.state_dict(),
         "generators": [generator.bit_generator.state for generator in work.generators],
@@ -71,18 +71,21 @@ def save(folder: Path, fingerprint: str, work: Work, at: Place) -> None:
     with replaced_folder(folder) as draft:
         # tied weights share their memory, which the format forbids
         save_file({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}, draft / TENSORS)
-        (draft / STATE).write_text(json.dumps(state))
+        (draft / STATE).write_text(json.dumps(content))
 
 
-def load(folder: Path, fingerprint: str, work: Work) -> Place | None:
-    """The training is as it was kept, and its place is returned; None where nothing of this training is kept."""
+def load(folder: Path, fingerprint: str, work: Work) -> TrainingState | None:
+    """Restore the training from its checkpoint and return its progress; None where there is no checkpoint of it.
+
+    A checkpoint of another training, or one that can't be read, is removed.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        state = json.loads((folder / STATE).read_text())
-        tensors = load_file(folder / TENSORS) if state["fingerprint"] == fingerprint else {}
+        content = json.loads((folder / STATE).read_text())
+        tensors = load_file(folder / TENSORS) if content["fingerprint"] == fingerprint else {}
     except (OSError, ValueError, KeyError, SafetensorError):
         tensors = {}
     if not tensors:
@@ -93,16 +96,16 @@ def load(folder: Path, fingerprint: str, work: Work) -> Place | None:
         index, _, slot = name.partition("/")
         slots.setdefault(int(index), {})[slot] = tensor
     work.network.load_state_dict(_under(tensors, "network"))
-    work.optimizer.load_state_dict({"state": slots, "param_groups": state["groups"]})
-    work.schedule.load_state_dict(state["schedule"])
-    for generator, kept in zip(work.generators, state["generators"], strict=True):
-        generator.bit_generator.state = kept
-    key = np.array(state["numpy"]["state"]["key"], dtype=np.uint32)
-    np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": key}})
+    work.optimizer.load_state_dict({"state": slots, "param_groups": content["groups"]})
+    work.schedule.load_state_dict(content["schedule"])
+    for generator, saved in zip(work.generators, content["generators"], strict=True):
+        generator.bit_generator.state = saved
+    key = np.array(content["numpy"]["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**content["numpy"], "state": {**content["numpy"]["state"], "key": key}})
     torch.random.set_rng_state(tensors["torch"])
     if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([kept for _, kept in sorted(_under(tensors, "cuda").items())])
-    return Place(**state["place"], best=_under(tensors, "best") or None)
+        torch.cuda.set_rng_state_all([saved for _, saved in sorted(_under(tensors, "cuda").items())])
+    return TrainingState(**content["place"], best=_under(tensors, "best") or None)
 
 
 def _under(tensors: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Bases from the hub: a model by its id at one commit, without anything that could run when it is loaded."""
+"""Download of bases from the Hugging Face hub: a model at one commit, without files that could run code."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
-TAKEN: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-"""Weights, configuration, tokenizer; no code and no pickles."""
+ALLOWED_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""Files that are downloaded: weights, configuration and tokenizer, no code and no pickles."""
 
 
 def hub_folder(name: str, revision: str | None, key: str) -> Path:
-    """Return the local folder of a hub model at a commit, downloaded where it is not there yet.
+    """Return the local folder of a hub model at a commit; download it if it is not there yet.
 
     Args:
         name: hub id, `owner/name`.
-        revision: the commit, 40 hex digits; a branch or a tag could change its meaning.
-        key: of the setting, for messages.
+        revision: the commit, 40 hex digits; branches and tags are refused, since they can move.
+        key: key of the setting, for messages.
 
     Raises:
-        SettingsError: no commit, or the hub has no such model or can't be reached.
+        SettingsError: `revision` is no commit, the hub has no such model, or it can't be reached.
     """
     if revision is None or not COMMIT.fullmatch(revision):
         raise SettingsError(f"{key}: hub id {name} needs {key}_revision, the 40 hex digits of one commit")
@@ -33,7 +33,7 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(TAKEN)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise SettingsError(
             f"{key}: {name} at {revision[:12]} can't be had from the hub ({type(error).__name__}); "

@@ -1,6 +1,6 @@
-"""The loop in which speech and intent models learn: steps, accumulation, precision, early stopping, checkpoints.
+"""The training loop of speech and intent models: steps, accumulation, precision, early stopping, checkpoints.
 
-It knows neither clips nor texts. What is learned, in which batches and by which loss comes as `Work`.
+It is the same for clips and texts: batches, loss and optimiser come as `Work`.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ import numpy as np
 
 from corpus.errors import EarmarkError, Refused, SettingsError
 from training.loop import checkpoint
-from training.loop.work import Keep, LoopResult, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
 
 
-def run(
-    work: Work, settings: StepSettings, on_progress: Progress | None = None, keep: Keep | None = None
+def run_training(
+    work: Work, settings: StepSettings, on_progress: Progress | None = None, place: CheckpointPlace | None = None
 ) -> LoopResult:
-    """The network has learned and is in evaluation mode; a run that was resumed ends with the same weights.
+    """Train the network and leave it in evaluation mode; a continued run ends with the weights of an uninterrupted one.
 
     Raises:
         Refused: a loss is not finite.
     """
-    at = checkpoint.Place()
-    if keep is not None:
-        at = checkpoint.load(keep.folder, keep.fingerprint, work) or at
-    resumed, parameters = at.step, [p for group in work.optimizer.param_groups for p in group["params"]]
+    state = checkpoint.TrainingState()
+    if place is not None:
+        state = checkpoint.load(place.folder, place.fingerprint, work) or state
+    resumed, parameters = state.step, [p for group in work.optimizer.param_groups for p in group["params"]]
     total = sum(-(-count // settings.accumulate) for count in work.counts)
-    kept_at = time.monotonic()
+    saved_at = time.monotonic()
     try:
-        while at.epoch < len(work.counts) and not _over(at, settings):
-            groups = _grouped(work.batches(at.epoch), settings.accumulate)
+        while state.epoch < len(work.counts) and not _is_finished(state, settings):
+            groups = _grouped(work.batches(state.epoch), settings.accumulate)
             work.train_mode()
-            for group in groups[at.group :]:
-                value = _step(work, group, parameters, at.step + 1)
-                at.step, at.group = at.step + 1, at.group + 1
-                at.summed += value * sum(len(batch) for batch in group)
-                at.items += sum(len(batch) for batch in group)
-                if keep is not None and time.monotonic() - kept_at >= settings.checkpoint_after:
-                    checkpoint.save(keep.folder, keep.fingerprint, work, at)
-                    kept_at = time.monotonic()
+            for group in groups[state.group :]:
+                value = _step(work, group, parameters, state.step + 1)
+                state.step, state.group = state.step + 1, state.group + 1
+                state.summed += value * sum(len(batch) for batch in group)
+                state.items += sum(len(batch) for batch in group)
+                if place is not None and time.monotonic() - saved_at >= settings.checkpoint_after:
+                    checkpoint.save(place.folder, place.fingerprint, work, state)
+                    saved_at = time.monotonic()
                 if on_progress is not None:
-                    on_progress(at.step, total, value)
-            at.losses.append(at.summed / at.items)
-            at.epoch, at.group, at.summed, at.items = at.epoch + 1, 0, 0.0, 0
+                    on_progress(state.step, total, value)
+            state.losses.append(state.summed / state.items)
+            state.epoch, state.group, state.summed, state.items = state.epoch + 1, 0, 0.0, 0
             if settings.patience is not None and work.watch is not None:
-                _look(work, at)
+                _note_dev_error(work, state)
     finally:
         work.network.eval()
-    if at.best is not None:
-        work.network.load_state_dict(at.best)
-    return LoopResult(tuple(at.losses), at.step, tuple(at.watched), resumed)
+    if state.best is not None:
+        work.network.load_state_dict(state.best)
+    return LoopResult(tuple(state.losses), state.step, tuple(state.watched), resumed)
 
 
 def _grouped(batches: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -63,7 +63,7 @@ def _grouped(batches: Sequence[Any], size: int) -> list[Sequence[Any]]:
 
 
 def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) -> float:
-    """One step is made from the group's batches; returns their mean loss over all items."""
+    """Make one optimiser step from the group's batches; return their mean loss over all items."""
     import torch
 
     items = sum(len(batch) for batch in group)
@@ -81,27 +81,27 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) 
     return value
 
 
-def _look(work: Work, at: checkpoint.Place) -> None:
-    """The dev error is noted, and the weights where it is the best so far."""
+def _note_dev_error(work: Work, state: checkpoint.TrainingState) -> None:
+    """Measure the dev error and note it, with the weights if it is the lowest so far."""
     assert work.watch is not None
     work.network.eval()
     error = work.watch()
-    if not at.watched or error < min(at.watched):
-        at.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
-    at.watched.append(error)
+    if not state.watched or error < min(state.watched):
+        state.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
+    state.watched.append(error)
 
 
-def _over(at: checkpoint.Place, settings: StepSettings) -> bool:
-    if settings.patience is None or not at.watched:
+def _is_finished(state: checkpoint.TrainingState, settings: StepSettings) -> bool:
+    if settings.patience is None or not state.watched:
         return False
-    return len(at.watched) - 1 - int(np.argmin(at.watched)) >= settings.patience
+    return len(state.watched) - 1 - int(np.argmin(state.watched)) >= settings.patience
 
 
 def chosen_device(settings: StepSettings) -> str:
-    """Return the device that the settings mean.
+    """Return the device of the settings, with `auto` resolved to `cuda` or `cpu`.
 
     Raises:
-        SettingsError: a GPU is asked for, and torch finds none.
+        SettingsError: the settings name a GPU, and torch finds none.
     """
     import torch
 
@@ -110,13 +110,13 @@ def chosen_device(settings: StepSettings) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device == "cuda" and not torch.cuda.is_available():
         raise SettingsError("device is cuda, and torch finds no GPU; set it to auto or cpu")
-    if device == "cuda":  # without a workspace of its own cuBLAS does not repeat itself
+    if device == "cuda":  # without a fixed workspace cuBLAS is not deterministic
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return device
 
 
-def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
-    """Return a context in which a network computes in the precision that the settings mean; features stay outside."""
+def autocast(device: str, settings: StepSettings) -> AbstractContextManager[Any]:
+    """Return a context in which a network computes in the precision of the settings; compute features outside it."""
     import torch
 
     precision = settings.precision
@@ -127,9 +127,9 @@ def computing(device: str, settings: StepSettings) -> AbstractContextManager[Any
 
 @contextmanager
 def seeded_torch(seed: int, threads: int) -> Iterator[None]:
-    """Inside, torch draws from `seed` and runs deterministic kernels on `threads` threads; outside all is as before.
+    """Seed torch and use deterministic kernels on `threads` threads within the block; restore all settings after it.
 
-    So does numpy's global generator: some families of transformers draw their own masks from it.
+    The global generator of numpy is seeded too, since some families of transformers draw masks from it.
     """
     import torch
 
@@ -149,11 +149,11 @@ def seeded_torch(seed: int, threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory(remedy: str) -> Iterator[None]:
-    """Inside, running out of memory is one clear error with the remedy instead of the library's own.
+def clear_memory_errors(remedy: str) -> Iterator[None]:
+    """Turn the library's out-of-memory errors within the block into one clear error with the remedy.
 
     Raises:
-        EarmarkError: the memory of machine or GPU did not suffice.
+        EarmarkError: there is too little memory on the machine or the GPU.
     """
     import torch
 
@@ -162,7 +162,7 @@ def enough_memory(remedy: str) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise EarmarkError(f"out of memory while training; {remedy}") from error
     except RuntimeError as error:
-        told = str(error).lower()
-        if any(words in told for words in ("out of memory", "not enough memory", "can't allocate memory")):
+        message = str(error).lower()
+        if any(words in message for words in ("out of memory", "not enough memory", "can't allocate memory")):
             raise EarmarkError(f"out of memory while training; {remedy}") from error
         raise

@@ -1,4 +1,4 @@
-"""Low-rank adapters: a few weights learn beside each linear layer, and become part of it before anything is saved."""
+"""Low-rank adapters: few weights are trained beside each linear layer, and merged into it before the model is saved."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ class LoraSettings(BaseModel):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
-def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] = ()) -> Callable[[], None]:
-    """Only adapters learn, and the modules named in `whole`; the function that is returned merges them.
+def add_adapters(
+    network: Any, settings: LoraSettings, seed: int, full_modules: Sequence[str] = ()
+) -> Callable[[], None]:
+    """Add adapters to the network and freeze all other weights; return a function that merges the adapters.
 
-    After it the network has the classes and names of weights that it had before.
+    After merging, the network has the same classes and names of weights as before, and none of them is frozen.
 
     Args:
         network: a model of transformers, changed in place.
         settings: rank and layers.
-        seed: of the adapters' first weights.
-        whole: modules that learn as they are, such as small heads.
+        seed: seed of the adapters' first weights.
+        full_modules: names of modules that are trained in full, without adapters, such as small heads.
 
     Raises:
         SettingsError: the network has none of the layers.
@@ -53,8 +55,8 @@ def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] 
     config = LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=targets
     )
-    if whole:
-        config.exclude_modules = list(whole)
+    if full_modules:
+        config.exclude_modules = list(full_modules)
     device = next(network.parameters()).device
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -63,7 +65,7 @@ def adapt(network: Any, settings: LoraSettings, seed: int, whole: Sequence[str] 
         except ValueError as error:
             raise SettingsError(f"lora.targets: {targets} names no linear layer of this model") from error
     network.to(device)
-    for name in whole:
+    for name in full_modules:
         for parameter in network.get_submodule(name).parameters():
             parameter.requires_grad = True
 

@@ -1,4 +1,4 @@
-"""Folders of models: complete or not there, named by the digest of their weights."""
+"""Folders of models: checks, the digest of the weights, and replacement as a whole."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from corpus.storage.durable_write import sync, temporary_name
 
 
 def check_model_folder(folder: Path) -> None:
-    """Pass when the folder holds a configuration, safetensors and a tokenizer.
+    """Check that the folder has a configuration, safetensors and a tokenizer.
 
     Raises:
-        SettingsError: one of them is missing; the message says which.
+        SettingsError: one of them is missing; the message names it.
     """
     if not (folder / "config.json").is_file():
         raise SettingsError(f"model {folder}: no config.json; give a folder in transformers' format")
@@ -36,10 +36,10 @@ def weights_digest(folder: str | Path) -> str:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty draft beside `folder`, which takes its place once the block ends well.
+    """Yield an empty draft folder that replaces `folder` as a whole when the block ends without error.
 
-    Files are on disk before the name changes, so a kill leaves no half folder under the name; what was there before
-    is gone then. After an error the draft is gone and `folder` is what it was.
+    All files are synchronised to disk before the draft is renamed, so that an interruption leaves no incomplete folder
+    under the name. After an error the draft is removed and `folder` is as before.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft, former = temporary_name(folder), temporary_name(folder)
@@ -61,8 +61,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Inside, transformers draws no progress bars: loading a model is no event that a person waits for."""
+def without_progress_bars() -> Iterator[None]:
+    """Turn off the progress bars of transformers within the block; loading a model takes too short for them."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

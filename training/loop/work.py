@@ -1,4 +1,4 @@
-"""What a training is told and what it returns: settings of its steps, its work, where it is kept, its result."""
+"""Input and output of the training loop: settings of its steps, its work, its checkpoint, its result."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class StepSettings(BaseModel):
         accumulate: How many batches make one step with their gradients, so that a large batch fits into little memory.
         precision: `auto` computes in bfloat16 on a GPU that has it and in float32 elsewhere; weights stay float32.
         device: `auto` is the GPU where there is one.
-        patience: Epochs without a better result on the dev examples after which training ends, and the best weights are
-            taken; null: it runs to its end and the last weights are taken.
-        checkpoint_after: A training that takes longer is kept on disk at this interval, to go on after a kill [s].
+        patience: Epochs without a better result on the dev examples after which training ends with the best weights;
+            null: all epochs are run and the last weights are taken.
+        checkpoint_after: Interval at which a long training is saved to disk, to be continued after an interruption [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,19 +40,19 @@ class StepSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one training does.
+    """Everything that the loop needs to train one network.
 
     Attributes:
-        name: of what learns, for messages.
-        network: trained in place.
-        optimizer, schedule: torch's.
-        clip_norm: gradients are clipped to this norm.
-        batches: of each epoch, counted from 0; the same each time it is asked.
+        name: name of the network, for messages.
+        network: the network, trained in place.
+        optimizer, schedule: optimiser and learning rate schedule of torch.
+        clip_norm: norm to which gradients are clipped.
+        batches: returns the batches of an epoch, counted from 0; the same at each call.
         counts: number of batches of each epoch.
-        loss: of a batch, the mean over its items.
-        train_mode: puts the network into training mode.
-        generators: numpy's, from which losses draw; a checkpoint holds their state.
-        watch: error on dev examples, after an epoch; None where there are none.
+        loss: returns the loss of a batch, the mean over its items.
+        train_mode: sets the network to training mode.
+        generators: generators of numpy from which losses draw; a checkpoint contains their state.
+        watch: returns the error on dev examples after an epoch; None without dev examples.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
-    """Where a training is kept to go on after a kill.
+class CheckpointPlace:
+    """The checkpoint of a training, from which it is continued after an interruption.
 
     Attributes:
-        folder: of the checkpoint; its files are weights and numbers, no text and no audio.
-        fingerprint: of everything that the training starts from; a checkpoint of another one is not taken up.
+        folder: folder of the checkpoint; its files have weights and numbers, no text and no audio.
+        fingerprint: digest of everything that the training starts from; a checkpoint with another one is not used.
     """
 
     folder: Path
@@ -83,13 +83,13 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """What the loop did.
+    """The result of the training loop.
 
     Attributes:
         losses: mean loss of each epoch.
-        steps: optimiser steps made.
-        watched: dev error after each epoch, where early stopping asked for it.
-        resumed: step from which a checkpoint was taken up; 0 for none.
+        steps: number of optimiser steps.
+        watched: dev error after each epoch, if `patience` is set.
+        resumed: step from which the training was continued; 0 where it was not interrupted.
     """
 
     losses: tuple[float, ...]

@@ -1,1 +1,1 @@
-"""Quick learners for replay: a corpus as numbers, and what a few labels of it teach, in well under a second a round."""
+"""Learners for replay: a labelled corpus as features, and models that predict it from some of its labels."""

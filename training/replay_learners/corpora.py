@@ -1,7 +1,7 @@
-"""Labelled corpora that a replay simulates on: `train.jsonl` is the pool, `test.jsonl` measures.
+"""Labelled corpora for replay: `train.jsonl` is the pool, `test.jsonl` is for evaluation.
 
-A row has `text` and `intent`; with `audio` (relative to the folder) it is speech. `speaker` and further short columns
-are kept as slices. Such corpora are public or one's own labelled data, so nothing here goes through the door.
+A row has `text` and `intent`; with `audio` (relative to the folder) it is speech. `speaker` is optional. These corpora
+are public or the user's own labelled data, not customers' recordings, so they are not read through the door.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from corpus.storage.json_lines import read_objects
 from corpus.text import normalise
 
 WORDS_PER_SECOND: Final = 2.5
-"""Speaking rate that stands in for the duration of a text that nobody spoke (150 words a minute)."""
+"""Speaking rate by which the duration of a text without audio is estimated (150 words a minute)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class LabelledRow:
     Attributes:
         text: normalised words.
         intent: its true intent.
-        speaker: the corpus' own name of the speaker; "" where none is given.
+        speaker: the corpus' own name of the speaker; "" where it has none.
         audio: file of the clip; None in a corpus of texts.
-        duration: of the clip, or of the text as spoken [s].
+        duration: length of the clip, or estimated length of the text when spoken [s].
     """
 
     text: str
@@ -44,7 +44,7 @@ class LabelledCorpus:
     """A pool and a test set.
 
     Attributes:
-        name: of the folder.
+        name: name of the folder.
         digest: SHA-256 of both files.
         train, test: the rows.
         speech: whether the rows have audio.
@@ -58,29 +58,29 @@ class LabelledCorpus:
 
 
 def read_corpus(folder: Path) -> LabelledCorpus:
-    """Return the corpus of a folder.
+    """Return the corpus in a folder.
 
     Raises:
         UsageError: a file is missing, a row can't be read or lacks a field, only some rows have audio, or all rows
-            have one intent; the message names file and line.
+            have the same intent; the message names the file, and the line where there is one.
     """
-    seen = hashlib.sha256()
-    parts = {name: tuple(_rows(folder, name, seen)) for name in ("train", "test")}
+    hasher = hashlib.sha256()
+    parts = {name: tuple(_rows(folder, name, hasher)) for name in ("train", "test")}
     speech = {row.audio is not None for part in parts.values() for row in part}
     if len(speech) > 1:
         raise UsageError(f"corpus {folder.name}: some rows have audio and others have none; split it into two corpora")
     if len({row.intent for row in parts["train"]}) < 2:
-        raise UsageError(f"corpus {folder.name}: train.jsonl has one intent only, so there is nothing to tell apart")
-    return LabelledCorpus(folder.resolve().name, seen.hexdigest(), parts["train"], parts["test"], speech.pop())
+        raise UsageError(f"corpus {folder.name}: train.jsonl has one intent only; a replay needs at least two")
+    return LabelledCorpus(folder.resolve().name, hasher.hexdigest(), parts["train"], parts["test"], speech.pop())
 
 
-def _rows(folder: Path, name: str, seen: Any) -> Iterator[LabelledRow]:
+def _rows(folder: Path, name: str, hasher: Any) -> Iterator[LabelledRow]:
     path = folder / f"{name}.jsonl"
     try:
         content = path.read_bytes()
     except OSError:
         raise UsageError(f"corpus {folder.name}: no {name}.jsonl that can be read; check --corpus") from None
-    seen.update(hashlib.sha256(content).digest())
+    hasher.update(hashlib.sha256(content).digest())
     where = f"corpus {folder.name}: {name}.jsonl"
     for number, row in read_objects(content, where):
         yield _row(folder, row, f"{where} line {number}")

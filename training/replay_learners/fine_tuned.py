@@ -1,4 +1,4 @@
-"""The learner `model` of a replay: earmark's own fine-tuning, from the embedded bases, of every round's labels anew."""
+"""The learner `model` of a replay: earmark's own fine-tuning, in each round anew from the embedded bases."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ BASES: Final = Path(__file__).resolve().parent.parent / "bases"
 
 
 def fine_tuned(problem: Problem) -> Callable[[Rows, Rows], tuple[Floats, Rows]]:
-    """Return a learner that fine-tunes the intent model, and for clips the speech model whose transcripts it reads.
+    """Return a learner that fine-tunes the intent model, and for clips also the speech model in front of it.
 
-    It returns (N, C) probabilities of the pool and the (M,) intents of the test set. A round takes minutes on clips.
+    The learner returns (N, C) probabilities of the pool and the (M,) intents of the test set. With clips a round takes
+    minutes.
     """
     clips = _Clips(problem) if problem.speech else None
 
@@ -46,17 +47,17 @@ def _intents(
     finetune_intent(BASES / "intent", examples, out)
     model = load_intent(out)
     column = {intent: k for k, intent in enumerate(model.intents)}
-    known = [k for k, intent in enumerate(problem.intents) if intent in column]
+    shared = [k for k, intent in enumerate(problem.intents) if intent in column]
     found = np.zeros((len(texts[0]) + len(texts[1]), len(problem.intents)), np.float32)
     read = classify(model, [*map(str, texts[0]), *map(str, texts[1])]).probs
-    found[:, known] = read[:, [column[problem.intents[k]] for k in known]]
+    found[:, shared] = read[:, [column[problem.intents[k]] for k in shared]]
     found /= np.maximum(found.sum(axis=1, keepdims=True), 1e-12)
     pool = len(texts[0])
     return found[:pool], found[pool:].argmax(axis=1).astype(np.intp)
 
 
 class _Clips:
-    """The decoded clips of a problem, which every round's speech model hears."""
+    """The decoded clips of a problem, which are transcribed in every round."""
 
     def __init__(self, problem: Problem) -> None:
         from corpus.audio.decode import decode
@@ -67,7 +68,7 @@ class _Clips:
         self.test = [decode(Path(clip), AudioSettings())[0] for clip in problem.test_clips]
 
     def transcripts(self, rows: Rows, out: Path) -> tuple[Strings, Strings]:
-        """Return what a speech model that learned the rows hears in pool and test set."""
+        """Return the transcripts of pool and test set by a speech model that is fine-tuned on the rows."""
         from training.asr.finetune import finetune_asr
         from training.asr.fit import AsrExample
         from training.asr.loading import load_asr
@@ -76,5 +77,5 @@ class _Clips:
         examples = [AsrExample(f"{row:07d}", self.pool[row], str(self.problem.texts[row])) for row in rows.tolist()]
         finetune_asr(BASES / "asr", examples, out)
         asr = load_asr(out)
-        heard: Sequence[str] = best_texts(asr, [*self.pool, *self.test])
-        return np.array(heard[: len(self.pool)], np.str_), np.array(heard[len(self.pool) :], np.str_)
+        texts: Sequence[str] = best_texts(asr, [*self.pool, *self.test])
+        return np.array(texts[: len(self.pool)], np.str_), np.array(texts[len(self.pool) :], np.str_)

@@ -1,7 +1,7 @@
-"""Learners for replay: what some labelled rows teach about all the others.
+"""Learners for replay: models that are trained on some labelled rows and predict all others.
 
-A learner is a function that takes a problem and returns one that learns: `(rows, labels) -> Beliefs`. It starts anew
-each time, so that the same rows teach the same, whatever came before.
+A learner is a function that takes a problem and returns a function `(rows, labels) -> LearnerOutput`. That function
+starts anew at each call, so that the same rows give the same result, whatever came before.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from corpus.records.base import Floats
 from training.replay_learners.problem import Problem, Rows
 
 STRENGTH: Final = 10.0
-"""Inverse regularisation of both learners; features have length 1."""
+"""Inverse strength of the regularisation of both linear learners; features have length 1."""
 
 ITERATIONS: Final = 200
-"""Most steps of the softmax regression."""
+"""Largest number of steps of the softmax regression."""
 
 SHARPNESS: Final = 3.0
-"""Turns one-vs-rest decision values of the support vectors, which lie about 1 apart, into probabilities by softmax."""
+"""Factor on the decision values of the support vector machine, about 1 apart, before a softmax gives probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beliefs:
-    """What a learner makes of the pool and of the test set.
+class LearnerOutput:
+    """What a learner predicts for the pool and the test set.
 
     Attributes:
-        probs: (N, C) float32 over all intents, also those not yet seen.
-        predicted: (M,) number of the intent of every test row.
+        probs: (N, C) float32 probabilities of all intents, those without a label included.
+        predicted: (M,) number of the predicted intent of each test row.
     """
 
     probs: Floats
     predicted: Rows
 
 
-Learn = Callable[[Rows, Rows], Beliefs]
+Learn = Callable[[Rows, Rows], LearnerOutput]
 
 
-def linear(problem: Problem) -> Learn:
-    """Return a softmax regression for texts, and a support vector machine with an RBF kernel for clips."""
-    return _supported(problem) if problem.speech else _softmax_regression(problem)
+def linear_learner(problem: Problem) -> Learn:
+    """Return the learner of the problem: a softmax regression for texts, a support vector machine (RBF) for clips."""
+    return _support_vectors(problem) if problem.speech else _softmax_regression(problem)
 
 
 def _softmax_regression(problem: Problem) -> Learn:
@@ -52,7 +52,7 @@ def _softmax_regression(problem: Problem) -> Learn:
 
     regression: Any = None
 
-    def learn(rows: Rows, labels: Rows) -> Beliefs:
+    def learn(rows: Rows, labels: Rows) -> LearnerOutput:
         nonlocal regression
         classes = np.unique(labels)
         if len(classes) == 1:
@@ -63,15 +63,15 @@ def _softmax_regression(problem: Problem) -> Learn:
             warnings.filterwarnings("ignore", message="The number of unique classes")  # early rounds have few of each
             regression.fit(problem.features[rows], labels)  # the problem is convex: where it starts only saves time
         probs = _wide(regression.predict_proba(problem.features), classes, problem)
-        return Beliefs(probs, regression.predict(problem.test_features).astype(np.intp))
+        return LearnerOutput(probs, regression.predict(problem.test_features).astype(np.intp))
 
     return learn
 
 
-def _supported(problem: Problem) -> Learn:
+def _support_vectors(problem: Problem) -> Learn:
     from sklearn.svm import SVC
 
-    def learn(rows: Rows, labels: Rows) -> Beliefs:
+    def learn(rows: Rows, labels: Rows) -> LearnerOutput:
         classes = np.unique(labels)
         if len(classes) == 1:
             return _certain(problem, int(classes[0]))
@@ -81,15 +81,15 @@ def _supported(problem: Problem) -> Learn:
             values = np.stack([-values, values], axis=1)
         raised = np.exp(SHARPNESS * (values - values.max(axis=1, keepdims=True)))
         probs = _wide(raised / raised.sum(axis=1, keepdims=True), classes, problem)
-        return Beliefs(probs, model.predict(problem.test_features).astype(np.intp))
+        return LearnerOutput(probs, model.predict(problem.test_features).astype(np.intp))
 
     return learn
 
 
-def _certain(problem: Problem, label: int) -> Beliefs:
+def _certain(problem: Problem, label: int) -> LearnerOutput:
     probs = np.zeros((len(problem.features), len(problem.intents)), np.float32)
     probs[:, label] = 1.0
-    return Beliefs(probs, np.full(len(problem.test_labels), label, np.intp))
+    return LearnerOutput(probs, np.full(len(problem.test_labels), label, np.intp))
 
 
 def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
@@ -98,13 +98,13 @@ def _wide(probs: Any, classes: Rows, problem: Problem) -> Floats:
     return out
 
 
-def model(problem: Problem) -> Learn:
-    """Return earmark's own fine-tuning of the embedded bases (`fine_tuned`): the real thing, and as slow."""
+def fine_tuning_learner(problem: Problem) -> Learn:
+    """Return earmark's own fine-tuning of the embedded bases (`fine_tuned`) as a learner, which is much slower."""
     from training.replay_learners.fine_tuned import fine_tuned
 
     learn = fine_tuned(problem)
-    return lambda rows, labels: Beliefs(*learn(rows, labels))
+    return lambda rows, labels: LearnerOutput(*learn(rows, labels))
 
 
-LEARNERS: Final[dict[str, Callable[[Problem], Learn]]] = {"linear": linear, "model": model}
+LEARNERS: Final[dict[str, Callable[[Problem], Learn]]] = {"linear": linear_learner, "model": fine_tuning_learner}
 """Every learner by name."""

@@ -1,4 +1,4 @@
-"""A labelled corpus as numbers: features of pool and test set that no label went into, and the labels beside them."""
+"""A labelled corpus as arrays: features of pool and test set, computed without labels, and the labels."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ Rows = npt.NDArray[np.intp]
 Progress = Callable[[int], None]
 
 DIMENSIONS: Final = 256
-"""Of the truncated SVD of a text's n-grams."""
+"""Dimensions of the truncated SVD of a text's n-grams."""
 
 CEPSTRA, STEPS = 20, 12
-"""Mel cepstra of a clip, and time steps to which they and their deltas are stretched."""
+"""Number of mel cepstra of a clip, and of time steps to which they and their deltas are stretched."""
 
 RATE: Final = 16_000
-"""Of decoded clips [Hz]."""
+"""Sample rate of decoded clips [Hz]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a quick learner needs, N rows of pool and M of test.
+    """A labelled corpus as arrays, with N rows in the pool and M in the test set.
 
     Attributes:
-        features: (N, D) float32 of the pool, rows of unit length.
-        test_features: (M, D) float32.
-        labels, test_labels: (N,) and (M,) numbers into `intents`.
-        intents: C names, sorted.
-        speakers, test_speakers: (N,) and (M,) str.
-        durations: (N,) [s].
-        words: (N,) words of the text.
-        texts, test_texts: (N,) and (M,) str.
-        clips, test_clips: (N,) and (M,) str, files; "" in a corpus of texts.
+        features: (N, D) float32 features of the pool, rows of unit length.
+        test_features: (M, D) float32 features of the test set.
+        labels, test_labels: (N,) and (M,) numbers of the true intents, as indices of `intents`.
+        intents: names of the C intents, sorted.
+        speakers, test_speakers: (N,) and (M,) str, names of the speakers.
+        durations: (N,) durations [s].
+        words: (N,) numbers of words.
+        texts, test_texts: (N,) and (M,) str, normalised texts.
+        clips, test_clips: (N,) and (M,) str, paths of the clips; "" in a corpus of texts.
     """
 
     features: Floats
@@ -59,21 +59,21 @@ class Problem:
 
     @property
     def speech(self) -> bool:
-        """Whether the rows are clips."""
+        """Return whether the rows are clips."""
         return bool(self.clips[0])
 
     def take(self, rows: Rows, labels: Rows) -> Problem:
-        """Return the problem of some rows of the pool, with labels of their own, and the same test set."""
-        mine = ("features", "speakers", "durations", "words", "texts", "clips")
-        return replace(self, labels=labels, **{name: getattr(self, name)[rows] for name in mine})
+        """Return a problem with some rows of the pool, the given labels for them, and the same test set."""
+        names = ("features", "speakers", "durations", "words", "texts", "clips")
+        return replace(self, labels=labels, **{name: getattr(self, name)[rows] for name in names})
 
 
 def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progress | None = None) -> Problem:
-    """Return the corpus in numbers.
+    """Return the corpus as arrays.
 
     Args:
         corpus: pool and test set.
-        neighbours: rows of the pool whose average stands beside each row's own features (`smoothed`); 0: none.
+        neighbours: number of neighbours whose average is added to each row's features (`with_neighbourhoods`); 0: none.
         on_progress: called with the number of rows read so far.
 
     Raises:
@@ -81,13 +81,13 @@ def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progr
     """
     intents = tuple(sorted({row.intent for row in corpus.train}))
     number = {intent: k for k, intent in enumerate(intents)}
-    strange = sorted({row.intent for row in corpus.test} - set(intents))
-    if strange:
-        raise UsageError(f"corpus {corpus.name}: intent {strange[0]!r} of test.jsonl never occurs in train.jsonl")
+    missing = sorted({row.intent for row in corpus.test} - set(intents))
+    if missing:
+        raise UsageError(f"corpus {corpus.name}: intent {missing[0]!r} of test.jsonl never occurs in train.jsonl")
     make = speech_features if corpus.speech else text_features
     pool, test = make(corpus.train, corpus.test, on_progress or (lambda done: None))
     if neighbours:
-        pool, test = smoothed(pool, test, min(neighbours, len(pool) - 1))
+        pool, test = with_neighbourhoods(pool, test, min(neighbours, len(pool) - 1))
     return Problem(
         features=pool,
         test_features=test,
@@ -106,14 +106,14 @@ def make_problem(corpus: LabelledCorpus, neighbours: int = 0, on_progress: Progr
 
 
 def save_problem(problem: Problem, folder: Path) -> None:
-    """The folder holds the problem, an array a file, for other processes to map into their memory."""
+    """Write the problem to the folder, one file an array, so that other processes can map it into memory."""
     folder.mkdir(parents=True, exist_ok=True)
     for column in fields(Problem):
         np.save(folder / f"{column.name}.npy", np.asarray(getattr(problem, column.name)))
 
 
 def load_problem(folder: Path) -> Problem:
-    """Return the problem of a folder, mapped into memory and not read."""
+    """Return the problem in a folder, its arrays mapped into memory."""
     found = {column.name: np.load(folder / f"{column.name}.npy", mmap_mode="r") for column in fields(Problem)}
     return Problem(**found | {"intents": tuple(found["intents"].tolist())})
 
@@ -121,7 +121,10 @@ def load_problem(folder: Path) -> Problem:
 def text_features(
     pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Return TF-IDF of word 1-2-grams and of character 3-5-grams within words, by truncated SVD to 256 dimensions."""
+    """Return (N, D) and (M, D) features of texts, D at most 256.
+
+    TF-IDF of word 1-2-grams and of character 3-5-grams within words, reduced by a truncated SVD.
+    """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
@@ -130,10 +133,10 @@ def text_features(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
     )
-    known = grams.fit_transform([row.text for row in pool])
-    asked = grams.transform([row.text for row in test])
-    svd = TruncatedSVD(min(DIMENSIONS, known.shape[0] - 1, known.shape[1] - 1), random_state=0)
-    features = unit(svd.fit_transform(known)), unit(svd.transform(asked))
+    pool_grams = grams.fit_transform([row.text for row in pool])
+    test_grams = grams.transform([row.text for row in test])
+    svd = TruncatedSVD(min(DIMENSIONS, pool_grams.shape[0] - 1, pool_grams.shape[1] - 1), random_state=0)
+    features = unit_rows(svd.fit_transform(pool_grams)), unit_rows(svd.transform(test_grams))
     on_progress(len(pool) + len(test))
     return features
 
@@ -141,7 +144,9 @@ def text_features(
 def speech_features(
     pool: Sequence[LabelledRow], test: Sequence[LabelledRow], on_progress: Progress
 ) -> tuple[Floats, Floats]:
-    """Return 20 mel cepstra and their deltas over 12 time steps, each standardised on the pool.
+    """Return (N, D) and (M, D) features of clips: 20 mel cepstra and their deltas at 12 time steps, standardised.
+
+    Mean and standard deviation are those of the pool.
 
     Raises:
         UsageError: a clip can't be read; the message names its row.
@@ -153,7 +158,7 @@ def speech_features(
         on_progress(done)
     found = np.stack(vectors)
     mean, spread = found[: len(pool)].mean(axis=0), found[: len(pool)].std(axis=0)
-    found = unit((found - mean) / np.maximum(spread, 1e-6))
+    found = unit_rows((found - mean) / np.maximum(spread, 1e-6))
     return found[: len(pool)], found[len(pool) :]
 
 
@@ -187,26 +192,28 @@ def _clip_vector(row: LabelledRow, pipeline: Any, number: int) -> Floats:
     return vector
 
 
-def smoothed(pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2) -> tuple[Floats, Floats]:
-    """Return each row beside the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
+def with_neighbourhoods(
+    pool: Floats, test: Floats, neighbours: int, *, steps: int = 5, own: float = 0.2
+) -> tuple[Floats, Floats]:
+    """Return each row joined with the average of its neighbourhood in the pool, (N, 2 D) and (M, 2 D), of unit length.
 
     Features diffuse over the graph of nearest neighbours, x <- own x + (1 - own) mean of the neighbours' x, weighted by
-    cosine^3 (the propagation of Wu et al. 2019 with a residual as in Gasteiger et al. 2019). No label goes in, and a
-    test row reads from the pool alone, so that it helps every strategy in the same way.
+    cosine^3 (the propagation of Wu et al. 2019 with a residual as in Gasteiger et al. 2019). Labels are not used, and
+    test rows have neighbours in the pool only, so that it helps every strategy in the same way.
 
     Args:
         pool: (N, D) float32 of unit length.
         test: (M, D) float32 of unit length.
-        neighbours: of each row, at most N - 1.
-        steps: of diffusion.
-        own: share of the row itself.
+        neighbours: number of neighbours of each row, at most N - 1.
+        steps: number of diffusion steps.
+        own: share of the row's own features in each step.
     """
     inner, outer = _graph(pool, pool, neighbours, skip=True), _graph(test, pool, neighbours, skip=False)
-    here, there = pool, test
+    pool_state, test_state = pool, test
     for _ in range(steps):
-        there = unit(own * test + (1 - own) * (outer @ here))
-        here = unit(own * pool + (1 - own) * (inner @ here))
-    return unit(np.concatenate([pool, here], axis=1)), unit(np.concatenate([test, there], axis=1))
+        test_state = unit_rows(own * test + (1 - own) * (outer @ pool_state))
+        pool_state = unit_rows(own * pool + (1 - own) * (inner @ pool_state))
+    return unit_rows(np.concatenate([pool, pool_state], axis=1)), unit_rows(np.concatenate([test, test_state], axis=1))
 
 
 def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
@@ -214,19 +221,19 @@ def _graph(rows: Floats, pool: Floats, neighbours: int, *, skip: bool) -> Any:
 
     near, weights = np.empty((len(rows), neighbours), np.intp), np.empty((len(rows), neighbours), np.float32)
     for start in range(0, len(rows), 1024):
-        alike = rows[start : start + 1024] @ pool.T
+        similarities = rows[start : start + 1024] @ pool.T
         if skip:
-            alike[np.arange(len(alike)), start + np.arange(len(alike))] = -np.inf
-        top = np.argpartition(-alike, neighbours - 1, axis=1)[:, :neighbours]
+            similarities[np.arange(len(similarities)), start + np.arange(len(similarities))] = -np.inf
+        top = np.argpartition(-similarities, neighbours - 1, axis=1)[:, :neighbours]
         near[start : start + 1024] = top
-        weights[start : start + 1024] = np.maximum(np.take_along_axis(alike, top, axis=1), 1e-6) ** 3
+        weights[start : start + 1024] = np.maximum(np.take_along_axis(similarities, top, axis=1), 1e-6) ** 3
     weights /= weights.sum(axis=1, keepdims=True)
     where = (np.repeat(np.arange(len(rows)), neighbours), near.ravel())
     return csr_array((weights.ravel(), where), shape=(len(rows), len(pool)))
 
 
-def unit(rows: npt.ArrayLike) -> Floats:
-    """Return the rows at length 1, float32; a row of zeros (no known n-gram) points to the first axis."""
+def unit_rows(rows: npt.ArrayLike) -> Floats:
+    """Return the rows scaled to length 1, float32; a row of zeros (no n-gram of the pool) becomes the first axis."""
     found = np.asarray(rows, np.float64)
     length = np.linalg.norm(found, axis=1, keepdims=True)
     out: Floats = (found / np.maximum(length, 1e-12)).astype(np.float32)

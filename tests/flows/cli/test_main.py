@@ -87,7 +87,7 @@ def test_a_dry_run_shows_and_writes_nothing(lived):
     settings = small_settings(lived[0].home, "sampling.clips=5")
     before = state(settings)
     with opened(settings) as corpus:
-        report = dry_run(corpus, settings, closed_night(settings, lived[1].nights[-1].night))
+        report = dry_run(corpus, settings, closed_night(settings.night, lived[1].nights[-1].night))
     assert 0 < len(report.rows) == report.report.chosen <= 5
     assert state(settings) == before
 

@@ -11,7 +11,7 @@ from tests.flows.homes import small_settings
 
 
 @pytest.mark.parametrize("uri", ["mlflow-artifacts:/1/run/artifacts/model", "s3://bucket/model", "file:///model"])
-def test_a_servers_files_are_where_it_says(tmp_path: Path, uri: str):
+def test_the_address_of_a_servers_files_is_kept(tmp_path: Path, uri: str):
     settings = small_settings(tmp_path)
     assert located(settings.home, portable(settings.home, uri)) == uri
 

@@ -1,4 +1,4 @@
-"""Versions: where they came from, who learned from an utterance, models from outside, the champion night by night."""
+"""Versions: their lineage, those that learned from an utterance, external models, the champion night by night."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, snapshots
 from corpus.tables import models as store
 from flows.models import registry
-from flows.models.champion_history import champion_by_night, gains
+from flows.models.champion_history import champion_by_night, gains_per_100_labels
 from flows.models.eval_set import audit_set
-from flows.models.evaluation_store import reports
+from flows.models.evaluation_store import evaluate_versions
 from flows.reports.demo_tables import DemoReport
 from flows.reports.lineage import JudgedVersion, lineage_of
 from flows.runtime.session import opened
@@ -82,7 +82,7 @@ def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
     assert JudgedVersion("asr", version.version) in other.judged
 
 
-def test_lineage_knows_no_content(settings: Settings):
+def test_lineage_contains_no_content(settings: Settings):
     with opened(settings) as corpus:
         version = newest(corpus, "intent")
         with corpus.read() as conn:
@@ -117,7 +117,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
         assert registry.champion(corpus, "intent") == champion
         assert retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True) == due
         audit = audit_set(corpus, settings.promotion, "intent")
-        report = reports(corpus, settings, audit, [version])[version.version]
+        report = evaluate_versions(corpus, settings, audit, [version])[version.version]
         assert found.rate is not None
         assert found.rate.n == len(report) == len(audit.labels)
         with corpus.read() as conn:
@@ -162,7 +162,7 @@ def test_each_night_is_judged_by_its_own_champion(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
         versions = [registry.by_name(corpus, "asr", name) for name in ("base", "champion")]
-        found = reports(corpus, settings, audit, versions)
+        found = evaluate_versions(corpus, settings, audit, versions)
         nights = champion_by_night(corpus, audit, found)
         with corpus.read() as conn:
             drawn = {row.utterance_id: row.round for row in labels.current(conn, sorted(audit.labels))}
@@ -179,8 +179,8 @@ def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
     with opened(settings) as corpus:
         version, base = newest(corpus, "intent"), registry.by_name(corpus, "intent", "base")
         audit = audit_set(corpus, settings.promotion, "intent")
-        found = reports(corpus, settings, audit, [version, base])
-        (count, gain), *_ = gains(corpus, audit, found, found[base.version])
+        found = evaluate_versions(corpus, settings, audit, [version, base])
+        (count, gain), *_ = gains_per_100_labels(corpus, audit, found, found[base.version])
         with corpus.read() as conn:
             assert count == len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
     wrong = [(~found[each.version].correct * audit.weights).sum() / audit.weights.sum() for each in (base, version)]

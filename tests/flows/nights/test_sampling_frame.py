@@ -31,7 +31,7 @@ def choose(corpus: Corpus, settings: Settings, day: int) -> list[str]:
     """Leave a round of that day chosen, and return its frame."""
     night = night_named(f"2026-03-{day + 2:02d}", "UTC", 0)
     with corpus.read() as conn:
-        ids, of_night = sampling_frame(conn, settings, night)
+        ids, of_night = sampling_frame(conn, settings.night, night)
     with corpus.operation(operation_ids.sample(night.name), "sample") as op:
         nights.put_frame(op.conn, of_night)
     return ids
@@ -78,4 +78,4 @@ def test_no_utterance_is_in_two_frames(tmp_path_factory: pytest.TempPathFactory,
 def test_a_night_that_has_not_closed_is_refused():
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     with pytest.raises(UsageError, match="closes at"):
-        closed_night(settings_with(), tomorrow)
+        closed_night(settings_with().night, tomorrow)

@@ -11,7 +11,7 @@ import pytest
 
 from corpus.errors import UsageError
 from flows.replay import run as run_replay
-from flows.replay.simulate import ReplaySettings, simulate, stage
+from flows.replay.simulate import ReplaySettings, problem_of_seed, simulate
 from flows.runtime.settings import load_settings
 from sampling.strategies.registry import STRATEGIES
 from tests.training.replay_learners.corpora import write_clips, write_texts
@@ -53,20 +53,22 @@ def test_a_pool_is_used_up_and_no_label_bought_twice(problem):
 
 
 def test_noise_skew_and_rare_speakers_are_the_same_for_every_strategy(problem):
-    noisy = stage(problem, HOW.model_copy(update={"label_noise": 0.1}), 3)
+    noisy = problem_of_seed(problem, HOW.model_copy(update={"label_noise": 0.1}), 3)
     assert (noisy.labels != problem.labels).sum() == 20
-    np.testing.assert_array_equal(noisy.labels, stage(problem, HOW.model_copy(update={"label_noise": 0.1}), 3).labels)
-    counts = np.sort(np.bincount(stage(problem, HOW.model_copy(update={"skew": "zipf"}), 3).labels))[::-1]
+    np.testing.assert_array_equal(
+        noisy.labels, problem_of_seed(problem, HOW.model_copy(update={"label_noise": 0.1}), 3).labels
+    )
+    counts = np.sort(np.bincount(problem_of_seed(problem, HOW.model_copy(update={"skew": "zipf"}), 3).labels))[::-1]
     assert counts.tolist() == [50, 25, 16, 12]
-    cut = stage(problem, HOW.model_copy(update={"rare": {"s0": 0.05, "s1": 0.05}}), 3)
+    cut = problem_of_seed(problem, HOW.model_copy(update={"rare": {"s0": 0.05, "s1": 0.05}}), 3)
     assert (cut.speakers == "s0").mean() == pytest.approx(0.05, abs=0.01)
     assert len(cut.features) == len(cut.labels) == len(cut.texts)
     with pytest.raises(UsageError, match="nobody"):
-        stage(problem, HOW.model_copy(update={"rare": {"nobody": 0.05}}), 0)
+        problem_of_seed(problem, HOW.model_copy(update={"rare": {"nobody": 0.05}}), 0)
 
 
-def test_a_replay_is_resumed_and_says_the_same(texts, settings, tmp_path):
-    how = run_replay.settings_of([], learner="linear", batch=8, neighbours=5, until=0.95)
+def test_a_resumed_replay_has_the_same_results(texts, settings, tmp_path):
+    how = run_replay.replay_settings([], learner="linear", batch=8, neighbours=5, until=0.95)
     plan = run_replay.plan_replay(settings, texts, "default,top", 2, how, tmp_path / "out", 2)
     report = run_replay.run_replay(settings, plan)
     lines = (plan.out / "curves.jsonl").read_text().splitlines()
@@ -97,7 +99,7 @@ def test_a_replay_is_resumed_and_says_the_same(texts, settings, tmp_path):
 
 def test_clips_are_replayed_with_rare_speakers(settings, tmp_path):
     clips = write_clips(tmp_path / "clips", pool=45, test=18)
-    how = run_replay.settings_of(["ann=0.2"], learner="linear", batch=5, neighbours=3, until=0.9)
+    how = run_replay.replay_settings(["ann=0.2"], learner="linear", batch=5, neighbours=3, until=0.9)
     report = run_replay.run_replay(
         settings, run_replay.plan_replay(settings, clips, "default", 1, how, tmp_path / "o", 1)
     )
@@ -119,7 +121,9 @@ def test_bad_input_is_one_clear_error(texts, settings, given, said):
     options = {"learner": "linear", "rare": [], "strategies": "default", "until": 0.97, "skew": "none"} | given
     strategies = options.pop("strategies")
     with pytest.raises(UsageError, match=said):
-        run_replay.plan_replay(settings, texts, strategies, 1, run_replay.settings_of(options.pop("rare"), **options))
+        run_replay.plan_replay(
+            settings, texts, strategies, 1, run_replay.replay_settings(options.pop("rare"), **options)
+        )
 
 
 def descendants(pid):

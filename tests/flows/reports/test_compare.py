@@ -18,7 +18,7 @@ from corpus.tables import reports as reports_table
 from corpus.text import NORMALISER
 from flows.models import registry
 from flows.models.eval_set import audit_set
-from flows.models.evaluation_store import reports
+from flows.models.evaluation_store import evaluate_versions
 from flows.models.slices import shown_slices
 from flows.nights.night import last_night
 from flows.reports.compare import compare_versions
@@ -122,7 +122,7 @@ def test_versions_of_two_kinds_are_not_compared(settings: Settings):
 def test_a_speaker_of_an_earlier_night_is_a_returning_one(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
-        report = reports(corpus, settings, audit, [registry.champion(corpus, "asr")])
+        report = evaluate_versions(corpus, settings, audit, [registry.champion(corpus, "asr")])
         found = shown_slices(corpus, settings.night, audit, next(iter(report.values())))["speaker"]
         with corpus.read() as conn:
             rows = conn.execute(sa.select(schema.utterances.c["utterance_id", "speaker_id", "arrived_at"])).all()
@@ -140,7 +140,7 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
     with opened(settings) as corpus:
         base = registry.by_name(corpus, "asr", "base")
         audit = audit_set(corpus, settings.promotion, "asr")
-        before = reports(corpus, settings, audit, [base])[base.version]
+        before = evaluate_versions(corpus, settings, audit, [base])[base.version]
         one = (columns.kind == "asr", columns.version == base.version, columns.eval_set_id == audit.eval_set_id)
         with writing(corpus.records) as conn:
             numbers = json.loads(conn.execute(sa.select(columns.numbers).where(*one)).scalar_one())
@@ -149,7 +149,7 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
             made = schema.operations.c.operation_id.like(f"evaluate/asr/{base.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
             conn.execute(sa.delete(schema.evaluation_costs).where(schema.evaluation_costs.c.version == base.version))
-        after = reports(corpus, settings, audit, [base])[base.version]
+        after = evaluate_versions(corpus, settings, audit, [base])[base.version]
         with corpus.read() as conn:
             stored = reports_table.report(conn, "asr", base.version, audit.eval_set_id)
     assert stored is not None

@@ -65,14 +65,14 @@ def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_p
             snapshots.put_snapshot(conn, snapshot, "intent")
             learned = ModelVersion("intent", "2", "run", snapshot.snapshot_id, "base", "1", "m")
             store.put_version(conn, learned)
-        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", actor="test")
         erasure.erase_utterances(world.corpus, world.ids[:1])
         line = "intent/2 is champion and learned from an utterance that was erased since; run earmark rollback intent,"
         for command in ("status", "doctor"):
             done = earmark(command, *arguments(tmp_path / "home"))
             assert done.returncode == 1
             assert f"PROBLEM  {'models: ' if command == 'doctor' else ''}{line}" in done.stdout
-        aliases.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "2", "1", how="forced", why="test", actor="test")
         assert status_of(world.settings).problems == ()
 
 
@@ -82,7 +82,7 @@ def test_the_remedy_of_a_tainted_champion_is_one_that_works(tmp_path: Path):
         with writing(world.corpus.records) as conn:
             for version in versions:
                 store.put_version(conn, replace(version, tainted=True))
-        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", who="test")
-        aliases.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", who="test")
+        aliases.move_champion(world.corpus, "intent", "1", "2", how="forced", why="test", actor="test")
+        aliases.move_champion(world.corpus, "intent", "2", "3", how="forced", why="test", actor="test")
         (problem,) = status_of(world.settings).problems  # what was champion before is tainted, too
         assert "run earmark promote intent/1 --force --why TEXT," in problem

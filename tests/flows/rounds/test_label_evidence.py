@@ -1,4 +1,4 @@
-"""What earlier answers teach a choice, through the real store: curves, costs, what is covered, cohorts."""
+"""Evidence from earlier answers for a round, in the real store: curves, costs, embeddings, cohorts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class World:
 
 
 def errors_of(number: int) -> int:
-    """Word errors of the best transcript; the accent errs most, and no measure knows of it."""
+    """Word errors of the best transcript; the accent has most errors, and no measure uses it."""
     return 3 if is_accent(number) else int(np.random.default_rng([number, 1]).integers(0, 3))
 
 
@@ -172,7 +172,7 @@ def test_curves_are_fitted_on_what_people_found(world: World):
     assert max(curve.outcomes) == pytest.approx(3, abs=0.5)
 
 
-def test_the_choice_rests_on_the_curves_and_says_so(world: World):
+def test_the_choice_uses_the_curves_and_reports_it(world: World):
     report = world.choose("sampling.clips=20", "sampling.floor=20")
     document = report.to_json()
     json.dumps(document, allow_nan=False)
@@ -220,7 +220,7 @@ def test_a_hidden_accent_is_found_extended_to_the_night_and_served(world: World)
     assert "slice" not in off.report.reasons
 
 
-def test_novelty_knows_what_is_learned_from_and_audit_rows_are_not(world: World):
+def test_novelty_compares_with_rows_that_train_and_not_with_audit_rows(world: World):
     found = world.know()
     learned = world.labelled[80:]
     assert found.embeddings.shape == (40, 6)

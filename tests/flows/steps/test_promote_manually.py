@@ -24,7 +24,7 @@ from corpus.tables import reports as reports_table
 from flows.models import registry
 from flows.models.aliases import move_champion, roll_back
 from flows.models.eval_set import AuditSet, audit_set, current_snapshot
-from flows.models.evaluation_store import reports, stored
+from flows.models.evaluation_store import evaluate_versions, stored_report
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
@@ -118,7 +118,7 @@ def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Sett
 def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[AuditSet], Any]) -> None:
     """Leave a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
     audit = audit_set(corpus, settings.promotion, version.kind)
-    report = reports(corpus, settings, audit, [version])[version.version]
+    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
     errors = np.where(wrong(audit), report.words, 0)
     with writing(corpus.records) as conn:
         reports_table.put_report(conn, replace(report, errors=errors))
@@ -196,7 +196,7 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         champion = registry.champion(corpus, "asr").version
         if version.version == champion:
             champion = other_than_champion(corpus)[1].version
-            move_champion(corpus, "asr", version.version, champion, how="forced", why="x", who="lena")
+            move_champion(corpus, "asr", version.version, champion, how="forced", why="x", actor="lena")
         forget_judgements(corpus, version.version)
         assert plan(corpus, easy, "asr", "x", only_if_due=True).version == version.version
         taint(corpus, version.version)
@@ -232,17 +232,17 @@ def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(sett
         _, other = other_than_champion(corpus)
         audit = audit_set(corpus, settings.promotion, "asr")
         for version in (registry.by_name(corpus, "asr", "base"), other, registry.champion(corpus, "asr")):
-            reports(corpus, settings, audit, [version])
+            evaluate_versions(corpus, settings, audit, [version])
         old = sa.update(schema.reports).values(
             numbers=sa.func.replace(schema.reports.c.numbers, '"normaliser":"', '"normaliser":"older')
         )
         with writing(corpus.records) as conn:
             conn.execute(old)
-            assert stored(conn, "asr", other.version, audit.eval_set_id) is None
+            assert stored_report(conn, "asr", other.version, audit.eval_set_id) is None
         forget_judgements(corpus, other.version)
         promote_manually(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
         evaluated = len(acts(corpus, "evaluate"))
-        reports(corpus, settings, audit, [other])
+        evaluate_versions(corpus, settings, audit, [other])
         assert len(acts(corpus, "evaluate")) == evaluated
 
 
@@ -270,7 +270,7 @@ def _promote(home: str, servers: dict[str, str], number: str, start: Any, told: 
         expected = str(store.alias(conn, "asr", "champion"))
     start.wait(120)
     try:
-        move_champion(corpus, "asr", expected, number, how="forced", why="first", who=f"p{number}")
+        move_champion(corpus, "asr", expected, number, how="forced", why="first", actor=f"p{number}")
         told.put((number, "won"))
     except PromotionRefused as refused:
         told.put((number, str(refused)))

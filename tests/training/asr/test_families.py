@@ -15,15 +15,15 @@ from tests.training.tiny import tone_clip
 from tests.training.tiny_intent import tiny_intent
 from training.asr.augment import AugmentSettings
 from training.asr.ctc import frame_posteriors
-from training.asr.finetune import AsrFinetuneSettings, alignable, finetune_asr, freeze_front
+from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_front_end, learnable_examples
 from training.asr.fit import AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel, extract_features, masks_padding
-from training.asr.seq2seq import seq2seq_losses, write_texts
-from training.asr.seq2seq_prompts import most_tokens, writing_rules
+from training.asr.seq2seq import decode_clips, seq2seq_losses
+from training.asr.seq2seq_prompts import decoding_rules, max_tokens
 from training.asr.transcribe import TranscribeSettings, best_texts, token_text, transcribe
 from training.loop.lora import LoraSettings
-from training.score import ScoreSettings, predict
+from training.score import ScoreSettings, score_utterances
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
 TEXT = "turn it off"
@@ -115,7 +115,7 @@ def test_augmented_steps_with_adapters_on_a_frozen_front_leave_a_plain_model(fam
         p.name for p in folders(family).iterdir()
     )
     before, after = base.model.state_dict(), tuned.model.state_dict()
-    freeze_front(base)
+    freeze_front_end(base)
     frozen = {name for name, parameter in base.model.named_parameters() if not parameter.requires_grad}
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert frozen
@@ -123,7 +123,7 @@ def test_augmented_steps_with_adapters_on_a_frozen_front_leave_a_plain_model(fam
     assert not frozen & changed
 
 
-def test_where_padding_would_change_the_result_clips_are_heard_one_by_one(folders):
+def test_where_padding_would_change_the_result_clips_are_transcribed_one_by_one(folders):
     heard_alone = {family for family in FAMILIES if not masks_padding(load_asr(folders(family)))}
     assert heard_alone == {"hubert", "wavlm", "moonshine"}
     asr = load_asr(folders("hubert"))
@@ -158,10 +158,10 @@ def taught(folder) -> AsrModel:
 
 
 @pytest.mark.parametrize("family", WRITERS)
-def test_it_writes_what_the_library_writes_and_its_probabilities_are_those_it_is_taught_by(family, folders):
+def test_its_texts_are_those_of_the_library_and_its_probabilities_those_of_the_loss(family, folders):
     asr, (_, samples) = taught(folders(family)), CLIPS[0]
-    written = write_texts(asr, [samples], 0, [None])[0]
-    rules = writing_rules(asr)
+    written = decode_clips(asr, [samples], 0, [None])[0]
+    rules = decoding_rules(asr)
     inputs = extract_features(asr, [samples])
     named = {"language": "en", "task": "transcribe"} if family == "whisper" else {}
     library = asr.model.generate(
@@ -191,7 +191,9 @@ def test_it_writes_what_the_library_writes_and_its_probabilities_are_those_it_is
 def test_its_scores_are_predictions_like_any_other(family, folders):
     settings = ScoreSettings(transcribe=TranscribeSettings(draws=4))
     clips = [*CLIPS, ("none", np.zeros(0, dtype=np.float32))]
-    scored = predict(clips, load_asr(folders(family)), tiny_intent(), settings, asr_version="1", intent_version="1")
+    scored = score_utterances(
+        clips, load_asr(folders(family)), tiny_intent(), settings, asr_version="1", intent_version="1"
+    )
     assert scored.predictions.utterance_ids.tolist() == ["u0", "u1", "u2"]
     assert scored.predictions.intent_probs.shape == (3, 3)
     assert np.isfinite(scored.predictions.asr).all()
@@ -201,28 +203,28 @@ def test_its_scores_are_predictions_like_any_other(family, folders):
 @pytest.mark.parametrize("family", WRITERS)
 def test_texts_are_drawn_as_often_as_they_are_probable(family, folders):
     asr, (_, samples) = load_asr(folders(family)), CLIPS[1]
-    written = write_texts(asr, [samples], 240, [np.random.default_rng(0)])[0]
+    written = decode_clips(asr, [samples], 240, [np.random.default_rng(0)])[0]
     probable = np.exp(written.log_probs[0].astype(np.float64))
     first = np.bincount(
-        [text[0] if text else writing_rules(asr).ends[0] for text in written.drawn], minlength=len(probable)
+        [text[0] if text else decoding_rules(asr).ends[0] for text in written.drawn], minlength=len(probable)
     )
     order = np.argsort(-probable)
     for kinds in np.array_split(order[probable[order] > 0], 4):  # enough of each for a comparison
         expected = 240 * probable[kinds].sum()
         assert abs(first[kinds].sum() - expected) < 4 * np.sqrt(expected) + 1
-    limit = most_tokens(writing_rules(asr), len(samples) / 16_000)
+    limit = max_tokens(decoding_rules(asr), len(samples) / 16_000)
     assert max(map(len, written.drawn)) <= limit < 20
 
 
 def test_whispers_texts_begin_with_its_language_and_task(folders, tmp_path):
     asr = load_asr(folders("whisper"))
-    marks = asr.tokenizer.convert_ids_to_tokens(list(writing_rules(asr).prefix))
+    marks = asr.tokenizer.convert_ids_to_tokens(list(decoding_rules(asr).prefix))
     assert marks == ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
     save_asr(asr, tmp_path / "asr")
     config = json.loads((tmp_path / "asr" / "generation_config.json").read_text())
     del config["language"]
     (tmp_path / "asr" / "generation_config.json").write_text(json.dumps(config))
-    with pytest.raises(SettingsError, match="knows many languages"):
+    with pytest.raises(SettingsError, match="has several languages"):
         load_asr(tmp_path / "asr")
 
 
@@ -231,7 +233,9 @@ def test_what_a_writer_can_not_learn_is_left_out(family, folders):
     asr = load_asr(folders(family))
     long = AsrExample("long", CLIPS[1][1], "a text with far more letters than anybody says in that time")
     window = AsrExample("window", np.zeros(16_000 * 3, dtype=np.float32), "stop")
-    usable, too_long, unspellable = alignable(asr, [EXAMPLE, long, window, AsrExample("odd", CLIPS[2][1], "日本")])
+    usable, too_long, unspellable = learnable_examples(
+        asr, [EXAMPLE, long, window, AsrExample("odd", CLIPS[2][1], "日本")]
+    )
     assert too_long == (["long", "window"] if family == "whisper" else ["long"])
     assert unspellable == ([] if family == "whisper" else ["odd"])  # bytes spell everything
     assert usable[0].utterance_id == "u0"

@@ -10,7 +10,7 @@ from corpus.errors import RecordError, Refused, SettingsError, UsageError
 from tests.training.tiny import tiny_asr, tiny_asr_folder, tone_clip, tone_examples
 from training.asr.augment import AugmentSettings, add_noise, change_speed, mask_features, narrow_band, vary_clip
 from training.asr.ctc import frames_needed
-from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_front
+from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_front_end
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
 from training.loop.model_files import weights_digest
@@ -24,7 +24,7 @@ def base(tmp_path_factory):
     return tiny_asr_folder(tmp_path_factory.mktemp("base") / "asr")
 
 
-def test_a_model_learns_what_it_is_told(base, tmp_path):
+def test_a_model_learns_its_examples(base, tmp_path):
     examples = tone_examples(6)
     loop = AsrLoopSettings(epochs=60, learning_rate=1e-2, batch_seconds=20, augment=PLAIN)
     steps = []
@@ -130,7 +130,7 @@ def test_weights_count_in_the_loss(base):
 
 def test_a_frozen_front_end_stays(base, tmp_path):
     asr = load_asr(base)
-    freeze_front(asr)
+    freeze_front_end(asr)
     assert not any(p.requires_grad for p in asr.model.encoder.subsampling.parameters())
     finetune_asr(
         base, tone_examples(4), tmp_path / "out", AsrFinetuneSettings(loop=QUICK.loop, freeze_feature_encoder=True)

@@ -87,7 +87,7 @@ def test_outputs_are_finite_and_carry_their_weights(asr, clips):
     assert sum(progress) == len(clips)
 
 
-def test_what_can_not_be_heard_is_named_and_costs_the_others_nothing(asr, clips):
+def test_a_clip_that_can_not_be_transcribed_is_named_and_the_others_are_not_affected(asr, clips):
     spoilt = [("nan", np.full(4000, np.nan, dtype=np.float32)), clips[0], ("none", np.zeros(0, dtype=np.float32))]
     nan, fine, none = transcribe(asr, spoilt)
     assert (nan.problem, fine.problem, none.problem) == ("non-finite samples", "", "no samples")

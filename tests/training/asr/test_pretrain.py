@@ -12,8 +12,8 @@ from corpus.text import normalise
 from tests.training.tiny import TINY, tone_examples
 from training.asr.fit import AsrLoopSettings
 from training.asr.loading import load_asr
-from training.asr.pretrain import AsrPretrainSettings, pretrain, pretrain_on, settings_for
-from training.asr.pretrain_texts import COMMON_WORDS, salad
+from training.asr.pretrain import AsrPretrainSettings, pretrain, pretrain_on, pretrain_settings
+from training.asr.pretrain_texts import COMMON_WORDS, word_salad
 from training.asr.transcribe import best_texts
 from training.loop.model_files import weights_digest
 from training.pretrain import main
@@ -40,11 +40,11 @@ def test_the_recipe_runs_on_synthesised_speech(tmp_path):
 
 def test_minutes_and_size_change_epochs_and_clips():
     standard = AsrPretrainSettings()
-    assert settings_for(3).model_copy(update={"seed": 0}) == standard
-    assert settings_for(0, size=10).clips == 10
-    assert settings_for(0, minutes=2).loop.epochs < settings_for(0, minutes=20).loop.epochs
+    assert pretrain_settings(3).model_copy(update={"seed": 0}) == standard
+    assert pretrain_settings(0, size=10).clips == 10
+    assert pretrain_settings(0, minutes=2).loop.epochs < pretrain_settings(0, minutes=20).loop.epochs
     with pytest.raises(SettingsError, match="above 0"):
-        settings_for(0, minutes=-1)
+        pretrain_settings(0, minutes=-1)
 
 
 def test_bad_usage_ends_with_status_2(tmp_path, capsys):
@@ -57,7 +57,7 @@ def test_bad_usage_ends_with_status_2(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_embedded_base_hears_voices_that_it_never_heard():
+def test_the_embedded_base_transcribes_new_voices():
     pytest.importorskip("espeakng_loader", reason="no eSpeak NG is installed; pip install 'earmark[demo]'")
     from corpus.synthetic import pretraining_set
 
@@ -77,7 +77,7 @@ def test_the_embedded_base_is_small_and_holds_no_code():
 
 def test_salads_have_words_of_both_kinds_in_no_order():
     rng = np.random.default_rng(0)
-    salads = [salad(["turn on the zzz", "play qqq"], rng) for _ in range(200)]
+    salads = [word_salad(["turn on the zzz", "play qqq"], rng) for _ in range(200)]
     assert all(3 <= len(text.split()) <= 8 for text in salads)
     words = {word for text in salads for word in text.split()}
     assert {"zzz", "qqq"} < words

@@ -1,4 +1,4 @@
-"""Any text model of transformers carries the intent and slot heads: grown, taught, adapted, saved and loaded."""
+"""Any text model of transformers can have the intent and slot heads: extended, trained, adapted, saved and loaded."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_it_learns_intents_and_slots_and_more_of_them_later(encoder, tmp_path):
     assert [slot.name for slot in classify(after, texts).slots[0]] == ["room"]
 
 
-def test_adapters_teach_it_and_are_gone_when_it_is_saved(encoder, tmp_path):
+def test_adapters_train_it_and_are_merged_when_it_is_saved(encoder, tmp_path):
     fit = QUICK.model_copy(update={"epochs": 12, "precision": "bfloat16", "encoder_rate": 2e-2, "head_rate": 2e-2})
     plain = IntentFinetuneSettings(fit=fit, noise=SILENT, interpolate=0.0)
     lora = plain.model_copy(update={"lora": LoraSettings(rank=4)})

@@ -1,4 +1,4 @@
-"""The names that an intent model knows are read from its configuration, as the loaded model has them."""
+"""The inventory of an intent model, read from its configuration, is that of the loaded model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_inventory_of_a_folder_is_that_of_the_loaded_model(folder: Path):
     assert inventory(folder).slot_names == ("room",)
 
 
-def test_a_plain_text_encoder_knows_only_other(tmp_path: Path):
+def test_a_plain_text_encoder_has_only_the_intent_other(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"model_type": "distilbert", "intents": ["lights"]}')
     assert inventory(tmp_path) == Inventory(("other",), ())
 

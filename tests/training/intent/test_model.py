@@ -9,9 +9,9 @@ import torch
 
 from corpus.errors import Damaged, SettingsError
 from tests.training.tiny_intent import rows, taught_intent, tiny_intent
-from training.intent.model import IntentModel, classify, grow, load_intent, on_encoder, save_intent
+from training.intent.model import IntentModel, classify, extend_inventory, load_intent, save_intent, with_new_heads
 from training.intent.pretrain import train_tokenizer
-from training.intent.temperature import fit_temperature, with_temperature
+from training.intent.temperature import calibrated, fit_temperature
 
 TEXTS = ["turn on the hall light", "play some music", "zürich ☃ xyzzy", "a", "turn on the kitchen light now please"]
 
@@ -53,7 +53,7 @@ def test_half_precision_halves_the_file_and_keeps_the_answers(taught, folder, tm
     np.testing.assert_allclose(classify(loaded, TEXTS).probs, classify(taught, TEXTS).probs, atol=5e-3)
 
 
-def test_the_numbers_are_what_they_say(taught):
+def test_the_numbers_are_what_their_names_promise(taught):
     output = classify(taught, TEXTS)
     np.testing.assert_allclose(output.probs.sum(axis=1), 1.0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(output.embeddings, axis=1), 1.0, atol=1e-5)
@@ -70,7 +70,7 @@ def test_no_batch_and_no_order_changes_a_text(taught):
     assert alone.slots[::-1] == together.slots
 
 
-def test_nothing_in_is_nothing_out_and_an_empty_text_is_a_text(taught):
+def test_no_texts_give_no_rows_and_an_empty_text_is_a_text(taught):
     nothing = classify(taught, [], passes=2)
     assert nothing.probs.shape == (0, 3)
     assert nothing.pass_probs.shape == (2, 0, 3)
@@ -80,7 +80,7 @@ def test_nothing_in_is_nothing_out_and_an_empty_text_is_a_text(taught):
     assert empty.slots == ((),)
 
 
-def test_passes_differ_from_each_other_and_hang_on_the_seed_alone(taught):
+def test_passes_differ_from_each_other_and_depend_on_the_seed_alone(taught):
     state = torch.random.get_rng_state()
     one, again, other = (classify(taught, TEXTS, passes=3, seed=seed).pass_probs for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
@@ -96,20 +96,20 @@ def test_a_text_beyond_the_longest_is_cut(taught):
     np.testing.assert_allclose(output.probs[0], output.probs[1], atol=1e-5)
 
 
-def test_growing_keeps_what_was_learned(taught, folder):
+def test_extending_the_inventory_keeps_what_was_learned(taught, folder):
     model = load_intent(folder)
-    assert grow(model.network, ["zoom", "music", "alarm"], ["time", "room"])
+    assert extend_inventory(model.network, ["zoom", "music", "alarm"], ["time", "room"])
     assert model.intents == ("lights", "music", "other", "alarm", "zoom")
     assert model.slot_names == ("room", "time")
     before, after = classify(taught, TEXTS), classify(model, TEXTS)
     np.testing.assert_allclose(after.logits[:, :3], before.logits, atol=1e-5)
     assert after.probs.shape == (len(TEXTS), 5)
-    assert not grow(model.network, ["alarm"], [])
+    assert not extend_inventory(model.network, ["alarm"], [])
 
 
 def test_a_grown_model_can_be_saved_and_loaded(folder, tmp_path):
     model = load_intent(folder)
-    grow(model.network, ["alarm"], ["time"])
+    extend_inventory(model.network, ["alarm"], ["time"])
     save_intent(model, tmp_path / "grown")
     loaded = load_intent(tmp_path / "grown")
     assert loaded.intents == ("lights", "music", "other", "alarm")
@@ -132,7 +132,7 @@ def test_any_text_encoder_is_a_base(family, tmp_path):
     model = load_intent(tmp_path / family)
     assert (model.intents, model.slot_names) == (("other",), ())
     np.testing.assert_allclose(classify(model, TEXTS).probs, 1.0)
-    grow(model.network, ["lights"], ["room"])
+    extend_inventory(model.network, ["lights"], ["room"])
     save_intent(model, tmp_path / "joint")
     np.testing.assert_array_equal(
         classify(load_intent(tmp_path / "joint"), TEXTS).embeddings, classify(model, TEXTS).embeddings
@@ -140,7 +140,7 @@ def test_any_text_encoder_is_a_base(family, tmp_path):
 
 
 def test_heads_on_an_encoder_know_the_given_names():
-    network = on_encoder(tiny_intent().network.encoder, ["b", "a"], ["s"])
+    network = with_new_heads(tiny_intent().network.encoder, ["b", "a"], ["s"])
     assert network.config.intents == ["other", "a", "b"]
     assert network.slot_head.out_features == 3
 
@@ -162,10 +162,10 @@ def test_the_fitted_temperature_is_the_one_that_made_the_labels():
     assert fit_temperature(logits, targets) == pytest.approx(2.0, rel=0.1)
 
 
-def test_calibration_passes_over_what_the_model_does_not_know(taught):
+def test_calibration_ignores_intents_that_the_model_does_not_have(taught):
     from training.intent.fit import IntentExample
 
-    assert with_temperature(taught, [IntentExample("x", "hello", "unheard_of")]) is taught
+    assert calibrated(taught, [IntentExample("x", "hello", "unheard_of")]) is taught
 
 
 # --- what can't be loaded ---------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def base():
     return load_intent(BASE)
 
 
-def test_it_is_small_and_knows_the_grammar(base):
+def test_it_is_small_and_has_learned_the_grammar(base):
     assert sum(file.stat().st_size for file in BASE.iterdir()) < 4_000_000
     assert set(base.intents) == {*INTENTS, OTHER_INTENT}
     assert accuracy(base, grammar_examples(300, 7)) >= 0.97

@@ -13,7 +13,7 @@ LENGTHS = st.lists(st.integers(1, 500), max_size=60)
 
 @given(LENGTHS, st.integers(1, 2000), st.integers(1, 20), st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_every_row_stands_once_and_no_batch_is_too_large(lengths, max_frames, max_items, shuffled):
+def test_every_row_is_in_one_batch_and_no_batch_is_too_large(lengths, max_frames, max_items, shuffled):
     rng = np.random.default_rng(3) if shuffled else None
     batches = length_batches(lengths, max_frames, max_items, rng)
     rows = [row for batch in batches for row in batch.tolist()]

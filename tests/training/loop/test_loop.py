@@ -17,7 +17,7 @@ from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
 from training.intent.finetune import IntentFinetuneSettings, finetune_intent
 from training.intent.model import save_intent
-from training.loop.loop import enough_memory
+from training.loop.loop import clear_memory_errors
 from training.loop.lora import LoraSettings
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
@@ -167,7 +167,7 @@ def test_half_precision_learns_too_and_leaves_whole_weights():
 # --- too little memory ------------------------------------------------------------------------------------------------
 
 
-def test_a_training_that_does_not_fit_into_memory_says_what_to_do(asr_base, tmp_path, monkeypatch):
+def test_a_training_that_does_not_fit_into_memory_fails_with_a_remedy(asr_base, tmp_path, monkeypatch):
     real = training.asr.fit.extract_features
 
     def hungry(asr, clips):
@@ -181,10 +181,10 @@ def test_a_training_that_does_not_fit_into_memory_says_what_to_do(asr_base, tmp_
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")])
-def test_every_kind_of_too_little_memory_is_told(error):
-    with pytest.raises(EarmarkError, match="out of memory while training; do less"), enough_memory("do less"):
+def test_every_kind_of_memory_error_is_recognised(error):
+    with pytest.raises(EarmarkError, match="out of memory while training; do less"), clear_memory_errors("do less"):
         raise error
-    with pytest.raises(RuntimeError, match="shapes"), enough_memory("do less"):
+    with pytest.raises(RuntimeError, match="shapes"), clear_memory_errors("do less"):
         raise RuntimeError("shapes differ")
 
 

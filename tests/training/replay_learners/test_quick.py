@@ -7,7 +7,7 @@ from corpus.errors import UsageError
 from tests.training.replay_learners.corpora import write_clips, write_texts
 from training.replay_learners.corpora import read_corpus
 from training.replay_learners.learners import LEARNERS
-from training.replay_learners.problem import load_problem, make_problem, save_problem, smoothed, unit
+from training.replay_learners.problem import load_problem, make_problem, save_problem, unit_rows, with_neighbourhoods
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def test_one_intent_among_the_labels_is_believed_of_all(texts):
 
 def test_smoothing_reads_neither_labels_nor_test_rows():
     rng = np.random.default_rng(0)
-    pool, test = unit(rng.normal(size=(50, 8))), unit(rng.normal(size=(9, 8)))
-    whole, asked = smoothed(pool, test, 4)
-    _, alone = smoothed(pool, test[:1], 4)
+    pool, test = unit_rows(rng.normal(size=(50, 8))), unit_rows(rng.normal(size=(9, 8)))
+    whole, asked = with_neighbourhoods(pool, test, 4)
+    _, alone = with_neighbourhoods(pool, test[:1], 4)
     np.testing.assert_allclose(asked[:1], alone, atol=1e-6)
     assert whole.shape == (50, 16)
 
@@ -75,8 +75,8 @@ def test_smoothing_reads_neither_labels_nor_test_rows():
 def test_smoothing_draws_a_cluster_together():
     rng = np.random.default_rng(1)
     side = np.repeat([0, 1], 40)
-    rows = unit(np.eye(8)[side] + 0.4 * rng.normal(size=(80, 8)))
-    near, _ = smoothed(rows, rows, 10)
+    rows = unit_rows(np.eye(8)[side] + 0.4 * rng.normal(size=(80, 8)))
+    near, _ = with_neighbourhoods(rows, rows, 10)
 
     def gap(found):
         alike = found @ found.T
@@ -116,7 +116,7 @@ def test_a_bad_row_is_named(tmp_path, line, said):
         read_corpus(folder)
 
 
-def test_a_corpus_that_can_not_be_replayed_says_why(tmp_path):
+def test_a_corpus_that_can_not_be_replayed_is_refused_with_the_reason(tmp_path):
     with pytest.raises(UsageError, match=r"no train\.jsonl"):
         read_corpus(tmp_path)
     for name in ("train", "test"):
