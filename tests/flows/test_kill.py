@@ -10,7 +10,7 @@ import pytest
 
 from corpus.synthetic import window, write_night
 from flows import pipeline
-from flows.demo import _answer
+from flows.demo import _write_answers
 from flows.nights.night import last_night
 from flows.reports.audit_log import verify_audit
 from flows.reports.doctor import examine
@@ -35,7 +35,7 @@ def ready_home(root: Path, url: str) -> tuple[Path, str]:
         pipeline.ingest(str(files.manifest))
         pipeline.nightly(first)
         with opened(settings) as corpus:
-            _answer(corpus, settings, first, files.truth)
+            _write_answers(corpus, settings, first, files.truth)
     write_night(settings.inbox, traffic, 2)
     for truth in (settings.inbox / "truth").glob("*"):
         truth.unlink()
