@@ -86,7 +86,7 @@ def summarise_replay(
 
 def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
     """Plot the learning curves with 95 % intervals, the accuracy of the full pool, and the target."""
-    from training.tracking.figures import learning_curve
+    from training.tracking.figures import learning_curve, with_log_labels
 
     names = dict.fromkeys(curve.strategy for curve in sorted(curves, key=lambda c: c.strategy != "random"))
     lines = {name: mean_points([curve for curve in curves if curve.strategy == name], POINTS) for name in names}
@@ -95,7 +95,8 @@ def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], cu
     mean = float(np.mean(full))
     axes.axhline(mean, color="#666666", lw=0.8, ls=":", label="full pool")
     axes.axhline(mean * settings.until, color="#666666", lw=0.8, ls="--", label=f"{settings.until:.0%} of it")
-    axes.set(title=f"{corpus}, learner {settings.learner}, {len(full)} seeds", xscale="log")
+    axes.set(title=f"{corpus}, learner {settings.learner}, {len(full)} seeds")
+    with_log_labels(picture)
     axes.set_ylim(bottom=max(0.0, min(p.value for line in lines.values() for _, p in line) - 0.05), top=1.0)
     axes.legend(frameon=False)
     return picture

@@ -63,6 +63,17 @@ def learning_curve(
     return figure
 
 
+def with_log_labels(figure: Figure) -> None:
+    """Give the first axes of a figure a logarithmic x axis with plain numbers at 1, 2 and 5 of each power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axis = figure.axes[0].xaxis
+    figure.axes[0].set_xscale("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+
+
 def reliability(confidence: Floats, correct: npt.NDArray[np.float64], bins: int = 10) -> Figure:
     """Return the reliability diagram: correctness by confidence, with the share of rows of each bin.
 
