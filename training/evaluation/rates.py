@@ -261,8 +261,9 @@ def difference(
     if not len(first):
         return None
     entry = NON_RATIOS[name]
-    both = np.concatenate([entry.rows(first), entry.rows(second)], axis=1)
-    width = both.shape[1] // 2
+    rows, second_rows = entry.rows(first), entry.rows(second)
+    both = np.concatenate([rows, second_rows], axis=1)
+    width = rows.shape[1]  # the second may be wider: it may name more intents
 
     def second_minus_first(sums: Numbers) -> Numbers:
         return entry.of(sums[:, width:]) - entry.of(sums[:, :width])

@@ -14,12 +14,12 @@ from training.evaluation.signal_quality import SignalQuality
 INTENTS = ("alarm", "lights", "music", "news")
 
 
-def intent_report(version="1", seed=0, n=120, right=0.7, overconfident=0.0):
+def intent_report(version="1", seed=0, n=120, right=0.7, overconfident=0.0, wrong=INTENTS):
     """Judged texts of 30 speakers; confidence is as high as the share that is right, and more."""
     rng = np.random.default_rng(seed)
     ids = [f"u{k:03}" for k in range(n)]
     truth = {i: str(rng.choice(INTENTS)) for i in ids}
-    guess = {i: truth[i] if rng.random() < right else str(rng.choice(INTENTS)) for i in ids}
+    guess = {i: truth[i] if rng.random() < right else str(rng.choice(wrong)) for i in ids}
     labels = {i: Label(i, "play jazz", truth[i], (SlotSpan("genre", 5, 9),), 1.0, 1, 1) for i in ids}
     read = {
         i: Hypothesis("play jazz", 1.0, guess[i], (SlotSpan("genre", 5, 9),) if k % 3 else ())
@@ -118,6 +118,16 @@ def test_a_difference_is_that_of_the_two_figures_and_none_from_itself(name):
     assert apart.low <= apart.value <= apart.high
     same = difference(one, one, name)
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_difference_is_also_that_of_reports_that_name_different_numbers_of_intents(swapped):
+    one, two = intent_report("1", 1, right=0.5), intent_report("2", 1, right=0.9, wrong=("weather",))
+    one, two = (two, one) if swapped else (one, two)
+    assert len(one.intents) != len(two.intents)
+    for name in names_of(one):
+        expected = figure(two, name).value - figure(one, name).value
+        assert difference(one, two, name).value == pytest.approx(expected), name
 
 
 def test_what_nobody_asked_for_has_no_figure():
