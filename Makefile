@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDIO := .label-studio
+DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup nightly test test-slow test-label-studio check format docs clean anew
@@ -26,7 +27,7 @@ define finish
 endef
 
 # What is up to date by its stamp, but was begun again or has lost its pip since, is not ready.
-$(foreach folder,.venv $(STUDIO),$(if $(wildcard $(folder)/.ready),$(if $(shell \
+$(foreach folder,.venv $(STUDIO) $(DOCS),$(if $(wildcard $(folder)/.ready),$(if $(shell \
 	{ $(call WHOLE,$(folder)); } || echo broken),$(eval $(folder)/.ready: anew))))
 
 # One file of exact versions, installed as it stands; torch brings what it needs for CUDA.
@@ -70,11 +71,11 @@ test-label-studio: setup $(STUDIO)/.ready
 
 # The site builder in an environment of its own, so that earmark's pins stay as they are. A link or an anchor that leads
 # nowhere fails the build.
-DOCS := .docs
 $(DOCS)/.ready: constraints-docs.txt
-	$(PYTHON) -m venv --clear $(DOCS)
-	$(DOCS)/bin/python -m pip install --quiet --no-compile --no-deps --requirement constraints-docs.txt
-	touch $@
+	$(call begin,$(DOCS))
+	@echo "setup: packages of constraints-docs.txt"
+	@$(DOCS)/bin/python $(PIP) --no-deps --requirement constraints-docs.txt
+	$(call finish,$(DOCS))
 
 docs: setup $(DOCS)/.ready
 	$(BIN)/python -m flows.cli.reference docs
@@ -85,4 +86,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .venv.old .label-studio .label-studio.old .docs site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv.old .label-studio .label-studio.old .docs .docs.old site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -122,7 +122,7 @@ def studio_at(server: str, home: Path, *overrides: str, push: bool = True) -> It
         line.close()
 
 
-# --- what stands there ------------------------------------------------------------------------------------------------
+# --- tasks on the server ----------------------------------------------------------------------------------------------
 
 
 def test_the_round_is_on_the_server_once_most_valuable_first_with_drafts_or_blind(at: Studio):
