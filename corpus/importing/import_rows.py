@@ -233,7 +233,9 @@ def _parsed(arrival: _Arrival, mapping: Plan, now: datetime) -> ManifestRow | Ba
     # Only after the event id, which must not depend on the time of the import
     values.setdefault("arrived_at", now.isoformat())
     row = parse(arrival.number, values | {"audio": f"row {arrival.number}"})
-    return replace(row, detail=mapping.with_column(row.detail)) if isinstance(row, BadRow) else row
+    if isinstance(row, BadRow):
+        return replace(row, detail=mapping.with_column(row.detail))
+    return replace(row, dated="arrived_at" in arrival.values)
 
 
 def _event_id(arrival: _Arrival) -> str:

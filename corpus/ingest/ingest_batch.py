@@ -23,6 +23,7 @@ from corpus.ingest.usable_recordings import (
     Refusals,
     UsableRecording,
     chunks,
+    event_key,
     usable_recordings,
 )
 from corpus.records.annotations import Label
@@ -76,15 +77,14 @@ def ingest_batch(
     """
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
-            _apply_consent(corpus, rows, rows, latest, refusals)
             return batch_report(op.result)
         refusals.begin()
         usable = _usable_rows(rows, latest, refusals)
-        _apply_consent(corpus, rows, _refused(rows, refusals), latest, refusals)
+        _apply_consent(corpus, rows, latest, refusals)
         recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
         accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
-        # Again, for rows that were refused since and for accounts that are new in the vault.
-        _apply_consent(corpus, rows, _refused(rows, refusals), latest, refusals)
+        # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
+        _apply_consent(corpus, rows, latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         ingest_batches.put(op.conn, operation_id, len(rows), accepted)
         counts = Counter(refusals.by_line.values())
@@ -122,25 +122,38 @@ def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusal
     return usable
 
 
-def _refused(rows: Batch, refusals: Refusals) -> Batch:
-    return [row for row in rows if row.line in refusals.by_line]
-
-
-def _apply_consent(corpus: Corpus, rows: Batch, refused: Batch, latest: datetime, refusals: Refusals) -> None:
+def _apply_consent(corpus: Corpus, rows: Batch, latest: datetime, refusals: Refusals) -> None:
     """Apply the consent statements of refused rows to the vault, whatever the reason of the refusal.
 
-    A withdrawal of consent also counts for utterances that were stored before. Statements on accounts that are not in
-    the vault are never written to disk; they stay in memory, in case the account arrives later in the same run.
+    A withdrawal of consent also counts for utterances that were stored before, and for those until its time that are
+    stored later.
     """
-    waiting = refusals.statements
-    for statement in (row.statement for row in refused):
-        if statement is not None and statement.consent != consent.ALL:
+    statements: consent.ConsentStatements = {}
+    repeated = _repeated_statements(corpus, rows, refusals)
+    for row in rows:
+        statement = row.statement
+        if row.line not in refusals.by_line or row.line in repeated or statement is None:
+            continue
+        if statement.consent != consent.ALL:
             at = min(statement.at or latest, latest)  # a missing time, or one in the future, counts as now
-            times = waiting.setdefault(statement.account, {})
+            times = statements.setdefault(statement.account, {})
             times[statement.consent] = max(at, times.get(statement.consent, at))
-    accounts = {row.statement.account for row in rows if row.statement is not None}
-    due = {account: waiting.pop(account) for account in accounts if account in waiting}
-    waiting |= consent.apply_statements(corpus.vault, due)
+    consent.apply_statements(corpus.vault, statements)
+
+
+def _repeated_statements(corpus: Corpus, rows: Batch, refusals: Refusals) -> set[int]:
+    """Return the lines of stored events without a time of their own that state the same consent as when ingested.
+
+    Such a statement is of the time of its first import. The time of this import would withdraw from newer clips.
+    """
+    undated = {
+        row.line: (identity.utterance_id(corpus.vault, event_key(row.event_id)), row.consent)
+        for row in rows
+        if isinstance(row, ManifestRow) and not row.dated and row.event_id is not None
+        if refusals.by_line.get(row.line) == "duplicate"
+    }
+    stored = consent.ingested_consents(corpus.vault, [utterance_id for utterance_id, _ in undated.values()])
+    return {line for line, (utterance_id, stated) in undated.items() if stored.get(utterance_id) == stated}
 
 
 def _store(corpus: Corpus, op: Operation, recordings: list[UsableRecording], refusals: Refusals) -> int:

@@ -73,6 +73,7 @@ class ManifestRow:
         text, slots: known transcript in normal form, and the slots inside it.
         intent: known intent.
         held_out: the known text and intent are for judging models, never for training.
+        dated: the row gives its time itself; False where `arrived_at` is the time of an import.
     """
 
     line: int
@@ -90,6 +91,7 @@ class ManifestRow:
     intent: str | None
     slots: tuple[SlotSpan, ...]
     held_out: bool = False
+    dated: bool = True
 
     @property
     def statement(self) -> ConsentStatement:

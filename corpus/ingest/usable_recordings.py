@@ -14,7 +14,7 @@ from corpus.ingest.prefetch import ReadRecording
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
 from corpus.tables import utterances
-from corpus.vault import consent, identity
+from corpus.vault import identity
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 
@@ -47,13 +47,11 @@ class Refusals:
     Attributes:
         by_line: reason by line, of the current batch.
         shown: refusals of the current batch with details, as long as the run has shown fewer than `SHOWN`.
-        statements: consent of refused rows, on accounts that are not in the vault yet.
     """
 
     def __init__(self) -> None:
         self.by_line: dict[int, str] = {}
         self.shown: list[Refusal] = []
-        self.statements: consent.ConsentStatements = {}
         self._to_show = SHOWN
 
     def begin(self) -> None:

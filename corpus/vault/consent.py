@@ -6,7 +6,7 @@ An utterance keeps the consent that it was ingested with. Later withdrawals redu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from corpus.errors import RecordError
 from corpus.records.base import utc
 from corpus.storage import audit_chain
-from corpus.storage.database import fetch_among, reading, writing
-from corpus.vault.identity import Vault, account_key
+from corpus.storage.database import fetch_among, insert_new, reading, writing
+from corpus.vault.identity import Vault, account_key, pseudonym
 from corpus.vault.vault_schema import accounts, keys
 from corpus.vault.vault_schema import audit as audit_table
 
@@ -50,7 +50,7 @@ class AccountRow:
         account_key: keyed hash of the account.
         generation: how often the account was forgotten, plus 1.
         speaker_id: current pseudonym.
-        account: the account, encrypted; None once it was forgotten.
+        account: the account, encrypted; None once it was forgotten, and before its first utterance is ingested.
         score_ended_at, annotate_ended_at, train_ended_at: latest time at which it did not give the consent.
         forgotten_at: when it was last forgotten.
     """
@@ -63,6 +63,11 @@ class AccountRow:
     annotate_ended_at: datetime | None = None
     train_ended_at: datetime | None = None
     forgotten_at: datetime | None = None
+
+
+def new_account(vault: Vault, key: str, generation: int = 1) -> AccountRow:
+    """Return an account that has no utterances yet and withdrew nothing."""
+    return AccountRow(key, generation, pseudonym(vault, key, generation))
 
 
 def withdraw(account: AccountRow, mask: int, at: datetime) -> AccountRow:
@@ -111,6 +116,13 @@ def _allowed() -> sa.ColumnElement[int]:
     return bits[0] + bits[1] + bits[2]
 
 
+def ingested_consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return the consents that each utterance was ingested with, without regard to later withdrawals."""
+    statement = sa.select(keys.c.utterance_id, keys.c.consent)
+    with reading(vault.engine) as conn:
+        return {row[0]: _SETS[row[1]] for row in fetch_among(conn, statement, keys.c.utterance_id, utterance_ids)}
+
+
 def consenting(vault: Vault, utterance_ids: Sequence[str], consent: str) -> npt.NDArray[np.bool_]:
     """Return (N,) bool, True where the utterance may be used for `consent` (`score`, `annotate` or `train`).
 
@@ -134,7 +146,7 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
         audit_chain.lock(conn, audit_table)
         statement = sa.select(accounts).where(accounts.c.account_key == account_key(vault, account))
         found = conn.execute(statement).one_or_none()
-        if found is None or found.account is None:
+        if found is None or (found.account is None and found.forgotten_at is not None):
             raise RecordError("there is no such account in the vault; check its spelling")
         row = withdraw(AccountRow(*found), mask_of(consent), utc(at))
         update_accounts(conn, [row])
@@ -143,14 +155,15 @@ def set_consent(vault: Vault, account: str, consent: Collection[str], at: dateti
     return row.speaker_id
 
 
-def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "earmark") -> ConsentStatements:
-    """Withdraw the consents that statements leave out; return the statements of accounts that are not in the vault yet.
+def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "earmark") -> None:
+    """Withdraw the consents that statements leave out, also of accounts that have no utterance yet.
 
-    Each statement that changes a consent is one audit row. Statements from before an account was forgotten are ignored.
+    An account without utterances gets a row with its keyed hash and the times alone, so that its withdrawal counts for
+    clips that are ingested later. Each statement that changes a consent is one audit row. Statements from before an
+    account was forgotten are ignored.
     """
-    unknown: ConsentStatements = {}
     if not statements:
-        return unknown
+        return
     key_of = {account: account_key(vault, account) for account in statements}
     with writing(vault.engine) as conn:
         audit_chain.lock(conn, audit_table)
@@ -160,21 +173,17 @@ def apply_statements(vault: Vault, statements: ConsentStatements, actor: str = "
         details: list[Mapping[str, Any]] = []
         for account, stated in statements.items():
             key = key_of[account]
-            row = stored.get(key)
-            if row is None or row.account is None:
-                forgotten_at = None if row is None else row.forgotten_at
-                later = {consent: at for consent, at in stated.items() if forgotten_at is None or at > forgotten_at}
-                if later:
-                    unknown[account] = later
-                continue
+            row = stored.get(key) or new_account(vault, key)
             for consent, at in sorted(stated.items(), key=lambda each: (each[1], sorted(each[0]))):
+                if row.forgotten_at is not None and utc(at) <= row.forgotten_at:
+                    continue
                 reduced = withdraw(row, mask_of(consent), utc(at))
                 if reduced != row:
                     row = changed[key] = reduced
                     details.append({"speaker_id": row.speaker_id, "consent": sorted(consent)})
-        update_accounts(conn, list(changed.values()))
+        insert_new(conn, accounts, [asdict(row) for key, row in changed.items() if key not in stored])
+        update_accounts(conn, [row for key, row in changed.items() if key in stored])
         audit_chain.append_many(conn, audit_table, "consent", actor, details)
-    return unknown
 
 
 def update_accounts(conn: sa.Connection, rows: Sequence[AccountRow]) -> None:

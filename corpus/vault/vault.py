@@ -22,13 +22,13 @@ from corpus.vault.consent import (
     CONSENTS,
     AccountRow,
     mask_of,
+    new_account,
     update_accounts,
     withdraw,
 )
 from corpus.vault.identity import (
     Vault,
     account_key,
-    pseudonym,
 )
 from corpus.vault.vault_schema import accounts, keys
 from corpus.vault.vault_schema import audit as audit_table
@@ -113,7 +113,7 @@ def _store_accounts(
     by_key = dict(before)
     for row in sorted(rows, key=lambda r: r.arrived_at):
         key = key_of[row.account]
-        account = by_key.get(key) or _new_account(vault, key, generation=1)
+        account = by_key.get(key) or new_account(vault, key)
         if _before_forgetting(account, row):
             continue
         if account.account is None:
@@ -124,10 +124,6 @@ def _store_accounts(
     insert_new(conn, accounts, [asdict(account) for account in changed if account.account_key not in before])
     update_accounts(conn, [account for account in changed if account.account_key in before])
     return by_key
-
-
-def _new_account(vault: Vault, key: str, generation: int) -> AccountRow:
-    return AccountRow(key, generation, pseudonym(vault, key, generation))
 
 
 def _before_forgetting(account: AccountRow, row: Arrival) -> bool:
@@ -166,7 +162,7 @@ def _unwrapped(vault: Vault, row: sa.Row[Any]) -> bytes:
 
 
 def speaker_of(vault: Vault, account: str) -> str | None:
-    """Return the current speaker id of an account, None where the account is unknown or forgotten."""
+    """Return the current speaker id of an account; None where it has no utterance yet or was forgotten."""
     with reading(vault.engine) as conn:
         statement = sa.select(accounts.c.speaker_id).where(
             accounts.c.account_key == account_key(vault, account), accounts.c.account.is_not(None)
@@ -203,7 +199,7 @@ def forget(vault: Vault, speaker_id: str, actor: str, at: datetime | None = None
         count = _destroy_keys(conn, ids)
         found = conn.execute(sa.select(accounts).where(accounts.c.speaker_id == speaker_id)).one_or_none()
         if found is not None and found.account is not None:
-            renewed = _new_account(vault, found.account_key, found.generation + 1)
+            renewed = new_account(vault, found.account_key, found.generation + 1)
             forgotten_at = utc(at) if at else datetime.now(UTC)
             update_accounts(conn, [replace(renewed, forgotten_at=forgotten_at)])
             detail = {"speaker_id": speaker_id, "destroyed": count, **_count_and_digest(ids)}

@@ -33,7 +33,7 @@ accounts: Final = sa.Table(
     sa.Column("account_key", sa.Text, primary_key=True),
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("speaker_id", sa.Text, nullable=False, unique=True),
-    sa.Column("account", sa.LargeBinary, nullable=True),  # None once forgotten
+    sa.Column("account", sa.LargeBinary, nullable=True),  # None once forgotten, and before its first utterance
     # the latest time at which the account did not give the consent: its utterances until then may not be used for it
     sa.Column("score_ended_at", UtcDateTime, nullable=True),
     sa.Column("annotate_ended_at", UtcDateTime, nullable=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -149,14 +150,31 @@ def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(
     assert consent_of(corpus, "ada/first") == {"score"}
 
 
-def test_a_customer_whom_the_vault_does_not_know_leaves_no_trace_of_a_refused_row(
+def test_a_withdrawal_in_an_earlier_manifest_than_the_customers_first_clip_counts(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    assert take_in(corpus, tmp_path, line("ada", 5, frozenset())) == {"no_consent": 1}
+    take_in(corpus, tmp_path, line("ada", 0, ALL, event="before"), line("ada", 6, ALL, event="after"))
+    assert (consent_of(corpus, "before"), consent_of(corpus, "after")) == (frozenset(), ALL)
+
+
+def test_a_customer_without_clips_leaves_no_trace_of_a_refused_row_but_a_keyed_hash_and_times(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     faults = [fault for fault in FAULTS if fault not in ("good", "duplicate")]
-    refused = take_in(corpus, tmp_path, *(line("ada", 5, frozenset({"score"}), fault) for fault in faults))
+    account = "ada@example.org"
+    refused = take_in(corpus, tmp_path, *(line(account, 5, frozenset({"score"}), fault) for fault in faults))
     assert sum(refused.values()) == len(faults)
     with database.reading(corpus.vault.engine) as conn:
-        assert conn.execute(sa.select(vault_schema.accounts)).all() == []
+        (row,) = conn.execute(sa.select(vault_schema.accounts)).all()
+        details = "".join(conn.execute(sa.select(vault_schema.audit.c.detail)).scalars())
+    key = identity.account_key(corpus.vault, account)
+    assert (row.account_key, row.account, row.score_ended_at, row.forgotten_at) == (key, None, None, None)
+    assert row.annotate_ended_at is not None
+    assert row.annotate_ended_at == row.train_ended_at
+    assert account not in details
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert not [path.name for path in files if account.encode() in path.read_bytes()]
 
 
 def test_a_withdrawal_in_an_imported_row_that_fits_no_field_counts(corpus: Corpus, tmp_path: Path) -> None:
@@ -170,23 +188,38 @@ def test_a_withdrawal_in_an_imported_row_that_fits_no_field_counts(corpus: Corpu
     assert consent_of(corpus, "first") == {"score"}
 
 
-def test_homes_of_older_versions_keep_their_withdrawals(tmp_path: Path) -> None:
-    engine = database.engine(f"sqlite:///{tmp_path / 'vault.db'}")
-    database.upgrade(engine, "vault", "0002")
-    then, later = datetime(2026, 3, 1), datetime(2026, 3, 2)
-    with database.writing(engine) as conn:
-        for key, consent in (("a", 1), ("b", 7)):  # b withdrew all but scoring, and said yes again since
-            conn.exec_driver_sql(
-                "INSERT INTO accounts (account_key, generation, speaker_id, account, consent, consent_at)"
-                " VALUES (?, 1, ?, x'00', ?, ?)", (key, f"s{key}", consent, str(later)))  # fmt: skip
-            conn.exec_driver_sql(
-                "INSERT INTO keys (utterance_id, speaker_id, wrapped, consent, operation_id, touched_at)"
-                " VALUES (?, ?, x'00', 7, 'op', ?)", (f"u{key}", f"s{key}", str(then)))  # fmt: skip
-        detail = json.dumps({"speaker_id": "sb", "consent": ["score"]})
-        conn.exec_driver_sql(
-            "INSERT INTO audit (seq, at, act, actor, detail, previous, hash)"
-            " VALUES (1, ?, 'consent', 'desk', ?, '', '')",
-            (str(later), detail))  # fmt: skip
-    database.upgrade(engine, "vault")
-    held = identity.Vault(engine, b"", {})
-    assert consent_vault.consents(held, ["ua", "ub"]) == {"ua": {"score"}, "ub": {"score"}}
+def imported(corpus: Corpus, folder: Path, *rows: dict[str, Any]) -> dict[str, int]:
+    """Import rows that give no time of their own."""
+    (folder / "undated.jsonl").write_text("".join(f"{json.dumps({'audio': 'good.wav'} | row)}\n" for row in rows))
+    constants = {"locale": "en-GB", "device_type": "speaker", "wake": {"button": True}}
+    columns = {"account": "account", "consent": "consent"}
+    given = ImportSettings.model_validate({"columns": columns, "constants": constants})
+    source = open_source(str(folder / "undated.jsonl"), None, None, folder)
+    return import_rows(corpus, source, given, IngestSettings()).refused
+
+
+@pytest.fixture
+def days_later(corpus: Corpus, tmp_path: Path, databases: dict[str, str]) -> Iterator[Corpus]:
+    """The same corpus five days later, with a clip of ada that was ingested since an import."""
+    assert imported(corpus, tmp_path, {"account": "ada", "consent": ["score", "annotate"]}) == {}
+    later = corpus_at(tmp_path / "home", START + timedelta(days=14), **databases)
+    take_in(later, tmp_path, line("ada", 24 * 12, ALL, event="newer"))
+    assert consent_of(later, "newer") == ALL
+    yield later
+    later.close()
+
+
+def test_the_same_import_again_withdraws_nothing_from_newer_clips(days_later: Corpus, tmp_path: Path) -> None:
+    assert imported(days_later, tmp_path, {"account": "ada", "consent": ["score", "annotate"]}) == {}
+    assert consent_of(days_later, "newer") == ALL
+
+
+def test_an_import_with_more_rows_withdraws_nothing_from_newer_clips(days_later: Corpus, tmp_path: Path) -> None:
+    rows = [{"account": "ada", "consent": ["score", "annotate"]}, {"account": "bob", "consent": ["score"]}]
+    assert imported(days_later, tmp_path, *rows) == {"duplicate": 1}
+    assert consent_of(days_later, "newer") == ALL
+
+
+def test_an_imported_row_whose_consent_was_reduced_withdraws_it_now(days_later: Corpus, tmp_path: Path) -> None:
+    assert imported(days_later, tmp_path, {"account": "ada", "consent": ["score"]}) == {"duplicate": 1}
+    assert consent_of(days_later, "newer") == {"score"}

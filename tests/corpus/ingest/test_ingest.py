@@ -27,7 +27,7 @@ from corpus.records.annotations import Label
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
 from corpus.tables import ingest_batches, labels, utterances
-from corpus.vault import consent, vault, vault_schema
+from corpus.vault import consent, identity, vault, vault_schema
 
 SETTINGS = IngestSettings()
 NOW = datetime.now(UTC)
@@ -225,13 +225,16 @@ def test_parquet_is_taken_in_like_json_lines(corpus: Corpus, tmp_path: Path) -> 
     assert ingest(corpus, tmp_path / "m.parquet", SETTINGS).refused == {"duplicate": 3}
 
 
-def test_who_agreed_to_nothing_leaves_no_trace(corpus: Corpus, tmp_path: Path) -> None:
+def test_who_agreed_to_nothing_leaves_only_a_keyed_hash_and_times(corpus: Corpus, tmp_path: Path) -> None:
     rows = [row(tmp_path, 1, account="planted-account", device_serial="planted-serial", consent=[])]
     assert ingest(corpus, write(tmp_path / "m.jsonl", rows), SETTINGS).refused == {"no_consent": 1}
     with vault_reader(corpus) as conn:
-        assert conn.execute(sa.select(vault_schema.accounts)).all() == []
+        (stored,) = conn.execute(sa.select(vault_schema.accounts)).all()
         assert conn.execute(sa.select(vault_schema.keys)).all() == []
+    assert (stored.account_key, stored.account) == (identity.account_key(corpus.vault, "planted-account"), None)
     assert vault.speaker_of(corpus.vault, "planted-account") is None
+    files = [path.read_bytes() for path in corpus.settings.home.rglob("*") if path.is_file()]
+    assert not [content for content in files if b"planted" in content]
 
 
 def vault_reader(corpus: Corpus) -> Any:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import Damaged, RecordError, SettingsError
@@ -56,68 +54,6 @@ def test_nothing_of_the_account_is_readable_in_the_file(corpus: Corpus, tmp_path
         if file.is_file():
             assert b"ada@example.org" not in file.read_bytes()
             assert b"serial-1" not in file.read_bytes()
-
-
-def test_consent_is_what_was_allowed_then_and_still_is(corpus: Corpus) -> None:
-    rows = [
-        arrival(corpus, "e1", consent=ALL, at=NOON),
-        arrival(corpus, "e2", consent=frozenset({"score", "train"}), at=NOON + timedelta(hours=1)),
-        arrival(corpus, "e3", "bob", consent=frozenset({"annotate"})),
-    ]
-    admit(corpus.vault, rows, "op")
-    ids = [row.utterance_id for row in rows]
-    found = consent_vault.consents(corpus.vault, [*ids, "unknown"])
-    assert [found[i] for i in ids] == [{"score", "train"}, {"score", "train"}, {"annotate"}]
-    assert found["unknown"] == frozenset()
-    assert consent_vault.consenting(corpus.vault, [*ids, "unknown"], "score").tolist() == [True, True, False, False]
-    assert consent_vault.consenting(corpus.vault, [], "score").tolist() == []
-
-
-def test_a_late_arrival_does_not_bring_an_old_consent_back(corpus: Corpus) -> None:
-    admit(corpus.vault, [arrival(corpus, "new", consent=frozenset(), at=NOON)], "op1")
-    late = arrival(corpus, "old", consent=ALL, at=NOON - timedelta(days=1))
-    admit(corpus.vault, [late], "op2")
-    assert consent_vault.consents(corpus.vault, [late.utterance_id])[late.utterance_id] == frozenset()
-
-
-def test_withdrawing_narrows_at_once_and_never_widens(corpus: Corpus) -> None:
-    row = arrival(corpus, "e", consent=frozenset({"score", "annotate"}))
-    admit(corpus.vault, [row], "op")
-    consent_vault.set_consent(corpus.vault, "ada", ["score"], NOON + timedelta(hours=1), "desk")
-    assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
-    consent_vault.set_consent(corpus.vault, "ada", consent_vault.CONSENTS, NOON + timedelta(hours=2), "desk")
-    assert consent_vault.consents(corpus.vault, [row.utterance_id])[row.utterance_id] == {"score"}
-    with pytest.raises(RecordError, match="no such account"):
-        consent_vault.set_consent(corpus.vault, "nobody", [], NOON, "desk")
-
-
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(
-    words=st.lists(
-        st.tuples(st.integers(0, 3), st.frozensets(st.sampled_from(consent_vault.CONSENTS))), min_size=2, max_size=5
-    ),
-    order=st.randoms(use_true_random=False),
-)
-def test_the_order_of_arrival_does_not_change_consent(
-    corpus: Corpus, words: list[tuple[int, frozenset[str]]], order: Random
-) -> None:
-    found: list[list[frozenset[str]]] = []
-    for _ in range(2):
-        account = f"account-{uuid.uuid4()}"
-        rows = [
-            arrival(corpus, f"{account}/{n}", account, consent, NOON + timedelta(hours=hour))
-            for n, (hour, consent) in enumerate(words)
-        ]
-        shuffled = list(rows)
-        if found:
-            order.shuffle(shuffled)
-        for row in shuffled:
-            admit(corpus.vault, [row], "op")
-        consents = consent_vault.consents(corpus.vault, [row.utterance_id for row in rows])
-        found.append([consents[row.utterance_id] for row in rows])
-    assert found[0] == found[1]
 
 
 def test_a_destroyed_key_stays_destroyed(corpus: Corpus) -> None:

@@ -38,7 +38,19 @@ def upgrade() -> None:
 
 
 def narrow_what_was_widened(conn: sa.Connection) -> None:
-    """Apply the withdrawals in the audit chain again, because older versions let a later consent undo them."""
+    """Apply the withdrawals of each speaker again, because older versions let a later consent undo them.
+
+    Those of refused rows are in the audit chain; those of accepted rows are only in the keys of these rows.
+    """
+    for bit in BITS.values():
+        conn.execute(
+            sa.text(
+                f"UPDATE keys SET consent = keys.consent - {bit} FROM (SELECT speaker_id, MAX(touched_at) AS ended_at"
+                f" FROM keys WHERE consent & {bit} = 0 GROUP BY speaker_id) AS withdrawn"
+                f" WHERE keys.speaker_id = withdrawn.speaker_id AND keys.consent & {bit} <> 0"
+                " AND keys.touched_at <= withdrawn.ended_at"
+            )
+        )
     statement = sa.text(
         "UPDATE keys SET consent = consent & :mask WHERE speaker_id = :speaker"
         " AND touched_at <= (SELECT at FROM audit WHERE seq = :seq)"
