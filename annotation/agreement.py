@@ -46,16 +46,6 @@ class Agreement:
     alpha_intent: float | None
 
     @property
-    def verdict_agreement(self) -> float | None:
-        """Return the share of pairs with the same verdict, in [0, 1]."""
-        return _ratio(self.same_verdict, self.pairs)
-
-    @property
-    def intent_agreement(self) -> float | None:
-        """Return the share of pairs of labelled answers with the same intent, in [0, 1]."""
-        return _ratio(self.same_intent, self.intents)
-
-    @property
     def wer(self) -> float | None:
         """Return the sum of edits / sum of the mean number of words of both, 0 or more."""
         return _ratio(2 * self.edits, self.words)

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
 Vote = tuple[str, str, str]
 """Item, annotator, value."""
 

@@ -59,13 +59,6 @@ class Parsed:
     annotations: list[Annotation]
     refused: list[RefusedRow]
 
-    def by_reason(self) -> dict[str, int]:
-        """Return the number of refused lines by reason, sorted by reason."""
-        counts: dict[str, int] = {}
-        for row in self.refused:
-            counts[row.reason] = counts.get(row.reason, 0) + 1
-        return dict(sorted(counts.items()))
-
 
 # --- export: write tasks and annotations ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from corpus import home_id
 from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
-from corpus.storage import cipher, database, files, operations
+from corpus.storage import cipher, database, operations
 from corpus.storage.durable_write import write_new_file
 from corpus.vault import identity
 from corpus.vault.identity import Vault
@@ -86,17 +86,16 @@ def open_corpus(
     if not create and not paths.home.is_dir():
         raise SettingsError(f"there is no corpus at {paths.home}; ingest a manifest first, or set home")
     make_home(paths.home)
-    vault_engine, records = database.engine(paths.vault_url), database.engine(paths.records_url)
-    stores = home_id.Stores(records, vault_engine, *files.connect(paths.content_url))
+    stores = home_id.stores_at(paths)
     found = home_id.check(stores)
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
-    database.prepare(vault_engine, "vault")
-    kek = _key_encryption_key(paths, make=not identity.has_secrets(vault_engine))
-    vault = identity.open_vault(vault_engine, kek)
-    database.prepare(records, "records")
+    database.prepare(stores.vault, "vault")
+    kek = _key_encryption_key(paths, make=not identity.has_secrets(stores.vault))
+    vault = identity.open_vault(stores.vault, kek)
+    database.prepare(stores.records, "records")
     home_id.write_missing(stores, found)
-    return Corpus(settings, records, vault, stores.fs, stores.root, clock or _now)
+    return Corpus(settings, stores.records, vault, stores.fs, stores.root, clock or _now)
 
 
 def make_home(home: Path) -> None:

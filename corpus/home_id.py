@@ -2,7 +2,8 @@
 
 A store that is missing, empty or of another home is refused before anything is made or deleted. A home that was made
 before there were ids gets one when it is first opened, if the content of its three stores shows that they belong
-together.
+together. A home whose first ingest was killed before it was committed has keys and packs, but no row that names them:
+it gets its id too where all three stores are at their default places in one folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import fsspec
 import sqlalchemy as sa
 
 from corpus.errors import StoresApart
-from corpus.storage import files
+from corpus.settings import CorpusSettings, Places, places
+from corpus.storage import database, files
 from corpus.storage import records_schema as schema
 from corpus.storage.database import Which, check_not_newer, fetch_among, insert_new, reading, writing
 from corpus.vault import vault_schema
@@ -26,6 +28,11 @@ MARKER: Final = "home-id"
 
 _CHECKED: Final = 1000
 """Number of utterances whose keys are looked up; one key is proof, since the vault's secret is part of every id."""
+
+_BEGIN_AGAIN: Final = (
+    "; or, if the first ingest of this home was killed, begin again with a new vault and a new content root:"
+    " nothing of that ingest was committed"
+)
 
 Store = Literal["records", "vault", "content"]
 
@@ -38,12 +45,39 @@ _NAMES: Final[dict[Store, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three stores of a home, before they are opened."""
+    """The three stores of a home, before they are opened.
+
+    Attributes:
+        records, vault: engines of the databases.
+        fs, root: the content store.
+        in_one_folder: whether all three are at their default places below one home folder.
+    """
 
     records: sa.Engine
     vault: sa.Engine
     fs: fsspec.AbstractFileSystem
     root: str
+    in_one_folder: bool = False
+
+    def dispose(self) -> None:
+        """Close all connections to the databases."""
+        self.records.dispose()
+        self.vault.dispose()
+
+
+def stores_at(paths: Places) -> Stores:
+    """Return the stores at these places; nothing is made there.
+
+    Raises:
+        SettingsError: a URL can't be used.
+        Unreachable: the content store does not answer.
+    """
+    default = places(CorpusSettings(home=paths.home))
+    in_one_folder = all(
+        getattr(paths, name) == getattr(default, name) for name in ("records_url", "vault_url", "content_url")
+    )
+    fs, root = files.connect(paths.content_url)
+    return Stores(database.engine(paths.records_url), database.engine(paths.vault_url), fs, root, in_one_folder)
 
 
 def check(stores: Stores) -> dict[Store, str | None]:
@@ -63,6 +97,11 @@ def check(stores: Stores) -> dict[Store, str | None]:
     if len(ids) > 1:
         odd = [store for store, store_id in found.items() if store_id and list(found.values()).count(store_id) == 1]
         raise _apart(odd[-1], "belongs to another home than the rest")
+    if ids:  # both schemas are made before the first id is written
+        databases: tuple[tuple[Which, sa.Engine], ...] = (("records", stores.records), ("vault", stores.vault))
+        for which, engine in databases:
+            if not _has_schema(engine, which):
+                raise _apart(which, "is missing or empty, and the other stores of this home are not")
     if None in found.values():
         _require_common_content(stores)
     return found
@@ -91,12 +130,16 @@ def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
 
 
 def _id_of(engine: sa.Engine, which: Which, table: sa.Table) -> str | None:
-    if _missing(engine) or check_not_newer(engine, which) is None:
+    if not _has_schema(engine, which):
         return None
     with reading(engine) as conn:
         if not sa.inspect(conn).has_table(table.name):
             return None
         return conn.execute(sa.select(table.c.home_id)).scalar()
+
+
+def _has_schema(engine: sa.Engine, which: Which) -> bool:
+    return not _missing(engine) and check_not_newer(engine, which) is not None
 
 
 def _missing(engine: sa.Engine) -> bool:
@@ -121,12 +164,20 @@ def _put(engine: sa.Engine, table: sa.Table, home_id: str) -> str:
 
 
 def _require_common_content(stores: Stores) -> None:
-    """Raise `StoresApart` unless all three stores are empty, or their ids and file names match."""
+    """Raise `StoresApart` unless all three stores are empty, or their ids and file names match.
+
+    Records that have a schema and name nothing are those of a home whose first ingest was killed before its commit, if
+    all stores are in one folder: nobody can have mistyped a URL. The next ingest completes it.
+    """
     ids, named = _rows_of(stores.records)
     keys, shared = _keys_of(stores.vault, ids)
     present = {path for path, _ in files.listing(stores.fs, stores.root) if not files.unfinished(path)}
+    uncommitted = not ids and not named and _has_schema(stores.records, "records")
+    if uncommitted and stores.in_one_folder:
+        return
+    remedy = _BEGIN_AGAIN if uncommitted else ""
     if keys and not ids:
-        raise _apart("records", "is missing, or has none of the utterances whose keys are in the vault")
+        raise _apart("records", "is missing, or has none of the utterances whose keys are in the vault", remedy)
     if ids and not keys:
         raise _apart("vault", "is missing, or has no key of the utterances in the records")
     if ids and not shared:
@@ -135,12 +186,12 @@ def _require_common_content(stores: Stores) -> None:
     if named and not named & present:
         raise _apart("content", "is missing, or has none of the packs and parts that the records name")
     if present and not named:
-        raise _apart("content", "belongs to another home: it has files, and the records name none")
+        raise _apart("content", "belongs to another home: it has files, and the records name none", remedy)
 
 
 def _rows_of(records: sa.Engine) -> tuple[list[str], set[str]]:
     """Return the ids of the first utterances, and the paths of all packs and parts that rows name."""
-    if _missing(records) or check_not_newer(records, "records") is None:
+    if not _has_schema(records, "records"):
         return [], set()
     table = schema.utterances
     with reading(records) as conn:
@@ -152,7 +203,7 @@ def _rows_of(records: sa.Engine) -> tuple[list[str], set[str]]:
 
 def _keys_of(vault: sa.Engine, ids: list[str]) -> tuple[bool, bool]:
     """Return whether the vault has any utterance, and whether it has one of these."""
-    if _missing(vault) or check_not_newer(vault, "vault") is None:
+    if not _has_schema(vault, "vault"):
         return False, False
     column = vault_schema.keys.c.utterance_id
     with reading(vault) as conn:
@@ -160,6 +211,8 @@ def _keys_of(vault: sa.Engine, ids: list[str]) -> tuple[bool, bool]:
         return any_key, any(True for _ in fetch_among(conn, sa.select(column), column, ids))
 
 
-def _apart(store: Store, what: str) -> StoresApart:
+def _apart(store: Store, what: str, remedy: str = "") -> StoresApart:
     setting = f"corpus.{store}_url (EARMARK_{store.upper()}_URL)"
-    return StoresApart(f"the {_NAMES[store]} {what}; correct {setting}, or restore it from a backup of this home")
+    return StoresApart(
+        f"the {_NAMES[store]} {what}; correct {setting}, or restore it from a backup of this home{remedy}"
+    )

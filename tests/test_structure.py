@@ -30,23 +30,41 @@ PARTS_OF_STEPS = {
 """Files of `flows/steps/` that are a part of the step of another file."""
 COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "import_corpus": "import"}
 
+STEPS = ("ingest", "score", "sample", "export", "merge", "retrain", "judge", "promote", "register")
+VOCABULARY = (*STEPS, "erase", "retain", "estimate", "report")
+NO_COMMAND_YET = dict.fromkeys(("erase", "retain", "estimate"), "has functions, and no command yet")
+NO_HOP = dict.fromkeys(("erase", "retain", "estimate", "report"), "is no hop of an utterance")
+WITHOUT = {
+    "command": NO_COMMAND_YET | {"judge": "every retraining judges; `earmark compare` shows the result"},
+    "step": NO_COMMAND_YET
+    | {"judge": "`flows/models/evaluate.py`, as reports read evaluations too", "report": "a room, `flows/reports/`"},
+    "row of README.md": NO_COMMAND_YET
+    | {"report": "`earmark report` is in the row of merge, whose answers it reports"},
+    "record": NO_HOP | {"promote": "a decision is a row of `judgements` and `promotions`, in `corpus/tables/`"},
+}
+"""Words of the vocabulary that have no such thing, each with its reason."""
+
 
 UNUSED = {
-    # An account's consent has no command yet.
-    "corpus.vault.consent.set_consent",
-    # Estimates of what traffic holds have no command yet.
-    "sampling.estimation.horvitz_thompson_mean",
-    "sampling.estimation.weighted_ratio",
-    "sampling.estimation.nonresponse",
-    # For whoever brings or takes strategies of scikit-activeml.
-    "sampling.strategies.scikit_activeml.from_scikit_activeml",
-    "sampling.strategies.scikit_activeml.EarmarkQuery",
-    # For tools that read the published format, as those of the tests do.
-    "annotation.files.read_annotations",
-    # Started as a process, by its name.
-    "corpus.audio.decoder_process.serve",
+    "corpus.vault.consent.set_consent": "an account's consent has no command yet",
+    "corpus.tables.erasure.erase_utterances": "erasure has no command yet",
+    "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
+    "corpus.tables.erasure.compact": "erasure has no command yet",
+    "corpus.tables.retention.expired": "erasure by age has no command yet",
+    "sampling.estimation.horvitz_thompson_mean": "estimates from the audit sample have no command yet",
+    "sampling.estimation.weighted_ratio": "estimates from the audit sample have no command yet",
+    "sampling.estimation.nonresponse": "estimates from the audit sample have no command yet",
+    "sampling.selection.choose": "the documented call for whoever samples without the flows",
+    "sampling.strategies.scikit_activeml.from_scikit_activeml": "for whoever brings a strategy of scikit-activeml",
+    "sampling.strategies.scikit_activeml.EarmarkQuery": "for whoever uses a strategy in scikit-activeml",
+    "annotation.files.read_annotations": "for tools that read the published format",
+    "corpus.ingest.ingest.REASONS": "the list of refusals for whoever reads reports of an ingest",
+    "corpus.audio.decoder_process.serve": "started as a process, by its name",
 }
-"""Public functions and classes that no production module names: the ways in from outside, each with its reason."""
+"""Public names that no module of the packages uses: the ways in from outside, each with its reason."""
+
+OWN_BASES = {"Result"}
+"""Base classes whose subclasses are looked at; a library calls the methods of its own."""
 
 REGISTERED = ("command", "flow", "task", "callback")
 """A decorator of such a name makes known what it stands above."""
@@ -128,16 +146,69 @@ def _imports(source: Path) -> set[str]:
     return found
 
 
-def test_steps_commands_and_flows_have_one_name() -> None:
+def _commands() -> set[str]:
     from flows.cli.main import app
 
-    steps = {path.stem for path in (ROOT / "flows" / "steps").glob("*.py")} - {"__init__"}
     commands = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
-    commands |= {group.name for group in app.registered_groups}
+    return commands | {str(group.name) for group in app.registered_groups}
+
+
+def _steps() -> set[str]:
+    """Return the names of the steps by their files, in the word of their command."""
+    steps = {path.stem for path in (ROOT / "flows" / "steps").glob("*.py")} - {"__init__"}
     assert set(PARTS_OF_STEPS) < steps
     assert set(PARTS_OF_STEPS.values()) <= steps - set(PARTS_OF_STEPS)
-    named = {COMMAND_OF.get(step, step) for step in steps - set(PARTS_OF_STEPS)}
+    return {COMMAND_OF.get(step, step) for step in steps - set(PARTS_OF_STEPS)}
+
+
+def _rows(page: str, title: str) -> dict[str, list[str]]:
+    """Return the other cells of each row of the table below a title, by the first cell."""
+    _, section = (ROOT / page).read_text().split(f"\n## {title}\n")
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines[2:]]
+    return {word: cells for word, *cells in rows}
+
+
+def _records() -> set[str]:
+    """Return the names of the record types."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "corpus" / "records").glob("*.py")]
+    return {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def test_each_word_of_the_vocabulary_has_a_command_a_step_a_row_and_a_record() -> None:
+    hops = _rows("docs/architecture.md", "The hops of one utterance")
+    found = {
+        "command": _commands(),
+        "step": _steps(),
+        "row of README.md": set(_rows("README.md", "Where is what")),
+        "record": {word for word, cells in hops.items() if set(re.findall(r"`(\w+)`", cells[-1])) & _records()},
+    }
+    missing = {thing: set(VOCABULARY) - words for thing, words in found.items()}
+    assert missing == {thing: set(words) for thing, words in WITHOUT.items()}
+
+
+def test_the_tables_of_the_records_are_in_sections_by_step() -> None:
+    text = (ROOT / "corpus" / "storage" / "records_schema.py").read_text()
+    titles = re.findall(r"^# --- (.+?) -+$", text, re.MULTILINE)
+    assert tuple(word for title in titles for word in re.split(r", | and ", title)) == STEPS
+
+
+def test_the_tables_of_the_documentation_have_the_steps_in_order_with_their_commands_and_files() -> None:
+    rows, hops = _rows("README.md", "Where is what"), _rows("docs/architecture.md", "The hops of one utterance")
+    assert tuple(rows)[: len(STEPS)] == tuple(hops) == STEPS
+    for word in STEPS:
+        commands, files = rows[word][:2]
+        assert word in WITHOUT["command"] or f"`earmark {word}`" in commands
+        assert re.search(r"`(flows/[\w/]+\.py)`", files)[1] in hops[word][0]
+        assert (ROOT / "flows" / "steps" / f"{word}.py").exists() == (f"`flows/steps/{word}.py`" in files)
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text().split("\n## One vocabulary\n")[1].split())
+    assert re.findall(r"\w+", text.split(" one step: ")[1].split(".")[0]) == list(VOCABULARY)
+
+
+def test_steps_commands_and_flows_have_one_name() -> None:
+    commands, named = _commands(), _steps()
     assert named <= commands
+    assert named - {"import"} <= set(VOCABULARY)
     pipeline = ast.parse((ROOT / "flows" / "pipeline.py").read_text())
     flows = {
         keyword.value.value
@@ -165,6 +236,7 @@ PLANTS = {
     "training/loop/loop.py": ("import training.asr.fit", "training: a room imports only rooms below it"),
     "sampling/pool.py": ("import sampling.selection", "sampling: a room imports only rooms below it"),
     "flows/reports/status.py": ("import corpus.door", "Only these open the door"),
+    "flows/steps/sample.py": ("import corpus.door", "Only these open the door"),
     "flows/steps/ingest.py": (
         "import flows.runtime.console",
         "Tables and bars are drawn by the command line and the reports alone",
@@ -184,9 +256,12 @@ def test_an_import_that_crosses_a_wall_breaks_its_contract(tmp_path: Path) -> No
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
+    printed = " ".join(ran.stdout.split())
     for name, (line, contract) in PLANTS.items():
         assert contract in contracts()
-        assert re.search(rf"{re.escape(contract)} BROKEN", ran.stdout), (name, line, ran.stdout[-3000:])
+        assert re.search(rf"{re.escape(contract)} BROKEN", printed), (name, line, ran.stdout[-3000:])
+        importer, imported = name.removesuffix(".py").replace("/", "."), line.removeprefix("import ")
+        assert re.search(rf"{importer}\b.* {imported} \(l\.", ran.stdout), (name, line, ran.stdout[-3000:])
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -200,24 +275,112 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles == set()
 
 
-def test_every_public_function_and_class_is_used_or_a_known_way_in() -> None:
-    used: set[str] = set()
-    defined: dict[str, str] = {}
+def test_every_public_name_is_used_or_a_known_way_in() -> None:
+    assert _unused(ROOT) == set(UNUSED)
+
+
+def test_a_public_name_is_used_only_by_those_who_import_it(tmp_path: Path) -> None:
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if "migrations" in path.parts:  # called by Alembic
-                continue
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            used |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-            used |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}  # as in getattr
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            defined |= {f"{module}.{node.name}": node.name for node in tree.body if _public(node)}
-    assert {name for name, short in defined.items() if short not in used} == UNUSED
+        (tmp_path / package).mkdir()
+    (tmp_path / "corpus" / "dead.py").write_text(
+        "LIMIT = 1\nOrder = int\n\n\ndef erase():\n    return erase()\n\n\nclass Row:\n"
+        "    def width(self): ...\n    def height(self): ...\n"
+    )
+    (tmp_path / "corpus" / "alive.py").write_text("LIMIT = 2\n\n\ndef erase(): ...\n\n\ndef named(): ...\n")
+    (tmp_path / "flows" / "user.py").write_text(
+        "from corpus import alive\nfrom corpus.dead import Row\n\n'erase'\nOrder = None\nprint(Order)\n"
+        "alive.erase(alive.LIMIT, getattr(alive, 'named'), Row().height)\n"
+    )
+    dead = {f"corpus.dead.{name}" for name in ("LIMIT", "Order", "erase", "Row.width")}
+    assert _unused(tmp_path) == dead
 
 
-def _public(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name.startswith("_"):
-        return False
+def _unused(root: Path) -> set[str]:
+    """Return the public functions, classes, constants and methods of all packages that no module uses.
+
+    A name at the top of a module is used where it is imported, where it is read as an attribute of the imported module,
+    or where its own module reads it outside of its definition. The type of an object can't be seen here, so a method is
+    used where any attribute of that name is read.
+    """
+    paths = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    trees = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
+        for path in paths
+        if "migrations" not in path.parts  # called by Alembic
+    }
+    attributes = {node.attr for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    attributes |= {name for tree in trees.values() for name in _names_for_getattr(tree)}
+    defined = {f"{module}.{name}" for module, tree in trees.items() for name in _defined(tree)}
+    used = {name for module, tree in trees.items() for name in _used(module, tree, set(trees))}
+    methods = {
+        f"{module}.{node.name}.{method}"
+        for module, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        for method in _methods(node)
+        if method not in attributes
+    }
+    return (defined - used) | methods
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if not _registered(node):
+                found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+def _methods(of: ast.ClassDef) -> set[str]:
+    """Return the public methods of a class, except those that a decorator or a library's base class calls."""
+    if any(ast.unparse(base).split("[")[0] not in OWN_BASES for base in of.bases):
+        return set()
+    functions = [node for node in of.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {node.name for node in functions if not node.name.startswith("_") and not _registered(node)}
+
+
+def _registered(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
-    return not any(name in decorator for name in REGISTERED for decorator in decorators)
+    return any(name in decorator for name in REGISTERED for decorator in decorators)
+
+
+def _used(module: str, tree: ast.Module, modules: set[str]) -> set[str]:
+    aliases: dict[str, set[str]] = {}
+    used: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                aliases.setdefault(name.asname or name.name, set()).add(name.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                used.add(full)
+                if full in modules:
+                    aliases.setdefault(name.asname or name.name, set()).add(full)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            used |= {f"{full}.{node.attr}" for full in aliases.get(ast.unparse(node.value), ())}
+        elif (got := _getattr(node)) is not None:
+            used |= {f"{full}.{got[1]}" for full in aliases.get(got[0], ())}
+    for node in tree.body:
+        own = getattr(node, "name", None)
+        read = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)}
+        used |= {f"{module}.{name}" for name in read - {own}}
+    return used
+
+
+def _getattr(node: ast.AST) -> tuple[str, str] | None:
+    """Return the object and the name of `getattr(object, "name")`, None for any other expression."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
+        name = node.args[1]
+        if isinstance(name, ast.Constant):
+            return ast.unparse(node.args[0]), str(name.value)
+    return None
+
+
+def _names_for_getattr(tree: ast.Module) -> set[str]:
+    return {got[1] for node in ast.walk(tree) if (got := _getattr(node)) is not None}

@@ -42,7 +42,7 @@ def decode(source: Path | bytes, settings: AudioSettings) -> tuple[Floats, int]:
         (n,) float32 mono samples at 16 kHz, finite; the original rate [Hz].
 
     Raises:
-        AudioRefused: with one of `corpus.audio.limits.REASONS`; the message holds numbers, never a path.
+        AudioRefused: with a reason of `corpus.audio.limits.REMEDIES`; the message holds numbers, never a path.
     """
     data = read_bytes(source, settings) if isinstance(source, Path) else source
     if len(data) > settings.max_bytes:

@@ -24,10 +24,7 @@ REMEDIES: Final = {
     "clipped": "lower the gain of the microphone",
     "silent": "leave the row out, or check the microphone",
 }
-"""What to do about each reason of `AudioRefused`."""
-
-REASONS: Final = tuple(REMEDIES)
-"""Every reason of `AudioRefused`."""
+"""Every reason of `AudioRefused`, and what to do about it."""
 
 
 class AudioSettings(BaseModel):

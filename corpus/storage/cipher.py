@@ -13,8 +13,6 @@ from corpus.errors import Damaged
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
-OVERHEAD_BYTES: Final = NONCE_BYTES + TAG_BYTES
-"""Bytes that a ciphertext is longer than its plaintext: nonce and tag."""
 
 
 def new_key() -> bytes:

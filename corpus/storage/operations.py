@@ -60,6 +60,12 @@ def operation(engine: sa.Engine, operation_id: str, act: str, actor: str = "earm
         audit_chain.append(conn, schema.audit, act, actor, {"operation_id": operation_id, "result": step.result})
 
 
+def committed(conn: sa.Connection, operation_id: str) -> bool:
+    """Return whether the operation was committed."""
+    statement = sa.select(schema.operations.c.operation_id).where(schema.operations.c.operation_id == operation_id)
+    return conn.execute(statement).scalar() is not None
+
+
 def result_of(conn: sa.Connection, operation_id: str) -> dict[str, Any] | None:
     """Return the result of a committed operation, for a repeat of the same operation; None if there is none."""
     table = schema.operations

@@ -246,11 +246,6 @@ def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
     return _move(conn, ids, "accepted", "set_aside", reason)
 
 
-def refuse(conn: sa.Connection, operation_id: str, line: int, reason: str) -> None:
-    """Store that a line of a manifest was refused, with the reason in one word."""
-    refuse_lines(conn, operation_id, {line: reason})
-
-
 def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:
     """Store which lines of a manifest were refused, each with its reason in one word."""
     insert_new(

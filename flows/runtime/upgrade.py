@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from corpus import home_id
 from corpus.settings import places
 from corpus.storage import database
-from corpus.storage.database import Which
 from flows.runtime.lock import hold_corpus
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from training.tracking.store import TrackingSettings
-
-DATABASES: tuple[Which, ...] = ("records", "vault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +34,24 @@ class UpgradeReport(Result):
 def upgrade_all(settings: Settings) -> UpgradeReport:
     """Bring every store to the newest schema.
 
-    Nothing is changed while another process uses the corpus, or where one of the databases is newer than this earmark.
+    Nothing is changed while another process uses the corpus, where one of the databases is newer than this earmark, or
+    where the stores do not belong to one home.
 
     Raises:
         HomeBusy: another process uses the corpus.
+        StoresApart: records, vault and content root do not belong to one home, or one of them is missing.
         SchemaRefused: a newer earmark wrote one of the databases.
         Unreachable: a database does not answer.
     """
-    stores = places(settings.corpus)
     with hold_corpus(settings.corpus, "upgrade"):
-        engines = {
-            which: database.engine(url)
-            for which, url in zip(DATABASES, (stores.records_url, stores.vault_url), strict=True)
-        }
+        stores = home_id.stores_at(places(settings.corpus))
         try:
-            for which, engine in engines.items():
-                database.check_not_newer(engine, which)
-            changed = {which: SchemaChange(*database.upgrade(engine, which)) for which, engine in engines.items()}
+            home_id.check(stores)  # also finds a schema that is too new, before the first database is changed
+            records = SchemaChange(*database.upgrade(stores.records, "records"))
+            vault = SchemaChange(*database.upgrade(stores.vault, "vault"))
         finally:
-            for engine in engines.values():
-                engine.dispose()
-        return UpgradeReport(changed["records"], changed["vault"], _upgrade_tracking(settings.tracking, settings.home))
+            stores.dispose()
+        return UpgradeReport(records, vault, _upgrade_tracking(settings.tracking, settings.home))
 
 
 def _upgrade_tracking(settings: TrackingSettings, home: Path) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import Snapshot
 from corpus.storage import operation_ids
-from corpus.storage.operations import result_of
+from corpus.storage.operations import committed
 from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
 from corpus.tables.judgements import Judgement
@@ -17,6 +18,7 @@ from flows.models import registry
 from flows.models.eval_set import audit_set, current_snapshot
 from flows.runtime.settings import Settings
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
+from training.tracking.store import TrackingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,26 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:
         return replace(draft, version=newest.version)
-    with corpus.read() as conn:
-        stored = result_of(conn, draft.operation_id)
     if only_if_due:
         why = _not_due(corpus, settings, draft)
     else:
-        why = f"version {stored['version']} learned from these labels with these settings" if stored else ""
+        why = _learned_already(corpus, settings.tracking, settings.home, draft)
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
+
+
+def _learned_already(corpus: Corpus, tracking: TrackingSettings, home: Path, draft: RetrainPlan) -> str:
+    """Return which version learned from the same labels with the same settings; "" where none did."""
+    from training.tracking.registry import find_registered
+    from training.tracking.store import open_tracking
+
+    with corpus.read() as conn:
+        if not committed(conn, draft.operation_id):
+            return ""
+    found = find_registered(open_tracking(tracking, home), draft.kind, draft.operation_id)
+    return f"{f'version {found.version}' if found else 'a version'} learned from these labels with these settings"
 
 
 def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:

@@ -90,12 +90,12 @@ def test_agreement_sums_edits_and_words_over_pairs() -> None:
     assert (found.pairs, found.intents, found.same_intent) == (2, 2, 1)
     assert (found.edits, found.words) == (1 + 3, 8 + 3)
     assert found.wer == pytest.approx(2 * 4 / 11)
-    assert (found.slot_f1, found.intent_agreement, found.verdict_agreement) == (1.0, 0.5, 1.0)
+    assert (found.slot_f1, found.same_verdict) == (1.0, 2)
 
 
 def test_answers_to_different_tasks_are_not_compared() -> None:
     found = measure_agreement([labelled("ann"), labelled("bob", task_id="t2")])
-    assert (found.pairs, found.wer, found.intent_agreement, found.slot_f1) == (0, None, None, None)
+    assert (found.pairs, found.intents, found.wer, found.slot_f1) == (0, 0, None, None)
 
 
 def test_who_asks_for_help_has_not_answered() -> None:
@@ -114,8 +114,9 @@ def test_agreement_does_not_depend_on_order_and_stays_in_range(rows, rng) -> Non
     shuffled = list(rows)
     rng.shuffle(shuffled)
     assert measure_agreement(shuffled) == found
-    for share in (found.verdict_agreement, found.intent_agreement, found.slot_f1):
-        assert share is None or 0.0 <= share <= 1.0
+    assert 0 <= found.same_verdict <= found.pairs
+    assert 0 <= found.same_intent <= found.intents
+    assert found.slot_f1 is None or 0.0 <= found.slot_f1 <= 1.0
 
 
 @settings(deadline=None)

@@ -14,6 +14,7 @@ from corpus.errors import Refused, StoresApart
 from corpus.handle import Corpus
 from corpus.storage import database, files
 from corpus.storage import records_schema as schema
+from corpus.storage.packs import PackWriter
 from corpus.tables import orphans, utterances
 from corpus.vault import vault_schema
 from tests.corpus.stored import NOON, arrive, corpus_at, score
@@ -123,6 +124,52 @@ def test_a_kill_while_the_ids_are_written_is_made_good(tmp_path: Path, done: int
     (found,) = ids_of(opened)
     assert found == "a" * 32 if done else found is not None
     opened.close()
+
+
+def test_a_database_without_a_schema_beside_one_with_an_id_is_refused(tmp_path: Path) -> None:
+    corpus_at(tmp_path / "home").close()
+    for store in ("records", "vault"):
+        with pytest.raises(StoresApart, match=rf"the {store} database is missing or empty"):
+            corpus_at(tmp_path / "home", **elsewhere(store, tmp_path / "typo"))
+    assert not (tmp_path / "typo").exists()
+
+
+def killed_before_the_first_commit(home: Path, *, keys: bool, packs: bool, **settings: str) -> None:
+    """Leave a home without ids whose first ingest stored keys, or packs, and no row in the records."""
+    corpus = corpus_at(home, **settings)
+    if keys:
+        admit(corpus.vault, [arrival(corpus, "never committed", at=NOON)], "op")
+    if packs:
+        writer = PackWriter(corpus.fs, corpus.root, pack_bytes=1 << 20)
+        writer.append("never committed", bytes(64))
+        writer.close()
+    forget_ids(corpus)
+
+
+@pytest.mark.parametrize("already", [False, True], ids=["", "and killed again when the vault had its id"])
+@pytest.mark.parametrize(("keys", "packs"), [(True, False), (False, True), (True, True)])
+def test_an_older_home_whose_first_ingest_was_killed_goes_on(
+    tmp_path: Path, keys: bool, packs: bool, already: bool
+) -> None:
+    killed_before_the_first_commit(tmp_path, keys=keys, packs=packs)
+    if already:
+        with database.writing(database.engine(f"sqlite:///{tmp_path / 'vault.db'}")) as conn:
+            conn.execute(sa.insert(vault_schema.home), {"id": 1, "home_id": "a" * 32})
+    corpus = corpus_at(tmp_path)
+    (found,) = ids_of(corpus)
+    assert found is not None
+    assert len(arrive(corpus, 2)) == 2
+    corpus.close()
+
+
+@pytest.mark.parametrize(("keys", "packs"), [(True, False), (False, True)])
+def test_stores_in_several_folders_are_refused_with_what_may_have_happened(
+    tmp_path: Path, keys: bool, packs: bool
+) -> None:
+    records = elsewhere("records", tmp_path / "else")
+    killed_before_the_first_commit(tmp_path / "home", keys=keys, packs=packs, **records)
+    with pytest.raises(StoresApart, match="if the first ingest of this home was killed, begin again with a new vault"):
+        corpus_at(tmp_path / "home", **records)
 
 
 def test_content_that_was_emptied_is_refused(tmp_path: Path) -> None:

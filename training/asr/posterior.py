@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +21,6 @@ from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS
 
 Ids = npt.NDArray[np.intp]
-Decode = Callable[[tuple[int, ...]], str]
 
 TSALLIS_ALPHA: Final = 1.0 / 3.0
 """Entropic index of the word confidence (Laptev & Ginsburg 2023, "Fast entropy-based methods of word-level confidence

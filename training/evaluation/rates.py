@@ -143,20 +143,6 @@ def _expected_gap(sums: Numbers) -> Numbers:
     return np.asarray(np.divide(gap, total, out=np.zeros_like(gap), where=total > 0), dtype=np.float64)
 
 
-def calibration_error(report: EvaluationReport, bins: int = BINS) -> float:
-    """Return the expected calibration error in [0, 1]: mean |confidence - correctness| over bins of equal width.
-
-    Bins are weighted by their rows (Guo et al. 2017, equation 3). For a speech model, the mean word confidence is
-    compared with the share of correct words.
-
-    Args:
-        report: report of one version.
-        bins: number of bins.
-    """
-    rows = _gaps(report.confidence, correctness(report), bins)
-    return float(_expected_gap(rows.sum(axis=0, keepdims=True))[0])
-
-
 NON_RATIOS: dict[str, NonRatio] = {
     "macro_f1": NonRatio(("intent",), _confusion_rows, _macro_f1, better=1),
     "ece": NonRatio(("asr", "intent"), lambda r: _gaps(r.confidence, correctness(r), BINS), _expected_gap),

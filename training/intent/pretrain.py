@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from corpus.synthetic.language import Phrasing
     from training.intent.model import IntentModel
 
-BASE: Final = Path(__file__).parent.parent / "bases" / "intent"
-"""Folder of the embedded base, which this recipe wrote with its default settings."""
-
 CARD: Final = "README.md"
 
 SPECIAL_TOKENS: Final = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.audio.decode import decode
-from corpus.audio.limits import REASONS, AudioSettings
+from corpus.audio.limits import REMEDIES, AudioSettings
 from corpus.errors import AudioRefused
 from tests.corpus.recordings import TAKEN, encoded, header, tone, wav
 
@@ -22,7 +22,7 @@ LIMITS = AudioSettings()
 def reason(data: bytes | Path, limits: AudioSettings = LIMITS) -> str:
     with pytest.raises(AudioRefused) as refused:
         decode(data, limits)
-    assert refused.value.reason in REASONS
+    assert refused.value.reason in REMEDIES
     return refused.value.reason
 
 
@@ -186,7 +186,7 @@ def test_a_spoilt_file_is_audio_or_a_reason(kind: tuple[str, str]) -> None:
         try:
             samples, _ = decode(bytes(data[: length if length % 3 == 0 else len(whole)]), LIMITS)
         except AudioRefused as refused:
-            if refused.reason in REASONS:
+            if refused.reason in REMEDIES:
                 return
             raise
         assert samples.dtype == np.float32

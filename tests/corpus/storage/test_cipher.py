@@ -13,7 +13,7 @@ def test_what_is_encrypted_opens_again(plaintext: bytes, aad: str) -> None:
     key = cipher.new_key()
     sealed = cipher.encrypt(key, plaintext, aad)
     assert cipher.decrypt(key, sealed, aad) == plaintext
-    assert len(sealed) == len(plaintext) + cipher.OVERHEAD_BYTES
+    assert len(sealed) == len(plaintext) + cipher.NONCE_BYTES + cipher.TAG_BYTES
     assert cipher.encrypt(key, plaintext, aad) != sealed
 
 

@@ -17,7 +17,7 @@ def test_an_operation_happens_once_and_remembers_its_result(corpus: Corpus) -> N
         with corpus.operation("op", "ingest") as op:
             assert op.done == (attempt > 0)
             if not op.done:
-                utterances.refuse(op.conn, "op", 1, "bad_row")
+                utterances.refuse_lines(op.conn, "op", {1: "bad_row"})
                 op.result = {"refused": 1}
             assert op.result == {"refused": 1}
     assert audit_chain.verify(corpus.records, schema.audit) == 1
@@ -28,7 +28,7 @@ def test_an_operation_happens_once_and_remembers_its_result(corpus: Corpus) -> N
 def test_an_exception_undoes_all_of_it(corpus: Corpus) -> None:
     def fail() -> None:
         with corpus.operation("op", "ingest") as op:
-            utterances.refuse(op.conn, "op", 1, "bad_row")
+            utterances.refuse_lines(op.conn, "op", {1: "bad_row"})
             raise KeyError("op")
 
     for _ in range(2):
@@ -42,7 +42,7 @@ def test_an_exception_undoes_all_of_it(corpus: Corpus) -> None:
 def test_what_is_written_in_a_repeat_is_undone(corpus: Corpus) -> None:
     for line in range(2):
         with corpus.operation("op", "ingest") as op:
-            utterances.refuse(op.conn, "op", line, "bad_row")
+            utterances.refuse_lines(op.conn, "op", {line: "bad_row"})
     with corpus.read() as conn:
         assert utterances.counts(conn)["refused"] == 1
 

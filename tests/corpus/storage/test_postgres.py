@@ -26,7 +26,7 @@ def test_writers_take_turns_and_the_same_work_is_done_once(corpus: Corpus) -> No
             with corpus.operation(f"op/{number}", "ingest") as op:
                 seen.append(op.done)
                 if not op.done:
-                    utterances.refuse(op.conn, f"op/{number}", 1, name)
+                    utterances.refuse_lines(op.conn, f"op/{number}", {1: name})
                     op.result = {"by": name}
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c")]

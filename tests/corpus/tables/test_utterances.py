@@ -65,8 +65,8 @@ def test_windows_are_half_open_and_by_state(corpus: Corpus) -> None:
 def test_received_is_accepted_and_refused(corpus: Corpus) -> None:
     with writing(corpus.records) as conn:
         utterances.insert(conn, [plain(n) for n in range(5)], {})
-        utterances.refuse(conn, "ingest/a/0", 7, "too_short")
-        utterances.refuse(conn, "ingest/a/0", 7, "too_short")
+        utterances.refuse_lines(conn, "ingest/a/0", {7: "too_short"})
+        utterances.refuse_lines(conn, "ingest/a/0", {7: "too_short"})
         utterances.refuse_lines(conn, "ingest/a/1", {9: "too_short", 11: "no_consent"})
         assert utterances.set_aside(conn, ["u0000000", "u0000001", "nobody"], "no_speech") == 2
         assert utterances.set_aside(conn, ["u0000000"], "other") == 0

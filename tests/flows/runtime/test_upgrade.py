@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from corpus.handle import open_corpus
 from corpus.settings import CorpusSettings, places
 from corpus.storage import database
 from corpus.storage.database import HEADS
@@ -45,3 +46,15 @@ def test_nothing_is_upgraded_under_a_run(tmp_path: Path, databases: dict[str, st
         done = earmark("upgrade", *arguments(tmp_path / "one", *urls(databases)))
     assert done.returncode == 1
     assert "in use by earmark nightly" in done.stderr
+
+
+def test_a_mistyped_database_beside_a_home_is_refused_and_not_made(tmp_path: Path):
+    home, typo = tmp_path / "home", tmp_path / "typo"
+    typo.mkdir()
+    open_corpus(CorpusSettings(home=home)).close()
+    for store in ("records", "vault"):
+        done = earmark("upgrade", *arguments(home, f"corpus.{store}_url=sqlite:///{typo / store}.db"))
+        assert done.returncode == 1
+        assert f"correct corpus.{store}_url" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert list(typo.iterdir()) == []

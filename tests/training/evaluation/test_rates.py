@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis, SlotSpan
 from training.evaluation.bands import band_names, band_slices
-from training.evaluation.rates import NON_RATIOS, RATES, calibration_error, difference, figure, figures, names_of
+from training.evaluation.rates import NON_RATIOS, RATES, correctness, difference, figure, figures, names_of
 from training.evaluation.report import evaluate_asr, evaluate_intent
 from training.evaluation.signal_quality import SignalQuality
 
@@ -90,7 +90,8 @@ def test_what_a_speech_model_leads_to_is_compared_only_through_one_intent_model(
 def test_calibration_is_given_before_and_after_scaling():
     report = intent_report(overconfident=0.2)
     after, before = figure(report, "ece"), figure(report, "ece_before_scaling")
-    assert after.value == pytest.approx(calibration_error(report))
+    gaps = np.bincount(np.minimum(report.confidence * 15, 14).astype(int), report.confidence - correctness(report))
+    assert after.value == pytest.approx(np.abs(gaps).sum() / len(report.confidence))
     assert after.value > before.value
     apart = difference(intent_report(), report, "ece")
     assert apart.low > 0

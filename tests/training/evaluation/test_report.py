@@ -20,7 +20,7 @@ from training.evaluation.metrics import (
     slice_rows,
     with_bounds,
 )
-from training.evaluation.rates import calibration_error
+from training.evaluation.rates import figure
 from training.evaluation.report import evaluate_asr, evaluate_intent, slot_matches, word_edits
 
 
@@ -138,8 +138,8 @@ def test_calibration_error_is_the_gap_between_sure_and_right():
     speakers = dict.fromkeys(truth, "s")
     sure = evaluate_intent("1", "e", truth, intents, dict.fromkeys(truth, 0.9), speakers)
     fair = evaluate_intent("1", "e", truth, intents, dict.fromkeys(truth, 0.6), speakers)
-    assert calibration_error(sure) == pytest.approx(0.3, abs=1e-6)
-    assert calibration_error(fair) == pytest.approx(0.0, abs=1e-6)
+    assert figure(sure, "ece").value == pytest.approx(0.3, abs=1e-6)
+    assert figure(fair, "ece").value == pytest.approx(0.0, abs=1e-6)
 
 
 def test_figures_come_with_intervals_and_by_slice_with_thin_ones_flagged():

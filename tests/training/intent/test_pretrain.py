@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import training
 from corpus.records.base import OTHER_INTENT
 from corpus.synthetic import INTENTS
 from training.intent.finetune import IntentFinetuneSettings, finetune_intent, read_replay
 from training.intent.fit import FitSettings
 from training.intent.model import classify, load_intent
 from training.intent.pretrain import (
-    BASE,
     IntentPretrainSettings,
     grammar_examples,
     learn_base,
@@ -18,6 +20,8 @@ from training.intent.pretrain import (
     train_tokenizer,
     word_salad,
 )
+
+BASE = Path(training.__file__).parent / "bases" / "intent"
 
 
 def accuracy(model, rows):
