@@ -260,7 +260,7 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
         return replace(report, not_done=pushed.not_done)
     if pushed is None:
         return report
-    return replace(report, sent=pushed.sent, removed=pushed.removed, standing=pushed.standing)
+    return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:

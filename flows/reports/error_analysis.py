@@ -7,7 +7,7 @@ audit chain for each clip, and the model transcribes the clips again. The conten
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -52,25 +52,25 @@ class Mistake(Result):
         utterance_id: of the utterance.
         slices: its value in each dimension.
         errors, words: word errors, and words of the reference; None where the label has no transcript.
-        reference: the label's transcript, in the normal form of texts; `said` in JSON.
-        hypothesis: the model's transcript; `heard` in JSON.
+        reference: the label's transcript, in the normal form of texts.
+        hypothesis: the model's transcript.
         steps: a shortest alignment of the two.
         intent, predicted, confidence: for an intent model: the label's intent, the predicted one and its probability.
-        slots, predicted_slots: for an intent model: the label's slots, and the predicted ones, `slots_read` in JSON.
+        slots, predicted_slots: for an intent model: the label's slots, and the predicted ones.
     """
 
     utterance_id: str
     slices: Mapping[str, str]
     errors: int | None = None
     words: int | None = None
-    reference: str | None = field(default=None, metadata={"key": "said"})
-    hypothesis: str = field(metadata={"key": "heard"})
+    reference: str | None = None
+    hypothesis: str
     steps: tuple[Step, ...] | None = None
     intent: str | None = None
     predicted: str | None = None
     confidence: float | None = None
     slots: tuple[SlotText, ...] | None = None
-    predicted_slots: tuple[SlotText, ...] | None = field(default=None, metadata={"key": "slots_read"})
+    predicted_slots: tuple[SlotText, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

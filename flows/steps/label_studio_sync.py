@@ -276,12 +276,12 @@ class PushReport(Result):
     Attributes:
         sent: how many tasks were sent.
         removed: how many tasks were removed.
-        standing: how many open tasks are on the server now.
+        open_there: how many open tasks are on the server now.
     """
 
     sent: int
     removed: int
-    standing: int
+    open_there: int
 
 
 def push(corpus: Corpus, settings: Settings) -> PushReport:

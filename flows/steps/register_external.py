@@ -150,9 +150,9 @@ def _register(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, dige
     operation_id = operation_ids.register_external(kind, digest)
     parent = registry.champion(corpus, kind).version
     tracking = open_tracking(settings.tracking, settings.home)
-    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="outside")
+    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="external")
     with tracked_run(tracking, facts) as run_id:
-        number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "outside"})
+        number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "external"})
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
             made = ModelVersion(kind, number, run_id, "", digest, parent, registry.portable(settings.home, uri))
