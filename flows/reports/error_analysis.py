@@ -152,17 +152,18 @@ def mistakes(
 
 def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> npt.NDArray[np.bool_]:
     """Return which of the rows are in all wanted slices, (rows,) bool."""
-    inside = np.ones(rows, dtype=bool)
+    from training.evaluation.metrics import rows_in_slices, values_of_slice
+
+    pairs = []
     for each in wanted:
         dimension, separator, value = each.partition("=")
         if not separator or dimension not in slices:
             raise UsageError(f"--slice {each}: give dimension=value; dimensions are {', '.join(sorted(slices))}")
-        values = np.where(slices[dimension] == "", "unknown", slices[dimension])  # as the tables of slices name it
-        possible = np.unique(values)
+        possible = values_of_slice(slices, dimension)
         if value not in possible:
             raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(possible)}")
-        inside &= values == value
-    return inside
+        pairs.append((dimension, value))
+    return rows_in_slices(slices, pairs, rows)
 
 
 def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], person: str) -> Opened:
