@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.storage import operation_ids
 from flows.replay.simulate import ReplaySettings
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 from sampling.learning_curves import Curve
 from sampling.replay_summary import (
     RareSummary,
@@ -19,6 +19,7 @@ from sampling.replay_summary import (
     summarise_strategy,
     target_accuracy,
 )
+from training.tracking.store import TrackingSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +109,8 @@ def plot_curves(report: ReplayReport, curves: Sequence[Curve]) -> Figure:
 
 
 def log_replay(
-    settings: Settings,
+    home: Path,
+    tracking_settings: TrackingSettings,
     key: str,
     corpus: str,
     replay: ReplaySettings,
@@ -121,8 +123,8 @@ def log_replay(
     from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
     from training.tracking.store import open_tracking
 
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tracking = open_tracking(settings.tracking, settings.home)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tracking = open_tracking(tracking_settings, home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
     for name, found in report.strategies.items():
         of_strategy = [curve for curve in curves if curve.strategy == name]

@@ -128,7 +128,7 @@ def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
     (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     picture = plot_curves(report, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
-    log_replay(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
+    log_replay(settings.home, settings.tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
 

@@ -126,10 +126,13 @@ def mistakes(
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
     opened = _open(corpus, audit, list(rows), person)
     outputs = transcribe_clips(
-        settings, audit.speech_model or version, [(i, audio) for i, (audio, _) in opened.items()]
+        settings.home,
+        settings.score.transcribe,
+        audit.speech_model or version,
+        [(i, audio) for i, (audio, _) in opened.items()],
     )
     texts = {output.utterance_id: output.text for output in outputs}
-    reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
+    reading = classify_texts(settings.home, version, texts) if kind == "intent" and texts else None
     shown = []
     for i, row in ((i, row) for i, row in rows.items() if i in opened):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}

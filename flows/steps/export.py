@@ -60,7 +60,7 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `people`, `export`, `tasks` and `sampling` decide what is exported to whom.
         round_: name of the round.
         again: whether to export closed tasks, such as overdue ones, once more.
     """

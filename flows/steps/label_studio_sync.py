@@ -141,7 +141,7 @@ def pull(corpus: Corpus, settings: Settings) -> PullReport:
     with session(settings.label_studio) as client:
         rows = tasks_on_server(client, titles)
         names = _annotators(client, settings.people)
-    tasks = asked_tasks(corpus, settings)
+    tasks = asked_tasks(corpus, settings.home, settings.people)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
     send_back: list[tuple[ServerTask, str]] = []

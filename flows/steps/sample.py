@@ -135,7 +135,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     evidence = gather_evidence(corpus, settings, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
-    report = _report(corpus, settings, choice, pool, scored, evidence)
+    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
@@ -159,12 +159,12 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     evidence = gather_evidence(corpus, settings, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
-    report = _report(corpus, settings, choice, pool, scored, evidence)
+    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
 
 
 def _report(
-    corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, evidence: LabelEvidence
+    choice: Choice, pool: Pool, scored: int, evidence: LabelEvidence, outlook_by_kind: Mapping[Kind, Outlook]
 ) -> SampleReport:
     from sampling.choice_summary import cohort_choices, summarise
 
@@ -183,7 +183,7 @@ def _report(
         expected_errors=ExpectedErrors(*choice.expected),
         costs=costs_by_question(evidence.costs, evidence.answers),
         cohorts=cohort_choices(choice, pool, evidence.cohorts),
-        outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+        outlook=outlook_by_kind,
     )
 
 
