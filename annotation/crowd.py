@@ -22,6 +22,9 @@ from corpus.records.annotations import Annotation, Label
 VERDICTS = 5
 """Number of verdicts without `help`."""
 
+STEP = 0.05
+"""Step to which reliabilities are rounded: digits that change with every answer would give a new snapshot each time."""
+
 
 class CrowdSettings(BaseModel):
     """How the reliability of annotators is estimated from their answers.
@@ -141,6 +144,11 @@ class Crowd:
             copying=value.get("copying", {}),
             settings=CrowdSettings.model_validate(value["settings"]),
         )
+
+
+def in_steps(reliability: float) -> float:
+    """Return the reliability rounded to a multiple of `STEP`, in [0, 1]."""
+    return round(round(reliability / STEP) * STEP, 2)
 
 
 def learn_crowd(

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
@@ -32,12 +31,11 @@ from flows.reports.champion_vs_base import RateBySpeaker, by_speaker, compare_ch
 from flows.reports.demo_tables import DemoNight, DemoReport, night_from_json
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime import progress
-from flows.runtime.results import as_json
+from flows.runtime.results import Skipped
 from flows.runtime.session import opened, running
 from flows.runtime.settings import Settings
-
-FROM_ANSWERS: Final = ("known", "calibration", "expected_errors", "costs", "cohorts")
-"""Keys of the sample step's document whose figures come from earlier answers."""
+from flows.steps.merge_total import MergeTotal
+from flows.steps.retrain import RetrainReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +144,11 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
     """Run a night and the morning after it: ingest, nightly run, simulated answers, merge and retrain."""
     from flows import pipeline
 
-    arrived = as_json(pipeline.ingest(str(files.manifest)))
-    run = as_json(pipeline.nightly(night))
+    ingested = pipeline.ingest(str(files.manifest))
+    run = pipeline.nightly(night)
     with opened(settings) as corpus:
         _write_answers(corpus, settings, night, files.truth)
-    morning = as_json(pipeline.morning(night))
+    morning = pipeline.morning(night)
     with opened(settings) as corpus:
         asr, intent = (compare_champion(corpus, settings, kind) for kind in KINDS)
         if traffic.speakers:
@@ -159,34 +157,43 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         with corpus.read() as conn:
             current = labels.current(conn)
     labelled = [row.round == night if number else row.reason == "" for row in current]
-    retrained = {kind: _retrained(kind, run, morning) for kind in KINDS}
-    sampled = run["sample"]
+    retrained = {
+        "asr": _retrained(run.retrain_asr, morning.retrain_asr),
+        "intent": _retrained(run.retrain_intent, morning.retrain_intent),
+    }
     return DemoNight(
         night=night,
-        received=arrived["received"],
-        accepted=arrived["accepted"],
-        refused=arrived["refused"],
-        scored=sampled["scored"],
-        chosen=sampled["chosen"],
-        fraction=sampled["fraction"],
-        taught={name: sampled[name] for name in FROM_ANSWERS if name in sampled},
+        received=ingested.received,
+        accepted=ingested.accepted,
+        refused=ingested.refused,
+        scored=run.sample.scored,
+        chosen=run.sample.chosen,
+        fraction=run.sample.fraction,
+        evidence=run.sample.evidence,
         outlook={str(kind): outlook for kind, outlook in outlook_by_kind.items()},
         labels=sum(labelled),
-        outcomes=morning["merge"].get("outcomes", {}),
+        outcomes=morning.merge.outcomes if isinstance(morning.merge, MergeTotal) else {},
         asr=asr,
         intent=intent,
-        promoted=tuple(f"{k} {row['champion']}" for k, row in retrained.items() if row.get("decision") == "promote"),
-        decisions={
-            kind: row.get("skipped") or f"{row['decision']} version {row['version']}: {row['why']}"
-            for kind, row in retrained.items()
-        },
+        promoted=tuple(
+            f"{kind} {report.judgement.champion}"
+            for kind, report in retrained.items()
+            if isinstance(report, RetrainReport) and report.judgement.decision == "promote"
+        ),
+        decisions={kind: _decision(report) for kind, report in retrained.items()},
     )
 
 
-def _retrained(kind: str, *reports: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the result of the retraining, which happens once: in the nightly run or in the morning after it."""
-    found = [report[f"retrain {kind}"] for report in reports]
-    return next((row for row in found if "decision" in row), found[-1])
+def _retrained(at_night: RetrainReport | Skipped, in_morning: RetrainReport | Skipped) -> RetrainReport | Skipped:
+    """Return the retraining, which happens once: in the nightly run or in the morning after it."""
+    return at_night if isinstance(at_night, RetrainReport) else in_morning
+
+
+def _decision(report: RetrainReport | Skipped) -> str:
+    """Return what the gate decided on which version and why, or why nothing was trained."""
+    if isinstance(report, Skipped):
+        return report.skipped
+    return f"{report.judgement.decision} version {report.learned.version}: {report.judgement.why}"
 
 
 def _write_answers(corpus: Corpus, settings: Settings, round_: str, truth: Path) -> None:

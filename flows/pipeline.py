@@ -16,6 +16,7 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from annotation.crowd import CrowdSettings
 from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
@@ -51,6 +52,7 @@ from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
 from flows.tasks import answer_inbox, task_status
 from flows.tasks.task_status import SweepReport
+from training.score import ScoreSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -227,7 +229,7 @@ def _settle(corpus: Corpus, settings: Settings) -> SettleReport | NotDone | None
 def _score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
     learned_from = label_evidence.labelled_rows(corpus, settings.learned).learned_from
     plan = score_step.plan(corpus, settings.score, ids, learned_from)
-    return score_step.total(plan, _score_shards(corpus, settings, plan))
+    return score_step.total(plan, _score_shards(corpus, settings.score, settings.home, plan))
 
 
 def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
@@ -237,14 +239,13 @@ def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
     plan = score_step.plan(corpus, settings.score, ids, labelled.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")
-    return score_step.total(plan, _score_shards(corpus, settings, plan))
+    return score_step.total(plan, _score_shards(corpus, settings.score, settings.home, plan))
 
 
-def _score_shards(corpus: Corpus, settings: Settings, plan: score_step.ScorePlan) -> list[score_step.ShardReport]:
-    return [
-        _run("score", score_step.score_shard, corpus, settings.score, settings.home, plan, shard)
-        for shard in plan.shards
-    ]
+def _score_shards(
+    corpus: Corpus, settings: ScoreSettings, home: Path, plan: score_step.ScorePlan
+) -> list[score_step.ShardReport]:
+    return [_run("score", score_step.score_shard, corpus, settings, home, plan, shard) for shard in plan.shards]
 
 
 def _sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
@@ -260,7 +261,7 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
         return replace(report, not_done=pushed.not_done)
     if pushed is None:
         return report
-    return replace(report, sent=pushed.sent, removed=pushed.removed, standing=pushed.standing)
+    return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
@@ -268,7 +269,8 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
     from_backend = files is None and annotation_backends.is_external(settings.export)
     if not waiting and not from_backend:
-        return MergeSkipped("no annotations came back", _review(corpus, settings))  # a killed run may not have reviewed
+        # a killed run may not have reviewed
+        return MergeSkipped("no annotations came back", _review(corpus, settings.home, settings.crowd))
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
     if from_backend:
@@ -286,7 +288,7 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
             if files is not None:
                 raise
             failed[name] = str(error)  # at night nobody can fix the file: the other files are merged all the same
-    reviewed = _review(corpus, settings)
+    reviewed = _review(corpus, settings.home, settings.crowd)
     if from_backend and not failed:
         settled = _settle(corpus, settings)
         export_step.distribute(corpus, settings)
@@ -296,8 +298,8 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     return merge_total.total(reports, failed, reviewed)
 
 
-def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:
-    reviewed = _run("review", review_annotators.review, corpus, settings)
+def _review(corpus: Corpus, home: Path, settings: CrowdSettings) -> ReviewReport | None:
+    reviewed = _run("review", review_annotators.review, corpus, home, settings)
     return None if isinstance(reviewed, Skipped) else reviewed
 
 

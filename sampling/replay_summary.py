@@ -67,6 +67,17 @@ class RareSummary:
     shown: Mapping[str, str]
 
 
+def target_accuracy(full: Sequence[float], until: float) -> tuple[float, float]:
+    """Return the mean accuracy with the whole pool labelled, and the target, which is the share `until` of it.
+
+    Args:
+        full: accuracy with the whole pool labelled, by seed.
+        until: share at which a run has reached its target, in (0, 1].
+    """
+    mean = float(np.mean(full))
+    return mean, mean * until
+
+
 def summarise_strategy(found: Sequence[Curve], random: Sequence[Curve], last: int) -> StrategySummary:
     """Return the summary of the runs of a strategy.
 

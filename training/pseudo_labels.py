@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from corpus.records.base import Kind
+from corpus.records.predictions import Predictions
 
 
 class PseudoSettings(BaseModel):
@@ -33,6 +37,16 @@ class PseudoSettings(BaseModel):
 def pseudo_weight(settings: PseudoSettings, labels: int) -> float:
     """Return the weight of a pseudo-label, given the number of labels: weight * max(0, 1 - labels / fade_labels)."""
     return settings.weight * max(0.0, 1.0 - labels / settings.fade_labels)
+
+
+def doubt_by_id(predictions: Predictions, kind: Kind) -> dict[str, float]:
+    """Return by utterance how likely a model of the kind is wrong, in [0, 1].
+
+    That is the expected word error rate, or the probability that the best intent is not the right one.
+    """
+    doubt = predictions.column("expected_wer") if kind == "asr" else 1.0 - predictions.intent_probs.max(axis=1)
+    clipped = np.clip(doubt, 0.0, 1.0).astype(float)
+    return dict(zip(predictions.utterance_ids.tolist(), clipped.tolist(), strict=True))
 
 
 def surest(doubts: Mapping[str, float], settings: PseudoSettings) -> list[str]:

@@ -29,7 +29,7 @@ Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "
 Purpose = Literal["score", "annotate", "train", "judge"]
 Kind = Literal["asr", "intent"]
 Role = Literal["train", "dev", "audit"]
-Origin = Literal["base", "learned", "outside"]
+Origin = Literal["base", "learned", "external"]
 
 Floats = npt.NDArray[np.float32]
 Strings = npt.NDArray[np.str_]

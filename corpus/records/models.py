@@ -82,7 +82,7 @@ class ModelVersion:
 
     @property
     def origin(self) -> Origin:
-        """Return whether it is a base, was learned from labels, or came from outside."""
+        """Return whether it is a base, was trained here from labels, or is an external model."""
         if self.snapshot_id:
             return "learned"
-        return "outside" if self.parent else "base"
+        return "external" if self.parent else "base"

@@ -103,7 +103,10 @@ def register_base(kind: Kind, folder_digest: str) -> str:
 
 
 def register_external(kind: Kind, folder_digest: str) -> str:
-    """Return the id of registering an external model, by the digest of its files."""
+    """Return the id of registering an external model, by the digest of its files.
+
+    Its first word is that of the first homes, so that a model which they registered is not registered again.
+    """
     return f"outside/{kind}/{folder_digest}"
 
 

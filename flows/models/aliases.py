@@ -37,12 +37,10 @@ class ChampionMoved(Result):
     why: str | None = None
 
 
-def mirror_aliases(corpus: Corpus, settings: Settings, tracking: Tracking | None = None) -> None:
+def mirror_aliases(corpus: Corpus, tracking: Tracking) -> None:
     """Set the aliases in MLflow to those of the records."""
     from training.tracking.aliases import set_aliases
-    from training.tracking.store import open_tracking
 
-    tracking = tracking or open_tracking(settings.tracking, settings.home)
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
             aliases = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
@@ -55,6 +53,8 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
     Raises:
         PromotionRefused: there is no previous champion, or it learned from an utterance that was erased since.
     """
+    from training.tracking.store import open_tracking
+
     with corpus.read() as conn:
         champion, previous = store.alias(conn, kind, "champion"), store.alias(conn, kind, "previous")
     if champion is None or previous is None:
@@ -69,7 +69,7 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
         store.move_alias(op.conn, kind, "champion", champion, previous)
         store.move_alias(op.conn, kind, "previous", previous, champion)
         op.result = moved.to_json()
-    mirror_aliases(corpus, settings)
+    mirror_aliases(corpus, open_tracking(settings.tracking, settings.home))
     return moved
 
 

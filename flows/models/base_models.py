@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus.handle import Corpus
@@ -23,18 +24,17 @@ def ensure_champions(corpus: Corpus, settings: Settings) -> None:
 
     tracking = open_tracking(settings.tracking, settings.home)
     for kind in registry.KINDS:
-        _register_base(corpus, settings, kind, tracking)
-    mirror_aliases(corpus, settings, tracking)
+        _register_base(corpus, settings.home, registry.base_folder(settings.models, kind), kind, tracking)
+    mirror_aliases(corpus, tracking)
 
 
-def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Tracking) -> None:
-    """Register the base of the settings as a version, if it is new; make it the champion where there is none."""
+def _register_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tracking) -> None:
+    """Register the base in the folder as a version, if it is new; make it the champion where there is none."""
     from training.tracking.facts import RunFacts
     from training.tracking.registry import register
     from training.tracking.runs import tracked_run
     from training.tracking.version_files import folder_digest
 
-    folder = registry.base_folder(settings.models, kind)
     base = folder_digest(folder)
     with corpus.read() as conn:
         if any(each.origin == "base" and each.base == base for each in store.versions(conn, kind)):
@@ -44,9 +44,7 @@ def _register_base(corpus: Corpus, settings: Settings, kind: Kind, tracking: Tra
         number, uri = register(tracking, kind, folder, run_id, operation_id)
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
-            store.put_version(
-                op.conn, ModelVersion(kind, number, run_id, "", base, "", registry.portable(settings.home, uri))
-            )
+            store.put_version(op.conn, ModelVersion(kind, number, run_id, "", base, "", registry.portable(home, uri)))
             if store.alias(op.conn, kind, "champion") is None:
                 store.move_alias(op.conn, kind, "champion", None, number)
             op.result = {"kind": kind, "version": number}

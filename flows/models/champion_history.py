@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
@@ -36,7 +35,7 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
         audit: the evaluation set.
         found: reports on it by version, of the versions that were just judged.
     """
-    from training.evaluation.intervals import IntervalSettings, report_interval
+    from training.evaluation.intervals import interval_on
     from training.tracking.figures import Night
 
     weights = dict(zip(sorted(audit.labels), audit.weights.tolist(), strict=True))
@@ -51,9 +50,7 @@ def champion_by_night(corpus: Corpus, audit: AuditSet, found: Mapping[str, Evalu
             report = next((r for r in reports[version] if set(ids) <= set(r.utterance_ids.tolist())), None)
             if report is None:
                 continue
-            rows = np.isin(report.utterance_ids, ids)
-            counted = [weights.get(i, 1.0) for i in report.utterance_ids.tolist()]
-            rate = report_interval(report, IntervalSettings(), rows=rows, weights=counted)
+            rate = interval_on(report, ids, weights)
             nights.append(Night(name, rate, version if last and version != last else ""))
             last = version
     return nights
@@ -66,7 +63,7 @@ def gains_per_100_labels(
 
     The gain is the error rate of the base minus that of the version, on the same rows, per 100 labels.
     """
-    from training.evaluation.intervals import IntervalSettings, paired_difference
+    from training.evaluation.metrics import paired_gain_per_100_labels
 
     points: list[tuple[float, Interval]] = []
     with corpus.read() as conn:
@@ -75,9 +72,7 @@ def gains_per_100_labels(
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
             if report is None or not count:
                 continue
-            difference = paired_difference(base, report, IntervalSettings(), weights=audit.weights)
-            value, low, high = (-100.0 * each / count for each in (difference.value, difference.high, difference.low))
-            points.append((float(count), Interval(value, low, high, difference.n, difference.speakers)))
+            points.append((float(count), paired_gain_per_100_labels(base, report, count, weights=audit.weights)))
     return points
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus import door
@@ -17,11 +18,10 @@ from corpus.storage.content_codec import Content
 from corpus.tables.costs import EvaluationCost
 from flows.models import registry
 from flows.runtime import progress
-from flows.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from flows.models.eval_set import AuditSet
-    from training.asr.transcribe import AsrOutput
+    from training.asr.transcribe import AsrOutput, TranscribeSettings
     from training.evaluation.signal_quality import SignalQuality
     from training.intent.model import IntentModel, IntentOutput
 
@@ -73,38 +73,38 @@ class Evaluation:
     cost: EvaluationCost
 
 
-def classify_texts(settings: Settings, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
+def classify_texts(home: Path, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
     """Return the predictions of an intent model for texts by utterance id."""
     from training.intent.model import classify
 
-    model, ids = registry.load_intent(settings.home, version), sorted(texts)
+    model, ids = registry.load_intent(home, version), sorted(texts)
     return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
-def transcribe_clips(settings: Settings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
+def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
     """Return the transcripts of clips by a speech model, in their order."""
     from training.asr.transcribe import transcribe
 
     with progress.track(f"transcribe with asr {version.version}", len(clips)) as advance:
-        asr = registry.load_asr(settings.home, version)
-        return transcribe(asr, clips, settings.score.transcribe, progress.counting(advance))
+        asr = registry.load_asr(home, version)
+        return transcribe(asr, clips, how, progress.counting(advance))
 
 
-def evaluate(corpus: Corpus, settings: Settings, audit: AuditSet, version: ModelVersion) -> Evaluation:
+def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
     """Evaluate a version on the evaluation set; return its report and the time that it took."""
     started = time.perf_counter()
     clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
-    outputs = transcribe_clips(settings, audit.speech_model or version, clips)
+    outputs = transcribe_clips(home, how, audit.speech_model or version, clips)
     texts = {output.utterance_id: output.text for output in outputs}
     if audit.kind == "asr":
         report = _asr_report(
-            audit, version, outputs, sounds, classify_texts(settings, registry.champion(corpus, "intent"), texts)
+            audit, version, outputs, sounds, classify_texts(home, registry.champion(corpus, "intent"), texts)
         )
     else:
-        report = _intent_report(audit, version, classify_texts(settings, version, texts), sounds)
+        report = _intent_report(audit, version, classify_texts(home, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
-    speed = _speed(settings, audit, version, clips, texts)
+    speed = _speed(home, audit, version, clips, texts)
     return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 
@@ -169,20 +169,20 @@ def _intent_report(
 
 
 def _speed(
-    settings: Settings, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
+    home: Path, audit: AuditSet, version: ModelVersion, clips: Clips, texts: Mapping[str, str]
 ) -> dict[str, Interval]:
     """Return the real-time factor and latency of single clips: of transcription, for `intent` with classification."""
     from training.asr.transcribe import best_texts
     from training.evaluation.latency import judging_speed, spread_over_speakers, time_calls
     from training.intent.model import classify
 
-    asr = registry.load_asr(settings.home, audit.speech_model or version)
+    asr = registry.load_asr(home, audit.speech_model or version)
     chosen = [clips[row] for row in spread_over_speakers([audit.speaker_ids[i] for i, _ in clips])]
     audio = [len(samples) / asr.sample_rate for _, samples in chosen]
     speakers = [audit.speaker_ids[i] for i, _ in chosen]
     transcribing = time_calls(lambda clip: best_texts(asr, [clip]), [samples for _, samples in chosen])
     classifying = None
     if audit.kind == "intent":
-        model = registry.load_intent(settings.home, version)
+        model = registry.load_intent(home, version)
         classifying = time_calls(lambda text: classify(model, [text]), [texts[i] for i, _ in chosen])
     return judging_speed(audio, transcribing, classifying, speakers)

@@ -46,7 +46,7 @@ def evaluate_versions(
         if on_record is not None and beside in (None, on_record.beside):
             reports[version.version] = on_record
             continue
-        evaluation = evaluate(corpus, settings, audit, version)
+        evaluation = evaluate(corpus, settings.home, settings.score.transcribe, audit, version)
         report = evaluation.report
         reports[version.version] = report
         # `earlier` gives a repeated evaluation, whose report was removed, an operation of its own

@@ -7,13 +7,10 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from annotation.crowd import Crowd
+from annotation.crowd import Crowd, in_steps
 from corpus.tables import annotations as annotations_table
 from corpus.tables import people, rounds
 from corpus.tables.labels import LabelRow
-
-STEP = 0.05
-"""Step to which reliabilities are rounded: digits that change with every answer would give a new snapshot each time."""
 
 
 def stored_crowd(conn: sa.Connection) -> Crowd:
@@ -30,12 +27,8 @@ def reliable_labels(conn: sa.Connection, rows: Sequence[LabelRow]) -> list[Label
     ids = [row.utterance_id for row in rows if row.source == "annotators"]
     answers, shown = annotations_table.answers_by_utterance(conn, ids), rounds.drafts_shown(conn, ids)
     return [
-        replace(row, reliability=_rounded(crowd.reliability(answers[row.utterance_id], row.utterance_id in shown)))
+        replace(row, reliability=in_steps(crowd.reliability(answers[row.utterance_id], row.utterance_id in shown)))
         if row.utterance_id in answers and row.source == "annotators"
         else row
         for row in rows
     ]
-
-
-def _rounded(value: float) -> float:
-    return round(round(value / STEP) * STEP, 2)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from corpus.storage import operation_ids
 from flows.replay.simulate import ReplaySettings
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 from sampling.learning_curves import Curve
-from sampling.replay_summary import RareSummary, StrategySummary, mean_points, summarise_rare, summarise_strategy
+from sampling.replay_summary import (
+    RareSummary,
+    StrategySummary,
+    mean_points,
+    summarise_rare,
+    summarise_strategy,
+    target_accuracy,
+)
+from training.tracking.store import TrackingSettings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,13 +76,14 @@ def summarise_replay(
     random = by_name["random"]
     last = min(curve.labels[-1] for curve in curves)
     others = {name: found for name, found in by_name.items() if name != "random"}
+    full_pool, target = target_accuracy(full, settings.until)
     return ReplayReport(
         corpus=corpus,
         learner=settings.learner,
         seeds=seeds,
-        full_pool=float(np.mean(full)),
+        full_pool=full_pool,
         until=settings.until,
-        target=float(np.mean(full)) * settings.until,
+        target=target,
         settings=settings.model_dump(),
         aulc_labels=last,
         strategies={name: summarise_strategy(found, random, last) for name, found in by_name.items()},
@@ -84,7 +91,7 @@ def summarise_replay(
     )
 
 
-def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], curves: Sequence[Curve]) -> Figure:
+def plot_curves(report: ReplayReport, curves: Sequence[Curve]) -> Figure:
     """Plot the learning curves with 95 % intervals, the accuracy of the full pool, and the target."""
     from training.tracking.figures import learning_curve, with_log_labels
 
@@ -92,10 +99,9 @@ def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], cu
     lines = {name: mean_points([curve for curve in curves if curve.strategy == name], POINTS) for name in names}
     picture = learning_curve(lines, "accuracy")
     axes = picture.axes[0]
-    mean = float(np.mean(full))
-    axes.axhline(mean, color="#666666", lw=0.8, ls=":", label="full pool")
-    axes.axhline(mean * settings.until, color="#666666", lw=0.8, ls="--", label=f"{settings.until:.0%} of it")
-    axes.set(title=f"{corpus}, learner {settings.learner}, {len(full)} seeds")
+    axes.axhline(report.full_pool, color="#666666", lw=0.8, ls=":", label="full pool")
+    axes.axhline(report.target, color="#666666", lw=0.8, ls="--", label=f"{report.until:.0%} of it")
+    axes.set(title=f"{report.corpus}, learner {report.learner}, {report.seeds} seeds")
     with_log_labels(picture)
     axes.set_ylim(bottom=max(0.0, min(p.value for line in lines.values() for _, p in line) - 0.05), top=1.0)
     axes.legend(frameon=False)
@@ -103,7 +109,8 @@ def plot_curves(corpus: str, settings: ReplaySettings, full: Sequence[float], cu
 
 
 def log_replay(
-    settings: Settings,
+    home: Path,
+    tracking_settings: TrackingSettings,
     key: str,
     corpus: str,
     replay: ReplaySettings,
@@ -116,8 +123,8 @@ def log_replay(
     from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
     from training.tracking.store import open_tracking
 
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tracking = open_tracking(settings.tracking, settings.home)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tracking = open_tracking(tracking_settings, home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
     for name, found in report.strategies.items():
         of_strategy = [curve for curve in curves if curve.strategy == name]

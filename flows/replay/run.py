@@ -126,9 +126,9 @@ def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
     curves, full = results.curves_of(plan), results.full_of(plan)
     report = summarise_replay(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
     (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
-    picture = plot_curves(plan.corpus.name, plan.settings, full, curves)
+    picture = plot_curves(report, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
-    log_replay(settings, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
+    log_replay(settings.home, settings.tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
 

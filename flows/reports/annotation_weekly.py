@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 from annotation.agreement import Agreement, measure_agreement
+from annotation.answer_weeks import answers_by_week
 from annotation.pooled_agreement import pooled, with_others
 from corpus import door
 from corpus.handle import Corpus
@@ -114,32 +115,19 @@ def weeks(corpus: Corpus, count: int) -> list[Week]:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
         drawn = {row.task_id: row.inclusion_prob for row in rounds.tasks(conn)}
     shared = _shared_annotations(corpus, rows)
-    mondays = sorted({_monday(row.at) for row in rows})[-count:]
-    last_answer: dict[str, date] = {}  # Monday of the week of the last answer, by task
-    for row in rows:
-        last_answer[row.task_id] = max(last_answer.get(row.task_id, date.min), _monday(row.at))
-    found = []
-    for monday in mondays:
-        of_week = [row for row in rows if _monday(row.at) == monday]
-        audit = [row for row in of_week if row.reason == "audit" and row.verdict != "help"]
-        accidental = [row.verdict == "accidental" for row in audit]
-        found.append(
-            Week(
-                monday=monday,
-                answers=len(of_week),
-                minutes=sum(row.lead_time for row in of_week) / 60,
-                people=len({row.annotator_id for row in of_week}),
-                agreement=measure_agreement([a for a in shared if last_answer.get(a.task_id) == monday]),
-                accidental=weighted_share(accidental, [1 / drawn.get(row.task_id, 1.0) for row in audit]),
-            )
+    return [
+        Week(
+            monday=week.monday,
+            answers=week.answers,
+            minutes=week.minutes,
+            people=week.people,
+            agreement=measure_agreement([each for each in shared if each.task_id in week.completed]),
+            accidental=weighted_share(
+                [accidental for _, accidental in week.audit], [1 / drawn.get(task_id, 1.0) for task_id, _ in week.audit]
+            ),
         )
-    return found
-
-
-def _monday(moment: datetime | None) -> date:
-    assert moment is not None
-    day = moment.date()
-    return day - timedelta(days=day.weekday())
+        for week in answers_by_week(rows, count)
+    ]
 
 
 def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:

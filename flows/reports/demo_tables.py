@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from corpus.records.base import Kind
-from corpus.records.evaluation import Interval
 from flows.reports.champion_vs_base import ChampionVsBase, champion_vs_base_from_json
+from flows.reports.compare_table import rate_text
 from flows.reports.sample_summary import outlook_lines, sample_lines
+from flows.rounds.sample_evidence import SampleEvidence
 from flows.runtime import console
 from flows.runtime.results import Result
 from sampling.stopping_rule import Outlook
@@ -30,7 +31,7 @@ class DemoNight(Result):
         night: its name.
         received, accepted, refused: manifest rows; refused ones by reason.
         scored, chosen, fraction: utterances scored and chosen, and chosen / scored.
-        taught: figures that the sample step computed from earlier answers.
+        evidence: what the choice learned from earlier answers.
         outlook: what the next labels are expected to bring, by kind.
         labels: new labels.
         outcomes: answers by outcome.
@@ -46,7 +47,7 @@ class DemoNight(Result):
     scored: int
     chosen: int
     fraction: float
-    taught: Mapping[str, Any]
+    evidence: SampleEvidence
     outlook: Mapping[str, Outlook]
     labels: int
     outcomes: Mapping[str, int]
@@ -70,15 +71,20 @@ class DemoReport(Result):
 
 
 def night_from_json(document: Mapping[str, Any]) -> DemoNight:
-    """Return the night whose `to_json` gave the document."""
+    """Return the night whose `to_json` gave the document.
+
+    Documents of older versions may lack the evidence and the outlook, or have the evidence under the key `taught`.
+    """
+    fields = {name: value for name, value in document.items() if name != "taught"}
+    evidence = document.get("evidence", document.get("taught", {}))
     typed = {
-        "taught": document.get("taught", {}),  # documents of older versions lack `taught` and `outlook`
+        "evidence": SampleEvidence.from_json(evidence),
         "outlook": {kind: Outlook(**outlook) for kind, outlook in document.get("outlook", {}).items()},
         "asr": champion_vs_base_from_json("asr", document["asr"]),
         "intent": champion_vs_base_from_json("intent", document["intent"]),
         "promoted": tuple(document["promoted"]),
     }
-    return DemoNight(**{**document, **typed})
+    return DemoNight(**{**fields, **typed})
 
 
 def show_demo(report: DemoReport) -> None:
@@ -96,7 +102,7 @@ def show_demo(report: DemoReport) -> None:
         _show_speakers(nights)
     print("what each choice was based on")
     for night in nights:
-        for name, line in sample_lines(night.taught).items():
+        for name, line in sample_lines(night.evidence.to_json()).items():
             if name not in ("cost label_intent", "cost triage"):
                 print(f"  {night.night} {name}: {line}")
     print("what the next labels bring")
@@ -116,7 +122,7 @@ def _show_champions(nights: Sequence[DemoNight], kind: Kind) -> None:
     for night in nights:
         found = night.of(kind)
         rows_judged, speakers = (found.rate.n, found.rate.speakers) if found.rate else (0, 0)
-        rates = (f"v{found.champion}  {_percent(found.rate)}", _percent(found.base_rate), _percent(found.difference))
+        rates = (f"v{found.champion}  {rate_text(found.rate)}", rate_text(found.base_rate), rate_text(found.difference))
         rows.append((night.night, rows_judged, speakers, *rates))
     headers = ("night", "rows", "speakers", "champion", "base", "difference to base")
     console.show_table(f"{LABELS[kind]} on the accumulated audit rows, 95 % intervals", headers, rows)
@@ -131,10 +137,6 @@ def _show_speakers(nights: Sequence[DemoNight]) -> None:
         rows = []
         for name, version in newest:
             shown = [console.percent(version.speakers[speaker].value) for speaker in names]
-            rows.append((name, f"v{version.version}", *shown, _percent(version.whole)))
+            rows.append((name, f"v{version.version}", *shown, rate_text(version.whole)))
         few = ", indicative: few speakers" if last.whole.speakers < FEW_SPEAKERS else ""
         console.show_table(f"{label} of the newest version by speaker{few}", ("night", "version", *names, "all"), rows)
-
-
-def _percent(rate: Interval | None) -> str:
-    return "-" if rate is None else console.percent(rate.value, rate.low, rate.high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 from corpus.errors import ChainBroken, EarmarkError
@@ -21,6 +22,7 @@ from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.tasks import task_folder, task_status
+from training.tracking.store import TrackingSettings
 
 Counts: TypeAlias = dict[str, int]
 Found: TypeAlias = tuple[Counts, list[str]]
@@ -68,8 +70,9 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
             }
             task_status.sweep(corpus, settings)
             from flows.models.aliases import mirror_aliases
+            from training.tracking.store import open_tracking
 
-            mirror_aliases(corpus, settings)
+            mirror_aliases(corpus, open_tracking(settings.tracking, settings.home))
             return replace(_check_all(corpus, settings), repaired=removed)
     with opened(settings, create=False) as corpus:
         report = _check_all(corpus, settings)
@@ -84,7 +87,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "audit chains": lambda: _chains(corpus),
         "content": lambda: _content(corpus),
         "counts": lambda: _counts(corpus),
-        "models": lambda: _models(corpus, settings),
+        "models": lambda: _models(corpus, settings.home, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings),
     }
     for name, check in check_by_name.items():
@@ -131,14 +134,14 @@ def _counts(corpus: Corpus) -> Found:
     return recorded, problems
 
 
-def _models(corpus: Corpus, settings: Settings) -> Found:
+def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> Found:
     """Check that MLflow has the same versions and aliases as the records, and that no champion is tainted."""
     from training.tracking.aliases import ALIASES, registry_problems
     from training.tracking.store import open_tracking
 
     counts: Counts = {}
     problems: list[str] = []
-    tracking = open_tracking(settings.tracking, settings.home)
+    tracking = open_tracking(tracking_settings, home)
     for kind in KINDS:
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
@@ -153,7 +156,7 @@ def _task_folder(corpus: Corpus, settings: Settings) -> Found:
     """Check that the folder has files and lines of open tasks only."""
     now = task_status.task_status(corpus)
     files = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
-    lines = task_folder.stray_lines(settings, now.rounds, now.wanted)
+    lines = task_folder.stray_lines(settings.task_folder, now.rounds, now.wanted)
     problems = []
     if now.to_close:
         problems.append(

@@ -7,7 +7,7 @@ audit chain for each clip, and the model transcribes the clips again. The conten
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -52,25 +52,25 @@ class Mistake(Result):
         utterance_id: of the utterance.
         slices: its value in each dimension.
         errors, words: word errors, and words of the reference; None where the label has no transcript.
-        reference: the label's transcript, in the normal form of texts; `said` in JSON.
-        hypothesis: the model's transcript; `heard` in JSON.
+        reference: the label's transcript, in the normal form of texts.
+        hypothesis: the model's transcript.
         steps: a shortest alignment of the two.
         intent, predicted, confidence: for an intent model: the label's intent, the predicted one and its probability.
-        slots, predicted_slots: for an intent model: the label's slots, and the predicted ones, `slots_read` in JSON.
+        slots, predicted_slots: for an intent model: the label's slots, and the predicted ones.
     """
 
     utterance_id: str
     slices: Mapping[str, str]
     errors: int | None = None
     words: int | None = None
-    reference: str | None = field(default=None, metadata={"key": "said"})
-    hypothesis: str = field(metadata={"key": "heard"})
+    reference: str | None = None
+    hypothesis: str
     steps: tuple[Step, ...] | None = None
     intent: str | None = None
     predicted: str | None = None
     confidence: float | None = None
     slots: tuple[SlotText, ...] | None = None
-    predicted_slots: tuple[SlotText, ...] | None = field(default=None, metadata={"key": "slots_read"})
+    predicted_slots: tuple[SlotText, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,13 @@ def mistakes(
     rows = {str(report.utterance_ids[row]): row for row in order[:worst]}
     opened = _open(corpus, audit, list(rows), person)
     outputs = transcribe_clips(
-        settings, audit.speech_model or version, [(i, audio) for i, (audio, _) in opened.items()]
+        settings.home,
+        settings.score.transcribe,
+        audit.speech_model or version,
+        [(i, audio) for i, (audio, _) in opened.items()],
     )
     texts = {output.utterance_id: output.text for output in outputs}
-    reading = classify_texts(settings, version, texts) if kind == "intent" and texts else None
+    reading = classify_texts(settings.home, version, texts) if kind == "intent" and texts else None
     shown = []
     for i, row in ((i, row) for i, row in rows.items() if i in opened):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}
@@ -152,17 +155,18 @@ def mistakes(
 
 def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> npt.NDArray[np.bool_]:
     """Return which of the rows are in all wanted slices, (rows,) bool."""
-    inside = np.ones(rows, dtype=bool)
+    from training.evaluation.metrics import rows_in_slices, values_of_slice
+
+    pairs = []
     for each in wanted:
         dimension, separator, value = each.partition("=")
         if not separator or dimension not in slices:
             raise UsageError(f"--slice {each}: give dimension=value; dimensions are {', '.join(sorted(slices))}")
-        values = np.where(slices[dimension] == "", "unknown", slices[dimension])  # as the tables of slices name it
-        possible = np.unique(values)
+        possible = values_of_slice(slices, dimension)
         if value not in possible:
             raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(possible)}")
-        inside &= values == value
-    return inside
+        pairs.append((dimension, value))
+    return rows_in_slices(slices, pairs, rows)
 
 
 def _open(corpus: Corpus, audit: AuditSet, ids: Sequence[str], person: str) -> Opened:

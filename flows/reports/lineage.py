@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from corpus.tables.pseudo_labels import PseudoLabels
 from flows.models import registry
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
+from training.tracking.store import TrackingSettings
 
 # --- a version --------------------------------------------------------------------------------------------------------
 
@@ -100,7 +102,7 @@ class VersionLineage(Result):
         return document | {"pseudo": document["pseudo"] or {}}
 
 
-def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -> VersionLineage:
+def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, version: ModelVersion) -> VersionLineage:
     """Return the sources of a version: run, commit, snapshot, labels, annotators and rounds."""
     snapshot_id = version.snapshot_id
     with corpus.read() as conn:
@@ -119,7 +121,7 @@ def version_lineage(corpus: Corpus, settings: Settings, version: ModelVersion) -
             annotators=lineage.annotators(conn, snapshot_id) if snapshot_id else {},
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
-            **_run_of(settings, version),
+            **_run_of(home, tracking, version),
         )
 
 
@@ -138,12 +140,12 @@ def _pseudo_source(labels: PseudoLabels) -> PseudoSource:
     return PseudoSource(labels.count, labels.weight, by)
 
 
-def _run_of(settings: Settings, version: ModelVersion) -> dict[str, str]:
+def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
     """Return the tags that the tracking store has of the run that made a version; "" where it has none."""
     from training.tracking.runs import run_tags
     from training.tracking.store import open_tracking
 
-    tags = run_tags(open_tracking(settings.tracking, settings.home), version.run_id)
+    tags = run_tags(open_tracking(tracking, home), version.run_id)
     tag_names = {
         "cycle": "earmark.cycle",
         "flow_run_id": "earmark.flow_run_id",
@@ -289,5 +291,5 @@ def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage 
     """
     if "/" in name or ":" in name:
         kind, number = registry.parse(name)
-        return version_lineage(corpus, settings, registry.by_name(corpus, kind, number))
+        return version_lineage(corpus, settings.home, settings.tracking, registry.by_name(corpus, kind, number))
     return utterance_lineage(corpus, name)

@@ -14,6 +14,7 @@ from corpus.errors import Refused
 from corpus.records.base import Kind
 from corpus.storage.durable_write import write_file
 from flows.runtime import progress
+from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 
@@ -57,7 +58,7 @@ def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun
     Raises:
         Refused: no server is found, it has no such deployment, it does not answer, or the run did not complete.
     """
-    api_url = _api_url(settings)
+    api_url = _api_url(settings.home, settings.prefect)
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -87,11 +88,11 @@ def _record(home: Path) -> Path:
     return home / "prefect" / "serve.json"
 
 
-def _api_url(settings: Settings) -> str:
-    if settings.prefect.api_url:
-        return settings.prefect.api_url
+def _api_url(home: Path, prefect: PrefectSettings) -> str:
+    if prefect.api_url:
+        return prefect.api_url
     try:
-        found = json.loads(_record(settings.home).read_text(encoding="utf-8"))
+        found = json.loads(_record(home).read_text(encoding="utf-8"))
         os.kill(int(found["pid"]), 0)  # raises where no such process lives
     except (OSError, ValueError, KeyError):
         raise Refused("no server runs on this home; start earmark serve, or set prefect.api_url") from None

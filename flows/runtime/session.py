@@ -39,7 +39,7 @@ def running(settings: Settings, command: str) -> Iterator[None]:
     with hold_corpus(settings.corpus, command), prefect_server(settings.home, settings.prefect) as server:
         token = ACTIVE.set(settings)
         try:
-            with _connected(server, settings):
+            with _connected(server, settings.prefect.start_timeout):
                 yield
         finally:
             ACTIVE.reset(token)
@@ -55,11 +55,11 @@ def _flush() -> None:
 
 
 @contextlib.contextmanager
-def _connected(server: PrefectServer, settings: Settings) -> Iterator[None]:
+def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
     """Connect Prefect to the server until the block ends; its import, which takes time, overlaps the server's start."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    server.wait_until_ready(settings.prefect.start_timeout)
+    server.wait_until_ready(start_timeout)
     # No heartbeat: each flow would wait up to a second for its thread, and the lock shows that a run was killed.
     with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         try:

@@ -76,10 +76,10 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     if _is_label_studio(settings.export.backend):
         return label_studio_sync.push(corpus, settings)
     require_clips(settings.label_studio.clips_url)
-    backend = _connected(settings)
+    backend = _connected(settings.export)
     tasks = _open_tasks(corpus, settings)
-    before = Counter(_placed_keys(settings, backend))
-    _call(settings, backend.place, tasks)
+    before = Counter(_placed_keys(settings.export.backend, backend))
+    _call(settings.export.backend, backend.place, tasks)
     keys = {task.key for task in tasks}
     removed = sum(count for key, count in before.items() if key not in keys)
     return PushReport(len(keys - set(before)), removed, len(tasks))
@@ -95,9 +95,9 @@ def pull(corpus: Corpus, settings: Settings) -> MergeReport:
     name = settings.export.backend
     if _is_label_studio(name):
         return label_studio_sync.pull(corpus, settings).merged
-    rows = _call(settings, lambda backend: [dict(row) for row in backend.answers()], _connected(settings))
-    data = _call(settings, _json_lines, rows)
-    tasks = asked_tasks(corpus, settings)
+    rows = _call(name, lambda backend: [dict(row) for row in backend.answers()], _connected(settings.export))
+    data = _call(name, _json_lines, rows)
+    tasks = asked_tasks(corpus, settings.home, settings.people)
     operation_id = operation_ids.merge_backend(name, digest([digest(data.decode())]))
     return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, settings.people.most_answers)
 
@@ -111,12 +111,12 @@ def settle(corpus: Corpus, settings: Settings) -> SettleReport:
     """
     if _is_label_studio(settings.export.backend):
         return label_studio_sync.settle(corpus, settings.label_studio, settings.people)
-    backend = _connected(settings)
-    placed = _placed_keys(settings, backend)
+    backend = _connected(settings.export)
+    placed = _placed_keys(settings.export.backend, backend)
     kept = [task for task in _open_tasks(corpus, settings) if task.key in set(placed)]
     removed = sum(key not in {task.key for task in kept} for key in placed)
     if removed:
-        _call(settings, backend.place, kept)
+        _call(settings.export.backend, backend.place, kept)
     return SettleReport(removed)
 
 
@@ -127,18 +127,18 @@ def _is_label_studio(name: str) -> bool:
     return False
 
 
-def _connected(settings: Settings) -> AnnotationBackend:
-    return _call(settings, connect_of(settings.export.backend), settings.export.options)
+def _connected(export: ExportSettings) -> AnnotationBackend:
+    return _call(export.backend, connect_of(export.backend), export.options)
 
 
-def _placed_keys(settings: Settings, backend: AnnotationBackend) -> list[tuple[str, str]]:
+def _placed_keys(name: str, backend: AnnotationBackend) -> list[tuple[str, str]]:
     """Return task id and holder of every task in the backend, as often as it is there."""
-    return _call(settings, lambda: [(str(task), str(holder)) for task, holder in backend.placed()])
+    return _call(name, lambda: [(str(task), str(holder)) for task, holder in backend.placed()])
 
 
-def _call(settings: Settings, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function of another package's backend; its exceptions become one line that names the package."""
-    return plugins.guarded(plugins.BACKENDS, settings.export.backend, function)(*args, **kwargs)
+def _call(name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function of the named backend; its exceptions become one line that names its package."""
+    return plugins.guarded(plugins.BACKENDS, name, function)(*args, **kwargs)
 
 
 def _open_tasks(corpus: Corpus, settings: Settings) -> list[PlacedTask]:

@@ -34,7 +34,7 @@ class ExportReport(Result):
         given: newly assigned tasks by kind, see `assign_tasks`; None where the settings list no people.
         people: how many tasks each person has now; None where the settings list no people.
         folder: where the tasks and clips are; None where each person has a folder, and for annotation backends.
-        sent, removed, standing: what was pushed to the annotation backend; see `PushReport`.
+        sent, removed, open_there: what was pushed to the annotation backend; see `PushReport`.
         not_done: why nothing was pushed; None where it was, and for the task folder.
     """
 
@@ -46,7 +46,7 @@ class ExportReport(Result):
     folder: str | None = None
     sent: int | None = None
     removed: int | None = None
-    standing: int | None = None
+    open_there: int | None = None
     not_done: str | None = None
 
 
@@ -60,7 +60,7 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `people`, `export`, `tasks` and `sampling` decide what is exported to whom.
         round_: name of the round.
         again: whether to export closed tasks, such as overdue ones, once more.
     """

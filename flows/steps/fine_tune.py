@@ -16,6 +16,8 @@ from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
+from training.asr.finetune import AsrFinetuneSettings
+from training.intent.finetune import IntentFinetuneSettings
 
 OnProgress = Callable[[int, int, float], None]
 """Takes the number of steps done, the number of all steps, and the loss."""
@@ -88,20 +90,27 @@ def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Pat
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)
 
-        tune = _fine_tune_asr if plan.kind == "asr" else _fine_tune_intent
-        return tune(corpus, settings, plan, folder, checkpoints, on_progress)
+        base = registry.base_folder(settings.models, plan.kind)
+        if plan.kind == "asr":
+            return _fine_tune_asr(corpus, settings.asr, base, plan, folder, checkpoints, on_progress)
+        return _fine_tune_intent(corpus, settings.intent, base, plan, folder, checkpoints, on_progress)
 
 
 def _fine_tune_asr(
-    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, checkpoints: Path, on_progress: OnProgress
+    corpus: Corpus,
+    settings: AsrFinetuneSettings,
+    base: Path,
+    plan: RetrainPlan,
+    folder: Path,
+    checkpoints: Path,
+    on_progress: OnProgress,
 ) -> Trained:
     from training.asr.finetune import finetune_asr
     from training.evaluation.metrics import learning_series
 
-    base = registry.base_folder(settings.models, "asr")
     train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-    made = finetune_asr(base, examples, folder, settings.asr, on_progress, validation, checkpoint=checkpoints)
+    made = finetune_asr(base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints)
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable),
@@ -114,15 +123,20 @@ def _fine_tune_asr(
 
 
 def _fine_tune_intent(
-    corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path, checkpoints: Path, on_progress: OnProgress
+    corpus: Corpus,
+    settings: IntentFinetuneSettings,
+    base: Path,
+    plan: RetrainPlan,
+    folder: Path,
+    checkpoints: Path,
+    on_progress: OnProgress,
 ) -> Trained:
     from training.evaluation.metrics import learning_series
     from training.intent.finetune import finetune_intent
 
-    base = registry.base_folder(settings.models, "intent")
     train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-    made = finetune_intent(base, examples, folder, settings.intent, on_progress, validation, checkpoint=checkpoints)
+    made = finetune_intent(base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints)
     training = Training(
         examples=made.examples, left_out=0, resumed_at_step=made.resumed or None, seconds=round(made.seconds, 1)
     )

@@ -50,7 +50,7 @@ def import_corpus(
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `importing` and `ingest` decide how rows are read.
         source: folder, file or hub id.
         split: name of a split of the source; None for its only one, or `train`.
         subset: name of a subset of a corpus on the hub.

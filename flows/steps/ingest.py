@@ -72,7 +72,7 @@ def ingest_manifests(
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: with the inbox, and `ingest` for the rows.
         manifests: JSON Lines or Parquet.
         from_inbox: whether the manifests come from the inbox, where they stay after they are ingested. Then those of
             earlier nights are not counted again, and one that can't be read is reported while the others are ingested.

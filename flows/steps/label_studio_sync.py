@@ -141,7 +141,7 @@ def pull(corpus: Corpus, settings: Settings) -> PullReport:
     with session(settings.label_studio) as client:
         rows = tasks_on_server(client, titles)
         names = _annotators(client, settings.people)
-    tasks = asked_tasks(corpus, settings)
+    tasks = asked_tasks(corpus, settings.home, settings.people)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
     send_back: list[tuple[ServerTask, str]] = []
@@ -276,12 +276,12 @@ class PushReport(Result):
     Attributes:
         sent: how many tasks were sent.
         removed: how many tasks were removed.
-        standing: how many open tasks are on the server now.
+        open_there: how many open tasks are on the server now.
     """
 
     sent: int
     removed: int
-    standing: int
+    open_there: int
 
 
 def push(corpus: Corpus, settings: Settings) -> PushReport:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.csv_tables import SUFFIXES
 from annotation.files import Parsed, parse_annotations
@@ -96,7 +97,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `people` decides how many answers a task takes.
         file: JSON Lines, or a table whose name ends in `.csv` or `.tsv`.
         from_inbox: whether the file is in the answers folder. Then it is deleted once it is merged, as the corpus has
             its texts encrypted; its refused lines are kept beside it as `NAME.refused.jsonl`, to be fixed.
@@ -113,7 +114,9 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
         if stored is not None:
             report = replace(MergeReport.from_json(stored), already=True)
         else:
-            report = replace(_merge_data(corpus, settings, data, operation_id, suffix), already=False)
+            report = replace(
+                _merge_data(corpus, settings.home, settings.people, data, operation_id, suffix), already=False
+            )
     except UsageError:
         if from_inbox:
             answer_inbox.give_back(place)
@@ -125,11 +128,13 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
     return report
 
 
-def _merge_data(corpus: Corpus, settings: Settings, data: bytes, operation_id: str, suffix: str) -> MergeReport:
+def _merge_data(
+    corpus: Corpus, home: Path, people_settings: PeopleSettings, data: bytes, operation_id: str, suffix: str
+) -> MergeReport:
     """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`."""
-    tasks = asked_tasks(corpus, settings)
+    tasks = asked_tasks(corpus, home, people_settings)
     parsed = parse_annotations(data, tasks, suffix=suffix)
-    return merge_rows(corpus, tasks, parsed, operation_id, settings.people.most_answers)
+    return merge_rows(corpus, tasks, parsed, operation_id, people_settings.most_answers)
 
 
 def merge_rows(
@@ -282,9 +287,9 @@ def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequenc
     return _MergePlan(ids, set(opened), merged, basis)
 
 
-def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
+def asked_tasks(corpus: Corpus, home: Path, people_settings: PeopleSettings) -> dict[str, Asked]:
     """Return, by task id, what is needed to read the answers to every task that was ever exported."""
-    inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
+    inventory = registry.inventory(home, registry.champion(corpus, "intent"))
     with corpus.read() as conn:
         rows = rounds.tasks(conn, None, None)
     return {
@@ -294,7 +299,7 @@ def asked_tasks(corpus: Corpus, settings: Settings) -> dict[str, Asked]:
             inventory.intents,
             inventory.slot_names,
             closed=row.state == "closed",
-            people=settings.people.answers_for(row.reason),
+            people=people_settings.answers_for(row.reason),
         )
         for row in rows
     }

@@ -79,7 +79,7 @@ def judge_and_promote(
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `promotion` is the rule, `score` and `night` are for the evaluation.
         kind: `asr` or `intent`.
         number: the challenger's version.
         snapshot: its audit rows are the evaluation set.
@@ -122,7 +122,7 @@ def judge_and_promote(
             row = judgements.Judgement(snapshot.eval_set_id, compared, judgement.decision)
             judgements.put(op.conn, kind, number, row)
             op.result = judgement.to_json()
-    mirror_aliases(corpus, settings, tracking)
+    mirror_aliases(corpus, tracking)
     return judgement
 
 

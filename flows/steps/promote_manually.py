@@ -6,7 +6,7 @@ The alias moves by compare-and-set: the promotion is refused where another one h
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
@@ -19,6 +19,9 @@ from flows.models.eval_set import current_snapshot
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.steps.promote import Judgement, judge_and_promote, judged_against
+
+if TYPE_CHECKING:
+    from training.tracking.store import Tracking
 
 MOST_WHY = 500
 """Most characters of a reason, which stays on the audit chain for ever."""
@@ -67,7 +70,7 @@ def promote_manually(
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `promotion` is the rule, `score` and `night` are for the evaluation.
         reference: kind and version, such as `asr/3`.
         actor: the person who asks.
         force: whether to promote without asking the gate.
@@ -77,6 +80,8 @@ def promote_manually(
         UsageError: there is no such version, `force` has no reason, or the reason is too long.
         PromotionRefused: the version learned from an utterance that was erased since, or the champion moved meanwhile.
     """
+    from training.tracking.store import open_tracking
+
     kind, name = registry.parse(reference)
     version, champion = registry.by_name(corpus, kind, name), registry.champion(corpus, kind)
     reason = _reason(why, force=force)
@@ -87,14 +92,15 @@ def promote_manually(
             f"{kind} {version.version} learned from an utterance that was erased since; earmark retrain {kind} makes "
             "a version without it"
         )
+    tracking = open_tracking(settings.tracking, settings.home)
     if force:
-        moved = _moved(corpus, settings, version, champion.version, how="forced", why=reason, actor=actor)
+        moved = _moved(corpus, tracking, version, champion.version, how="forced", why=reason, actor=actor)
         return PromotionReport(kind, version.version, True, moved=moved)
     judgement = _gate(corpus, settings, version, champion)
     if judgement.decision != "promote":
         return PromotionReport(kind, version.version, False, judgement)
     if judgement.already:  # it was promoted on these rows before, and rolled back since
-        _moved(corpus, settings, version, champion.version, how="gate", why=reason, actor=actor)
+        _moved(corpus, tracking, version, champion.version, how="gate", why=reason, actor=actor)
     return PromotionReport(kind, version.version, True, replace(judgement, already=None))
 
 
@@ -108,15 +114,13 @@ def _reason(why: str, *, force: bool) -> str:
 
 
 def _moved(
-    corpus: Corpus, settings: Settings, version: ModelVersion, champion: str, *, how: str, why: str, actor: str
+    corpus: Corpus, tracking: Tracking, version: ModelVersion, champion: str, *, how: str, why: str, actor: str
 ) -> ChampionMoved:
     """Move the champion in the records and in MLflow, and mark the version's run with how it was promoted."""
     from training.tracking.runs import mark_promoted
-    from training.tracking.store import open_tracking
 
     moved = move_champion(corpus, version.kind, champion, version.version, how=how, why=why, actor=actor)
-    tracking = open_tracking(settings.tracking, settings.home)
-    mirror_aliases(corpus, settings, tracking)
+    mirror_aliases(corpus, tracking)
     mark_promoted(tracking, version.run_id, how)
     return moved
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.tracking.store import Tracking
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: of the home; `promotion` names the evaluation set, `tracking` the registry.
         folder: a model in the format of transformers, with weights in safetensors only.
         kind: `asr` or `intent`.
         name: name of its run; the folder's name where "".
@@ -64,6 +68,7 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
         UsageError: there is no such folder, or earmark can't load the model in it.
         Damaged: its weights are cut short or don't fit its configuration.
     """
+    from training.tracking.store import open_tracking
     from training.tracking.version_files import folder_digest
 
     if not folder.is_dir():
@@ -71,19 +76,19 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
     _check(folder, kind)
     digest = folder_digest(folder)
     ensure_champions(corpus, settings)
-    existing = _find_version(corpus, settings, kind, digest)
+    tracking = open_tracking(settings.tracking, settings.home)
+    existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:
         return replace(_measure(corpus, settings, existing), already=True)
-    version = _register(corpus, settings, folder, kind, digest, name or folder.resolve().name)
+    version = _register(corpus, settings.home, tracking, folder, kind, digest, name or folder.resolve().name)
     return _measure(corpus, settings, version)
 
 
-def _find_version(corpus: Corpus, settings: Settings, kind: Kind, digest: str) -> ModelVersion | None:
+def _find_version(corpus: Corpus, tracking: Tracking, kind: Kind, digest: str) -> ModelVersion | None:
     """Return the version with these files, preferring one that was trained here; None where there is none."""
     from training.tracking.registry import versions_with_digest
-    from training.tracking.store import open_tracking
 
-    with_files = set(versions_with_digest(open_tracking(settings.tracking, settings.home), kind, digest))
+    with_files = set(versions_with_digest(tracking, kind, digest))
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
     # `base` is the digest of a version's own files for bases and external models, which have no snapshot
@@ -140,22 +145,22 @@ def _predicts_intents(folder: Path) -> bool:
     return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())
 
 
-def _register(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, digest: str, name: str) -> ModelVersion:
+def _register(
+    corpus: Corpus, home: Path, tracking: Tracking, folder: Path, kind: Kind, digest: str, name: str
+) -> ModelVersion:
     """Register the files in MLflow and store the version; a repeat stores nothing twice."""
     from training.tracking.facts import RunFacts
     from training.tracking.registry import register
     from training.tracking.runs import tracked_run
-    from training.tracking.store import open_tracking
 
     operation_id = operation_ids.register_external(kind, digest)
     parent = registry.champion(corpus, kind).version
-    tracking = open_tracking(settings.tracking, settings.home)
-    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="outside")
+    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="external")
     with tracked_run(tracking, facts) as run_id:
-        number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "outside"})
+        number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "external"})
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
-            made = ModelVersion(kind, number, run_id, "", digest, parent, registry.portable(settings.home, uri))
+            made = ModelVersion(kind, number, run_id, "", digest, parent, registry.portable(home, uri))
             store.put_version(op.conn, made)
             op.result = {"kind": kind, "version": number}
     return registry.by_name(corpus, kind, number)

@@ -65,7 +65,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     base = folder_digest(registry.base_folder(settings.models, kind))
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
-        newest = [version for version in store.versions(conn, kind) if version.origin != "outside"][-1]
+        newest = [version for version in store.versions(conn, kind) if version.origin != "external"][-1]
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)

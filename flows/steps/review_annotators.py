@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
-from annotation.crowd import learn_crowd
+from annotation.crowd import CrowdSettings, learn_crowd
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
@@ -19,7 +20,6 @@ from corpus.tables import labels, people
 from corpus.text import normalise
 from flows.models import registry
 from flows.runtime.results import Result, Skipped
-from flows.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ReviewReport(Result):
     labels: int
 
 
-def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
+def review(corpus: Corpus, home: Path, settings: CrowdSettings) -> ReviewReport | Skipped:
     """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
     A repeat without new answers changes nothing; a run that is killed has written all or nothing.
@@ -56,9 +56,9 @@ def review(corpus: Corpus, settings: Settings) -> ReviewReport | Skipped:
     if not ids and not _several_annotators(corpus):
         return Skipped("no two people answered on the same clip")
     annotations, current, truths = _open_content(corpus, ids, ingested)
-    drafts_kept = _drafts_kept(corpus, settings.crowd.anchoring.newest)
-    intents = len(registry.inventory(settings.home, registry.champion(corpus, "intent")).intents)
-    crowd = learn_crowd(annotations, truths, intents, settings.crowd, drafts_kept)
+    drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
+    intents = len(registry.inventory(home, registry.champion(corpus, "intent")).intents)
+    crowd = learn_crowd(annotations, truths, intents, settings, drafts_kept)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
     of_shared = {i: annotations[i] for i in shared if i in annotations}

@@ -19,6 +19,7 @@ from flows.nights.sampling_frame import sampling_frame
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question
 from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evidence
 from flows.rounds.learning_outlook import outlooks
+from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleEvidence
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from sampling.budget import SamplingSettings
@@ -36,28 +37,6 @@ NOTHING = (
     "nothing to choose from: of the night's utterances none is scored by the champions, without a label, "
     "and of a customer who allows annotation"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceCounts(Result):
-    """How many labelled rows the choice could learn from; see `LabelEvidence`."""
-
-    labelled: int
-    scored: int
-    unseen: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedErrors(Result):
-    """Mean number of expected errors of an utterance.
-
-    Attributes:
-        chosen: of those chosen for training; None where there are none.
-        pool: of all utterances in the pool.
-    """
-
-    chosen: float | None
-    pool: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +79,23 @@ class SampleReport(Result):
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> SampleReport:
         """Return the report of a document that `to_json` made."""
-        from sampling.choice_summary import CohortChoice
-        from sampling.reliability import Reliability
-
         given = {field.name: document[field.name] for field in fields(cls) if field.name in document}
-        for name, figures_of in (("known", EvidenceCounts), ("expected_errors", ExpectedErrors)):
-            if name in given:
-                given[name] = figures_of(**given[name])
-        for name, entry_of in (("calibration", Reliability), ("costs", QuestionCost), ("outlook", Outlook)):
-            if name in given:
-                given[name] = {key: entry_of(**figures) for key, figures in given[name].items()}
-        if "cohorts" in given:
-            given["cohorts"] = tuple(CohortChoice(**figures) for figures in given["cohorts"])
+        evidence = SampleEvidence.from_json(document)
+        given |= {field.name: getattr(evidence, field.name) for field in fields(evidence)}
+        if "outlook" in given:
+            given["outlook"] = {kind: Outlook(**figures) for kind, figures in given["outlook"].items()}
         return cls(**given)
+
+    @property
+    def evidence(self) -> SampleEvidence:
+        """Return what the choice learned from earlier answers."""
+        return SampleEvidence(
+            known=self.known,
+            calibration=self.calibration,
+            expected_errors=self.expected_errors,
+            costs=self.costs,
+            cohorts=self.cohorts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +135,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     evidence = gather_evidence(corpus, settings, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
-    report = _report(corpus, settings, choice, pool, scored, evidence)
+    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
@@ -176,12 +159,12 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     evidence = gather_evidence(corpus, settings, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
-    report = _report(corpus, settings, choice, pool, scored, evidence)
+    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
 
 
 def _report(
-    corpus: Corpus, settings: Settings, choice: Choice, pool: Pool, scored: int, evidence: LabelEvidence
+    choice: Choice, pool: Pool, scored: int, evidence: LabelEvidence, outlook_by_kind: Mapping[Kind, Outlook]
 ) -> SampleReport:
     from sampling.choice_summary import cohort_choices, summarise
 
@@ -200,7 +183,7 @@ def _report(
         expected_errors=ExpectedErrors(*choice.expected),
         costs=costs_by_question(evidence.costs, evidence.answers),
         cohorts=cohort_choices(choice, pool, evidence.cohorts),
-        outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+        outlook=outlook_by_kind,
     )
 
 

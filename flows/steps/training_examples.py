@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.arrivals import Hypothesis
@@ -18,7 +16,7 @@ from corpus.tables import labels, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.sampling_frame import past_sampling
-from flows.runtime.settings import Settings
+from flows.runtime.settings import NightSettings, Settings
 
 if TYPE_CHECKING:
     from training.asr.fit import AsrExample
@@ -54,29 +52,28 @@ def choose_pseudo_labels(corpus: Corpus, settings: Settings, kind: Kind, snapsho
     audit rows are for evaluation, and the others wait for an annotator. Left out too are utterances that a round may
     still choose, and those that ever had a label: held-out rows are for evaluation, and withdrawn labels were wrong.
     """
-    from training.pseudo_labels import pseudo_weight, surest
+    from training.pseudo_labels import doubt_by_id, pseudo_weight, surest
 
     how = settings.asr.pseudo if kind == "asr" else settings.intent.pseudo
     weight = pseudo_weight(how, len(snapshot.of("train")))
     if not weight or not how.most:
         return NO_PSEUDO_LABELS
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
-    ids = _unlabelled(corpus, settings, asr, intent)
+    ids = _unlabelled(corpus, settings.night, asr, intent)
     if not ids:
         return NO_PSEUDO_LABELS
     predictions = scores.predictions(corpus, ids, asr.version, intent.version)
-    doubt = predictions.column("expected_wer") if kind == "asr" else 1.0 - predictions.intent_probs.max(axis=1)
-    sure = surest(dict(zip(ids, np.clip(doubt, 0.0, 1.0).astype(float).tolist(), strict=True)), how)
+    sure = surest(doubt_by_id(predictions, kind), how)
     return PseudoLabels(tuple(sure), weight, (asr.version, intent.version)) if sure else NO_PSEUDO_LABELS
 
 
-def _unlabelled(corpus: Corpus, settings: Settings, asr: ModelVersion, intent: ModelVersion) -> list[str]:
+def _unlabelled(corpus: Corpus, night: NightSettings, asr: ModelVersion, intent: ModelVersion) -> list[str]:
     """Return the scored utterances of the train split that may train and that no round chose or can choose any more."""
     with corpus.read() as conn:
         ids = utterances.in_window(conn)
         taken = rounds.selected_ids(conn) | labels.ever_labelled(conn)
         taken |= set(scores.unscored(conn, ids, asr.version, intent.version))
-        past = past_sampling(conn, settings.night)
+        past = past_sampling(conn, night)
         ids = [i for i in ids if i in past and i not in taken]
         splits = utterances.pool_columns(conn, ids).splits
     allowed = consent.consenting(corpus.vault, ids, "train")

@@ -32,13 +32,13 @@ def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
     """Return the files that no wanted task needs: clips, unfinished files, and refused lines that nobody fixed.
 
     Args:
-        settings: all.
+        settings: with the task folder, the answers and how long refused lines are kept.
         rounds: names of all rounds, which are also the names of their folders.
         wanted: the tasks that people may work on.
         now: the current time.
     """
     found = answer_inbox.expired(settings.answers, settings.export.due_days, now)
-    for folder, wanted_ids in _folders(settings, rounds, wanted):
+    for folder, wanted_ids in _folders(settings.task_folder, rounds, wanted):
         for path in sorted(folder.iterdir()):
             clip = CLIP.fullmatch(path.name)
             if (clip and clip[1] not in wanted_ids) or UNFINISHED.fullmatch(path.name):
@@ -46,9 +46,9 @@ def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
     return found
 
 
-def stray_lines(settings: Settings, rounds: Collection[str], wanted: Wanted) -> int:
+def stray_lines(task_folder: Path, rounds: Collection[str], wanted: Wanted) -> int:
     """Return how many lines of task files belong to tasks that are not wanted."""
-    files = [(folder / TASK_FILE, wanted_ids) for folder, wanted_ids in _folders(settings, rounds, wanted)]
+    files = [(folder / TASK_FILE, wanted_ids) for folder, wanted_ids in _folders(task_folder, rounds, wanted)]
     return sum(id_ not in wanted_ids for file, wanted_ids in files if file.is_file() for id_ in task_ids(file))
 
 
@@ -57,7 +57,7 @@ def clear(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
     files = stray(settings, rounds, wanted, now)
     for path in files:
         path.unlink(missing_ok=True)
-    for folder, wanted_ids in _folders(settings, rounds, wanted):
+    for folder, wanted_ids in _folders(settings.task_folder, rounds, wanted):
         if (folder / TASK_FILE).is_file():
             keep_tasks(folder / TASK_FILE, wanted_ids)
         with contextlib.suppress(OSError):  # the folder is not empty
@@ -65,11 +65,11 @@ def clear(settings: Settings, rounds: Collection[str], wanted: Wanted, now: date
     return len(files)
 
 
-def _folders(settings: Settings, rounds: Collection[str], wanted: Wanted) -> list[tuple[Path, Collection[str]]]:
+def _folders(task_folder: Path, rounds: Collection[str], wanted: Wanted) -> list[tuple[Path, Collection[str]]]:
     """Return the folders with tasks and the ids that are wanted in each; people's folders come before their round's."""
     found: list[tuple[Path, Collection[str]]] = []
     for name in sorted(rounds):
-        folder = settings.task_folder / name
+        folder = task_folder / name
         if not folder.is_dir():
             continue
         for of_person in sorted(path for path in folder.iterdir() if path.is_dir() and PERSON.fullmatch(path.name)):

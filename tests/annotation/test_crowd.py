@@ -7,7 +7,7 @@ import pytest
 
 from annotation.anchoring import DraftComparison, copy_rates
 from annotation.annotator_wer import TRUTH, count_pairs, learn_word_errors, words_compared
-from annotation.crowd import Crowd, learn_crowd
+from annotation.crowd import Crowd, in_steps, learn_crowd
 from corpus.records.annotations import Annotation, Label
 from tests.annotation.worlds import INTENTS, judged, labelled
 
@@ -123,3 +123,7 @@ def test_it_comes_back_from_json() -> None:
     assert again.people == crowd.people
     for who in crowd.people:
         assert again.weight(who) == pytest.approx(crowd.weight(who), abs=1e-5)
+
+
+def test_a_reliability_moves_in_steps_of_a_twentieth() -> None:
+    assert [in_steps(value) for value in (0.0, 0.824, 0.826, 0.999, 1.0)] == [0.0, 0.8, 0.85, 1.0, 1.0]

@@ -34,13 +34,13 @@ def test_every_night_adds_up(lived_anywhere):
 def test_the_second_choice_rests_on_the_answers_to_the_first(lived_anywhere):
     """The champions moved or not in between: what is labelled was scored by those at work, and none of it learned."""
     _, report = lived_anywhere
-    first, second = (night.taught for night in report.nights)
-    assert first["known"]["labelled"] == 0
-    assert second["known"]["labelled"] == second["known"]["scored"] == report.nights[0].labels
+    first, second = (night.evidence for night in report.nights)
+    assert first.known.labelled == 0
+    assert second.known.labelled == second.known.scored == report.nights[0].labels
     audit = report.nights[0].asr.rate.n
-    assert audit <= second["known"]["unseen"] <= second["known"]["labelled"]
-    assert set(second["calibration"]) == {"words", "intent"}
-    assert second["costs"]["transcribe"]["answers"] > 0
+    assert audit <= second.known.unseen <= second.known.labelled
+    assert set(second.calibration) == {"words", "intent"}
+    assert second.costs["transcribe"].answers > 0
     for ahead in report.nights[1].outlook.values():
         assert ahead.advice == "unknown"
         assert "needs at least 3 judged versions" in ahead.why

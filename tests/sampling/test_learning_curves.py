@@ -15,6 +15,7 @@ from sampling.learning_curves import (
     seconds_to_target,
     simultaneous_band,
 )
+from sampling.replay_summary import target_accuracy
 
 
 def curve(accuracy, strategy="a", seed=0, target=0.9, batch=10):
@@ -101,3 +102,7 @@ def test_a_curve_that_ended_keeps_its_last_accuracy():
     assert mean.tolist() == pytest.approx([0.5, 0.8, 0.9])
     assert (low <= mean).all()
     assert (mean <= high).all()
+
+
+def test_the_target_is_a_share_of_the_mean_accuracy_with_the_whole_pool():
+    assert target_accuracy([0.75, 1.0], 0.5) == (0.875, 0.4375)

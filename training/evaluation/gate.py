@@ -26,7 +26,7 @@ from training.evaluation.intervals import (
 from training.evaluation.metrics import slice_masks
 
 Verdict = Literal["promote", "refuse", "indicative"]
-SliceVerdict = Literal["held", "not shown", "harmed", "thin"]
+SliceVerdict = Literal["not worse", "not shown", "harmed", "thin"]
 
 
 class PromotionSettings(BaseModel):
@@ -72,9 +72,9 @@ class PromotionSettings(BaseModel):
 class SliceDecision:
     """The gate's verdict on one slice.
 
-    `held`: thick, and not worse by more than the margin. `not shown`: thick, but a rise beyond the margin can't be
+    `not worse`: thick, and not worse by more than the margin. `not shown`: thick, but a rise beyond the margin can't be
     excluded. `harmed`: worse by more than the margin, and not by chance. `thin`: too small to show that it is not
-    worse, and not harmed.
+    worse, and not harmed. Decisions that older versions stored have `held` in place of `not worse`.
     """
 
     dimension: str
@@ -297,4 +297,4 @@ def _slice_verdict(difference: Interval, is_thick: bool, settings: PromotionSett
         return "harmed"
     if not is_thick:
         return "thin"
-    return "held" if difference.high <= settings.slice_margin else "not shown"
+    return "not worse" if difference.high <= settings.slice_margin else "not shown"

@@ -8,7 +8,7 @@ probability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -164,6 +164,25 @@ def report_interval(
     found = error_interval(_sums_of(report, upper, lower, rows, weights), settings)
     # WER can exceed 1, as words can be inserted; an intent error can't.
     return replace(found, high=min(1.0, found.high)) if report.kind == "intent" else found
+
+
+def interval_on(
+    report: EvaluationReport,
+    utterance_ids: Sequence[str],
+    weight_of: Mapping[str, float],
+    settings: IntervalSettings | None = None,
+) -> Interval:
+    """Return the WER (asr) or the intent error (intent) on some of a report's utterances with its interval.
+
+    Args:
+        report: of one version.
+        utterance_ids: the utterances; those that the report lacks are left out.
+        weight_of: 1 / inclusion probability by utterance; 1 where there is none.
+        settings: alpha and draws; the defaults where None.
+    """
+    rows = np.isin(report.utterance_ids, list(utterance_ids))
+    weights = [weight_of.get(utterance_id, 1.0) for utterance_id in report.utterance_ids.tolist()]
+    return report_interval(report, settings, rows=rows, weights=weights)
 
 
 def report_rate(

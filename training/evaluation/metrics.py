@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
-from training.evaluation.intervals import IntervalSettings, report_interval
+from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
 from training.evaluation.rates import MAIN, figures
 
 
@@ -86,6 +86,28 @@ def slice_masks(
     return found
 
 
+def values_of_slice(slices: Mapping[str, Strings], dimension: str) -> list[str]:
+    """Return the values that rows have in a dimension, sorted; `unknown` where a row has none."""
+    return sorted({str(value) or "unknown" for value in np.unique(slices[dimension])})
+
+
+def rows_in_slices(
+    slices: Mapping[str, Strings], wanted: Sequence[tuple[str, str]], rows: int
+) -> npt.NDArray[np.bool_]:
+    """Return which rows are in all wanted slices, (rows,) bool; all rows where none is wanted.
+
+    Args:
+        slices: by dimension the value of each row, (rows,) str.
+        wanted: dimension and value of each slice; the value `unknown` is also that of rows without one.
+        rows: number of rows.
+    """
+    inside = np.ones(rows, dtype=bool)
+    for dimension, value in wanted:
+        values = np.asarray(slices[dimension], dtype=np.str_)
+        inside &= np.where(values == "", "unknown", values) == value
+    return inside
+
+
 def metrics(
     report: EvaluationReport,
     slices: Mapping[str, Strings] | None = None,
@@ -153,6 +175,29 @@ def learning_series(
 def gain_per_100_labels(before: float, after: float, labels: int) -> float:
     """Return how much an error rate fell per 100 labels, in the unit of the rate; 0 without labels."""
     return 100.0 * (before - after) / labels if labels > 0 else 0.0
+
+
+def paired_gain_per_100_labels(
+    base: EvaluationReport,
+    version: EvaluationReport,
+    labels: int,
+    settings: IntervalSettings | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> Interval:
+    """Return how much lower a version's error rate is than the base's on the same rows, per 100 labels.
+
+    Args:
+        base: report of the base.
+        version: report of the version, on the same rows.
+        labels: how many labels the version learned from.
+        settings: alpha and draws; the defaults where None.
+        weights: (N,) 1 / inclusion probability; None counts every row once.
+    """
+    difference = paired_difference(base, version, settings, weights=weights)
+    value, low, high = (
+        gain_per_100_labels(0.0, each, labels) for each in (difference.value, difference.high, difference.low)
+    )
+    return Interval(value, low, high, difference.n, difference.speakers)
 
 
 def minutes_per_point(minutes: float, before: float, after: float) -> float | None:

@@ -101,7 +101,7 @@ def test_an_unknown_item_is_one_line(settings: Settings):
             lineage_of(corpus, settings, "asr/99")
 
 
-def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings, tmp_path: Path):
+def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, tmp_path: Path):
     folder = tmp_path / "theirs"
     shutil.copytree(registry.BASES / "intent", folder)
     (folder / "calibration.json").write_text('{"temperature": 2.5}\n')
@@ -112,7 +112,7 @@ def test_a_model_from_outside_is_a_version_that_moves_nothing(settings: Settings
         again = register_external(corpus, settings, folder, "intent")
         version = registry.by_name(corpus, "intent", found.version)
         assert again == replace(found, already=True)
-        assert (version.origin, version.parent, version.snapshot_id) == ("outside", champion.version, "")
+        assert (version.origin, version.parent, version.snapshot_id) == ("external", champion.version, "")
         assert registry.by_name(corpus, "intent", "base") == base
         assert registry.champion(corpus, "intent") == champion
         assert retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True) == due

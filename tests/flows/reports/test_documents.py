@@ -1,5 +1,6 @@
 """Documents of reports keep the keys that commands have always printed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,10 +9,13 @@ from corpus.records.evaluation import Interval
 from flows.reports.annotation_weekly import PointCost
 from flows.reports.audit_log import AuditLogRow
 from flows.reports.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate, champion_vs_base_from_json
+from flows.reports.demo_tables import DemoNight, night_from_json
 from flows.reports.doctor import DoctorReport
 from flows.reports.doctor_table import show_findings
 from flows.reports.error_analysis import Mistake
 from flows.reports.lineage import PseudoSource, VersionLineage
+from flows.rounds.annotation_costs import QuestionCost
+from flows.rounds.sample_evidence import EvidenceCounts, SampleEvidence
 
 RATE = Interval(0.5, 0.25, 0.75, 8, 4)
 
@@ -49,9 +53,24 @@ def test_rates_of_a_night_have_the_name_of_their_figure_and_come_back_from_it(ki
     assert champion_vs_base_from_json(kind, unjudged.to_json()) == unjudged
 
 
+def test_a_night_that_an_older_version_stored_has_its_evidence():
+    rate = ChampionVsBase("asr", "1"), ChampionVsBase("intent", "1")
+    evidence = SampleEvidence(known=EvidenceCounts(3, 2, 1), costs={"triage": QuestionCost(1.0, 0.5, 0.0, 4, True)})
+    night = DemoNight(
+        night="2026-11-28", received=2, accepted=1, refused={"no_json": 1}, scored=1, chosen=1, fraction=1.0,
+        evidence=evidence, outlook={}, labels=1, outcomes={}, asr=rate[0], intent=rate[1], promoted=(), decisions={},
+    )  # fmt: skip
+    document = night.to_json()
+    assert night_from_json(document) == night
+    document["taught"] = document.pop("evidence")
+    assert night_from_json(document) == night
+    without = {name: value for name, value in document.items() if name not in ("taught", "outlook")}
+    assert night_from_json(without) == replace(night, evidence=SampleEvidence())
+
+
 def test_a_mistake_without_a_transcript_has_no_words():
     found = Mistake(utterance_id="u", slices={}, hypothesis="play", intent="stop", predicted="play", confidence=0.9)
-    assert set(found.to_json()) == {"utterance_id", "slices", "heard", "intent", "predicted", "confidence"}
+    assert set(found.to_json()) == {"utterance_id", "slices", "hypothesis", "intent", "predicted", "confidence"}
 
 
 def test_findings_name_each_problem_and_what_was_repaired(capsys):

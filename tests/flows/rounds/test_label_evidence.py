@@ -28,8 +28,9 @@ from flows.reports.status import status_of
 from flows.reports.status_table import show_status
 from flows.rounds import annotation_costs, label_evidence
 from flows.rounds.learning_outlook import outlooks
+from flows.rounds.sample_evidence import EvidenceCounts
 from flows.runtime.settings import Settings
-from flows.steps.sample import DryRun, EvidenceCounts, dry_run, sample_round
+from flows.steps.sample import DryRun, dry_run, sample_round
 from sampling.example_pools import unit
 from sampling.from_arrays import predictions_of
 from tests.corpus.stored import arrive

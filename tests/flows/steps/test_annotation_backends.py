@@ -75,8 +75,8 @@ def shelf(acme: Path, tmp_path: Path) -> Iterator[Shelf]:
 
 def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf):
     corpus, settings = shelf.world.corpus, shelf.world.settings
-    assert annotation_backends.push(corpus, settings) == PushReport(sent=CLIPS, removed=0, standing=CLIPS)
-    assert annotation_backends.push(corpus, settings) == PushReport(sent=0, removed=0, standing=CLIPS)
+    assert annotation_backends.push(corpus, settings) == PushReport(sent=CLIPS, removed=0, open_there=CLIPS)
+    assert annotation_backends.push(corpus, settings) == PushReport(sent=0, removed=0, open_there=CLIPS)
     first, second, *_ = shelf.held()
     assert httpx.get(shelf.held()[first]).content[:4] == b"RIFF"
     assert not list(settings.task_folder.rglob("*.wav"))
@@ -95,7 +95,7 @@ def test_tasks_go_there_answers_come_back_and_what_is_over_is_gone(shelf: Shelf)
     erasure.erase_utterances(corpus, [utterance_id], reason="test")
     assert annotation_backends.settle(corpus, settings) == SettleReport(removed=1)
     assert len(shelf.held()) == CLIPS - 2
-    assert annotation_backends.push(corpus, settings) == PushReport(sent=0, removed=0, standing=CLIPS - 2)
+    assert annotation_backends.push(corpus, settings) == PushReport(sent=0, removed=0, open_there=CLIPS - 2)
 
 
 def test_a_changed_answer_is_a_new_revision_and_a_bad_one_costs_only_itself(shelf: Shelf):

@@ -133,7 +133,7 @@ def test_the_round_is_on_the_server_once_most_valuable_first_with_drafts_or_blin
     assert [row.task_id for row in sorted(rows, key=lambda row: row.number)] == chosen
     assert {row.task_id: bool(row.data["asr_text"]) for row in rows} == shown
     assert set(shown.values()) == {True, False}
-    assert at.push() == studio.PushReport(sent=0, removed=0, standing=CLIPS)
+    assert at.push() == studio.PushReport(sent=0, removed=0, open_there=CLIPS)
     project = at.client.projects()[at.settings.label_studio.title]
     assert at.client.call("GET", f"/api/projects/{project}")["model_version"] == MODEL_VERSION
     assert not list(at.settings.task_folder.rglob("*.wav"))

@@ -11,6 +11,7 @@ from training.evaluation.intervals import (
     IntervalSettings,
     complement,
     error_interval,
+    interval_on,
     paired_difference,
     rate_by_speaker,
     ratio_interval,
@@ -177,3 +178,10 @@ def test_each_speaker_has_a_rate_of_its_own_rows():
 
 def test_a_row_with_inclusion_probability_one_in_four_counts_four_times():
     assert traffic_weights([0.25, 1.0]).tolist() == [4.0, 1.0]
+
+
+def test_a_rate_on_some_utterances_counts_each_by_its_weight_and_leaves_out_unknown_ones():
+    report = asr_report([1, 0, 5, 1], [2, 2, 5, 4], ["a", "b", "a", "c"], ids=["u0", "u1", "u2", "u3"])
+    found = interval_on(report, ["u3", "u0", "elsewhere"], {"u0": 3.0, "u2": 9.0})
+    assert found.value == pytest.approx((3 * 1 + 1) / (3 * 2 + 4))
+    assert (found.n, found.speakers) == (2, 2)

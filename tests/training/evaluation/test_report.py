@@ -17,7 +17,10 @@ from training.evaluation.metrics import (
     gain_per_100_labels,
     learning_series,
     metrics,
+    paired_gain_per_100_labels,
+    rows_in_slices,
     slice_rows,
+    values_of_slice,
     with_bounds,
 )
 from training.evaluation.rates import figure
@@ -159,6 +162,24 @@ def test_figures_come_with_intervals_and_by_slice_with_thin_ones_flagged():
 def test_gain_is_given_per_hundred_labels():
     assert gain_per_100_labels(0.20, 0.14, 200) == pytest.approx(0.03)
     assert gain_per_100_labels(0.20, 0.14, 0) == 0.0
+
+
+def test_the_gain_over_the_base_per_hundred_labels_has_an_interval_that_contains_it():
+    texts = ["one two"] * 70
+    base = asr_report(texts, ["one two"] * 40 + ["one too"] * 30)
+    better = asr_report(texts, ["one two"] * 60 + ["one too"] * 10)
+    gain = paired_gain_per_100_labels(base, better, 50)
+    assert gain.value == pytest.approx(100 * (30 - 10) / 140 / 50)
+    assert gain.low < gain.value < gain.high
+    assert (gain.n, gain.speakers) == (70, 7)
+
+
+def test_rows_of_some_slices_are_in_all_of_them_and_rows_without_a_value_are_unknown():
+    slices = {"room": np.array(["", "den", "", "den"]), "device": np.array(["a", "a", "b", "b"])}
+    assert values_of_slice(slices, "room") == ["den", "unknown"]
+    assert rows_in_slices(slices, [], 4).all()
+    assert rows_in_slices(slices, [("room", "unknown")], 4).tolist() == [True, False, True, False]
+    assert rows_in_slices(slices, [("room", "den"), ("device", "b")], 4).tolist() == [False, False, False, True]
 
 
 def test_a_tracking_store_gets_bounds_beside_each_rate_and_nothing_that_is_no_number():
