@@ -162,7 +162,8 @@ def merge(
 
     for file in files or []:
         if not file.is_file():
-            raise UsageError(f"annotation file {file}: no such file; check the path")
+            what = "is a folder; name the files in it" if file.is_dir() else "no such file; check the path"
+            raise UsageError(f"annotation file {file}: {what}")
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
     show_report("merged", report, as_json)
