@@ -130,7 +130,7 @@ def error_interval(sums: SpeakerSums, settings: IntervalSettings | None = None) 
     if found.speakers == 0 or sums.denominator.sum() <= 0:
         return found
     near_one = float((settings.alpha / 2) ** (1.0 / found.speakers))
-    low, high = max(0.0, found.low), found.high
+    low, high = max(0.0, found.low), max(found.high, found.value)  # a WER can be above 1
     if not sums.numerator.any():
         high = max(high, 1.0 - near_one)
     elif np.array_equal(sums.numerator, sums.denominator):

@@ -185,3 +185,8 @@ def test_a_rate_on_some_utterances_counts_each_by_its_weight_and_leaves_out_unkn
     found = interval_on(report, ["u3", "u0", "elsewhere"], {"u0": 3.0, "u2": 9.0})
     assert found.value == pytest.approx((3 * 1 + 1) / (3 * 2 + 4))
     assert (found.n, found.speakers) == (2, 2)
+
+
+def test_the_interval_of_one_speaker_holds_a_rate_above_one():
+    found = report_interval(asr_report([4, 4], [2, 2], ["a", "a"]))
+    assert (found.value, found.low, found.high) == (2.0, 0.0, 2.0)
