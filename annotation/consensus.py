@@ -12,9 +12,11 @@ from typing import Final
 
 from annotation.crowd import Crowd
 from annotation.latest_answers import latest_answers
+from annotation.proposals import resolved, without_proposals
 from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
 from corpus.records.annotations import Annotation, Label
 from corpus.records.base import Verdict
+from corpus.records.inventory import Inventory, NameKind, names_outside
 
 SAFETY: Final[tuple[Verdict, ...]] = ("distress", "critical_data")
 """Verdicts for which one person is enough, gravest first: a false alarm costs a clip, a miss may harm somebody."""
@@ -40,7 +42,7 @@ class Merged:
         flags: the safety verdicts that anybody ever gave, gravest first; the first of them is the outcome. One that
             its author corrected later still counts: merged alone it would have closed the utterance, and the result
             must not depend on whether the correction is merged with it.
-        proposals: proposed names for an intent outside the inventory, sorted, each once.
+        proposals: the latest answers' names of intents and slots that are outside the inventory.
     """
 
     utterance_id: str
@@ -53,7 +55,7 @@ class Merged:
     people: int
     conflict: Conflict = ""
     flags: tuple[Verdict, ...] = ()
-    proposals: tuple[str, ...] = ()
+    proposals: tuple[tuple[NameKind, str], ...] = ()
 
 
 def merge_annotations(
@@ -63,6 +65,7 @@ def merge_annotations(
     withdrawn: Collection[str] = (),
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
+    inventory: Inventory | None = None,
 ) -> list[Merged]:
     """Return one `Merged` for each utterance that has annotations, sorted by utterance id.
 
@@ -70,6 +73,9 @@ def merge_annotations(
     `annotation.votes.decide` for the weights; `distress` and `critical_data` need one answer and overrule every vote.
     A field that no task asked for and no answer gives stays as in the current label: an answer with only an intent
     does not delete the transcript that came with the manifest.
+
+    A name outside the inventory has its vote like any other. Where it wins, the label has no intent, or not this slot,
+    until the name is adopted or mapped and the answers are merged again.
 
     Args:
         annotations: utterance id -> all its annotations, superseded and repeated ones included.
@@ -79,6 +85,7 @@ def merge_annotations(
         crowd: reliability of the people; by default all weigh the same.
         others: utterance id -> number of its label's revisions that do not come from answers, but from a manifest or
             a review of the annotators. By default 1 for a current label without annotators, else 0.
+        inventory: the names in use, as they are now; by default every name is one.
 
     Returns:
         The consensus on each utterance. A label's revision is the number of different answers plus the number of other
@@ -92,7 +99,14 @@ def merge_annotations(
         label = current.get(utterance_id)
         other = others.get(utterance_id, 0) if others is not None else int(label is not None and not label.annotators)
         if rows:
-            merged.append(_merge(utterance_id, rows, label, settings, utterance_id in withdrawn, crowd, other))
+            names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
+            one = _merge(utterance_id, names, label, settings, utterance_id in withdrawn, crowd, other)
+            outside = {
+                name
+                for row in latest_answers(rows).latest
+                for name in (names_outside(row, inventory) if inventory is not None else ())
+            }
+            merged.append(replace(one, proposals=tuple(sorted(outside))))
     return merged
 
 
@@ -117,10 +131,21 @@ def _merge(
     people = {answer.annotator_id for answer in answers.latest if answer.verdict != "help"}
     agreement = mean_agreement(answers.latest, crowd)
     label, is_new = None, False
-    content = _with_current_fields(decision.content, given, current)
+    content, complete = _with_current_fields(decision.content, given, current), True
+    if content is not None:
+        content, complete = without_proposals(content)
     if content is not None and (content.transcript is not None or content.intent is not None):
         revision = others + len({replace(answer, lead_time=0.0) for answer in given})
-        label = Label(utterance_id, content.transcript, content.intent, content.slots, agreement, len(people), revision)
+        label = Label(
+            utterance_id,
+            content.transcript,
+            content.intent,
+            content.slots,
+            agreement,
+            len(people),
+            revision,
+            slots_complete=complete,
+        )
         is_new = withdrawn or current is None or replace(current, slots=_content(current).slots) != label
     return Merged(
         utterance_id=utterance_id,
@@ -133,7 +158,6 @@ def _merge(
         people=len({answer.annotator_id for answer in given}),
         conflict=decision.conflict,
         flags=flags,
-        proposals=tuple(sorted({answer.proposal for answer in answers.latest if answer.proposal})),
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from annotation.schema import AnnotationRow, DraftRow, SlotRow, TaskRow
 from corpus.errors import RecordError
+from corpus.names import clean_name
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.arrivals import Hypothesis, SlotSpan, check_spans
 from corpus.records.base import OTHER_INTENT, Ask
+from corpus.records.inventory import Inventory, plain_inventory
 from corpus.storage.json_lines import strict_json
 from corpus.text import normalise_with_spans
 
@@ -28,7 +30,6 @@ RefusedReason = Literal[
     "closed_task",  # the answer came too late
     "wrong_ask",  # another question than the task's
     "bad_span",  # a slot outside the transcript, empty, overlapping, or without a transcript
-    "unknown_slot",  # a slot name that the task does not offer
     "lost_slot",  # a slot that was marked on other words and has no place on these
 ]
 
@@ -40,23 +41,24 @@ class Asked:
     Attributes:
         utterance_id: the utterance of the task.
         ask: the kind of question.
-        intents: the inventory at the time of the export.
-        slot_names: the slots at the time of the export.
+        inventory: intents and slots in use; another name in an answer is a proposal.
         closed: answers are no longer accepted, as after an erasure or the end of a round.
         people: number of answers that the task needs.
     """
 
     utterance_id: str
     ask: Ask
-    intents: tuple[str, ...]
-    slot_names: tuple[str, ...]
+    inventory: Inventory
     closed: bool = False
     people: int = 1
 
 
 def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
     """Return the tasks by id as `read_annotations` needs them, all open."""
-    return {task.task_id: Asked(task.utterance_id, task.ask, task.intents, task.slot_names) for task in tasks}
+    return {
+        task.task_id: Asked(task.utterance_id, task.ask, plain_inventory(task.intents, task.slot_names))
+        for task in tasks
+    }
 
 
 class RowError(Exception):
@@ -100,11 +102,11 @@ def annotation_row(annotation: Annotation) -> AnnotationRow:
             ask=annotation.ask,
             verdict=annotation.verdict,
             transcript=annotation.transcript,
-            intent=annotation.intent,
+            intent=annotation.intent or annotation.proposal,
             slots=_slot_rows(annotation.slots),
             lead_time=annotation.lead_time,
             revision=annotation.revision,
-            proposal=annotation.proposal,
+            proposal=annotation.proposal if annotation.intent is not None else None,
             question=annotation.question,
         )
     except ValidationError as error:
@@ -219,7 +221,7 @@ def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
     if row.transcript is None and row.ask == "transcribe":
         raise RowError("missing_field", "transcript")
     intent, proposal = _intent(row, task)
-    if intent is None and row.ask != "triage":
+    if intent is None and proposal is None and row.ask != "triage":
         raise RowError("missing_field", "intent")
     transcript, slots = _transcript(row, task)
     return Annotation(
@@ -237,15 +239,12 @@ def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
 
 
 def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
-    """Return the intent and the proposal; an intent outside the inventory becomes `other` with its name proposed."""
-    given = (row.intent or "").strip()
-    if not given:
-        return None, None
-    if given == OTHER_INTENT:
-        return OTHER_INTENT, (row.proposal or "").strip() or None
-    if given in task.intents:
-        return given, None
-    return OTHER_INTENT, given
+    """Return the intent and the proposal; a name outside the inventory is a proposal, and the intent is then open."""
+    given, proposal = clean_name(row.intent or ""), clean_name(row.proposal or "") or None
+    known = task.inventory.intents.resolve(given)
+    if known == OTHER_INTENT:
+        return OTHER_INTENT, proposal
+    return (known, None) if known is not None else (None, given or None)
 
 
 def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[SlotSpan, ...]]:
@@ -253,14 +252,21 @@ def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[Slot
         if row.slots:
             raise RowError("bad_span", "slots")
         return None, ()
-    if not {slot.name for slot in row.slots} <= set(task.slot_names):
-        raise RowError("unknown_slot", "slots")
+    names = {slot.name: _slot_name(slot.name, task) for slot in row.slots}
     try:
-        slots = _slots(row.slots)
+        slots = tuple(replace(slot, name=names[slot.name]) for slot in _slots(row.slots))
         check_spans(row.transcript, slots, "row")
         return normalise_with_spans(row.transcript, slots)
     except RecordError:
         raise RowError("bad_span", "slots") from None
+
+
+def _slot_name(given: str, task: Asked) -> str:
+    """Return the name in use that a slot's name means, or the clean name, which is then a proposal."""
+    name = clean_name(given)
+    if not name:
+        raise RowError("bad_span", "slots")
+    return task.inventory.slots.resolve(name) or name
 
 
 def _slots(rows: Sequence[SlotRow]) -> tuple[SlotSpan, ...]:

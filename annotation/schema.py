@@ -82,6 +82,9 @@ _REQUIRED_BY_ASK: Final[dict[str, Any]] = {
 class AnnotationRow(_Row):
     """An answer of one person to one task: one line of an annotation file.
 
+    An intent, or the name of a slot, that the task does not offer is a proposal: it is kept, and counts once it is
+    adopted.
+
     With the verdict `labelled`, `transcribe` needs a transcript ("" for silence) and an intent, `label_intent` an
     intent, `triage` nothing more. With any other verdict the texts are ignored. A corrected answer is a new line with
     a higher `revision`. A `lead_time` of 0 means that it was not measured.
@@ -100,7 +103,7 @@ class AnnotationRow(_Row):
     slots: Annotated[list[SlotRow], Field(description="spans of `transcript`; they don't overlap")] = []
     lead_time: Seconds = 0.0
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
-    proposal: Annotated[str | None, Field(description="a name for an intent outside the inventory")] = None
+    proposal: Annotated[str | None, Field(description="with the intent `other`: a name for what was meant")] = None
     question: Annotated[
         str | None, Field(max_length=2_000, description="with the verdict `help`: the question to a second person")
     ] = None

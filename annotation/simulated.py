@@ -84,7 +84,7 @@ def answer(
 ) -> list[Annotation]:
     """Return the annotator's answer to each task, in order; `annotation.files.write_annotations` makes it a file.
 
-    Transcripts are in normal form. An intent outside the task's inventory becomes `other` with the proposal.
+    Transcripts are in normal form. An intent outside the task's inventory is proposed.
 
     Raises:
         UsageError: there is no truth for the utterance of a task; the message names it.
@@ -128,7 +128,7 @@ def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> 
         ask=task.ask,
         verdict=verdict,
         transcript=transcript,
-        intent=OTHER_INTENT if proposal else intent,
+        intent=None if proposal else intent,
         slots=slots,
         lead_time=round((seconds + settings.seconds_per_word * typed) * noise, 3),
         proposal=proposal,

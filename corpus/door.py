@@ -265,6 +265,13 @@ def _labels(
         name = seal_name(utterance_id, f"label/{row.revision}")
         transcript, slots, _, _ = contents.decode_texts(cipher.decrypt(keys[utterance_id], row.content, name))
         found[utterance_id] = Label(
-            utterance_id, transcript, row.intent, slots, row.agreement, row.annotators, row.revision
+            utterance_id,
+            transcript,
+            row.intent,
+            slots,
+            row.agreement,
+            row.annotators,
+            row.revision,
+            row.slots_complete,
         )
     return found

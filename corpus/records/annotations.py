@@ -94,11 +94,13 @@ class Annotation:
     """One annotator's answer to one task. A later revision by the same annotator replaces the earlier one.
 
     The verdict `labelled` needs a transcript and an intent if the ask is `transcribe`, an intent if it is
-    `label_intent`, and nothing if it is `triage`. Other verdicts need nothing.
+    `label_intent`, and nothing if it is `triage`. Other verdicts need nothing. A proposal counts as an intent. Slots
+    may have names outside the inventory; these are proposals, too.
 
     Attributes:
         lead_time: time that the annotator took [s].
-        proposal: the annotator's name for an intent outside the inventory; `intent` is then `other`.
+        proposal: the annotator's name for an intent outside the inventory; `intent` is then None, or `other` where
+            the annotator chose it.
         question: what an annotator who asks for help wants to know.
     """
 
@@ -124,7 +126,7 @@ class Annotation:
         if self.verdict == "labelled" and self.ask == "transcribe":
             _require(self.transcript is not None, f"{item}: a transcript is required")
         if self.verdict == "labelled" and self.ask != "triage":
-            _require(bool(self.intent), f"{item}: an intent is required")
+            _require(bool(self.intent or self.proposal), f"{item}: an intent is required")
         if self.slots and self.transcript is not None:
             check_spans(self.transcript, self.slots, item)
 
@@ -135,10 +137,13 @@ class Label:
 
     Attributes:
         transcript: normalised text, "" for silence, None where nobody was asked.
-        intent: None where nobody was asked.
+        intent: None where nobody was asked, and where the answers name an intent outside the inventory.
+        slots: those in the inventory.
         agreement: between the annotators, in [0, 1]; 1 where one answered.
         annotators: how many answered; 0 for labels that came with the manifest.
         revision: from 1; the label with a higher revision replaces the earlier ones.
+        slots_complete: False where the answers also mark slots outside the inventory; then no model learns from its
+            slots, or is judged on them.
     """
 
     utterance_id: str
@@ -148,6 +153,7 @@ class Label:
     agreement: float
     annotators: int
     revision: int
+    slots_complete: bool = True
 
     def __post_init__(self) -> None:
         item = f"label of utterance {self.utterance_id}"

@@ -58,6 +58,11 @@ def sweep() -> str:
 # --- merge ------------------------------------------------------------------------------------------------------------
 
 
+def inventory() -> str:
+    """Return the id of changing the inventory; it is new in every call."""
+    return f"inventory/{uuid.uuid4().hex}"
+
+
 def merge_file(sha256: str, suffix: str = "") -> str:
     """Return the id of merging a file of answers, by the digest of its bytes and its format.
 

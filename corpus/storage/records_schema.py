@@ -122,6 +122,29 @@ ingest_batches: Final = sa.Table(  # counts of each batch of rows; doctor compar
     _whole("accepted"),
 )
 
+inventory_names: Final = sa.Table(  # names of labels that were ingested, and names that people added or adopted
+    "inventory_names",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _text("source"),
+    _text("description"),
+    _text("examples"),
+    _moment("at"),
+    sa.CheckConstraint("kind IN ('intent', 'slot')", name="ck_inventory_names_kind"),
+    sa.CheckConstraint("source IN ('labels', 'added', 'adopted')", name="ck_inventory_names_source"),
+)
+
+inventory_mappings: Final = sa.Table(  # former names and mapped proposals, with the name that each means
+    "inventory_mappings",
+    METADATA,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    _text("means"),
+    _moment("at"),
+    sa.CheckConstraint("kind IN ('intent', 'slot')", name="ck_inventory_mappings_kind"),
+)
+
 # --- score ------------------------------------------------------------------------------------------------------------
 
 parts: Final = sa.Table(
@@ -230,6 +253,8 @@ answers: Final = sa.Table(  # rows of `Annotation`; `annotations` would hide the
     _text("verdict"),
     _text("intent", nullable=True),
     _number("lead_time"),
+    # whether it names an intent or slot outside the inventory of that time; null in rows of older versions
+    sa.Column("proposes", sa.Boolean, nullable=True),
     sa.Column("content", sa.LargeBinary, nullable=True),  # transcript, slots and proposal, encrypted
     _text("content_mac"),
     sa.Column("at", UtcDateTime, nullable=True),  # when it was merged; null in rows of older versions
@@ -253,6 +278,7 @@ labels: Final = sa.Table(
     sa.Column("current", sa.Boolean, nullable=False),
     sa.Column("has_transcript", sa.Boolean, nullable=False),
     _text("intent", nullable=True),
+    sa.Column("slots_complete", sa.Boolean, nullable=False, server_default=sa.true()),
     _number("agreement"),
     _whole("annotators"),
     _text("source"),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from corpus.records.annotations import Annotation
-from corpus.records.base import canonical_json
+from corpus.records.base import OTHER_INTENT, canonical_json
+from corpus.records.inventory import Inventory, names_outside
 from corpus.storage import cipher
 from corpus.storage.content_codec import encode_texts, mac, seal_name
 from corpus.storage.database import fetch_among, insert_new
@@ -50,8 +51,16 @@ class AnswerRow:
     at: datetime | None
 
 
-def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotation]) -> dict[str, int]:
+def put_annotations(
+    corpus: Corpus, op: Operation, annotations: Sequence[Annotation], inventory: Inventory | None = None
+) -> dict[str, int]:
     """Store answers, each content once, and mark their tasks as answered.
+
+    Args:
+        corpus: the handle.
+        op: the operation to write in.
+        annotations: the answers.
+        inventory: the names in use; without it no answer counts as one that names something outside them.
 
     Returns:
         Number of answers by outcome. `added`; `repeated` (stored already); `unknown` (no such task); `erased` (of an
@@ -72,7 +81,8 @@ def put_annotations(corpus: Corpus, op: Operation, annotations: Sequence[Annotat
         if task is None or task.utterance_id not in keys:
             counts["unknown" if task is None else "erased"] += 1
             continue
-        row = _answer_row(annotation, task.utterance_id, keys[task.utterance_id])
+        proposes = inventory is not None and bool(names_outside(annotation, inventory))
+        row = _answer_row(annotation, task.utterance_id, keys[task.utterance_id], proposes)
         if annotation.ask != task.ask:
             counts["conflicting"] += 1
             continue
@@ -164,12 +174,22 @@ def outcomes(conn: sa.Connection, round_: str | None = None) -> dict[str, int]:
     return dict(sorted(Counter(row.verdict for row in latest_answers(conn, round_)).items()))
 
 
+def proposing(conn: sa.Connection) -> list[str]:
+    """Return the ids of the utterances with an answer that named something outside the inventory, sorted.
+
+    Older versions stored such an answer with the intent `other`, without a mark; all with this intent are returned.
+    """
+    unmarked = sa.and_(answers.c.proposes.is_(None), answers.c.intent == OTHER_INTENT)
+    statement = sa.select(answers.c.utterance_id).where(sa.or_(answers.c.proposes.is_(True), unmarked)).distinct()
+    return sorted(conn.execute(statement).scalars())
+
+
 def _tasks(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
     statement = sa.select(tasks.c.task_id, tasks.c.utterance_id, tasks.c.ask)
     return {row.task_id: row for row in fetch_among(conn, statement, tasks.c.task_id, sorted(set(task_ids)))}
 
 
-def _answer_row(annotation: Annotation, utterance_id: str, key: bytes) -> dict[str, Any]:
+def _answer_row(annotation: Annotation, utterance_id: str, key: bytes, proposes: bool) -> dict[str, Any]:
     plain = encode_texts(annotation.transcript, annotation.slots, annotation.proposal, annotation.question)
     clear = canonical_json([annotation.verdict, annotation.intent]).encode()
     what = f"annotation/{annotation.task_id}/{annotation.annotator_id}/{annotation.revision}"
@@ -182,6 +202,7 @@ def _answer_row(annotation: Annotation, utterance_id: str, key: bytes) -> dict[s
         "verdict": annotation.verdict,
         "intent": annotation.intent,
         "lead_time": annotation.lead_time,
+        "proposes": proposes,
         "content": cipher.encrypt(key, plain, seal_name(utterance_id, what)),
         "content_mac": mac(key, clear + plain),
     }

@@ -17,6 +17,7 @@ from corpus.storage.content_codec import encode_texts, mac, seal_name
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.operations import Operation
 from corpus.storage.records_schema import answers, labels, operations, rounds, selections, utterances
+from corpus.tables import inventory
 from corpus.tables.annotations import latest_answers
 from corpus.vault import vault
 
@@ -63,6 +64,8 @@ def put_labels(
 ) -> dict[str, int]:
     """Store each label as the current one of its utterance, in a revision above the last.
 
+    Names of intents and slots in ingested labels are stored with them.
+
     A label of annotators keeps its revision, which is the number of their answers, unless the last revision is as high.
     Other labels get the last revision plus 1.
 
@@ -100,7 +103,16 @@ def put_labels(
         update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
         op.conn.execute(update.values(current=False), replaced)
     insert_new(op.conn, labels, rows)
+    if source != "annotators":
+        _add_names(corpus, op, new_labels)
     return dict(counts)
+
+
+def _add_names(corpus: Corpus, op: Operation, new_labels: Sequence[Label]) -> None:
+    """Store the names of intents and slots that came with labels: tasks and answers may use them from now on."""
+    now = corpus.clock()
+    inventory.add_names(op.conn, "intent", {label.intent for label in new_labels if label.intent}, "labels", now)
+    inventory.add_names(op.conn, "slot", {slot.name for label in new_labels for slot in label.slots}, "labels", now)
 
 
 def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:
@@ -164,9 +176,11 @@ def current(
 
 
 def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Return how many revisions of each label come from a manifest or from a review of the annotators, by id."""
-    reviewed = sa.exists().where(operations.c.operation_id == labels.c.operation_id, operations.c.act == "review")
-    statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", reviewed))
+    """Return how many revisions of each label come from no answer, but a manifest, a review or the inventory, by id."""
+    without_answer = sa.exists().where(
+        operations.c.operation_id == labels.c.operation_id, operations.c.act.in_(["review", "inventory"])
+    )
+    statement = sa.select(labels.c.utterance_id).where(sa.or_(labels.c.source != "annotators", without_answer))
     counts = Counter(row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids))
     return dict(sorted(counts.items()))
 
@@ -195,7 +209,8 @@ def _label_row(
     if last is not None and source != "annotators" and last.source != source:
         return "kept", None
     plain = encode_texts(label.transcript, label.slots)
-    clear = canonical_json([label.intent, label.agreement, label.annotators, source]).encode()
+    open_slots = [] if label.slots_complete else ["slots are incomplete"]  # complete ones: the bytes of older versions
+    clear = canonical_json([label.intent, label.agreement, label.annotators, source, *open_slots]).encode()
     content_mac = mac(key, clear + plain)
     last_revision = 0 if last is None else last.revision
     answers_counted = label.revision if source == "annotators" else 0
@@ -209,6 +224,7 @@ def _label_row(
         "current": True,
         "has_transcript": label.transcript is not None,
         "intent": label.intent,
+        "slots_complete": label.slots_complete,
         "agreement": label.agreement,
         "annotators": label.annotators,
         "source": source,

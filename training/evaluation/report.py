@@ -108,7 +108,7 @@ def evaluate_intent(
         confidence: probability of the top intent by utterance id.
         speaker_ids: speakers by utterance id.
         readings: input text with the predicted slots by utterance id; None: slots are not judged. They are judged for
-            labels with a transcript; see `slot_matches`.
+            labels with a transcript and complete slots; see `slot_matches`.
         raw_confidence: probability of the top intent before temperature scaling; as `confidence` where None.
         sounds: signal quality of the transcribed clips by utterance id; ids may be missing.
         beside: version of the speech model that transcribed them.
@@ -130,7 +130,7 @@ def evaluate_intent(
     success = np.full(len(ids), -1, dtype=np.int64)
     for row, name in enumerate(ids if readings is not None else ()):
         truth, reading = references[name], (readings or {})[name]
-        if truth.transcript is not None:
+        if truth.transcript is not None and truth.slots_complete:
             slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
             success[row] = succeeded(truth, intents[name], reading)
     zeros = np.zeros(len(ids), dtype=np.int64)
@@ -192,9 +192,9 @@ def _details(
 def succeeded(truth: Label, intent: str, reading: Hypothesis) -> int:
     """Return 1 if intent and all slots are correct, so that a device does what was asked, else 0.
 
-    -1 if this can't be judged, because the label has no intent or no transcript.
+    -1 if this can't be judged, because the label has no intent, no transcript or open slots.
     """
-    if truth.intent is None or truth.transcript is None:
+    if truth.intent is None or truth.transcript is None or not truth.slots_complete:
         return -1
     _, invented, missed = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
     return int(intent == truth.intent and not invented and not missed)

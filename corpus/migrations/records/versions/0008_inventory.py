@@ -1,0 +1,56 @@
+"""Tables for the names of intents and slots; answers that name others, and labels whose slots are incomplete."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def upgrade() -> None:
+    names = op.create_table(
+        "inventory_names",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("examples", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('intent', 'slot')", name=op.f("ck_inventory_names_kind")),
+        sa.CheckConstraint("source IN ('labels', 'added', 'adopted')", name=op.f("ck_inventory_names_source")),
+        sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_inventory_names")),
+    )
+    op.create_table(
+        "inventory_mappings",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("means", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('intent', 'slot')", name=op.f("ck_inventory_mappings_kind")),
+        sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_inventory_mappings")),
+    )
+    op.add_column("annotations", sa.Column("proposes", sa.Boolean(), nullable=True))
+    op.add_column("labels", sa.Column("slots_complete", sa.Boolean(), server_default=sa.true(), nullable=False))
+    # The intents that came with labels are names in use. Names of slots are encrypted: the next ingest adds them.
+    labels = sa.table("labels", sa.column("intent", sa.Text()), sa.column("source", sa.Text()))
+    connection = op.get_bind()
+    intents = sa.select(labels.c.intent).where(labels.c.source != "annotators", labels.c.intent.is_not(None)).distinct()
+    rows = [
+        {"kind": "intent", "name": name, "source": "labels", "description": "", "examples": "[]", "at": START}
+        for name in sorted(connection.execute(intents).scalars())
+    ]
+    if rows:
+        op.bulk_insert(names, rows)
+
+
+def downgrade() -> None:
+    op.drop_column("labels", "slots_complete")
+    op.drop_column("annotations", "proposes")
+    op.drop_table("inventory_mappings")
+    op.drop_table("inventory_names")

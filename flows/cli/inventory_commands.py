@@ -1,0 +1,168 @@
+"""Commands on the inventory of intents and slots: show, add, rename, merge, proposals, adopt, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import Config, Json, Set, inventory_app, settings_of
+from flows.runtime import console
+
+if TYPE_CHECKING:
+    from corpus.records.inventory import NameKind
+    from flows.steps.inventory import InventoryChange
+
+Slot = Annotated[bool, typer.Option("--slot", help="The names are of slots; default intents.")]
+Names = Annotated[list[str], typer.Argument(help="Names of intents, or of slots with --slot.")]
+
+
+def _kind(slot: bool) -> NameKind:
+    return "slot" if slot else "intent"
+
+
+@inventory_app.command()
+def show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """Show the intents and slots in use, where each is from, and how many labels have it."""
+    settings = settings_of(config, overrides)
+    from flows.reports.inventory_list import list_inventory
+    from flows.reports.inventory_table import show_inventory
+    from flows.runtime.session import opened
+
+    with opened(settings) as corpus:
+        report = list_inventory(corpus, settings.home, settings.inventory)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_inventory(report)
+
+
+@inventory_app.command()
+def proposals(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """List the names outside the inventory that answers gave. They are content, and opening them is audited."""
+    settings = settings_of(config, overrides)
+    from flows.reports.inventory_list import list_proposals
+    from flows.reports.inventory_table import show_proposals
+    from flows.runtime.session import opened
+
+    with opened(settings, create=False) as corpus:
+        report = list_proposals(corpus, settings.home, settings.inventory)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_proposals(report)
+
+
+@inventory_app.command()
+def add(
+    names: Names,
+    slot: Slot = False,
+    description: Annotated[str, typer.Option("--description", help="One sentence that annotators see.")] = "",
+    example: Annotated[
+        list[str] | None, typer.Option("--example", help="A sentence with the intent, or a value of the slot.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Add names to the inventory, or describe names that are in it."""
+    settings = settings_of(config, overrides)
+    from corpus.records.inventory import NameNote
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps.inventory import add_names
+
+    note = NameNote(description, tuple(example or ()))
+    with hold_corpus(settings.corpus, "inventory add"), opened(settings) as corpus:
+        change = add_names(corpus, settings.home, settings.inventory, _kind(slot), names, note)
+    _show_change("added", change, as_json)
+
+
+@inventory_app.command()
+def rename(
+    old: Annotated[str, typer.Argument(help="Name in the inventory.")],
+    new: Annotated[str, typer.Argument(help="Its new spelling.")],
+    slot: Slot = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Rename an intent or a slot, also in all labels; answers with the old name mean the new one."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps import inventory as step
+
+    with hold_corpus(settings.corpus, "inventory rename"), opened(settings) as corpus:
+        change = step.rename(corpus, settings.home, settings.inventory, _kind(slot), old, new)
+    _show_change("renamed", change, as_json)
+
+
+@inventory_app.command()
+def merge(
+    name: Annotated[str, typer.Argument(help="A name of the inventory, or a proposed one.")],
+    into: Annotated[str, typer.Argument(help="Name in the inventory that it means from now on.")],
+    slot: Slot = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Merge a name, or map a proposal, into a name of the inventory, also in all labels and answers."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps.inventory import merge_names
+
+    with hold_corpus(settings.corpus, "inventory merge"), opened(settings) as corpus:
+        change = merge_names(corpus, settings.home, settings.inventory, _kind(slot), name, into)
+    _show_change("merged", change, as_json)
+
+
+@inventory_app.command()
+def adopt(
+    names: Names,
+    slot: Slot = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Take proposed names into the inventory; the answers that gave them become labels, without a new answer."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps import inventory as step
+
+    with hold_corpus(settings.corpus, "inventory adopt"), opened(settings) as corpus:
+        change = step.adopt(corpus, settings.home, settings.inventory, _kind(slot), names)
+    _show_change("adopted", change, as_json)
+
+
+@inventory_app.command()
+def export(
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; default stdout.")] = None,
+    config: Config = None,
+    overrides: Set = None,
+) -> None:
+    """Export the inventory as the branch `inventory` of a configuration file (YAML)."""
+    settings = settings_of(config, overrides)
+    import yaml
+
+    from flows.reports.inventory_list import as_config, list_inventory
+    from flows.runtime.session import opened
+
+    with opened(settings) as corpus:
+        document = as_config(list_inventory(corpus, settings.home, settings.inventory))
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(f"inventory: {out}")
+
+
+def _show_change(title: str, change: InventoryChange, as_json: bool) -> None:
+    if as_json:
+        console.show_json(change.to_json())
+    else:
+        console.show_pairs(title, change.to_json())

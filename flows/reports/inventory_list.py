@@ -1,0 +1,184 @@
+"""What the inventory holds, where each name is from, and which names answers propose."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotation.inventory import InventorySettings, join_inventory
+from annotation.latest_answers import latest_answers
+from corpus import door
+from corpus.handle import Corpus
+from corpus.names import name_key
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, names_outside
+from corpus.tables import annotations as annotations_table
+from corpus.tables import inventory as inventory_table
+from corpus.tables.inventory import StoredNames
+from flows.models.inventory import champion_names, inventory_of
+from flows.runtime.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class NameRow(Result):
+    """A name of the inventory.
+
+    Attributes:
+        kind: `intent` or `slot`.
+        name: the name.
+        sources: where it is from: `config`, `labels`, `added`, `adopted`, `champion`, `always`.
+        labels: how many current labels have it; None for slots, whose names are encrypted in the labels.
+        also: former names and mapped proposals that mean it.
+        description, examples: what annotators see.
+    """
+
+    kind: NameKind
+    name: str
+    sources: tuple[str, ...]
+    labels: int | None
+    also: tuple[str, ...]
+    description: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryReport(Result):
+    """The inventory.
+
+    Attributes:
+        names: every name, in the order in which annotators see them.
+        proposing: how many utterances have an answer that named something outside the inventory of its time.
+    """
+
+    names: tuple[NameRow, ...]
+    proposing: int
+
+
+def list_inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> InventoryReport:
+    """Return the names in use, each with its sources and the number of its labels."""
+    champion = champion_names(corpus, home)
+    with corpus.read() as conn:
+        stored, counts = inventory_table.stored_names(conn), inventory_table.labels_by_intent(conn)
+        proposing = len(annotations_table.proposing(conn))
+    inventory = join_inventory(settings, stored, champion)
+    rows: list[NameRow] = []
+    for kind in NAME_KINDS:
+        names = inventory.of(kind)
+        sources = _sources(kind, inventory, settings, stored[kind], champion[kind])
+        for name in names.names:
+            note = names.notes.get(name)
+            also = tuple(sorted(old for old in stored[kind].mapped if names.resolve(old) == name))
+            of_name = sum(count for given, count in counts.items() if names.resolve(given) == name)
+            rows.append(
+                NameRow(
+                    kind=kind,
+                    name=name,
+                    sources=tuple(sources.get(name, ("always",))),
+                    labels=of_name if kind == "intent" else None,
+                    also=also,
+                    description=note.description if note else "",
+                    examples=note.examples if note else (),
+                )
+            )
+    return InventoryReport(tuple(rows), proposing)
+
+
+def _sources(
+    kind: NameKind,
+    inventory: Inventory,
+    settings: InventorySettings,
+    stored: StoredNames,
+    champion: Sequence[str],
+) -> dict[str, list[str]]:
+    """Return the sources of each name in use."""
+    given = [(name, "config") for name in settings.names(kind)]
+    given += [(name, str(source)) for name, source in stored.sources.items()]
+    given += [(name, "champion") for name in (champion if settings.champion else ())]
+    found: dict[str, list[str]] = {}
+    for name, source in given:
+        known = inventory.of(kind).resolve(name)
+        if known is not None and source not in found.setdefault(known, []):
+            found[known].append(source)
+    return found
+
+
+def as_config(report: InventoryReport) -> dict[str, Any]:
+    """Return the inventory as the branch `inventory` of a configuration file."""
+    branches: dict[str, Any] = {"intents": {}, "slots": {}}
+    for row in report.names:
+        note = {"description": row.description} if row.description else {}
+        note |= {"examples": list(row.examples)} if row.examples else {}
+        branches["intents" if row.kind == "intent" else "slots"][row.name] = note
+    return {"inventory": branches}
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRow(Result):
+    """A name outside the inventory that answers gave.
+
+    Attributes:
+        kind: `intent` or `slot`.
+        name: the name in its commonest spelling.
+        answers: how many latest answers name it.
+        utterances: on how many utterances.
+        people: by how many annotators.
+        like: the name in use that is spelled most like it; None where none is close.
+    """
+
+    kind: NameKind
+    name: str
+    answers: int
+    utterances: int
+    people: int
+    like: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalsReport(Result):
+    """The names that answers propose.
+
+    Attributes:
+        proposals: most answers first.
+        closed: how many utterances with proposals may not be opened any more.
+    """
+
+    proposals: tuple[ProposalRow, ...]
+    closed: int
+
+
+def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> ProposalsReport:
+    """Return the names outside the inventory in the latest answers. They are content: this opens the door.
+
+    The report must not reach a log.
+    """
+    inventory = inventory_of(corpus, home, settings)
+    with corpus.read() as conn:
+        ids = annotations_table.proposing(conn)
+    opened = 0
+    said: dict[tuple[NameKind, str], list[tuple[str, str, str]]] = {}
+    for content in door.open(corpus, ids, "annotate", parts=("annotations",), strict=False):
+        opened += 1
+        for answer in latest_answers(content.annotations).latest:
+            for kind, name in names_outside(answer, inventory):
+                key = (kind, name_key(name, settings.fold_case))
+                said.setdefault(key, []).append((name, content.utterance.utterance_id, answer.annotator_id))
+    rows = [_proposal(kind, answers, inventory) for (kind, _), answers in said.items()]
+    ordered = sorted(rows, key=lambda row: (row.kind, -row.answers, row.name))
+    return ProposalsReport(tuple(ordered), len(ids) - opened)
+
+
+def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]], inventory: Inventory) -> ProposalRow:
+    spellings: Mapping[str, int] = Counter(name for name, _, _ in answers)
+    name = min(spellings, key=lambda each: (-spellings[each], each))
+    close = difflib.get_close_matches(name, inventory.of(kind).names, n=1)
+    return ProposalRow(
+        kind=kind,
+        name=name,
+        answers=len(answers),
+        utterances=len({utterance_id for _, utterance_id, _ in answers}),
+        people=len({annotator for _, _, annotator in answers}),
+        like=close[0] if close else None,
+    )

@@ -1,0 +1,61 @@
+"""The inventory and its proposals in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.reports.inventory_list import InventoryReport, ProposalRow, ProposalsReport
+from flows.runtime import console
+
+
+def show_inventory(report: InventoryReport) -> None:
+    """Print one line for each name: where it is from, its labels, its description."""
+    for kind, title in (("intent", "intents"), ("slot", "slots")):
+        rows = [row for row in report.names if row.kind == kind]
+        if not rows:
+            print(f"{title}: none")
+            continue
+        table = [
+            (
+                row.name,
+                ", ".join(row.sources),
+                "" if row.labels is None else str(row.labels),
+                row.description + (f" (also {', '.join(row.also)})" if row.also else ""),
+            )
+            for row in rows
+        ]
+        console.show_table(title, ("name", "from", "labels" if kind == "intent" else "", "description"), table)
+    if report.proposing:
+        print(f"{report.proposing} utterances have answers with other names: earmark inventory proposals")
+
+
+def show_proposals(report: ProposalsReport) -> None:
+    """Print the proposed names, and the commands that adopt or map them. They are content: never for a log."""
+    if not report.proposals:
+        print("no answer names anything outside the inventory")
+    else:
+        rows = [
+            (row.kind, row.name, str(row.answers), str(row.utterances), str(row.people), row.like or "")
+            for row in report.proposals
+        ]
+        console.show_table("proposals", ("kind", "name", "answers", "utterances", "people", "spelled like"), rows)
+        print("\n".join(next_commands(report.proposals)))
+    if report.closed:
+        print(f"{report.closed} utterances with proposals may not be opened any more")
+
+
+def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:
+    """Return the commands that adopt the first proposal, and that map it onto a known name."""
+    first = proposals[0]
+    slot = " --slot" if first.kind == "slot" else ""
+    return [
+        f"adopt: earmark inventory adopt {quoted(first.name)}{slot}",
+        f"or map: earmark inventory merge {quoted(first.name)} {quoted(first.like or 'NAME')}{slot}",
+    ]
+
+
+def quoted(name: str) -> str:
+    """Return a name as a shell takes it."""
+    import shlex
+
+    return shlex.quote(name)
