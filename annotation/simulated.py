@@ -114,7 +114,6 @@ def _answer(task: AnnotationTask, truth: Truth, settings: AnnotatorSettings) -> 
         if task.ask == "transcribe":
             wrong = max(0.5, settings.word_error_rate) if settings.manner == "random" else settings.word_error_rate
             transcript, slots = _with_word_errors(truth, wrong, rng)
-            slots = tuple(slot for slot in slots if slot.name in task.slot_names)
         if task.draft is not None and trusts < settings.draft_trust:
             intent = task.draft.intent or intent
             if task.ask == "transcribe":

@@ -181,14 +181,6 @@ def test_a_triage_alone_makes_no_label() -> None:
     assert (merged.outcome, merged.label, merged.is_new) == ("labelled", None, False)
 
 
-def test_proposals_are_collected() -> None:
-    rows = [
-        labelled(name, intent="other", proposal=p) for name, p in [("ann", "dim"), ("bob", "scene"), ("cid", "dim")]
-    ]
-    assert merge(*rows).proposals == ("dim", "scene")
-    assert merge(*rows).label.intent == "other"
-
-
 def test_a_vote_needs_its_share() -> None:
     votes = [("ann", "a"), ("bob", "a"), ("cid", "b"), ("dan", "c"), ("eve", "d")]
     model, settings = Confusions(classes=20), ConsensusSettings()

@@ -55,7 +55,6 @@ def test_silence_has_a_mark_and_an_empty_cell_is_missing() -> None:
         ("{id},ann,maybe,lights,light_on,,1,1", "unknown_verdict"),
         ("{id},ann,labelled,lights,light_on,room=kitchen,1,1", "bad_span"),
         ("{id},ann,labelled,lights lights,light_on,room=lights,1,1", "bad_span"),
-        ("{id},ann,labelled,lights,light_on,colour=lights,1,1", "unknown_slot"),
         ("nobody,ann,labelled,lights,light_on,,1,1", "unknown_task"),
         ("{id},ann,labelled,lights,light_on,,1", "malformed"),
         ('{id},ann,labelled,"lights,light_on,,1,1', "malformed"),

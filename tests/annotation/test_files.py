@@ -112,7 +112,7 @@ BAD = {
         "bad_span",
         "slots",
     ),
-    "an unknown slot": (row(slots=[slot(SECRET, 12, 19)]), "unknown_slot", "slots"),
+    "a slot with an invisible name": (row(slots=[slot("\u200b ", 12, 19)]), "bad_span", "slots"),
     "a slot without a name": (row(slots=[{"start": 1, "end": 2}]), "missing_field", "slots"),
 }
 
@@ -136,16 +136,17 @@ def test_a_late_answer_is_set_aside(tmp_path) -> None:
     assert str(refused) == "line 1: closed_task (task_id)"
 
 
-def test_an_intent_outside_the_inventory_is_other_with_the_name_as_proposal(tmp_path) -> None:
-    outside = row(intent=" dim_light ")
+def test_a_name_outside_the_inventory_is_kept_as_a_proposal_and_never_becomes_other(tmp_path) -> None:
+    outside = row(intent=" dim_light ", slots=[slot(" deck", 12, 19), slot("room", 0, 4)])
     named = row(intent="other", proposal="set_scene")
     known = row(proposal="dim_light")
     parsed = read(tmp_path, outside, named, known)
     assert [(a.intent, a.proposal) for a in parsed.annotations] == [
-        ("other", "dim_light"),
+        (None, "dim_light"),
         ("other", "set_scene"),
         ("light_on", None),
     ]
+    assert [s.name for s in parsed.annotations[0].slots] == ["deck", "room"]
 
 
 @pytest.mark.parametrize("verdict", ["unintelligible", "accidental", "critical_data", "distress", "help"])

@@ -47,6 +47,13 @@ def test_a_proposal_contradicts_another_intent_and_agrees_with_itself():
     assert (same.outcome, same.label.intent, same.agreement) == ("labelled", None, 1.0)
 
 
+def test_the_proposals_of_all_people_are_collected():
+    names = [("ann", "dim"), ("bob", "scene"), ("cid", "dim")]
+    merged = merge(*(answer(person, intent="other", proposal=name) for person, name in names))
+    assert merged.proposals == (("intent", "dim"), ("intent", "scene"))
+    assert merged.label.intent == "other"
+
+
 def test_two_against_one_decide_whatever_they_name():
     two = [answer("bob", proposal="find ship"), answer("cid", proposal="find ship")]
     assert merge(answer("ann", "light_on"), *two).label.intent is None

@@ -97,7 +97,7 @@ def test_a_trusted_draft_comes_back_unread() -> None:
 
 def test_an_intent_outside_the_inventory_is_proposed() -> None:
     [given] = answer(tasks(1), {"u0000": Truth("dim it", "dim_light")}, AnnotatorSettings())
-    assert (given.intent, given.proposal) == ("other", "dim_light")
+    assert (given.intent, given.proposal) == (None, "dim_light")
 
 
 def test_an_utterance_without_truth_is_named() -> None:

@@ -106,7 +106,7 @@ def test_answers_of_the_first_schema_are_kept(tmp_path: Path) -> None:
     database.upgrade(engine, "records")
     with database.reading(engine) as conn:
         assert conn.execute(sa.select(schema.answers)).all() == [
-            ("t", "ann", 2, 0, "u", "triage", "help", None, 1.5, None, "m", None)
+            ("t", "ann", 2, 0, "u", "triage", "help", None, 1.5, None, None, "m", None)
         ]
         assert sa.inspect(conn).get_pk_constraint("annotations")["constrained_columns"] == [
             "task_id", "annotator_id", "revision", "variant",
