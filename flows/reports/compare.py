@@ -180,7 +180,7 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
         raise UsageError("no audit row is labelled yet; merge annotations first")
     # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
-    found = evaluate_versions(corpus, settings, audit, versions, beside)
+    found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions, beside)
     one, two = found[versions[0].version], found[versions[1].version]
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(one, two)

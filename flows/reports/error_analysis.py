@@ -119,7 +119,8 @@ def mistakes(
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
-    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+    how = settings.score.transcribe
+    report = evaluate_versions(corpus, settings.home, how, audit, [version])[version.version]
     slices = shown_slices(corpus, settings.night, audit, report)
     inside = _inside(slices, wanted, len(report))
     order = [row for row in worst_first(report) if inside[row]]
@@ -127,7 +128,7 @@ def mistakes(
     opened = _open(corpus, audit, list(rows), person)
     outputs = transcribe_clips(
         settings.home,
-        settings.score.transcribe,
+        how,
         audit.speech_model or version,
         [(i, audio) for i, (audio, _) in opened.items()],
     )
