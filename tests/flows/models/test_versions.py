@@ -50,7 +50,7 @@ def newest(corpus: Any, kind: Any) -> Any:
 def test_a_version_leads_back_to_labels_rounds_flow_run_and_commit(settings: Settings):
     with opened(settings) as corpus:
         version = newest(corpus, "asr")
-        found = lineage_of(corpus, settings, f"asr/{version.version}")
+        found = lineage_of(corpus, settings.home, settings.tracking, f"asr/{version.version}")
         with corpus.read() as conn:
             snapshot = snapshots.snapshot(conn, version.snapshot_id)
             answered = annotations_table.latest_answers(conn)
@@ -71,7 +71,9 @@ def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
         taught, judging = snapshot.of("train")[0], snapshot.of("audit")[0]
         with writing(corpus.records) as conn:
             store.taint(conn, [taught.utterance_id])
-        one, other = (lineage_of(corpus, settings, row.utterance_id) for row in (taught, judging))
+        one, other = (
+            lineage_of(corpus, settings.home, settings.tracking, row.utterance_id) for row in (taught, judging)
+        )
     mine = [row for row in one.learned_by if (row.kind, row.version) == ("asr", version.version)]
     assert [(row.revision, bool(row.tainted)) for row in mine] == [(taught.revision, True)]
     assert one.chosen[0].state == "answered"
@@ -88,7 +90,9 @@ def test_lineage_contains_no_content(settings: Settings):
         with corpus.read() as conn:
             ids = [row.utterance_id for row in snapshots.snapshot(conn, version.snapshot_id).of("audit")]
         said = [c.label.transcript for c in door.open(corpus, ids, "judge", parts=("label",)) if c.label is not None]
-        text = json.dumps([lineage_of(corpus, settings, i).to_json() for i in [*ids, "intent/champion"]])
+        text = json.dumps(
+            [lineage_of(corpus, settings.home, settings.tracking, i).to_json() for i in [*ids, "intent/champion"]]
+        )
     assert any(said)
     assert [words for words in said if words and " " in words and words in text] == []
 
@@ -96,9 +100,9 @@ def test_lineage_contains_no_content(settings: Settings):
 def test_an_unknown_item_is_one_line(settings: Settings):
     with opened(settings) as corpus:
         with pytest.raises(UsageError, match="utterance nobody is unknown"):
-            lineage_of(corpus, settings, "nobody")
+            lineage_of(corpus, settings.home, settings.tracking, "nobody")
         with pytest.raises(UsageError, match="asr has no version 99"):
-            lineage_of(corpus, settings, "asr/99")
+            lineage_of(corpus, settings.home, settings.tracking, "asr/99")
 
 
 def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, tmp_path: Path):
@@ -117,7 +121,7 @@ def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, t
         assert registry.champion(corpus, "intent") == champion
         assert retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True) == due
         audit = audit_set(corpus, settings.promotion, "intent")
-        report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+        report = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])[version.version]
         assert found.rate is not None
         assert found.rate.n == len(report) == len(audit.labels)
         with corpus.read() as conn:
@@ -162,7 +166,7 @@ def test_each_night_is_judged_by_its_own_champion(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
         versions = [registry.by_name(corpus, "asr", name) for name in ("base", "champion")]
-        found = evaluate_versions(corpus, settings, audit, versions)
+        found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions)
         nights = champion_by_night(corpus, audit, found)
         with corpus.read() as conn:
             drawn = {row.utterance_id: row.round for row in labels.current(conn, sorted(audit.labels))}
@@ -179,7 +183,7 @@ def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
     with opened(settings) as corpus:
         version, base = newest(corpus, "intent"), registry.by_name(corpus, "intent", "base")
         audit = audit_set(corpus, settings.promotion, "intent")
-        found = evaluate_versions(corpus, settings, audit, [version, base])
+        found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version, base])
         (count, gain), *_ = gains_per_100_labels(corpus, audit, found, found[base.version])
         with corpus.read() as conn:
             assert count == len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
