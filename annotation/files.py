@@ -139,10 +139,10 @@ class ReadSettings(BaseModel):
 def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSettings | None = None) -> Parsed:
     """Return every valid row of the file as an `Annotation`, and every other one as a `RefusedRow`.
 
-    Transcripts are returned in normal form, with the slots moved along. A name outside the
-    inventory is a proposal; a proposal beside an intent of the inventory other than `other` is dropped. Of a row whose verdict
-    is not `labelled` no text is kept: the text of a clip with critical data, for example, must not be stored. Repeated
-    rows are all returned; `annotation.consensus` counts them once.
+    Transcripts are returned in normal form, with the slots moved along. A name outside the inventory is a proposal; a
+    proposal beside an intent of the inventory other than `other` is dropped. Of a row whose verdict is not `labelled`
+    no text is kept: the text of a clip with critical data, for example, must not be stored. Repeated rows are all
+    returned; `annotation.consensus` counts them once.
 
     Args:
         path: JSON Lines in UTF-8; blank lines and a byte order mark are skipped.

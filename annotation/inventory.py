@@ -8,8 +8,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.names import clean_name
+from corpus.records.annotations import NameNote
 from corpus.records.base import OTHER_INTENT
-from corpus.records.inventory import Inventory, NameKind, NameNote, Names, make_names
+from corpus.records.inventory import Inventory, NameKind, Names, make_names
 from corpus.tables.inventory import StoredNames
 
 _OTHER_NOTE: Final = NameNote("something else than the other intents")

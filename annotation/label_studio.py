@@ -17,6 +17,7 @@ from annotation.row_parsing import Asked, RowError, annotation_of
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import OTHER_INTENT, Verdict
+from corpus.records.inventory import Inventory, Names
 from corpus.text import normalise_with_spans
 
 MODEL_VERSION: Final = "earmark-draft"
@@ -73,18 +74,20 @@ class StudioTask(TypedDict, total=False):
     annotations: list[StudioAnnotation]
 
 
-def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
+def label_config(inventory: Inventory) -> str:
     """Return the labelling page: player with speed and loop, transcript, intent, slots, verdicts, question.
 
     Args:
-        intents: the inventory.
-        slot_names: the slots that may be marked.
+        inventory: intents and slots to choose from; their notes are shown where the mouse rests on a name.
     """
-    names = [name for name in intents if name != OTHER_INTENT] + [OTHER_INTENT]
+    intents, slot_names = inventory.intents, inventory.slots
+    names = [name for name in intents.names if name != OTHER_INTENT] + [OTHER_INTENT]
     layout = "inline" if len(names) <= MOST_RADIO else "select"
     choice = "single-radio" if layout == "inline" else "single"
-    intent_rows = "\n".join(f"      <Choice value={quoteattr(name)}{_key(k)}/>" for k, name in enumerate(names))
-    slots = "\n".join(f"      <Label value={quoteattr(name)}/>" for name in slot_names)
+    intent_rows = "\n".join(
+        f"      <Choice value={quoteattr(name)}{_key(k)}{_hint(intents, name)}/>" for k, name in enumerate(names)
+    )
+    slots = "\n".join(f"      <Label value={quoteattr(name)}{_hint(slot_names, name)}/>" for name in slot_names.names)
     verdicts = "\n".join(f'      <Choice value={quoteattr(v)} hotkey="{key}"/>' for v, (_, key) in VERDICTS.items())
     return f"""<View>
   <Header value="$heading" size="4"/>
@@ -100,7 +103,7 @@ def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
 {intent_rows}
     </Choices>
     <TextArea name="proposal" toName="audio" rows="1" maxSubmissions="1" editable="true"
-      placeholder="other: a name for what was meant"/>
+      placeholder="or a name that is not in the list"/>
   </View>
   <Header value="Slots: mark them in the machine's transcript, or type them: room=kitchen; device=light" size="5"/>
   <View>
@@ -120,6 +123,11 @@ def label_config(intents: Sequence[str], slot_names: Sequence[str]) -> str:
   </View>
 </View>
 """
+
+
+def _hint(names: Names, name: str) -> str:
+    note = names.notes.get(name)
+    return f" hint={quoteattr(note.as_text())}" if note is not None else ""
 
 
 def _key(k: int) -> str:
@@ -228,7 +236,7 @@ def read_studio(
         "ask": asked.ask if asked is not None else "transcribe",
         "verdict": verdict,
         "transcript": transcript,
-        "intent": choices.get("intent"),
+        "intent": choices.get("intent") or texts.get("proposal") or None,
         "slots": slots,
         "lead_time": max(0.0, float(annotation.get("lead_time") or 0.0)),
         "proposal": texts.get("proposal") or None,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from annotation.schema import AnnotationRow, DraftRow, SlotRow, TaskRow
 from corpus.errors import RecordError
 from corpus.names import clean_name
-from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.annotations import Annotation, AnnotationTask, NameNote
 from corpus.records.arrivals import Hypothesis, SlotSpan, check_spans
 from corpus.records.base import OTHER_INTENT, Ask
 from corpus.records.inventory import Inventory, plain_inventory
@@ -86,6 +86,8 @@ def task_row(task: AnnotationTask) -> TaskRow:
         slot_names=list(task.slot_names),
         draft=draft,
         question=task.question,
+        intent_notes={name: note.as_text() for name, note in sorted(task.intent_notes.items())},
+        slot_notes={name: note.as_text() for name, note in sorted(task.slot_notes.items())},
     )
 
 
@@ -140,6 +142,8 @@ def parse_task(line: bytes | None) -> AnnotationTask:
             slot_names=tuple(row.slot_names),
             draft=draft,
             question=row.question,
+            intent_notes={name: NameNote(text) for name, text in row.intent_notes.items()},
+            slot_notes={name: NameNote(text) for name, text in row.slot_notes.items()},
         )
     except ValidationError as error:
         raise _shape_error(error, TaskRow) from None

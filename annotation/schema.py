@@ -59,6 +59,8 @@ class TaskRow(_Row):
     slot_names: list[str]
     draft: Annotated[DraftRow | None, Field(description="null where it is withheld: answer from the clip alone")] = None
     question: Annotated[str | None, Field(description="the question of a person who asked for help")] = None
+    intent_notes: Annotated[dict[str, str], Field(description="what intents mean, by name, with examples")] = {}
+    slot_notes: Annotated[dict[str, str], Field(description="what slots mean, by name, with examples")] = {}
 
 
 # The fields that ask and verdict require, as JSON Schema; `annotation.row_parsing` has the same rules in code.

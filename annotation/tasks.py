@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from math import inf
 from typing import Final, cast
@@ -14,6 +14,7 @@ from corpus.errors import RecordError, UsageError
 from corpus.records.annotations import AnnotationTask, Selection, task_id
 from corpus.records.arrivals import Hypothesis, check_spans
 from corpus.records.base import Ask, digest
+from corpus.records.inventory import Inventory
 
 CLIP_SUFFIX: Final = ".wav"
 """Suffix of the clips' file names. No setting: clips are WAV files, and are deleted by this suffix."""
@@ -50,8 +51,7 @@ def make_tasks(
     selection: Selection,
     durations: Mapping[str, float],
     drafts: Mapping[str, Hypothesis],
-    intents: Sequence[str],
-    slot_names: Sequence[str],
+    inventory: Inventory,
     settings: TaskSettings,
     seed: int,
 ) -> list[AnnotationTask]:
@@ -64,15 +64,13 @@ def make_tasks(
         selection: M rows.
         durations: utterance id -> length of the clip [s].
         drafts: utterance id -> best hypothesis; a task without one is blind.
-        intents: the inventory.
-        slot_names: the slots that may be marked.
+        inventory: intents and slots to choose from.
         settings: see `TaskSettings`.
         seed: of the draw of blind tasks.
 
     Raises:
         UsageError: a duration is missing, or a draft's slots don't match its text; the message names the utterance.
     """
-    inventory, slots = tuple(intents), tuple(slot_names)
     tasks = []
     rows = zip(selection.utterance_ids.tolist(), selection.reasons.tolist(), selection.asks.tolist(), strict=True)
     for utterance_id, reason, ask in rows:
@@ -81,7 +79,7 @@ def make_tasks(
             raise UsageError(f"utterance {utterance_id} has no duration; select from utterances that were ingested")
         id_ = task_id(selection.round, utterance_id, ask)
         blind = reason == "audit" or is_blind(id_, settings.blind_share, seed)
-        draft = None if blind else _as_shown(drafts.get(utterance_id), utterance_id)
+        draft = None if blind else _as_shown(drafts.get(utterance_id), utterance_id, inventory)
         tasks.append(
             AnnotationTask(
                 task_id=id_,
@@ -90,9 +88,11 @@ def make_tasks(
                 ask=cast(Ask, ask),
                 audio=id_ + CLIP_SUFFIX,
                 duration=duration,
-                intents=inventory,
-                slot_names=slots,
+                intents=inventory.intents.names,
+                slot_names=inventory.slots.names,
                 draft=draft,
+                intent_notes=inventory.intents.notes,
+                slot_notes=inventory.slots.notes,
             )
         )
     return tasks
@@ -107,7 +107,8 @@ def is_blind(task_id: str, share: float, seed: int) -> bool:
     return uniform < share
 
 
-def _as_shown(draft: Hypothesis | None, utterance_id: str) -> Hypothesis | None:
+def _as_shown(draft: Hypothesis | None, utterance_id: str, inventory: Inventory) -> Hypothesis | None:
+    """Return the draft with the names in use; an intent or a slot outside the inventory is not shown."""
     if draft is None:
         return None
     try:
@@ -115,4 +116,6 @@ def _as_shown(draft: Hypothesis | None, utterance_id: str) -> Hypothesis | None:
     except RecordError as error:
         raise UsageError(f"{error}; score the utterance again") from None
     # Without the weight: a confidence would influence people even more than the draft does.
-    return replace(draft, weight=1.0)
+    named = [(slot, inventory.slots.resolve(slot.name)) for slot in draft.slots]
+    slots = tuple(replace(slot, name=name) for slot, name in named if name is not None)
+    return replace(draft, weight=1.0, intent=inventory.intents.resolve(draft.intent) or "", slots=slots)

@@ -16,13 +16,13 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from annotation.crowd import CrowdSettings
 from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.tables import nights, utterances
 from flows.models.base_models import ensure_champions
+from flows.models.inventory import names_in_use
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
@@ -271,7 +271,7 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     from_backend = files is None and annotation_backends.is_external(settings.export)
     if not waiting and not from_backend:
         # a killed run may not have reviewed
-        return MergeSkipped("no annotations came back", _review(corpus, settings.home, settings.crowd))
+        return MergeSkipped("no annotations came back", _review(corpus, settings))
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
     if from_backend:
@@ -289,7 +289,7 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
             if files is not None:
                 raise
             failed[name] = str(error)  # at night nobody can fix the file: the other files are merged all the same
-    reviewed = _review(corpus, settings.home, settings.crowd)
+    reviewed = _review(corpus, settings)
     if from_backend and not failed:
         settled = _settle(corpus, settings)
         export_step.distribute(corpus, settings)
@@ -299,8 +299,9 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     return merge_total.total(reports, failed, reviewed)
 
 
-def _review(corpus: Corpus, home: Path, settings: CrowdSettings) -> ReviewReport | None:
-    reviewed = _run("review", review_annotators.review, corpus, home, settings)
+def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:
+    names = names_in_use(corpus, settings.home, settings.inventory)
+    reviewed = _run("review", review_annotators.review, corpus, names, settings.crowd)
     return None if isinstance(reviewed, Skipped) else reviewed
 
 

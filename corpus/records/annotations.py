@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,24 @@ def task_id(round_: str, utterance_id: str, ask: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class NameNote:
+    """What annotators see beside the name of an intent or a slot.
+
+    Attributes:
+        description: one sentence on what the name means; "" where nobody wrote one.
+        examples: sentences that have the intent, or values of the slot.
+    """
+
+    description: str = ""
+    examples: tuple[str, ...] = ()
+
+    def as_text(self) -> str:
+        """Return both as one line."""
+        examples = f"such as: {'; '.join(self.examples)}" if self.examples else ""
+        return ", ".join(part for part in (self.description, examples) if part)
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotationTask:
     """A question to an annotator. It contains no personal data.
 
@@ -66,6 +85,7 @@ class AnnotationTask:
         draft: the best hypothesis, shown for correction; None where it is withheld.
         intents, slot_names: names that the annotator may choose from.
         question: question of an annotator who asked for help; None where nobody did.
+        intent_notes, slot_notes: description and examples by name; names without any are missing.
         audio: name of the clip's file beside the task file.
         duration: length of the clip [s].
     """
@@ -80,6 +100,8 @@ class AnnotationTask:
     slot_names: tuple[str, ...]
     draft: Hypothesis | None = None
     question: str | None = None
+    intent_notes: Mapping[str, NameNote] = field(default_factory=dict)
+    slot_notes: Mapping[str, NameNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of(self.ask, Ask, f"task {self.task_id}: ask")

@@ -7,26 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from corpus.names import clean_name, name_key
-from corpus.records.annotations import Annotation
+from corpus.records.annotations import Annotation, NameNote
 from corpus.records.base import OTHER_INTENT, digest
 
 NameKind = Literal["intent", "slot"]
 """What a name is of."""
 
 NAME_KINDS: Final[tuple[NameKind, ...]] = ("intent", "slot")
-
-
-@dataclass(frozen=True, slots=True)
-class NameNote:
-    """What annotators see beside a name.
-
-    Attributes:
-        description: one sentence on what the name means; "" where nobody wrote one.
-        examples: sentences that have the intent, or values of the slot.
-    """
-
-    description: str = ""
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +67,7 @@ def make_names(
     ordered = [final(name) for name in given]
     former = {key: final(new) for key, new in target.items()}
     spellings = names | former  # a name in use means itself
-    kept = {final(name): note for name, note in reversed((notes or {}).items()) if note != NameNote()}
+    kept = {final(name): note for name, note in reversed(list((notes or {}).items())) if note != NameNote()}
     return Names(tuple(dict.fromkeys([*ordered, *spellings.values()])), spellings, kept, fold_case)
 
 

@@ -63,14 +63,15 @@ def inventory() -> str:
     return f"inventory/{uuid.uuid4().hex}"
 
 
-def merge_file(sha256: str, suffix: str = "") -> str:
+def merge_file(sha256: str, suffix: str = "", again: str = "") -> str:
     """Return the id of merging a file of answers, by the digest of its bytes and its format.
 
     Args:
         sha256: digest of its bytes.
         suffix: `.csv` or `.tsv` for a table, "" for JSON Lines.
+        again: digest of the rows that are refused now, for a file that was merged before; "" for the first time.
     """
-    return f"merge/{suffix.removeprefix('.') + '/' if suffix else ''}{sha256}"
+    return f"merge/{suffix.removeprefix('.') + '/' if suffix else ''}{sha256}{'/' + again if again else ''}"
 
 
 def merge_label_studio(answers_digest: str) -> str:

@@ -11,8 +11,9 @@ from typing import Literal
 import sqlalchemy as sa
 
 from corpus.names import clean_name, name_key
+from corpus.records.annotations import NameNote
 from corpus.records.base import canonical_json
-from corpus.records.inventory import NAME_KINDS, NameKind, NameNote
+from corpus.records.inventory import NAME_KINDS, NameKind
 from corpus.storage.database import insert_new
 from corpus.storage.records_schema import answers, inventory_mappings, inventory_names, labels, utterances
 

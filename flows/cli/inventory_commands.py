@@ -68,7 +68,7 @@ def add(
 ) -> None:
     """Add names to the inventory, or describe names that are in it."""
     settings = settings_of(config, overrides)
-    from corpus.records.inventory import NameNote
+    from corpus.records.annotations import NameNote
     from flows.runtime.lock import hold_corpus
     from flows.runtime.session import opened
     from flows.steps.inventory import add_names

@@ -11,7 +11,7 @@ import typer
 from flows.cli import pipeline_commands  # first, as --help lists commands in this order
 
 # isort: split
-from flows.cli import home_commands, model_commands, plugin_commands, server_commands
+from flows.cli import home_commands, inventory_commands, model_commands, plugin_commands, server_commands
 from flows.cli.options import app
 from flows.cli.progress_bars import ProgressBars
 from flows.runtime.progress import listening
@@ -19,6 +19,7 @@ from flows.runtime.progress import listening
 __all__ = [
     "app",
     "home_commands",
+    "inventory_commands",
     "main",
     "model_commands",
     "pipeline_commands",

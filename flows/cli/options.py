@@ -22,8 +22,12 @@ app = typer.Typer(
 )
 audit_app = typer.Typer(help="Show or verify the audit chains: who opened which content.", no_args_is_help=True)
 config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
+inventory_app = typer.Typer(
+    help="Show or change the intents and slots that annotators choose from and models learn.", no_args_is_help=True
+)
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
+app.add_typer(inventory_app, name="inventory")
 
 Config = Annotated[
     Path | None,

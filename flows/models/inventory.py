@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -23,20 +25,30 @@ def champion_names(corpus: Corpus, home: Path) -> dict[NameKind, tuple[str, ...]
     return {"intent": names.intents, "slot": names.slot_names}
 
 
+@dataclass(frozen=True, slots=True)
+class NamesInUse:
+    """What an inventory is joined from, beside the names that the records store.
+
+    Attributes:
+        settings: configured names.
+        champion: names that the champion can predict, by kind.
+    """
+
+    settings: InventorySettings
+    champion: Mapping[NameKind, Sequence[str]]
+
+    def at(self, conn: sa.Connection) -> Inventory:
+        """Return the inventory as a transaction on the records sees it."""
+        return join_inventory(self.settings, stored_names(conn), self.champion)
+
+
+def names_in_use(corpus: Corpus, home: Path, settings: InventorySettings) -> NamesInUse:
+    """Return the configured names and those of the champion."""
+    return NamesInUse(settings, champion_names(corpus, home))
+
+
 def inventory_of(corpus: Corpus, home: Path, settings: InventorySettings) -> Inventory:
     """Return the names in use: of the configuration, of the labels in the corpus, and of the champion."""
+    names = names_in_use(corpus, home, settings)
     with corpus.read() as conn:
-        return inventory_at(conn, settings, champion_names(corpus, home))
-
-
-def inventory_at(
-    conn: sa.Connection, settings: InventorySettings, champion: dict[NameKind, tuple[str, ...]]
-) -> Inventory:
-    """Return the names in use as a transaction sees them.
-
-    Args:
-        conn: a connection on the records.
-        settings: configured names.
-        champion: see `champion_names`.
-    """
-    return join_inventory(settings, stored_names(conn), champion)
+        return names.at(conn)

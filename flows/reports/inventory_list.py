@@ -109,7 +109,7 @@ def as_config(report: InventoryReport) -> dict[str, Any]:
     """Return the inventory as the branch `inventory` of a configuration file."""
     branches: dict[str, Any] = {"intents": {}, "slots": {}}
     for row in report.names:
-        note = {"description": row.description} if row.description else {}
+        note: dict[str, Any] = {"description": row.description} if row.description else {}
         note |= {"examples": list(row.examples)} if row.examples else {}
         branches["intents" if row.kind == "intent" else "slots"][row.name] = note
     return {"inventory": branches}

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from annotation.assignment import PeopleSettings
 from annotation.crowd import CrowdSettings
+from annotation.inventory import InventorySettings
 from annotation.simulated import AnnotatorSettings
 from annotation.tasks import TaskSettings
 from corpus import plugins
@@ -179,6 +180,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     corpus: CorpusSettings = CorpusSettings()
+    inventory: InventorySettings = InventorySettings()
     ingest: IngestSettings = IngestSettings()
     importing: ImportSettings = ImportSettings()
     models: ModelSettings = ModelSettings()

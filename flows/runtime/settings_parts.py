@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from annotation.assignment import PeopleSettings
+from annotation.inventory import InventorySettings
 from annotation.tasks import TaskSettings
 from corpus.importing.column_mapping import ImportSettings
 from corpus.ingest.ingest import IngestSettings
@@ -45,6 +46,14 @@ class HasInbox(Protocol):
     @property
     def inbox(self) -> Path:
         """Return the folder of arriving manifests."""
+
+
+class HasInventory(Protocol):
+    """Settings with the configured intents and slots."""
+
+    @property
+    def inventory(self) -> InventorySettings:
+        """Return the configured intents and slots."""
 
 
 class HasAnswers(Protocol):

@@ -17,6 +17,7 @@ from corpus.errors import PluginError
 from corpus.handle import Corpus
 from corpus.records.base import canonical_json, digest
 from corpus.storage import operation_ids
+from flows.models.inventory import inventory_of, names_in_use
 from flows.runtime.results import Result
 from flows.runtime.settings import BACKENDS, ExportSettings
 from flows.runtime.settings_parts import HasExport
@@ -98,13 +99,14 @@ def pull(corpus: Corpus, settings: SettingsOfBackend) -> MergeReport:
         PluginError: the backend of another package failed.
     """
     name = settings.export.backend
+    names = names_in_use(corpus, settings.home, settings.inventory)
     if _is_label_studio(name):
-        return label_studio_sync.pull(corpus, settings.home, settings.label_studio, settings.people).merged
+        return label_studio_sync.pull(corpus, names, settings.label_studio, settings.people).merged
     rows = _call(name, lambda backend: [dict(row) for row in backend.answers()], _connected(settings.export))
     data = _call(name, _json_lines, rows)
-    tasks = asked_tasks(corpus, settings.home, settings.people)
+    tasks = asked_tasks(corpus, names, settings.people)
     operation_id = operation_ids.merge_backend(name, digest([digest(data.decode())]))
-    return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, settings.people.most_answers)
+    return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, names, settings.people.most_answers)
 
 
 def settle(corpus: Corpus, settings: SettingsOfBackend) -> SettleReport:
@@ -149,7 +151,8 @@ def _call(name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 def _open_tasks(corpus: Corpus, settings: SettingsOfBackend) -> list[PlacedTask]:
     """Return the tasks that annotators may work on, by holder, most valuable first."""
     now = task_status(corpus)
-    tasks = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
+    inventory = inventory_of(corpus, settings.home, settings.inventory)
+    tasks = build_tasks(corpus, inventory, settings.tasks, settings.sampling.seed, now.all_wanted)
     base = settings.label_studio.clips_url
     placed = []
     for holder, task_ids in sorted(now.wanted.items()):

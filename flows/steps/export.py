@@ -15,18 +15,27 @@ from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, Selection
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import digest
+from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
 from corpus.tables import rounds
 from corpus.tables.leases import grant_lease, leased
-from flows.models import registry
+from flows.models.inventory import inventory_of
 from flows.runtime.results import Result
 from flows.runtime.settings import ExportSettings
-from flows.runtime.settings_parts import HasExport, HasHome, HasPeople, HasSampling, HasTaskFolder, HasTasks
+from flows.runtime.settings_parts import (
+    HasExport,
+    HasHome,
+    HasInventory,
+    HasPeople,
+    HasSampling,
+    HasTaskFolder,
+    HasTasks,
+)
 from flows.tasks import assignment
 from flows.tasks.task_status import OPEN, task_status
 
 
-class SettingsOfExport(HasHome, HasTaskFolder, HasExport, HasTasks, HasPeople, HasSampling, Protocol):
+class SettingsOfExport(HasHome, HasInventory, HasTaskFolder, HasExport, HasTasks, HasPeople, HasSampling, Protocol):
     """The settings that an export reads; of `sampling` only the seed."""
 
 
@@ -80,7 +89,8 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     ids = [str(i) for i in selection.utterance_ids if i not in asked or asked[i].state in states]
     if not ids:
         return ExportReport(skipped="every task of the round is answered or closed")
-    tasks = _tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, selection, ids)
+    inventory = inventory_of(corpus, settings.home, settings.inventory)
+    tasks = _tasks(corpus, inventory, settings.tasks, settings.sampling.seed, selection, ids)
     if not tasks:
         return ExportReport(skipped="no utterance of the round may be opened for annotation any more")
     blind = sum(task.draft is None for task in tasks)
@@ -115,7 +125,8 @@ def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
     counts = {person: len(task_ids) for person, task_ids in sorted(now.wanted.items())}
     if settings.export.backend != "files":
         return counts
-    tasks = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
+    inventory = inventory_of(corpus, settings.home, settings.inventory)
+    tasks = build_tasks(corpus, inventory, settings.tasks, settings.sampling.seed, now.all_wanted)
     for person, task_ids in sorted(now.wanted.items()):
         of_person = [task for task_id, task in tasks.items() if task_id in task_ids]
         for name in sorted({task.round for task in of_person}):
@@ -125,7 +136,7 @@ def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
 
 
 def build_tasks(
-    corpus: Corpus, home: Path, how: TaskSettings, seed: int, task_ids: Sequence[str]
+    corpus: Corpus, inventory: Inventory, how: TaskSettings, seed: int, task_ids: Sequence[str]
 ) -> dict[str, AnnotationTask]:
     """Return the tasks by id, without those whose clip may not be opened.
 
@@ -133,7 +144,7 @@ def build_tasks(
 
     Args:
         corpus: the handle.
-        home: the folder with the models, for the intents and slots that a task may have.
+        inventory: intents and slots that a task may have.
         how: what annotators see of a task.
         seed: by which tasks without a draft are drawn.
         task_ids: of tasks of any round.
@@ -144,23 +155,21 @@ def build_tasks(
     built: dict[str, AnnotationTask] = {}
     for name, selection in selections.items():
         ids = [row.utterance_id for row in rows.values() if row.round == name]
-        tasks = _tasks(corpus, home, how, seed, selection, ids)
+        tasks = _tasks(corpus, inventory, how, seed, selection, ids)
         built |= {task.task_id: task for task in tasks if task.task_id in rows}
     return built
 
 
 def _tasks(
-    corpus: Corpus, home: Path, how: TaskSettings, seed: int, selection: Selection, ids: Sequence[str]
+    corpus: Corpus, inventory: Inventory, how: TaskSettings, seed: int, selection: Selection, ids: Sequence[str]
 ) -> list[AnnotationTask]:
     """Return tasks, with drafts and questions, for those of a selection's utterances that may be opened."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    inventory = registry.inventory(home, registry.champion(corpus, "intent"))
     tasks = make_tasks(
         keep_rows(selection, durations),
         durations,
         drafts,
-        inventory.intents,
-        inventory.slot_names,
+        inventory,
         how,
         seed,
     )

@@ -16,8 +16,8 @@ from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.names import clean_name
-from corpus.records.annotations import Annotation, Label
-from corpus.records.inventory import Inventory, NameKind, NameNote
+from corpus.records.annotations import Annotation, Label, NameNote
+from corpus.records.inventory import Inventory, NameKind
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table

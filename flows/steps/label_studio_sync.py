@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol, cast
 
 from annotation.assignment import PeopleSettings
@@ -34,11 +33,11 @@ from corpus.records.base import Ask, digest
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import rounds
-from flows.models import registry
+from flows.models.inventory import NamesInUse, inventory_of
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import LabelStudioSettings
-from flows.runtime.settings_parts import HasHome, HasLabelStudio, HasPeople, HasSampling, HasTasks
+from flows.runtime.settings_parts import HasHome, HasInventory, HasLabelStudio, HasPeople, HasSampling, HasTasks
 from flows.steps.export import build_tasks
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
@@ -52,7 +51,6 @@ HEADINGS: Final = {
     "lost_slot": "The words changed: mark the slots again",
     "missing_field": "Something is missing: a transcript needs an intent",
     "bad_span": "A slot does not fit the words: mark it again",
-    "unknown_slot": "A typed slot has a name that does not exist",
 }
 """Heading of a task that is sent back to its annotator, by the reason for which the answer was refused."""
 
@@ -132,7 +130,7 @@ class PullReport(Result):
     asked_again: int
 
 
-def pull(corpus: Corpus, home: Path, studio: LabelStudioSettings, people: PeopleSettings) -> PullReport:
+def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people: PeopleSettings) -> PullReport:
     """Merge the answers on the server.
 
     The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
@@ -142,8 +140,8 @@ def pull(corpus: Corpus, home: Path, studio: LabelStudioSettings, people: People
     titles = project_titles(studio.title, people)
     with session(studio) as client:
         rows = tasks_on_server(client, titles)
-        names = _annotators(client, people)
-    tasks = asked_tasks(corpus, home, people)
+        authors = _annotators(client, people)
+    tasks = asked_tasks(corpus, names, people)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
     send_back: list[tuple[ServerTask, str]] = []
@@ -154,7 +152,7 @@ def pull(corpus: Corpus, home: Path, studio: LabelStudioSettings, people: People
                 skipped += 1
                 continue
             try:
-                annotations.append(read_studio(answer, row.data, _author(answer, names), tasks))
+                annotations.append(read_studio(answer, row.data, _author(answer, authors), tasks))
             except RowError as error:
                 refused.append(RefusedRow(row.number, error.reason, error.field))
                 send_back += [(row, error.reason)] if error.reason in HEADINGS and len(row.annotations) == 1 else []
@@ -162,7 +160,7 @@ def pull(corpus: Corpus, home: Path, studio: LabelStudioSettings, people: People
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
     refused_keys = sorted([str(row.line), row.reason] for row in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
-    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, people.most_answers)
+    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people.most_answers)
     with session(studio) as client:
         projects = client.projects()
         for row, reason in send_back:
@@ -286,7 +284,7 @@ class PushReport(Result):
     open_there: int
 
 
-class SettingsOfPush(HasHome, HasLabelStudio, HasPeople, HasTasks, HasSampling, Protocol):
+class SettingsOfPush(HasHome, HasInventory, HasLabelStudio, HasPeople, HasTasks, HasSampling, Protocol):
     """The settings that a push reads; of `sampling` only the seed."""
 
 
@@ -301,10 +299,10 @@ def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
     """
     require_clips(settings.label_studio.clips_url)
     now = task_status(corpus)
-    built = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
-    inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
+    inventory = inventory_of(corpus, settings.home, settings.inventory)
+    built = build_tasks(corpus, inventory, settings.tasks, settings.sampling.seed, now.all_wanted)
     fields: dict[str, str | bool | int] = {
-        "label_config": label_config(inventory.intents, inventory.slot_names),
+        "label_config": label_config(inventory),
         "show_collab_predictions": True,
         "model_version": MODEL_VERSION,
         "sampling": "Sequential sampling",

@@ -20,14 +20,15 @@ from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
-from corpus.records.base import Ask
+from corpus.records.base import Ask, digest
+from corpus.records.inventory import NAME_KINDS, Inventory, names_outside
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Part
 from corpus.storage.operations import Operation, result_of
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
 from corpus.tables.leases import ANYONE, holders
-from flows.models import registry
+from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers
@@ -68,6 +69,7 @@ class MergeReport(Result):
         conflicting: how many of these differ from a stored annotation of the same revision.
         labels: how many labels are new.
         outcomes: counts of the utterances by the outcome of their merge.
+        proposing: how many of these answers name an `intent` or a `slot` outside the inventory, by kind.
         refused: counts of refused rows by reason.
         refused_lines: every refused row.
         already: whether the file was merged before; then the figures are of that earlier merge.
@@ -79,6 +81,7 @@ class MergeReport(Result):
     conflicting: int
     labels: int
     outcomes: Mapping[str, int]
+    proposing: Mapping[str, int]
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedAnswerLine, ...]
     already: bool | None = None
@@ -93,7 +96,13 @@ class MergeReport(Result):
         """Return the report that was stored."""
         numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
         lines = (RefusedAnswerLine(line, reason, field) for line, reason, field in stored["refused_lines"])
-        return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
+        return cls(
+            **numbers,
+            outcomes=stored["outcomes"],
+            proposing=stored.get("proposing", {}),  # reports of older versions have none
+            refused=stored["refused"],
+            refused_lines=tuple(lines),
+        )
 
 
 def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_inbox: bool) -> MergeReport:
@@ -111,16 +120,8 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     """
     place, data = answer_inbox.take(file) if from_inbox else (file, answer_inbox.read(file))
     suffix = Path(answer_inbox.original_name(file)).suffix.lower()
-    operation_id = operation_ids.merge_file(hashlib.sha256(data).hexdigest(), suffix if suffix in SUFFIXES else "")
-    with corpus.read() as conn:
-        stored = result_of(conn, operation_id)
     try:
-        if stored is not None:
-            report = replace(MergeReport.from_json(stored), already=True)
-        else:
-            report = replace(
-                _merge_data(corpus, settings.home, settings.people, data, operation_id, suffix), already=False
-            )
+        report = _merge_data(corpus, settings, data, suffix)
     except UsageError:
         if from_inbox:
             answer_inbox.give_back(place)
@@ -132,17 +133,36 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     return report
 
 
-def _merge_data(
-    corpus: Corpus, home: Path, people_settings: PeopleSettings, data: bytes, operation_id: str, suffix: str
-) -> MergeReport:
-    """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`."""
-    tasks = asked_tasks(corpus, home, people_settings)
+def _merge_data(corpus: Corpus, settings: SettingsOfMerge, data: bytes, suffix: str) -> MergeReport:
+    """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`.
+
+    A file that was merged before is read again where it had refused rows: a row that was refused then may be valid now.
+    """
+    sha256, table = hashlib.sha256(data).hexdigest(), suffix if suffix in SUFFIXES else ""
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_ids.merge_file(sha256, table))
+    if stored is not None and not stored["refused"]:
+        return replace(MergeReport.from_json(stored), already=True)
+    names = names_in_use(corpus, settings.home, settings.inventory)
+    tasks = asked_tasks(corpus, names, settings.people)
     parsed = parse_annotations(data, tasks, suffix=suffix)
-    return merge_rows(corpus, tasks, parsed, operation_id, people_settings.most_answers)
+    again = "" if stored is None else digest([_refused_now(corpus, tasks, parsed)])
+    operation_id = operation_ids.merge_file(sha256, table, again)
+    if stored is not None and [stored["refused"], stored["refused_lines"]] == _refused_now(corpus, tasks, parsed):
+        return replace(MergeReport.from_json(stored), already=True)
+    with corpus.read() as conn:
+        repeated = result_of(conn, operation_id)
+    report = merge_rows(corpus, tasks, parsed, operation_id, names, settings.people.most_answers)
+    return replace(report, already=repeated is not None)
 
 
 def merge_rows(
-    corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int = 3
+    corpus: Corpus,
+    tasks: Mapping[str, Asked],
+    parsed: Parsed,
+    operation_id: str,
+    names: NamesInUse,
+    most_answers: int = 3,
 ) -> MergeReport:
     """Merge valid rows into annotations and labels, in one transaction; count utterances by outcome, rows by reason.
 
@@ -152,7 +172,7 @@ def merge_rows(
     """
     while True:
         try:
-            return _merge_rows(corpus, tasks, parsed, operation_id, most_answers)
+            return _merge_rows(corpus, tasks, parsed, operation_id, names, most_answers)
         except _Overtaken:
             continue
 
@@ -162,17 +182,23 @@ class _Overtaken(Exception):
 
 
 def _merge_rows(
-    corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed, operation_id: str, most_answers: int
+    corpus: Corpus,
+    tasks: Mapping[str, Asked],
+    parsed: Parsed,
+    operation_id: str,
+    names: NamesInUse,
+    most_answers: int,
 ) -> MergeReport:
-    plan = _plan_merge(corpus, tasks, parsed.annotations)
+    plan = _plan_merge(corpus, tasks, parsed.annotations, names)
     merged = plan.merged
     accepted = [a for a in parsed.annotations if tasks[a.task_id].utterance_id in plan.open_ids]
     with corpus.operation(operation_id, "merge") as op:
         if op.done:
             return MergeReport.from_json(op.result)
-        if plan.basis != _basis(corpus, op.conn, plan.utterance_ids):
+        inventory = names.at(op.conn)
+        if plan.basis != (merge_basis(corpus, op.conn, plan.utterance_ids), inventory.digest()):
             raise _Overtaken
-        counts = annotations_table.put_annotations(corpus, op, accepted)
+        counts = annotations_table.put_annotations(corpus, op, accepted, inventory)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
@@ -193,11 +219,27 @@ def _merge_rows(
             conflicting=counts["conflicting"],
             labels=len(new),
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
+            proposing=_proposing(accepted, inventory),
             refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
             refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
         )
         op.result = report.to_json()
     return report
+
+
+def _proposing(annotations: Sequence[Annotation], inventory: Inventory) -> dict[str, int]:
+    """Return how many answers name something outside the inventory, by kind."""
+    kinds = [{kind for kind, _ in names_outside(answer, inventory)} for answer in annotations]
+    return {kind: count for kind in NAME_KINDS if (count := sum(kind in found for found in kinds))}
+
+
+def _refused_now(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed) -> list[object]:
+    """Return counts of refused rows by reason, and the refused lines, as a stored report has them."""
+    ids = sorted({tasks[answer.task_id].utterance_id for answer in parsed.annotations})
+    with corpus.read() as conn:
+        closed = door.closures(corpus, conn, ids, "annotate")
+    rows = sum(tasks[answer.task_id].utterance_id in closed for answer in parsed.annotations)
+    return [_refused(parsed, closed=rows), [[row.line, row.reason, row.field] for row in parsed.refused]]
 
 
 def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
@@ -258,7 +300,7 @@ class _MergePlan:
     basis: object
 
 
-def _basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
+def merge_basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
     """Return a value that changes when answers, labels, reliabilities or permissions of the utterances change."""
     crowd = people.crowd(conn)
     closed = door.closures(corpus, conn, ids, "annotate")
@@ -270,11 +312,14 @@ def _basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
     )
 
 
-def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation]) -> _MergePlan:
+def _plan_merge(
+    corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequence[Annotation], names: NamesInUse
+) -> _MergePlan:
     """Merge the stored and new annotations of each utterance that the new ones answer; write nothing."""
     ids = sorted({tasks[a.task_id].utterance_id for a in annotations})
     with corpus.read() as conn:
-        basis = _basis(corpus, conn, ids)
+        inventory = names.at(conn)
+        basis = (merge_basis(corpus, conn, ids), inventory.digest())
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
@@ -287,21 +332,20 @@ def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequenc
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others)
+    merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
     return _MergePlan(ids, set(opened), merged, basis)
 
 
-def asked_tasks(corpus: Corpus, home: Path, people_settings: PeopleSettings) -> dict[str, Asked]:
+def asked_tasks(corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings) -> dict[str, Asked]:
     """Return, by task id, what is needed to read the answers to every task that was ever exported."""
-    inventory = registry.inventory(home, registry.champion(corpus, "intent"))
     with corpus.read() as conn:
+        inventory = names.at(conn)
         rows = rounds.tasks(conn, None, None)
     return {
         row.task_id: Asked(
             row.utterance_id,
             cast(Ask, row.ask),
-            inventory.intents,
-            inventory.slot_names,
+            inventory,
             closed=row.state == "closed",
             people=people_settings.answers_for(row.reason),
         )

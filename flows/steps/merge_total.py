@@ -18,7 +18,8 @@ class MergeTotal(Result):
     Attributes:
         files: how many files were read.
         already: how many of these were merged before; their figures are of that earlier merge, and nothing changed now.
-        rows, annotations, repeated, conflicting, labels, outcomes, refused, refused_lines: see `MergeReport`.
+        rows, annotations, repeated, conflicting, labels, outcomes, proposing, refused, refused_lines: see
+            `MergeReport`.
         failed: error by name of files that could not be read; None where there are none.
         review: how reliable the annotators are; None where no answer is new.
     """
@@ -31,6 +32,7 @@ class MergeTotal(Result):
     conflicting: int
     labels: int
     outcomes: Mapping[str, int]
+    proposing: Mapping[str, int]
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedAnswerLine, ...]
     failed: Mapping[str, str] | None = None
@@ -56,9 +58,11 @@ def total(
     """
     merged = [report for _, report in reports]
     outcomes: Counter[str] = Counter()
+    proposing: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for report in merged:
         outcomes.update(report.outcomes)
+        proposing.update(report.proposing)
         refused.update(report.refused)
     return MergeTotal(
         files=len(merged),
@@ -69,6 +73,7 @@ def total(
         conflicting=sum(report.conflicting for report in merged),
         labels=sum(report.labels for report in merged),
         outcomes=dict(sorted(outcomes.items())),
+        proposing=dict(sorted(proposing.items())),
         refused=dict(sorted(refused.items())),
         refused_lines=tuple(replace(row, file=name) for name, report in reports for row in report.refused_lines),
         failed=dict(failed) or None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
 from annotation.crowd import CrowdSettings, learn_crowd
+from annotation.proposals import resolved
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
@@ -18,7 +18,7 @@ from corpus.storage.content_codec import Part
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people
 from corpus.text import normalise
-from flows.models import registry
+from flows.models.inventory import NamesInUse
 from flows.runtime.results import Result, Skipped
 
 
@@ -39,7 +39,7 @@ class ReviewReport(Result):
     labels: int
 
 
-def review(corpus: Corpus, home: Path, settings: CrowdSettings) -> ReviewReport | Skipped:
+def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> ReviewReport | Skipped:
     """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
     A repeat without new answers changes nothing; a run that is killed has written all or nothing.
@@ -57,17 +57,19 @@ def review(corpus: Corpus, home: Path, settings: CrowdSettings) -> ReviewReport 
         return Skipped("no two people answered on the same clip")
     annotations, current, truths = _open_content(corpus, ids, ingested)
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
-    intents = len(registry.inventory(home, registry.champion(corpus, "intent")).intents)
-    crowd = learn_crowd(annotations, truths, intents, settings, drafts_kept)
+    with corpus.read() as conn:
+        inventory = names.at(conn)
+    named = {i: [resolved(answer, inventory) for answer in rows] for i, rows in annotations.items()}
+    crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
     of_shared = {i: annotations[i] for i in shared if i in annotations}
-    merged = merge_annotations(of_shared, current, withdrawn=withdrawn, crowd=crowd, others=others)
+    merged = merge_annotations(of_shared, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
     with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
             return _stored_review(op.result)
-        if people.answers_digest(op.conn) != basis:
+        if people.answers_digest(op.conn) != basis or names.at(op.conn) != inventory:
             report: ReviewReport | Skipped = Skipped("answers came in meanwhile; the next merge reviews them")
         else:
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())

@@ -8,6 +8,7 @@ import pytest
 from annotation.label_studio import VERDICTS, label_config, read_studio, revision_of, studio_task
 from annotation.row_parsing import RowError, asked
 from corpus.records.arrivals import SlotSpan
+from corpus.records.inventory import plain_inventory
 from tests.annotation.worlds import INTENTS, SLOTS, tasks
 
 (TASK,) = tasks(1)
@@ -52,14 +53,14 @@ def read(annotation: dict[str, Any], **data: str) -> Any:
 
 
 def test_the_page_names_all_that_can_be_answered() -> None:
-    page = ElementTree.fromstring(label_config(INTENTS, SLOTS))
+    page = ElementTree.fromstring(label_config(plain_inventory(INTENTS, SLOTS)))
     choices = {c.get("name"): [o.get("value") for o in c] for c in page.iter("Choices")}
     assert choices["intent"] == ["light_on", "light_off", "play_music", "other"]
     assert choices["verdict"] == list(VERDICTS)
     keys = [e.get("hotkey") for e in page.iter() if e.get("hotkey")]
     assert len(set(keys)) == len(keys)
     assert [label.get("value") for label in page.iter("Label")] == list(SLOTS)
-    odd = ElementTree.fromstring(label_config(['a "quoted" <one>', *map(str, range(40))], SLOTS))
+    odd = ElementTree.fromstring(label_config(plain_inventory(['a "quoted" <one>', *map(str, range(40))], SLOTS)))
     assert next(odd.iter("Choice")).get("value") == 'a "quoted" <one>'
 
 

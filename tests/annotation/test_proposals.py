@@ -69,7 +69,9 @@ def test_a_slot_outside_the_inventory_makes_the_slots_incomplete():
 
 
 def test_a_mapped_name_means_the_other_one_in_answers_and_in_labels():
-    inventory = Inventory(make_names(["light_on", "other"], {"lamp": "light_on"}), make_names(["room"], {"place": "room"}))
+    inventory = Inventory(
+        make_names(["light_on", "other"], {"lamp": "light_on"}), make_names(["room"], {"place": "room"})
+    )
     place = SlotSpan("place", 5, 8)
     label = merge(answer(proposal="lamp", slots=[place]), inventory=inventory).label
     assert (label.intent, label.slots) == ("light_on", (SlotSpan("room", 5, 8),))

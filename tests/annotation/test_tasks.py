@@ -15,6 +15,7 @@ from annotation.tasks import TaskSettings, is_blind, make_tasks
 from corpus.errors import UsageError
 from corpus.records.annotations import AnnotationTask, task_id
 from corpus.records.arrivals import Hypothesis, SlotSpan
+from corpus.records.inventory import plain_inventory
 from tests.annotation.worlds import INTENTS, SLOTS, selection, tasks
 
 PERSONAL = {"speaker", "speaker_id", "account", "device", "device_type", "serial", "name", "place", "locale", "wake"}
@@ -52,20 +53,29 @@ def test_blindness_does_not_depend_on_the_company() -> None:
 
 
 def test_an_utterance_without_hypotheses_is_asked_about_blind() -> None:
-    [task] = make_tasks(selection(1), {"u0000": 1.0}, {}, INTENTS, SLOTS, TaskSettings(blind_share=0), 0)
+    [task] = make_tasks(
+        selection(1), {"u0000": 1.0}, {}, plain_inventory(INTENTS, SLOTS), TaskSettings(blind_share=0), 0
+    )
     assert task.draft is None
 
 
 @pytest.mark.parametrize("durations", [{}, {"u0000": 0.0}, {"u0000": math.nan}, {"u0000": math.inf}])
 def test_a_missing_duration_is_refused_by_name(durations: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="u0000"):
-        make_tasks(selection(1), durations, {}, INTENTS, SLOTS, TaskSettings(), 0)
+        make_tasks(selection(1), durations, {}, plain_inventory(INTENTS, SLOTS), TaskSettings(), 0)
 
 
 def test_a_draft_whose_slots_leave_its_text_is_refused_without_its_text() -> None:
     draft = Hypothesis("secret words", 1.0, "", (SlotSpan("room", 0, 99),))
     with pytest.raises(UsageError, match="u0000") as caught:
-        make_tasks(selection(1), {"u0000": 1.0}, {"u0000": draft}, INTENTS, SLOTS, TaskSettings(blind_share=0), 0)
+        make_tasks(
+            selection(1),
+            {"u0000": 1.0},
+            {"u0000": draft},
+            plain_inventory(INTENTS, SLOTS),
+            TaskSettings(blind_share=0),
+            0,
+        )
     assert "secret" not in str(caught.value)
 
 

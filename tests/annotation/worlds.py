@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from annotation.tasks import TaskSettings, make_tasks
 from corpus.records.annotations import Annotation, AnnotationTask, Selection, task_id
 from corpus.records.arrivals import Hypothesis, SlotSpan
+from corpus.records.inventory import plain_inventory
 
 INTENTS = ("light_on", "light_off", "play_music", "other")
 SLOTS = ("room", "artist")
@@ -33,7 +34,9 @@ def tasks(
     ids = chosen.utterance_ids.tolist()
     draft = Hypothesis("turn on the kitchen light", 0.7, "light_on", (SlotSpan("room", 12, 19),))
     settings = TaskSettings(blind_share=blind_share)
-    return make_tasks(chosen, dict.fromkeys(ids, 2.0), dict.fromkeys(ids, draft), INTENTS, SLOTS, settings, seed)
+    return make_tasks(
+        chosen, dict.fromkeys(ids, 2.0), dict.fromkeys(ids, draft), plain_inventory(INTENTS, SLOTS), settings, seed
+    )
 
 
 def labelled(

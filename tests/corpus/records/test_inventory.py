@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.names import name_key
-from corpus.records.annotations import Annotation
+from corpus.records.annotations import Annotation, NameNote
 from corpus.records.arrivals import SlotSpan
-from corpus.records.inventory import NameNote, make_names, names_outside, plain_inventory
+from corpus.records.inventory import make_names, names_outside, plain_inventory
 
 NAMES = st.text("ab AÅ\u0041\u030a\u00a0ﬁ", min_size=1, max_size=4).filter(lambda name: bool(name.strip()))
 

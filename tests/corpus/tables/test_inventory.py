@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.records.inventory import NameNote, make_names
+from corpus.records.annotations import NameNote
+from corpus.records.inventory import make_names
 from corpus.tables.inventory import StoredNames, add_names, put_names, stored_names, with_mapping, with_names
 
 NOW = datetime(2026, 11, 28, 4, tzinfo=UTC)

@@ -15,19 +15,24 @@ import pytest
 import sqlalchemy as sa
 
 from annotation.files import Parsed, write_annotations
+from annotation.inventory import InventorySettings
 from annotation.row_parsing import Asked
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, AnnotationTask, task_id
+from corpus.records.inventory import plain_inventory
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import labels, rounds
+from flows.models.inventory import NamesInUse
 from flows.steps.merge import merge_file, merge_rows
 from flows.steps.review_annotators import review
 from tests.annotation.worlds import INTENTS, SLOTS
 from tests.corpus.stored import arrive, choose, corpus_at
 from tests.flows.conftest import copy_of
 from tests.flows.small_round import World, answer, round_of
+
+NAMES = NamesInUse(InventorySettings(intents=list(INTENTS), slots=list(SLOTS)), {"intent": (), "slot": ()})
 
 CLIENTS = 8
 PEOPLE = ("ann", "bob", "cid")
@@ -46,7 +51,7 @@ def prepared(home: Path, clips: int) -> dict[str, Asked]:
     with writing(corpus.records) as conn:
         rounds.put_tasks(conn, made)
     corpus.close()
-    return {task.task_id: Asked(task.utterance_id, task.ask, INTENTS, SLOTS) for task in made}
+    return {task.task_id: Asked(task.utterance_id, task.ask, plain_inventory(INTENTS, SLOTS)) for task in made}
 
 
 def answers(tasks: Sequence[str], count: int, seed: int) -> list[Annotation]:
@@ -81,7 +86,7 @@ def held(corpus: Corpus) -> tuple[Any, ...]:
 def client(home: Path, tasks: dict[str, Asked], batches: Sequence[Sequence[Annotation]], name: str) -> None:
     corpus = corpus_at(home)
     for k, batch in enumerate(batches):
-        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}")
+        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}", NAMES)
     corpus.close()
 
 

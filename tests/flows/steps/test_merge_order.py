@@ -12,15 +12,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.files import Parsed
+from annotation.inventory import InventorySettings
 from annotation.row_parsing import Asked
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, AnnotationTask, Label, task_id
+from corpus.records.inventory import plain_inventory
 from corpus.storage.database import writing
 from corpus.tables import labels, rounds
+from flows.models.inventory import NamesInUse
 from flows.steps.merge import merge_rows
 from tests.annotation.worlds import INTENTS, SLOTS, answers
 from tests.corpus.stored import arrive, choose, corpus_at
+
+NAMES = NamesInUse(InventorySettings(intents=list(INTENTS), slots=list(SLOTS)), {"intent": (), "slot": ()})
 
 ASKS = ("transcribe", "label_intent", "triage")
 NUMBERS = count(1)
@@ -39,8 +44,11 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
     (i,) = arrive(corpus, 1, start=number, operation_id=f"ingest/{number}")
     choose(corpus, [i], f"night-{number}")
     ids = {ask: task_id(f"night-{number}", i, ask) for ask in ASKS}
-    asked = {id_: Asked(i, ask, INTENTS, SLOTS) for ask, id_ in ids.items()}
-    tasks = [AnnotationTask(t, f"night-{number}", i, a, f"{t}.wav", 1.0, INTENTS, SLOTS) for a, t in ids.items()]
+    asked = {id_: Asked(i, ask, plain_inventory(INTENTS, SLOTS)) for ask, id_ in ids.items()}
+    tasks = [
+        AnnotationTask(t, f"night-{number}", i, a, f"{t}.wav", 1.0, INTENTS, SLOTS)
+        for a, t in ids.items()
+    ]
     with writing(corpus.records) as conn:
         rounds.put_tasks(conn, tasks)
     if known:
@@ -49,7 +57,7 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
             labels.put_labels(corpus, op, [label], "manifest")
     for k, rows in enumerate(files):
         mine = [replace(row, task_id=ids[row.ask]) for row in rows]
-        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}")
+        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}", NAMES)
     content = next(iter(door.open(corpus, [i], "annotate", parts=("annotations", "label"), strict=False)), None)
     if content is None:
         return {"closed": True}
