@@ -1,0 +1,160 @@
+"""Names outside the inventory: proposed in answers, adopted or mapped, and said in labels without a new answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from corpus import door
+from corpus.errors import UsageError
+from corpus.records.annotations import AnnotationTask, Label, NameNote
+from corpus.records.arrivals import SlotSpan
+from corpus.tables import labels
+from flows.models.inventory import inventory_of
+from flows.reports.inventory_list import as_config, list_inventory, list_proposals
+from flows.steps.inventory import add_names, adopt, merge_names, rename
+from flows.steps.merge import MergeReport
+from tests.flows.small_round import World, answer, round_of
+
+DECK = SlotSpan("deck", 10, 14)
+
+
+@dataclass
+class Asked(World):
+    """A world whose tasks were exported; answered ones leave the task folder, and stay here."""
+
+    first: list[AnnotationTask] = field(default_factory=list)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Asked]:
+    with round_of(tmp_path / "home", 4, "inventory.intents={find_ship: asks for a ship}") as made:
+        made.export()
+        yield Asked(**vars(made), first=made.tasks())
+
+
+def given(world: Asked, *names: str | None, **fields: object) -> MergeReport:
+    """Merge one answer to each of the first tasks, with these intents."""
+    tasks = world.first
+    texts = [{"intent": name} if name == "other" else {"intent": None, "proposal": name} for name in names]
+    return world.merge(*(answer(task, **text, **fields) for task, text in zip(tasks, texts, strict=False)))
+
+
+def label_of(world: Asked, index: int) -> Label | None:
+    id_ = world.first[index].utterance_id
+    (content,) = door.open(world.corpus, [id_], "annotate", parts=("label",))
+    return content.label
+
+
+def arguments(world: Asked):
+    return world.corpus, world.settings.home, world.settings.inventory
+
+
+def test_tasks_offer_the_configured_names_with_their_notes(world: Asked):
+    task = world.first[0]
+    assert task.intents[0] == "find_ship"
+    assert task.intents[-1] == "other"
+    assert task.intent_notes["find_ship"] == NameNote("asks for a ship")
+
+
+def test_a_name_outside_the_inventory_is_counted_kept_and_listed(world: Asked):
+    report = given(world, "book_cabin", " book_cabin", "find_ship", "other")
+    assert (report.annotations, report.labels, report.proposing) == (4, 4, {"intent": 2})
+    assert [label_of(world, k).intent for k in range(4)] == [None, None, "find_ship", "other"]
+    (row,) = list_proposals(*arguments(world)).proposals
+    assert (row.kind, row.name, row.answers, row.utterances, row.people) == ("intent", "book_cabin", 2, 2, 1)
+
+
+def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: Asked):
+    given(world, "book_cabin", "book_cabin", "other")
+    before = label_of(world, 0)
+    change = adopt(*arguments(world), "intent", ["book_cabin"])
+    assert (change.names, change.labels, change.closed) == (("book_cabin",), 2, 0)
+    assert [label_of(world, k).intent for k in range(3)] == ["book_cabin", "book_cabin", "other"]
+    assert label_of(world, 0).revision == before.revision + 1
+    assert list_proposals(*arguments(world)).proposals == ()
+    assert "book_cabin" in inventory_of(*arguments(world)).intents.names
+    assert adopt(*arguments(world), "intent", ["book_cabin"]).labels == 0
+
+
+def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world: Asked):
+    given(world, "book_cabin")
+    adopt(*arguments(world), "intent", ["book_cabin"])
+    revision = label_of(world, 0).revision
+    second = answer(world.first[0], "bob", intent="book_cabin")
+    assert world.merge(second).labels == 1
+    label = label_of(world, 0)
+    assert (label.intent, label.annotators, label.revision) == ("book_cabin", 2, revision + 1)
+
+
+def test_a_proposal_mapped_onto_a_name_means_it_from_then_on(world: Asked):
+    given(world, "locate boat")
+    change = merge_names(*arguments(world), "intent", "locate boat", "find_ship")
+    assert (change.names, change.labels) == (("find_ship",), 1)
+    assert label_of(world, 0).intent == "find_ship"
+    late = answer(world.first[1], intent=None, proposal="locate  boat")
+    assert world.merge(late).proposing == {}
+    assert label_of(world, 1).intent == "find_ship"
+
+
+def test_slots_outside_the_inventory_are_proposals_too(world: Asked):
+    report = given(world, "other", slots=(DECK,))
+    assert report.proposing == {"slot": 1}
+    assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((), False)
+    adopt(*arguments(world), "slot", ["deck"])
+    assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((DECK,), True)
+    rename(*arguments(world), "slot", "deck", "berth")
+    assert label_of(world, 0).slots == (SlotSpan("berth", 10, 14),)
+
+
+def test_a_renamed_intent_has_its_labels_renamed_those_of_manifests_too(world: Asked):
+    id_ = world.ids[3]
+    with world.corpus.operation("ingest/known", "ingest") as op:
+        known = Label(id_, "turn left", "find_ship", (), 1.0, 0, 1)
+        labels.put_labels(world.corpus, op, [known], source="held_out")
+    given(world, "find_ship")
+    change = rename(*arguments(world), "intent", "find_ship", "find_vessel")
+    assert (change.names, change.labels) == (("find_vessel",), 2)
+    assert label_of(world, 0).intent == "find_vessel"
+    (content,) = door.open(world.corpus, [id_], "judge", parts=("label",))
+    assert content.label.intent == "find_vessel"
+    with world.corpus.read() as conn:
+        (row,) = labels.current(conn, [id_])
+    assert (row.source, row.reason) == ("held_out", "held_out")
+    names = inventory_of(*arguments(world)).intents
+    assert "find_ship" not in names.names
+    assert names.notes["find_vessel"] == NameNote("asks for a ship")
+
+
+def test_what_can_not_be_done_says_so_in_a_line(world: Asked):
+    with pytest.raises(UsageError, match="intent find_boat is not in the inventory"):
+        rename(*arguments(world), "intent", "find_boat", "find_vessel")
+    with pytest.raises(UsageError, match="earmark inventory merge joins the two"):
+        rename(*arguments(world), "intent", "find_ship", "other")
+    with pytest.raises(UsageError, match="1 to 128 characters"):
+        add_names(*arguments(world), "intent", [" \u200b"], NameNote())
+
+
+def test_the_exported_inventory_is_a_configuration(world: Asked, tmp_path: Path):
+    add_names(*arguments(world), "slot", ["deck"], NameNote("part of a ship", ("upper deck",)))
+    branch = as_config(list_inventory(*arguments(world)))["inventory"]
+    settings = type(world.settings.inventory).model_validate(branch)
+    assert settings.slots["deck"].examples == ("upper deck",)
+    assert settings.intents["find_ship"].description == "asks for a ship"
+
+
+def test_a_row_refused_before_is_read_again_when_its_file_is_offered_again(world: Asked):
+    tasks = world.first
+    file = [answer(tasks[0], intent=None, proposal="book_cabin"), answer(tasks[1])]
+    world.after(10)  # past the due date: the round closes, and answers come too late
+    world.sweep()
+    first = world.merge(*file)
+    assert (first.annotations, first.refused) == (0, {"closed_task": 2})
+    assert world.merge(*file).already is True
+    world.export(again=True)
+    second = world.merge(*file)
+    assert (second.already, second.annotations, second.labels) == (False, 2, 2)
+    assert world.merge(*file).already is True
