@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.options import Config, Json, Kind, NightName, Set, app, run_flow, settings_of, show_report
 from flows.runtime import console
+
+if TYPE_CHECKING:
+    from flows.reports.inventory_list import ProposalsReport
 
 
 @app.command()
@@ -166,12 +169,30 @@ def merge(
             raise UsageError(f"annotation file {file}: {what}")
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
-    show_report("merged", report, as_json)
     document = report.to_json()
+    found = _proposals(config, overrides) if document.get("proposing") else None
+    if as_json:
+        console.show_json(document | ({"proposals": found.to_json()["proposals"]} if found else {}))
+    else:
+        show_report("merged", report, as_json)
+        if found is not None:
+            from flows.reports.inventory_table import show_outside
+
+            show_outside(found, document["proposing"])
     if document.get("failed"):
         raise typer.Exit(1)
     if paths and document["rows"] and not document["annotations"]:  # perhaps these are not annotation files at all
         raise typer.Exit(2)
+
+
+def _proposals(config: Path | None, overrides: list[str] | None) -> ProposalsReport:
+    """Return the names outside the inventory in the answers so far; they are content, for the terminal alone."""
+    from flows.reports.inventory_list import list_proposals
+    from flows.runtime.session import opened
+
+    settings = settings_of(config, overrides)
+    with opened(settings, create=False) as corpus:
+        return list_proposals(corpus, settings.home, settings.inventory)
 
 
 @app.command()

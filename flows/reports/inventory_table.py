@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from flows.reports.inventory_list import InventoryReport, ProposalRow, ProposalsReport
 from flows.runtime import console
+
+MOST_NAMES: Final = 10
+"""How many proposed names a merge prints; `earmark inventory proposals` lists them all."""
 
 
 def show_inventory(report: InventoryReport) -> None:
@@ -42,6 +46,22 @@ def show_proposals(report: ProposalsReport) -> None:
         print("\n".join(next_commands(report.proposals)))
     if report.closed:
         print(f"{report.closed} utterances with proposals may not be opened any more")
+
+
+def show_outside(report: ProposalsReport, answers: Mapping[str, int]) -> None:
+    """Print how many merged answers name something outside the inventory, and which names; never for a log.
+
+    Args:
+        report: all proposals.
+        answers: how many of the merged answers name something outside, by kind.
+    """
+    for kind, count in answers.items():
+        rows = [row for row in report.proposals if row.kind == kind]
+        names = ", ".join(f"{row.name} ({row.answers})" for row in rows[:MOST_NAMES])
+        more = f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else ""
+        says = "answer names" if count == 1 else "answers name"
+        print(f"{count} {says} {kind}s outside the inventory: {names}{more}")
+        print("\n".join(f"  {line}" for line in next_commands(rows)) if rows else "")
 
 
 def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:

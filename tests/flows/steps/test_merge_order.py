@@ -45,10 +45,7 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
     choose(corpus, [i], f"night-{number}")
     ids = {ask: task_id(f"night-{number}", i, ask) for ask in ASKS}
     asked = {id_: Asked(i, ask, plain_inventory(INTENTS, SLOTS)) for ask, id_ in ids.items()}
-    tasks = [
-        AnnotationTask(t, f"night-{number}", i, a, f"{t}.wav", 1.0, INTENTS, SLOTS)
-        for a, t in ids.items()
-    ]
+    tasks = [AnnotationTask(t, f"night-{number}", i, a, f"{t}.wav", 1.0, INTENTS, SLOTS) for a, t in ids.items()]
     with writing(corpus.records) as conn:
         rounds.put_tasks(conn, tasks)
     if known:
