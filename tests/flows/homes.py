@@ -13,9 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from corpus import door
-from corpus.records.base import digest
+from corpus.records.base import Kind, digest
+from corpus.records.models import ModelVersion
 from corpus.storage import files
 from corpus.storage import records_schema as schema
+from corpus.tables import models
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings, load_settings
 from tests import postgres
@@ -67,6 +69,12 @@ def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
             files.store(remote, there, path, files.load(fs, root, path))
         shutil.rmtree(home / "content")
     return urls(servers)
+
+
+def newest_version(corpus: Any, kind: Kind) -> ModelVersion:
+    """Return the newest version that was trained on labels."""
+    with corpus.read() as conn:
+        return [version for version in models.versions(conn, kind) if version.snapshot_id][-1]
 
 
 def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

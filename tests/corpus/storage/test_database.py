@@ -16,7 +16,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from corpus.errors import Damaged, SchemaRefused, SettingsError
+from corpus.errors import Damaged, SchemaRefused, SettingsError, Unreachable
+from corpus.handle import open_corpus
+from corpus.settings import CorpusSettings
 from corpus.storage import audit_chain, database
 from corpus.storage import records_schema as schema
 from corpus.storage.database import HEADS, Which
@@ -186,3 +188,11 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"alembic", "pyar
         for _ in range(2)
     ]
     assert answers == ["['alembic']", "[]"]
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    urls = {f"{which}_url": f"postgresql://ada:hunter2@127.0.0.1:1/{which}" for which in ("records", "vault")}
+    with pytest.raises(Unreachable, match=r"vault at 127\.0\.0\.1.*refused") as caught:
+        open_corpus(CorpusSettings(home=tmp_path, **urls))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
