@@ -126,7 +126,13 @@ def evaluate_intent(
     if unlabelled:
         raise RecordError(f"intent {version}: the label of utterance {unlabelled[0]} has no intent to judge by")
     correct = np.array([intents[name] == references[name].intent for name in ids], dtype=bool)
-    slots, success = _slot_results(ids, references, intents, readings)
+    slots = np.zeros((len(ids), 3), dtype=np.int64)
+    success = np.full(len(ids), -1, dtype=np.int64)
+    for row, name in enumerate(ids if readings is not None else ()):
+        truth, reading = references[name], (readings or {})[name]
+        if truth.transcript is not None:
+            slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
+            success[row] = succeeded(truth, intents[name], reading)
     zeros = np.zeros(len(ids), dtype=np.int64)
     return EvaluationReport(
         kind="intent",
@@ -146,23 +152,6 @@ def evaluate_intent(
         beside=beside,
         **_details(ids, {i: references[i].intent or "" for i in ids}, intents, raw_confidence or confidence, sounds),
     )
-
-
-def _slot_results(
-    ids: Sequence[str],
-    references: Mapping[str, Label],
-    intents: Mapping[str, str],
-    readings: Mapping[str, Hypothesis] | None,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the slot counts, (N, 3), and the success, (N,); 0 and -1 where there is no reading or no transcript."""
-    slots = np.zeros((len(ids), 3), dtype=np.int64)
-    success = np.full(len(ids), -1, dtype=np.int64)
-    for row, name in enumerate(ids if readings is not None else ()):
-        truth, reading = references[name], (readings or {})[name]
-        if truth.transcript is not None:
-            slots[row] = slot_matches(truth.transcript, truth.slots, reading.text, reading.slots)
-            success[row] = succeeded(truth, intents[name], reading)
-    return slots, success
 
 
 class _Details(TypedDict):
