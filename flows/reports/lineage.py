@@ -18,7 +18,6 @@ from corpus.tables import lineage, pseudo_labels, reports
 from corpus.tables.pseudo_labels import PseudoLabels
 from flows.models import registry
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 from training.tracking.store import TrackingSettings
 
 # --- a version --------------------------------------------------------------------------------------------------------
@@ -283,7 +282,7 @@ def utterance_lineage(corpus: Corpus, utterance_id: str) -> UtteranceLineage:
         )
 
 
-def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage | UtteranceLineage:
+def lineage_of(corpus: Corpus, home: Path, tracking: TrackingSettings, name: str) -> VersionLineage | UtteranceLineage:
     """Return the lineage of a version such as `asr/2`, or of an utterance by its id, without content.
 
     Raises:
@@ -291,5 +290,5 @@ def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage 
     """
     if "/" in name or ":" in name:
         kind, number = registry.parse(name)
-        return version_lineage(corpus, settings.home, settings.tracking, registry.by_name(corpus, kind, number))
+        return version_lineage(corpus, home, tracking, registry.by_name(corpus, kind, number))
     return utterance_lineage(corpus, name)

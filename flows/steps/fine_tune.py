@@ -13,7 +13,7 @@ from corpus.records.base import Kind, Role
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -77,7 +77,14 @@ def checkpoint_folder(folder: Path, kind: Kind) -> Path:
     return folder.with_name(f"{folder.name}-{kind}-kept")
 
 
-def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path) -> Trained:
+def fine_tune(
+    corpus: Corpus,
+    models: ModelSettings,
+    asr: AsrFinetuneSettings,
+    intent: IntentFinetuneSettings,
+    plan: RetrainPlan,
+    folder: Path,
+) -> Trained:
     """Fine-tune the base and write the model to the folder; resume from the checkpoints of a killed run."""
     checkpoints = checkpoint_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,10 +97,10 @@ def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Pat
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)
 
-        base = registry.base_folder(settings.models, plan.kind)
+        base = registry.base_folder(models, plan.kind)
         if plan.kind == "asr":
-            return _fine_tune_asr(corpus, settings.asr, base, plan, folder, checkpoints, on_progress)
-        return _fine_tune_intent(corpus, settings.intent, base, plan, folder, checkpoints, on_progress)
+            return _fine_tune_asr(corpus, asr, base, plan, folder, checkpoints, on_progress)
+        return _fine_tune_intent(corpus, intent, base, plan, folder, checkpoints, on_progress)
 
 
 def _fine_tune_asr(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import digest
@@ -16,13 +16,25 @@ from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import (
+    HasAsr,
+    HasHome,
+    HasIntent,
+    HasModels,
+    HasPromotion,
+    HasSampling,
+    HasTracking,
+)
 from flows.steps.fine_tune import Training, checkpoint_folder, fine_tune
 from flows.steps.promote import Judgement
 from flows.steps.retrain_plan import RetrainPlan
 
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
+
+
+class SettingsOfRetrain(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasSampling, HasPromotion, Protocol):
+    """The settings that a retraining reads; the last two are only recorded with the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class RetrainReport(Result):
         return {**self.learned.to_json(), **self.judgement.to_json()}
 
 
-def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
+def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
     """Train and register a version from the plan's snapshot; where an earlier run registered it, return that one."""
     if plan.version is not None:
         return LearnedVersion(plan.version, already=True)
@@ -109,7 +121,7 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
             number, uri = earlier.version, earlier.model_uri
         else:
             with system_metrics(tracking, run_id):
-                trained = fine_tune(corpus, settings, plan, folder)
+                trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder)
                 runs.log_series(tracking, run_id, trained.series)
             training = trained.training
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
@@ -148,7 +160,7 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traini
     op.result = learned.to_json()
 
 
-def _facts(corpus: Corpus, settings: Settings, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
+def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
     """Return what the version's MLflow run records about its origin."""
     from training.tracking.facts import RunFacts
 

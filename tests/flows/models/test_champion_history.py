@@ -28,7 +28,7 @@ def test_each_night_is_judged_by_its_own_champion(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
         versions = [registry.by_name(corpus, "asr", name) for name in ("base", "champion")]
-        found = evaluate_versions(corpus, settings, audit, versions)
+        found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions)
         nights = champion_by_night(corpus, audit, found)
         with corpus.read() as conn:
             drawn = {row.utterance_id: row.round for row in labels.current(conn, sorted(audit.labels))}
@@ -45,7 +45,7 @@ def test_what_labels_brought_is_the_difference_to_the_base(settings: Settings):
     with opened(settings) as corpus:
         version, base = newest_version(corpus, "intent"), registry.by_name(corpus, "intent", "base")
         audit = audit_set(corpus, settings.promotion, "intent")
-        found = evaluate_versions(corpus, settings, audit, [version, base])
+        found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version, base])
         (count, gain), *_ = gains_per_100_labels(corpus, audit, found, found[base.version])
         with corpus.read() as conn:
             assert count == len(snapshots.snapshot(conn, version.snapshot_id).of("train"))

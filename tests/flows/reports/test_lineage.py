@@ -30,7 +30,7 @@ def settings(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Settings:
 def test_a_version_leads_back_to_labels_rounds_flow_run_and_commit(settings: Settings):
     with opened(settings) as corpus:
         version = newest_version(corpus, "asr")
-        found = lineage_of(corpus, settings, f"asr/{version.version}")
+        found = lineage_of(corpus, settings.home, settings.tracking, f"asr/{version.version}")
         with corpus.read() as conn:
             snapshot = snapshots.snapshot(conn, version.snapshot_id)
             answered = annotations_table.latest_answers(conn)
@@ -51,7 +51,9 @@ def test_an_utterance_leads_on_to_what_learned_from_it(settings: Settings):
         taught, judging = snapshot.of("train")[0], snapshot.of("audit")[0]
         with writing(corpus.records) as conn:
             store.taint(conn, [taught.utterance_id])
-        one, other = (lineage_of(corpus, settings, row.utterance_id) for row in (taught, judging))
+        one, other = (
+            lineage_of(corpus, settings.home, settings.tracking, row.utterance_id) for row in (taught, judging)
+        )
     mine = [row for row in one.learned_by if (row.kind, row.version) == ("asr", version.version)]
     assert [(row.revision, bool(row.tainted)) for row in mine] == [(taught.revision, True)]
     assert one.chosen[0].state == "answered"
@@ -68,7 +70,9 @@ def test_lineage_contains_no_content(settings: Settings):
         with corpus.read() as conn:
             ids = [row.utterance_id for row in snapshots.snapshot(conn, version.snapshot_id).of("audit")]
         said = [c.label.transcript for c in door.open(corpus, ids, "judge", parts=("label",)) if c.label is not None]
-        text = json.dumps([lineage_of(corpus, settings, i).to_json() for i in [*ids, "intent/champion"]])
+        text = json.dumps(
+            [lineage_of(corpus, settings.home, settings.tracking, i).to_json() for i in [*ids, "intent/champion"]]
+        )
     assert any(said)
     assert [words for words in said if words and " " in words and words in text] == []
 
@@ -76,6 +80,6 @@ def test_lineage_contains_no_content(settings: Settings):
 def test_an_unknown_item_is_one_line(settings: Settings):
     with opened(settings) as corpus:
         with pytest.raises(UsageError, match="utterance nobody is unknown"):
-            lineage_of(corpus, settings, "nobody")
+            lineage_of(corpus, settings.home, settings.tracking, "nobody")
         with pytest.raises(UsageError, match="asr has no version 99"):
-            lineage_of(corpus, settings, "asr/99")
+            lineage_of(corpus, settings.home, settings.tracking, "asr/99")

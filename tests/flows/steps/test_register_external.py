@@ -47,7 +47,7 @@ def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, t
         assert registry.champion(corpus, "intent") == champion
         assert retrain_plan.plan(corpus, settings, "intent", "again", only_if_due=True) == due
         audit = audit_set(corpus, settings.promotion, "intent")
-        report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+        report = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])[version.version]
         assert found.rate is not None
         assert found.rate.n == len(report) == len(audit.labels)
         with corpus.read() as conn:
