@@ -3,7 +3,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from corpus.storage import audit_chain, database
 from corpus.storage import records_schema as schema
 from corpus.storage.database import HEADS, Which
 from corpus.vault import vault_schema
-from tests.postgres import Server
 
 
 def scripts(which: Which) -> Config:
@@ -34,20 +32,6 @@ def scripts(which: Which) -> Config:
 
 
 METADATA: dict[Which, sa.MetaData] = {"records": schema.METADATA, "vault": vault_schema.METADATA}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """A database without any table."""
-    if request.param == "sqlite":
-        yield database.engine(f"sqlite:///{tmp_path / 'a b%40.db'}")
-        return
-    server: Server = request.getfixturevalue("postgres_server")
-    name = server.new()
-    engine = database.engine(server.url(name))
-    yield engine
-    engine.dispose()
-    server.drop([name])
 
 
 @pytest.mark.parametrize("which", ["records", "vault"])
