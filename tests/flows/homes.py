@@ -119,6 +119,7 @@ def state(settings: Settings) -> dict[str, Any]:
                 "aliases": rows(schema.aliases, "kind", "name", "version"),
                 "promotions": rows(schema.promotions, "kind", "look", "challenger", "champion", "decision", "numbers"),
                 "reports": rows(schema.reports, "kind", "version", "eval_set_id", "numbers"),
+                "report_rows": rows(schema.report_rows, "kind", "version", "eval_set_id", "position", "utterance_id"),
                 "frames": rows(schema.night_frames, "night", "since", "up_to"),
                 "nights": rows(schema.nights_done, "night"),
                 "batches": rows(schema.ingest_batches, "operation_id", "received", "accepted"),
