@@ -11,7 +11,7 @@ from corpus.handle import Corpus
 from corpus.records.base import digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
-from corpus.tables import costs, labels, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
@@ -25,7 +25,7 @@ from flows.runtime.settings_parts import (
     HasSampling,
     HasTracking,
 )
-from flows.steps.fine_tune import Training, checkpoint_folder, fine_tune
+from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tune
 from flows.steps.promote import Judgement
 from flows.steps.retrain_plan import RetrainPlan
 
@@ -114,7 +114,7 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
-    training = None
+    trained = None
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.find_registered(tracking, plan.kind, plan.operation_id)
         if earlier is not None:
@@ -123,7 +123,6 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
             with system_metrics(tracking, run_id):
                 trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder)
                 runs.log_series(tracking, run_id, trained.series)
-            training = trained.training
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
         for unneeded in (folder, checkpoint_folder(folder, plan.kind)):
@@ -133,12 +132,15 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            _put_version(op, plan, version, training)
+            _put_version(op, plan, version, trained)
         return LearnedVersion.from_json(op.result)
 
 
-def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, training: Training | None) -> None:
-    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile."""
+def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None) -> None:
+    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile.
+
+    Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
+    """
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
     erased = utterances.erased(op.conn, learned_from)
@@ -148,15 +150,17 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traini
         snapshot=plan.snapshot.snapshot_id,
         labels=len(plan.snapshot.of("train")),
         new_labels=plan.new_labels,
-        training=training,
+        training=trained.training if trained else None,
         pseudo=len(plan.pseudo.ids) or None,
-        already=None if training else True,
+        already=None if trained else True,
     )
     if plan.pseudo.ids:  # by these rows an erasure finds the versions that learned from pseudo-labels
         remaining = [i for i in plan.pseudo.ids if i not in erased]
         pseudo_labels.put(op.conn, plan.kind, version.version, remaining, plan.pseudo.weight, plan.pseudo.versions)
-    if training is not None:
-        costs.put_training(op.conn, plan.kind, version.version, training.seconds)
+    if trained is not None:
+        costs.put_training(op.conn, plan.kind, version.version, trained.training.seconds)
+        ids_by_reason = {reason: [i for i in ids if i not in erased] for reason, ids in trained.left_out.items()}
+        left_out.put(op.conn, plan.kind, version.version, ids_by_reason)
     op.result = learned.to_json()
 
 
