@@ -31,7 +31,7 @@ from flows.rounds import label_evidence
 from flows.runtime.results import Result, Skipped
 from flows.runtime.session import open_for_flow, without_content
 from flows.runtime.settings import Settings
-from flows.steps import annotation_backends, merge_total, promote, retrain_plan, review_annotators
+from flows.steps import annotation_backends, inventory, merge_total, promote, retrain_plan, review_annotators
 from flows.steps import export as export_step
 from flows.steps import import_corpus as import_corpus_step
 from flows.steps import ingest as ingest_step
@@ -267,6 +267,7 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     """Merge the files or, where None, the answers in the inbox and in the annotation backend; review the annotators."""
+    _run("settle inventory", inventory.settle, corpus, names_in_use(corpus, settings.home, settings.inventory))
     waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
     from_backend = files is None and annotation_backends.is_external(settings.export)
     if not waiting and not from_backend:
@@ -309,6 +310,7 @@ def _retrain(
     corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
 ) -> RetrainReport | Skipped:
     """Train a version and let the gate judge it, or only judge one that was trained before, where any is due."""
+    inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))
     plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)

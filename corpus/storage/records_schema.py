@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from corpus.storage.audit_chain import audit_tables
 from corpus.storage.database import UtcDateTime
-
-METADATA: Final = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _text(name: str, *args: sa.schema.SchemaItem, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, *args, nullable=nullable)
-
-
-def _keys(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text, primary_key=True) for name in names]
-
-
-def _whole(name: str, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=nullable)
-
-
-def _number(name: str) -> sa.Column[float]:
-    return sa.Column(name, sa.Double, nullable=False)
-
-
-def _moment(name: str, index: bool = False) -> sa.Column[datetime]:
-    return sa.Column(name, UtcDateTime, nullable=False, index=index)
-
+from corpus.storage.inventory_schema import inventory_mappings as inventory_mappings
+from corpus.storage.inventory_schema import inventory_names as inventory_names
+from corpus.storage.inventory_schema import inventory_settled as inventory_settled
+from corpus.storage.records_columns import METADATA
+from corpus.storage.records_columns import keys as _keys
+from corpus.storage.records_columns import moment as _moment
+from corpus.storage.records_columns import number as _number
+from corpus.storage.records_columns import text as _text
+from corpus.storage.records_columns import whole as _whole
 
 audit: Final = audit_tables(METADATA)
 
@@ -122,29 +100,6 @@ ingest_batches: Final = sa.Table(  # counts of each batch of rows; doctor compar
     sa.Column("operation_id", sa.Text, primary_key=True),
     _whole("received"),
     _whole("accepted"),
-)
-
-inventory_names: Final = sa.Table(  # names of labels that were ingested, and names that people added or adopted
-    "inventory_names",
-    METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    _text("source"),
-    _text("description"),
-    _text("examples"),
-    _moment("at"),
-    sa.CheckConstraint("kind IN ('intent', 'slot')", name="ck_inventory_names_kind"),
-    sa.CheckConstraint("source IN ('labels', 'added', 'adopted')", name="ck_inventory_names_source"),
-)
-
-inventory_mappings: Final = sa.Table(  # former names and mapped proposals, with the name that each means
-    "inventory_mappings",
-    METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    _text("means"),
-    _moment("at"),
-    sa.CheckConstraint("kind IN ('intent', 'slot')", name="ck_inventory_mappings_kind"),
 )
 
 # --- score ------------------------------------------------------------------------------------------------------------

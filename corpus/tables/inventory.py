@@ -15,7 +15,14 @@ from corpus.records.annotations import NameNote
 from corpus.records.base import canonical_json
 from corpus.records.inventory import NAME_KINDS, NameKind
 from corpus.storage.database import insert_new
-from corpus.storage.records_schema import answers, inventory_mappings, inventory_names, labels, utterances
+from corpus.storage.records_schema import (
+    answers,
+    inventory_mappings,
+    inventory_names,
+    inventory_settled,
+    labels,
+    utterances,
+)
 
 NameSource = Literal["labels", "added", "adopted"]
 """Where a stored name is from: a label that was ingested, a person, or an answer of an annotator."""
@@ -127,6 +134,17 @@ def put_names(conn: sa.Connection, kind: NameKind, stored: StoredNames, now: dat
     conn.execute(sa.delete(inventory_mappings).where(inventory_mappings.c.kind == kind))
     rows = [{"kind": kind, "name": old, "means": means, "at": now} for old, means in sorted(stored.mapped.items())]
     insert_new(conn, inventory_mappings, rows)
+
+
+def settled(conn: sa.Connection) -> str:
+    """Return the digest of the inventory that all labels agree with; "" before the first one."""
+    return str(conn.execute(sa.select(inventory_settled.c.digest)).scalar() or "")
+
+
+def put_settled(conn: sa.Connection, inventory_digest: str) -> None:
+    """Store the digest of the inventory that all labels agree with now."""
+    insert_new(conn, inventory_settled, [{"id": 1, "digest": inventory_digest}])
+    conn.execute(sa.update(inventory_settled).values(digest=inventory_digest))
 
 
 def labels_by_intent(conn: sa.Connection) -> dict[str, int]:

@@ -12,7 +12,7 @@ from annotation.inventory import InventorySettings, join_inventory
 from corpus.handle import Corpus
 from corpus.records.inventory import Inventory, NameKind
 from corpus.tables import models
-from corpus.tables.inventory import stored_names
+from corpus.tables.inventory import StoredNames, stored_names
 from flows.models import registry
 
 
@@ -39,7 +39,11 @@ class NamesInUse:
 
     def at(self, conn: sa.Connection) -> Inventory:
         """Return the inventory as a transaction on the records sees it."""
-        return join_inventory(self.settings, stored_names(conn), self.champion)
+        return self.joined(stored_names(conn))
+
+    def joined(self, stored: Mapping[NameKind, StoredNames]) -> Inventory:
+        """Return the inventory with the given stored names."""
+        return join_inventory(self.settings, stored, self.champion)
 
 
 def names_in_use(corpus: Corpus, home: Path, settings: InventorySettings) -> NamesInUse:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
 
 from annotation.consensus import Merged, merge_annotations
-from annotation.inventory import InventorySettings, join_inventory
+from annotation.inventory import InventorySettings
 from annotation.proposals import renamed
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.names import clean_name
 from corpus.records.annotations import Annotation, Label, NameNote
-from corpus.records.inventory import Inventory, NameKind
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table
 from corpus.tables import labels
 from corpus.tables.inventory import StoredNames, with_mapping, with_names
 from corpus.tables.labels import LabelRow, Source
-from flows.models.inventory import champion_names, inventory_of
+from flows.models.inventory import NamesInUse, inventory_of, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
 from flows.steps.merge import merge_basis
@@ -57,7 +57,13 @@ def add_names(
     for name in names:
         require_name(name)
     given = note if note != NameNote() else None
-    return _change(corpus, home, settings, kind, names, lambda stored: with_names(stored, names, "added", given))
+    return _change(
+        corpus,
+        names_in_use(corpus, home, settings),
+        kind,
+        names,
+        lambda stored: with_names(stored, names, "added", given),
+    )
 
 
 def adopt(
@@ -66,7 +72,13 @@ def adopt(
     """Take proposed names into the inventory; the answers that named them become labels."""
     for name in names:
         require_name(name)
-    return _change(corpus, home, settings, kind, names, lambda stored: with_names(stored, names, "adopted", None))
+    return _change(
+        corpus,
+        names_in_use(corpus, home, settings),
+        kind,
+        names,
+        lambda stored: with_names(stored, names, "adopted", None),
+    )
 
 
 def rename(
@@ -87,7 +99,7 @@ def rename(
     def change(stored: StoredNames) -> StoredNames:
         return with_mapping(with_names(stored, [new], stored.sources.get(known, "added"), note), known, new)
 
-    return _change(corpus, home, settings, kind, [new], change)
+    return _change(corpus, names_in_use(corpus, home, settings), kind, [new], change)
 
 
 def merge_names(
@@ -104,7 +116,39 @@ def merge_names(
     if source == target:
         raise UsageError(f"{kind} {target}: both names mean the same already")
     require_name(source)
-    return _change(corpus, home, settings, kind, [target], lambda stored: with_mapping(stored, source, target))
+    return _change(
+        corpus,
+        names_in_use(corpus, home, settings),
+        kind,
+        [target],
+        lambda stored: with_mapping(stored, source, target),
+    )
+
+
+def settle(corpus: Corpus, names: NamesInUse) -> InventoryChange | None:
+    """Bring the labels to the inventory of now, where a configuration or a new champion changed it; else return None.
+
+    Answers that named what is in the inventory now become labels, and other spellings of a name become the name.
+    """
+    with corpus.read() as conn:
+        if inventory_table.settled(conn) == names.at(conn).digest():
+            return None
+
+    def change(kind: NameKind) -> Change:
+        def without_spellings(stored: StoredNames) -> StoredNames:
+            with corpus.read() as conn:
+                known = names.at(conn).of(kind)
+            return replace(stored, sources={n: s for n, s in stored.sources.items() if known.resolve(n) == n})
+
+        return without_spellings
+
+    changes = [_change(corpus, names, kind, [], change(kind)) for kind in NAME_KINDS]
+    return InventoryChange(
+        names=(),
+        labels=sum(each.labels for each in changes),
+        withdrawn=sum(each.withdrawn for each in changes),
+        closed=max(each.closed for each in changes),
+    )
 
 
 def require_name(name: str) -> None:
@@ -129,32 +173,31 @@ class _Overtaken(Exception):
 
 
 def _change(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, names: Sequence[str], change: Change
+    corpus: Corpus, in_use: NamesInUse, kind: NameKind, names: Sequence[str], change: Change
 ) -> InventoryChange:
     """Write a change of the stored names and of every label that it concerns, in one transaction."""
     while True:
         try:
-            return _try_change(corpus, home, settings, kind, names, change)
+            return _try_change(corpus, in_use, kind, names, change)
         except _Overtaken:
             continue
 
 
 def _try_change(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, names: Sequence[str], change: Change
+    corpus: Corpus, in_use: NamesInUse, kind: NameKind, names: Sequence[str], change: Change
 ) -> InventoryChange:
-    champion = champion_names(corpus, home)
     with corpus.read() as conn:
         stored = inventory_table.stored_names(conn)
         changed = change(stored[kind])
-        before = join_inventory(settings, stored, champion)
-        after = join_inventory(settings, {**stored, kind: changed}, champion)
-        ids = _concerned(conn, kind, before, after)
+        before, after = in_use.joined(stored), in_use.joined({**stored, kind: changed})
+        ids = _concerned(conn, kind, before, after, stored[kind].sources)
         basis = merge_basis(corpus, conn, ids)
     plan = _relabelled(corpus, ids, after)
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
         inventory_table.put_names(op.conn, kind, changed, corpus.clock())
+        inventory_table.put_settled(op.conn, after.digest())
         counts = [labels.put_labels(corpus, op, rows, source) for source, rows in plan.labels.items() if rows]
         labels.withdraw(op.conn, plan.withdrawn)
         report = InventoryChange(
@@ -167,14 +210,26 @@ def _try_change(
     return report
 
 
-def _concerned(conn: sa.Connection, kind: NameKind, before: Inventory, after: Inventory) -> list[str]:
-    """Return the ids of the utterances whose labels a change of the names may change, sorted."""
+def _concerned(
+    conn: sa.Connection, kind: NameKind, before: Inventory, after: Inventory, given: Iterable[str]
+) -> list[str]:
+    """Return the ids of the utterances whose labels a change of the names may change, sorted.
+
+    Args:
+        conn: a connection on the records.
+        kind: what the names are of.
+        before: the inventory so far.
+        after: the inventory from now on.
+        given: the names that labels brought.
+    """
     old, new = before.of(kind), after.of(kind)
     ids = set(annotations_table.proposing(conn))
     if kind == "intent":
         moved = [name for name in inventory_table.intents_in_use(conn) if (new.resolve(name) or name) != name]
         ids |= set(inventory_table.with_intents(conn, moved))
-    elif any(new.spellings.get(key) != name for key, name in old.spellings.items()):
+    elif any(new.resolve(name) != name for name in given) or any(
+        new.spellings.get(key) != name for key, name in old.spellings.items()
+    ):
         ids |= set(inventory_table.with_transcripts(conn))
     return sorted(ids)
 

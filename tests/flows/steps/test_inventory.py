@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from annotation.inventory import InventorySettings
 from corpus import door
 from corpus.errors import UsageError
 from corpus.records.annotations import AnnotationTask, Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
-from flows.models.inventory import inventory_of
+from flows.models.inventory import inventory_of, names_in_use
 from flows.reports.inventory_list import as_config, list_inventory, list_proposals
-from flows.steps.inventory import add_names, adopt, merge_names, rename
+from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge import MergeReport
 from tests.flows.small_round import World, answer, round_of
 
@@ -158,3 +159,15 @@ def test_a_row_refused_before_is_read_again_when_its_file_is_offered_again(world
     second = world.merge(*file)
     assert (second.already, second.annotations, second.labels) == (False, 2, 2)
     assert world.merge(*file).already is True
+
+
+def test_names_that_a_configuration_adds_settle_what_was_proposed_before(world: Asked):
+    given(world, "book_cabin", slots=(DECK,))
+    corpus, home, settings = arguments(world)
+    assert settle(corpus, names_in_use(corpus, home, settings)).labels == 0
+    assert settle(corpus, names_in_use(corpus, home, settings)) is None
+    wider = InventorySettings(intents=["find_ship", "Book_Cabin"], slots=["deck"], fold_case=True)
+    change = settle(corpus, names_in_use(corpus, home, wider))
+    assert (change.labels, change.withdrawn) == (1, 0)
+    assert (label_of(world, 0).intent, label_of(world, 0).slots) == ("Book_Cabin", (DECK,))
+    assert settle(corpus, names_in_use(corpus, home, wider)) is None

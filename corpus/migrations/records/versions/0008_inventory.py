@@ -35,6 +35,12 @@ def upgrade() -> None:
         sa.CheckConstraint("kind IN ('intent', 'slot')", name=op.f("ck_inventory_mappings_kind")),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_inventory_mappings")),
     )
+    op.create_table(
+        "inventory_settled",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inventory_settled")),
+    )
     op.add_column("annotations", sa.Column("proposes", sa.Boolean(), nullable=True))
     op.add_column("labels", sa.Column("slots_complete", sa.Boolean(), server_default=sa.true(), nullable=False))
     # The intents that came with labels are names in use. Names of slots are encrypted: the next ingest adds them.
@@ -52,5 +58,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("labels", "slots_complete")
     op.drop_column("annotations", "proposes")
+    op.drop_table("inventory_settled")
     op.drop_table("inventory_mappings")
     op.drop_table("inventory_names")
