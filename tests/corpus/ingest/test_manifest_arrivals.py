@@ -43,8 +43,8 @@ ODD: dict[str, tuple[bytes, str, str]] = {
     },
     "no wake": (without("wake"), "no_wake", "field wake: "),
     "null account": (line(account=None), "bad_row", "field account: is missing; give a string"),
-    "unknown column": (line(**{NAME: NAME}), "bad_row", "an unknown field; leave it out"),
-    "unknown key inside": (line(wake={"button": True, NAME: 1}), "bad_row", "field wake: holds an unknown key"),
+    "unknown column": (line(**{f"{NAME} Smith": NAME}), "bad_row", "an unknown field; leave it out"),
+    "unknown key inside": (line(wake={"button": True, f"{NAME}!": 1}), "bad_row", "field wake: holds an unknown key;"),
     **{
         f"wrong type of {field}": (line(**{field: value}), "bad_row", f"field {field}: is of the wrong type; give ")
         for field, value in {
@@ -169,7 +169,7 @@ TABLES: dict[str, tuple[Callable[[], pa.Table], str, str]] = {
     "dictionary": (lambda: table({}, locale=pa.dictionary(pa.int8(), pa.string())), "accepted", ""),
     "deep": (deep, "bad_row", "field attributes: is of the wrong type; give an object"),
     "nested name": (lambda: table({}).set_column(0, "audio", pa.array([{"path": "good.wav"}] * 3)), "all", ""),
-    "nested and unknown": (lambda: table({NAME: {"x": [{"y": 1}]}}), "bad_row", "an unknown field; leave"),
+    "nested and unknown": (lambda: table({f"{NAME}?": {"x": [{"y": 1}]}}), "bad_row", "an unknown field; leave"),
     "no UTF-8": (not_utf8, "bad_row", "a value can't be read; write strings in UTF-8"),
     "line break": (lambda: table({"audio": "a\nb.wav"}), "bad_row", "field audio: holds a line break"),
     "bytes for names": (lambda: table({}, audio=pa.binary()), "all", ""),
