@@ -52,7 +52,15 @@ def ingest(
     if not manifest.is_file():
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
-    show_report("ingested", run_flow("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
+    report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
+    show_report("ingested", report, as_json)
+    from corpus.errors import Refused
+    from flows.reports.refused_rows import why_none_accepted
+    from flows.steps.ingest import IngestReport
+
+    why = why_none_accepted(report) if isinstance(report, IngestReport) else None
+    if why:
+        raise Refused(why)
 
 
 @app.command("import")

@@ -18,6 +18,7 @@ from flows.runtime.settings import Settings
 from flows.tasks.task_status import sweep
 
 ENDINGS = (".jsonl", ".parquet")
+TABLES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,15 @@ class IngestReport(Result):
 
 
 def waiting_manifests(inbox: Path) -> list[Path]:
-    """Return the manifests in the inbox, sorted by name."""
+    """Return the manifests in the inbox and its folders, sorted by name.
+
+    A table that lies in the inbox itself is returned too: it is no manifest, and ingesting it says so.
+    """
     if not inbox.is_dir():
         return []
-    return sorted(path for path in inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
+    named = [path for path in inbox.rglob("*") if path.suffix.lower() in ENDINGS]
+    named += [path for path in inbox.iterdir() if path.suffix.lower() in TABLES]
+    return sorted(path for path in named if path.is_file())
 
 
 def ingest_manifests(
@@ -79,7 +85,7 @@ def ingest_manifests(
             A manifest that a person names on the command line shows its counts again.
 
     Raises:
-        UsageError: not `from_inbox`, and a manifest can't be read.
+        UsageError: not `from_inbox`, and a manifest can't be read, or is no manifest.
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
@@ -95,7 +101,8 @@ def ingest_manifests(
             except UsageError as error:
                 if not from_inbox:
                     raise
-                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
+                named = f"{manifest.name} "  # which a report of failed files has anyway
+                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
                 continue
             already += report.known
             if report.known and from_inbox:
