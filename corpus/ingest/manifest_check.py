@@ -6,14 +6,13 @@ line that says what the file looks like, and nothing is stored.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from corpus.errors import UsageError
 from corpus.ingest.file_kind import FileKind, file_kind
-from corpus.storage.json_lines import read_lines
+from corpus.storage.json_lines import has_object
 
 _OWN_COLUMNS: Final = frozenset(("account", "device_type", "consent", "arrived_at"))
 """Fields that every manifest has, and hardly any other table."""
@@ -47,24 +46,10 @@ def check_manifest(path: Path, longest: int) -> None:
         mistake = _wrong_parquet(path)
     else:
         with path.open("rb") as file:
-            mistake = "" if _has_object(file, longest, kind) else _MISTAKES[kind]
+            array = kind == "array" and _ends_as_array(file)
+            mistake = "" if has_object(file, longest, first_must_parse=array) else _MISTAKES[kind]
     if mistake:
         raise UsageError(f"{path.name} {mistake}")
-
-
-def _has_object(file: BinaryIO, longest: int, kind: FileKind) -> bool:
-    """Return whether a line is a JSON object, however odd; the last line of an array over several lines is none."""
-    array = kind == "array" and _ends_as_array(file)
-    for _, line in read_lines(file, longest):
-        try:
-            value = None if line is None else json.loads(line.decode("utf-8"))
-        except (ValueError, RecursionError):
-            if array:
-                return False
-            continue
-        if isinstance(value, dict):
-            return True
-    return False
 
 
 def _ends_as_array(file: BinaryIO) -> bool:
