@@ -62,7 +62,7 @@ def what_is_wrong(error: ValidationError, row: Mapping[Any, Any]) -> str:
     fault = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     name, *inside = fault["loc"] or ("",)
     if name not in _WANTED:
-        return _unknown_field(name)
+        return _unknown_field(name, row)
     if fault["type"] == "slots_text":
         return f"field slots, {fault['ctx']['fault']}"
     if name == "slots" and inside:
@@ -85,8 +85,9 @@ def _slot_fault(kind: str, inside: Sequence[int | str], slots: object) -> str:
     return f"{title}: {key}{_fault(kind, inside)}"
 
 
-def _unknown_field(name: object) -> str:
-    near = difflib.get_close_matches(str(name).lower(), _WANTED, n=1) if _shown(name) else []
+def _unknown_field(name: object, row: Mapping[Any, Any]) -> str:
+    absent = [field for field in _WANTED if row.get(field) is None]
+    near = difflib.get_close_matches(str(name).lower(), absent, n=1) if _shown(name) else []
     meant = f"write `{near[0]}` if you meant that, leave it out," if near else "leave it out,"
     field = f"unknown field{_shown(name)}" if _shown(name) else "an unknown field"
     return f"{field}; {meant} or put it into attributes; known are {', '.join(_WANTED)}"
