@@ -7,7 +7,7 @@ STUDIO := .label-studio
 DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
@@ -52,6 +52,10 @@ check: setup
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not label_studio" --durations 12
+
+# The slow tests of what a user installs: a wheel in an environment of its own, and repairs of make setup.
+test-packaging: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_wheel.py tests/test_setup.py --timeout 1800
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200

@@ -63,8 +63,8 @@ def _run(name: str, settings: Settings, given: argparse.Namespace) -> dict[str, 
     if "accuracy" in scenario:
         scenario["until"] = scenario.pop("accuracy") / FULL[folder.name]
     how = replay_settings(scenario.pop("rare", []), **scenario)
-    plan = plan_replay(settings, folder, strategies, given.seeds, how, given.out / name, given.processes)
-    return run_replay(settings, plan).to_json()
+    plan = plan_replay(settings.home, folder, strategies, given.seeds, how, given.out / name, given.processes)
+    return run_replay(settings.home, settings.tracking, plan).to_json()
 
 
 def _show(found: dict[str, dict[str, Any]]) -> None:

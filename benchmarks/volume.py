@@ -172,7 +172,7 @@ def score(home: Path, manifest: Path) -> dict[str, Any]:
 
     settings = load_settings(None, [f"corpus.home={json.dumps(str(home))}"])
     with opened(settings) as corpus:
-        base_models.ensure_champions(corpus, settings)
+        base_models.ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         started = time.perf_counter()
         with corpus.read() as conn:
             ids = utterances.in_window(conn)

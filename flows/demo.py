@@ -150,9 +150,10 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         _write_answers(corpus, settings, night, files.truth)
     morning = pipeline.morning(night)
     with opened(settings) as corpus:
-        asr, intent = (compare_champion(corpus, settings, kind) for kind in KINDS)
+        judged = (corpus, settings.home, settings.score.transcribe, settings.promotion)
+        asr, intent = (compare_champion(*judged, kind) for kind in KINDS)
         if traffic.speakers:
-            asr, intent = (replace(each, newest=by_speaker(corpus, settings, each.kind)) for each in (asr, intent))
+            asr, intent = (replace(each, newest=by_speaker(*judged, each.kind)) for each in (asr, intent))
         outlook_by_kind = outlooks(corpus, settings.stopping, settings.sampling.seed)
         with corpus.read() as conn:
             current = labels.current(conn)

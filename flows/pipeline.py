@@ -85,7 +85,7 @@ def import_corpus(
 def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score the utterances that the champions have not scored yet."""
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         when = closed_night(settings.night, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
@@ -124,7 +124,7 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
 
@@ -159,7 +159,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     """Run the main job for one night; a step with nothing due says why it was skipped."""
     with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings.night, night)
-        ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         swept = _sweep(corpus, settings)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
@@ -186,7 +186,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         merged = _merge(corpus, settings, None)
         asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
         intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
@@ -215,7 +215,8 @@ def _run_on_backend(
 
 
 def _sweep(corpus: Corpus, settings: Settings) -> SweepReport:
-    report = _run("sweep", task_status.sweep, corpus, settings)
+    folder, answers, due_days = settings.task_folder, settings.answers, settings.export.due_days
+    report = _run("sweep", task_status.sweep, corpus, folder, answers, due_days)
     settled = _settle(corpus, settings)
     if isinstance(settled, NotDone):
         return replace(report, not_done=settled.not_done)

@@ -115,13 +115,7 @@ def find_cohorts(
     if count < 2:
         return []
     assigned = clusters(embeddings, count, rng)
-    tests = []
-    for cluster in range(int(assigned.max()) + 1):
-        for measure, column in sorted(errors.items()):
-            rows = np.isfinite(column)
-            test = _test_cluster(assigned[rows] == cluster, column[rows], weight[rows], speaker_ids[rows], settings)
-            if test is not None:
-                tests.append((cluster, measure, test))
+    tests = _test_clusters(assigned, errors, weight, speaker_ids, settings)
     kept = _discoveries(np.array([test.p_value for *_, test in tests]), settings.false_finds)
     best: dict[int, tuple[str, _ClusterTest]] = {}
     for (cluster, measure, test), keep in zip(tests, kept.tolist(), strict=True):
@@ -177,6 +171,20 @@ class _ClusterTest:
     rest: float
     shrunk: float
     p_value: float
+
+
+def _test_clusters(
+    assigned: Rows, errors: dict[str, Scores], weights: Scores, speaker_ids: Strings, settings: CohortSettings
+) -> list[tuple[int, str, _ClusterTest]]:
+    """Return cluster, measure and figures of each cluster that has enough rows and speakers with the measure."""
+    tests = []
+    for cluster in range(int(assigned.max()) + 1):
+        for measure, column in sorted(errors.items()):
+            rows = np.isfinite(column)
+            test = _test_cluster(assigned[rows] == cluster, column[rows], weights[rows], speaker_ids[rows], settings)
+            if test is not None:
+                tests.append((cluster, measure, test))
+    return tests
 
 
 def _test_cluster(

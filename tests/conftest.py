@@ -14,7 +14,7 @@ LONGEST = (
     "tests/flows/test_serve.py",
     "tests/flows/test_demo.py",
     "tests/flows/cli/test_main.py",
-    "tests/flows/models/test_versions.py",
+    "tests/flows/steps/test_register_external.py",
     "tests/corpus/test_kill.py",
     "tests/flows/test_privacy.py",
     "tests/flows/steps/test_retrain.py",

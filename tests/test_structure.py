@@ -16,6 +16,8 @@ import grimp
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("corpus", "sampling", "annotation", "training", "flows")
 LONGEST = 400
+LONGEST_BODY = 45
+"""Lines of a function, its signature and docstring not counted."""
 TEXTS = ("*.md", "*.toml", "*.yaml", "*.py", "Makefile")
 OUTSIDE_A_ROOM = {"__init__", "pipeline", "serve", "demo"}
 PARTS_OF_STEPS = {
@@ -43,6 +45,20 @@ WITHOUT = {
     "record": NO_HOP | {"promote": "a decision is a row of `judgements` and `promotions`, in `corpus/tables/`"},
 }
 """Words of the vocabulary that have no such thing, each with its reason."""
+
+
+CROSS_CUTTING = {
+    "corpus/test_kill": "the whole way of a corpus, killed at each of its events",
+    "flows/test_kill": "a whole nightly run, killed at any moment",
+    "flows/test_old_home": "every command on a home that an older version wrote",
+    "flows/test_privacy": "every byte of a home after a whole round",
+    "flows/test_report_documents": "the documents of all reports, whose keys stay as they are",
+    "flows/test_step_documents": "the documents of all steps, whose keys stay as they are",
+    "sampling/test_plugins": "strategies and measures of other packages, in both registries",
+    "training/asr/test_families": "each family of speech models, through loading, scoring and fine-tuning",
+    "training/test_documented_runs": "the runs that the documentation names, through both kinds of model",
+}
+"""Test files that look at more than one module, so that none has their name, each with what it looks at."""
 
 
 UNUSED = {
@@ -83,6 +99,61 @@ def texts() -> list[Path]:
 def test_no_module_is_too_long_to_read() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in sources()}
     assert {name: count for name, count in lengths.items() if count > LONGEST} == {}
+
+
+def test_no_function_is_too_long_to_read() -> None:
+    """A migration describes a whole schema in one function, whatever its length."""
+    lengths = {
+        f"{path.relative_to(ROOT)}: {node.name}": _lines_of_body(node)
+        for path in sources()
+        if "migrations" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: count for name, count in lengths.items() if count > LONGEST_BODY} == {}
+
+
+def _lines_of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_the_lines_of_a_function_are_counted_without_signature_and_docstring() -> None:
+    (function,) = ast.parse('def add(\n    x,\n):\n    """Add.\n\n    More.\n    """\n    y = x\n\n    return y\n').body
+    assert isinstance(function, ast.FunctionDef)
+    assert _lines_of_body(function) == 3
+
+
+def test_every_test_file_has_the_name_of_a_module_in_the_room_that_it_mirrors() -> None:
+    found = {
+        path.relative_to(ROOT / "tests").with_suffix("").as_posix() for name in PACKAGES for path in _test_files(name)
+    }
+    assert {path for path in found if not _mirrors_a_module(path)} == set(CROSS_CUTTING)
+
+
+def test_a_test_file_mirrors_a_module_by_its_name_or_by_its_name_and_an_aspect() -> None:
+    for path in ("corpus/test_door", "flows/steps/test_merge_order", "corpus/migrations/test_migration_0004"):
+        assert _mirrors_a_module(path), path
+    for path in ("corpus/tables/test_state", "flows/steps/test_mergers", "corpus/migrations/test_migration_9"):
+        assert not _mirrors_a_module(path), path
+
+
+def _test_files(package: str) -> list[Path]:
+    return sorted((ROOT / "tests" / package).rglob("test_*.py"))
+
+
+def _mirrors_a_module(path: str) -> bool:
+    """Return whether a test file, such as `flows/steps/test_merge_order`, is named after a module of its room.
+
+    Tests of a module that would be too long for one file are in several: `test_merge.py`, `test_merge_order.py`. Those
+    of a migration have its number: `test_migration_0004.py`, or `test_vault_migration_0003.py` for the vault's.
+    """
+    room, name = ROOT / Path(path).parent, Path(path).name.removeprefix("test_")
+    if room.name == "migrations":
+        database, _, number = name.rpartition("migration_")
+        return any((room / (database.strip("_") or "records") / "versions").glob(f"{number}_*.py"))
+    modules = {file.stem for file in room.glob("*.py")} - {"__init__"}
+    return any(name == module or name.startswith(f"{module}_") for module in modules)
 
 
 def test_every_file_of_flows_is_in_its_room() -> None:

@@ -24,6 +24,10 @@ def _text(name: str, *args: sa.schema.SchemaItem, nullable: bool = False) -> sa.
     return sa.Column(name, sa.Text, *args, nullable=nullable)
 
 
+def _keys(*names: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, sa.Text, primary_key=True) for name in names]
+
+
 def _whole(name: str, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=nullable)
 
@@ -108,9 +112,7 @@ refusals: Final = sa.Table(
 leases: Final = sa.Table(
     "leases",
     METADATA,
-    sa.Column("utterance_id", sa.Text, primary_key=True),
-    sa.Column("holder", sa.Text, primary_key=True),
-    sa.Column("purpose", sa.Text, primary_key=True),
+    *_keys("utterance_id", "holder", "purpose"),
     _moment("until", index=True),
 )
 
@@ -140,8 +142,7 @@ scores: Final = sa.Table(
     "scores",
     METADATA,
     sa.Column("utterance_id", sa.Text, sa.ForeignKey("utterances.utterance_id"), primary_key=True),
-    sa.Column("asr_version", sa.Text, primary_key=True),
-    sa.Column("intent_version", sa.Text, primary_key=True),
+    *_keys("asr_version", "intent_version"),
     _text("part", sa.ForeignKey("parts.path")),
     _whole("row"),
     sa.Column("hypotheses", sa.LargeBinary, nullable=True),
@@ -292,8 +293,7 @@ snapshot_rows: Final = sa.Table(
 model_versions: Final = sa.Table(
     "model_versions",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
+    *_keys("kind", "version"),
     _text("run_id"),
     _text("snapshot_id"),
     _text("base"),
@@ -305,9 +305,7 @@ model_versions: Final = sa.Table(
 pseudo_labels: Final = sa.Table(  # utterances that a version learned without a label; erasures remove rows
     "pseudo_labels",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("utterance_id", sa.Text, primary_key=True),
+    *_keys("kind", "version", "utterance_id"),
     _number("weight"),
     _text("asr_version"),  # versions whose hypotheses were learned
     _text("intent_version"),
@@ -315,11 +313,19 @@ pseudo_labels: Final = sa.Table(  # utterances that a version learned without a 
     sa.Index("ix_pseudo_labels_utterance_id", "utterance_id"),
 )
 
+left_out: Final = sa.Table(  # utterances that a version was to learn and could not; erasures remove rows
+    "left_out",
+    METADATA,
+    *_keys("kind", "version", "utterance_id"),
+    _text("reason"),
+    sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
+    sa.Index("ix_left_out_utterance_id", "utterance_id"),
+)
+
 training_costs: Final = sa.Table(
     "training_costs",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
+    *_keys("kind", "version"),
     _number("seconds"),
     sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
 )
@@ -327,8 +333,7 @@ training_costs: Final = sa.Table(
 aliases: Final = sa.Table(
     "aliases",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
+    *_keys("kind", "name"),
     _text("version"),
     sa.ForeignKeyConstraint(["kind", "version"], ["model_versions.kind", "model_versions.version"]),
 )
@@ -349,19 +354,26 @@ promotions: Final = sa.Table(
 reports: Final = sa.Table(
     "reports",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("eval_set_id", sa.Text, primary_key=True),
+    *_keys("kind", "version", "eval_set_id"),
     _text("numbers"),
+)
+
+report_rows: Final = sa.Table(  # utterances of a report, at the position of their numbers; erasures remove rows
+    "report_rows",
+    METADATA,
+    *_keys("kind", "version", "eval_set_id"),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("utterance_id"),
+    sa.ForeignKeyConstraint(
+        ["kind", "version", "eval_set_id"], ["reports.kind", "reports.version", "reports.eval_set_id"]
+    ),
+    sa.Index("ix_report_rows_utterance_id", "utterance_id"),
 )
 
 evaluation_costs: Final = sa.Table(  # what each evaluation took; one is repeated if its report was erased
     "evaluation_costs",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("eval_set_id", sa.Text, primary_key=True),
-    sa.Column("normaliser", sa.Text, primary_key=True),
+    *_keys("kind", "version", "eval_set_id", "normaliser"),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     _whole("rows"),
     _number("seconds"),
@@ -372,8 +384,7 @@ evaluation_costs: Final = sa.Table(  # what each evaluation took; one is repeate
 judgements: Final = sa.Table(  # decisions of the gate on a version, oldest first
     "judgements",
     METADATA,
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
+    *_keys("kind", "version"),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     _text("rows_id"),  # id of the audit rows, without those erased before
     _text("against"),

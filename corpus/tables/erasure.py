@@ -18,7 +18,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation
-from corpus.tables import models, pseudo_labels, reports
+from corpus.tables import left_out, models, pseudo_labels, reports
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -105,12 +105,10 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     statement = sa.select(rows.c.utterance_id).where(rows.c.state != "erased")
     live = sorted(row.utterance_id for row in fetch_among(op.conn, statement, rows.c.utterance_id, ids))
     rewritten = _drop_statistics(corpus, op, frozenset(ids))
+    reports.drop_from_reports(op.conn, ids)
     each = [{"id": i} for i in ids]
     if each:
         one: sa.BindParameter[str] = sa.bindparam("id")
-        with_label = fetch_among(op.conn, sa.select(schema.labels.c.utterance_id), schema.labels.c.utterance_id, ids)
-        if labelled := {row.utterance_id for row in with_label}:  # reports contain no others, and are slow to read
-            reports.drop_from_reports(op.conn, labelled)
         op.conn.execute(sa.delete(schema.labels).where(schema.labels.c.utterance_id == one), each)
         op.conn.execute(sa.delete(schema.leases).where(schema.leases.c.utterance_id == one), each)
         blank = {"content": None, "content_mac": "", "intent": None}
@@ -121,6 +119,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
         op.conn.execute(blanking.values(**BLANK, state_reason=reason), each)
     tainted = models.taint(op.conn, ids)
     pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
+    left_out.erase(op.conn, ids)
     return {
         "erased": len(live),
         "digest": digest(live),

@@ -13,7 +13,7 @@ from corpus.storage.records_schema import (
     labels,
     model_versions,
     parts,
-    reports,
+    report_rows,
     rounds,
     scores,
     selections,
@@ -21,7 +21,7 @@ from corpus.storage.records_schema import (
     tasks,
     utterances,
 )
-from corpus.tables import pseudo_labels
+from corpus.tables import left_out, pseudo_labels
 
 Rows = list[dict[str, Any]]
 """Rows of a query, by name of the column."""
@@ -138,9 +138,10 @@ def scored_by(conn: sa.Connection, utterance_id: str) -> Rows:
 
 
 def learners(conn: sa.Connection, utterance_id: str) -> Rows:
-    """Return the versions that learned from an utterance or were judged on it, with its role and label revision.
+    """Return the versions whose snapshot contains an utterance, with its role and label revision.
 
-    Versions that learned it as a pseudo-label have the role `pseudo` and no revision.
+    Versions that had it as a pseudo-label have the role `pseudo` and no revision. `left_out` is the reason why a
+    version could not learn it, and None where it did.
     """
     columns = [model_versions.c[name] for name in ("kind", "version", "tainted", "snapshot_id")]
     statement = (
@@ -153,14 +154,16 @@ def learners(conn: sa.Connection, utterance_id: str) -> Rows:
         one = (model_versions.c.kind == kind, model_versions.c.version == version)
         rows = _rows(conn, sa.select(*columns).where(*one))
         found += [row | {"role": "pseudo", "revision": None} for row in rows]
+    reasons = left_out.reasons_by_version(conn, utterance_id)
+    found = [row | {"left_out": reasons.get((row["kind"], row["version"]))} for row in found]
     return sorted(found, key=lambda row: (row["kind"], int(row["version"])))
 
 
 def judges_of(conn: sa.Connection, utterance_id: str) -> Rows:
     """Return kind and version of the versions with a report that contains the utterance."""
-    columns = (reports.c.kind, reports.c.version)
-    statement = sa.select(*columns).where(reports.c.numbers.contains(f'"{utterance_id}"', autoescape=True)).distinct()
-    return sorted(_rows(conn, statement), key=lambda row: (row["kind"], int(row["version"])))
+    columns = (report_rows.c.kind, report_rows.c.version)
+    statement = sa.select(*columns).where(report_rows.c.utterance_id == utterance_id)
+    return sorted(_rows(conn, statement.distinct()), key=lambda row: (row["kind"], int(row["version"])))
 
 
 def _rows(conn: sa.Connection, statement: sa.Select[Any]) -> Rows:

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from corpus.records.base import Kind, canonical_json
 from corpus.records.evaluation import EvaluationReport
-from corpus.storage.database import insert_new
-from corpus.storage.records_schema import reports
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.records_schema import report_rows, reports
+
+_KEY = ("kind", "version", "eval_set_id")
 
 _REPORT_TYPES: dict[str, Any] = {
-    "utterance_ids": np.str_,
     "speaker_ids": np.str_,
     "errors": np.int64,
     "words": np.int64,
@@ -32,7 +33,7 @@ _REPORT_TYPES: dict[str, Any] = {
     "raw_confidence": np.float32,
     "success": np.int64,
 }
-
+"""Columns with one row for each utterance, whose ids are in a table of their own."""
 
 _TRIPLES = ("slot_counts", "word_edits")
 """Columns with three numbers for each utterance."""
@@ -40,20 +41,19 @@ _TRIPLES = ("slot_counts", "word_edits")
 
 def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
     """Store a report; it replaces an earlier one of the same version on the same set."""
-    key = {"kind": report.kind, "version": report.version, "eval_set_id": report.eval_set_id}
+    key = {name: getattr(report, name) for name in _KEY}
     columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
     facts = {"intents": list(report.intents), "beside": report.beside, "normaliser": report.normaliser}
     numbers = canonical_json({**columns, **facts})
     insert_new(conn, reports, [key | {"numbers": numbers}])
-    same = [reports.c[name] == value for name, value in key.items()]
-    conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
+    conn.execute(sa.update(reports).where(*_same(reports, key)).values(numbers=numbers))
+    _put_rows(conn, key, report.utterance_ids.tolist())
 
 
 def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
     """Return the report of a version on a set, None where there is none."""
     key = {"kind": kind, "version": version, "eval_set_id": eval_set_id}
-    same = [reports.c[name] == value for name, value in key.items()]
-    text = conn.execute(sa.select(reports.c.numbers).where(*same)).scalar()
+    text = conn.execute(sa.select(reports.c.numbers).where(*_same(reports, key))).scalar()
     if text is None:
         return None
     numbers = json.loads(text)
@@ -63,6 +63,7 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
     }
     columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
     columns |= {name: numbers.get(name, "") for name in ("beside", "normaliser")}
+    columns["utterance_ids"] = np.array(_ids(conn, key), dtype=np.str_)
     columns["intents"] = tuple(numbers.get("intents", []))
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)
 
@@ -74,32 +75,21 @@ def drop_from_reports(conn: sa.Connection, utterance_ids: Collection[str]) -> in
     compared on it. Decisions that were made on the whole set are stored with the promotions.
     """
     erased = frozenset(utterance_ids)
-    keys = [reports.c[name] for name in ("kind", "version", "eval_set_id")]
-    changed = 0
-    for key in conn.execute(sa.select(*keys)).all():
-        same = [column == value for column, value in zip(keys, key, strict=True)]
-        numbers = json.loads(conn.execute(sa.select(reports.c.numbers).where(*same)).scalar_one())
-        remaining = [row for row, i in enumerate(numbers["utterance_ids"]) if i not in erased]
-        if len(remaining) == len(numbers["utterance_ids"]):
-            continue
-        changed += 1
+    keys = sa.select(*(report_rows.c[name] for name in _KEY)).distinct()
+    changed = {tuple(row) for row in fetch_among(conn, keys, report_rows.c.utterance_id, sorted(erased))}
+    for values in sorted(changed):
+        key = dict(zip(_KEY, values, strict=True))
+        same = _same(reports, key)
+        ids = _ids(conn, key)
+        remaining = [position for position, i in enumerate(ids) if i not in erased]
+        _put_rows(conn, key, [ids[position] for position in remaining])
         if remaining:
+            numbers = json.loads(conn.execute(sa.select(reports.c.numbers).where(*same)).scalar_one())
             numbers = canonical_json(_rows_of_report(numbers, remaining))
             conn.execute(sa.update(reports).where(*same).values(numbers=numbers))
         else:
             conn.execute(sa.delete(reports).where(*same))
-    return changed
-
-
-def _rows_of_report(numbers: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
-    """Return the stored columns of a report with the given rows only, and only the intents that occur in them."""
-    # In reports of older versions columns are missing or empty.
-    kept = {name: [numbers[name][row] for row in rows] for name in _REPORT_TYPES if numbers.get(name)}
-    codes = [name for name in ("truth", "predicted") if name in kept]
-    used = sorted({code for name in codes for code in kept[name]} - {-1})
-    position = {-1: -1} | {code: k for k, code in enumerate(used)}
-    kept |= {name: [position[code] for code in kept[name]] for name in codes}
-    return {**numbers, **kept, "intents": [numbers["intents"][code] for code in used]}
+    return len(changed)
 
 
 def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
@@ -113,3 +103,31 @@ def judged_sets(conn: sa.Connection, kind: Kind) -> dict[str, list[str]]:
     for row in rows:
         found.setdefault(row.version, []).append(row.eval_set_id)
     return found
+
+
+def _same(table: sa.Table, key: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in key.items()]
+
+
+def _ids(conn: sa.Connection, key: Mapping[str, str]) -> list[str]:
+    """Return the utterances of a report in the order of its columns."""
+    statement = sa.select(report_rows.c.utterance_id).where(*_same(report_rows, key))
+    return list(conn.execute(statement.order_by(report_rows.c.position)).scalars())
+
+
+def _put_rows(conn: sa.Connection, key: Mapping[str, str], utterance_ids: Sequence[str]) -> None:
+    """Store the utterances of a report in place of those that it had."""
+    conn.execute(sa.delete(report_rows).where(*_same(report_rows, key)))
+    rows = [{**key, "position": position, "utterance_id": i} for position, i in enumerate(utterance_ids)]
+    insert_new(conn, report_rows, rows)
+
+
+def _rows_of_report(numbers: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    """Return the stored columns of a report with the given rows only, and only the intents that occur in them."""
+    # In reports of older versions columns are missing or empty.
+    kept = {name: [numbers[name][row] for row in rows] for name in _REPORT_TYPES if numbers.get(name)}
+    codes = [name for name in ("truth", "predicted") if name in kept]
+    used = sorted({code for name in codes for code in kept[name]} - {-1})
+    position = {-1: -1} | {code: k for k, code in enumerate(used)}
+    kept |= {name: [position[code] for code in kept[name]] for name in codes}
+    return {**numbers, **kept, "intents": [numbers["intents"][code] for code in used]}

@@ -62,8 +62,8 @@ def replay(
         max_labels=max_labels,
         cold_start_labels=settings.sampling.cold_start_labels,
     )
-    plan = replaying.plan_replay(settings, corpus, strategy, seeds, replay_settings, out, processes)
-    report = replaying.run_replay(settings, plan)
+    plan = replaying.plan_replay(settings.home, corpus, strategy, seeds, replay_settings, out, processes)
+    report = replaying.run_replay(settings.home, settings.tracking, plan)
     if as_json:
         console.show_json(report.to_json())
     else:
@@ -103,7 +103,7 @@ def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: 
     from flows.runtime.session import opened
 
     with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
-        report = roll_back(corpus, settings, kind)
+        report = roll_back(corpus, settings.home, settings.tracking, kind)
     if not as_json:
         console.note(f"earmark rollback {kind} again makes version {report.was} the champion again")
     show_report("rolled back", report, as_json)
@@ -160,7 +160,7 @@ def lineage(
     from flows.runtime.session import opened
 
     with opened(settings, create=False) as corpus:
-        report = lineage_of(corpus, settings, item)
+        report = lineage_of(corpus, settings.home, settings.tracking, item)
     if as_json:
         console.show_json(report.to_json())
     else:

@@ -197,7 +197,8 @@ def retrain(
     if remote:
         from flows.runtime.remote import retrain_remotely
 
-        run = retrain_remotely(settings_of(config, overrides), kind, wait=wait)
+        settings = settings_of(config, overrides)
+        run = retrain_remotely(settings.home, settings.prefect, kind, wait=wait)
         show_report("retrained remotely", run, as_json)
         return
     document = run_flow("retrain", config, overrides, kind=kind).to_json()

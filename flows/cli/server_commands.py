@@ -20,9 +20,11 @@ def clips(
 ) -> None:
     """Serve clips to the browsers of annotators in Label Studio until stopped; each playback is audited."""
     settings = settings_of(config, overrides)
+    from flows.runtime.session import opened
     from flows.tasks.clip_server import serve_clips
 
-    serve_clips(settings, host, port)
+    with opened(settings, create=False) as corpus:
+        serve_clips(corpus, settings.label_studio.url, host, port)
 
 
 @app.command()

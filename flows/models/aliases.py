@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpus.errors import PromotionRefused
@@ -12,10 +13,9 @@ from corpus.storage import operation_ids
 from corpus.tables import models as store
 from corpus.tables.people import holder
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from training.tracking.store import Tracking
+    from training.tracking.store import Tracking, TrackingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def mirror_aliases(corpus: Corpus, tracking: Tracking) -> None:
         set_aliases(tracking, kind, aliases)
 
 
-def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
+def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:
     """Make the previous champion the champion again, and the present champion the previous one.
 
     Raises:
@@ -69,7 +69,7 @@ def roll_back(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionMoved:
         store.move_alias(op.conn, kind, "champion", champion, previous)
         store.move_alias(op.conn, kind, "previous", previous, champion)
         op.result = moved.to_json()
-    mirror_aliases(corpus, open_tracking(settings.tracking, settings.home))
+    mirror_aliases(corpus, open_tracking(tracking, home))
     return moved
 
 

@@ -12,19 +12,19 @@ from corpus.storage import operation_ids
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ModelSettings
 
 if TYPE_CHECKING:
-    from training.tracking.store import Tracking
+    from training.tracking.store import Tracking, TrackingSettings
 
 
-def ensure_champions(corpus: Corpus, settings: Settings) -> None:
+def ensure_champions(corpus: Corpus, home: Path, models: ModelSettings, tracking_settings: TrackingSettings) -> None:
     """Register the base of each kind, as champion where there is none, and set the aliases in MLflow."""
     from training.tracking.store import open_tracking
 
-    tracking = open_tracking(settings.tracking, settings.home)
+    tracking = open_tracking(tracking_settings, home)
     for kind in registry.KINDS:
-        _register_base(corpus, settings.home, registry.base_folder(settings.models, kind), kind, tracking)
+        _register_base(corpus, home, registry.base_folder(models, kind), kind, tracking)
     mirror_aliases(corpus, tracking)
 
 

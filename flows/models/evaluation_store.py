@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -17,14 +19,21 @@ from corpus.tables.costs import EvaluationCost
 from corpus.text import NORMALISER
 from flows.models.eval_set import AuditSet
 from flows.models.evaluate import evaluate
-from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.asr.transcribe import TranscribeSettings
 
 MEASURE = {"asr": "WER", "intent": "intent error"}
 """Name of the error rate by kind."""
 
 
 def evaluate_versions(
-    corpus: Corpus, settings: Settings, audit: AuditSet, versions: Sequence[ModelVersion], beside: str | None = None
+    corpus: Corpus,
+    home: Path,
+    how: TranscribeSettings,
+    audit: AuditSet,
+    versions: Sequence[ModelVersion],
+    beside: str | None = None,
 ) -> dict[str, EvaluationReport]:
     """Return the report of each version on the evaluation set; compute only those that are not stored yet.
 
@@ -32,7 +41,8 @@ def evaluate_versions(
 
     Args:
         corpus: handle of the home.
-        settings: settings of transcription, and the home with its models.
+        home: folder with the models.
+        how: settings of transcription.
         audit: the evaluation set.
         versions: versions of the kind.
         beside: intent version by which the report of a speech model has to count success; None for any.
@@ -46,7 +56,7 @@ def evaluate_versions(
         if on_record is not None and beside in (None, on_record.beside):
             reports[version.version] = on_record
             continue
-        evaluation = evaluate(corpus, settings.home, settings.score.transcribe, audit, version)
+        evaluation = evaluate(corpus, home, how, audit, version)
         report = evaluation.report
         reports[version.version] = report
         # `earlier` gives a repeated evaluation, whose report was removed, an operation of its own

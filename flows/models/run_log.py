@@ -48,13 +48,8 @@ def log_judgement(
     slices = shown_slices(corpus, night, audit, report)
     values = metrics(report, slices, weights=weights)
     values |= with_bounds(judging_cost(corpus, version.kind, version.version, audit.eval_set_id).speed)
-    values |= {
+    values |= _gate_values(decision) | {
         "base_error": base_rate.value,
-        "champion_error": decision.champion.value,
-        "difference": decision.difference.value,
-        "difference_low": decision.difference.low,
-        "difference_high": decision.difference.high,
-        "promoted": float(decision.promotes),
         "gain_per_100_labels": gain_per_100_labels(base_rate.value, rate.value, count),
     }
     runs.log_metrics(tracking, version.run_id, finite(values))
@@ -76,6 +71,17 @@ def log_judgement(
             [names[k] for k in report.truth.tolist()], [names[k] for k in report.predicted.tolist()]
         )
     runs.log_figures(tracking, version.run_id, plots)
+
+
+def _gate_values(decision: Decision) -> dict[str, float]:
+    """Return the metrics of the gate's decision by name."""
+    return {
+        "champion_error": decision.champion.value,
+        "difference": decision.difference.value,
+        "difference_low": decision.difference.low,
+        "difference_high": decision.difference.high,
+        "promoted": float(decision.promotes),
+    }
 
 
 def _plots_over_time(

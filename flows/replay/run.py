@@ -23,13 +23,14 @@ from corpus.records.base import canonical_json, digest
 from flows.replay.report import ReplayReport, log_replay, plot_curves, summarise_replay
 from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, run_job
 from flows.runtime import progress
-from flows.runtime.settings import Settings, describe
+from flows.runtime.settings import describe
 from sampling.learning_curves import Curve
 from sampling.measures import measure_entry
 from sampling.strategies.registry import strategy as known_strategy
 from training.replay_learners.corpora import LabelledCorpus, read_corpus
 from training.replay_learners.learners import LEARNERS
 from training.replay_learners.problem import make_problem, save_problem
+from training.tracking.store import TrackingSettings
 
 FULL = "full pool"
 """In place of the strategy in a job that trains on the whole pool."""
@@ -78,7 +79,7 @@ def replay_settings(rare: Sequence[str], **given: Any) -> ReplaySettings:
 
 
 def plan_replay(
-    settings: Settings,
+    home: Path,
     folder: Path,
     strategies: str,
     seeds: int,
@@ -89,7 +90,7 @@ def plan_replay(
     """Check the input of a replay and return its plan.
 
     Args:
-        settings: settings of the home, for the folder of the results.
+        home: folder of the home, where the results are put unless `out` is given.
         folder: folder of the corpus.
         strategies: names of the strategies, separated by commas.
         seeds: number of runs of each strategy.
@@ -110,12 +111,12 @@ def plan_replay(
         raise UsageError(f"learner {replay.learner!r} is unknown; known are {', '.join(sorted(LEARNERS))}")
     corpus = read_corpus(folder)
     key = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
-    destination = out or settings.home / "replay" / f"{corpus.name}-{key}"
+    destination = out or home / "replay" / f"{corpus.name}-{key}"
     ordered = ("random", *(name for name in names if name != "random"))
     return Replay(corpus, ordered, seeds, replay, destination, processes or os.cpu_count() or 1)
 
 
-def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
+def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayReport:
     """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
@@ -128,7 +129,7 @@ def run_replay(settings: Settings, plan: Replay) -> ReplayReport:
     (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     picture = plot_curves(report, curves)
     picture.savefig(plan.out / "curves.png", dpi=130)
-    log_replay(settings.home, settings.tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
+    log_replay(home, tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind
@@ -14,7 +15,10 @@ from flows.models import registry
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
 from flows.runtime.results import Result, as_json
-from flows.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from training.asr.transcribe import TranscribeSettings
+    from training.evaluation.gate import PromotionSettings
 
 NO_ROWS: Final = {"value": None, "low": None, "high": None, "n": 0, "speakers": 0}
 """An interval as JSON where no evaluation row is labelled yet."""
@@ -101,7 +105,9 @@ def _rate_by_speaker(document: Mapping[str, Any]) -> RateBySpeaker:
     return RateBySpeaker(document["version"], Interval(**document["all"]), speakers)
 
 
-def compare_champion(corpus: Corpus, settings: Settings, kind: Kind) -> ChampionVsBase:
+def compare_champion(
+    corpus: Corpus, home: Path, how: TranscribeSettings, gate: PromotionSettings, kind: Kind
+) -> ChampionVsBase:
     """Return champion and base on all labelled evaluation rows, and their paired difference, with 95 % intervals."""
     from training.evaluation.intervals import (
         IntervalSettings,
@@ -112,10 +118,10 @@ def compare_champion(corpus: Corpus, settings: Settings, kind: Kind) -> Champion
     )
 
     champion, base = registry.champion(corpus, kind), registry.by_name(corpus, kind, "base")
-    audit = audit_set(corpus, settings.promotion, kind)
+    audit = audit_set(corpus, gate, kind)
     if not audit.labels:
         return ChampionVsBase(kind, champion.version)
-    found = evaluate_versions(corpus, settings, audit, [champion, base])
+    found = evaluate_versions(corpus, home, how, audit, [champion, base])
     interval = IntervalSettings(alpha=0.05)
     rate, base_rate = (report_interval(found[v.version], interval, weights=audit.weights) for v in (champion, base))
     difference = paired_difference(found[base.version], found[champion.version], interval, weights=audit.weights)
@@ -124,14 +130,16 @@ def compare_champion(corpus: Corpus, settings: Settings, kind: Kind) -> Champion
     return ChampionVsBase(kind, champion.version, rate, base_rate, difference, audit.eval_set_id)
 
 
-def by_speaker(corpus: Corpus, settings: Settings, kind: Kind) -> RateBySpeaker:
+def by_speaker(
+    corpus: Corpus, home: Path, how: TranscribeSettings, gate: PromotionSettings, kind: Kind
+) -> RateBySpeaker:
     """Return the rate of the newest version on all evaluation rows with its interval, and each speaker's rate."""
     from training.evaluation.intervals import IntervalSettings, complement, rate_by_speaker, report_interval
 
     with corpus.read() as conn:
         newest = store.versions(conn, kind)[-1]
-    audit = audit_set(corpus, settings.promotion, kind)
-    report = evaluate_versions(corpus, settings, audit, [newest])[newest.version]
+    audit = audit_set(corpus, gate, kind)
+    report = evaluate_versions(corpus, home, how, audit, [newest])[newest.version]
     rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
     found = rate_by_speaker(report, weights=audit.weights)
     speakers = {i: SpeakerRate(share if kind == "asr" else 1 - share, n) for i, (share, n) in found.items()}

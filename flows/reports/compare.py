@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -18,7 +18,7 @@ from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions, judging_cost
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore
 
 if TYPE_CHECKING:
     from training.evaluation.metrics import SliceRow
@@ -47,6 +47,10 @@ NAMES = {
     "own_latency_p95": "understanding alone, 95th percentile",
 }
 """Names of the figures in tables and pages."""
+
+
+class SettingsOfCompare(HasHome, HasScore, HasPromotion, HasNight, Protocol):
+    """The settings that a comparison reads: how versions are evaluated, and on which rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ class Compared:
     document: Comparison
 
 
-def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str) -> Compared:
+def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, second: str) -> Compared:
     """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
 
     Raises:
@@ -180,7 +184,7 @@ def compare_versions(corpus: Corpus, settings: Settings, first: str, second: str
         raise UsageError("no audit row is labelled yet; merge annotations first")
     # A speech model is also judged by what the champion intent model makes of its transcripts.
     beside = registry.champion(corpus, "intent").version if kind == "asr" else None
-    found = evaluate_versions(corpus, settings, audit, versions, beside)
+    found = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions, beside)
     one, two = found[versions[0].version], found[versions[1].version]
     interval = IntervalSettings(alpha=0.05)
     worse, better = flips(one, two)

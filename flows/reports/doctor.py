@@ -68,7 +68,7 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
             removed = orphans.sweep(corpus, max_share=max_share) | {
                 "work": work_folder.clear(places(settings.corpus).home)
             }
-            task_status.sweep(corpus, settings)
+            task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
             from flows.models.aliases import mirror_aliases
             from training.tracking.store import open_tracking
 
@@ -88,7 +88,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "content": lambda: _content(corpus),
         "counts": lambda: _counts(corpus),
         "models": lambda: _models(corpus, settings.home, settings.tracking),
-        "task folder": lambda: _task_folder(corpus, settings),
+        "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
     }
     for name, check in check_by_name.items():
         try:
@@ -152,11 +152,11 @@ def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> 
         return counts, [*problems, *tainted_champions(conn)]
 
 
-def _task_folder(corpus: Corpus, settings: Settings) -> Found:
+def _task_folder(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> Found:
     """Check that the folder has files and lines of open tasks only."""
     now = task_status.task_status(corpus)
-    files = len(task_folder.stray(settings, now.rounds, now.wanted, corpus.clock()))
-    lines = task_folder.stray_lines(settings.task_folder, now.rounds, now.wanted)
+    files = len(task_folder.stray(folder, answers, due_days, now.rounds, now.wanted, corpus.clock()))
+    lines = task_folder.stray_lines(folder, now.rounds, now.wanted)
     problems = []
     if now.to_close:
         problems.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,17 @@ from flows.models.evaluate import IntentReading, classify_texts, transcribe_clip
 from flows.models.evaluation_store import evaluate_versions
 from flows.models.slices import shown_slices
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore
 
 if TYPE_CHECKING:
     from corpus.edits import Step
 
 Opened: TypeAlias = dict[str, tuple[Floats, Label]]
 """Audio and label by utterance id."""
+
+
+class SettingsOfMistakes(HasHome, HasScore, HasPromotion, HasNight, Protocol):
+    """The settings by which the mistakes of a version are found: how it is evaluated, and on which rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +102,13 @@ class MistakesReport(Result):
 
 
 def mistakes(
-    corpus: Corpus, settings: Settings, name: str, wanted: Sequence[str], worst: int, person: str
+    corpus: Corpus, settings: SettingsOfMistakes, name: str, wanted: Sequence[str], worst: int, person: str
 ) -> MistakesReport:
     """Return the worst rows of a version with their content, which is never to be stored or logged.
 
     Args:
         corpus: the corpus.
-        settings: how clips are transcribed and texts classified.
+        settings: how versions are evaluated, and on which rows.
         name: kind and version, such as `asr/2`.
         wanted: slices such as `device=doorbell`; only rows in all of them are returned.
         worst: how many rows at most.
@@ -120,7 +124,8 @@ def mistakes(
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
         raise UsageError("no audit row is labelled yet; merge annotations first")
-    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+    how = settings.score.transcribe
+    report = evaluate_versions(corpus, settings.home, how, audit, [version])[version.version]
     slices = shown_slices(corpus, settings.night, audit, report)
     inside = _inside(slices, wanted, len(report))
     order = [row for row in worst_first(report) if inside[row]]
@@ -128,7 +133,7 @@ def mistakes(
     opened = _open(corpus, audit, list(rows), person)
     outputs = transcribe_clips(
         settings.home,
-        settings.score.transcribe,
+        how,
         audit.speech_model or version,
         [(i, audio) for i, (audio, _) in opened.items()],
     )

@@ -14,11 +14,9 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
-from corpus.tables import lineage, pseudo_labels, reports
-from corpus.tables.pseudo_labels import PseudoLabels
+from corpus.tables import left_out, lineage, pseudo_labels, reports
 from flows.models import registry
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 from training.tracking.store import TrackingSettings
 
 # --- a version --------------------------------------------------------------------------------------------------------
@@ -51,11 +49,13 @@ class PseudoSource(Result):
         count: how many.
         weight: of each in training; a label has weight 1.
         by: versions whose hypotheses they are, such as `asr/1`.
+        left_out: how many of them could not be learned, by reason.
     """
 
     count: int
     weight: float
     by: tuple[str, ...]
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class VersionLineage(Result):
         base, parent: the base that it was fine-tuned from, and the version that was champion then.
         snapshot_id: of the labels that it learned from; "" where it learned from none.
         rows: rows of that snapshot by role.
+        left_out: how many labels of that snapshot it could not learn, by reason.
         labels, rounds: the sources of its labels, and the rounds that chose its utterances.
         pseudo: its pseudo-labels; None where it has none.
         annotators: answers by annotator's pseudonym.
@@ -85,6 +86,7 @@ class VersionLineage(Result):
     parent: str
     snapshot_id: str
     rows: Mapping[str, int]
+    left_out: Mapping[str, int]
     labels: tuple[LabelSource, ...]
     pseudo: PseudoSource | None
     annotators: Mapping[str, int]
@@ -106,7 +108,6 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
     """Return the sources of a version: run, commit, snapshot, labels, annotators and rounds."""
     snapshot_id = version.snapshot_id
     with corpus.read() as conn:
-        pseudo = pseudo_labels.of_version(conn, version.kind, version.version)
         return VersionLineage(
             version=f"{version.kind}/{version.version}",
             origin=version.origin,
@@ -116,8 +117,9 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             parent=version.parent,
             snapshot_id=snapshot_id,
             rows=lineage.rows_by_role(conn, snapshot_id) if snapshot_id else {},
+            left_out=left_out.labels_by_reason(conn, version.kind, version.version),
             labels=_label_sources(conn, snapshot_id),
-            pseudo=_pseudo_source(pseudo) if pseudo else None,
+            pseudo=_pseudo_source(conn, version),
             annotators=lineage.annotators(conn, snapshot_id) if snapshot_id else {},
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
@@ -135,9 +137,13 @@ def _round_reasons(conn: sa.Connection, snapshot_id: str) -> tuple[RoundReason, 
     return tuple(RoundReason(**row) for row in rows)
 
 
-def _pseudo_source(labels: PseudoLabels) -> PseudoSource:
-    by = tuple(f"{kind}/{version}" for kind, version in zip(("asr", "intent"), labels.by, strict=True))
-    return PseudoSource(labels.count, labels.weight, by)
+def _pseudo_source(conn: sa.Connection, version: ModelVersion) -> PseudoSource | None:
+    found = pseudo_labels.of_version(conn, version.kind, version.version)
+    if found is None:
+        return None
+    by = tuple(f"{kind}/{number}" for kind, number in zip(("asr", "intent"), found.by, strict=True))
+    unlearned = left_out.pseudo_labels_by_reason(conn, version.kind, version.version)
+    return PseudoSource(found.count, found.weight, by, unlearned)
 
 
 def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
@@ -220,7 +226,13 @@ class LabelRevision(Result):
 
 @dataclass(frozen=True, slots=True)
 class LearnedBy(Result):
-    """A version whose snapshot contains an utterance; `revision` is None for a pseudo-label."""
+    """A version whose snapshot contains an utterance, or that had it as a pseudo-label.
+
+    Attributes:
+        role: role of the utterance in the snapshot, or `pseudo`.
+        revision: revision of its label; None for a pseudo-label.
+        left_out: why the version could not learn it, such as `too_long`; None where it did, or was judged on it.
+    """
 
     kind: Kind
     version: str
@@ -228,6 +240,7 @@ class LearnedBy(Result):
     snapshot_id: str
     role: str
     revision: int | None
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +259,8 @@ class UtteranceLineage(Result):
         utterance: its record.
         scored_by: pairs of versions that scored it.
         chosen, answers, labels: rounds that chose it, answers to its tasks, revisions of its label.
-        learned_by, judges: versions that learned from it, and versions whose snapshot has it as an audit row.
+        learned_by, left_out_by: versions that learned from it, and versions that were to learn from it and could not.
+        judges: versions whose snapshot has it as an audit row.
         judged: versions with an evaluation report that includes it.
     """
 
@@ -256,6 +270,7 @@ class UtteranceLineage(Result):
     answers: tuple[AnswerTo, ...]
     labels: tuple[LabelRevision, ...]
     learned_by: tuple[LearnedBy, ...]
+    left_out_by: tuple[LearnedBy, ...]
     judges: tuple[LearnedBy, ...]
     judged: tuple[JudgedVersion, ...]
 
@@ -271,19 +286,21 @@ def utterance_lineage(corpus: Corpus, utterance_id: str) -> UtteranceLineage:
         if record is None:
             raise UsageError(f"utterance {utterance_id} is unknown; give its id, or a version such as asr/2")
         snapshots = [LearnedBy(**row) for row in lineage.learners(conn, utterance_id)]
+        to_learn = [row for row in snapshots if row.role != "audit"]
         return UtteranceLineage(
             utterance=UtteranceFacts(**record),
             scored_by=tuple(VersionPair(**row) for row in lineage.scored_by(conn, utterance_id)),
             chosen=tuple(ChoiceOf(**row) for row in lineage.choices(conn, utterance_id)),
             answers=tuple(AnswerTo(**row) for row in lineage.answers_to(conn, utterance_id)),
             labels=tuple(LabelRevision(**row) for row in lineage.label_revisions(conn, utterance_id)),
-            learned_by=tuple(row for row in snapshots if row.role != "audit"),
+            learned_by=tuple(row for row in to_learn if row.left_out is None),
+            left_out_by=tuple(row for row in to_learn if row.left_out is not None),
             judges=tuple(row for row in snapshots if row.role == "audit"),
             judged=tuple(JudgedVersion(**row) for row in lineage.judges_of(conn, utterance_id)),
         )
 
 
-def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage | UtteranceLineage:
+def lineage_of(corpus: Corpus, home: Path, tracking: TrackingSettings, name: str) -> VersionLineage | UtteranceLineage:
     """Return the lineage of a version such as `asr/2`, or of an utterance by its id, without content.
 
     Raises:
@@ -291,5 +308,5 @@ def lineage_of(corpus: Corpus, settings: Settings, name: str) -> VersionLineage 
     """
     if "/" in name or ":" in name:
         kind, number = registry.parse(name)
-        return version_lineage(corpus, settings.home, settings.tracking, registry.by_name(corpus, kind, number))
+        return version_lineage(corpus, home, tracking, registry.by_name(corpus, kind, number))
     return utterance_lineage(corpus, name)

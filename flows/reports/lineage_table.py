@@ -38,14 +38,16 @@ def _show_utterance(report: UtteranceLineage) -> None:
     _show("chosen", report.chosen, ("round", "night", "reason", "inclusion_prob", "ask", "task_id", "state"))
     _show("answers", report.answers, ("task_id", "annotator_id", "revision", "verdict", "lead_time", "at"))
     _show("labels", report.labels, ("revision", "current", "source", "agreement", "annotators"))
-    versions = (*report.learned_by, *report.judges)
+    versions = (*report.learned_by, *report.left_out_by, *report.judges)
     if not versions:
         print("no version learned from it")
         return
+    columns = ("version", "role", "label revision", "tainted", "left out")
     rows = [
-        (f"{row.kind}/{row.version}", row.role, row.revision or "", "yes" if row.tainted else "no") for row in versions
+        (f"{row.kind}/{row.version}", row.role, row.revision or "", "yes" if row.tainted else "no", row.left_out or "")
+        for row in versions
     ]
-    console.show_table("versions", ("version", "role", "label revision", "tainted"), rows)
+    console.show_table("versions", columns, rows)
 
 
 def _show(title: str, rows: Sequence[Result], columns: tuple[str, ...]) -> None:

@@ -20,7 +20,8 @@ from corpus.tables import labels, scores, snapshots
 from corpus.tables.labels import LabelRow
 from flows.models import registry
 from flows.rounds.annotation_costs import fitted_costs
-from flows.runtime.settings import LearnedSettings, Settings
+from flows.runtime.settings import LearnedSettings
+from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 
 if TYPE_CHECKING:
@@ -91,13 +92,15 @@ def labelled_rows(corpus: Corpus, settings: LearnedSettings) -> LabelledRows:
     return LabelledRows(tuple(rows[: settings.rows]), frozenset(learned_from), asr.version, intent.version)
 
 
-def gather_evidence(corpus: Corpus, settings: Settings, round_: str) -> LabelEvidence:
+def gather_evidence(
+    corpus: Corpus, learned: LearnedSettings, cost: CostModel, sampling: SamplingSettings, round_: str
+) -> LabelEvidence:
     """Return the evidence that the labels so far give for a round."""
     from sampling.findings import MEASURED, cohorts_of, evidence_of
     from sampling.reliability import fit_all
 
-    costs, answers = fitted_costs(corpus, settings.learned, settings.cost)
-    labelled = labelled_rows(corpus, settings.learned)
+    costs, answers = fitted_costs(corpus, learned, cost)
+    labelled = labelled_rows(corpus, learned)
     with corpus.read() as conn:
         ids = [row.utterance_id for row in labelled.rows]
         missing = set(scores.unscored(conn, ids, labelled.asr, labelled.intent))
@@ -108,13 +111,13 @@ def gather_evidence(corpus: Corpus, settings: Settings, round_: str) -> LabelEvi
     predictions = scores.predictions(corpus, [row.utterance_id for row in rows], labelled.asr, labelled.intent)
     covered = np.array([not row.judges for row in rows])
     found = _findings(corpus, labelled, rows, predictions)
-    curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, settings.sampling.seed)
+    curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, sampling.seed)
     return replace(
         evidence,
         calibrators={MEASURED[kind]: curves[kind] for kind in MEASURED},
         reliability=reliability,
         embeddings=predictions.embeddings[covered] if covered.any() else None,
-        cohorts=cohorts_of(found, settings.sampling.cohorts, settings.sampling.seed, round_),
+        cohorts=cohorts_of(found, sampling.cohorts, sampling.seed, round_),
         unseen=len(found),
     )
 

@@ -16,7 +16,6 @@ from corpus.storage.durable_write import write_file
 from flows.runtime import progress
 from flows.runtime.prefect_server import PrefectSettings
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 
 
 @contextlib.contextmanager
@@ -47,18 +46,19 @@ class RemoteRun(Result):
     state: str
 
 
-def retrain_remotely(settings: Settings, kind: Kind, *, wait: bool) -> RemoteRun:
+def retrain_remotely(home: Path, prefect: PrefectSettings, kind: Kind, *, wait: bool) -> RemoteRun:
     """Start the served deployment `retrain/retrain`; return its run.
 
     Args:
-        settings: of the home, with the address of the server if it is another machine's.
+        home: folder of the home, where `earmark serve` leaves its address.
+        prefect: with the address of the server if it is another machine's.
         kind: which model is retrained.
         wait: return only when the run has ended.
 
     Raises:
         Refused: no server is found, it has no such deployment, it does not answer, or the run did not complete.
     """
-    api_url = _api_url(settings.home, settings.prefect)
+    api_url = _api_url(home, prefect)
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from annotation.backend import AnnotationBackend, Connect, PlacedTask
 from annotation.files import parse_annotations
@@ -18,10 +18,11 @@ from corpus.handle import Corpus
 from corpus.records.base import canonical_json, digest
 from corpus.storage import operation_ids
 from flows.runtime.results import Result
-from flows.runtime.settings import BACKENDS, ExportSettings, Settings
+from flows.runtime.settings import BACKENDS, ExportSettings
+from flows.runtime.settings_parts import HasExport
 from flows.steps import label_studio_sync
 from flows.steps.export import build_tasks
-from flows.steps.label_studio_sync import PushReport, SettleReport
+from flows.steps.label_studio_sync import PushReport, SettingsOfPush, SettleReport
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.task_status import task_status
@@ -29,6 +30,10 @@ from flows.tasks.task_status import task_status
 STUDIO: Final = "label_studio"
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class SettingsOfBackend(SettingsOfPush, HasExport, Protocol):
+    """The settings that work on an annotation backend reads; `export` names the backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def connect_of(name: str) -> Connect:
     return connect
 
 
-def push(corpus: Corpus, settings: Settings) -> PushReport:
+def push(corpus: Corpus, settings: SettingsOfBackend) -> PushReport:
     """Send each annotator's open tasks to the backend and remove all others; a repeat sends only missing tasks.
 
     Raises:
@@ -85,7 +90,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     return PushReport(len(keys - set(before)), removed, len(tasks))
 
 
-def pull(corpus: Corpus, settings: Settings) -> MergeReport:
+def pull(corpus: Corpus, settings: SettingsOfBackend) -> MergeReport:
     """Merge the answers that the backend holds.
 
     Raises:
@@ -94,7 +99,7 @@ def pull(corpus: Corpus, settings: Settings) -> MergeReport:
     """
     name = settings.export.backend
     if _is_label_studio(name):
-        return label_studio_sync.pull(corpus, settings).merged
+        return label_studio_sync.pull(corpus, settings.home, settings.label_studio, settings.people).merged
     rows = _call(name, lambda backend: [dict(row) for row in backend.answers()], _connected(settings.export))
     data = _call(name, _json_lines, rows)
     tasks = asked_tasks(corpus, settings.home, settings.people)
@@ -102,7 +107,7 @@ def pull(corpus: Corpus, settings: Settings) -> MergeReport:
     return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, settings.people.most_answers)
 
 
-def settle(corpus: Corpus, settings: Settings) -> SettleReport:
+def settle(corpus: Corpus, settings: SettingsOfBackend) -> SettleReport:
     """Remove from the backend the tasks that nobody may open any more and those whose answers are merged; add none.
 
     Raises:
@@ -141,10 +146,10 @@ def _call(name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     return plugins.guarded(plugins.BACKENDS, name, function)(*args, **kwargs)
 
 
-def _open_tasks(corpus: Corpus, settings: Settings) -> list[PlacedTask]:
+def _open_tasks(corpus: Corpus, settings: SettingsOfBackend) -> list[PlacedTask]:
     """Return the tasks that annotators may work on, by holder, most valuable first."""
     now = task_status(corpus)
-    tasks = build_tasks(corpus, settings, now.all_wanted)
+    tasks = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
     base = settings.label_studio.clips_url
     placed = []
     for holder, task_ids in sorted(now.wanted.items()):

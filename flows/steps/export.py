@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 from annotation.files import write_tasks
-from annotation.tasks import keep_rows, make_tasks
+from annotation.tasks import TaskSettings, keep_rows, make_tasks
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, Selection
@@ -19,9 +20,14 @@ from corpus.tables import rounds
 from corpus.tables.leases import grant_lease, leased
 from flows.models import registry
 from flows.runtime.results import Result
-from flows.runtime.settings import ExportSettings, Settings
+from flows.runtime.settings import ExportSettings
+from flows.runtime.settings_parts import HasExport, HasHome, HasPeople, HasSampling, HasTaskFolder, HasTasks
 from flows.tasks import assignment
 from flows.tasks.task_status import OPEN, task_status
+
+
+class SettingsOfExport(HasHome, HasTaskFolder, HasExport, HasTasks, HasPeople, HasSampling, Protocol):
+    """The settings that an export reads; of `sampling` only the seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,7 @@ class ExportReport(Result):
     not_done: str | None = None
 
 
-def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool = False) -> ExportReport:
+def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, again: bool = False) -> ExportReport:
     """Export the round's open tasks with their clips, and lease them.
 
     The task folder gets `<round>/tasks.jsonl` and a WAV file for each task; where the settings list people, each
@@ -60,7 +66,7 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
 
     Args:
         corpus: the handle.
-        settings: of the home; `people`, `export`, `tasks` and `sampling` decide what is exported to whom.
+        settings: what is exported to whom.
         round_: name of the round.
         again: whether to export closed tasks, such as overdue ones, once more.
     """
@@ -74,7 +80,7 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
     ids = [str(i) for i in selection.utterance_ids if i not in asked or asked[i].state in states]
     if not ids:
         return ExportReport(skipped="every task of the round is answered or closed")
-    tasks = _tasks(corpus, settings, selection, ids)
+    tasks = _tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, selection, ids)
     if not tasks:
         return ExportReport(skipped="no utterance of the round may be opened for annotation any more")
     blind = sum(task.draft is None for task in tasks)
@@ -93,7 +99,7 @@ def export_round(corpus: Corpus, settings: Settings, round_: str, *, again: bool
     return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
 
 
-def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
+def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
     """Assign open tasks to the people of the settings, and write each person's tasks into that person's folder.
 
     A task that a merge left undecided goes to one more person; a task whose annotator asked for help goes to a second
@@ -109,7 +115,7 @@ def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
     counts = {person: len(task_ids) for person, task_ids in sorted(now.wanted.items())}
     if settings.export.backend != "files":
         return counts
-    tasks = build_tasks(corpus, settings, now.all_wanted)
+    tasks = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
     for person, task_ids in sorted(now.wanted.items()):
         of_person = [task for task_id, task in tasks.items() if task_id in task_ids]
         for name in sorted({task.round for task in of_person}):
@@ -118,10 +124,19 @@ def distribute(corpus: Corpus, settings: Settings) -> dict[str, int]:
     return counts
 
 
-def build_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> dict[str, AnnotationTask]:
+def build_tasks(
+    corpus: Corpus, home: Path, how: TaskSettings, seed: int, task_ids: Sequence[str]
+) -> dict[str, AnnotationTask]:
     """Return the tasks by id, without those whose clip may not be opened.
 
     The oldest round comes first; within a round, the most valuable task comes first.
+
+    Args:
+        corpus: the handle.
+        home: the folder with the models, for the intents and slots that a task may have.
+        how: what annotators see of a task.
+        seed: by which tasks without a draft are drawn.
+        task_ids: of tasks of any round.
     """
     with corpus.read() as conn:
         rows = {row.task_id: row for row in rounds.tasks(conn) if row.task_id in set(task_ids)}
@@ -129,22 +144,25 @@ def build_tasks(corpus: Corpus, settings: Settings, task_ids: Sequence[str]) -> 
     built: dict[str, AnnotationTask] = {}
     for name, selection in selections.items():
         ids = [row.utterance_id for row in rows.values() if row.round == name]
-        built |= {task.task_id: task for task in _tasks(corpus, settings, selection, ids) if task.task_id in rows}
+        tasks = _tasks(corpus, home, how, seed, selection, ids)
+        built |= {task.task_id: task for task in tasks if task.task_id in rows}
     return built
 
 
-def _tasks(corpus: Corpus, settings: Settings, selection: Selection, ids: Sequence[str]) -> list[AnnotationTask]:
+def _tasks(
+    corpus: Corpus, home: Path, how: TaskSettings, seed: int, selection: Selection, ids: Sequence[str]
+) -> list[AnnotationTask]:
     """Return tasks, with drafts and questions, for those of a selection's utterances that may be opened."""
     drafts, durations, questions = _drafts(corpus, sorted(set(ids)))
-    inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
+    inventory = registry.inventory(home, registry.champion(corpus, "intent"))
     tasks = make_tasks(
         keep_rows(selection, durations),
         durations,
         drafts,
         inventory.intents,
         inventory.slot_names,
-        settings.tasks,
-        settings.sampling.seed,
+        how,
+        seed,
     )
     return [replace(task, question=questions.get(task.task_id)) for task in tasks]
 

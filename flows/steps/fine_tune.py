@@ -13,7 +13,7 @@ from corpus.records.base import Kind, Role
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -33,16 +33,16 @@ class Training(Result):
     Attributes:
         examples: how many were learned from.
         left_out: how many examples could not be learned from.
-        too_long, unspellable: ids of the examples left out, by reason, see `training.asr.finetune.FinetuneResult`; None
-            where there are none.
+        too_long, unspellable: how many of them for which reason, see `training.asr.finetune.FinetuneResult`; None where
+            there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         seconds: how long it took [s].
     """
 
     examples: int
     left_out: int
-    too_long: tuple[str, ...] | None = None
-    unspellable: tuple[str, ...] | None = None
+    too_long: int | None = None
+    unspellable: int | None = None
     resumed_at_step: int | None = None
     seconds: float = field(kw_only=True)
 
@@ -52,8 +52,8 @@ class Training(Result):
         return cls(
             examples=stored["examples"],
             left_out=stored["left_out"],
-            too_long=tuple(stored.get("too_long", ())) or None,
-            unspellable=tuple(stored.get("unspellable", ())) or None,
+            too_long=stored.get("too_long"),
+            unspellable=stored.get("unspellable"),
             resumed_at_step=stored.get("resumed_at_step"),
             seconds=stored["seconds"],
         )
@@ -66,10 +66,12 @@ class Trained:
     Attributes:
         training: how it ran.
         series: figures by name and epoch, see `training.evaluation.metrics.learning_series`.
+        left_out: ids of the examples that could not be learned from, by reason.
     """
 
     training: Training
     series: Mapping[str, Mapping[int, float]]
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def checkpoint_folder(folder: Path, kind: Kind) -> Path:
@@ -77,7 +79,14 @@ def checkpoint_folder(folder: Path, kind: Kind) -> Path:
     return folder.with_name(f"{folder.name}-{kind}-kept")
 
 
-def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Path) -> Trained:
+def fine_tune(
+    corpus: Corpus,
+    models: ModelSettings,
+    asr: AsrFinetuneSettings,
+    intent: IntentFinetuneSettings,
+    plan: RetrainPlan,
+    folder: Path,
+) -> Trained:
     """Fine-tune the base and write the model to the folder; resume from the checkpoints of a killed run."""
     checkpoints = checkpoint_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,10 +99,10 @@ def fine_tune(corpus: Corpus, settings: Settings, plan: RetrainPlan, folder: Pat
         def on_progress(done: int, total: int, loss: float) -> None:
             advance(done, total)
 
-        base = registry.base_folder(settings.models, plan.kind)
+        base = registry.base_folder(models, plan.kind)
         if plan.kind == "asr":
-            return _fine_tune_asr(corpus, settings.asr, base, plan, folder, checkpoints, on_progress)
-        return _fine_tune_intent(corpus, settings.intent, base, plan, folder, checkpoints, on_progress)
+            return _fine_tune_asr(corpus, asr, base, plan, folder, checkpoints, on_progress)
+        return _fine_tune_intent(corpus, intent, base, plan, folder, checkpoints, on_progress)
 
 
 def _fine_tune_asr(
@@ -114,12 +123,13 @@ def _fine_tune_asr(
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable),
-        too_long=made.too_long or None,
-        unspellable=made.unspellable or None,
+        too_long=len(made.too_long) or None,
+        unspellable=len(made.unspellable) or None,
         resumed_at_step=made.resumed or None,
         seconds=round(made.seconds, 1),
     )
-    return Trained(training, learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched}))
+    series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
+    return Trained(training, series, {"too_long": made.too_long, "unspellable": made.unspellable})
 
 
 def _fine_tune_intent(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from corpus.handle import Corpus
 from corpus.importing import import_rows
@@ -15,9 +16,13 @@ from corpus.ingest.ingest import IngestSettings
 from corpus.storage.work_folder import scratch
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasAnswers, HasExport, HasHome, HasImporting, HasIngest, HasTaskFolder
 from flows.steps.ingest import RefusedManifestLine
 from flows.tasks.task_status import sweep
+
+
+class SettingsOfImport(HasHome, HasImporting, HasIngest, HasTaskFolder, HasAnswers, HasExport, Protocol):
+    """The settings that an import reads; the last three are for the tasks whose consent a row withdraws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,18 @@ def resolve_source(source: str) -> str:
 
 
 def import_corpus(
-    corpus: Corpus, settings: Settings, source: str, split: str | None, subset: str | None, limit: int | None
+    corpus: Corpus,
+    settings: SettingsOfImport,
+    source: str,
+    split: str | None,
+    subset: str | None,
+    limit: int | None,
 ) -> ImportReport:
     """Import the rows of a labelled corpus with their labels; rows imported before change nothing.
 
     Args:
         corpus: the handle.
-        settings: of the home; `importing` and `ingest` decide how rows are read.
+        settings: how rows are read.
         source: folder, file or hub id.
         split: name of a split of the source; None for its only one, or `train`.
         subset: name of a subset of a corpus on the hub.
@@ -64,7 +74,8 @@ def import_corpus(
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
         with progress.track("import", total) as advance:
             report = import_rows.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
-    sweep(corpus, settings)  # where a row withdraws consent, the person's exported tasks are closed too
+    # where a row withdraws consent, the person's exported tasks are closed too
+    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return ImportReport(
         source=opened.name,
         split=opened.split,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from corpus.audio.decoder_process import Decoders
 from corpus.errors import UsageError
@@ -14,11 +15,15 @@ from corpus.ingest.ingest import ingest
 from corpus.ingest.manifest import length
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasAnswers, HasExport, HasInbox, HasIngest, HasTaskFolder
 from flows.tasks.task_status import sweep
 
 ENDINGS = (".jsonl", ".parquet")
 TABLES = (".csv", ".tsv")
+
+
+class SettingsOfIngest(HasInbox, HasIngest, HasTaskFolder, HasAnswers, HasExport, Protocol):
+    """The settings that an ingest reads; the last three are for the tasks whose consent a row withdraws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +77,13 @@ def waiting_manifests(inbox: Path) -> list[Path]:
 
 
 def ingest_manifests(
-    corpus: Corpus, settings: Settings, manifests: Sequence[Path], *, from_inbox: bool
+    corpus: Corpus, settings: SettingsOfIngest, manifests: Sequence[Path], *, from_inbox: bool
 ) -> IngestReport:
     """Ingest the manifests; one that was ingested before changes nothing.
 
     Args:
         corpus: the handle.
-        settings: with the inbox, and `ingest` for the rows.
+        settings: how rows are read.
         manifests: JSON Lines or Parquet.
         from_inbox: whether the manifests come from the inbox, where they stay after they are ingested. Then those of
             earlier nights are not counted again, and one that can't be read is reported while the others are ingested.
@@ -114,7 +119,8 @@ def ingest_manifests(
                 RefusedManifestLine(file=manifest.name, line=line, reason=reason, detail=detail)
                 for line, reason, detail in report.refused_lines
             ]
-    sweep(corpus, settings)  # where a row withdraws consent, the person's exported tasks are closed too
+    # where a row withdraws consent, the person's exported tasks are closed too
+    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return IngestReport(
         received=received,
         accepted=accepted,

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from pathlib import Path
+from typing import Final, Protocol, cast
 
 from annotation.assignment import PeopleSettings
 from annotation.files import Parsed, RefusedRow
@@ -36,7 +37,8 @@ from corpus.tables import rounds
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings import LabelStudioSettings, Settings
+from flows.runtime.settings import LabelStudioSettings
+from flows.runtime.settings_parts import HasHome, HasLabelStudio, HasPeople, HasSampling, HasTasks
 from flows.steps.export import build_tasks
 from flows.steps.merge import MergeReport, asked_tasks, merge_rows
 from flows.tasks.clip_address import clip_url, require_clips
@@ -130,18 +132,18 @@ class PullReport(Result):
     asked_again: int
 
 
-def pull(corpus: Corpus, settings: Settings) -> PullReport:
+def pull(corpus: Corpus, home: Path, studio: LabelStudioSettings, people: PeopleSettings) -> PullReport:
     """Merge the answers on the server.
 
     The revision of an answer is the time of its last change: the same annotation twice changes nothing, and an edit is
     a new revision. An annotation that was merged and then deleted on the server is retracted. A skipped task has no
     answer, and stays for others.
     """
-    titles = project_titles(settings.label_studio.title, settings.people)
-    with session(settings.label_studio) as client:
+    titles = project_titles(studio.title, people)
+    with session(studio) as client:
         rows = tasks_on_server(client, titles)
-        names = _annotators(client, settings.people)
-    tasks = asked_tasks(corpus, settings.home, settings.people)
+        names = _annotators(client, people)
+    tasks = asked_tasks(corpus, home, people)
     annotations: list[Annotation] = []
     refused: list[RefusedRow] = []
     send_back: list[tuple[ServerTask, str]] = []
@@ -160,8 +162,8 @@ def pull(corpus: Corpus, settings: Settings) -> PullReport:
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
     refused_keys = sorted([str(row.line), row.reason] for row in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
-    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, settings.people.most_answers)
-    with session(settings.label_studio) as client:
+    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, people.most_answers)
+    with session(studio) as client:
         projects = client.projects()
         for row, reason in send_back:
             _send_back(client, projects[titles[row.holder]], row, reason)
@@ -284,7 +286,11 @@ class PushReport(Result):
     open_there: int
 
 
-def push(corpus: Corpus, settings: Settings) -> PushReport:
+class SettingsOfPush(HasHome, HasLabelStudio, HasPeople, HasTasks, HasSampling, Protocol):
+    """The settings that a push reads; of `sampling` only the seed."""
+
+
+def push(corpus: Corpus, settings: SettingsOfPush) -> PushReport:
     """Send each annotator's open tasks to the server and remove all others; a repeat sends only missing tasks.
 
     Answers that were not pulled yet are never deleted: their tasks stay until `pull` has merged them.
@@ -295,7 +301,7 @@ def push(corpus: Corpus, settings: Settings) -> PushReport:
     """
     require_clips(settings.label_studio.clips_url)
     now = task_status(corpus)
-    built = build_tasks(corpus, settings, now.all_wanted)
+    built = build_tasks(corpus, settings.home, settings.tasks, settings.sampling.seed, now.all_wanted)
     inventory = registry.inventory(settings.home, registry.champion(corpus, "intent"))
     fields: dict[str, str | bool | int] = {
         "label_config": label_config(inventory.intents, inventory.slot_names),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -30,10 +30,14 @@ from corpus.tables.leases import ANYONE, holders
 from flows.models import registry
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
-from flows.steps.export import distribute
+from flows.runtime.settings_parts import HasAnswers
+from flows.steps.export import SettingsOfExport, distribute
 from flows.tasks import answer_inbox
 from flows.tasks.task_status import sweep
+
+
+class SettingsOfMerge(SettingsOfExport, HasAnswers, Protocol):
+    """The settings that a merge reads: those of an export, which follows it, and the folder of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,12 @@ class MergeReport(Result):
         return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
 
 
-def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bool) -> MergeReport:
+def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_inbox: bool) -> MergeReport:
     """Merge the file's valid rows into annotations and labels, in one transaction; report each invalid row.
 
     Args:
         corpus: the handle.
-        settings: of the home; `people` decides how many answers a task takes.
+        settings: how many answers a task takes, and how tasks are exported that need one more.
         file: JSON Lines, or a table whose name ends in `.csv` or `.tsv`.
         from_inbox: whether the file is in the answers folder. Then it is deleted once it is merged, as the corpus has
             its texts encrypted; its refused lines are kept beside it as `NAME.refused.jsonl`, to be fixed.
@@ -121,7 +125,7 @@ def merge_file(corpus: Corpus, settings: Settings, file: Path, *, from_inbox: bo
         if from_inbox:
             answer_inbox.give_back(place)
         raise
-    sweep(corpus, settings)
+    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     distribute(corpus, settings)
     if from_inbox:  # last: while the file is there, the next run repeats what a killed run did not finish
         answer_inbox.put_away(place, data, {row.line for row in report.refused_lines})

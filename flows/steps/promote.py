@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
 
@@ -21,11 +21,15 @@ from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import evaluate_versions
 from flows.models.run_log import log_judgement
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
 
 if TYPE_CHECKING:
     from training.evaluation.gate import Decision
     from training.tracking.store import Tracking
+
+
+class SettingsOfPromote(HasHome, HasPromotion, HasTracking, HasScore, HasNight, Protocol):
+    """The settings that a judgement reads: the rule, and how versions are evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,13 @@ def judged_against(asr: ModelVersion | None, champion: ModelVersion) -> str:
 
 
 def judge_and_promote(
-    corpus: Corpus, settings: Settings, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
+    corpus: Corpus, settings: SettingsOfPromote, kind: Kind, number: str, snapshot: Snapshot, against: str = ""
 ) -> Judgement:
     """Let the gate decide on a version, once for each evaluation set, and move the aliases accordingly.
 
     Args:
         corpus: the handle.
-        settings: of the home; `promotion` is the rule, `score` and `night` are for the evaluation.
+        settings: the rule, and how versions are evaluated.
         kind: `asr` or `intent`.
         number: the challenger's version.
         snapshot: its audit rows are the evaluation set.
@@ -128,7 +132,7 @@ def judge_and_promote(
 
 def _decide(
     corpus: Corpus,
-    settings: Settings,
+    settings: SettingsOfPromote,
     tracking: Tracking,
     audit: AuditSet,
     champion: ModelVersion,
@@ -139,7 +143,8 @@ def _decide(
     from training.evaluation.gate import decide
 
     challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
-    by_version = evaluate_versions(corpus, settings, audit, [champion, challenger, base])
+    versions = [champion, challenger, base]
+    by_version = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions)
     compared = by_version[champion.version], by_version[challenger.version]
     decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
     log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)

@@ -17,8 +17,7 @@ from flows.models import registry
 from flows.models.aliases import ChampionMoved, mirror_aliases, move_champion
 from flows.models.eval_set import current_snapshot
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
-from flows.steps.promote import Judgement, judge_and_promote, judged_against
+from flows.steps.promote import Judgement, SettingsOfPromote, judge_and_promote, judged_against
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking
@@ -61,7 +60,7 @@ class PromotionReport(Result):
 
 
 def promote_manually(
-    corpus: Corpus, settings: Settings, reference: str, actor: str, *, force: bool = False, why: str = ""
+    corpus: Corpus, settings: SettingsOfPromote, reference: str, actor: str, *, force: bool = False, why: str = ""
 ) -> PromotionReport:
     """Make a version the champion where the gate allows it, or where a person overrules the gate.
 
@@ -70,7 +69,7 @@ def promote_manually(
 
     Args:
         corpus: the handle.
-        settings: of the home; `promotion` is the rule, `score` and `night` are for the evaluation.
+        settings: the rule, and how versions are evaluated.
         reference: kind and version, such as `asr/3`.
         actor: the person who asks.
         force: whether to promote without asking the gate.
@@ -125,7 +124,7 @@ def _moved(
     return moved
 
 
-def _gate(corpus: Corpus, settings: Settings, version: ModelVersion, champion: ModelVersion) -> Judgement:
+def _gate(corpus: Corpus, settings: SettingsOfPromote, version: ModelVersion, champion: ModelVersion) -> Judgement:
     """Return the gate's decision on the version against this champion, on today's audit rows."""
     kind, number = version.kind, version.version
     snapshot = current_snapshot(corpus, settings.promotion, kind)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,10 +22,14 @@ from flows.models.base_models import ensure_champions
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasHome, HasModels, HasPromotion, HasScore, HasTracking
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking
+
+
+class SettingsOfRegister(HasHome, HasModels, HasTracking, HasScore, HasPromotion, Protocol):
+    """The settings that a registration reads; the last two are for the measurement of the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,9 @@ class RegisterReport(Result):
     already: bool | None = None
 
 
-def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Kind, name: str = "") -> RegisterReport:
+def register_external(
+    corpus: Corpus, settings: SettingsOfRegister, folder: Path, kind: Kind, name: str = ""
+) -> RegisterReport:
     """Register the folder's model as a version, and measure it where the evaluation set has labelled rows.
 
     The model learned from no label of this corpus, so it has no snapshot and is its own base; no alias moves. The same
@@ -59,7 +65,7 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
 
     Args:
         corpus: the handle.
-        settings: of the home; `promotion` names the evaluation set, `tracking` the registry.
+        settings: of the registry and the measurement.
         folder: a model in the format of transformers, with weights in safetensors only.
         kind: `asr` or `intent`.
         name: name of its run; the folder's name where "".
@@ -75,7 +81,7 @@ def register_external(corpus: Corpus, settings: Settings, folder: Path, kind: Ki
         raise UsageError(f"model {folder}: no such folder; give one with config.json, model.safetensors and tokenizer")
     _check(folder, kind)
     digest = folder_digest(folder)
-    ensure_champions(corpus, settings)
+    ensure_champions(corpus, settings.home, settings.models, settings.tracking)
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:
@@ -166,7 +172,7 @@ def _register(
     return registry.by_name(corpus, kind, number)
 
 
-def _measure(corpus: Corpus, settings: Settings, version: ModelVersion) -> RegisterReport:
+def _measure(corpus: Corpus, settings: SettingsOfRegister, version: ModelVersion) -> RegisterReport:
     """Return the version's error rate on the evaluation set, and log its metrics to its run."""
     from training.evaluation.intervals import IntervalSettings, report_interval
     from training.evaluation.metrics import finite, metrics
@@ -177,7 +183,8 @@ def _measure(corpus: Corpus, settings: Settings, version: ModelVersion) -> Regis
     registered = RegisterReport(version.kind, version.version, version.base, None, MEASURE[version.kind])
     if not audit.labels:
         return registered
-    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+    reports = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])
+    report = reports[version.version]
     tracking = open_tracking(settings.tracking, settings.home)
     runs.log_metrics(tracking, version.run_id, finite(metrics(report, audit.slices, weights=audit.weights)))
     runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)

@@ -5,24 +5,36 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
-from corpus.tables import costs, labels, pseudo_labels, rounds, snapshots, utterances
+from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
-from flows.steps.fine_tune import Training, checkpoint_folder, fine_tune
+from flows.runtime.settings_parts import (
+    HasAsr,
+    HasHome,
+    HasIntent,
+    HasModels,
+    HasPromotion,
+    HasSampling,
+    HasTracking,
+)
+from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tune
 from flows.steps.promote import Judgement
 from flows.steps.retrain_plan import RetrainPlan
 
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
+
+
+class SettingsOfRetrain(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasSampling, HasPromotion, Protocol):
+    """The settings that a retraining reads; the last two are only recorded with the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class RetrainReport(Result):
         return {**self.learned.to_json(), **self.judgement.to_json()}
 
 
-def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
+def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
     """Train and register a version from the plan's snapshot; where an earlier run registered it, return that one."""
     if plan.version is not None:
         return LearnedVersion(plan.version, already=True)
@@ -102,16 +114,15 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
     base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
     facts = _facts(corpus, settings, plan, base, flow_run)
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
-    training = None
+    trained = None
     with runs.tracked_run(tracking, facts) as run_id:
         earlier = registry.find_registered(tracking, plan.kind, plan.operation_id)
         if earlier is not None:
             number, uri = earlier.version, earlier.model_uri
         else:
             with system_metrics(tracking, run_id):
-                trained = fine_tune(corpus, settings, plan, folder)
+                trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder)
                 runs.log_series(tracking, run_id, trained.series)
-            training = trained.training
             tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
             number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
         for unneeded in (folder, checkpoint_folder(folder, plan.kind)):
@@ -121,12 +132,15 @@ def retrain(corpus: Corpus, settings: Settings, plan: RetrainPlan, flow_run: str
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            _put_version(op, plan, version, training)
+            _put_version(op, plan, version, trained)
         return LearnedVersion.from_json(op.result)
 
 
-def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, training: Training | None) -> None:
-    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile."""
+def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None) -> None:
+    """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile.
+
+    Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
+    """
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
     erased = utterances.erased(op.conn, learned_from)
@@ -136,19 +150,21 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traini
         snapshot=plan.snapshot.snapshot_id,
         labels=len(plan.snapshot.of("train")),
         new_labels=plan.new_labels,
-        training=training,
+        training=trained.training if trained else None,
         pseudo=len(plan.pseudo.ids) or None,
-        already=None if training else True,
+        already=None if trained else True,
     )
     if plan.pseudo.ids:  # by these rows an erasure finds the versions that learned from pseudo-labels
         remaining = [i for i in plan.pseudo.ids if i not in erased]
         pseudo_labels.put(op.conn, plan.kind, version.version, remaining, plan.pseudo.weight, plan.pseudo.versions)
-    if training is not None:
-        costs.put_training(op.conn, plan.kind, version.version, training.seconds)
+    if trained is not None:
+        costs.put_training(op.conn, plan.kind, version.version, trained.training.seconds)
+        ids_by_reason = {reason: [i for i in ids if i not in erased] for reason, ids in trained.left_out.items()}
+        left_out.put(op.conn, plan.kind, version.version, ids_by_reason)
     op.result = learned.to_json()
 
 
-def _facts(corpus: Corpus, settings: Settings, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
+def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
     """Return what the version's MLflow run records about its origin."""
     from training.tracking.facts import RunFacts
 

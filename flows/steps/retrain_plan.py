@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
@@ -16,9 +17,23 @@ from corpus.tables import models as store
 from corpus.tables.judgements import Judgement
 from flows.models import registry
 from flows.models.eval_set import audit_set, current_snapshot
-from flows.runtime.settings import Settings
+from flows.runtime.settings import NightSettings
+from flows.runtime.settings_parts import (
+    HasAsr,
+    HasHome,
+    HasIntent,
+    HasModels,
+    HasNight,
+    HasPromotion,
+    HasTracking,
+)
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
+from training.evaluation.gate import PromotionSettings
 from training.tracking.store import TrackingSettings
+
+
+class SettingsOfRetrainPlan(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasPromotion, HasNight, Protocol):
+    """The settings that decide whether a retraining is due, and what it learns from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +62,12 @@ class RetrainPlan:
     pseudo: PseudoLabels = NO_PSEUDO_LABELS
 
 
-def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_due: bool) -> RetrainPlan:
+def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str, *, only_if_due: bool) -> RetrainPlan:
     """Return what there is to learn or to judge, or why nothing is due.
 
     Args:
         corpus: the handle.
-        settings: all.
+        settings: what is learned how, and when it is due.
         kind: `asr` or `intent`.
         cycle: name of the nightly run, or `by-hand`.
         only_if_due: whether to wait for the number of new labels and audit rows that the settings ask for.
@@ -61,7 +76,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
 
     snapshot = current_snapshot(corpus, settings.promotion, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
-    pseudo = choose_pseudo_labels(corpus, settings, kind, snapshot)
+    pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
@@ -77,7 +92,7 @@ def plan(corpus: Corpus, settings: Settings, kind: Kind, cycle: str, *, only_if_
     if may_win and not judged:
         return replace(draft, version=newest.version)
     if only_if_due:
-        why = _not_due(corpus, settings, draft)
+        why = _not_due(corpus, settings.night, settings.promotion, draft)
     else:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
@@ -103,13 +118,12 @@ def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
-def _not_due(corpus: Corpus, settings: Settings, draft: RetrainPlan) -> str:
+def _not_due(corpus: Corpus, night: NightSettings, gate: PromotionSettings, draft: RetrainPlan) -> str:
     """Return why a retraining is not due: too few new labels or audit rows; "" where it is due."""
-    if draft.new_labels < settings.night.min_new_labels:
-        return f"{draft.new_labels} new training labels, a retraining is due at {settings.night.min_new_labels}"
-    audit = audit_set(corpus, settings.promotion, draft.kind, draft.snapshot.of("audit"))
+    if draft.new_labels < night.min_new_labels:
+        return f"{draft.new_labels} new training labels, a retraining is due at {night.min_new_labels}"
+    audit = audit_set(corpus, gate, draft.kind, draft.snapshot.of("audit"))
     rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
-    gate = settings.promotion
     if rows < gate.min_audit_rows or speakers < gate.min_speakers:
         return (
             f"{rows} audit rows of {speakers} speakers can't judge it yet, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
@@ -21,7 +21,7 @@ from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evi
 from flows.rounds.learning_outlook import outlooks
 from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleEvidence
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
+from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasSampling, HasStopping
 from sampling.budget import SamplingSettings
 from sampling.stopping_rule import Outlook
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sampling.reliability import Reliability
     from sampling.selection import Choice
     from training.tracking.store import TrackingSettings
+
+
+class SettingsOfSample(HasNight, HasSampling, HasStopping, HasCost, HasLearned, Protocol):
+    """The settings that sampling reads."""
 
 
 NOTHING = (
@@ -121,7 +125,7 @@ class DryRun(Result):
         return {**document, **report, "rows": rows}
 
 
-def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleReport:
+def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> SampleReport:
     """Choose the night's round and store it; a night has one round, so a repeat returns the stored one."""
     operation_id = operation_ids.sample(night.name)
     with corpus.read() as conn:
@@ -132,7 +136,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return SampleReport(skipped=NOTHING, scored=scored)
-    evidence = gather_evidence(corpus, settings, night.name)
+    evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
     report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
@@ -147,7 +151,7 @@ def sample_round(corpus: Corpus, settings: Settings, night: Night) -> SampleRepo
         return SampleReport.of(op.result)
 
 
-def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
+def dry_run(corpus: Corpus, settings: SettingsOfSample, night: Night) -> DryRun:
     """Return the rows that would be chosen; nothing is stored but the audit chain's entry on reading labels."""
     from sampling.choice_summary import chosen_rows
 
@@ -156,7 +160,7 @@ def dry_run(corpus: Corpus, settings: Settings, night: Night) -> DryRun:
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return DryRun(skipped=NOTHING)
-    evidence = gather_evidence(corpus, settings, night.name)
+    evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
     report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))

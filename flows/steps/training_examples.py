@@ -16,11 +16,12 @@ from corpus.tables import labels, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.sampling_frame import past_sampling
-from flows.runtime.settings import NightSettings, Settings
+from flows.runtime.settings import NightSettings
 
 if TYPE_CHECKING:
     from training.asr.fit import AsrExample
     from training.intent.fit import IntentExample
+    from training.pseudo_labels import PseudoSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class PseudoLabels:
 NO_PSEUDO_LABELS: Final = PseudoLabels()
 
 
-def choose_pseudo_labels(corpus: Corpus, settings: Settings, kind: Kind, snapshot: Snapshot) -> PseudoLabels:
+def choose_pseudo_labels(
+    corpus: Corpus, night: NightSettings, how: PseudoSettings, kind: Kind, snapshot: Snapshot
+) -> PseudoLabels:
     """Return the utterances of the train split, without a label, of which the champions are surest.
 
     None are returned where the settings ask for none. Utterances that a round chose are left out, labelled or not:
@@ -54,12 +57,11 @@ def choose_pseudo_labels(corpus: Corpus, settings: Settings, kind: Kind, snapsho
     """
     from training.pseudo_labels import doubt_by_id, pseudo_weight, surest
 
-    how = settings.asr.pseudo if kind == "asr" else settings.intent.pseudo
     weight = pseudo_weight(how, len(snapshot.of("train")))
     if not weight or not how.most:
         return NO_PSEUDO_LABELS
     asr, intent = registry.champion(corpus, "asr"), registry.champion(corpus, "intent")
-    ids = _unlabelled(corpus, settings.night, asr, intent)
+    ids = _unlabelled(corpus, night, asr, intent)
     if not ids:
         return NO_PSEUDO_LABELS
     predictions = scores.predictions(corpus, ids, asr.version, intent.version)

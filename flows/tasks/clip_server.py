@@ -29,8 +29,6 @@ from corpus.errors import DoorClosed, EarmarkError, Refused
 from corpus.handle import Corpus
 from corpus.tables import people, rounds, utterances
 from flows.runtime import progress
-from flows.runtime.session import opened
-from flows.runtime.settings import Settings
 from flows.tasks.clip_address import is_valid
 
 WAV_HEADER = 44
@@ -142,21 +140,26 @@ def _part_of(data: bytes, wanted: str | None) -> Response:
     return Response(data[start:end], 206, media_type="audio/wav", headers=headers)
 
 
-def serve_clips(settings: Settings, host: str, port: int) -> None:
+def serve_clips(corpus: Corpus, studio_url: str, host: str, port: int) -> None:
     """Serve clips to the pages of Label Studio until the process is stopped.
+
+    Args:
+        corpus: the handle.
+        studio_url: address of Label Studio, whose pages alone may play clips; pages of any server may where "".
+        host: name or address to listen on.
+        port: 0 for any free port.
 
     Raises:
         Refused: the address is taken.
     """
-    parts = urlsplit(settings.label_studio.url)
+    parts = urlsplit(studio_url)
     origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "*"
-    with opened(settings, create=False) as corpus:
-        try:
-            with clip_server(corpus, host, port, origin) as address, contextlib.suppress(KeyboardInterrupt):
-                progress.note(f"clips at {address}, for pages of {origin}; stop with Ctrl-C")
-                threading.Event().wait()
-        except OSError as error:
-            raise Refused(f"no clips at {host}:{port}: {type(error).__name__}; choose another --port") from None
+    try:
+        with clip_server(corpus, host, port, origin) as address, contextlib.suppress(KeyboardInterrupt):
+            progress.note(f"clips at {address}, for pages of {origin}; stop with Ctrl-C")
+            threading.Event().wait()
+    except OSError as error:
+        raise Refused(f"no clips at {host}:{port}: {type(error).__name__}; choose another --port") from None
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from typing import Final
 
 from annotation.files import TASK_FILE, keep_tasks, task_ids
 from corpus.storage.durable_write import TEMPORARY
-from flows.runtime.settings import Settings
 from flows.tasks import answer_inbox
 
 CLIP: Final = re.compile(r"(t[0-9a-f]{31})\.wav")
@@ -28,18 +27,22 @@ UNFINISHED: Final = re.compile(
 """Name of an unfinished clip or task file of a killed run; the last form is of earmark's first version."""
 
 
-def stray(settings: Settings, rounds: Collection[str], wanted: Wanted, now: datetime) -> list[Path]:
+def stray(
+    folder: Path, answers: Path, due_days: int, rounds: Collection[str], wanted: Wanted, now: datetime
+) -> list[Path]:
     """Return the files that no wanted task needs: clips, unfinished files, and refused lines that nobody fixed.
 
     Args:
-        settings: with the task folder, the answers and how long refused lines are kept.
+        folder: the task folder.
+        answers: the folder of answers.
+        due_days: how long refused lines are kept [days].
         rounds: names of all rounds, which are also the names of their folders.
         wanted: the tasks that people may work on.
         now: the current time.
     """
-    found = answer_inbox.expired(settings.answers, settings.export.due_days, now)
-    for folder, wanted_ids in _folders(settings.task_folder, rounds, wanted):
-        for path in sorted(folder.iterdir()):
+    found = answer_inbox.expired(answers, due_days, now)
+    for of_round, wanted_ids in _folders(folder, rounds, wanted):
+        for path in sorted(of_round.iterdir()):
             clip = CLIP.fullmatch(path.name)
             if (clip and clip[1] not in wanted_ids) or UNFINISHED.fullmatch(path.name):
                 found.append(path)
@@ -52,16 +55,16 @@ def stray_lines(task_folder: Path, rounds: Collection[str], wanted: Wanted) -> i
     return sum(id_ not in wanted_ids for file, wanted_ids in files if file.is_file() for id_ in task_ids(file))
 
 
-def clear(settings: Settings, rounds: Collection[str], wanted: Wanted, now: datetime) -> int:
-    """Remove clips and lines of tasks that are not wanted, and empty folders; return how many files were removed."""
-    files = stray(settings, rounds, wanted, now)
+def clear(folder: Path, answers: Path, due_days: int, rounds: Collection[str], wanted: Wanted, now: datetime) -> int:
+    """Remove stray files, lines of tasks that are not wanted, and empty folders; return how many files were removed."""
+    files = stray(folder, answers, due_days, rounds, wanted, now)
     for path in files:
         path.unlink(missing_ok=True)
-    for folder, wanted_ids in _folders(settings.task_folder, rounds, wanted):
-        if (folder / TASK_FILE).is_file():
-            keep_tasks(folder / TASK_FILE, wanted_ids)
+    for of_round, wanted_ids in _folders(folder, rounds, wanted):
+        if (of_round / TASK_FILE).is_file():
+            keep_tasks(of_round / TASK_FILE, wanted_ids)
         with contextlib.suppress(OSError):  # the folder is not empty
-            folder.rmdir()
+            of_round.rmdir()
     return len(files)
 
 

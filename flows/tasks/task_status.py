@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from corpus import door
 from corpus.handle import Corpus
@@ -12,7 +13,6 @@ from corpus.storage import operation_ids
 from corpus.tables import leases, people, rounds
 from corpus.tables.leases import ANYONE, holders, release_lease
 from flows.runtime.results import Result
-from flows.runtime.settings import Settings
 from flows.tasks import assignment, task_folder
 
 OPEN = assignment.OPEN
@@ -104,8 +104,15 @@ class SweepReport(Result):
     not_done: str | None = None
 
 
-def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
-    """Close the tasks that nobody may open any more, and remove the files of closed tasks from the task folder."""
+def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepReport:
+    """Close the tasks that nobody may open any more, and remove the files of closed tasks from the task folder.
+
+    Args:
+        corpus: the handle.
+        folder: the task folder.
+        answers: the folder of answers, whose refused lines are removed where nobody fixed them in time.
+        due_days: how long refused lines are kept [days].
+    """
     now = task_status(corpus)
     if now.to_close or now.unused_leases:
         with corpus.operation(operation_ids.sweep(), "sweep") as op:
@@ -114,7 +121,7 @@ def sweep(corpus: Corpus, settings: Settings) -> SweepReport:
                 ids = [utterance_id for name, utterance_id in now.unused_leases if name == holder]
                 release_lease(op.conn, ids, holder=holder)
             op.result = {"closed": len(now.to_close), "released": len(now.unused_leases)}
-    removed = task_folder.clear(settings, now.rounds, now.wanted, corpus.clock())
+    removed = task_folder.clear(folder, answers, due_days, now.rounds, now.wanted, corpus.clock())
     return SweepReport(closed=len(now.to_close), files=removed)
 
 

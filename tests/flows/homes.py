@@ -13,9 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from corpus import door
-from corpus.records.base import digest
+from corpus.records.base import Kind, digest
+from corpus.records.models import ModelVersion
 from corpus.storage import files
 from corpus.storage import records_schema as schema
+from corpus.tables import models
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings, load_settings
 from tests import postgres
@@ -69,6 +71,12 @@ def move_home(home: Path, servers: Mapping[str, str]) -> list[str]:
     return urls(servers)
 
 
+def newest_version(corpus: Any, kind: Kind) -> ModelVersion:
+    """Return the newest version that was trained on labels."""
+    with corpus.read() as conn:
+        return [version for version in models.versions(conn, kind) if version.snapshot_id][-1]
+
+
 def earmark(*command: str, kill_at: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own, as a user does."""
     import os
@@ -111,6 +119,7 @@ def state(settings: Settings) -> dict[str, Any]:
                 "aliases": rows(schema.aliases, "kind", "name", "version"),
                 "promotions": rows(schema.promotions, "kind", "look", "challenger", "champion", "decision", "numbers"),
                 "reports": rows(schema.reports, "kind", "version", "eval_set_id", "numbers"),
+                "report_rows": rows(schema.report_rows, "kind", "version", "eval_set_id", "position", "utterance_id"),
                 "frames": rows(schema.night_frames, "night", "since", "up_to"),
                 "nights": rows(schema.nights_done, "night"),
                 "batches": rows(schema.ingest_batches, "operation_id", "received", "accepted"),

@@ -46,7 +46,8 @@ class World:
         return export_round(self.corpus, self.settings, ROUND, **kw)
 
     def sweep(self) -> SweepReport:
-        return sweep(self.corpus, self.settings)
+        settings = self.settings
+        return sweep(self.corpus, settings.task_folder, settings.answers, settings.export.due_days)
 
     def after(self, days: float) -> None:
         self.now[0] += timedelta(days=days)
@@ -67,7 +68,8 @@ class World:
         return merge_file(self.corpus, self.settings, file, from_inbox=False)
 
     def problems(self) -> list[str]:
-        return _task_folder(self.corpus, self.settings)[1]
+        settings = self.settings
+        return _task_folder(self.corpus, settings.task_folder, settings.answers, settings.export.due_days)[1]
 
     def clips(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.wav"))

@@ -19,7 +19,7 @@ from corpus.settings import places
 from corpus.storage import database
 from corpus.storage import records_schema as schema
 from corpus.storage.database import HEADS
-from corpus.tables import erasure, pseudo_labels
+from corpus.tables import erasure, left_out, lineage, pseudo_labels, reports
 from corpus.tables import models as store
 from flows.cli.main import app
 from flows.nights.night import night_named
@@ -32,8 +32,8 @@ from tests.fixtures.make_old_home import NIGHTS, settings_of
 from tests.flows.homes import earmark
 
 OLD = Path(make_old_home.__file__).parent / "old_home"
-TOLD: dict[str, Any] = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
-"""What the code that wrote the home said of it, by command."""
+EXPECTED: dict[str, Any] = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
+"""Documents that the code that wrote the home printed, by command."""
 
 WITHDRAWN = {"retrain intent": 1}
 """Labels fewer than that code learned from: account 3 withdrew its consent and gave it again later, which opened its
@@ -62,7 +62,7 @@ def settings(home: Path) -> Settings:
     return load_settings(None, settings_of(home))
 
 
-def told(home: Path, command: str) -> Any:
+def document_of(home: Path, command: str) -> Any:
     """Return the JSON document of a command, run in this process."""
     pairs = [part for pair in settings_of(home) for part in ("--set", pair)]
     out = io.StringIO()
@@ -95,21 +95,21 @@ def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def test_the_upgrade_moves_the_records_on_and_leaves_nothing_to_find_for_the_doctor(tmp_path: Path):
     home = unpacked(tmp_path)
-    report = told(home, "upgrade")
+    report = document_of(home, "upgrade")
     assert report["records"] == {"from": "0003", "to": HEADS["records"]}
-    examined, then = told(home, "doctor"), TOLD["doctor"]
+    examined, then = document_of(home, "doctor"), EXPECTED["doctor"]
     assert examined["problems"] == then["problems"] == []
     for name in ("content", "counts", "models", "task folder"):
         assert list(different(examined["checks"][name], then["checks"][name])) == []
-    chains = told(home, "audit verify")
-    assert all(chains[name] >= rows > 0 for name, rows in TOLD["audit verify"].items())
+    chains = document_of(home, "audit verify")
+    assert all(chains[name] >= rows > 0 for name, rows in EXPECTED["audit verify"].items())
 
 
 def test_the_status_is_what_it_was(home: Path):
     apart = ("home", "queues")  # where it lies, and how long tasks have waited by today
-    now = without(told(home, "status"), *apart)
+    now = without(document_of(home, "status"), *apart)
     assert now.pop("problems") == []  # what that code did not look for
-    assert list(different(now, without(TOLD["status"], *apart))) == []
+    assert list(different(now, without(EXPECTED["status"], *apart))) == []
 
 
 def evaluations(settings: Settings) -> int:
@@ -118,28 +118,35 @@ def evaluations(settings: Settings) -> int:
         return int(conn.execute(made).scalar_one())
 
 
-@pytest.mark.parametrize("command", [name for name in TOLD if name.startswith("compare")])
+@pytest.mark.parametrize("command", [name for name in EXPECTED if name.startswith("compare")])
 def test_versions_compare_as_they_did_and_none_is_evaluated_again(home: Path, settings: Settings, command: str):
     before = evaluations(settings)
-    now = told(home, command)
-    assert list(different(without(now, "page"), without(TOLD[command], "page"))) == []
+    now = document_of(home, command)
+    assert list(different(without(now, "page"), without(EXPECTED[command], "page"))) == []
     assert any(cost["speed"] for cost in now["cost"])
     assert evaluations(settings) == before
 
 
-@pytest.mark.parametrize("command", [name for name in TOLD if name.startswith("lineage")])
+@pytest.mark.parametrize("command", [name for name in EXPECTED if name.startswith("lineage")])
 def test_lineage_is_what_it_was(home: Path, command: str):
-    now, then = told(home, command), TOLD[command]
+    now, then = document_of(home, command), EXPECTED[command]
     if command == "lineage asr/2":
-        # one of the utterances that taught it was erased: its id is gone, and the version is tainted
+        # one of the utterances that it learned was erased: its id is gone, and the version is tainted
         assert (now["pseudo"]["count"], then["pseudo"]["count"]) == (3, 4)
         assert now["tainted"]
-        then["pseudo"]["count"] = 3
+        then["pseudo"] |= {"count": 3, "left_out": {"too_long": 2}}
+    if command == "lineage intent/2":
+        then["pseudo"]["left_out"] = {}
+    if "learned_by" in then:  # that code did not know that asr/2 could not learn it
+        (version,) = then["learned_by"]
+        then |= {"learned_by": [], "left_out_by": [version | {"left_out": "too_long"}]}
+    else:
+        then["left_out"] = {}
     assert list(different(now, then)) == []
 
 
 def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settings: Settings):
-    then = TOLD["state"]
+    then = EXPECTED["state"]
     with opened(settings) as corpus:
         with corpus.read() as conn:
             nights = {name: night_named(name, "UTC", 0) for name in NIGHTS}
@@ -152,16 +159,16 @@ def test_frames_of_nights_and_retrainings_that_are_due_are_what_they_were(settin
         for kind in kinds:
             for due in (True, False):
                 now = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=due)
-                held = then["plans"][f"{kind} {due}"]
+                expected = then["plans"][f"{kind} {due}"]
                 assert (now.version, now.new_labels, bool(now.skipped)) == (
-                    held["version"],
-                    held["new"] + WITHDRAWN.get(f"retrain {kind}", 0),
-                    bool(held["skipped"]) and not WITHDRAWN.get(f"retrain {kind}"),
+                    expected["version"],
+                    expected["new"] + WITHDRAWN.get(f"retrain {kind}", 0),
+                    bool(expected["skipped"]) and not WITHDRAWN.get(f"retrain {kind}"),
                 )
-                assert list(now.pseudo.ids) == held["ids"]
+                assert list(now.pseudo.ids) == expected["ids"]
 
 
-def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_they_taught(tmp_path: Path):
+def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_learned_them(tmp_path: Path):
     home = unpacked(tmp_path)
     settings = load_settings(None, settings_of(home))
     engine = database.engine(places(settings.corpus).records_url)
@@ -174,17 +181,48 @@ def test_pseudo_labels_are_numbers_in_results_and_an_erasure_finds_what_they_tau
         with corpus.read() as conn:
             left = conn.execute(sa.select(schema.operations.c.result).where(schema.operations.c.act == "retrain"))
             assert [json.loads(text)["pseudo"] for text in left.scalars()] == [4, 4]
-            taught = {i: pseudo_labels.learners(conn, [i]) for i in ids}
+            learners = {i: pseudo_labels.learners(conn, [i]) for i in ids}
             kinds: tuple[Kind, ...] = ("asr", "intent")
             counts = {kind: pseudo_labels.of_version(conn, kind, "2") for kind in kinds}
-        (erased,) = [i for i, versions in taught.items() if not versions]
+        (erased,) = [i for i, versions in learners.items() if not versions]
         assert {kind: row and row.count for kind, row in counts.items()} == {"asr": 3, "intent": 4}
-        assert all(len(versions) == 1 for i, versions in taught.items() if i != erased)
-        chosen = next(i for i, versions in taught.items() if ("intent", "2") in versions)
+        assert all(len(versions) == 1 for i, versions in learners.items() if i != erased)
+        chosen = next(i for i, versions in learners.items() if ("intent", "2") in versions)
         assert "intent/2" in erasure.erase_utterances(corpus, [chosen])["tainted"]
         with corpus.read() as conn:
             assert store.version(conn, "intent", "2").tainted
             assert pseudo_labels.learners(conn, [chosen]) == set()
+
+
+def test_an_erasure_finds_the_utterances_of_reports_and_those_left_out(tmp_path: Path):
+    home = unpacked(tmp_path)
+    settings = load_settings(None, settings_of(home))
+    engine = database.engine(places(settings.corpus).records_url)
+    with database.reading(engine) as conn:
+        stored = conn.execute(sa.text("SELECT kind, version, eval_set_id, numbers FROM reports")).all()
+        ids_of = {(kind, version, set_id): json.loads(text)["utterance_ids"] for kind, version, set_id, text in stored}
+        texts = conn.execute(sa.text("SELECT result FROM operations WHERE act = 'retrain'")).scalars()
+        too_long = [i for text in texts for i in json.loads(text).get("too_long", ())]
+    engine.dispose()
+    assert (len(ids_of), len(too_long)) == (9, 2)
+    judging = ids_of["asr", "2", max(set_id for kind, _, set_id in ids_of if kind == "asr")][0]
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            for key, ids in ids_of.items():
+                assert reports.report(conn, *key).utterance_ids.tolist() == ids
+            judges = [(row["kind"], row["version"]) for row in lineage.judges_of(conn, judging)]
+            assert judges == sorted({key[:2] for key, ids in ids_of.items() if judging in ids})
+            assert left_out.pseudo_labels_by_reason(conn, "asr", "2") == {"too_long": 2}
+            assert "utterance_ids" not in str(conn.execute(sa.select(schema.reports.c.numbers)).all())
+            results = conn.execute(sa.select(schema.operations.c.result).where(schema.operations.c.act == "retrain"))
+            assert [json.loads(text).get("too_long") for text in results.scalars()] == [2, None]
+        erasure.erase_utterances(corpus, [judging, too_long[0]])
+        with corpus.read() as conn:
+            assert lineage.judges_of(conn, judging) == []
+            assert left_out.reasons_by_version(conn, too_long[0]) == {}
+            assert left_out.reasons_by_version(conn, too_long[1]) == {("asr", "2"): "too_long"}
+            for key, ids in ids_of.items():
+                assert reports.report(conn, *key).utterance_ids.tolist() == [i for i in ids if i != judging]
 
 
 def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path, prefect_url: str):
@@ -193,7 +231,7 @@ def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path
     options = ["--json", *(part for pair in pairs for part in ("--set", pair))]
     done = earmark(*NIGHTLY.split(), *options)
     assert done.returncode == 0, done.stderr
-    now, then = json.loads(done.stdout), TOLD[NIGHTLY]
+    now, then = json.loads(done.stdout), EXPECTED[NIGHTLY]
     assert now.keys() == then.keys()
     for step, report in then.items():
         if step == "retrain intent":
@@ -203,4 +241,4 @@ def test_a_later_night_runs_and_the_doctor_finds_nothing_after_it(tmp_path: Path
             counts = {name: value for name, value in report.items() if isinstance(value, int | float)}
             counts |= {name: counts[name] + more for name, more in WITHDRAWN_AT_NIGHT.get(step, {}).items()}
             assert list(different({name: now[step].get(name) for name in counts}, counts)) == []
-    assert told(home, "doctor")["problems"] == []
+    assert document_of(home, "doctor")["problems"] == []

@@ -169,7 +169,7 @@ def test_the_task_folder_holds_only_what_is_still_asked(searched: Path):
 def test_nothing_is_left_in_clear_once_all_is_overdue(searched: Path, tmp_path: Path):
     settings = small_settings(copy_of(searched, tmp_path / "later"), "export.due_days=1")
     corpus = open_corpus(settings.corpus, clock=lambda: datetime.now(UTC) + timedelta(days=2))
-    assert sweep(corpus, settings).closed == UNANSWERED
+    assert sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days).closed == UNANSWERED
     corpus.close()
     assert [path for path in settings.task_folder.rglob("*") if path.is_file()] == []
 

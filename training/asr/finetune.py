@@ -126,10 +126,7 @@ def finetune_asr(
     asr = load_asr(base, revision, chosen_device(settings.loop))
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
-        raise UsageError(
-            f"none of {len(examples)} clips can be learned: {len(too_long)} are too short for their transcripts, "
-            f"{len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or tokens"
-        )
+        raise UsageError(_why_none_is_usable(too_long, unspellable))
     before = _word_error_rate(asr, dev)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
@@ -232,6 +229,14 @@ def interpolate(asr: AsrModel, base_state: dict[str, torch.Tensor], share: float
         for name, tensor in state.items()
     }
     asr.model.load_state_dict(mixed)
+
+
+def _why_none_is_usable(too_long: Sequence[str], unspellable: Sequence[str]) -> str:
+    return (
+        f"none of {len(too_long) + len(unspellable)} clips can be learned: {len(too_long)} are too short for their "
+        f"transcripts, {len(unspellable)} have transcripts that the model can't spell; use a base with finer frames or "
+        "tokens"
+    )
 
 
 def _check(example: AsrExample) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,12 +63,7 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
 
     rate = sample_rate(model_folder) if kind == "asr" else None
     (folder / CODE.name).write_bytes(CODE.read_bytes())
-    requirements = pinned(kind)
-    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
-    python = platform.python_version()
-    (folder / "python_env.yaml").write_text(f"python: {python}\ndependencies:\n- -r requirements.txt\n")
-    conda = {"channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", {"pip": requirements}]}
-    (folder / "conda.yaml").write_text(json.dumps(conda, indent=1) + "\n")  # JSON is YAML
+    _write_environment(folder, pinned(kind))
     columns, row = example(kind, rate)
     table = {"columns": columns, "data": [row]}
     (folder / "input_example.json").write_text(json.dumps(table))
@@ -98,6 +93,15 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
         streamable=False,
     )
     model.save(str(folder / "MLmodel"))
+
+
+def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    """Write Python and packages that a version needs, in the three forms that MLflow reads."""
+    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
+    python = platform.python_version()
+    (folder / "python_env.yaml").write_text(f"python: {python}\ndependencies:\n- -r requirements.txt\n")
+    conda = {"channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", {"pip": list(requirements)}]}
+    (folder / "conda.yaml").write_text(json.dumps(conda, indent=1) + "\n")  # JSON is YAML
 
 
 def signature(kind: Kind) -> ModelSignature:

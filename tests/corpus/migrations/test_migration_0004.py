@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from corpus.tables.costs import EvaluationCost
 from corpus.tables.judgements import Judgement
 from corpus.tables.nights import NightFrame
 from corpus.tables.pseudo_labels import PseudoLabels
-from tests.postgres import Server
 
 THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RATE = {"value": 0.02, "low": 0.01, "high": 0.03, "n": 7, "speakers": 3}
@@ -44,42 +42,31 @@ OPERATIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+@pytest.fixture
+def upgraded(empty: sa.Engine) -> sa.Engine:
     """Records of schema 0003 with an operation of each kind, moved on to the newest."""
-    if request.param == "sqlite":
-        engine = database.engine(f"sqlite:///{tmp_path / 'records.db'}")
-        fill(engine)
-        yield engine
-        engine.dispose()
-        return
-    server: Server = request.getfixturevalue("postgres_server")
-    name = server.new()
-    engine = database.engine(server.url(name))
-    fill(engine)
-    yield engine
-    engine.dispose()
-    server.drop([name])
+    fill(empty)
+    return empty
 
 
 def fill(engine: sa.Engine) -> None:
     database.upgrade(engine, "records", "0003")
-    held = sa.MetaData()
-    held.reflect(engine)
+    schema = sa.MetaData()
+    schema.reflect(engine)
     naive = THEN.replace(tzinfo=None) if engine.dialect.name == "sqlite" else THEN
     with database.writing(engine) as conn:
         for number, (name, act, result) in enumerate(OPERATIONS):
             row = {"operation_id": name, "act": act, "actor": "earmark", "at": naive + timedelta(minutes=number)}
-            conn.execute(sa.insert(held.tables["operations"]), row | {"result": json.dumps(result)})
+            conn.execute(sa.insert(schema.tables["operations"]), row | {"result": json.dumps(result)})
         for kind in ("asr", "intent"):
             row = {"kind": kind, "version": "2", "run_id": "r", "snapshot_id": "s", "base": "b", "parent": "1"}
-            conn.execute(sa.insert(held.tables["model_versions"]), row | {"model_uri": "m", "tainted": kind == "asr"})
+            conn.execute(sa.insert(schema.tables["model_versions"]), row | {"model_uri": "m", "tainted": kind == "asr"})
         for order, name in enumerate(PSEUDO["ids"]):
             state = "erased" if name == "gone" else "accepted"
             row = {"utterance_id": name, "event_order": order, "arrived_at": naive, "sample_rate": 16000}
             row |= dict.fromkeys(("speaker_id", "locale", "device_type", "wake", "split", "attributes"), "")
             row |= {"num_samples": 1, "state": state, "state_reason": "", "operation_id": "ingest/import/def"}
-            conn.execute(sa.insert(held.tables["utterances"]), row)
+            conn.execute(sa.insert(schema.tables["utterances"]), row)
     database.upgrade(engine, "records")
 
 
@@ -93,8 +80,8 @@ def test_every_kind_of_state_is_carried_over(upgraded: sa.Engine) -> None:
         assert costs.evaluations(conn, "asr", "2", "set", "earmark-1") == 2
         assert costs.evaluation(conn, "asr", "2", "set", "earmark-1") == EvaluationCost(6, 3.25, 9.0, {})
         assert costs.evaluation(conn, "asr", "2", "set", "older") == EvaluationCost()
-        told = judgements.of_version(conn, "asr", "2")
-        assert told == [Judgement("rows", "1", "indicative"), Judgement("rows", "1-3", "refuse")]
+        judged = judgements.of_version(conn, "asr", "2")
+        assert judged == [Judgement("rows", "1", "indicative"), Judgement("rows", "1-3", "refuse")]
         assert judgements.of_version(conn, "intent", "2") == [Judgement("rows", "", "promote")]
 
 

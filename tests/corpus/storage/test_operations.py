@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,26 @@ def test_two_handles_take_turns(corpus: Corpus, tmp_path: Path, databases: dict[
                 if not op.done:
                     op.result = {"n": number}
     assert audit_chain.verify(other.records, schema.audit) == 4
+
+
+def test_writers_take_turns_and_the_same_work_is_done_once(corpus: Corpus) -> None:
+    seen: list[bool] = []
+
+    def work(name: str) -> None:
+        for number in range(10):
+            with corpus.operation(f"op/{number}", "ingest") as op:
+                seen.append(op.done)
+                if not op.done:
+                    utterances.refuse_lines(op.conn, f"op/{number}", {1: name})
+                    op.result = {"by": name}
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen.count(False) == 10
+    assert len(seen) == 30
+    assert audit_chain.verify(corpus.records, schema.audit) == 10
+    with corpus.read() as conn:
+        assert sum(utterances.refusals(conn).values()) == 10

@@ -130,11 +130,12 @@ def test_a_report_comes_back_exactly(corpus: Corpus, n: int) -> None:
 
 
 def test_a_report_of_an_older_version_is_read_and_marked_as_less_detailed(corpus: Corpus) -> None:
-    columns = {"utterance_ids": ["u"], "speaker_ids": ["s"], "errors": [1], "words": [2], "char_errors": [1],
-               "chars": [9], "correct": [False], "confidence": [0.5], "slot_counts": [[0, 0, 0]]}  # fmt: skip
-    row = {"kind": "asr", "version": "1", "eval_set_id": "set", "numbers": canonical_json(columns)}
+    columns = {"speaker_ids": ["s"], "errors": [1], "words": [2], "char_errors": [1], "chars": [9],
+               "correct": [False], "confidence": [0.5], "slot_counts": [[0, 0, 0]]}  # fmt: skip
+    key = {"kind": "asr", "version": "1", "eval_set_id": "set"}
     with writing(corpus.records) as conn:
-        conn.execute(sa.insert(schema.reports), row)
+        conn.execute(sa.insert(schema.reports), key | {"numbers": canonical_json(columns)})
+        conn.execute(sa.insert(schema.report_rows), key | {"position": 0, "utterance_id": "u"})
         found = reports.report(conn, "asr", "1", "set")
     assert found is not None
     assert not found.detailed

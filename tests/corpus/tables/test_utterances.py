@@ -14,8 +14,9 @@ from corpus.settings import CorpusSettings
 from corpus.storage.cipher import new_key
 from corpus.storage.content_codec import decode_audio, encode_audio
 from corpus.storage.database import writing
-from corpus.tables import utterances
-from tests.corpus.stored import NOON, accept_again, arrive, put, samples_of, state_reasons
+from corpus.tables import orphans, scores, utterances
+from corpus.vault import consent
+from tests.corpus.stored import NOON, accept_again, arrive, put, samples_of, score, state_reasons
 
 
 def plain(number: int, **changes: object) -> Utterance:
@@ -147,3 +148,14 @@ def test_a_home_is_private_and_must_exist_unless_made(tmp_path: Path) -> None:
     same = CorpusSettings(home=tmp_path, records_url="sqlite:///x.db", vault_url="sqlite:///x.db")
     with pytest.raises(SettingsError, match="same database"):
         open_corpus(same)
+
+
+def test_many_ids_are_one_parameter(corpus: Corpus) -> None:
+    ids = arrive(corpus, 5)
+    score(corpus, ids)
+    strangers = [f"stranger-{n}" for n in range(60_000)]
+    with corpus.read() as conn:
+        assert utterances.stored_ids(conn, [*strangers, *ids]) == set(ids)
+    np.testing.assert_array_equal(scores.predictions(corpus, ids, "1", "1").utterance_ids, ids)
+    assert consent.consenting(corpus.vault, [*strangers, *ids], "score").sum() == 5
+    assert orphans.missing(corpus) == []

@@ -108,9 +108,9 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
             kind = next((k for k in ("asr", "intent") if store.alias(conn, k, "previous")), None)
         if kind is None:
             with pytest.raises(PromotionRefused, match="no previous"):
-                roll_back(corpus, settings, "asr")
+                roll_back(corpus, settings.home, settings.tracking, "asr")
             return
         was = champion(corpus, kind).version
-        assert roll_back(corpus, settings, kind).was == was
+        assert roll_back(corpus, settings.home, settings.tracking, kind).was == was
         assert champion(corpus, kind).version != was
-        assert roll_back(corpus, settings, kind)["champion"] == was
+        assert roll_back(corpus, settings.home, settings.tracking, kind)["champion"] == was

@@ -69,12 +69,12 @@ def test_noise_skew_and_rare_speakers_are_the_same_for_every_strategy(problem):
 
 def test_a_resumed_replay_has_the_same_results(texts, settings, tmp_path):
     how = run_replay.replay_settings([], learner="linear", batch=8, neighbours=5, until=0.95)
-    plan = run_replay.plan_replay(settings, texts, "default,top", 2, how, tmp_path / "out", 2)
-    report = run_replay.run_replay(settings, plan)
+    plan = run_replay.plan_replay(settings.home, texts, "default,top", 2, how, tmp_path / "out", 2)
+    report = run_replay.run_replay(settings.home, settings.tracking, plan)
     lines = (plan.out / "curves.jsonl").read_text().splitlines()
     assert len(lines) == 2 + 3 * 2  # the full pool, and random besides the two, of each seed
     (plan.out / "curves.jsonl").write_text("\n".join(lines[:4]) + '\n{"torn')
-    assert run_replay.run_replay(settings, plan) == report
+    assert run_replay.run_replay(settings.home, settings.tracking, plan) == report
     assert (plan.out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((plan.out / "replay.json").read_text()) == report.to_json()
     assert report.corpus == texts.name
@@ -100,9 +100,8 @@ def test_a_resumed_replay_has_the_same_results(texts, settings, tmp_path):
 def test_clips_are_replayed_with_rare_speakers(settings, tmp_path):
     clips = write_clips(tmp_path / "clips", pool=45, test=18)
     how = run_replay.replay_settings(["ann=0.2"], learner="linear", batch=5, neighbours=3, until=0.9)
-    report = run_replay.run_replay(
-        settings, run_replay.plan_replay(settings, clips, "default", 1, how, tmp_path / "o", 1)
-    )
+    plan = run_replay.plan_replay(settings.home, clips, "default", 1, how, tmp_path / "o", 1)
+    report = run_replay.run_replay(settings.home, settings.tracking, plan)
     assert set(report.rare["default"].error) == {"all", "ann"}
 
 
@@ -122,7 +121,7 @@ def test_bad_input_is_one_clear_error(texts, settings, given, said):
     strategies = options.pop("strategies")
     with pytest.raises(UsageError, match=said):
         run_replay.plan_replay(
-            settings, texts, strategies, 1, run_replay.replay_settings(options.pop("rare"), **options)
+            settings.home, texts, strategies, 1, run_replay.replay_settings(options.pop("rare"), **options)
         )
 
 

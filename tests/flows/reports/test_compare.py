@@ -122,7 +122,9 @@ def test_versions_of_two_kinds_are_not_compared(settings: Settings):
 def test_a_speaker_of_an_earlier_night_is_a_returning_one(settings: Settings):
     with opened(settings) as corpus:
         audit = audit_set(corpus, settings.promotion, "asr")
-        report = evaluate_versions(corpus, settings, audit, [registry.champion(corpus, "asr")])
+        report = evaluate_versions(
+            corpus, settings.home, settings.score.transcribe, audit, [registry.champion(corpus, "asr")]
+        )
         found = shown_slices(corpus, settings.night, audit, next(iter(report.values())))["speaker"]
         with corpus.read() as conn:
             rows = conn.execute(sa.select(schema.utterances.c["utterance_id", "speaker_id", "arrived_at"])).all()
@@ -140,16 +142,16 @@ def test_a_report_of_an_older_version_is_judged_again(settings: Settings):
     with opened(settings) as corpus:
         base = registry.by_name(corpus, "asr", "base")
         audit = audit_set(corpus, settings.promotion, "asr")
-        before = evaluate_versions(corpus, settings, audit, [base])[base.version]
+        before = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [base])[base.version]
         one = (columns.kind == "asr", columns.version == base.version, columns.eval_set_id == audit.eval_set_id)
         with writing(corpus.records) as conn:
             numbers = json.loads(conn.execute(sa.select(columns.numbers).where(*one)).scalar_one())
-            old = {name: numbers[name] for name in list(reports_table._REPORT_TYPES)[:9]}
+            old = {name: numbers[name] for name in list(reports_table._REPORT_TYPES)[:8]}
             conn.execute(sa.update(schema.reports).where(*one).values(numbers=json.dumps(old)))
             made = schema.operations.c.operation_id.like(f"evaluate/asr/{base.version}/%")
             conn.execute(sa.delete(schema.operations).where(made))
             conn.execute(sa.delete(schema.evaluation_costs).where(schema.evaluation_costs.c.version == base.version))
-        after = evaluate_versions(corpus, settings, audit, [base])[base.version]
+        after = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [base])[base.version]
         with corpus.read() as conn:
             stored = reports_table.report(conn, "asr", base.version, audit.eval_set_id)
     assert stored is not None

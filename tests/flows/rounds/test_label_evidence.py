@@ -58,7 +58,8 @@ class World:
 
     def know(self, *overrides: str) -> label_evidence.LabelEvidence:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings
-        return label_evidence.gather_evidence(self.corpus, settings, NIGHT)
+        learned, cost, sampling = settings.learned, settings.cost, settings.sampling
+        return label_evidence.gather_evidence(self.corpus, learned, cost, sampling, NIGHT)
 
     def choose(self, *overrides: str) -> DryRun:
         settings = small_settings(self.settings.home, *overrides) if overrides else self.settings

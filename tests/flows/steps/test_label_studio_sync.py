@@ -25,7 +25,6 @@ from flows.steps import label_studio_sync as studio
 from flows.steps.export import distribute
 from flows.tasks.clip_server import clip_server
 from flows.tasks.label_studio_client import StudioClient
-from flows.tasks.task_status import sweep
 from tests.flows.small_round import ROUND, World, round_of
 from tests.label_studio import PASSWORD, TOKEN, USER, Line, label_studio
 
@@ -57,7 +56,7 @@ class Studio:
         return studio.push(self.world.corpus, self.settings)
 
     def pull(self) -> studio.PullReport:
-        return studio.pull(self.world.corpus, self.settings)
+        return studio.pull(self.world.corpus, self.settings.home, self.settings.label_studio, self.settings.people)
 
     def settle(self) -> studio.SettleReport:
         return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
@@ -159,12 +158,12 @@ def test_what_nobody_may_hear_any_more_is_gone_and_silent(at: Studio):
     with writing(at.world.corpus.records) as conn:
         utterances.set_aside(conn, [rounds.utterance_of(conn, row.task_id)], "critical_data")
     assert httpx.get(row.data["audio"]).status_code == 404
-    sweep(at.world.corpus, at.settings)
+    at.world.sweep()
     assert at.settle() == studio.SettleReport(1)
     assert row.task_id not in {each.task_id for each in at.there()}
     assert at.pull().merged.labels == 1, "an answer that was not pulled yet was lost"
     at.world.after(4)
-    sweep(at.world.corpus, at.settings)
+    at.world.sweep()
     at.settle()
     assert at.there() == []
 
@@ -272,7 +271,7 @@ def test_a_server_that_goes_down_anywhere_in_a_pull_costs_only_time(at: Studio):
 def test_a_wrong_token_is_told_in_one_line(at: Studio):
     wrong = at.settings.label_studio.model_copy(update={"token": "f" * 40})
     with pytest.raises(Refused, match="personal access token"):
-        studio.pull(at.world.corpus, at.settings.model_copy(update={"label_studio": wrong}))
+        studio.pull(at.world.corpus, at.settings.home, wrong, at.settings.people)
 
 
 def test_a_personal_access_token_is_enough(at: Studio):

@@ -90,7 +90,7 @@ def test_who_overrules_the_gate_says_why_and_it_stays_on_the_chain(settings: Set
         held = tracking.client.get_registered_model(f"{tracking.model_prefix}-asr").aliases
         assert str(held["champion"]) == other.version
         assert tracking.client.get_run(other.run_id).data.tags["earmark.promoted"] == "forced"
-        assert roll_back(corpus, settings, "asr").champion == champion
+        assert roll_back(corpus, settings.home, settings.tracking, "asr").champion == champion
 
 
 def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Settings):
@@ -118,7 +118,7 @@ def test_the_gate_refuses_with_its_reasons_and_is_not_asked_twice(settings: Sett
 def plant(corpus: Corpus, settings: Settings, version: ModelVersion, wrong: Callable[[AuditSet], Any]) -> None:
     """Leave a version judged on today's audit rows as one that gets whole rows wrong, or none of their words."""
     audit = audit_set(corpus, settings.promotion, version.kind)
-    report = evaluate_versions(corpus, settings, audit, [version])[version.version]
+    report = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])[version.version]
     errors = np.where(wrong(audit), report.words, 0)
     with writing(corpus.records) as conn:
         reports_table.put_report(conn, replace(report, errors=errors))
@@ -135,7 +135,7 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
         assert aliases(corpus, "asr") == {"champion": other.version, "previous": champion}
         with corpus.read() as conn:
             looks = store.looks(conn, "asr")
-        roll_back(corpus, settings, "asr")
+        roll_back(corpus, settings.home, settings.tracking, "asr")
         assert promote_manually(corpus, settings, f"asr/{other.version}", "lena").promoted
         assert aliases(corpus, "asr")["champion"] == other.version
         with corpus.read() as conn:
@@ -209,7 +209,7 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         with writing(corpus.records) as conn:
             store.move_alias(conn, "asr", "previous", store.alias(conn, "asr", "previous"), version.version)
         with pytest.raises(PromotionRefused, match="erased since"):
-            roll_back(corpus, easy, "asr")
+            roll_back(corpus, easy.home, easy.tracking, "asr")
 
 
 def test_a_champion_is_not_judged_against_itself(settings: Settings):
@@ -232,7 +232,7 @@ def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(sett
         _, other = other_than_champion(corpus)
         audit = audit_set(corpus, settings.promotion, "asr")
         for version in (registry.by_name(corpus, "asr", "base"), other, registry.champion(corpus, "asr")):
-            evaluate_versions(corpus, settings, audit, [version])
+            evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])
         old = sa.update(schema.reports).values(
             numbers=sa.func.replace(schema.reports.c.numbers, '"normaliser":"', '"normaliser":"older')
         )
@@ -242,7 +242,7 @@ def test_reports_under_another_normal_form_are_judged_again_and_stay_judged(sett
         forget_judgements(corpus, other.version)
         promote_manually(corpus, settings, f"asr/{other.version}", "lena")  # looks back on every version
         evaluated = len(acts(corpus, "evaluate"))
-        evaluate_versions(corpus, settings, audit, [other])
+        evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [other])
         assert len(acts(corpus, "evaluate")) == evaluated
 
 

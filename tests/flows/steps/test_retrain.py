@@ -15,7 +15,7 @@ from corpus.handle import open_corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion, Snapshot
-from corpus.storage import database, operation_ids
+from corpus.storage import database, operation_ids, operations
 from corpus.storage import records_schema as schema
 from corpus.tables import erasure, labels, nights
 from corpus.tables import models as store
@@ -161,7 +161,7 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
     settings = small_settings(home, *(f"{kind}.{each}" for kind in ("asr", "intent") for each in sure))
     with opened(settings) as corpus:
         plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
-        by_speech = choose_pseudo_labels(corpus, settings, "asr", plan.snapshot)
+        by_speech = choose_pseudo_labels(corpus, settings.night, settings.asr.pseudo, "asr", plan.snapshot)
         for found in (plan.pseudo, by_speech):
             assert 0 < len(found.ids) <= 7
             assert found.weight == pytest.approx(0.5 * (1 - len(plan.snapshot.of("train")) / 500))
@@ -178,18 +178,44 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert result.pseudo == len(plan.pseudo.ids)
         assert result.training is not None
         assert result.training.examples > result.labels
-        taught = lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by
+        taught = lineage_of(corpus, settings.home, settings.tracking, plan.pseudo.ids[0]).learned_by
         assert [(row.kind, row.version, row.role) for row in taught] == [("intent", result.version, "pseudo")]
-        told = lineage_of(corpus, settings, f"intent/{result.version}").pseudo
+        told = lineage_of(corpus, settings.home, settings.tracking, f"intent/{result.version}").pseudo
         heard_by = [f"asr/{plan.pseudo.versions[0]}", f"intent/{plan.pseudo.versions[1]}"]
         assert (told.count, list(told.by)) == (len(plan.pseudo.ids), heard_by)
         tainted = erasure.erase_utterances(corpus, plan.pseudo.ids[:1])["tainted"]
         assert f"intent/{result.version}" in tainted
         left = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False).pseudo
         assert plan.pseudo.ids[0] not in left.ids
-        told = lineage_of(corpus, settings, f"intent/{result.version}")
+        told = lineage_of(corpus, settings.home, settings.tracking, f"intent/{result.version}")
         assert (told.pseudo.count, told.tainted) == (len(plan.pseudo.ids) - 1, True)
-        assert lineage_of(corpus, settings, plan.pseudo.ids[0]).learned_by == ()
+        assert lineage_of(corpus, settings.home, settings.tracking, plan.pseudo.ids[0]).learned_by == ()
+
+
+def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_until_it_is_erased(home: Path):
+    settings = small_settings(home)
+    with opened(settings) as corpus:
+        chosen = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False).snapshot.of("train")[0]
+        with corpus.operation("label", "merge") as op:
+            labels.put_labels(corpus, op, [Label(chosen.utterance_id, "play some music " * 99, None, (), 1.0, 1, 1)])
+        plan = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False)
+        result = retrain_step.retrain(corpus, settings, plan, "")
+        assert result.training is not None
+        assert result.training.left_out == result.training.too_long == 1
+        assert result.training.examples == result.labels - 1
+        with corpus.read() as conn:
+            stored = operations.result_of(conn, plan.operation_id)
+        assert chosen.utterance_id not in str(stored)
+        assert retrain_step.LearnedVersion.from_json(stored) == result
+        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {"too_long": 1}
+        found = lineage_of(corpus, settings, chosen.utterance_id)
+        assert [(row.version, row.role, row.left_out) for row in found.left_out_by] == [
+            (result.version, "train", "too_long")
+        ]
+        assert result.version not in [row.version for row in found.learned_by if row.kind == "asr"]
+        assert f"asr/{result.version}" in erasure.erase_utterances(corpus, [chosen.utterance_id])["tainted"]
+        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {}
+        assert lineage_of(corpus, settings, chosen.utterance_id).left_out_by == ()
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
@@ -215,7 +241,8 @@ def test_what_judges_waits_or_ever_had_a_label_is_no_pseudo_label(tmp_path: Path
         for each in ("asr", "intent"):
             store.put_version(op.conn, ModelVersion(each, "1", "run", "", "base", "", "nowhere"))
             store.move_alias(op.conn, each, "champion", None, "1")
-    assert choose_pseudo_labels(corpus, settings, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
+    how = settings.asr.pseudo if kind == "asr" else settings.intent.pseudo
+    assert choose_pseudo_labels(corpus, settings.night, how, kind, Snapshot(())).ids == tuple(sorted([free, spare]))
     corpus.close()
 
 

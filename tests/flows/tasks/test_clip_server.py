@@ -212,4 +212,4 @@ def test_a_port_that_is_taken_is_said_in_one_line(clips: Clips):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=f"no clips at 127.0.0.1:{port}: OSError; choose another --port"):
-            serve_clips(clips.world.settings, "127.0.0.1", port)
+            serve_clips(clips.world.corpus, "", "127.0.0.1", port)

@@ -1,7 +1,7 @@
 """Tables for what steps need of earlier steps; older homes kept it in the results of operations.
 
-This is the only place that parses ids of operations. The ids of pseudo-labels are removed from the results, which keep
-their number, so that an erasure reaches every copy except that in the audit chain, which is never rewritten.
+Migrations are the only places that parse ids of operations. The ids of pseudo-labels are removed from the results,
+which keep their number, so that an erasure reaches every copy except that in the audit chain, which is never rewritten.
 """
 
 import json
@@ -157,29 +157,28 @@ def _nights_done(conn: sa.Connection) -> None:
 
 def _retrainings(conn: sa.Connection) -> None:
     for found in _operations(conn, "retrain"):
-        taught: list[dict[str, Any]] = []
-        took: list[dict[str, Any]] = []
+        learned: list[dict[str, Any]] = []
+        costs: list[dict[str, Any]] = []
         shortened: list[dict[str, str]] = []
         for i, result, _ in found:
-            made = {"kind": i.split("/")[1], "version": str(result["version"])}
+            version = {"kind": i.split("/")[1], "version": str(result["version"])}
             if "seconds" in result:
-                took.append(made | {"seconds": float(result["seconds"])})
+                costs.append(version | {"seconds": float(result["seconds"])})
             if "pseudo" in result:
-                held = result["pseudo"]
-                by = {"asr_version": held["by"][0], "intent_version": held["by"][1]}
-                taught += [made | by | {"utterance_id": u, "weight": held["weight"]} for u in _not_erased(conn, held)]
-                left = result | {"pseudo": len(held["ids"])}
-                shortened.append({"id": i, "result": _json(left)})
-        _insert(conn, "pseudo_labels", taught)
-        _insert(conn, "training_costs", took)
+                pseudo = result["pseudo"]
+                how = {"asr_version": pseudo["by"][0], "intent_version": pseudo["by"][1], "weight": pseudo["weight"]}
+                learned += [version | how | {"utterance_id": u} for u in _not_erased(conn, pseudo["ids"])]
+                shortened.append({"id": i, "result": _json(result | {"pseudo": len(pseudo["ids"])})})
+        _insert(conn, "pseudo_labels", learned)
+        _insert(conn, "training_costs", costs)
         if shortened:
             statement = sa.text("UPDATE operations SET result = :result WHERE operation_id = :id")
             conn.execute(statement, shortened)
 
 
-def _not_erased(conn: sa.Connection, held: dict[str, Any]) -> list[str]:
+def _not_erased(conn: sa.Connection, utterance_ids: list[str]) -> list[str]:
     table = sa.table("utterances", sa.column("utterance_id"), sa.column("state"))
-    ids = sorted(set(held["ids"]))
+    ids = sorted(set(utterance_ids))
     found: list[str] = []
     for start in range(0, len(ids), BATCH):
         statement = sa.select(table.c.utterance_id).where(table.c.utterance_id.in_(ids[start : start + BATCH]))

@@ -56,9 +56,9 @@ def narrow_what_was_widened(conn: sa.Connection) -> None:
         " AND touched_at <= (SELECT at FROM audit WHERE seq = :seq)"
     )
     for seq, detail in conn.execute(sa.text("SELECT seq, detail FROM audit WHERE act = 'consent' ORDER BY seq")).all():
-        said = json.loads(detail)
-        mask = sum(BITS[name] for name in said["consent"])
-        conn.execute(statement, {"mask": mask, "speaker": said["speaker_id"], "seq": seq})
+        withdrawal = json.loads(detail)
+        mask = sum(BITS[name] for name in withdrawal["consent"])
+        conn.execute(statement, {"mask": mask, "speaker": withdrawal["speaker_id"], "seq": seq})
 
 
 def downgrade() -> None:

@@ -34,7 +34,7 @@ JUDGED_JSON = {
     "rows_id": "rows",
     "against": "1-2",
 }
-TRAINED = Training(12, 3, ("u1", "u2"), ("u3",), resumed_at_step=7, seconds=1.5)
+TRAINED = Training(12, 3, 2, 1, resumed_at_step=7, seconds=1.5)
 LEARNED = LearnedVersion("2", "snap", 10, 4, TRAINED, pseudo=2)
 LEARNED_JSON = {
     "version": "2",
@@ -43,8 +43,8 @@ LEARNED_JSON = {
     "new_labels": 4,
     "examples": 12,
     "left_out": 3,
-    "too_long": ["u1", "u2"],
-    "unspellable": ["u3"],
+    "too_long": 2,
+    "unspellable": 1,
     "resumed_at_step": 7,
     "seconds": 1.5,
     "pseudo": 2,

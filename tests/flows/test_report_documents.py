@@ -23,15 +23,17 @@ RATE = Interval(0.5, 0.25, 0.75, 8, 4)
 def version(pseudo):
     return VersionLineage(
         version="asr/2", origin="retrained", aliases=("champion",), tainted=False, base="b", parent="1",
-        snapshot_id="s", rows={"train": 2}, labels=(), pseudo=pseudo, annotators={}, rounds=(), judged_on=(),
-        run_id="r", cycle="", flow_run_id="", git_sha="", eval_set_id="",
+        snapshot_id="s", rows={"train": 2}, left_out={"too_long": 1}, labels=(), pseudo=pseudo,
+        annotators={}, rounds=(), judged_on=(), run_id="r", cycle="", flow_run_id="", git_sha="", eval_set_id="",
     )  # fmt: skip
 
 
 def test_a_version_without_pseudo_labels_has_an_empty_mapping_of_them():
     assert version(None).to_json()["pseudo"] == {}
-    made = version(PseudoSource(3, 0.5, ("asr/1", "intent/1"))).to_json()
-    assert made["pseudo"] == {"count": 3, "weight": 0.5, "by": ["asr/1", "intent/1"]}
+    made = version(PseudoSource(3, 0.5, ("asr/1", "intent/1"), {"unspellable": 2})).to_json()
+    by = ["asr/1", "intent/1"]
+    assert made["pseudo"] == {"count": 3, "weight": 0.5, "by": by, "left_out": {"unspellable": 2}}
+    assert made["left_out"] == {"too_long": 1}
     assert made["aliases"] == ["champion"]
 
 

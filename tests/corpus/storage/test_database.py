@@ -3,7 +3,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from corpus.errors import Damaged, SchemaRefused, SettingsError
+from corpus.errors import Damaged, SchemaRefused, SettingsError, Unreachable
+from corpus.handle import open_corpus
+from corpus.settings import CorpusSettings
 from corpus.storage import audit_chain, database
 from corpus.storage import records_schema as schema
 from corpus.storage.database import HEADS, Which
 from corpus.vault import vault_schema
-from tests.postgres import Server
 
 
 def scripts(which: Which) -> Config:
@@ -34,20 +34,6 @@ def scripts(which: Which) -> Config:
 
 
 METADATA: dict[Which, sa.MetaData] = {"records": schema.METADATA, "vault": vault_schema.METADATA}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """A database without any table."""
-    if request.param == "sqlite":
-        yield database.engine(f"sqlite:///{tmp_path / 'a b%40.db'}")
-        return
-    server: Server = request.getfixturevalue("postgres_server")
-    name = server.new()
-    engine = database.engine(server.url(name))
-    yield engine
-    engine.dispose()
-    server.drop([name])
 
 
 @pytest.mark.parametrize("which", ["records", "vault"])
@@ -186,3 +172,11 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"alembic", "pyar
         for _ in range(2)
     ]
     assert answers == ["['alembic']", "[]"]
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    urls = {f"{which}_url": f"postgresql://ada:hunter2@127.0.0.1:1/{which}" for which in ("records", "vault")}
+    with pytest.raises(Unreachable, match=r"vault at 127\.0\.0\.1.*refused") as caught:
+        open_corpus(CorpusSettings(home=tmp_path, **urls))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,34 @@
+"""What an evaluation and a training cost, by version."""
+
+from __future__ import annotations
+
+from corpus.handle import Corpus
+from corpus.records.evaluation import Interval
+from corpus.records.models import ModelVersion
+from corpus.storage.database import writing
+from corpus.tables import costs, models
+from corpus.tables.costs import EvaluationCost
+
+TUNED = ModelVersion("asr", "2", "run-2", "snapshot", "digest", "1", "models/asr/2")
+RATE = Interval(0.02, 0.01, 0.03, 7, 3)
+
+
+def test_the_newest_evaluation_counts_and_another_normal_form_is_another(corpus: Corpus) -> None:
+    key = ("asr", "2", "set", "earmark-1")
+    first, again = EvaluationCost(7, 3.5, 9.25, {"rtf": RATE}), EvaluationCost(6, 3.0, 9.0)
+    with writing(corpus.records) as conn:
+        assert costs.evaluation(conn, *key) is None
+        for number, cost in enumerate((first, again, first)):
+            assert costs.evaluations(conn, *key) == number
+            costs.put_evaluation(conn, *key, cost)
+            assert costs.evaluation(conn, *key) == cost
+        assert costs.evaluations(conn, *key[:3], "earmark-2") == 0
+
+
+def test_a_version_took_as_long_as_it_took_first(corpus: Corpus) -> None:
+    with writing(corpus.records) as conn:
+        models.put_version(conn, TUNED)
+        assert costs.training_seconds(conn, "asr", "2") is None
+        for seconds in (12.5, 1.0):
+            costs.put_training(conn, "asr", "2", seconds)
+        assert costs.training_seconds(conn, "asr", "2") == 12.5
