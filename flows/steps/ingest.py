@@ -63,6 +63,20 @@ class IngestReport(Result):
     already: int | None = None
     failed: Mapping[str, str] | None = None
 
+    def why_none_accepted(self) -> str | None:
+        """Return one line with the commonest reason and an example of its remedy where every row was refused.
+
+        None where a row was accepted, and where all rows are in the corpus already, since the same clips came twice.
+        """
+        if self.accepted or not set(self.refused) - {"duplicate"}:
+            return None
+        reason = max(sorted(self.refused), key=lambda each: self.refused[each])
+        example = next((line for line in self.refused_lines or () if line.reason == reason), None)
+        such_as = f", such as line {example.line}: {example.detail}" if example else "; see the first refused lines"
+        return (
+            f"none of the {self.received} rows was accepted, {self.refused[reason]} were refused as {reason}{such_as}"
+        )
+
 
 def waiting_manifests(inbox: Path) -> list[Path]:
     """Return the manifests in the inbox and its folders, sorted by name.

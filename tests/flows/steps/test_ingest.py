@@ -10,7 +10,6 @@ import pytest
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from flows.reports.refused_rows import why_none_accepted
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.ingest import IngestReport, ingest_manifests, waiting_manifests
@@ -90,12 +89,12 @@ def test_a_manifest_of_refused_rows_alone_says_the_commonest_reason_with_a_remed
     manifest = write(settings.inbox / "a.jsonl", [row(settings.inbox, 4, consent=[]), *bad])
     report = ingest_manifests(corpus, settings, [manifest], from_inbox=False)
     assert (report.received, report.refused) == (4, {"bad_row": 3, "no_consent": 1})
-    assert why_none_accepted(report) == (
+    assert report.why_none_accepted() == (
         "none of the 4 rows was accepted, 3 were refused as bad_row, such as line 2: field account: is missing; give a"
         " string of 1 to 512 characters"
     )
     some = write(settings.inbox / "b.jsonl", [row(settings.inbox, 5), *bad])
-    assert why_none_accepted(ingest_manifests(corpus, settings, [some], from_inbox=False)) is None
+    assert ingest_manifests(corpus, settings, [some], from_inbox=False).why_none_accepted() is None
     same = write(settings.inbox / "c.jsonl", [row(settings.inbox, 5)])
     repeated = ingest_manifests(corpus, settings, [same], from_inbox=False)
-    assert (repeated.refused, why_none_accepted(repeated)) == ({"duplicate": 1}, None)
+    assert (repeated.refused, repeated.why_none_accepted()) == ({"duplicate": 1}, None)
