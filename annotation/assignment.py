@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from corpus.locales import canonical_locale
 from corpus.records.base import AssignmentKind, digest
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Person(BaseModel):
 
     Attributes:
         annotator_id: Name of the person in answers, and of the person's folder of tasks.
-        locales: Locales that the person understands, such as en-GB; empty for all.
+        locales: Locales that the person understands, such as en-GB (also written en_gb); empty for all.
         hours: How long the person works a day [h].
         login: E-mail address or user name in Label Studio; `annotator_id` where empty.
     """
@@ -37,6 +38,11 @@ class Person(BaseModel):
     locales: tuple[str, ...] = ()
     hours: float = Field(default=9.0, gt=0.0, le=24.0)
     login: str = ""
+
+    @field_validator("locales")
+    @classmethod
+    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(canonical_locale(locale) for locale in value))
 
     def understands(self, locale: str) -> bool:
         """Return whether the person understands this locale."""

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from annotation.row_parsing import Asked, RowError, annotation_of
 from annotation.schema import AnnotationRow
-from corpus.errors import UsageError
+from corpus.errors import RecordError, UsageError
 from corpus.records.annotations import Annotation
-from corpus.text import normalise
+from corpus.slot_text import find_value, split_slots
+from corpus.text import normalise, place_in_original
 
 SILENCE: Final = "<silence>"
 """Content of the transcript's cell where nobody spoke; an empty cell is a missing transcript."""
@@ -127,23 +128,11 @@ def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
     Raises:
         RowError: a slot has no name or no words, or its words are not in the transcript exactly once.
     """
-    found = []
-    for part in cell.split(";"):
-        name, equals, words = (piece.strip() for piece in part.partition("="))
-        if not equals or not name or not words:
-            raise RowError("bad_span", "slots")
-        places = _places(words, transcript)
-        if len(places) != 1:
-            raise RowError("bad_span", "slots")
-        found.append({"name": name, "start": places[0], "end": places[0] + len(words)})
-    return found
-
-
-def _places(words: str, transcript: str) -> list[int]:
-    """Return the offsets in the transcript at which these whole words begin, regardless of case."""
-    low, wanted = transcript.lower(), words.lower()
-    if len(low) != len(transcript) or len(wanted) != len(words) or not normalise(words):
-        return []
-    starts = [k for k in range(len(low)) if low.startswith(wanted, k)]
-    edges = [(low[k - 1 : k], low[k + len(wanted) : k + len(wanted) + 1]) for k in starts]
-    return [k for k, (a, b) in zip(starts, edges, strict=True) if not a.isalnum() and not b.isalnum()]
+    normal = normalise(transcript)
+    try:
+        places = [
+            (name, place_in_original(transcript, *find_value(value, normal))) for name, value in split_slots(cell)
+        ]
+    except RecordError:
+        raise RowError("bad_span", "slots") from None
+    return [{"name": name, "start": start, "end": end} for name, (start, end) in places]

@@ -60,6 +60,15 @@ def normalise_with_spans(text: str, slots: Sequence[SlotSpan]) -> tuple[str, tup
     return "".join(char for char, _ in folded), tuple(moved)
 
 
+def place_in_original(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return from where to where in `text` the characters `start:end` of its normal form, at least one, were written.
+
+    A character of `text` that became several words, such as U+FDFA, is returned whole.
+    """
+    starts = [*(at for _, at in _folded(text)), len(text)]
+    return starts[start], next(at for at in starts[end:] if at > starts[end - 1])
+
+
 def _folded(text: str) -> Iterator[tuple[str, int]]:
     """Yield the characters of the normal form, each with the start of its cluster in `text`."""
     loose = list(_characters(text))

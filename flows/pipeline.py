@@ -284,6 +284,7 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
     for file in waiting:
         name = answer_inbox.original_name(file)
         try:
+            answer_inbox.check(file)
             merged = _run("merge", merge_step.merge_file, corpus, settings, file, from_inbox=files is None)
             reports.append((name, merged))
         except UsageError as error:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus import plugins
 from corpus.errors import SettingsError
+from corpus.locales import canonical_locale
 from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
 
@@ -74,6 +75,11 @@ class SamplingSettings(BaseModel):
     @field_validator("slice_quotas")
     @classmethod
     def _shares(cls, quotas: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        if "locale" in quotas:
+            locales = {canonical_locale(locale): share for locale, share in quotas["locale"].items()}
+            if len(locales) < len(quotas["locale"]):
+                raise ValueError("slice_quotas locale: one locale is written in two ways; give each once")
+            quotas = quotas | {"locale": locales}
         for name, shares in quotas.items():
             if not all(0 < share <= 1 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
                 raise ValueError(f"slice_quotas {name}: shares must lie in (0, 1] and sum to 1 at most")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import RecordError
+from corpus.locales import canonical_locale
 from corpus.records.base import Floats, Split, Strings
 from corpus.records.predictions import Predictions
 from sampling.from_arrays import predictions_of, unit_rows
@@ -82,7 +83,7 @@ class Pool:
             intent_probs: (N, C) probabilities.
             embeddings: (N, D), divided by their length.
             speaker_ids: (N,); None: each row has its own speaker, so the cap on speakers has no effect.
-            slices: by name, (N,) each.
+            slices: by name, (N,) each; the values of `locale` become canonical, as those of the settings are.
             duration: (N,) [s]; None: 1 s each.
             known_embeddings: (M, D), of rows that are labelled already; None: there are none.
             splits: (N,); None: all rows may train.
@@ -100,7 +101,7 @@ class Pool:
             predictions=predictions,
             speaker_ids=names if speaker_ids is None else np.asarray(speaker_ids).astype(np.str_),
             splits=np.full(n, "train") if splits is None else np.asarray(splits).astype(np.str_),
-            slices={name: np.asarray(values).astype(np.str_) for name, values in (slices or {}).items()},
+            slices={name: _slice(name, values) for name, values in (slices or {}).items()},
             chosen=None if chosen is None else np.asarray(chosen, np.bool_),
             known_embeddings=None if known is None or not len(known) else unit_rows(known),
         )
@@ -168,3 +169,19 @@ def check_scores(ids: Strings, scores: Scores, what: str) -> None:
             f"{what} of utterance {ids[bad][0]} (and {int(bad.sum()) - 1} more) is not finite; "
             "set such rows aside before choosing"
         )
+
+
+def _slice(name: str, values: npt.ArrayLike) -> Strings:
+    """Return the values of a slice as text, those of `locale` canonical; what is no language tag stays as it is."""
+    texts: Strings = np.asarray(values).astype(np.str_)
+    if name != "locale":
+        return texts
+    found, inverse = np.unique(texts, return_inverse=True)
+    return np.array([_canonical(text) for text in found.tolist()], np.str_)[inverse].reshape(texts.shape)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return canonical_locale(text)
+    except RecordError:
+        return text

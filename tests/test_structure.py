@@ -62,6 +62,7 @@ CROSS_CUTTING = {
 
 
 UNUSED = {
+    "corpus.names.name_key": "nothing compares names of operators by their key yet",
     "corpus.vault.consent.set_consent": "an account's consent has no command yet",
     "corpus.tables.erasure.erase_utterances": "erasure has no command yet",
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",

@@ -100,8 +100,9 @@ class Plan:
     def with_column(self, detail: str) -> str:
         """Return a message on a field with the name of its column added."""
         for field, column in self.columns.items():
-            if detail.startswith(f"field {field}:"):
-                return detail.replace(f"field {field}:", f"field {field} (column {column}):", 1)
+            start = f"field {field}"
+            if detail.startswith((f"{start}:", f"{start},")):
+                return detail.replace(start, f"{start} (column {column})", 1)
         return detail
 
 
@@ -240,12 +241,15 @@ def _text(field: str, column: str, value: Any, plan: Plan) -> str:
 
 
 def _slots(column: str, value: Any) -> Any:
-    """Return slots as a list, from a list, its JSON, or an object of lists as older `datasets` store it."""
-    if isinstance(value, str):
+    """Return slots as a list, from a list, its JSON, or an object of lists as older `datasets` store it.
+
+    A text that is no JSON is returned as it is: the check of the manifest row reads `room=kitchen; device=light`.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
-            value = json.loads(value)
+            value = _plain(json.loads(value))
         except (ValueError, RecursionError):
-            raise Unfit(f"field slots (column {column}): not valid JSON; give a list of slots") from None
+            raise Unfit(f"field slots (column {column}): not valid JSON; give a list of slots, or name=value") from None
     if isinstance(value, dict):
         lists = list(value.values())
         if not all(isinstance(entry, list) and len(entry) == len(lists[0]) for entry in lists):

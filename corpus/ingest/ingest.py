@@ -24,7 +24,8 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest import malloc_trim
 from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch
-from corpus.ingest.manifest import read
+from corpus.ingest.manifest import MAX_LINE, read
+from corpus.ingest.manifest_check import check_manifest
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecording
 from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals, event_key
@@ -94,7 +95,8 @@ def ingest(
         decoders: processes that decode; None to start own ones, where the manifest has more than one batch.
 
     Raises:
-        UsageError: the manifest is missing, can't be read, or changed during the ingest; single rows never raise.
+        UsageError: the manifest is missing, can't be read, has not one readable row, or changed during the ingest;
+            nothing of it is counted, and single rows never raise.
     """
     sha256 = _file_digest(manifest)
     operation_id = operation_ids.ingest_manifest(sha256)
@@ -102,6 +104,7 @@ def ingest(
         stored = result_of(conn, operation_id)
     if stored is not None:
         return _report(operation_id, stored, known=True)
+    check_manifest(manifest, MAX_LINE)
     received = accepted = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []

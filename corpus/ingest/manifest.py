@@ -13,7 +13,8 @@ from typing import BinaryIO, Final
 
 from corpus.errors import UsageError
 from corpus.ingest.manifest_parquet import parquet_rows
-from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, consent_in, parse, repeated_key
+from corpus.ingest.manifest_row import BadRow, ConsentStatement, ManifestRow, consent_in, parse
+from corpus.ingest.row_faults import repeated_key
 from corpus.storage.json_lines import RepeatedKey, read_lines, strict_json
 
 MAX_LINE: Final = 1 << 18

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from corpus.errors import UsageError
-from corpus.ingest.manifest_row import BadRow, repeated_key
+from corpus.ingest.manifest_row import BadRow
+from corpus.ingest.row_faults import repeated_key
 
 _BATCH: Final = 64
 _LARGE_COLUMN: Final = 16 << 20  # [bytes] of a column in one row group, once unpacked

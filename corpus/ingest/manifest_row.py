@@ -1,6 +1,6 @@
-"""The schema of a manifest row, and the reasons for refusing one.
+"""The schema of a manifest row.
 
-A reason names the field and the remedy, never a value or a key outside the schema: either may be somebody's name.
+A reason names the field and the remedy, never a value: see `corpus.ingest.row_faults`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from corpus.errors import RecordError
+from corpus.ingest.manifest_slots import place_slots, slots_of_text
+from corpus.ingest.row_faults import what_is_wrong
+from corpus.locales import canonical_locale
+from corpus.names import clean_name
 from corpus.records.arrivals import SlotSpan, Wake
 from corpus.records.base import utc
-from corpus.text import normalise_with_spans
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
@@ -64,6 +67,7 @@ class ManifestRow:
     Attributes:
         line: line of a JSON Lines file, or row of a Parquet file, counted from 1.
         audio: path, relative to the manifest's folder or absolute.
+        locale: canonical, see `corpus.locales`.
         account, device_serial: the customer and the device; for the vault only.
         consent: some of `score`, `annotate`, `train`; empty where the customer opted out.
         wake: None where there is no evidence that the customer addressed the device.
@@ -71,7 +75,7 @@ class ManifestRow:
         event_id: id of the event at its source; None where it has none.
         attributes: further slices, by name.
         text, slots: known transcript in normal form, and the slots inside it.
-        intent: known intent.
+        intent: known intent; its name is clean, as those of slots are, see `corpus.names`.
         held_out: the known text and intent are for judging models, never for training.
         dated: the row gives its time itself; False where `arrived_at` is the time of an import.
     """
@@ -112,6 +116,29 @@ def _one_line(value: str) -> str:
     return _storable(value)
 
 
+def _clean(value: str) -> str:
+    clean = clean_name(value)
+    if not clean:
+        raise PydanticCustomError("string_too_short", "empty")
+    return clean
+
+
+def _canonical(value: str) -> str:
+    try:
+        return canonical_locale(value)
+    except RecordError as error:
+        raise PydanticCustomError("no_tag", "no language tag") from error
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return slots_of_text(value)
+    except RecordError as error:
+        raise PydanticCustomError("slots_text", "{fault}", {"fault": str(error)}) from error
+
+
 def _moment(value: object) -> datetime:
     if isinstance(value, str):
         try:
@@ -139,6 +166,10 @@ def _name(most: int, least: int = 1) -> Any:
     return Annotated[StrictStr, Field(min_length=least, max_length=most), AfterValidator(_one_line)]
 
 
+def _operators_name(most: int) -> Any:
+    return Annotated[StrictStr, Field(max_length=most), AfterValidator(_one_line), AfterValidator(_clean)]
+
+
 class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -150,9 +181,10 @@ class _Wake(_Schema):
 
 
 class _Slot(_Schema):
-    name: _name(64)  # type: ignore[valid-type]
-    start: int = Field(ge=0)
-    end: int = Field(ge=1)
+    name: _operators_name(64)  # type: ignore[valid-type]
+    start: int | None = Field(None, ge=0)
+    end: int | None = Field(None, ge=1)
+    value: _text(5000) | None = None  # type: ignore[valid-type]
 
 
 class _Consent(_Schema):
@@ -164,7 +196,7 @@ class _Row(_Schema):
     audio: _name(4096)  # type: ignore[valid-type]
     account: _text(512)  # type: ignore[valid-type]
     device_serial: _text(512) | None = None  # type: ignore[valid-type]
-    locale: Annotated[str, Field(pattern=re.compile(r"\A[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,4}\Z"))]
+    locale: Annotated[str, AfterValidator(_canonical)]
     device_type: _name(64)  # type: ignore[valid-type]
     consent: list[Literal["score", "annotate", "train"]] = Field(max_length=16)
     wake: _Wake | None = None
@@ -172,8 +204,8 @@ class _Row(_Schema):
     event_id: _text(512) | None = None  # type: ignore[valid-type]
     attributes: dict[_name(64), _name(256, 0)] = Field(default_factory=dict, max_length=32)  # type: ignore[valid-type]
     text: _text(5000, 0) | None = None  # type: ignore[valid-type]
-    intent: _name(128) | None = None  # type: ignore[valid-type]
-    slots: list[_Slot] = Field(default_factory=list, max_length=128)
+    intent: _operators_name(128) | None = None  # type: ignore[valid-type]
+    slots: Annotated[list[_Slot], Field(max_length=128), BeforeValidator(_listed)] = Field(default_factory=list)
     held_out: bool = False
 
 
@@ -191,7 +223,7 @@ def parse(line: int, value: object) -> ManifestRow | BadRow:
         wake = _wake(row.wake)
         text, slots = _known_text(row)
     except ValidationError as error:
-        return BadRow(line, _what_is_wrong(error), statement=consent_in(value))
+        return BadRow(line, what_is_wrong(error, value), statement=consent_in(value))
     except RecordError as error:
         return BadRow(line, str(error), statement=consent_in(value))
     return ManifestRow(
@@ -237,57 +269,9 @@ def _known_text(row: _Row) -> tuple[str | None, tuple[SlotSpan, ...]]:
         raise RecordError("field held_out: the row has neither text nor intent; give the text, the intent or both")
     if row.text is None:
         if row.slots:
-            raise RecordError("field slots: spans without a text; give the text that they belong to")
+            raise RecordError("field slots: slots without a text; give the text that they belong to")
         return None, ()
     try:
-        return normalise_with_spans(row.text, [SlotSpan(slot.name, slot.start, slot.end) for slot in row.slots])
+        return place_slots(row.text, row.slots)
     except RecordError as error:
-        raise RecordError("field slots: a span is empty, overlaps another, or leaves the text; correct it") from error
-
-
-def _what_is_wrong(error: ValidationError) -> str:
-    """Return one line on the first fault; it names only fields of this schema, never keys of the row."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if name not in _WANTED:
-        return f"an unknown field; leave it out, or put it into attributes; known are {', '.join(_WANTED)}"
-    kind = str(first["type"])
-    fault = "is of the wrong type" if kind.endswith("_type") else _FAULTS.get(kind, "has a value that is not allowed")
-    return f"field {name}: {fault}; {_WANTED[name]}"
-
-
-def repeated_key(name: object) -> str:
-    """Return the message for a repeated key or column."""
-    return f"{f'field {name}:' if name in _WANTED else 'a field'} appears twice; write it once"
-
-
-_FAULTS: Final = {
-    "missing": "is missing",
-    "extra_forbidden": "holds an unknown key",
-    "string_too_short": "is empty",
-    "string_too_long": "is too long",
-    "too_long": "holds too much",
-    "string_unicode": "is not valid UTF-8",
-    "unstorable": "holds a character that can't be stored",
-    "control": "holds a line break or another control character",
-    "no_time": "is no time",
-    "naive": "has no time zone",
-    "early": "is before 1970",
-}
-_WANTED: Final = {
-    "audio": "give a file name in UTF-8, without control characters, of at most 4096 characters",
-    "account": "give a string of 1 to 512 characters",
-    "device_serial": "give a string of 1 to 512 characters, or leave it out",
-    "locale": "give a language tag such as en-GB",
-    "device_type": "give a string of 1 to 64 characters",
-    "consent": "give a list of score, annotate, train; an empty one where the customer opted out",
-    "wake": "give an object with word and score from 0 to 1, or with button true",
-    "arrived_at": "give an ISO 8601 time with its zone, such as 2026-01-31T08:00:00Z",
-    "event_id": "give a string of 1 to 512 characters, or leave it out",
-    "attributes": "give an object of at most 32 short strings by short names",
-    "text": "give a string of at most 5000 characters, or leave it out",
-    "intent": "give a string of 1 to 128 characters, or leave it out",
-    "slots": "give a list of objects with name, start and end",
-    "held_out": "give true or false",
-}
-"""What each field must be."""
+        raise RecordError(f"field slots, {error}") from error

@@ -40,6 +40,27 @@ def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None
             yield number, line
 
 
+def has_object(file: BinaryIO, longest: int, *, first_must_parse: bool = False) -> bool:
+    """Return whether a line is a JSON object, however odd: a key may repeat, and a number may be NaN.
+
+    Args:
+        file: opened for reading bytes.
+        longest: bytes that a line may have, without its end.
+        first_must_parse: return False at the first line that is no JSON, as in an array over several lines, whose last
+            line may be an object by itself.
+    """
+    for _, line in read_lines(file, longest):
+        try:
+            value = None if line is None else json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError):
+            if first_must_parse:
+                return False
+            continue
+        if isinstance(value, dict):
+            return True
+    return False
+
+
 def strict_json(line: bytes) -> object:
     """Return the value of a line in which no object has a key twice and every number is finite.
 

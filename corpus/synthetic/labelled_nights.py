@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from corpus.errors import UsageError
+from corpus.locales import canonical_locale
 from corpus.storage.json_lines import read_objects
 from corpus.synthetic.nights import NightFiles
 
@@ -46,7 +47,7 @@ class LabelledSettings(BaseModel):
     start_speakers: tuple[str, ...] = ()
     nights: int = Field(default=3, ge=1)
     first_night: date = date(2026, 11, 2)
-    locale: str = "en-US"
+    locale: Annotated[str, AfterValidator(canonical_locale)] = "en-US"
     device_type: str = "microphone"
     attributes: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)

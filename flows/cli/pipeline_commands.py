@@ -50,12 +50,18 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Ingest the utterances of a manifest; received = accepted + refused by reason."""
-    from corpus.errors import UsageError
+    from corpus.errors import Refused, UsageError
 
     if not manifest.is_file():
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
-    show_report("ingested", run_flow("ingest", config, overrides, manifest=str(manifest.resolve())), as_json)
+    report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
+    show_report("ingested", report, as_json)
+    from flows.steps.ingest import IngestReport
+
+    why = report.why_none_accepted() if isinstance(report, IngestReport) else None
+    if why:
+        raise Refused(why)
 
 
 @app.command("import")

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus import door
-from corpus.errors import UsageError
+from corpus.errors import RecordError, UsageError
 from corpus.handle import Corpus
+from corpus.locales import canonical_locale
 from corpus.records.annotations import Label
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import Floats, Kind, Strings
@@ -167,6 +168,11 @@ def _inside(slices: Mapping[str, Strings], wanted: Sequence[str], rows: int) -> 
         dimension, separator, value = each.partition("=")
         if not separator or dimension not in slices:
             raise UsageError(f"--slice {each}: give dimension=value; dimensions are {', '.join(sorted(slices))}")
+        if dimension == "locale":
+            try:
+                value = canonical_locale(value)
+            except RecordError as error:
+                raise UsageError(f"--slice {each}: {error}") from None
         possible = values_of_slice(slices, dimension)
         if value not in possible:
             raise UsageError(f"--slice {each}: {dimension} is one of {', '.join(possible)}")

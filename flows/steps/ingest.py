@@ -19,6 +19,7 @@ from flows.runtime.settings_parts import HasAnswers, HasExport, HasInbox, HasIng
 from flows.tasks.task_status import sweep
 
 ENDINGS = (".jsonl", ".parquet")
+TABLES = (".csv", ".tsv")
 
 
 class SettingsOfIngest(HasInbox, HasIngest, HasTaskFolder, HasAnswers, HasExport, Protocol):
@@ -62,12 +63,31 @@ class IngestReport(Result):
     already: int | None = None
     failed: Mapping[str, str] | None = None
 
+    def why_none_accepted(self) -> str | None:
+        """Return one line with the commonest reason and an example of its remedy where every row was refused.
+
+        None where a row was accepted, and where all rows are in the corpus already, since the same clips came twice.
+        """
+        if self.accepted or not set(self.refused) - {"duplicate"}:
+            return None
+        reason = max(sorted(self.refused), key=lambda each: self.refused[each])
+        example = next((line for line in self.refused_lines or () if line.reason == reason), None)
+        such_as = f", such as line {example.line}: {example.detail}" if example else "; see the first refused lines"
+        return (
+            f"none of the {self.received} rows was accepted, {self.refused[reason]} were refused as {reason}{such_as}"
+        )
+
 
 def waiting_manifests(inbox: Path) -> list[Path]:
-    """Return the manifests in the inbox, sorted by name."""
+    """Return the manifests in the inbox and its folders, sorted by name.
+
+    A table that lies in the inbox itself is returned too: it is no manifest, and ingesting it says so.
+    """
     if not inbox.is_dir():
         return []
-    return sorted(path for path in inbox.rglob("*") if path.suffix in ENDINGS and path.is_file())
+    named = [path for path in inbox.rglob("*") if path.suffix.lower() in ENDINGS]
+    named += [path for path in inbox.iterdir() if path.suffix.lower() in TABLES]
+    return sorted(path for path in named if path.is_file())
 
 
 def ingest_manifests(
@@ -84,7 +104,7 @@ def ingest_manifests(
             A manifest that a person names on the command line shows its counts again.
 
     Raises:
-        UsageError: not `from_inbox`, and a manifest can't be read.
+        UsageError: not `from_inbox`, and a manifest can't be read, or is no manifest.
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
@@ -100,7 +120,8 @@ def ingest_manifests(
             except UsageError as error:
                 if not from_inbox:
                     raise
-                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error)
+                named = f"{manifest.name} "  # which a report of failed files has anyway
+                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
                 continue
             already += report.known
             if report.known and from_inbox:

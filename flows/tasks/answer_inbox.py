@@ -10,18 +10,34 @@ import os
 import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from annotation.csv_tables import SUFFIXES
 from corpus.errors import UsageError
+from corpus.ingest.file_kind import FileKind, kind_of
 from corpus.storage.durable_write import write_file
+from corpus.storage.json_lines import has_object
 
 TAKEN: Final = re.compile(r"\.(?P<name>.+)\.taken-\d+")
 ENDINGS: Final = (".jsonl", *SUFFIXES)
 REFUSED: Final = re.compile(r"(?P<name>.+)\.refused(-\d+)?\.(jsonl|csv|tsv)", re.IGNORECASE)
 UNFINISHED: Final = re.compile(r"\..+\.refused(-\d+)?\.(jsonl|csv|tsv)\.tmp", re.IGNORECASE)
+
+
+_START: Final = 1 << 16  # [bytes] by which a file is recognised
+_LOOKS: Final[dict[FileKind, str]] = {
+    "audio": "is audio",
+    "Parquet": "is a Parquet file",
+    "compressed": "is compressed",
+    "array": "is one JSON array",
+    "UTF-16": "is text in UTF-16",
+    "binary": "is binary",
+    "text": "is text without a JSON object",
+}
+_NO_TABLE: Final = frozenset(("audio", "Parquet", "compressed", "UTF-16", "binary"))
 
 
 def waiting_files(folder: Path) -> list[Path]:
@@ -52,6 +68,28 @@ def read(file: Path) -> bytes:
         raise UsageError(
             f"annotation file {original_name(file)} can't be read: {type(error).__name__}; fix it"
         ) from None
+
+
+def check(file: Path) -> None:
+    """Check that a file may hold answers: it is empty, or has a line that is a JSON object, or is text of a table.
+
+    Raises:
+        UsageError: it is something else, or it can't be read; the message names the file and what it looks like.
+    """
+    data, name = read(file), original_name(file)
+    kind = kind_of(data[:_START])
+    is_table = Path(name).suffix.lower() in SUFFIXES
+    if (
+        kind == "empty"
+        or (is_table and kind not in _NO_TABLE)
+        or (not is_table and has_object(BytesIO(data), len(data)))
+    ):
+        return
+    if kind == "table":
+        what = "looks like a table; give it a name that ends in .csv or .tsv"
+    else:
+        what = f"{_LOOKS.get(kind, 'has no line that is a JSON object')}; give JSON Lines or a table (.csv, .tsv)"
+    raise UsageError(f"annotation file {name} is no answer file, it {what}")
 
 
 def take(file: Path) -> tuple[Path, bytes]:

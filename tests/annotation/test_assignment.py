@@ -45,6 +45,13 @@ def test_locales_and_capacity_are_kept() -> None:
     assert team.clips_by_locale(["de-DE", "en-GB"]) == {"de-DE": 606, "en-GB": 6}
 
 
+def test_a_person_s_locales_are_canonical_and_what_is_no_tag_is_named() -> None:
+    assert Person(annotator_id="ann", locales=("en_gb", "EN-GB", "iw")).locales == ("en-GB", "he")
+    assert Person(annotator_id="ann", locales=("de_at",)).understands("de-AT")
+    with pytest.raises(ValidationError, match="'english' is no language tag; give one such as en-GB"):
+        Person(annotator_id="ann", locales=("english",))
+
+
 def test_audit_rows_are_asked_twice_where_there_are_two() -> None:
     assert (TEAM.answers_for("audit"), TEAM.answers_for("uncertain")) == (2, 1)
     assert PeopleSettings().answers_for("audit") == 1

@@ -7,6 +7,7 @@ import pytest
 
 from corpus.errors import RecordError
 from sampling.example_pools import pool_of
+from sampling.pool import Pool
 from sampling.seeds import generator
 
 
@@ -47,3 +48,10 @@ def test_generators_repeat_and_differ_by_each_part_of_their_name():
     assert np.array_equal(first, generator(1, "r1", "audit").random(3))
     for other in (generator(2, "r1", "audit"), generator(1, "r2", "audit"), generator(1, "r1", "novel")):
         assert not np.array_equal(first, other.random(3))
+
+
+def test_locales_of_plain_arrays_are_canonical_and_other_values_stay() -> None:
+    written = ["en_gb", "EN-GB", "north", ""]
+    pool = Pool.from_arrays([1, 2, 3, 4], np.eye(4), np.eye(4), slices={"locale": written, "room": written})
+    assert pool.slices["locale"].tolist() == ["en-GB", "en-GB", "north", ""]
+    assert pool.slices["room"].tolist() == written

@@ -245,6 +245,16 @@ def test_quotas_are_met_and_named():
     assert "slice" in selection.reasons
 
 
+def test_a_quota_of_a_locale_is_met_however_the_locale_is_written():
+    canonical = chosen(pool_of(), slice_quotas={"locale": {"en-IN": 0.4}}, audit_so_far=999)
+    written = chosen(pool_of(), slice_quotas={"locale": {"EN_in": 0.4}}, audit_so_far=999)
+    assert canonical.utterance_ids.tolist() == written.utterance_ids.tolist()
+    with pytest.raises(ValidationError, match="one locale is written in two ways"):
+        SamplingSettings(slice_quotas={"locale": {"en_IN": 0.4, "en-IN": 0.1}})
+    with pytest.raises(ValidationError, match="'indian' is no language tag"):
+        SamplingSettings(slice_quotas={"locale": {"indian": 0.4}})
+
+
 def test_quotas_that_one_row_can_serve_twice_are_served_so():
     pool = pool_of(600, speakers=200)
     quotas = {"locale": {"en-US": 1.0}, "device_type": {"phone": 1.0}}

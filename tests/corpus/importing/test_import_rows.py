@@ -173,6 +173,33 @@ def test_columns_fill_every_field_and_constants_the_gaps(corpus: Corpus, cache: 
     assert [(s.name, s.start, s.end) for s in labels[0].slots] == [("n", 0, 5)]
 
 
+def test_slots_of_a_column_are_json_or_text_and_locales_are_canonical(
+    corpus: Corpus, cache: Path, tmp_path: Path
+) -> None:
+    forms = [
+        '[{"name": "room", "value": "Den"}]',
+        [{"name": "room", "start": 3, "end": 6, "value": None}],
+        '{"name": ["room"], "value": ["den"]}',
+        "room=den",
+        "room=attic",
+        "[room",
+    ]
+    rows = [{"speaker": f"s{k}", "lang": "en_gb", "text": "to den", "tags": form} for k, form in enumerate(forms)]
+    given = {"columns": {"account": "speaker", "locale": "lang", "slots": "tags"}}
+    report = bring(corpus, open_source(str(jsonl(tmp_path / "d", rows)), None, None, cache), given)
+    assert (report.accepted, report.refused) == (4, {"bad_row": 2})
+    assert [detail for _, _, detail in report.refused_lines] == [
+        "field slots (column tags), slot 1 (room): its value is not in the text; correct it, or give start and end",
+        "field slots (column tags): not valid JSON; give a list of slots, or name=value",
+    ]
+    with corpus.read() as conn:
+        found = utterances.get(conn, utterances.in_window(conn))
+    assert {u.locale for u in found} == {"en-GB"}
+    for content in door.open(corpus, [u.utterance_id for u in found], "train", parts=("label",)):
+        assert content.label is not None
+        assert [(s.name, s.start, s.end) for s in content.label.slots] == [("room", 3, 6)]
+
+
 def test_a_bad_row_costs_itself_alone_and_is_taken_in_once_mended(corpus: Corpus, cache: Path, tmp_path: Path) -> None:
     rows: list[Any] = [
         {"speaker": "a"},

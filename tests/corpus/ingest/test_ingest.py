@@ -281,9 +281,7 @@ def test_limits_come_from_the_settings(corpus: Corpus, tmp_path: Path) -> None:
     assert ingest(corpus, write(tmp_path / "m.jsonl", [row(tmp_path, 1)]), limits).refused == {"too_short": 1}
 
 
-def test_an_empty_manifest_is_an_empty_report(corpus: Corpus, tmp_path: Path) -> None:
-    report = ingest(corpus, write(tmp_path / "m.jsonl", []), SETTINGS)
-    assert (report.received, report.accepted, report.refused) == (0, 0, {})
+def test_a_manifest_that_is_not_there_is_a_usage_error(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be read"):
         ingest(corpus, tmp_path / "none.jsonl", SETTINGS)
 

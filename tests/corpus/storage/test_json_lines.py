@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from corpus.errors import UsageError
-from corpus.storage.json_lines import RepeatedKey, read_lines, read_objects, strict_json
+from corpus.storage.json_lines import RepeatedKey, has_object, read_lines, read_objects, strict_json
 
 
 def test_lines_keep_their_numbers_over_blank_and_long_ones():
@@ -43,3 +43,11 @@ def test_objects_come_with_their_lines_and_what_is_none_is_named():
             list(read_objects(text + bad, "x.jsonl"))
     with pytest.raises(UsageError, match=r"x\.jsonl is empty"):
         list(read_objects(b"\n\n", "x.jsonl"))
+
+
+def test_a_file_has_an_object_if_one_line_is_one_however_odd():
+    for content in (b'x\n{"a": NaN, "a": 1}', b'[1\n{"a": 1}', b'\xef\xbb\xbf{"a": 1}'):
+        assert has_object(BytesIO(content), 100)
+    for content in (b"", b"[]\n3\n", b'{"a":\n1}', b'{"a": "' + b"x" * 100 + b'"}'):
+        assert not has_object(BytesIO(content), 100)
+    assert not has_object(BytesIO(b'[\n{"a": 1}'), 100, first_must_parse=True)

@@ -76,6 +76,15 @@ def test_a_slice_narrows_and_an_unknown_one_is_named(settings: Settings):
             mistakes(corpus, settings, "asr/base", ["planet=mars"], 1, "lena")
 
 
+def test_a_locale_is_found_however_it_is_written():
+    slices = {"locale": np.array(["en-GB", "de-DE", "en-GB"])}
+    assert _inside(slices, ["locale=en_gb"], 3).tolist() == [True, False, True]
+    with pytest.raises(
+        UsageError, match="--slice locale=english: 'english' is no language tag; give one such as en-GB"
+    ):
+        _inside(slices, ["locale=english"], 3)
+
+
 def test_a_slice_is_named_as_the_tables_name_it():
     slices = {"room": np.array(["", "den", ""])}
     assert _inside(slices, ["room=unknown"], 3).tolist() == [True, False, True]

@@ -14,6 +14,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.ingest import IngestReport, ingest_manifests, waiting_manifests
 from tests.corpus.ingest.test_ingest import row, write
+from tests.corpus.recordings import encoded, tone
 from tests.flows.homes import small_settings
 
 
@@ -62,3 +63,38 @@ def test_a_damaged_manifest_is_named_and_the_others_are_taken_in(settings: Setti
     assert "damaged" in report.failed["a.parquet"]
     with pytest.raises(UsageError, match="damaged"):
         ingest_manifests(corpus, settings, [damaged], from_inbox=False)
+
+
+def test_what_is_no_manifest_is_named_in_the_inbox_stays_there_and_nothing_of_it_is_counted(
+    settings: Settings, corpus: Corpus
+):
+    for name, data in (("a.jsonl", encoded(tone())), ("b.csv", b"audio,account\n1.wav,a\n"), ("empty.JSONL", b"")):
+        (settings.inbox / name).write_bytes(data)
+    write(settings.inbox / "c.jsonl", [row(settings.inbox, 1)])
+    report = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (report.received, report.accepted, report.refused) == (1, 1, {})
+    assert report.failed == {
+        "a.jsonl": "is audio, not a manifest; list it in the field audio of a manifest",
+        "b.csv": "is a table such as CSV, not a manifest; write JSON Lines or Parquet",
+        "empty.JSONL": "is empty; write one JSON object a line for each clip",
+    }
+    again = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (again.received, again.already, again.failed) == (0, 1, report.failed)
+    with pytest.raises(UsageError, match=r"^a\.jsonl is audio, not a manifest"):
+        ingest_manifests(corpus, settings, [settings.inbox / "a.jsonl"], from_inbox=False)
+
+
+def test_a_manifest_of_refused_rows_alone_says_the_commonest_reason_with_a_remedy(settings: Settings, corpus: Corpus):
+    bad = [row(settings.inbox, k, account=None) for k in range(3)]
+    manifest = write(settings.inbox / "a.jsonl", [row(settings.inbox, 4, consent=[]), *bad])
+    report = ingest_manifests(corpus, settings, [manifest], from_inbox=False)
+    assert (report.received, report.refused) == (4, {"bad_row": 3, "no_consent": 1})
+    assert report.why_none_accepted() == (
+        "none of the 4 rows was accepted, 3 were refused as bad_row, such as line 2: field account: is missing; give a"
+        " string of 1 to 512 characters"
+    )
+    some = write(settings.inbox / "b.jsonl", [row(settings.inbox, 5), *bad])
+    assert ingest_manifests(corpus, settings, [some], from_inbox=False).why_none_accepted() is None
+    same = write(settings.inbox / "c.jsonl", [row(settings.inbox, 5)])
+    repeated = ingest_manifests(corpus, settings, [same], from_inbox=False)
+    assert (repeated.refused, repeated.why_none_accepted()) == ({"duplicate": 1}, None)

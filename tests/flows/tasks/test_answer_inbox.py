@@ -11,6 +11,7 @@ import pytest
 from corpus.errors import UsageError
 from flows.runtime.settings import Settings
 from flows.tasks import answer_inbox
+from tests.corpus.recordings import encoded, tone
 from tests.flows.homes import small_settings
 
 
@@ -88,3 +89,47 @@ def test_refused_lines_expire_and_what_people_put_there_does_not(settings: Setti
         os.utime(settings.answers / name, (long_ago, long_ago))
     expired = [path.name for path in answer_inbox.expired(settings.answers, 3, datetime.now(UTC))]
     assert expired == [".a.refused.jsonl.tmp", "a.refused-2.jsonl", "a.refused.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("x.wav", encoded(tone()), "is no answer file, it is audio; give JSON Lines or a table (.csv, .tsv)"),
+        ("x.jsonl", encoded(tone()), "is no answer file, it is audio; give JSON Lines"),
+        ("x.csv", encoded(tone()), "is no answer file, it is audio; give JSON Lines"),
+        (
+            "x.jsonl",
+            b"a,b\n1,2\n",
+            "is no answer file, it looks like a table; give it a name that ends in .csv or .tsv",
+        ),
+        ("x.jsonl", b'[{"task_id": "t"}]', "is no answer file, it is one JSON array; give JSON Lines"),
+        (
+            "x.jsonl",
+            b'{\n"task_id": "t"\n}',
+            "is no answer file, it has no line that is a JSON object; give JSON Lines",
+        ),
+        ("x.jsonl", b"one\ntwo\n", "is no answer file, it is text without a JSON object; give JSON Lines"),
+        ("x.jsonl", '{"task_id": "t"}\n'.encode("utf-16"), "is no answer file, it is text in UTF-16; give JSON Lines"),
+    ],
+)
+def test_what_holds_no_answer_is_named_in_one_line(settings: Settings, name: str, data: bytes, message: str):
+    file = settings.answers / name
+    file.write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        answer_inbox.check(file)
+    assert str(refused.value).startswith(f"annotation file {name} {message}")
+    assert names(settings) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.jsonl", b""),
+        ("x.jsonl", b'one\n{"task_id": NaN, "task_id": 2}\n'),
+        (".x.csv.taken-1", b"a,b\n1,2\n"),
+        ("x.CSV", b"task_id;annotator_id\n"),
+    ],
+)
+def test_one_readable_row_is_enough_and_a_table_is_read_by_its_columns(settings: Settings, name: str, data: bytes):
+    (settings.answers / name).write_bytes(data)
+    answer_inbox.check(settings.answers / name)

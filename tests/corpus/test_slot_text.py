@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from corpus.errors import RecordError
+from corpus.slot_text import find_value, slot_title, split_slots
+from corpus.text import normalise, place_in_original
+
+WORDS = ("light", "kitchen", "don't", "café", "हिन्दी", "7:30", "Straße,", "½", "THE", "the", "\ufdfa")
+texts = st.lists(st.sampled_from(WORDS), min_size=1).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("room=kitchen; device=light", [("room", "kitchen"), ("device", "light")]),
+        (" room = the kitchen ;", [("room", "the kitchen")]),
+        ("formula=a=b", [("formula", "a=b")]),
+        ("", []),
+    ],
+)
+def test_a_text_of_slots_is_names_and_values(text: str, slots: list[tuple[str, str]]) -> None:
+    assert split_slots(text) == slots
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kitchen", "slot 1: is no name=value; write each as"),
+        ("room=kitchen; light", "slot 2: is no name=value; write each as"),
+        ("room=", "slot 1 (room): has no value; write name=value"),
+        ("a=b; = secret", "slot 2: has no name; write name=value"),
+    ],
+)
+def test_a_slot_without_its_name_or_value_is_named_by_number(text: str, message: str) -> None:
+    with pytest.raises(RecordError, match=rf"^{re.escape(message)}"):
+        split_slots(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "place"),
+    [
+        ("The KITCHEN", "turn on the kitchen light", (8, 19)),
+        ("7:30", "alarm at 7 30 please", (9, 13)),
+        ("kitchen", "the kitchen's light", (4, 11)),
+        ("don", "don don't", (0, 3)),  # as a word of its own before a part of one
+        ("ＬＩＧＨＴ", "light", (0, 5)),  # noqa: RUF001
+    ],
+)
+def test_a_value_is_found_by_its_words_in_normal_form(value: str, text: str, place: tuple[int, int]) -> None:
+    assert find_value(value, text) == place
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "message"),
+    [
+        ("secret", "the light", "its value is not in the text; correct it, or give start and end"),
+        ("ligh", "the light", "its value is not in the text"),
+        ("हिन्द", "हिन्दी", "its value is not in the text"),  # a mark belongs to its letter
+        ("light", "light to light", "its value is in the text 2 times; give start and end"),
+        ("go go", "go go go", "its value is in the text 2 times"),
+        ("?!", "the light", "its value has no letter or digit; correct it"),
+    ],
+)
+def test_a_value_without_one_place_is_refused_without_being_shown(value: str, text: str, message: str) -> None:
+    with pytest.raises(RecordError, match=f"^{message}") as refused:
+        find_value(value, text)
+    assert value not in str(refused.value)
+
+
+@given(texts, st.data())
+@settings(deadline=None)
+def test_words_of_a_text_are_found_where_they_are_or_stand_twice(text: str, data: st.DataObject) -> None:
+    words = normalise(text).split()
+    first = data.draw(st.integers(0, len(words) - 1))
+    last = data.draw(st.integers(first, len(words) - 1))
+    value = " ".join(words[first : last + 1])
+    normal, places = normalise(text), [k for k in range(len(words)) if words[k : k + last - first + 1] == value.split()]
+    if len(places) > 1:
+        with pytest.raises(RecordError, match=f"in the text {len(places)} times"):
+            find_value(value, normal)
+        return
+    start, end = find_value(value, normal)
+    assert (start, normal[start:end]) == (len(" ".join([*words[:first], ""])), value)
+    a, b = place_in_original(text, start, end)
+    split = {"½", chr(0xFDFA)} & set(text)  # characters that become several words are taken whole
+    assert normalise(text[a:b]) == value or (split and value in normalise(text[a:b]))
+
+
+@given(st.text(max_size=200))
+@settings(deadline=None)
+def test_a_name_in_a_message_is_one_short_line(name: str) -> None:
+    title = slot_title(3, name)
+    assert re.fullmatch(r"slot 3( \(.{1,64}\))?", title)
+    assert len(title.splitlines()) == 1
+    title.encode()
+
+
+@given(st.lists(st.tuples(st.text("abc é", min_size=1), st.text("xyz =é", min_size=1)), max_size=4))
+def test_what_is_written_as_text_is_read_again(slots: list[tuple[str, str]]) -> None:
+    assume(all(name.strip() and value.strip() for name, value in slots))
+    text = "; ".join(f"{name}={value}" for name, value in slots)
+    assert split_slots(text) == [(name.strip(), value.strip()) for name, value in slots]
