@@ -62,7 +62,6 @@ CROSS_CUTTING = {
 
 
 UNUSED = {
-    "corpus.names.name_key": "nothing compares names of operators by their key yet",
     "corpus.vault.consent.set_consent": "an account's consent has no command yet",
     "corpus.tables.erasure.erase_utterances": "erasure has no command yet",
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
@@ -280,7 +279,8 @@ def test_the_tables_of_the_documentation_have_the_steps_in_order_with_their_comm
 def test_steps_commands_and_flows_have_one_name() -> None:
     commands, named = _commands(), _steps()
     assert named <= commands
-    assert named - {"import"} <= set(VOCABULARY)
+    # these two are no steps of a night: a way in for labelled corpora, and the names that all steps use
+    assert named - {"import", "inventory"} <= set(VOCABULARY)
     pipeline = ast.parse((ROOT / "flows" / "pipeline.py").read_text())
     flows = {
         keyword.value.value

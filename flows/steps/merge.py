@@ -121,7 +121,8 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     place, data = answer_inbox.take(file) if from_inbox else (file, answer_inbox.read(file))
     suffix = Path(answer_inbox.original_name(file)).suffix.lower()
     try:
-        report = _merge_data(corpus, settings, data, suffix)
+        names = names_in_use(corpus, settings.home, settings.inventory)
+        report = _merge_data(corpus, names, settings.people, data, suffix)
     except UsageError:
         if from_inbox:
             answer_inbox.give_back(place)
@@ -133,7 +134,9 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     return report
 
 
-def _merge_data(corpus: Corpus, settings: SettingsOfMerge, data: bytes, suffix: str) -> MergeReport:
+def _merge_data(
+    corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings, data: bytes, suffix: str
+) -> MergeReport:
     """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`.
 
     A file that was merged before is read again where it had refused rows: a row that was refused then may be valid now.
@@ -143,8 +146,7 @@ def _merge_data(corpus: Corpus, settings: SettingsOfMerge, data: bytes, suffix: 
         stored = result_of(conn, operation_ids.merge_file(sha256, table))
     if stored is not None and not stored["refused"]:
         return replace(MergeReport.from_json(stored), already=True)
-    names = names_in_use(corpus, settings.home, settings.inventory)
-    tasks = asked_tasks(corpus, names, settings.people)
+    tasks = asked_tasks(corpus, names, people_settings)
     parsed = parse_annotations(data, tasks, suffix=suffix)
     again = "" if stored is None else digest([_refused_now(corpus, tasks, parsed)])
     operation_id = operation_ids.merge_file(sha256, table, again)
@@ -152,7 +154,7 @@ def _merge_data(corpus: Corpus, settings: SettingsOfMerge, data: bytes, suffix: 
         return replace(MergeReport.from_json(stored), already=True)
     with corpus.read() as conn:
         repeated = result_of(conn, operation_id)
-    report = merge_rows(corpus, tasks, parsed, operation_id, names, settings.people.most_answers)
+    report = merge_rows(corpus, tasks, parsed, operation_id, names, people_settings.most_answers)
     return replace(report, already=repeated is not None)
 
 
