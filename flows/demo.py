@@ -19,12 +19,14 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import utterance_of
 from corpus.records.base import digest
+from corpus.records.inventory import NAME_KINDS
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
 from corpus.synthetic import NightFiles, read_truth, window, write_night
 from corpus.synthetic.labelled_nights import labelled_window, speakers_of, write_labelled_night
 from corpus.tables import labels
 from corpus.vault import vault
+from flows.models.proposals import list_proposals
 from flows.models.registry import KINDS
 from flows.nights.night import last_night
 from flows.reports.champion_vs_base import RateBySpeaker, by_speaker, compare_champion
@@ -34,6 +36,7 @@ from flows.runtime import progress
 from flows.runtime.results import Skipped
 from flows.runtime.session import opened, running
 from flows.runtime.settings import Settings
+from flows.steps.inventory import adopt
 from flows.steps.merge_total import MergeTotal
 from flows.steps.retrain import RetrainReport
 
@@ -150,6 +153,7 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         _write_answers(corpus, settings, night, files.truth)
     morning = pipeline.morning(night)
     with opened(settings) as corpus:
+        _adopt_proposals(corpus, settings)
         judged = (corpus, settings.home, settings.score.transcribe, settings.promotion)
         asr, intent = (compare_champion(*judged, kind) for kind in KINDS)
         if traffic.speakers:
@@ -183,6 +187,15 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         ),
         decisions={kind: _decision(report) for kind, report in retrained.items()},
     )
+
+
+def _adopt_proposals(corpus: Corpus, settings: Settings) -> None:
+    """Adopt every name that the simulated annotator proposed, as whoever leads the annotators would."""
+    proposals = list_proposals(corpus, settings.home, settings.inventory).proposals
+    for kind in NAME_KINDS:
+        names = [row.name for row in proposals if row.kind == kind]
+        if names:
+            adopt(corpus, settings.home, settings.inventory, kind, names)
 
 
 def _retrained(at_night: RetrainReport | Skipped, in_morning: RetrainReport | Skipped) -> RetrainReport | Skipped:

@@ -42,7 +42,7 @@ def show(config: Config = None, overrides: Set = None, as_json: Json = False) ->
 def proposals(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """List the names outside the inventory that answers gave. They are content, and opening them is audited."""
     settings = settings_of(config, overrides)
-    from flows.reports.inventory_list import list_proposals
+    from flows.models.proposals import list_proposals
     from flows.reports.inventory_table import show_proposals
     from flows.runtime.session import opened
 

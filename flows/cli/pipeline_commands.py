@@ -13,7 +13,7 @@ from flows.cli.options import Config, Json, Kind, NightName, Set, app, run_flow,
 from flows.runtime import console
 
 if TYPE_CHECKING:
-    from flows.reports.inventory_list import ProposalsReport
+    from flows.models.proposals import ProposalsReport
 
 
 @app.command()
@@ -193,7 +193,7 @@ def merge(
 
 def _proposals(config: Path | None, overrides: list[str] | None) -> ProposalsReport:
     """Return the names outside the inventory in the answers so far; they are content, for the terminal alone."""
-    from flows.reports.inventory_list import list_proposals
+    from flows.models.proposals import list_proposals
     from flows.runtime.session import opened
 
     settings = settings_of(config, overrides)

@@ -1,24 +1,19 @@
-"""What the inventory holds, where each name is from, and which names answers propose."""
+"""What the inventory holds, and where each name is from."""
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from annotation.inventory import InventorySettings, join_inventory
-from annotation.latest_answers import latest_answers
-from corpus import door
 from corpus.handle import Corpus
-from corpus.names import name_key
-from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, names_outside
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table
 from corpus.tables.inventory import StoredNames
-from flows.models.inventory import champion_names, inventory_of
+from flows.models.inventory import champion_names
 from flows.runtime.results import Result
 
 
@@ -113,72 +108,3 @@ def as_config(report: InventoryReport) -> dict[str, Any]:
         note |= {"examples": list(row.examples)} if row.examples else {}
         branches["intents" if row.kind == "intent" else "slots"][row.name] = note
     return {"inventory": branches}
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalRow(Result):
-    """A name outside the inventory that answers gave.
-
-    Attributes:
-        kind: `intent` or `slot`.
-        name: the name in its commonest spelling.
-        answers: how many latest answers name it.
-        utterances: on how many utterances.
-        people: by how many annotators.
-        like: the name in use that is spelled most like it; None where none is close.
-    """
-
-    kind: NameKind
-    name: str
-    answers: int
-    utterances: int
-    people: int
-    like: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalsReport(Result):
-    """The names that answers propose.
-
-    Attributes:
-        proposals: most answers first.
-        closed: how many utterances with proposals may not be opened any more.
-    """
-
-    proposals: tuple[ProposalRow, ...]
-    closed: int
-
-
-def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> ProposalsReport:
-    """Return the names outside the inventory in the latest answers. They are content: this opens the door.
-
-    The report must not reach a log.
-    """
-    inventory = inventory_of(corpus, home, settings)
-    with corpus.read() as conn:
-        ids = annotations_table.proposing(conn)
-    opened = 0
-    said: dict[tuple[NameKind, str], list[tuple[str, str, str]]] = {}
-    for content in door.open(corpus, ids, "annotate", parts=("annotations",), strict=False):
-        opened += 1
-        for answer in latest_answers(content.annotations).latest:
-            for kind, name in names_outside(answer, inventory):
-                key = (kind, name_key(name, settings.fold_case))
-                said.setdefault(key, []).append((name, content.utterance.utterance_id, answer.annotator_id))
-    rows = [_proposal(kind, answers, inventory) for (kind, _), answers in said.items()]
-    ordered = sorted(rows, key=lambda row: (row.kind, -row.answers, row.name))
-    return ProposalsReport(tuple(ordered), len(ids) - opened)
-
-
-def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]], inventory: Inventory) -> ProposalRow:
-    spellings: Mapping[str, int] = Counter(name for name, _, _ in answers)
-    name = min(spellings, key=lambda each: (-spellings[each], each))
-    close = difflib.get_close_matches(name, inventory.of(kind).names, n=1)
-    return ProposalRow(
-        kind=kind,
-        name=name,
-        answers=len(answers),
-        utterances=len({utterance_id for _, utterance_id, _ in answers}),
-        people=len({annotator for _, _, annotator in answers}),
-        like=close[0] if close else None,
-    )

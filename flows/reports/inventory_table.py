@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flows.reports.inventory_list import InventoryReport, ProposalRow, ProposalsReport
+from flows.models.proposals import ProposalRow, ProposalsReport
+from flows.reports.inventory_list import InventoryReport
 from flows.runtime import console
 
 MOST_NAMES: Final = 10
@@ -23,12 +24,13 @@ def show_inventory(report: InventoryReport) -> None:
             (
                 row.name,
                 ", ".join(row.sources),
-                "" if row.labels is None else str(row.labels),
+                *([row.labels] if kind == "intent" else []),
                 row.description + (f" (also {', '.join(row.also)})" if row.also else ""),
             )
             for row in rows
         ]
-        console.show_table(title, ("name", "from", "labels" if kind == "intent" else "", "description"), table)
+        headers = ("name", "from", *(["labels"] if kind == "intent" else []), "description")
+        console.show_table(title, headers, table)
     if report.proposing:
         print(f"{report.proposing} utterances have answers with other names: earmark inventory proposals")
 

@@ -15,7 +15,7 @@ from annotation.proposals import renamed
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.names import clean_name
+from corpus.names import clean_name, name_key
 from corpus.records.annotations import Annotation, Label, NameNote
 from corpus.records.inventory import NAME_KINDS, Inventory, NameKind
 from corpus.storage import operation_ids
@@ -26,6 +26,7 @@ from corpus.tables.inventory import StoredNames, with_mapping, with_names
 from corpus.tables.labels import LabelRow, Source
 from flows.models.inventory import NamesInUse, inventory_of, names_in_use
 from flows.models.label_reliability import stored_crowd
+from flows.models.proposals import list_proposals
 from flows.runtime.results import Result
 from flows.steps.merge import merge_basis
 
@@ -69,9 +70,22 @@ def add_names(
 def adopt(
     corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, names: Sequence[str]
 ) -> InventoryChange:
-    """Take proposed names into the inventory; the answers that named them become labels."""
+    """Take proposed names into the inventory; the answers that named them become labels.
+
+    Raises:
+        UsageError: no answer proposes a name.
+    """
+    known = {
+        name_key(row.name, settings.fold_case)
+        for row in list_proposals(corpus, home, settings).proposals
+        if row.kind == kind
+    }
     for name in names:
         require_name(name)
+        if name_key(name, settings.fold_case) not in known:
+            raise UsageError(
+                f"no answer names the {kind} {clean_name(name)}; earmark inventory add adds it all the same"
+            )
     return _change(
         corpus,
         names_in_use(corpus, home, settings),

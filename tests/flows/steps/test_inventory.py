@@ -15,7 +15,8 @@ from corpus.records.annotations import AnnotationTask, Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
 from flows.models.inventory import inventory_of, names_in_use
-from flows.reports.inventory_list import as_config, list_inventory, list_proposals
+from flows.models.proposals import list_proposals
+from flows.reports.inventory_list import as_config, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge import MergeReport
 from tests.flows.small_round import World, answer, round_of
@@ -78,7 +79,8 @@ def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: As
     assert label_of(world, 0).revision == before.revision + 1
     assert list_proposals(*arguments(world)).proposals == ()
     assert "book_cabin" in inventory_of(*arguments(world)).intents.names
-    assert adopt(*arguments(world), "intent", ["book_cabin"]).labels == 0
+    with pytest.raises(UsageError, match="no answer names the intent book_cabin"):
+        adopt(*arguments(world), "intent", ["book_cabin"])
 
 
 def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world: Asked):

@@ -1,0 +1,88 @@
+"""A stranger's corpus through the commands of the README, in order: no answer is lost or changed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus import door
+from corpus.ingest.ingest import utterance_of
+from corpus.tables import labels, utterances
+from flows.models import registry
+from flows.runtime.session import opened
+from flows.runtime.settings import load_settings
+from tests.flows.stranger import KNOWN, Order, answer_to, write_corpus
+
+FSDD = Path(__file__).resolve().parents[3] / "shared" / "data" / "fsdd"
+NIGHT = "2026-11-22"
+CLIPS, KNOWN_CLIPS = 60, 15
+
+
+def earmark(home: Path, *words: str) -> str:
+    """Run a command as its user would; return what it prints."""
+    command = [sys.executable, "-m", "flows.cli.main", *words]
+    done = subprocess.run(
+        command, env={**os.environ, "EARMARK_HOME": str(home)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def as_answered(home: Path, orders: list[Order]) -> tuple[list[dict[str, Any]], dict[str, Order]]:
+    """Return what an annotator answers to the night's tasks, and what was said by utterance."""
+    with opened(load_settings(None, [f"corpus.home={json.dumps(str(home))}"])) as corpus:
+        said = {utterance_of(corpus, order.event_id): order for order in orders}
+    lines = (home / "tasks" / NIGHT / "tasks.jsonl").read_text().splitlines()
+    return [answer_to(task, said[task["utterance_id"]]) for task in map(json.loads, lines)], said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_answer_is_the_label_that_it_gave(tmp_path: Path):
+    home, folder = tmp_path / "home", tmp_path / "corpus"
+    orders = write_corpus(folder, CLIPS, KNOWN_CLIPS, FSDD if FSDD.is_dir() else None)
+    assert "accepted  60" in earmark(home, "ingest", str(folder / "manifest.jsonl"))
+    earmark(home, "score")
+    earmark(home, "sample", "--night", NIGHT, "--clips", "40", "--set", "sampling.max_per_speaker=20")
+    earmark(home, "export", "--night", NIGHT)
+    answers, said = as_answered(home, orders)
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    new = {row["intent"] for row in answers} - set(KNOWN)
+    merged = earmark(home, "merge", str(tmp_path / "answers.jsonl"))
+    assert "intents outside the inventory: " in merged
+    assert all(name in merged for name in new)
+    proposals = json.loads(earmark(home, "inventory", "proposals", "--json"))["proposals"]
+    assert {row["name"] for row in proposals if row["kind"] == "intent"} == new
+    intents = [row["name"] for row in proposals if row["kind"] == "intent"]
+    slots = [row["name"] for row in proposals if row["kind"] == "slot"]
+    earmark(home, "inventory", "adopt", *intents)
+    if slots:
+        earmark(home, "inventory", "adopt", "--slot", *slots)
+    earmark(home, "retrain", "intent", "--set", "intent.fit.epochs=2")
+
+    with opened(load_settings(None, [f"corpus.home={json.dumps(str(home))}"])) as corpus:
+        with corpus.read() as conn:
+            labelled = [row.utterance_id for row in labels.current(conn)]
+            locales = set(utterances.pool_columns(conn, sorted(said)).locales.tolist())
+        assert {utterance_of(corpus, o.event_id) for o in orders[:KNOWN_CLIPS] if o.intent in KNOWN} <= set(labelled)
+        found = {
+            content.utterance.utterance_id: content.label
+            for content in door.open(corpus, labelled, "annotate", parts=("label",))
+        }
+        version = registry.by_name(corpus, "intent", "2")
+        names = registry.inventory(home, version)
+    assert len(found) >= len(answers)
+    for utterance_id, label in found.items():
+        order = said[utterance_id]
+        assert (label.transcript, label.intent) == (order.text, order.intent)
+        spans = [(slot.name, label.transcript[slot.start : slot.end]) for slot in label.slots]
+        assert spans == ([(order.slot, order.value)] if order.slot else [])
+        assert label.slots_complete
+    assert locales == {"en-GB"}
+    assert new <= set(names.intents)
