@@ -275,8 +275,8 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
         return MergeSkipped("no annotations came back", _review(corpus, settings))
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
+    backend = annotation_backends.backend_name(settings.export)
     if from_backend:
-        backend = annotation_backends.backend_name(settings.export)
         try:
             reports.append((backend, _run("pull", annotation_backends.pull, corpus, settings)))
         except EarmarkError as error:
@@ -290,9 +290,10 @@ def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merg
         except UsageError as error:
             if files is not None:
                 raise
-            failed[name] = str(error)  # at night nobody can fix the file: the other files are merged all the same
+            # at night nobody can fix the file: the other files are merged all the same
+            failed[name] = str(error).removeprefix(f"annotation file {name} ")
     reviewed = _review(corpus, settings)
-    if from_backend and not failed:
+    if from_backend and backend not in failed:
         settled = _settle(corpus, settings)
         export_step.distribute(corpus, settings)
         pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)

@@ -13,6 +13,7 @@ from flows.runtime.results import Skipped
 from flows.runtime.session import running
 from flows.steps.sample import SampleReport
 from flows.tasks.task_status import SweepReport
+from tests.corpus.recordings import encoded, tone
 from tests.flows.homes import arguments, earmark, small_settings
 
 FEW = ("traffic.utterances_per_night=16", "sampling.clips=4", "sampling.floor=4")
@@ -26,15 +27,20 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     shutil.rmtree(settings.inbox / "truth")
     damaged = settings.inbox / "damaged.parquet"
     damaged.write_bytes(b"PAR1 and nothing of the kind")
+    table = settings.inbox / "table.csv"
+    table.write_text("audio,account\n1.wav,a\n")
     settings.answers.mkdir(parents=True)
+    (settings.answers / "audio.jsonl").write_bytes(encoded(tone()))
     (settings.answers / "a.jsonl").symlink_to("/proc/self/mem")  # opens and does not read, whoever asks
     (settings.answers / "b.jsonl").write_text("{}\n")
 
     with running(settings, "test"):
         report = pipeline.nightly("2026-11-03")
         again = pipeline.nightly("2026-11-03")
-    assert list(report.ingest.failed) == ["damaged.parquet"]
-    assert list(report.merge.failed) == ["a.jsonl"]
+    assert list(report.ingest.failed) == ["damaged.parquet", "table.csv"]
+    assert report.ingest.failed["table.csv"].startswith("is a table such as CSV, not a manifest")
+    assert list(report.merge.failed) == ["a.jsonl", "audio.jsonl"]
+    assert report.merge.failed["audio.jsonl"].startswith("is no answer file, it is audio")
     assert report.merge.refused == {"missing_field": 1}
     assert report.score.scored > 0
     assert report.export.tasks == report.sample.chosen > 0
@@ -48,8 +54,12 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     ]  # fmt: skip
     assert SampleReport.of(json.loads(json.dumps(report.sample.to_json()))).to_json() == report.sample.to_json()
 
-    for command, name in (("ingest", damaged), ("merge", settings.answers / "a.jsonl")):
+    answers = [settings.answers / name for name in ("a.jsonl", "audio.jsonl")]
+    refused = tmp_path / "refused.jsonl"
+    refused.write_text('{"audio": "a.wav"}\n' * 2)
+    commands = [("ingest", damaged, 2), ("ingest", table, 2), ("ingest", refused, 1)]
+    for command, name, status in (*commands, *(("merge", file, 2) for file in answers)):
         done = earmark(command, str(name), *arguments(settings.home, *FEW, f"prefect.api_url={prefect_url}"))
-        assert done.returncode == 2, done.stderr
+        assert done.returncode == status, done.stderr
         assert len([line for line in done.stderr.splitlines() if line.startswith("earmark:")]) == 1
         assert "Traceback" not in done.stderr
