@@ -30,7 +30,7 @@ def show(config: Config = None, overrides: Set = None, as_json: Json = False) ->
     from flows.reports.inventory_table import show_inventory
     from flows.runtime.session import opened
 
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         report = list_inventory(corpus, settings.home, settings.inventory)
     if as_json:
         console.show_json(report.to_json())
@@ -151,7 +151,7 @@ def export(
     from flows.reports.inventory_list import as_config, list_inventory
     from flows.runtime.session import opened
 
-    with opened(settings) as corpus:
+    with opened(settings, create=False) as corpus:
         document = as_config(list_inventory(corpus, settings.home, settings.inventory))
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     if out is None:
