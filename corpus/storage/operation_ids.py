@@ -55,6 +55,19 @@ def sweep() -> str:
     return f"sweep/{uuid.uuid4().hex}"
 
 
+# --- datasets ---------------------------------------------------------------------------------------------------------
+
+
+def dataset(dataset_id: str) -> str:
+    """Return the id of handing out a dataset."""
+    return f"dataset/{dataset_id}"
+
+
+def delete_dataset(dataset_id: str) -> str:
+    """Return the id of deleting a dataset that was handed out."""
+    return f"dataset/{dataset_id}/delete"
+
+
 # --- merge ------------------------------------------------------------------------------------------------------------
 
 

@@ -371,3 +371,24 @@ judgements: Final = sa.Table(  # decisions of the gate on a version, oldest firs
     _text("against"),
     _text("decision"),
 )
+
+# --- datasets that were handed out ------------------------------------------------------------------------------------
+
+datasets: Final = sa.Table(
+    "datasets",
+    METADATA,
+    *_keys("dataset_id"),
+    _text("place"),
+    _text("format"),
+    sa.Column("with_audio", sa.Boolean, nullable=False),
+    _moment("at"),
+    sa.Column("expires_at", UtcDateTime, nullable=True),
+)
+
+dataset_rows: Final = sa.Table(
+    "dataset_rows",
+    METADATA,
+    sa.Column("dataset_id", sa.Text, sa.ForeignKey("datasets.dataset_id"), primary_key=True),
+    sa.Column("utterance_id", sa.Text, primary_key=True),
+    sa.Index("ix_dataset_rows_utterance_id", "utterance_id"),
+)

@@ -18,7 +18,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation
-from corpus.tables import left_out, models, pseudo_labels, reports
+from corpus.tables import datasets, left_out, models, pseudo_labels, reports
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -47,12 +47,14 @@ class ErasureResult(TypedDict):
         digest: digest of their ids.
         parts_rewritten: number of parts that contained their statistics.
         tainted: `kind/version` of the versions that learned from one of the utterances.
+        datasets: folders of datasets that were handed out and hold one of the utterances.
     """
 
     erased: int
     digest: str
     parts_rewritten: int
     tainted: list[str]
+    datasets: list[str]
 
 
 class CompactionResult(TypedDict):
@@ -120,11 +122,14 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     tainted = models.taint(op.conn, ids)
     pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
     left_out.erase(op.conn, ids)
+    handed_out = datasets.holding(op.conn, ids)
+    datasets.erase(op.conn, ids)
     return {
         "erased": len(live),
         "digest": digest(live),
         "parts_rewritten": rewritten,
         "tainted": [f"{kind}/{version}" for kind, version in tainted],
+        "datasets": handed_out,
     }
 
 

@@ -11,13 +11,21 @@ import typer
 from flows.cli import pipeline_commands  # first, as --help lists commands in this order
 
 # isort: split
-from flows.cli import home_commands, inventory_commands, model_commands, plugin_commands, server_commands
+from flows.cli import (
+    dataset_commands,
+    home_commands,
+    inventory_commands,
+    model_commands,
+    plugin_commands,
+    server_commands,
+)
 from flows.cli.options import app
 from flows.cli.progress_bars import ProgressBars
 from flows.runtime.progress import listening
 
 __all__ = [
     "app",
+    "dataset_commands",
     "home_commands",
     "inventory_commands",
     "main",

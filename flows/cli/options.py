@@ -25,9 +25,13 @@ config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 inventory_app = typer.Typer(
     help="Show or change the intents and slots that annotators choose from and models learn.", no_args_is_help=True
 )
+dataset_app = typer.Typer(
+    help="Hand out labelled utterances as a dataset for other tools, list and delete datasets.", no_args_is_help=True
+)
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 app.add_typer(inventory_app, name="inventory")
+app.add_typer(dataset_app, name="dataset")
 
 Config = Annotated[
     Path | None,

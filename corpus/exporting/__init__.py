@@ -1,0 +1,1 @@
+"""Files of labelled utterances in the formats of other tools."""

@@ -1,0 +1,92 @@
+"""Commands on datasets that are handed out: export, list, delete."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from flows.cli.options import Config, Json, Set, dataset_app, settings_of, show_report
+from flows.runtime import console
+
+Format = Annotated[
+    Literal["hf", "nemo", "lhotse", "csv"],
+    typer.Option("--format", help="Parquet for Hugging Face datasets, manifests of NeMo or Lhotse, or CSV."),
+]
+
+
+@dataset_app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A new folder outside the home.")],
+    format_: Format = "hf",
+    with_audio: Annotated[bool, typer.Option("--with-audio", help="Write the clips, too; needs --expires.")] = False,
+    expires: Annotated[
+        datetime | None,
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day until which the folder may be kept."),
+    ] = None,
+    round_: Annotated[
+        str | None, typer.Option("--round", help="The clips that this round chose; default all labels.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Export labels, and clips where asked for, of customers who consent to training; labels that judge stay out."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps.dataset import export_dataset
+
+    until = None if expires is None else expires.replace(tzinfo=UTC) + timedelta(days=1)
+    with hold_corpus(settings.corpus, "dataset export"), opened(settings, create=False) as corpus:
+        report = export_dataset(
+            corpus, settings.home, out, format_, with_audio=with_audio, expires_at=until, round_=round_
+        )
+    show_report("exported", report, as_json)
+
+
+@dataset_app.command("list")
+def list_all(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+    """List the datasets that were handed out; exit status 1 where one is there after its date."""
+    settings = settings_of(config, overrides)
+    from flows.runtime.session import opened
+    from flows.steps.dataset import list_datasets
+
+    with opened(settings, create=False) as corpus:
+        found = list_datasets(corpus)
+    if as_json:
+        console.show_json([row.to_json() for row in found])
+    elif found:
+        names = ("dataset_id", "format", "with_audio", "rows", "at", "expires_at", "state", "place")
+        console.show_table("datasets", names, [[getattr(row, name) for name in names] for row in found])
+    else:
+        print("no dataset was handed out")
+    if any(row.state == "expired" for row in found):
+        raise typer.Exit(1)
+
+
+@dataset_app.command()
+def delete(
+    dataset_id: Annotated[str, typer.Argument(help="Id of the dataset, from earmark dataset list.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted.")] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Delete the folder of a dataset and forget it."""
+    settings = settings_of(config, overrides)
+    from corpus.errors import UsageError
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps.dataset import delete_dataset, list_datasets
+
+    with hold_corpus(settings.corpus, "dataset delete"), opened(settings, create=False) as corpus:
+        if dry_run:
+            found = next((row for row in list_datasets(corpus) if row.dataset_id == dataset_id), None)
+            if found is None:
+                raise UsageError(f"dataset {dataset_id} is unknown; earmark dataset list shows them")
+        else:
+            found = delete_dataset(corpus, dataset_id)
+    show_report("would delete" if dry_run else "deleted", found, as_json)

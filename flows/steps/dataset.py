@@ -1,0 +1,264 @@
+"""Hand out labelled utterances as a dataset for other tools, list what was handed out, and delete it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from corpus import door
+from corpus.errors import Refused, UsageError
+from corpus.exporting.rows import NEEDS_AUDIO, ExportedRow, Format
+from corpus.exporting.writers import writer_of
+from corpus.handle import Corpus
+from corpus.records.base import digest
+from corpus.storage import operation_ids
+from corpus.storage.content_codec import Content, Part
+from corpus.tables import datasets, labels, rounds, utterances
+from corpus.tables.datasets import Dataset
+from flows.runtime import progress
+from flows.runtime.results import Result
+
+NOTICE = "NOTICE.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport(Result):
+    """What was handed out.
+
+    Attributes:
+        dataset_id: its id, by which it is deleted.
+        place: its folder.
+        format: its format.
+        with_audio: whether it holds clips.
+        expires_at: when it has to be deleted; None where no date was given.
+        rows: how many utterances it holds.
+        splits: number of utterances by split.
+        judging: labels that judge models, and were left out.
+        closed: utterances that may not be opened for training.
+    """
+
+    dataset_id: str
+    place: str
+    format: str
+    with_audio: bool
+    expires_at: str | None
+    rows: int
+    splits: Mapping[str, int]
+    judging: int
+    closed: int
+
+
+def export_dataset(
+    corpus: Corpus,
+    home: Path,
+    out: Path,
+    format_: Format,
+    *,
+    with_audio: bool,
+    expires_at: datetime | None,
+    round_: str | None = None,
+) -> DatasetReport:
+    """Write the labelled corpus, or the clips that a round chose, into a folder, through the door (purpose `train`).
+
+    Left out are utterances whose customers do not consent to training, and labels that judge models: whoever trained
+    on them would judge on what was learned. Where the folder lies is recorded before anything is written, so that an
+    erasure names it even after a kill.
+
+    Args:
+        corpus: the handle.
+        home: folder of the home.
+        out: a new or empty folder outside the home.
+        format_: format of the files.
+        with_audio: write clips, too; then `expires_at` is needed.
+        expires_at: when the folder has to be deleted (UTC).
+        round_: name of a round; None for all labels.
+
+    Raises:
+        UsageError: the folder is not empty or in the home, a format needs audio, a date is missing or past, or the
+            round is unknown.
+        Refused: no utterance may be handed out.
+    """
+    out = out.expanduser().resolve()
+    _check(corpus, home, out, format_, with_audio, expires_at)
+    revisions, splits, judging = _rows_of(corpus, round_)
+    with corpus.read() as conn:
+        closed = door.closures(corpus, conn, sorted(revisions), "train")
+    ids = [i for i in sorted(revisions) if i not in closed]
+    if not ids:
+        raise Refused(
+            f"dataset {out.name}: none of {len(revisions)} utterances may be handed out; "
+            "label some whose customers consent to training"
+        )
+    dataset_id = digest([str(out), format_, with_audio, corpus.clock().isoformat(), ids])[:12]
+    made = Dataset(dataset_id, str(out), format_, with_audio, corpus.clock(), expires_at, len(ids))
+    with corpus.operation(operation_ids.dataset(dataset_id), "dataset") as op:
+        datasets.put(op.conn, made, ids)
+        op.result = {"rows": len(ids), "format": format_, "with_audio": with_audio}
+    counts = _write(corpus, made, format_, {i: revisions[i] for i in ids}, splits)
+    return DatasetReport(
+        dataset_id=dataset_id,
+        place=str(out),
+        format=format_,
+        with_audio=with_audio,
+        expires_at=expires_at.isoformat() if expires_at else None,
+        rows=sum(counts.values()),
+        splits=dict(sorted(counts.items())),
+        judging=judging,
+        closed=len(closed),
+    )
+
+
+def _write(
+    corpus: Corpus, made: Dataset, format_: Format, revisions: Mapping[str, int], splits: Mapping[str, str]
+) -> Counter[str]:
+    """Write the files of a dataset; return the number of rows by split."""
+    out, ids = Path(made.place), list(revisions)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (out / NOTICE).write_text(_notice(made), encoding="utf-8")
+    parts: tuple[Part, ...] = ("audio", "label") if made.with_audio else ("label",)
+    counts: Counter[str] = Counter()
+    writer = writer_of(format_, out, with_audio=made.with_audio)
+    opened = door.open(corpus, ids, "train", parts=parts, strict=False, label_revisions=revisions)
+    try:
+        with progress.track("utterances written", len(ids)) as advance:
+            for number, content in enumerate(opened, 1):
+                row = _exported(content, splits[content.utterance.utterance_id], made.dataset_id)
+                writer.add(row)
+                counts[row.split] += 1
+                advance(number)
+    finally:
+        writer.close()
+    return counts
+
+
+def _check(
+    corpus: Corpus, home: Path, out: Path, format_: Format, with_audio: bool, expires_at: datetime | None
+) -> None:
+    if format_ in NEEDS_AUDIO and not with_audio:
+        raise UsageError(f"format {format_} names audio files; give --with-audio and --expires")
+    if with_audio and expires_at is None:
+        raise UsageError("clips are handed out until a date only; give --expires, such as 2027-01-31")
+    if expires_at is not None and expires_at <= corpus.clock():
+        raise UsageError("--expires is in the past; give a later date")
+    if out.is_relative_to(home.resolve()) or home.resolve().is_relative_to(out):
+        raise UsageError("the dataset would lie in the home; give a folder elsewhere")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"dataset {out.name}: exists and is not empty; give a new folder")
+
+
+def _rows_of(corpus: Corpus, round_: str | None) -> tuple[dict[str, int], dict[str, str], int]:
+    """Return the revision of each label, the split of each utterance, and how many labels judge; `-1`: no label."""
+    with corpus.read() as conn:
+        chosen: Sequence[str] | None = None
+        audit: set[str] = set()
+        if round_ is not None:
+            if round_ not in {row.round for row in rounds.rounds(conn)}:
+                known = ", ".join(row.round for row in rounds.rounds(conn)) or "none"
+                raise UsageError(f"round {round_} is unknown; there are {known}")
+            selection = rounds.selection(conn, round_)
+            chosen = [str(i) for i in selection.utterance_ids]
+            audit = {i for i, reason in zip(chosen, selection.reasons.tolist(), strict=True) if reason == "audit"}
+        rows = labels.current(conn, chosen)
+        judging = {row.utterance_id for row in rows if row.judges} | audit
+        revisions = {row.utterance_id: row.revision for row in rows if not row.judges}
+        unlabelled = [i for i in chosen or () if i not in revisions and i not in judging]
+        ids = sorted([*revisions, *unlabelled])
+        splits = dict(zip(ids, utterances.pool_columns(conn, ids).splits.tolist(), strict=True))
+    return revisions | dict.fromkeys(unlabelled, -1), splits, len(judging)
+
+
+def _exported(content: Content, split: str, dataset_id: str) -> ExportedRow:
+    utterance, label = content.utterance, content.label
+    return ExportedRow(
+        utterance_id=utterance.utterance_id,
+        split=split,
+        speaker="s" + digest([dataset_id, utterance.speaker_id])[:11],
+        locale=utterance.locale,
+        duration=utterance.num_samples / utterance.sample_rate,
+        sample_rate=content.sample_rate,
+        text=label.transcript if label is not None else None,
+        intent=label.intent if label is not None else None,
+        slots=label.slots if label is not None and label.slots_complete else None,
+        audio=content.audio,
+    )
+
+
+def _notice(made: Dataset) -> str:
+    until = f"Delete it by {made.expires_at:%Y-%m-%d}.\n" if made.expires_at else ""
+    return (
+        f"Dataset {made.dataset_id}: {made.rows} utterances of people who consented to training.\n{until}"
+        "An erasure in the home that it came from names this folder: delete these utterances here, too.\n"
+        f"earmark dataset delete {made.dataset_id} deletes the folder.\n"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow(Result):
+    """A dataset that was handed out.
+
+    Attributes:
+        dataset_id, place, format, with_audio, rows: as at the export, without the utterances erased since.
+        at: when it was handed out.
+        expires_at: when it has to be deleted; None where no date was given.
+        state: `there`, `expired` (there, and its date is past) or `gone` (its folder is not there).
+    """
+
+    dataset_id: str
+    place: str
+    format: str
+    with_audio: bool
+    rows: int
+    at: str
+    expires_at: str | None
+    state: str
+
+
+def list_datasets(corpus: Corpus) -> list[DatasetRow]:
+    """Return the datasets that were handed out, oldest first."""
+    with corpus.read() as conn:
+        found = datasets.all_datasets(conn)
+    return [
+        DatasetRow(
+            dataset_id=row.dataset_id,
+            place=row.place,
+            format=row.format,
+            with_audio=row.with_audio,
+            rows=row.rows,
+            at=row.at.isoformat(timespec="seconds"),
+            expires_at=row.expires_at.isoformat(timespec="seconds") if row.expires_at else None,
+            state=_state(row, corpus.clock()),
+        )
+        for row in found
+    ]
+
+
+def _state(row: Dataset, now: datetime) -> str:
+    if not Path(row.place).exists():
+        return "gone"
+    return "expired" if row.expires_at is not None and row.expires_at <= now else "there"
+
+
+def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
+    """Delete the folder of a dataset and forget it; a folder that is gone already is forgotten.
+
+    Raises:
+        UsageError: there is no such dataset.
+        Refused: the folder is no longer the dataset; nothing was deleted.
+    """
+    found = next((row for row in list_datasets(corpus) if row.dataset_id == dataset_id), None)
+    if found is None:
+        raise UsageError(f"dataset {dataset_id} is unknown; earmark dataset list shows them")
+    folder = Path(found.place)
+    if folder.exists():
+        notice = folder / NOTICE
+        if notice.exists() and dataset_id not in notice.read_text(encoding="utf-8"):
+            raise Refused(f"dataset {dataset_id}: another dataset lies in its folder; delete it by hand")
+        shutil.rmtree(folder)
+    with corpus.operation(operation_ids.delete_dataset(dataset_id), "delete dataset") as op:
+        datasets.drop(op.conn, dataset_id)
+        op.result = {"rows": found.rows}
+    return found

@@ -1,0 +1,168 @@
+"""Datasets for other tools: what is in them, what stays out, where they lie, and that an erasure names them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from corpus.errors import UsageError
+from corpus.exporting.rows import FORMATS, Format
+from corpus.records.annotations import Label
+from corpus.records.arrivals import SlotSpan
+from corpus.tables import labels
+from corpus.tables.erasure import erase_utterances
+from flows.steps.dataset import NOTICE, DatasetReport, delete_dataset, export_dataset, list_datasets
+from tests.corpus.stored import arrive
+from tests.flows.small_round import World, answer, round_of
+
+TEXT = "play some jazz"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Give a home with labels of two annotated clips, one clip from a manifest, and a held-out one."""
+    with round_of(tmp_path / "home", 4) as made:
+        made.export()
+        tasks = made.tasks()
+        genre = (SlotSpan("genre", 10, 14),)
+        made.merge(*(answer(task, intent="play_music", slots=genre) for task in tasks[:2]))
+        held_out, known = arrive(made.corpus, 2, arrived_at=made.now[0] - timedelta(hours=9), first=40)
+        for source, id_ in (("held_out", held_out), ("manifest", known)):
+            with made.corpus.operation(f"ingest/{source}", "ingest") as op:
+                labels.put_labels(made.corpus, op, [Label(id_, TEXT, "play_music", (), 1.0, 0, 1)], source=source)
+        yield made
+
+
+def export(world: World, out: Path, format_: Format, *, with_audio: bool = True, **more: Any) -> DatasetReport:
+    until = world.now[0] + timedelta(days=30) if with_audio else None
+    home = world.settings.home
+    return export_dataset(world.corpus, home, out, format_, with_audio=with_audio, expires_at=until, **more)
+
+
+def rows(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in sorted(folder.glob(pattern)) for line in file.read_text().splitlines()]
+
+
+def trainable(world: World) -> set[str]:
+    with world.corpus.read() as conn:
+        return {row.utterance_id for row in labels.current(conn) if not row.judges}
+
+
+def test_labels_that_judge_stay_out_and_are_counted(world: World, tmp_path: Path):
+    report = export(world, tmp_path / "out", "nemo")
+    found = rows(tmp_path / "out", "*.jsonl")
+    assert {row["utterance_id"] for row in found} == trainable(world)
+    assert (report.rows, report.judging, report.closed) == (len(found), 1, 0)
+    assert sum(report.splits.values()) == report.rows
+
+
+def test_nemo_names_the_clips_and_what_was_said(world: World, tmp_path: Path):
+    export(world, tmp_path / "out", "nemo")
+    for row in rows(tmp_path / "out", "*.jsonl"):
+        info = soundfile.info(tmp_path / "out" / row["audio_filepath"])
+        assert info.duration == pytest.approx(row["duration"], abs=1e-3)
+        assert (row["text"], row["intent"]) == (TEXT, "play_music")
+
+
+def test_lhotse_has_a_supervision_for_each_recording(world: World, tmp_path: Path):
+    export(world, tmp_path / "out", "lhotse")
+    recordings = {row["id"]: row for row in rows(tmp_path / "out", "recordings_*.jsonl")}
+    supervisions = rows(tmp_path / "out", "supervisions_*.jsonl")
+    assert {row["recording_id"] for row in supervisions} == set(recordings) == trainable(world)
+    assert all(row["duration"] == recordings[row["recording_id"]]["duration"] for row in supervisions)
+
+
+def test_csv_has_the_slots_as_a_manifest_takes_them(world: World, tmp_path: Path):
+    export(world, tmp_path / "out", "csv", with_audio=False)
+    found = [row for file in (tmp_path / "out").glob("*.csv") for row in csv.DictReader(file.open())]
+    assert sorted(row["slots"] for row in found) == ["", "genre=jazz", "genre=jazz"]
+    assert "audio" not in found[0]
+
+
+READ_BACK = """
+import sys
+from datasets import load_dataset
+found = load_dataset(sys.argv[1], cache_dir=sys.argv[2])
+rows = [row for split in found.values() for row in split]
+assert all(row["audio"]["bytes"][:4] == b"RIFF" for row in rows), rows
+print(len(rows), sorted({row["text"] for row in rows}))
+"""
+
+
+def test_datasets_reads_it_back_and_leaves_no_copy_outside_the_cache_that_it_is_given(world: World, tmp_path: Path):
+    report = export(world, tmp_path / "out", "hf")
+    home, cache = tmp_path / "user", tmp_path / "out" / ".cache"
+    home.mkdir()
+    environment = {"HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", READ_BACK, str(tmp_path / "out"), str(cache)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stdout.strip() == f"{report.rows} ['{TEXT}']", done.stderr
+    outside = [path for path in home.rglob("*") if path.is_file() and TEXT.encode() in path.read_bytes()]
+    assert outside == []
+    assert [path for path in home.rglob("*.arrow")] == []
+    assert list(cache.rglob("*.arrow")) != []
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_no_account_device_or_speaker_of_the_home_is_in_a_dataset(world: World, tmp_path: Path, format_: Format):
+    export(world, tmp_path / "out", format_)
+    with world.corpus.read() as conn:
+        speakers = {row.speaker_id for row in labels.current(conn)}
+    text = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert not any(speaker.encode() in text for speaker in speakers)
+
+
+def test_a_round_gives_its_clips_without_the_audit_share(world: World, tmp_path: Path):
+    report = export(world, tmp_path / "out", "nemo", round_="2026-11-03")
+    found = {row["utterance_id"]: row for row in rows(tmp_path / "out", "*.jsonl")}
+    assert report.rows == len(found) == 4 - report.judging
+    assert {row["text"] for row in found.values()} == {TEXT, ""}
+
+
+def test_an_erasure_names_the_folders_that_hold_a_copy(world: World, tmp_path: Path):
+    export(world, tmp_path / "out", "csv", with_audio=False)
+    (one, *_) = sorted(trainable(world))
+    assert erase_utterances(world.corpus, [one])["datasets"] == [str(tmp_path / "out")]
+    (row,) = list_datasets(world.corpus)
+    assert row.rows == 2
+
+
+def test_a_dataset_expires_and_is_deleted_by_its_id(world: World, tmp_path: Path):
+    report = export(world, tmp_path / "out", "hf")
+    assert [row.state for row in list_datasets(world.corpus)] == ["there"]
+    assert report.dataset_id in (tmp_path / "out" / NOTICE).read_text()
+    world.after(31)
+    assert [row.state for row in list_datasets(world.corpus)] == ["expired"]
+    delete_dataset(world.corpus, report.dataset_id)
+    assert not (tmp_path / "out").exists()
+    assert list_datasets(world.corpus) == []
+
+
+def test_what_must_not_be_handed_out_is_refused_before_anything_is_written(world: World, tmp_path: Path):
+    out = tmp_path / "out"
+    home = world.settings.home
+    for words, arguments in {
+        "give --expires": {"format_": "hf", "with_audio": True, "expires_at": None},
+        "is in the past": {"format_": "hf", "with_audio": True, "expires_at": world.now[0]},
+        "give --with-audio": {"format_": "nemo", "with_audio": False, "expires_at": None},
+        "round never is unknown": {"format_": "csv", "with_audio": False, "expires_at": None, "round_": "never"},
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            export_dataset(world.corpus, home, out, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="would lie in the home"):
+        export(world, home / "out", "csv", with_audio=False)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty"):
+        export(world, tmp_path / "full", "csv", with_audio=False)
+    assert not out.exists()
+    assert list_datasets(world.corpus) == []
