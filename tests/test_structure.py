@@ -53,6 +53,7 @@ CROSS_CUTTING = {
     "flows/test_old_home": "every command on a home that an older version wrote",
     "flows/test_privacy": "every byte of a home after a whole round",
     "flows/test_report_documents": "the documents of all reports, whose keys stay as they are",
+    "flows/test_stranger": "the commands of the README, in order, on a corpus with names of its own",
     "flows/test_step_documents": "the documents of all steps, whose keys stay as they are",
     "sampling/test_plugins": "strategies and measures of other packages, in both registries",
     "training/asr/test_families": "each family of speech models, through loading, scoring and fine-tuning",
