@@ -127,20 +127,6 @@ def weighted_share(
     return Interval(value, max(0.0, middle - reach), min(1.0, middle + reach), len(probs), speakers)
 
 
-def nonresponse(inclusion_probs: npt.ArrayLike, answered: npt.ArrayLike, speaker_ids: Strings) -> Interval:
-    """Return the weighted share of audit rows that nobody could label; the other estimates leave these rows out.
-
-    Args:
-        inclusion_probs: (n,) of all audit rows with an answer.
-        answered: (n,) bool, rows whose answer is a label.
-        speaker_ids: (n,) str.
-
-    Raises:
-        RecordError: no rows, or unequal lengths.
-    """
-    return weighted_share(1.0 - np.asarray(answered, np.float64), inclusion_probs, speaker_ids)
-
-
 def _standard_error(terms: Scores, speaker_ids: Strings) -> tuple[float, int]:
     """Return the standard error of the sum of the terms over speakers, inf for one speaker, and how many there are."""
     if speaker_ids.shape != terms.shape:
