@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from corpus.records.evaluation import Interval
+from flows.models.traffic_estimate import FIGURES, AuditCounts, TrafficEstimate
 from flows.runtime import console
-from flows.steps.estimate import FIGURES, AuditCounts, TrafficEstimate
 
 NAMES: Final = {
     "wer": "WER",
@@ -81,4 +81,5 @@ def rate_text(rate: Interval | None) -> str:
 
 
 def _texts(rates: Mapping[str, Interval | None]) -> list[str]:
-    return [rate_text(rates[name]) for name in FIGURES]
+    """Return the rates for a table by slice, each interval below its rate, so that all fit side by side."""
+    return [rate_text(rates[name]).replace(" [", "\n[") for name in FIGURES]

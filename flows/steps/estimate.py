@@ -7,9 +7,8 @@ counts 1 / its inclusion probability, so the rates are those of the traffic. Hel
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,8 +21,8 @@ from flows.models import registry
 from flows.models.audit_rows import OUTCOMES, AuditRows, audit_rows
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
+from flows.models.traffic_estimate import FIGURES, AuditCounts, SliceEstimate, TrafficEstimate
 from flows.nights.night import night_named
-from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore
 
@@ -34,89 +33,9 @@ if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
     from training.tracking.store import TrackingSettings
 
-FIGURES: Final = ("wer", "intent_error", "end_to_end_success", "accidental", "nonresponse")
-"""The rates that are estimated, in the order of tables."""
-
 
 class SettingsOfEstimate(HasHome, HasNight, HasScore, HasPromotion, Protocol):
     """The settings that an estimate reads: the nights, and how versions are evaluated."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditCounts(Result):
-    """What became of the audit rows; drawn = labelled + accidental + unlabelled + waiting + closed.
-
-    Attributes:
-        drawn: how many were drawn.
-        labelled: have a label.
-        accidental: have none, as nobody meant the device.
-        unlabelled: answered, but nobody could label them: non-response. The other rates leave these rows out.
-        waiting: not answered yet.
-        closed: may not be opened any more: erased, set aside, consent withdrawn, or too old.
-    """
-
-    drawn: int
-    labelled: int
-    accidental: int
-    unlabelled: int
-    waiting: int
-    closed: int
-
-    @property
-    def answered(self) -> int:
-        """Return how many were answered and are not closed."""
-        return self.labelled + self.accidental + self.unlabelled
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts, with those that were answered."""
-        return {"answered": self.answered, **Result.to_json(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class SliceEstimate(Result):
-    """The rates of one slice of the traffic.
-
-    Attributes:
-        slice: `dimension=value`.
-        rows, speakers: its labelled audit rows, and their speakers.
-        thin: whether these are too few to conclude from.
-        rates: by figure, with 95 % intervals by speaker; None where there are too few speakers.
-    """
-
-    slice: str
-    rows: int
-    speakers: int
-    thin: bool
-    rates: Mapping[str, Interval | None]
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficEstimate(Result):
-    """The rates of the traffic of some nights, with the present champions, in ids, counts and rates alone.
-
-    Attributes:
-        first, last: first and last night that has a round.
-        nights: how many of them have one.
-        arrivals: how many scored utterances their rounds chose from: the traffic that the rates are of.
-        represented: estimated share of the arrivals that labelled and accidental rows stand for. Arrivals whose
-            customer allows no annotation, and audit rows without a result, lower it.
-        versions: the champions, by kind.
-        audit: what became of the audit rows.
-        rates: by figure of `FIGURES`, with 95 % intervals by speaker; None where there are too few speakers.
-        slices: the same for each slice that was asked for.
-        too_few: why nothing can be said; None where something can.
-    """
-
-    first: str = field(metadata={"key": "from"})
-    last: str = field(metadata={"key": "to"})
-    nights: int
-    arrivals: int
-    represented: float
-    versions: Mapping[str, str]
-    audit: AuditCounts
-    rates: Mapping[str, Interval | None]
-    slices: tuple[SliceEstimate, ...] = ()
-    too_few: str | None = None
 
 
 def estimate_traffic(
@@ -250,12 +169,12 @@ def track(tracking_settings: TrackingSettings, home: Path, report: TrafficEstima
 
     tracking = open_tracking(tracking_settings, home)
     document = report.to_json()
-    of = digest([report.first, report.last, dict(report.versions), report.audit.to_json()])
+    of = digest([document[name] for name in ("from", "to", "versions", "audit")])
     facts = RunFacts(
         operation_id=operation_ids.estimate(of),
         name=f"estimate {report.first} to {report.last}",
         kind="estimate",
-        config={"champion": dict(report.versions)},
+        config={"champion": document["versions"]},
         labels=report.audit.labelled,
     )
     rates = {name: rate for name, rate in report.rates.items() if rate is not None}

@@ -16,10 +16,11 @@ from corpus.tables import utterances
 from flows.models import registry
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
+from flows.models.traffic_estimate import FIGURES, TrafficEstimate
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
-from flows.steps.estimate import FIGURES, TrafficEstimate, estimate_traffic, track
+from flows.steps.estimate import estimate_traffic, track
 from sampling.estimation import weighted_ratio, weighted_share
 from tests.flows.audit_home import NIGHTS, POOL, AuditHome, audit_home
 from training.tracking.store import open_tracking
