@@ -124,7 +124,8 @@ def weighted_share(
     t2 = _t(confidence, speakers) ** 2
     middle = (value + t2 / (2 * size)) / (1 + t2 / size)
     reach = math.sqrt(t2) / (1 + t2 / size) * math.sqrt(value * (1 - value) / size + t2 / (4 * size**2))
-    return Interval(value, max(0.0, middle - reach), min(1.0, middle + reach), len(probs), speakers)
+    low, high = max(0.0, min(value, middle - reach)), min(1.0, max(value, middle + reach))  # against rounding
+    return Interval(value, low, high, len(probs), speakers)
 
 
 def _standard_error(terms: Scores, speaker_ids: Strings) -> tuple[float, int]:

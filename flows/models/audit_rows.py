@@ -87,10 +87,8 @@ def _rounds_within(of_home: Sequence[RoundRow], first: str | None, last: str | N
     nights = sorted({row.night for row in of_home})
     within = [row for row in of_home if (first or nights[0]) <= row.night <= (last or nights[-1])]
     if not within:
-        raise UsageError(
-            f"no night from {first or nights[0]} to {last or nights[-1]} has a round; those with one are from "
-            f"{nights[0]} to {nights[-1]}"
-        )
+        asked = f"{f' from {first}' if first else ''}{f' to {last}' if last else ''}"
+        raise UsageError(f"no night{asked} has a round; those with one are from {nights[0]} to {nights[-1]}")
     return sorted(within, key=lambda row: row.night)
 
 
