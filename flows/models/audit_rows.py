@@ -16,6 +16,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Strings
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
+from corpus.tables.retention import retention_limits
 from corpus.tables.rounds import RoundRow
 
 Outcome = Literal["labelled", "accidental", "unlabelled", "waiting", "closed"]
@@ -34,6 +35,8 @@ class AuditRows:
         outcomes: (N,) str, each one of `OUTCOMES`. `labelled`: it has a label. `accidental`: it has none, and most
             answers say that nobody meant the device. `unlabelled`: answered, and neither of these. `waiting`: no answer
             yet. `closed`: it may not be opened any more, or became a held-out row.
+        recent: (N,) bool, whether it arrived so lately that `corpus.retention_days` closes no row without a label. Of
+            older rows only the labelled ones are left, so they do not show how many have no label.
         slices: (N,) str by dimension: locale, device and the attributes of the manifest; "" where a row has none.
     """
 
@@ -43,6 +46,7 @@ class AuditRows:
     speaker_ids: Strings
     inclusion_probs: npt.NDArray[np.float64]
     outcomes: Strings
+    recent: npt.NDArray[np.bool_]
     slices: dict[str, Strings]
 
     def among(self, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
@@ -65,6 +69,8 @@ def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows
         found = labels.current(conn, ids)
         answers = annotations_table.answers_by_utterance(conn, ids)
         columns = utterances.pool_columns(conn, ids)
+        arrived = [utterance.arrived_at for utterance in utterances.get(conn, ids)]
+    oldest, _ = retention_limits(corpus)
     closed |= {row.utterance_id for row in found if row.reason == "held_out"}
     labelled = {row.utterance_id for row in found}
     verdicts = {i: [verdict for _, verdict, _ in given] for i, given in answers.items()}
@@ -76,6 +82,7 @@ def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows
         speaker_ids=columns.speaker_ids,
         inclusion_probs=np.array([drawn[i] for i in ids], np.float64),
         outcomes=np.array(outcomes, np.str_),
+        recent=np.array([moment >= oldest for moment in arrived], np.bool_),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
     )
 

@@ -121,9 +121,10 @@ def _figures(rows: AuditRows, reports: Mapping[Kind, EvaluationReport]) -> dict[
     from sampling.traffic_rates import figure_of_report, share_of
 
     labelled = rows.among("labelled")
+    with_result, answered = rows.among("labelled", "accidental"), rows.among("labelled", "accidental", "unlabelled")
     figures = {
-        "accidental": share_of(rows.among("accidental"), rows.among("labelled", "accidental")),
-        "nonresponse": share_of(rows.among("unlabelled"), rows.among("labelled", "accidental", "unlabelled")),
+        "accidental": share_of(rows.among("accidental"), with_result & rows.recent),
+        "nonresponse": share_of(rows.among("unlabelled"), answered & rows.recent),
     }
     if "asr" in reports:
         asr = reports["asr"]

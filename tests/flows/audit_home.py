@@ -87,11 +87,18 @@ class AuditHome:
                 reports.put_report(conn, report)
 
 
-def audit_home(home: Path) -> AuditHome:
-    """Return a home with two nights of audit rows that nobody has answered yet; the caller closes its corpus."""
-    settings, now = small_settings(home), datetime.now(UTC)
+def audit_home(home: Path, age: float = 1.0) -> AuditHome:
+    """Return a home with two nights of audit rows that nobody has answered yet; the caller closes its corpus.
+
+    Args:
+        home: its folder.
+        age: how long ago the rows of the first night arrived [days].
+    """
+    settings, now = small_settings(home, "corpus.retention_days=90"), datetime.now(UTC)
     corpus = open_corpus(settings.corpus)
-    ids = arrive(corpus, 24, arrived_at=now - timedelta(hours=9), speakers=6)
+    ids = arrive(corpus, 12, arrived_at=now - timedelta(days=age), speakers=6)
+    last = now - timedelta(hours=9)
+    ids += arrive(corpus, 12, start=12, arrived_at=last, speakers=6, operation_id="ingest/1")
     made = AuditHome(settings, corpus, ids)
     for number, night in enumerate(NIGHTS):
         _draw(made, night, made.night(number))

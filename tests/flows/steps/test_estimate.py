@@ -108,6 +108,23 @@ def test_rows_that_were_closed_since_count_nowhere(home: AuditHome):
     assert found.rates["accidental"].n == 17
 
 
+def test_nights_whose_unlabelled_rows_are_too_old_do_not_count_as_nights_without_such_rows(tmp_path: Path):
+    """After `corpus.retention_days` only labelled rows are left, which would make accidental activations rare."""
+    made = audit_home(tmp_path / "home", age=100)
+    made.label([*made.night(0)[:9], *made.night(1)[:9]])
+    made.answer(made.night(0)[9], ann="accidental")
+    made.answer(made.night(1)[9], ann="accidental")
+    made.judge({}, wrong=[])
+    found = estimate(made)
+    assert (found.audit.labelled, found.audit.accidental, found.audit.closed) == (18, 1, 3)
+    assert found.rates["wer"].n == 18
+    rows = of_rows(made, made.night(1)[:10])
+    assert same(found.rates["accidental"], weighted_share([0] * 9 + [1], *rows))
+    assert found.rates["nonresponse"].n == 10
+    assert estimate(made, None, NIGHTS[0]).rates["accidental"] is None
+    made.corpus.close()
+
+
 def test_slices_have_their_own_rows_and_thin_ones_are_said_to_be(home: AuditHome):
     found = estimate(home, None, None, "locale", "room", "locale")
     assert [each.slice for each in found.slices] == [
