@@ -34,7 +34,7 @@ COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "i
 
 STEPS = ("ingest", "score", "sample", "export", "merge", "retrain", "judge", "promote", "register")
 VOCABULARY = (*STEPS, "erase", "retain", "estimate", "report")
-NO_COMMAND_YET = dict.fromkeys(("erase", "retain", "estimate"), "has functions, and no command yet")
+NO_COMMAND_YET = dict.fromkeys(("erase", "retain"), "has functions, and no command yet")
 NO_HOP = dict.fromkeys(("erase", "retain", "estimate", "report"), "is no hop of an utterance")
 WITHOUT = {
     "command": NO_COMMAND_YET | {"judge": "every retraining judges; `earmark compare` shows the result"},
@@ -68,9 +68,6 @@ UNUSED = {
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
     "corpus.tables.erasure.compact": "erasure has no command yet",
     "corpus.tables.retention.expired": "erasure by age has no command yet",
-    "sampling.estimation.horvitz_thompson_mean": "estimates from the audit sample have no command yet",
-    "sampling.estimation.weighted_ratio": "estimates from the audit sample have no command yet",
-    "sampling.estimation.nonresponse": "estimates from the audit sample have no command yet",
     "sampling.selection.choose": "the documented call for whoever samples without the flows",
     "sampling.strategies.scikit_activeml.from_scikit_activeml": "for whoever brings a strategy of scikit-activeml",
     "sampling.strategies.scikit_activeml.EarmarkQuery": "for whoever uses a strategy in scikit-activeml",

@@ -152,12 +152,17 @@ def roll_back(kind: Kind) -> str:
     return f"rollback/{kind}/{uuid.uuid4().hex}"
 
 
-# --- nights, replay, erasure ------------------------------------------------------------------------------------------
+# --- nights, estimate, replay, erasure --------------------------------------------------------------------------------
 
 
 def nightly(night: str) -> str:
     """Return the id of completing a nightly run, after all its steps are done."""
     return f"nightly/{night}"
+
+
+def estimate(inputs_digest: str) -> str:
+    """Return the id of an estimate of the traffic, by the digest of its nights, champions and audit rows."""
+    return f"estimate/{inputs_digest}"
 
 
 def demo(source_digest: str, night: str) -> str:

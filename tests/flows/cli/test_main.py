@@ -11,7 +11,7 @@ from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
     "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor",
-    "compare", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
+    "compare", "estimate", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
 )  # fmt: skip
 
 
