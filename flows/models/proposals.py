@@ -15,6 +15,7 @@ from corpus.handle import Corpus
 from corpus.names import name_key
 from corpus.records.inventory import Inventory, NameKind, names_outside
 from corpus.tables import annotations as annotations_table
+from corpus.tables import inventory as inventory_table
 from flows.models.inventory import inventory_of
 from flows.runtime.results import Result
 
@@ -60,7 +61,8 @@ def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> P
     """
     inventory = inventory_of(corpus, home, settings)
     with corpus.read() as conn:
-        ids = annotations_table.proposing(conn)
+        outside = [name for name in inventory_table.intents_in_use(conn) if inventory.intents.resolve(name) is None]
+        ids = sorted({*annotations_table.proposing(conn), *inventory_table.with_intents(conn, outside)})
     opened = 0
     said: dict[tuple[NameKind, str], list[tuple[str, str, str]]] = {}
     for content in door.open(corpus, ids, "annotate", parts=("annotations",), strict=False):
