@@ -37,8 +37,8 @@ class InventorySettings(BaseModel):
         intents: Intents by name, each with a description and examples; a list of names will do.
         slots: Slots by name, each with a description and examples; a list of names will do.
         fold_case: Whether names that differ only in case are the same.
-        champion: Whether the names of the champion's inventory are offered, too. Without them a base's own intents stay
-            out of the tasks; answers that name one are proposals.
+        champion: Whether the names of the champion's inventory are offered, too. Without them a base's own intents that
+            no label has stay out of the tasks; answers that name one are proposals.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -54,7 +54,7 @@ def stored_names(conn: sa.Connection) -> dict[NameKind, StoredNames]:
     for row in rows:
         found[row.kind].sources[row.name] = row.source
         found[row.kind].notes[row.name] = NameNote(row.description, tuple(json.loads(row.examples)))
-    for row in conn.execute(sa.select(inventory_mappings)):
+    for row in conn.execute(sa.select(inventory_mappings).order_by(inventory_mappings.c.name)):
         found[row.kind].mapped[row.name] = row.means
     return found
 

@@ -32,7 +32,9 @@ def show_inventory(report: InventoryReport) -> None:
         headers = ("name", "from", *(["labels"] if kind == "intent" else []), "description")
         console.show_table(title, headers, table)
     if report.proposing:
-        print(f"{report.proposing} utterances have answers with other names: earmark inventory proposals")
+        print(
+            f"{report.proposing} utterances had answers with new names: earmark inventory proposals lists the open ones"
+        )
 
 
 def show_proposals(report: ProposalsReport) -> None:
