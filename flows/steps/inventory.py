@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from annotation.consensus import Merged, merge_annotations
 from annotation.inventory import InventorySettings
-from annotation.proposals import renamed
+from annotation.proposals import renamed, resolved
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -237,11 +237,11 @@ def _try_change(
         after = in_use.joined(stored | changed)
         ids = sorted({i for kind in changes for i in _concerned(conn, kind, before, after, stored[kind].sources)})
         basis = merge_basis(corpus, conn, ids)
-    plan = _relabelled(corpus, ids, after)
+        agree = inventory_table.settled(conn) == before.digest()
+    plan = _relabelled(corpus, ids, after, before if agree and not settles else None)
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
-        agree = settles or inventory_table.settled(op.conn) == before.digest()  # before labels bring names
         for kind, of_kind in changed.items():
             inventory_table.put_names(op.conn, kind, of_kind, corpus.clock())
         counts = [labels.put_labels(corpus, op, rows, source) for source, rows in plan.labels.items() if rows]
@@ -249,7 +249,7 @@ def _try_change(
         annotations_table.put_proposes(op.conn, plan.proposes)
         answered = {row.task_id: row.utterance_id for row in rounds.tasks(op.conn, states=["answered"])}
         reopen_tasks(corpus, op, {i: u for i, u in answered.items() if u in plan.unsettled})
-        if agree:
+        if agree or settles:
             inventory_table.put_settled(op.conn, after.digest())
         report = InventoryChange(
             names=tuple(dict.fromkeys(after.of(kind).resolve(name) or name for kind in changes for name in names)),
@@ -302,8 +302,16 @@ class _Plan:
     proposes: dict[str, bool]
 
 
-def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Plan:
-    """Merge the answers to the utterances anew with the names in use, and rename the labels without answers."""
+def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory, before: Inventory | None) -> _Plan:
+    """Merge the answers to the utterances anew with the names in use, and rename the labels without answers.
+
+    Args:
+        corpus: the handle.
+        ids: the utterances.
+        inventory: the names in use from now on.
+        before: the inventory that all labels agree with so far, so that only what it reads otherwise is merged anew;
+            None where some may not agree.
+    """
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         rows: dict[str, LabelRow] = {row.utterance_id: row for row in labels.current(conn, ids)}
@@ -318,7 +326,7 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Pl
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     merged = merge_annotations(
-        {i: rows for i, rows in given.items() if rows},
+        {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)},
         current,
         withdrawn=withdrawn,
         crowd=crowd,
@@ -335,6 +343,13 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Pl
     gone = [row for row in merged if row.withdraws]
     unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1))
     return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes)
+
+
+def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inventory | None, after: Inventory) -> bool:
+    """Return whether there are answers, and the inventory reads them, or the label beside them, otherwise now."""
+    if before is None or (label is not None and renamed(label, after) != label):
+        return bool(rows)
+    return any(resolved(row, before) != resolved(row, after) for row in rows)
 
 
 def _new_labels(merged: Iterable[Merged]) -> list[Label]:
