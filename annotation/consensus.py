@@ -12,7 +12,7 @@ from typing import Final
 
 from annotation.crowd import Crowd
 from annotation.latest_answers import latest_answers
-from annotation.proposals import resolved, without_proposals
+from annotation.proposals import renamed, resolved, without_proposals
 from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
 from corpus.records.annotations import Annotation, Label
 from corpus.records.base import Verdict
@@ -100,13 +100,15 @@ def merge_annotations(
         other = others.get(utterance_id, 0) if others is not None else int(label is not None and not label.annotators)
         if rows:
             names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
-            one = _merge(utterance_id, names, label, settings, utterance_id in withdrawn, crowd, other)
+            known = renamed(label, inventory) if label is not None and inventory is not None else label
+            one = _merge(utterance_id, names, known, settings, utterance_id in withdrawn, crowd, other)
+            is_new = one.is_new or (one.label is not None and known != label)
             outside = {
                 name
                 for row in latest_answers(rows).latest
                 for name in (names_outside(row, inventory) if inventory is not None else ())
             }
-            merged.append(replace(one, proposals=tuple(sorted(outside))))
+            merged.append(replace(one, is_new=is_new, proposals=tuple(sorted(outside))))
     return merged
 
 

@@ -176,15 +176,11 @@ def merge(
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
     document = report.to_json()
-    found = _proposals(config, overrides) if document.get("proposing") else None
-    if as_json:
-        console.show_json(document | ({"proposals": found.to_json()["proposals"]} if found else {}))
-    else:
-        show_report("merged", report, as_json)
-        if found is not None:
-            from flows.reports.inventory_table import show_outside
+    show_report("merged", report, as_json)
+    if document.get("proposing") and not as_json:  # the document goes into logs, and names are content
+        from flows.reports.inventory_table import show_outside
 
-            show_outside(found, document["proposing"])
+        show_outside(_proposals(config, overrides), document["proposing"])
     if document.get("failed"):
         raise typer.Exit(1)
     if paths and document["rows"] and not document["annotations"]:  # perhaps these are not annotation files at all

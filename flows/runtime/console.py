@@ -36,6 +36,7 @@ def show_table(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):
@@ -45,8 +46,13 @@ def show_table(
             header, justify="right" if numeric and rows else "left", overflow="fold", ratio=1 if wide else None
         )
     for row in rows:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(printable(cell(value))) for value in row))
     Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
+
+
+def printable(text: str) -> str:
+    """Return a text with a sign in place of every character that would steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def show_pairs(title: str, pairs: Mapping[str, object]) -> None:

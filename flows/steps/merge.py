@@ -15,6 +15,7 @@ from annotation.assignment import PeopleSettings
 from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.csv_tables import SUFFIXES
 from annotation.files import Parsed, parse_annotations
+from annotation.proposals import resolved
 from annotation.row_parsing import Asked
 from corpus import door
 from corpus.errors import UsageError
@@ -200,7 +201,8 @@ def _merge_rows(
         inventory = names.at(op.conn)
         if plan.basis != (merge_basis(corpus, op.conn, plan.utterance_ids), inventory.digest()):
             raise _Overtaken
-        counts = annotations_table.put_annotations(corpus, op, accepted, inventory)
+        fresh = [annotation for annotation in accepted if annotation not in plan.respelled]
+        counts = annotations_table.put_annotations(corpus, op, fresh, inventory)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
@@ -217,7 +219,7 @@ def _merge_rows(
         report = MergeReport(
             rows=len(parsed.annotations) + len(parsed.refused),
             annotations=len(accepted),
-            repeated=counts["repeated"],
+            repeated=counts["repeated"] + len(accepted) - len(fresh),
             conflicting=counts["conflicting"],
             labels=len(new),
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
@@ -252,7 +254,7 @@ def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
     return dict(sorted(refused.items()))
 
 
-def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
+def needs_more_answers(row: Merged, people: int, most_answers: int = 3) -> bool:
     """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
 
     Args:
@@ -293,12 +295,14 @@ class _MergePlan:
         utterance_ids: the utterances that new annotations answer, sorted.
         open_ids: the utterances among them that may be opened.
         merged: result of the merge for each of `open_ids`.
+        respelled: new annotations that are stored already, with another name for the same thing.
         basis: what the result was computed from; it has to be the same still when the result is written.
     """
 
     utterance_ids: list[str]
     open_ids: set[str]
     merged: list[Merged]
+    respelled: frozenset[Annotation]
     basis: object
 
 
@@ -330,12 +334,27 @@ def _plan_merge(
         for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
+    respelled = _respelled([row for rows in given.values() for row in rows], annotations, inventory)
     for annotation in annotations:
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
     merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
-    return _MergePlan(ids, set(opened), merged, basis)
+    return _MergePlan(ids, set(opened), merged, respelled, basis)
+
+
+def _respelled(stored: Sequence[Annotation], new: Sequence[Annotation], inventory: Inventory) -> frozenset[Annotation]:
+    """Return the new annotations that are stored with other names of the same meaning.
+
+    An answer that was read before its proposal was adopted is the same answer afterwards.
+    """
+    exact = {replace(row, lead_time=0.0) for row in stored}
+    meant = {replace(resolved(row, inventory), lead_time=0.0) for row in stored}
+    return frozenset(
+        row
+        for row in new
+        if replace(row, lead_time=0.0) not in exact and replace(resolved(row, inventory), lead_time=0.0) in meant
+    )
 
 
 def asked_tasks(corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings) -> dict[str, Asked]:

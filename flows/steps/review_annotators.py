@@ -9,7 +9,7 @@ from typing import Any
 from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
 from annotation.crowd import CrowdSettings, learn_crowd
-from annotation.proposals import resolved
+from annotation.proposals import resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
@@ -59,7 +59,7 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
     with corpus.read() as conn:
         inventory = names.at(conn)
-    named = {i: [resolved(answer, inventory) for answer in rows] for i, rows in annotations.items()}
+    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in annotations.items()}
     crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
