@@ -45,6 +45,27 @@ def status(
 
 
 @app.command()
+def nights(
+    last: Annotated[int, typer.Option("--last", min=1, help="How many nights, the newest.")] = 14,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """List the nights: what was received, scored, chosen, answered and learned, and whether each is done."""
+    settings = settings_of(config, overrides)
+    from flows.reports.nights import nights_of
+    from flows.reports.nights_table import show_nights
+    from flows.runtime.session import opened
+
+    with opened(settings, create=False) as corpus, corpus.read() as conn:
+        rows = nights_of(conn, settings.night, last, corpus.clock())
+    if as_json:
+        console.show_json([row.to_json() for row in rows])
+    else:
+        show_nights(rows)
+
+
+@app.command()
 def report(
     weeks: Annotated[int, typer.Option(min=1, help="How many weeks the report goes back.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Folder of the page and its plots; default `<home>/report`.")] = None,

@@ -36,6 +36,7 @@ def show_table(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):
@@ -45,7 +46,7 @@ def show_table(
             header, justify="right" if numeric and rows else "left", overflow="fold", ratio=1 if wide else None
         )
     for row in rows:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(cell(value)) for value in row))  # as text: a value in brackets is no style
     Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
 
 
