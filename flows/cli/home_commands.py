@@ -148,18 +148,40 @@ def audit_show(
 
 
 @config_app.command("show")
-def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def config_show(
+    key: Annotated[
+        str | None, typer.Argument(help="Only this branch or setting, such as sampling or sampling.minutes.")
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show what each setting does, its type and default, and where its value comes from."
+        ),
+    ] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Show the value of every setting; tokens, and users and passwords in URLs, are shown as ***."""
     settings = settings_of(config, overrides)
-    from flows.runtime.environment import without_secrets
+    from flows.cli import settings_explained as explained
 
-    tree = without_secrets(settings.model_dump(mode="json"))
+    if explain:
+        from flows.runtime.settings_layers import changes, origins
+
+        rows = explained.explain(settings, origins(changes(config, overrides or [])), key)
+        if as_json:
+            console.show_json([row.to_json() for row in rows])
+        else:
+            explained.show_explained(rows)
+        return
+    tree = explained.part_of(explained.shown(settings), None if key is None else explained.known_key(key))
     if as_json:
         console.show_json(tree)
     else:
         import yaml
 
-        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).removesuffix("...\n"), end="")
 
 
 @app.command()
