@@ -17,7 +17,7 @@ from flows.cli.reference import settings as described
 from flows.runtime.environment import without_secrets
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
-from flows.runtime.settings_layers import origin_of
+from flows.runtime.settings_layers import DEFAULT, origin_of
 
 CLOSE: Final = 4
 """How many close names an unknown key is answered with."""
@@ -106,8 +106,8 @@ def show_explained(rows: Iterable[ExplainedSetting]) -> None:
     for row in rows:
         print(row.key if ".*." in row.key else f"{row.key}: {_text(row.value)}")
         print(f"  {row.sentence}")
-        given = "" if ".*." in row.key else f"; default {_text(row.default)}; from {row.origin}"
-        print(f"  {row.type}{given}")
+        source = "the default" if row.origin == DEFAULT else f"from {row.origin}, default {_text(row.default)}"
+        print(f"  {row.type}" + ("" if ".*." in row.key else f"; {source}"))
 
 
 def _is_under(setting: Setting, key: str | None) -> bool:
@@ -118,7 +118,7 @@ def _close(key: str, keys: Sequence[str]) -> list[str]:
     """Return the keys that are most like an unknown one, by the whole name or by its last part."""
     last = key.rpartition(".")[2]
     by_part = [name for name in keys if name.rpartition(".")[2] == last]
-    like = difflib.get_close_matches(key, keys, n=CLOSE, cutoff=0.7)
+    like = difflib.get_close_matches(key, keys, n=CLOSE, cutoff=0.8)
     parts = {name.rpartition(".")[2] for name in keys}
     similar = difflib.get_close_matches(last, sorted(parts), n=2, cutoff=0.75)
     by_similar = [name for part in similar for name in keys if name.rpartition(".")[2] == part]
