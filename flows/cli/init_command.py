@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -69,6 +70,8 @@ def init(
         console.show_json({"file": str(path), "home": str(home), "next": following})
         return
     print(f"wrote {path}; the home will be {home}")
+    if os.environ.get("EARMARK_HOME"):
+        print("EARMARK_HOME is set and wins over it: unset it to use this home")
     if answers.needs_base:
         print(f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score")
     print("next:")

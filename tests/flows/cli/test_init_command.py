@@ -49,6 +49,14 @@ def test_options_give_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [person.annotator_id for person in settings.people.people] == ["ann", "bob"]
 
 
+def test_a_home_that_the_environment_names_is_said_to_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("EARMARK_HOME", "elsewhere")
+    init(str(tmp_path))
+    assert "EARMARK_HOME is set and wins over it" in capsys.readouterr().out
+
+
 def test_a_file_that_is_there_is_overwritten_only_if_asked_to(tmp_path: Path):
     file = tmp_path / "earmark.yaml"
     file.write_text("mine")
@@ -69,8 +77,8 @@ def test_a_wrong_option_writes_nothing(tmp_path: Path):
 
 
 def test_on_a_terminal_each_answer_is_asked_for_and_asked_again_until_it_can_be_read(tmp_path: Path):
-    replies = ["Mars", "Europe/Berlin", "de-DE", "", "", "20 minutes", "ann=de-DE"]
-    shown = _typed(tmp_path, ["--language", "de"], replies[:3] + replies[4:])
+    replies = ["Mars", "Europe/Berlin", "de-DE", "", "20 minutes", "ann=de-DE"]  # "": no base yet
+    shown = _typed(tmp_path, ["--language", "de"], replies)
     assert "time zone 'Mars' is unknown" in shown
     assert shown.count("Time zone of the nights") == 2
     assert "Languages" not in shown  # an option gave them
@@ -82,23 +90,23 @@ def test_on_a_terminal_each_answer_is_asked_for_and_asked_again_until_it_can_be_
 
 def _typed(folder: Path, options: list[str], replies: list[str]) -> str:
     """Run the command on a terminal; reply to each question as it comes; return all that was shown."""
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "flows.cli.main", "init", str(folder), *options]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "dumb"}
+        command, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, env={**os.environ, "TERM": "dumb"}
     )
-    os.close(theirs)
+    os.close(terminal)
     shown, waiting, until = "", list(replies), time.monotonic() + 60
     asked = 0
     while time.monotonic() < until:
-        if select.select([ours], [], [], 0.2)[0]:
+        if select.select([controller], [], [], 0.2)[0]:
             try:
-                shown += os.read(ours, 4096).decode()
+                shown += os.read(controller, 4096).decode()
             except OSError:  # the command has ended
                 break
         if waiting and shown.endswith(": ") and len(shown) > asked:
-            os.write(ours, f"{waiting.pop(0)}\n".encode())
+            os.write(controller, f"{waiting.pop(0)}\n".encode())
             asked = len(shown)
-    os.close(ours)
+    os.close(controller)
     assert process.wait(10) == 0, shown
     return shown
