@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from corpus.errors import UsageError
 from flows.cli.reference import Setting
 from flows.cli.reference import settings as described
@@ -55,7 +57,7 @@ def part_of(tree: Any, key: str | None) -> Any:
     return tree
 
 
-def shown(settings: Settings) -> Any:
+def shown(settings: BaseModel) -> Any:
     """Return the settings as JSON, without secrets."""
     return without_secrets(settings.model_dump(mode="json"))
 
