@@ -14,7 +14,7 @@ def test_drafts_come_through_the_door_for_annotation_with_one_audit_row(tmp_path
     corpus = corpus_at(tmp_path / "home", NOON + timedelta(days=1))
     ids = arrive(corpus, 3)
     score(corpus, ids[:2])
-    consent.set_consent(corpus.vault, "account-1", frozenset({"score"}), NOON + timedelta(hours=1))
+    consent.set_consent(corpus.vault, "account-1", frozenset({"score"}), NOON + timedelta(hours=1), "test")
     assert drafts_of(corpus, ids) == {ids[0]: heard(ids[0])[0].text}
     corpus.close()
     settings = load_settings(None, [f"corpus.home='{tmp_path / 'home'}'"])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from corpus.handle import Corpus
 from corpus.records.models import ModelVersion
 from corpus.storage.database import writing
 from corpus.tables import models as store
+from corpus.tables import scores
 from flows.nights.night import night_named
 from flows.runtime.settings import Settings
 from flows.steps.sample import dry_run, sample_round
-from tests.corpus.stored import arrive, choose, corpus_at, score
+from tests.corpus.stored import arrive, choose, corpus_at, predictions_of, score
 from tests.flows.homes import small_settings
 
 FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -81,14 +84,20 @@ def test_a_night_whose_utterances_were_all_chosen_says_so(world):
 
 def test_each_clip_of_a_dry_run_has_its_length_its_locale_and_the_errors_that_its_label_may_correct(world):
     corpus, settings, ids = world
-    score(corpus, ids)
+    predictions = predictions_of(ids)
+    with corpus.operation("score/0", "score") as op:
+        scores.put(corpus, op, replace(predictions, asr=np.abs(predictions.asr)), {})
     report = dry_run(corpus, settings, night_named(NIGHT, "UTC", 0))
     document = report.to_json()
     assert document["night"] == NIGHT
-    assert {row["utterance"] for row in document["rows"]} == set(ids)
+    chosen = {row["utterance"] for row in document["rows"]}
+    assert len(chosen) == document["chosen"] > 0
+    assert chosen <= set(ids)
     with corpus.read() as conn:
         locales = {row[0]: row[1] for row in conn.exec_driver_sql("SELECT utterance_id, locale FROM utterances")}
     for row in document["rows"]:
         assert row["locale"] == locales[row["utterance"]]
-        assert row["expected_errors"] >= 0
-        assert isinstance(row["duration"], float)
+        place = predictions.utterance_ids.tolist().index(row["utterance"])
+        assert row["duration"] == pytest.approx(abs(predictions.column("duration")[place]), abs=0.006)
+        words, errors = abs(predictions.column("expected_errors")[place]), row["expected_errors"]
+        assert words <= errors + 5e-4 <= words + 1.001  # and the probability that the intent is wrong
