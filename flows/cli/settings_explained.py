@@ -14,8 +14,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from corpus.errors import UsageError
-from flows.cli.reference import Setting
-from flows.cli.reference import settings as described
+from flows.cli.setting_reference import Setting
+from flows.cli.setting_reference import settings as described
 from flows.runtime.environment import without_secrets
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from annotation.assignment import Person
 from corpus.errors import UsageError
-from flows.cli.reference import settings as described
+from flows.cli.setting_reference import settings as described
 from flows.runtime.settings import Settings
 
 FILE: Final = "earmark.yaml"

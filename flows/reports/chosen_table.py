@@ -29,7 +29,7 @@ def show_chosen(rows: Sequence[Mapping[str, Any]]) -> None:
     Args:
         rows: documents of `ChosenRow`; where one has a `draft`, the drafts are shown.
     """
-    headers = ["utterance", "clip [s]", "locale", "why", "p", "asked", "expected errors", "annotator [s]"]
+    headers = ["utterance", "clip [s]", "locale", "why", "p", "asked", "errors", "time [s]"]
     drafts = any("draft" in row for row in rows)
     shown = []
     for row in rows:
@@ -37,10 +37,11 @@ def show_chosen(rows: Sequence[Mapping[str, Any]]) -> None:
         cells = [row["utterance"], row["duration"], row["locale"], row["reason"], why, row["ask"]]
         cells += [row["expected_errors"], row["seconds"]]
         shown.append([*cells, row.get("draft", "-")] if drafts else cells)
-    console.show_table("", [*headers, "draft"] if drafts else headers, shown, last_wide=drafts)
+    console.show_table("", [*headers, "draft"] if drafts else headers, shown, last_wide=drafts, first_whole=True)
     for words, key in ((REASONS, "reason"), (ASKS, "ask")):
         used = {row[key] for row in rows}
         for word, meaning in words.items():
             if word in used:
                 print(f"  {word}: {meaning}")
-    print("  expected errors: wrong words and a wrong intent that the label is expected to correct")
+    print("  errors: wrong words and a wrong intent that the label is expected to correct")
+    print("  time: expected time of an annotator")

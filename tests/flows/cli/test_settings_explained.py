@@ -9,7 +9,7 @@ import pytest
 
 from corpus.errors import UsageError
 from flows.cli.main import app
-from flows.cli.reference import settings as described
+from flows.cli.setting_reference import settings as described
 from flows.cli.settings_explained import explain, known_key, show_explained
 from flows.runtime.settings import Settings, load_settings
 

@@ -22,8 +22,15 @@ def test_each_clip_has_why_it_was_chosen_and_what_is_asked_with_the_meaning_of_t
         ["u2", "3.25", "de-DE", "uncertain", "-", "label_intent", "1.5", "12.5"],
     ]
     meanings = [line.split(":")[0].strip() for line in out.splitlines() if line.startswith("  ")]
-    assert meanings == ["audit", "uncertain", "transcribe", "label_intent", "expected errors"]
-    assert "draft" not in rows[0]
+    assert meanings == ["audit", "uncertain", "transcribe", "label_intent", "errors", "time"]
+    head = next(line for line in out.splitlines() if line.startswith("┃"))
+    names = ["utterance", "clip [s]", "locale", "why", "p", "asked", "errors", "time [s]"]
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == names
+
+
+def test_an_id_is_whole_beside_a_long_draft(capsys: pytest.CaptureFixture[str]):
+    show_chosen([OTHER | {"utterance": "0123456789abcdef" * 2, "draft": "play some jazz " * 20}])
+    assert "0123456789abcdef" * 2 in capsys.readouterr().out
 
 
 def test_a_draft_is_shown_as_it_is_whatever_is_in_it(capsys: pytest.CaptureFixture[str]):
