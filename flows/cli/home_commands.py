@@ -1,4 +1,4 @@
-"""Commands on the home: status, report, doctor, audit, config, upgrade."""
+"""Commands on the home: status, nights, report, doctor, audit, config, upgrade."""
 
 from __future__ import annotations
 

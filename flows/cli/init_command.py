@@ -71,7 +71,7 @@ def init(
         return
     print(f"wrote {path}; the home will be {home}")
     if os.environ.get("EARMARK_HOME"):
-        print("EARMARK_HOME is set and wins over it: unset it to use this home")
+        print("EARMARK_HOME is set and overrides it: unset it to use this home")
     if answers.needs_base:
         print(f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score")
     print("next:")

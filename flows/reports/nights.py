@@ -57,7 +57,7 @@ class NightRow(Result):
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """What the records say about all nights.
+    """What the records have of all nights.
 
     Attributes:
         frames: of the nights whose round was sampled.

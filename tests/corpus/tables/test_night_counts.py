@@ -59,8 +59,8 @@ def test_a_round_is_counted_from_its_choice_to_its_labels(corpus: Corpus) -> Non
     ]
     with corpus.operation(operation_ids.export("night-1"), "export") as op:
         rounds.put_tasks(op.conn, tasks)
-    said = {"transcript": "play", "intent": "other"}
-    answers = [Annotation(tasks[0].task_id, who, "transcribe", "labelled", **said) for who in ("ann", "bob")]
+    texts = {"transcript": "play", "intent": "other"}
+    answers = [Annotation(tasks[0].task_id, who, "transcribe", "labelled", **texts) for who in ("ann", "bob")]
     answers += [Annotation(tasks[1].task_id, "ann", "transcribe", "help")]
     with corpus.operation("merge/0", "merge") as op:
         annotations.put_annotations(corpus, op, answers)

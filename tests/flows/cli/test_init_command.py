@@ -49,12 +49,12 @@ def test_options_give_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [person.annotator_id for person in settings.people.people] == ["ann", "bob"]
 
 
-def test_a_home_that_the_environment_names_is_said_to_win(
+def test_a_home_that_the_environment_names_is_mentioned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("EARMARK_HOME", "elsewhere")
     init(str(tmp_path))
-    assert "EARMARK_HOME is set and wins over it" in capsys.readouterr().out
+    assert "EARMARK_HOME is set and overrides it" in capsys.readouterr().out
 
 
 def test_a_file_that_is_there_is_overwritten_only_if_asked_to(tmp_path: Path):

@@ -51,9 +51,9 @@ def why(corpus: Corpus, settings: Settings, name: str) -> str:
 
 def test_a_night_without_utterances_names_the_closed_nights_that_have_some(world):
     corpus, settings, _ = world
-    said = why(corpus, settings, EMPTY)
-    assert "night 2026-03-05 has no utterances (2026-03-04 00:00 to 2026-03-05 00:00 UTC)" in said
-    assert re.search(r"nights that have some are 2026-03-02: give one by --night$", said)
+    reason = why(corpus, settings, EMPTY)
+    assert "night 2026-03-05 has no utterances (2026-03-04 00:00 to 2026-03-05 00:00 UTC)" in reason
+    assert re.search(r"nights that have some are 2026-03-02: give one by --night$", reason)
 
 
 def test_a_home_with_no_closed_night_names_the_command_that_brings_utterances(tmp_path: Path, world):
