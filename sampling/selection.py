@@ -37,6 +37,7 @@ class Choice:
         notes: caps that made the selection smaller than the settings ask for, one line each.
         expected: expected errors (words + wrong intent) of an utterance, two means: over the utterances chosen for
             training, None if there are none, and over all utterances that could be chosen.
+        risks: (M,) float64, expected errors of each chosen utterance, in the order of the selection.
     """
 
     selection: Selection
@@ -44,6 +45,7 @@ class Choice:
     seconds: float
     notes: tuple[str, ...]
     expected: tuple[float | None, float]
+    risks: Scores
 
 
 def choose(
@@ -171,7 +173,9 @@ def choose_explained(
     selection = _selection(batch, utility, scores, probs, round)
     training = [row for row, reason in zip(batch.rows, batch.reasons, strict=True) if reason != "audit"]
     expected = (float(utility.risk[training].mean()) if training else None, float(utility.risk[frame].mean()))
-    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(batch, budget, settings)), expected)
+    risks = utility.risk[np.searchsorted(pool.utterance_ids, selection.utterance_ids)]
+    notes = tuple(_notes(batch, budget, settings))
+    return Choice(selection, budget, float(selection.costs.sum()), notes, expected, risks)
 
 
 def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility: Utility) -> CappedBatch:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flows.cli import pipeline_commands  # first, as --help lists commands in this order
+from flows.cli import init_command, pipeline_commands  # first, as --help lists commands in this order
 
 # isort: split
 from flows.cli import home_commands, inventory_commands, model_commands, plugin_commands, server_commands
@@ -19,6 +19,7 @@ from flows.runtime.progress import listening
 __all__ = [
     "app",
     "home_commands",
+    "init_command",
     "inventory_commands",
     "main",
     "model_commands",

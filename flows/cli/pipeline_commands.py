@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from flows.runtime import console
 
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
+    from flows.runtime.settings import Settings
 
 
 @app.command()
@@ -117,40 +118,73 @@ def sample(
     night: NightName = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
     clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show each clip that would be chosen and why; write nothing.")
+    ] = False,
+    show_drafts: Annotated[
+        bool,
+        typer.Option(
+            "--show-drafts",
+            help="With --dry-run: show the transcripts that annotators would see as drafts; audited.",
+        ),
+    ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Sample the few utterances of a night that an annotator should label."""
+    if show_drafts and not dry_run:
+        from corpus.errors import UsageError
+
+        raise UsageError("--show-drafts shows what would be chosen: give --dry-run, too")
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
     if dry_run:
-        from flows.nights.sampling_frame import closed_night
-        from flows.runtime.session import opened
-        from flows.steps.sample import dry_run as preview_round
-
-        settings = settings_of(config, changes)
-        with opened(settings, create=False) as corpus:
-            document = preview_round(corpus, settings, closed_night(settings.night, night)).to_json()
+        document = _preview(settings_of(config, changes), night, show_drafts=show_drafts)
     else:
         document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.chosen_table import show_chosen
     from flows.reports.sample_summary import sample_lines
 
-    rows = document.pop("rows", None)
-    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(document))
+    rows, name = document.pop("rows", None), document.pop("night", None)
+    console.show_pairs(f"night {name}: would choose" if dry_run else "chosen", sample_lines(document))
     if rows:
-        headers = list(rows[0])
-        console.show_table("", headers, [list(row.values()) for row in rows])
+        show_chosen(rows)
+
+
+def _preview(settings: Settings, night: str | None, *, show_drafts: bool) -> dict[str, Any]:
+    """Return the document of what a round would choose, with the drafts in its rows where they are asked for."""
+    from flows.nights.sampling_frame import closed_night
+    from flows.reports.chosen_drafts import drafts_of
+    from flows.runtime.session import opened
+    from flows.steps.sample import dry_run
+
+    with opened(settings, create=False) as corpus:
+        document = dry_run(corpus, settings, closed_night(settings.night, night)).to_json()
+        if show_drafts:
+            ids = [row["utterance"] for row in document["rows"] if row["reason"] != "audit"]
+            drafts = drafts_of(corpus, ids)
+            document["rows"] = [
+                row | {"draft": drafts[row["utterance"]]} if row["utterance"] in drafts else row
+                for row in document["rows"]
+            ]
+    return document
 
 
 @app.command()
 def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Export the chosen utterances as tasks for annotators."""
+    from flows.nights.sampling_frame import closed_night
+    from flows.runtime.session import opened
+    from flows.steps.export import require_round
+
+    settings = settings_of(config, overrides)
+    with opened(settings, create=False) as corpus:  # refuse a night without a round before the slow start of a server
+        require_round(corpus, closed_night(settings.night, night).name)
     show_report("exported", run_flow("export", config, overrides, night=night), as_json)
 
 

@@ -18,6 +18,10 @@ FIGURES: Final = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
 """Figures of a calibration: name in the line, and attribute of `Reliability`."""
 
 
+ORDERS: Final = ("since", "up_to")
+"""Keys of a choice's document that place it among the arrivals, for machines."""
+
+
 def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
     """Return the document of a choice with one line in place of each group of figures from earlier answers.
 
@@ -29,6 +33,8 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
 
     lines: dict[str, object] = {}
     for name, value in document.items():
+        if name in ORDERS:
+            continue
         if name == "calibration":
             lines |= {f"calibration {kind}": calibration_line(Reliability(**found)) for kind, found in value.items()}
         elif name == "costs":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from corpus.tables import models as store
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
 from flows.nights.night import last_night
+from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.results import Result
@@ -24,6 +26,9 @@ from flows.runtime.settings import Settings
 from flows.tasks import task_status
 from flows.tasks.queues import QueueReport, queues
 from sampling.stopping_rule import Outlook
+
+NIGHTS: Final = 5
+"""How many nights the status lists, the newest; `earmark nights` lists more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class StatusReport(Result):
         utterances: by state.
         refused: manifest rows by reason.
         rounds: oldest first.
+        nights: the newest ones, oldest first.
         tasks: by state.
         queues: open tasks by person, locale, age and round.
         answers: by verdict.
@@ -83,6 +89,7 @@ class StatusReport(Result):
     utterances: Mapping[str, int]
     refused: Mapping[str, int]
     rounds: tuple[RoundCounts, ...]
+    nights: tuple[NightRow, ...]
     tasks: Mapping[str, int]
     queues: QueueReport
     answers: Mapping[str, int]
@@ -101,6 +108,7 @@ def status_of(settings: Settings) -> StatusReport:
             utterances=utterances.counts(conn),
             refused=utterances.refusals(conn),
             rounds=tuple(RoundCounts(row.round, row.pool_size, row.selected) for row in rounds.rounds(conn)),
+            nights=nights_of(conn, settings.night, NIGHTS, corpus.clock()),
             tasks=task_status.count_waiting(corpus),
             queues=queues(corpus, settings.people, settings.export.due_days),
             answers=annotations_table.outcomes(conn),

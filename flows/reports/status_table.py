@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.reports.nights_table import show_nights
 from flows.reports.queue_table import show_queues
 from flows.reports.sample_summary import cost_lines, outlook_lines
 from flows.reports.status import StatusReport
@@ -18,9 +19,8 @@ def show_status(report: StatusReport) -> None:
         "labels": report.labels.to_json(),
     }
     console.show_pairs(f"home {report.home}", counts)
-    if report.rounds:
-        rows = [(row.round, row.pool, row.chosen) for row in report.rounds]
-        console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    if report.nights:
+        show_nights(report.nights, "the newest nights; earmark nights lists more")
     show_queues(report.queues)
     console.show_pairs("annotators' time", cost_lines(report.costs))
     console.show_pairs("the next labels", outlook_lines(report.outlook))

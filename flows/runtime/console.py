@@ -24,7 +24,12 @@ def show_json(document: object) -> None:
 
 
 def show_table(
-    title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], *, last_wide: bool = False
+    title: str,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    last_wide: bool = False,
+    first_whole: bool = False,
 ) -> None:
     """Print a table on stdout, with numbers aligned to the right.
 
@@ -33,6 +38,7 @@ def show_table(
         headers: of the columns.
         rows: values of each row, in the order of the headers.
         last_wide: give the last column all width that the others leave.
+        first_whole: never fold the first column, such as one of ids that a reader copies.
     """
     from rich.console import Console
     from rich.table import Table
@@ -43,7 +49,12 @@ def show_table(
         numeric = all(isinstance(row[index], int | float) or row[index] in ("", "-", None) for row in rows)
         wide = last_wide and index == len(headers) - 1
         table.add_column(
-            header, justify="right" if numeric and rows else "left", overflow="fold", ratio=1 if wide else None
+            Text(header),
+            justify="right" if numeric and rows else "left",
+            overflow="fold",
+            ratio=1 if wide else None,
+            no_wrap=first_whole and index == 0,
+            min_width=max(len(cell(row[0])) for row in rows) if first_whole and index == 0 and rows else None,
         )
     for row in rows:
         table.add_row(*(Text(printable(cell(value))) for value in row))

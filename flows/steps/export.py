@@ -11,6 +11,7 @@ from typing import Protocol
 from annotation.files import write_tasks
 from annotation.tasks import TaskSettings, keep_rows, make_tasks
 from corpus import door
+from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, Selection
 from corpus.records.arrivals import Hypothesis
@@ -20,6 +21,7 @@ from corpus.storage import operation_ids
 from corpus.tables import rounds
 from corpus.tables.leases import grant_lease, leased
 from flows.models.inventory import inventory_of
+from flows.nights.night_list import named_nights
 from flows.runtime.results import Result
 from flows.runtime.settings import ExportSettings
 from flows.runtime.settings_parts import (
@@ -107,6 +109,19 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     folder = settings.task_folder / round_
     _write_folder(corpus, folder, tasks)
     return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
+
+
+def require_round(corpus: Corpus, night: str) -> None:
+    """Check that a round was sampled for the night.
+
+    Raises:
+        Refused: there is none; the message names the nights that have one.
+    """
+    with corpus.read() as conn:
+        names = [row.round for row in rounds.rounds(conn)]
+    if night not in names:
+        known = f"nights with a round are {named_nights(names)}" if names else "no night has one yet"
+        raise Refused(f"night {night} has no round to export; {known}; earmark sample --night {night} chooses one")
 
 
 def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from corpus.handle import Corpus
@@ -132,11 +133,13 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            _put_version(op, plan, version, trained)
+            _put_version(op, plan, version, trained, corpus.clock())
         return LearnedVersion.from_json(op.result)
 
 
-def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None) -> None:
+def _put_version(
+    op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None, now: datetime
+) -> None:
     """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile.
 
     Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
@@ -144,7 +147,7 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traine
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
     erased = utterances.erased(op.conn, learned_from)
-    store.put_version(op.conn, replace(version, tainted=bool(erased)))
+    store.put_version(op.conn, replace(version, tainted=bool(erased)), plan.cycle, now)
     learned = LearnedVersion(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,

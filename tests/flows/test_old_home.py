@@ -109,6 +109,12 @@ def test_the_status_is_what_it_was(home: Path):
     apart = ("home", "queues")  # where it lies, and how long tasks have waited by today
     now = without(document_of(home, "status"), *apart)
     assert now.pop("problems") == []  # what that code did not look for
+    nights = {night["night"]: night for night in now.pop("nights")}  # what that code did not list
+    assert {name: night["chosen"] for name, night in nights.items() if night["chosen"]} == {
+        row["round"]: row["chosen"] for row in EXPECTED["status"]["rounds"]
+    }
+    learned = sorted(version for night in nights.values() for version in night["learned"])
+    assert learned == ["asr/2", "intent/2"]
     assert list(different(now, without(EXPECTED["status"], *apart))) == []
 
 
