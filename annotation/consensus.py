@@ -6,7 +6,7 @@ broken by the content of the answers or stays open as a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -63,6 +63,7 @@ def merge_annotations(
     withdrawn: Collection[str] = (),
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[Merged]:
     """Return one `Merged` for each utterance that has annotations, sorted by utterance id.
 
@@ -79,6 +80,7 @@ def merge_annotations(
         crowd: reliability of the people; by default all weigh the same.
         others: utterance id -> number of its label's revisions that do not come from answers, but from a manifest or
             a review of the annotators. By default 1 for a current label without annotators, else 0.
+        on_progress: called after every utterance with the number of utterances so far.
 
     Returns:
         The consensus on each utterance. A label's revision is the number of different answers plus the number of other
@@ -88,11 +90,13 @@ def merge_annotations(
     settings, crowd = settings or ConsensusSettings(), crowd or Crowd()
     given = {utterance_id: list(rows) for utterance_id, rows in annotations.items()}
     merged = []
-    for utterance_id, rows in sorted(given.items()):
+    for done, (utterance_id, rows) in enumerate(sorted(given.items()), start=1):
         label = current.get(utterance_id)
         other = others.get(utterance_id, 0) if others is not None else int(label is not None and not label.annotators)
         if rows:
             merged.append(_merge(utterance_id, rows, label, settings, utterance_id in withdrawn, crowd, other))
+        if on_progress is not None:
+            on_progress(done)
     return merged
 
 

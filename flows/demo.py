@@ -119,7 +119,9 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     with opened(settings) as corpus, corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is None:
-        made = _run_night(settings, traffic, night, number, traffic.write(folder, number))
+        with progress.track(f"making the recordings of night {night}", None, "recordings"):
+            files = traffic.write(folder, number)
+        made = _run_night(settings, traffic, night, number, files)
         with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
             op.result = op.result or made.to_json()
             stored = op.result

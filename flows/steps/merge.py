@@ -29,6 +29,7 @@ from corpus.tables import labels, people, rounds, utterances
 from corpus.tables.leases import ANYONE, holders
 from flows.models import registry
 from flows.models.label_reliability import stored_crowd
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
@@ -137,7 +138,8 @@ def _merge_data(
 ) -> MergeReport:
     """Merge the bytes of a file, a table where the suffix is one of `SUFFIXES`."""
     tasks = asked_tasks(corpus, home, people_settings)
-    parsed = parse_annotations(data, tasks, suffix=suffix)
+    with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
+        parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
     return merge_rows(corpus, tasks, parsed, operation_id, people_settings.most_answers)
 
 
@@ -278,16 +280,20 @@ def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequenc
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
+    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     opened = {
         content.utterance.utterance_id: content
-        for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in progress.over(contents, "reading earlier answers", len(ids), "utterances")
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     for annotation in annotations:
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others)
+    with progress.track("merging answers into labels", len(given), "utterances") as advance:
+        merged = merge_annotations(
+            given, current, withdrawn=withdrawn, crowd=crowd, others=others, on_progress=advance
+        )
     return _MergePlan(ids, set(opened), merged, basis)
 
 

@@ -1,0 +1,104 @@
+"""Write progress as lines of a log: how much is done of how much, how fast, and how long the rest takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from flows.runtime.durations import duration_text
+from flows.runtime.progress import Advanced, Event, Finished, Noted, Started
+
+EVERY: Final = 30.0
+"""Longest time between two lines on a piece of work [s]."""
+
+
+@dataclass(slots=True)
+class _Work:
+    name: str
+    total: int | None
+    unit: str
+    began: float
+    last_line: float
+    done: int = 0
+    has_line: bool = False
+
+
+class ProgressLines:
+    """A listener of progress events that writes lines, for where no bars can be drawn.
+
+    A piece of work has a line at least every `every` seconds, whether it advances or not: a thread writes it. Its end
+    has a line where it had one before, or where it took at least `ends_after`. Notes are written at once. As a context
+    manager it ends its thread with the block.
+    """
+
+    def __init__(self, write: Callable[[str], None], every: float = EVERY, ends_after: float = EVERY) -> None:
+        self._write, self._every, self._ends_after = write, every, ends_after
+        self._lock = threading.Lock()
+        self._running: dict[int, _Work] = {}
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Return the listener itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the thread; nothing is written afterwards."""
+        self._closed.set()
+        with self._lock:
+            self._running.clear()
+
+    def __call__(self, event: Event) -> None:
+        """Note one event, and write its line where it has one."""
+        with self._lock:
+            match event:
+                case Noted(line):
+                    self._write(line)
+                case Started(track, name, total, unit):
+                    now = time.monotonic()
+                    self._running[track] = _Work(name, total, unit, now, now)
+                    self._start_thread()
+                case Advanced(track, done, total) if track in self._running:
+                    self._running[track].done, self._running[track].total = done, total
+                case Finished(track) if track in self._running:
+                    self._write_end(self._running.pop(track))
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_regularly, name="earmark-progress", daemon=True)
+            self._thread.start()
+
+    def _write_regularly(self) -> None:
+        pause = min(1.0, self._every / 4)
+        while not self._closed.wait(pause):
+            with self._lock:
+                now = time.monotonic()
+                for work in self._running.values():
+                    if now - work.last_line + pause > self._every:
+                        work.last_line, work.has_line = now, True
+                        self._write(_line(work, now - work.began))
+
+    def _write_end(self, work: _Work) -> None:
+        took = time.monotonic() - work.began
+        if work.has_line or took >= self._ends_after:
+            counted = f"{work.done:,} {work.unit} " if work.done else ""
+            self._write(f"{work.name}: {counted}in {duration_text(took)}")
+
+
+def _line(work: _Work, took: float) -> str:
+    """Return the line of a piece of work that has taken so long [s]."""
+    parts = [f"{work.done:,} of {work.total:,} {work.unit}" if work.total else f"{work.done:,} {work.unit}"]
+    rate = work.done / took if took else 0.0
+    if rate:
+        parts.append(f"{rate:.3g} {work.unit}/s")
+    if rate and work.total and work.total >= work.done:
+        parts.append(f"{duration_text((work.total - work.done) / rate)} left")
+    elif not rate:
+        parts = [f"since {duration_text(took)}"]
+    return f"{work.name}: {', '.join(parts)}"
