@@ -93,7 +93,7 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     Args:
         settings: of the home, with the `labelled` corpus or the `traffic` that arrives and the `annotator` who answers.
         nights: how many; the traffic's own number where None.
-        quiet: report no progress.
+        quiet: report no line on each night; bars and lines on its steps are shown all the same.
 
     Raises:
         UsageError: 0 nights of synthesised traffic.

@@ -108,7 +108,8 @@ class LabelAccount:
         """Return the account that `as_counts` gave."""
         prefix = "left_out."
         left_out = {name.removeprefix(prefix): n for name, n in counts.items() if name.startswith(prefix)}
-        return cls(*(counts.get(name, 0) for name in ("train", "dev", "audit", "held_out")), left_out)
+        train, dev, audit, held_out = (counts.get(name, 0) for name in ("train", "dev", "audit", "held_out"))
+        return cls(train, dev, audit, held_out, left_out)
 
 
 def account_labels(

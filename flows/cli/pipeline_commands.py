@@ -251,8 +251,8 @@ def nightly(
         if isinstance(result, dict):
             refused = result.pop("refused_lines", [])
             shown = sample_lines(result) if step == "sample" else result
-            if "label_account" in shown:
-                shown = {**shown, "label_account": account_text(shown["label_account"])}
+            if "label_account" in result:
+                shown = {**shown, "label_account": account_text(result["label_account"])}
             console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
             console.show_refused(refused)
         else:

@@ -96,7 +96,5 @@ def snapshot_and_account(corpus: Corpus, gate: PromotionSettings, kind: Kind) ->
         for row, may_train, may_judge in zip(rows, train, judging, strict=True)
         if (may_judge if row.judges else may_train)
     }
-    snapshot = build_snapshot(
-        (row for row in rows if row.utterance_id in allowed), kind, judged_on=gate.judged_on
-    )
+    snapshot = build_snapshot((row for row in rows if row.utterance_id in allowed), kind, judged_on=gate.judged_on)
     return snapshot, account_labels(rows, kind, lambda row: row.utterance_id in allowed)

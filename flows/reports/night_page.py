@@ -33,9 +33,5 @@ def _step_text(result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
     not_shown = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
-    shown = {
-        key: _value_text(key, value)
-        for key, value in result.items()
-        if key not in not_shown
-    }
+    shown = {key: _value_text(key, value) for key, value in result.items() if key not in not_shown}
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())

@@ -20,6 +20,7 @@ from corpus.tables import labels, scores, snapshots
 from corpus.tables.labels import LabelRow
 from flows.models import registry
 from flows.rounds.annotation_costs import fitted_costs
+from flows.runtime import progress
 from flows.runtime.settings import LearnedSettings
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel

@@ -95,7 +95,8 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
 def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
     """Open the corpus for a flow until the block ends, with the settings of the running command.
 
-    Progress in the block is written to the log of the flow run in Prefect. A flow that a schedule started has no such command: it loads the settings and locks the home itself.
+    Progress in the block is written to the log of the flow run in Prefect. A flow that a schedule started has no such
+    command: it loads the settings and locks the home itself.
 
     Args:
         config: file of settings for a scheduled flow; ignored where a command runs.

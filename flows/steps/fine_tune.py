@@ -102,7 +102,8 @@ def fine_tune(
     Args:
         corpus: the handle.
         models: which bases are fine-tuned.
-        asr, intent: how.
+        asr: how a speech model is fine-tuned.
+        intent: how an intent model is fine-tuned.
         plan: what is learned.
         folder: of the model.
         on_epoch: called for the base and after each epoch.

@@ -291,9 +291,7 @@ def _plan_merge(corpus: Corpus, tasks: Mapping[str, Asked], annotations: Sequenc
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
     with progress.track("merging answers into labels", len(given), "utterances") as advance:
-        merged = merge_annotations(
-            given, current, withdrawn=withdrawn, crowd=crowd, others=others, on_progress=advance
-        )
+        merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others, on_progress=advance)
     return _MergePlan(ids, set(opened), merged, basis)
 
 

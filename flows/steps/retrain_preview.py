@@ -79,9 +79,7 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
     )  # fmt: skip
 
 
-def _first_preview(
-    corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only_if_due: bool
-) -> RetrainPreview:
+def _first_preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only_if_due: bool) -> RetrainPreview:
     """Return the preview in a home where no version is registered yet, not even the base."""
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     needed = settings.night.min_new_labels if only_if_due else 1

@@ -121,8 +121,6 @@ def test_reasons_of_labels_that_are_left_out_are_named():
         Row("g", reason="held_out", split="test"),
     ]
     account = account_labels(rows, "asr", lambda row: True)
-    assert account == LabelAccount(
-        1, 1, 0, 1, {"low_reliability": 1, "no_transcript": 2, "test_speaker": 1}
-    )
+    assert account == LabelAccount(1, 1, 0, 1, {"low_reliability": 1, "no_transcript": 2, "test_speaker": 1})
     after = account.without({"too_long": 1})
     assert (after.train, after.labels, after.left_out["too_long"]) == (0, 7, 1)

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
-from training.asr.fit import FITS, AsrExample, AsrLoopSettings, encode_targets, train_asr
+from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
 from training.evaluation.dev_check import DevErrors
 from training.evaluation.report import word_edits
-from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
 from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
@@ -124,7 +124,7 @@ def finetune_asr(
         EarmarkError: there is too little memory. Nothing is saved.
         UsageError: there are no examples, or none that can be learned.
         RecordError: a clip is empty or not finite, or a weight is not above 0.
-        TrainingRefused: the loss is not finite. Nothing is saved.
+        TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
     settings = settings or AsrFinetuneSettings()
     started = time.monotonic()
@@ -146,7 +146,8 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
     interpolate(asr, base_state, settings.interpolate)
     after = _word_errors(asr, dev)
-    digest = save_asr(asr, out)
+    with damaged_is_diverged("speech", RATE_SETTING):
+        digest = save_asr(asr, out)
     return FinetuneResult(
         digest=digest,
         base_digest=base_digest,
@@ -269,7 +270,7 @@ def _word_errors(asr: AsrModel, examples: Sequence[AsrExample]) -> npt.NDArray[n
     names = [f"{number:08d}" for number in range(len(examples))]
     references = {name: example.text for name, example in zip(names, examples, strict=True)}
     edits = word_edits(references, dict(zip(names, transcripts, strict=True)))
-    return np.asarray(edits, dtype=np.int64).reshape(len(examples), -1).sum(axis=1)
+    return np.asarray(edits.sum(axis=1), dtype=np.int64)
 
 
 def _word_counts(examples: Sequence[AsrExample]) -> npt.NDArray[np.int64]:

@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
 from training.evaluation.dev_check import DevErrors
-from training.intent.fit import DRAFT, FitSettings, IntentExample, fit
+from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit
 from training.intent.text_noise import NoiseSettings, with_asr_errors
-from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
 from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
@@ -146,7 +146,7 @@ def finetune_intent(
         UsageError: there are no examples.
         SettingsError: the base can't be loaded.
         Damaged: the base or its replay set is damaged.
-        TrainingRefused: the loss is not finite. Nothing is saved.
+        TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
     from training.intent.model import extend_inventory, load_intent, save_intent
     from training.intent.temperature import calibrated
@@ -168,12 +168,15 @@ def finetune_intent(
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = _train(model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from, on_epoch)
+    result = _train(
+        model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from, on_epoch
+    )
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = calibrated(model, dev)
     after = _is_right(model, dev)
-    save_intent(model, out)
+    with damaged_is_diverged("intent", RATE_SETTING):
+        save_intent(model, out)
     return FinetuneResult(
         digest=weights_digest(out),
         base_digest=base_digest,

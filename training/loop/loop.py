@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.errors import EarmarkError, SettingsError, TrainingRefused
+from corpus.errors import Damaged, EarmarkError, SettingsError, TrainingRefused
 from training.loop import checkpoint
 from training.loop.work import CheckpointPlace, Epoch, LoopResult, OnEpoch, Progress, StepSettings, Work
 
@@ -177,6 +177,23 @@ def seeded_torch(seed: int, threads: int) -> Iterator[None]:
             np.random.set_state(numpy_before)
             torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(strict_before)
+
+
+@contextmanager
+def damaged_is_diverged(name: str, rate_setting: str) -> Iterator[None]:
+    """Turn the error of a model that can't be saved within the block into that of a training that diverged.
+
+    Args:
+        name: name of the network.
+        rate_setting: the setting of its learning rate.
+
+    Raises:
+        TrainingRefused: a weight is not finite or too large; nothing is saved.
+    """
+    try:
+        yield
+    except Damaged as error:
+        raise TrainingRefused(f"{name} training diverged: {error}; lower {rate_setting}") from None
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
 def tracked_cycle(tracking: Tracking, cycle: str, home: str = "") -> Iterator[str]:
     """Yield the id of the parent run of a night, which is RUNNING until the block ends; all its children end before.
 
-    The runs of earlier cycles of the same home that are still RUNNING are of processes that were killed, since a home is
-    used by one process at a time: they end as KILLED.
+    The runs of earlier cycles of the same home that are still RUNNING are of processes that were killed, since one
+    process at a time uses a home: they end as KILLED.
 
     Args:
         tracking: the open store.

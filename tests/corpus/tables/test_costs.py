@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from corpus.handle import Corpus
 from corpus.records.evaluation import Interval
-from corpus.records.models import ModelVersion
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage.database import writing
-from corpus.records.models import Snapshot, SnapshotRow
 from corpus.tables import costs, models, snapshots
 from corpus.tables.costs import EvaluationCost, TrainingCost
 

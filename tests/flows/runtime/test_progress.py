@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ WORK = """
 from flows.runtime import progress
 from flows.cli.progress_bars import ProgressBars
 
-with progress.listening(ProgressBars()), progress.track("scoring clips with asr/1 and intent/1", 40, "clips") as advance:
+name = "scoring clips with asr/1 and intent/1"
+with progress.listening(ProgressBars()), progress.track(name, 40, "clips") as advance:
     advance(10)
     with progress.track("rows read", None) as read:
         read(3)
@@ -122,7 +124,7 @@ def test_on_a_terminal_there_are_bars_and_elsewhere_notes_alone():
             break
         shown += more
     os.close(held)
-    text = shown.decode()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())  # without colours and movements of the cursor
     assert "scoring clips with asr/1 and intent/1" in text
     assert "40/40 clips" in text
     assert "rows read" in text

@@ -30,19 +30,19 @@ def test_work_that_goes_on_has_lines_with_what_is_done_the_rate_and_the_time_lef
 
 def test_work_that_does_not_advance_has_lines_too():
     lines: list[str] = []
-    with ProgressLines(lines.append, every=0.05) as listener, progress.listening(listener):
-        with progress.track("checking models", None):
-            wait_for(lines, 2)
+    lines_of = ProgressLines(lines.append, every=0.05)
+    with lines_of as listener, progress.listening(listener), progress.track("checking models", None):
+        wait_for(lines, 2)
     assert lines[0].startswith("checking models: since ")
 
 
 def test_quick_work_has_no_line_unless_its_end_is_asked_for_and_notes_come_at_once():
     for ends_after, expected in ((30.0, ["a note"]), (0.0, ["a note", "reading: 2 rows in 0.0 s"])):
         lines: list[str] = []
-        with ProgressLines(lines.append, ends_after=ends_after) as listener, progress.listening(listener):
-            with progress.track("reading", None) as advance:
-                advance(2)
-                progress.note("a note")
+        lines_of = ProgressLines(lines.append, ends_after=ends_after)
+        with lines_of as listener, progress.listening(listener), progress.track("reading", None) as advance:
+            advance(2)
+            progress.note("a note")
         assert lines == expected
 
 

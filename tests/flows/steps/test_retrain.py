@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -117,7 +119,9 @@ WILD = {
 }
 
 
-@pytest.mark.parametrize(("kind", "setting"), [("asr", "asr.loop.learning_rate"), ("intent", "intent.fit.encoder_rate")])
+@pytest.mark.parametrize(
+    ("kind", "setting"), [("asr", "asr.loop.learning_rate"), ("intent", "intent.fit.encoder_rate")]
+)
 def test_a_training_that_diverged_is_refused_once_and_names_the_setting(home: Path, kind: Kind, setting: str):
     settings = small_settings(home, *WILD[kind])
     with opened(settings) as corpus:
@@ -146,6 +150,14 @@ def test_a_training_that_diverged_is_refused_once_and_names_the_setting(home: Pa
     assert not any("kept" in file.name for file in (home / "work").glob("*"))
 
 
+def prefect_log(url: str) -> list[str]:
+    """Return the newest lines of all flow runs in Prefect's log."""
+    body = json.dumps({"limit": 200, "sort": "TIMESTAMP_DESC"}).encode()
+    request = urllib.request.Request(f"{url}/logs/filter", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return [line["message"] for line in json.load(answer)]
+
+
 def test_at_night_the_other_model_is_trained_all_the_same(home: Path, prefect_url: str):
     settings = small_settings(home, *WILD["asr"]).model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
     with opened(settings) as corpus:
@@ -166,6 +178,7 @@ def test_at_night_the_other_model_is_trained_all_the_same(home: Path, prefect_ur
     assert by_name == {"2026-11-30": "FINISHED", "asr 2026-11-30": "FAILED", "intent 2026-11-30": "FINISHED"}
     (intent,) = (run for run in runs if run.info.run_name == "intent 2026-11-30")
     assert {name: int(intent.data.params[f"labels.{name}"]) for name in account} == account
+    assert {"intent epoch 1 of 1", "asr base"} <= {line.split(":")[0] for line in prefect_log(prefect_url)}
     with opened(settings) as corpus:
         version = f"intent/{report['retrain intent']['version']}"
         assert lineage_of(corpus, settings.home, settings.tracking, version).label_account == account
@@ -200,8 +213,12 @@ def test_the_curves_grow_while_it_learns(home: Path):
 def test_a_training_that_was_killed_goes_on(home: Path):
     settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
 
+    steps: set[int] = set()
+
     def killing(event: progress.Event) -> None:
-        if isinstance(event, progress.Advanced) and event.done == 3:
+        if isinstance(event, progress.Started) and event.unit == "steps":
+            steps.add(event.track)
+        if isinstance(event, progress.Advanced) and event.track in steps and event.done == 3:
             raise KeyboardInterrupt
 
     with progress.listening(killing), pytest.raises(KeyboardInterrupt):
