@@ -265,12 +265,9 @@ def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
 def _score_shards(
     corpus: Corpus, settings: ScoreSettings, home: Path, plan: score_step.ScorePlan
 ) -> list[score_step.ShardReport]:
-    with progress.track("scoring shards of clips", len(plan.shards), "shards") as advance:
-        reports = []
-        for done, shard in enumerate(plan.shards, start=1):
-            reports.append(_run("score", score_step.score_shard, corpus, settings, home, plan, shard))
-            advance(done)
-    return reports
+    count = len(plan.shards)
+    shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards
+    return [_run("score", score_step.score_shard, corpus, settings, home, plan, shard) for shard in shards]
 
 
 def _sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:

@@ -97,8 +97,10 @@ def _line(work: _Work, took: float) -> str:
     rate = work.done / took if took else 0.0
     if rate:
         parts.append(f"{rate:.3g} {work.unit}/s")
-    if rate and work.total and work.total >= work.done:
+    if not rate:
+        parts = [f"{duration_text(took)} so far"]
+    elif work.total and work.done >= work.total:
+        parts.append("finishing")
+    elif work.total:
         parts.append(f"{duration_text((work.total - work.done) / rate)} left")
-    elif not rate:
-        parts = [f"since {duration_text(took)}"]
     return f"{work.name}: {', '.join(parts)}"

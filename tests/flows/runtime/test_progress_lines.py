@@ -33,7 +33,17 @@ def test_work_that_does_not_advance_has_lines_too():
     lines_of = ProgressLines(lines.append, every=0.05)
     with lines_of as listener, progress.listening(listener), progress.track("checking models", None):
         wait_for(lines, 2)
-    assert lines[0].startswith("checking models: since ")
+    assert lines[0].startswith("checking models: ")
+    assert lines[0].endswith(" so far")
+
+
+def test_work_whose_items_are_all_done_is_finishing():
+    lines: list[str] = []
+    lines_of = ProgressLines(lines.append, every=0.05)
+    with lines_of as listener, progress.listening(listener), progress.track("scoring", 3) as advance:
+        advance(3)
+        wait_for(lines, 1)
+    assert lines[0].endswith(", finishing")
 
 
 def test_quick_work_has_no_line_unless_its_end_is_asked_for_and_notes_come_at_once():
