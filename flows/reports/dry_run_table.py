@@ -29,7 +29,9 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
     if document["sampled"]:
         console.show_pairs("score and sample", {"due": "no: the night's round was chosen before"})
     else:
-        lines = {"utterances to score": document["unscored"], "time": _time(document.get("scoring_seconds"))}
+        lines = {"utterances to score": document["unscored"]}
+        if document["unscored"]:
+            lines["time"] = _time(document.get("scoring_seconds"))
         console.show_pairs("score and sample", lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,15 @@ class _Work:
     began: float
     last_line: float
     done: int = 0
+    first_done: int = 0
+    first_at: float | None = None
     has_line: bool = False
+
+    def rate(self, now: float) -> float:
+        """Return how many items are done in a second, since the first report, so that the start does not count."""
+        if self.first_at is not None and self.done > self.first_done and now > self.first_at:
+            return (self.done - self.first_done) / (now - self.first_at)
+        return self.done / (now - self.began) if now > self.began else 0.0
 
 
 class ProgressLines:
@@ -65,13 +74,20 @@ class ProgressLines:
                     self._running[track] = _Work(name, total, unit, now, now)
                     self._start_thread()
                 case Advanced(track, done, total) if track in self._running:
-                    self._running[track].done, self._running[track].total = done, total
+                    work = self._running[track]
+                    work.done, work.total = done, total
+                    if work.first_at is None:
+                        work.first_done, work.first_at = done, time.monotonic()
                 case Finished(track) if track in self._running:
                     self._write_end(self._running.pop(track))
 
     def _start_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_regularly, name="earmark-progress", daemon=True)
+            # in the context of the work, on which the log of a flow run depends
+            run = contextvars.copy_context().run
+            self._thread = threading.Thread(
+                target=run, args=(self._write_regularly,), name="earmark-progress", daemon=True
+            )
             self._thread.start()
 
     def _write_regularly(self) -> None:
@@ -82,7 +98,7 @@ class ProgressLines:
                 for work in self._running.values():
                     if now - work.last_line + pause > self._every:
                         work.last_line, work.has_line = now, True
-                        self._write(_line(work, now - work.began))
+                        self._write(_line(work, now))
 
     def _write_end(self, work: _Work) -> None:
         took = time.monotonic() - work.began
@@ -91,14 +107,14 @@ class ProgressLines:
             self._write(f"{work.name}: {counted}in {duration_text(took)}")
 
 
-def _line(work: _Work, took: float) -> str:
-    """Return the line of a piece of work that has taken so long [s]."""
+def _line(work: _Work, now: float) -> str:
+    """Return the line of a piece of work that is not finished."""
     parts = [f"{work.done:,} of {work.total:,} {work.unit}" if work.total else f"{work.done:,} {work.unit}"]
-    rate = work.done / took if took else 0.0
+    rate = work.rate(now)
     if rate:
         parts.append(f"{rate:.3g} {work.unit}/s")
     if not rate:
-        parts = [f"{duration_text(took)} so far"]
+        parts = [f"{duration_text(now - work.began)} so far"]
     elif work.total and work.done >= work.total:
         parts.append("finishing")
     elif work.total:

@@ -310,15 +310,15 @@ def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_un
             stored = operations.result_of(conn, plan.operation_id)
         assert chosen.utterance_id not in str(stored)
         assert retrain_step.LearnedVersion.from_json(stored) == result
-        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {"too_long": 1}
-        found = lineage_of(corpus, settings, chosen.utterance_id)
+        assert lineage_of(corpus, settings.home, settings.tracking, f"asr/{result.version}").left_out == {"too_long": 1}
+        found = lineage_of(corpus, settings.home, settings.tracking, chosen.utterance_id)
         assert [(row.version, row.role, row.left_out) for row in found.left_out_by] == [
             (result.version, "train", "too_long")
         ]
         assert result.version not in [row.version for row in found.learned_by if row.kind == "asr"]
         assert f"asr/{result.version}" in erasure.erase_utterances(corpus, [chosen.utterance_id])["tainted"]
-        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {}
-        assert lineage_of(corpus, settings, chosen.utterance_id).left_out_by == ()
+        assert lineage_of(corpus, settings.home, settings.tracking, f"asr/{result.version}").left_out == {}
+        assert lineage_of(corpus, settings.home, settings.tracking, chosen.utterance_id).left_out_by == ()
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
