@@ -164,7 +164,7 @@ def checked(kind: Kind, made: AsrResult | IntentResult, settings: str) -> str:
         raise TrainingRefused(f"{kind} training refused, nothing is registered: {why}; {settings}")
     rows = len(made.dev_errors) if made.dev_errors is not None else 0
     if not can_tell(made.dev_errors):
-        return f"{rows} dev rows are too few to tell whether it is worse than its base ({MIN_ROWS} can)"
+        return f"{rows} dev rows can't tell whether it is worse than its base, {MIN_ROWS} can"
     return f"not clearly worse than its base on {rows} dev rows"
 
 
