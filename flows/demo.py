@@ -97,7 +97,7 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     Args:
         settings: of the home, with the `labelled` corpus or the `traffic` that arrives and the `annotator` who answers.
         nights: how many; the traffic's own number where None.
-        quiet: report no progress.
+        quiet: report no line on each night; bars and lines on its steps are shown all the same.
 
     Raises:
         UsageError: 0 nights of synthesised traffic.
@@ -123,7 +123,9 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     with opened(settings) as corpus, corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is None:
-        made = _run_night(settings, traffic, night, number, traffic.write(folder, number))
+        with progress.track(f"making the recordings of night {night}", None, "recordings"):
+            files = traffic.write(folder, number)
+        made = _run_night(settings, traffic, night, number, files)
         with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
             op.result = op.result or made.to_json()
             stored = op.result

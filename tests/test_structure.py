@@ -25,7 +25,10 @@ PARTS_OF_STEPS = {
     "fine_tune": "retrain",
     "label_studio_sync": "export",
     "merge_total": "merge",
+    "night_preview": "retrain",
+    "refused_training": "retrain",
     "retrain_plan": "retrain",
+    "retrain_preview": "retrain",
     "review_annotators": "merge",
     "training_examples": "retrain",
 }

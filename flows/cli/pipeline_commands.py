@@ -15,6 +15,9 @@ from flows.runtime import console
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
     from flows.runtime.settings import Settings
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
+]
 
 
 @app.command()
@@ -238,11 +241,22 @@ def retrain(
         bool, typer.Option("--remote", help="Run on the machine of `earmark serve` or of a worker.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
+    if dry_run:
+        from flows.reports.dry_run_table import show_retrain_preview
+        from flows.runtime.session import opened
+        from flows.steps.retrain_preview import preview
+
+        settings = settings_of(config, overrides)
+        with opened(settings, create=False) as corpus:
+            planned = preview(corpus, settings, kind, only_if_due=False).to_json()
+        console.show_json(planned) if as_json else show_retrain_preview(planned)
+        return
     if remote:
         from flows.runtime.remote import retrain_remotely
 
@@ -254,24 +268,47 @@ def retrain(
     if as_json:
         console.show_json(document)
         return
-    text = document.pop("decision_text", "")
-    console.show_pairs(f"retrained {kind}", {k: v for k, v in document.items() if not isinstance(v, dict)})
+    from flows.reports.label_account import account_text
+
+    text, account = document.pop("decision_text", ""), document.pop("label_account", None)
+    pairs = {k: v for k, v in document.items() if not isinstance(v, dict)}
+    console.show_pairs(f"retrained {kind}", pairs | ({"all labels": account_text(account)} if account else {}))
     print(text, end="")
 
 
 @app.command()
-def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def nightly(
+    night: NightName = None,
+    dry_run: DryRun = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Run the main job: merge answers, retrain if enough labels are new, ingest, score, sample, export."""
+    if dry_run:
+        from flows.nights.sampling_frame import closed_night
+        from flows.reports.dry_run_table import show_night_preview
+        from flows.runtime.session import opened
+        from flows.steps.night_preview import preview_night
+
+        settings = settings_of(config, overrides)
+        with opened(settings, create=False) as corpus:
+            planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
+        console.show_json(planned) if as_json else show_night_preview(planned)
+        return
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.label_account import account_text
     from flows.reports.sample_summary import sample_lines
 
     for step, result in document.items():
         if isinstance(result, dict):
             refused = result.pop("refused_lines", [])
             shown = sample_lines(result) if step == "sample" else result
+            if "label_account" in result:
+                shown = {**shown, "label_account": account_text(result["label_account"])}
             console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
             console.show_refused(refused)
         else:

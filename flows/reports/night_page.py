@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flows.reports.label_account import account_text
 from flows.reports.sample_summary import sample_lines
 from flows.runtime.console import cell, percent
 
@@ -22,13 +23,15 @@ def night_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines + decisions) + "\n"
 
 
+def _value_text(key: str, value: Any) -> str:
+    if key == "fraction" and isinstance(value, float):
+        return percent(value)
+    return account_text(value) if key == "label_account" else cell(value)
+
+
 def _step_text(result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
     not_shown = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
-    shown = {
-        key: percent(value) if key == "fraction" and isinstance(value, float) else cell(value)
-        for key, value in result.items()
-        if key not in not_shown
-    }
+    shown = {key: _value_text(key, value) for key, value in result.items() if key not in not_shown}
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())

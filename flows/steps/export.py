@@ -22,6 +22,7 @@ from corpus.tables import rounds
 from corpus.tables.leases import grant_lease, leased
 from flows.models.inventory import inventory_of
 from flows.nights.night_list import named_nights
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import ExportSettings
 from flows.runtime.settings_parts import (
@@ -226,7 +227,8 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
-    for content in door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
+    opened = door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False)
+    for content in progress.over(opened, "reading drafts of tasks", len(ids), "tasks"):
         utterance = content.utterance
         durations[utterance.utterance_id] = utterance.duration
         if content.hypotheses:
@@ -242,7 +244,8 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     missing = [i for i, name in names.items() if not (folder / name).exists()]
-    for content in door.open(corpus, missing, "annotate", strict=False):
+    opened = door.open(corpus, missing, "annotate", strict=False)
+    for content in progress.over(opened, "writing clips of tasks", len(missing), "clips"):
         target = folder / names[content.utterance.utterance_id]
         temporary = target.with_name(f".{target.name}.tmp")
         soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")

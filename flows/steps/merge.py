@@ -31,6 +31,7 @@ from corpus.tables import labels, people, rounds, utterances
 from corpus.tables.leases import ANYONE, holders
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
@@ -148,7 +149,8 @@ def _merge_data(
     if stored is not None and not stored["refused"]:
         return replace(MergeReport.from_json(stored), already=True)
     tasks = asked_tasks(corpus, names, people_settings)
-    parsed = parse_annotations(data, tasks, suffix=suffix)
+    with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
+        parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
     again = "" if stored is None else digest([_refused_now(corpus, tasks, parsed)])
     operation_id = operation_ids.merge_file(sha256, table, again)
     if stored is not None and [stored["refused"], stored["refused_lines"]] == _refused_now(corpus, tasks, parsed):
@@ -329,9 +331,10 @@ def _plan_merge(
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
+    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     opened = {
         content.utterance.utterance_id: content
-        for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in progress.over(contents, "reading earlier answers", len(ids), "utterances")
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
     respelled = _respelled([row for rows in given.values() for row in rows], annotations, inventory)
@@ -339,7 +342,16 @@ def _plan_merge(
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
+    with progress.track("merging answers into labels", len(given), "utterances") as advance:
+        merged = merge_annotations(
+            given,
+            current,
+            withdrawn=withdrawn,
+            crowd=crowd,
+            others=others,
+            inventory=inventory,
+            on_progress=advance,
+        )
     return _MergePlan(ids, set(opened), merged, respelled, basis)
 
 

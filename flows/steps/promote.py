@@ -20,6 +20,7 @@ from flows.models.aliases import mirror_aliases
 from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import evaluate_versions
 from flows.models.run_log import log_judgement
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
 
@@ -146,8 +147,10 @@ def _decide(
     versions = [champion, challenger, base]
     by_version = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions)
     compared = by_version[champion.version], by_version[challenger.version]
-    decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
-    log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)
+    with progress.track(f"deciding on {audit.kind}/{number} and logging it to MLflow", None, "rows"):
+        decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
+        base_report = by_version[base.version]
+        log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, base_report, decision)
     return decision
 
 

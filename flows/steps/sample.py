@@ -21,6 +21,7 @@ from flows.rounds.annotation_costs import QuestionCost, costs_by_question
 from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleEvidence
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasSampling, HasStopping
@@ -244,7 +245,8 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
             return None, len(scored)
         columns = utterances.pool_columns(conn, free)
     slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
-    predictions = scores.predictions(corpus, free, asr.version, intent.version)
+    with progress.track(f"reading the scores of {len(free)} clips", None, "clips"):
+        predictions = scores.predictions(corpus, free, asr.version, intent.version)
     pool = Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices)
     return pool, len(scored)
 
@@ -256,15 +258,16 @@ def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool,
     with corpus.read() as conn:
         current = labels.current(conn)
     audit = sum(row.reason == "audit" for row in current)
-    return choose_explained(
-        pool,
-        settings,
-        round=night.name,
-        audit_rows_so_far=audit,
-        labels_so_far=sum(not row.judges for row in current),
-        cost_model=evidence.costs,
-        calibrators=evidence.calibrators,
-    )
+    with progress.track(f"choosing from {len(pool.predictions.utterance_ids)} clips", None, "clips"):
+        return choose_explained(
+            pool,
+            settings,
+            round=night.name,
+            audit_rows_so_far=audit,
+            labels_so_far=sum(not row.judges for row in current),
+            cost_model=evidence.costs,
+            calibrators=evidence.calibrators,
+        )
 
 
 def track(tracking_settings: TrackingSettings, home: Path, night: str, report: SampleReport) -> None:

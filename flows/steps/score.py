@@ -109,7 +109,8 @@ def score_shard(
     from training.score import score_utterances
 
     opened = list(utterance_order(corpus, ids))
-    with progress.track("score", len(opened)) as advance:
+    by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
+    with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
         scored = score_utterances(
             _clips(corpus, opened),
             registry.load_asr(home, plan.asr),

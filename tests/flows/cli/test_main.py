@@ -131,6 +131,21 @@ def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
     assert (refused.returncode, "--dry-run" in refused.stderr) == (2, True)
 
 
+def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(lived, tmp_path: Path):
+    night = earmark("nightly", "--dry-run", *arguments(lived[0].home))
+    assert night.returncode == 0, night.stderr
+    assert "retrain intent\n  due " in night.stdout
+    learned = earmark("retrain", "asr", "--dry-run", *arguments(lived[0].home, "asr.loop.epochs=2"))
+    assert "due            yes: " in learned.stdout
+    assert " train + " in learned.stdout
+    assert "training       about " in learned.stdout
+    for command in (("nightly",), ("retrain", "asr")):
+        nowhere = earmark(*command, "--dry-run", EARMARK_HOME=str(tmp_path / "none"))
+        assert nowhere.returncode == 2
+        assert "there is no corpus" in nowhere.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
     from corpus.errors import PromotionRefused
     from flows.models.aliases import roll_back
