@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from annotation.consensus import merge_annotations
 from annotation.inventory import InventorySettings
 from corpus import door
 from corpus.errors import UsageError
-from corpus.records.annotations import AnnotationTask, Label, NameNote
+from corpus.records.annotations import Annotation, AnnotationTask, Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.storage.records_schema import answers
-from corpus.tables import labels
+from corpus.tables import labels, people
 from corpus.tables.erasure import erase_utterances
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
@@ -114,14 +115,23 @@ def test_a_change_of_one_kind_leaves_labels_of_the_other_kind_to_be_settled(worl
     assert [slot.name for slot in label_of(world, 1).slots] == ["berth"]
 
 
-def test_fields_from_a_manifest_are_renamed_beside_answers_too(world: Asked):
+def test_fields_from_a_manifest_are_renamed_beside_an_answer_that_does_not_give_them(world: Asked):
     ingest(world, 0, "find_ship", DECK)
-    task = world.first[0]
-    world.merge(answer(task, verdict="labelled", transcript="play some jazz", slots=(DECK,), intent="other"))
-    ingest(world, 1, "find_ship", DECK)
     settled(world)
+    task = world.first[0]
+    row = Annotation(task.task_id, "ann", "triage", "labelled")
+    named = merge_annotations({task.utterance_id: [row]}, {task.utterance_id: label_of(world, 0)})
+    with world.corpus.operation("triaged", "merge") as op:
+        labels.put_labels(world.corpus, op, [named[0].label])
+    rename(*arguments(world), "intent", "find_ship", "find_vessel")
     rename(*arguments(world), "slot", "deck", "berth")
-    assert [slot.name for k in range(2) for slot in label_of(world, k).slots] == ["berth", "berth"]
+    renamed = merge_annotations(
+        {task.utterance_id: [row]},
+        {task.utterance_id: named[0].label},
+        inventory=inventory_of(*arguments(world)),
+    )
+    assert (renamed[0].label.intent, renamed[0].label.slots[0].name) == ("find_vessel", "berth")
+    assert renamed[0].is_new
 
 
 def test_a_name_that_leaves_the_configuration_stays_while_a_label_has_it(world: Asked):
@@ -170,19 +180,21 @@ def test_names_renamed_in_a_circle_are_the_first_name_again(world: Asked):
 
 
 def test_what_is_learned_of_people_holds_no_proposal(world: Asked):
-    rows = [
-        proposed(task, name, who) for task in world.first for who, name in (("ann", "secret_x"), ("bob", "secret_y"))
-    ]
-    world.merge(*rows)
+    said = {"ann": "secret_x", "bob": "secret_y", "cid": "secret_x"}
+    world.merge(*(proposed(task, name, who) for task in world.first for who, name in said.items()))
     corpus, home, settings = arguments(world)
+    assert review(corpus, names_in_use(corpus, home, settings), world.settings.crowd).people == 3
+    assert "secret" not in stored_people(world)
+    adopt(corpus, home, settings, "intent", ["secret_x"])
+    world.merge(answer(world.first[0], "dan", intent="secret_x"))
     review(corpus, names_in_use(corpus, home, settings), world.settings.crowd)
-    adopt(*arguments(world), "intent", ["secret_x"])
+    assert "secret_x" in stored_people(world)
+    assert "secret_y" not in stored_people(world)
+
+
+def stored_people(world: Asked) -> str:
     with world.corpus.read() as conn:
-        tables = sa.MetaData()
-        tables.reflect(world.corpus.records)
-        stored = [str(row) for table in tables.sorted_tables for row in conn.execute(sa.select(table))]
-    assert any("secret_x" in row for row in stored)
-    assert not any("secret_y" in row for row in stored)
+        return str(people.crowd(conn))
 
 
 def test_an_erased_proposal_leaves_nothing(world: Asked):
