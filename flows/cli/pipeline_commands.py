@@ -130,10 +130,11 @@ def sample(
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
     rows = document.pop("rows", None)
-    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(document))
+    console.show_pairs("would choose" if dry_run else "chosen", worded("sample", sample_lines(document)))
     if rows:
         headers = list(rows[0])
         console.show_table("", headers, [list(row.values()) for row in rows])
@@ -197,8 +198,11 @@ def retrain(
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.report_words import worded
+
     text = document.pop("decision_text", "")
-    console.show_pairs(f"retrained {kind}", {k: v for k, v in document.items() if not isinstance(v, dict)})
+    title = f"retrained {kind}"
+    console.show_pairs(title, worded(title, {k: v for k, v in document.items() if not isinstance(v, dict)}))
     print(text, end="")
 
 
@@ -209,13 +213,18 @@ def nightly(night: NightName = None, config: Config = None, overrides: Set = Non
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.champion_lines import document_lines
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
     for step, result in document.items():
         if isinstance(result, dict):
-            refused = result.pop("refused_lines", [])
+            refused, champions = result.pop("refused_lines", []), result.pop("champions", {})
             shown = sample_lines(result) if step == "sample" else result
-            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
+            shown = {k: v for k, v in shown.items() if k not in ("decision_text", "decision")}
+            console.show_pairs(step, worded(step, shown))
             console.show_refused(refused)
+            if champions:
+                console.show_lines("champions on labelled clips", document_lines(champions))
         else:
             print(f"{step}  {result}")

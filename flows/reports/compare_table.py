@@ -12,6 +12,11 @@ def rate_text(rate: Interval | None) -> str:
     return "-" if rate is None else console.percent(rate.value, rate.low, rate.high)
 
 
+def figure_text(rate: Interval | None) -> str:
+    """Return `12.3 % [10.1, 14.6]`, or that the figure can't be judged where it has no meaning."""
+    return "can't be judged" if rate is None else rate_text(rate)
+
+
 def speed_text(rate: Interval | None) -> str:
     """Return `0.021 [0.018, 0.025]`, or `-` where nothing was measured."""
     return "-" if rate is None else f"{rate.value:.3g} [{rate.low:.3g}, {rate.high:.3g}]"
@@ -48,7 +53,7 @@ def show_comparison(report: Comparison) -> None:
         f"normal form {report.normaliser}, 95 % intervals by speaker"
     )
     figures = [
-        (row.name, rate_text(row.first), rate_text(row.second), rate_text(row.difference)) for row in report.figures
+        (row.name, figure_text(row.first), figure_text(row.second), rate_text(row.difference)) for row in report.figures
     ]
     console.show_table("", ("", *names, "difference"), figures)
     slices = [

@@ -71,6 +71,7 @@ class MergeReport(Result):
         refused: counts of refused rows by reason.
         refused_lines: every refused row.
         already: whether the file was merged before; then the figures are of that earlier merge.
+        conflicting_tasks: ids of the tasks of the conflicting rows; None where there are none.
     """
 
     rows: int
@@ -82,6 +83,7 @@ class MergeReport(Result):
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedAnswerLine, ...]
     already: bool | None = None
+    conflicting_tasks: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a refused line is a list of its number, reason and field."""
@@ -93,7 +95,13 @@ class MergeReport(Result):
         """Return the report that was stored."""
         numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
         lines = (RefusedAnswerLine(line, reason, field) for line, reason, field in stored["refused_lines"])
-        return cls(**numbers, outcomes=stored["outcomes"], refused=stored["refused"], refused_lines=tuple(lines))
+        return cls(
+            **numbers,
+            outcomes=stored["outcomes"],
+            refused=stored["refused"],
+            refused_lines=tuple(lines),
+            conflicting_tasks=tuple(stored.get("conflicting_tasks", ())) or None,
+        )
 
 
 def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_inbox: bool) -> MergeReport:
@@ -178,6 +186,7 @@ def _merge_rows(
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
         for verdict in SAFETY:  # one such answer is enough: nobody else listens to it, and no model learns from it
             utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
+        contradicted = annotations_table.contradicted_tasks(op.conn, [a.task_id for a in accepted])
         by_id = {row.utterance_id: row for row in merged}
         answered = {a.task_id: tasks[a.task_id] for a in accepted}
         unsettled = {
@@ -195,6 +204,7 @@ def _merge_rows(
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
             refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
             refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
+            conflicting_tasks=tuple(contradicted) if counts["conflicting"] and contradicted else None,
         )
         op.result = report.to_json()
     return report
