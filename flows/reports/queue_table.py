@@ -11,7 +11,6 @@ from flows.tasks.queues import QueueReport
 
 WORDS: Final = {
     "due": "first due",
-    "clips_a_day": "clips a day",
     "days": "days of work",
     "minutes_in_7_days": "minutes for these",
     "tasks": "all tasks",

@@ -159,8 +159,8 @@ CALIBRATION = frozenset({"ece", "ece_before_scaling"})
 """Figures that compare confidence with what was right."""
 
 MIN_RIGHT = 0.05
-"""Least share that is right for a calibration error: a model that gets nearly nothing right is unsure of everything, and
-that looks like good calibration."""
+"""Least share that is right for a calibration error: a model that gets nearly nothing right is unsure of everything,
+and that looks like good calibration."""
 
 MAIN: dict[Kind, str] = {"asr": "wer", "intent": "intent_error"}
 """The figure that the gate decides on."""
