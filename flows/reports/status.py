@@ -13,6 +13,7 @@ from corpus.records.base import Kind
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, nights, rounds, utterances
 from corpus.tables import models as store
+from flows.models.champion_lead import stored_lead
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS
@@ -80,6 +81,7 @@ class StatusReport(Result):
         outlook: what the next labels are expected to bring, by kind.
         champions: how the champions do on labelled clips, by kind; empty before there are champions.
         promotion: what promotion still waits for, by kind.
+        leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         problems: champions that must not stay champions, each with the remedy.
     """
 
@@ -96,6 +98,7 @@ class StatusReport(Result):
     outlook: Mapping[Kind, Outlook]
     champions: Mapping[Kind, ChampionOnLabels]
     promotion: Mapping[Kind, PromotionWait]
+    leads: Mapping[Kind, str]
     problems: tuple[str, ...]
 
 
@@ -104,6 +107,7 @@ def status_of(settings: Settings) -> StatusReport:
     with opened(settings, create=False) as corpus:
         champions = champions_on_labels(corpus)
         promotion = {kind: promotion_wait(corpus, settings.promotion, kind) for kind in KINDS}
+        leads = {kind: lead for kind in KINDS if (lead := stored_lead(corpus, settings.promotion, kind)) is not None}
         with corpus.read() as conn:
             return StatusReport(
                 home=str(settings.home),
@@ -119,6 +123,7 @@ def status_of(settings: Settings) -> StatusReport:
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
                 promotion=promotion,
+                leads=leads,
                 problems=tuple(tainted_champions(conn)),
             )
 

@@ -17,15 +17,15 @@ from corpus.tables import judgements
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
+from flows.models.champion_lead import lead_text
 from flows.models.eval_set import AuditSet, audit_set
-from flows.models.evaluation_store import MEASURE, evaluate_versions
+from flows.models.evaluation_store import evaluate_versions
 from flows.models.promotion_wait import promotion_wait
 from flows.models.run_log import log_judgement
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
 
 if TYPE_CHECKING:
-    from corpus.records.evaluation import Interval
     from training.evaluation.gate import Decision
     from training.tracking.store import Tracking
 
@@ -161,7 +161,6 @@ def _decide(
     look: int,
 ) -> _Decided:
     """Return the gate's decision on the version, and log it to the version's run."""
-    from training.evaluation.early_lead import early_lead
     from training.evaluation.gate import decide
 
     challenger, base = (registry.by_name(corpus, audit.kind, name) for name in (number, "base"))
@@ -170,20 +169,7 @@ def _decide(
     compared = by_version[champion.version], by_version[challenger.version]
     decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
     log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)
-    lead = early_lead(*compared, settings.promotion, audit.weights)
-    return _Decided(decision, None if lead is None else _lead_text(decision, lead))
-
-
-def _lead_text(decision: Decision, lead: Interval) -> str:
-    """Return that the challenger is clearly better on few rows, and the command that overrules the gate."""
-    version = f"{decision.kind}/{decision.challenger_version}"
-    low, high = 100 * lead.low, 100 * lead.high
-    return (
-        f"{version} is clearly better than the champion on few rows: {MEASURE[decision.kind]} "
-        f"{100 * decision.champion.value:.1f} % -> {100 * decision.challenger.value:.1f} %, difference between "
-        f"{low:+.1f} and {high:+.1f} points (95 %) on {lead.n} rows of {lead.speakers} speakers; "
-        f"to use it before the gate can decide: earmark promote {version} --force --why TEXT"
-    )
+    return _Decided(decision, lead_text(*compared, settings.promotion, audit.weights))
 
 
 def _judgement(decision: Decision | None, *, champion: str) -> Judgement:
