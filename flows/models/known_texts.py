@@ -25,6 +25,9 @@ from flows.runtime.results import Result
 MIN_CLIPS: Final = 20
 """Fewest clips for a figure."""
 
+MOST_CLIPS: Final = 2_000
+"""Most clips for a figure, the first by id. Ids are random, so these are a fair sample."""
+
 NOT_CHOSEN_AS_HARD: Final = ("", "audit", "held_out")
 """Reasons of clips that are not harder than others: never chosen, drawn by chance, or brought to judge."""
 
@@ -131,7 +134,7 @@ def _usable(rows: Sequence[LabelRow], learned_from: set[str], transcribed: set[s
     usable = [row for row in unseen if row.utterance_id in transcribed]
     fair = [row for row in usable if row.reason in NOT_CHOSEN_AS_HARD]
     hard = len(fair) < MIN_CLIPS
-    taken = usable if hard else fair
+    taken = (usable if hard else fair)[:MOST_CLIPS]
     return _Clips(
         labelled=len(rows),
         learned=len(rows) - len(unseen),
