@@ -23,8 +23,8 @@ from scipy import stats
 
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport
-from training.evaluation.gate import Decision, PromotionSettings, decide, most_negative_flips
-from training.evaluation.intervals import error_counts
+from training.evaluation.gate import Decision, PromotionSettings, alpha_at, decide, most_negative_flips
+from training.evaluation.intervals import error_counts, paired_difference
 
 Champion = Literal["usual", "poor"]
 
@@ -44,7 +44,7 @@ BEFORE: dict[tuple[Kind, Champion], float] = {
     ("intent", "usual"): 0.20,
     ("intent", "poor"): 0.80,
 }
-"""Error rate of the champion."""
+"""Error rate of the champion before hard rows are clipped to 0.95, which makes 0.8 some 0.66."""
 STAY: dict[tuple[Kind, Champion], float] = {
     ("asr", "usual"): 0.75,
     ("asr", "poor"): 0.30,
@@ -152,12 +152,18 @@ def gate(
     all_may_flip = {"max_negative_flips_asr": 1.0, "max_negative_flips_intent": 1.0}
     uncapped = settings.model_copy(update=all_may_flip)
     for look in range(1, LOOKS + 1):
+        if all(first.values()):
+            break
         old, new = reports(kind, made, rng, gain, look, champion)
         rows = slice(0, len(old))
+        first["naive"] = first["naive"] or look * naive(old, new)
+        interval = settings.interval.model_copy(update={"alpha": alpha_at(settings.alpha, look)})
+        if paired_difference(old, new, interval, weights=made.weights[rows]).high >= 0:
+            continue  # no way but the t test promotes, so the slices need not be looked at
         decision = decide(old, new, look, uncapped, {k: v[rows] for k, v in made.slices.items()}, made.weights[rows])
         right = int((error_counts(old)[0] == 0).sum())
         ways = {name: decision.promotes and few for name, few in _few_worse(decision, right, settings).items()}
-        ways |= {"no cap": decision.promotes, "interval": decision.difference.high < 0, "naive": naive(old, new)}
+        ways |= {"no cap": decision.promotes, "interval": True}
         first |= {name: look for name, promotes in ways.items() if promotes and not first[name]}
     return first
 
@@ -175,7 +181,7 @@ def _few_worse(decision: Decision, right: int, settings: PromotionSettings) -> d
         decision.positive_flips,
     )
     share = settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
-    usual_right = 0.45 if kind == "asr" else 1 - BEFORE["intent", "usual"]
+    usual_right = 0.42 if kind == "asr" else 0.81
     shown = worse > 0 and stats.binomtest(worse, worse + better, 1 / 3, "greater").pvalue < SIGN_TEST
     return {
         "gate": worse <= most_negative_flips(kind, rows, better, settings),
