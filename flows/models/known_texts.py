@@ -39,7 +39,6 @@ class ChampionOnLabels(Result):
     Attributes:
         kind: `asr` or `intent`.
         version: of the champion.
-        is_base: whether it is a base, which learned from no label here.
         labelled: clips with a known text (asr) or a known intent (intent).
         learned: those of them that one of the champions learned from.
         unscored: those of the others of which the champions have no transcript.
@@ -51,7 +50,6 @@ class ChampionOnLabels(Result):
 
     kind: Kind
     version: str
-    is_base: bool
     labelled: int
     learned: int
     unscored: int
@@ -203,7 +201,6 @@ def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> C
     return ChampionOnLabels(
         kind=champion.kind,
         version=champion.version,
-        is_base=champion.origin == "base",
         labelled=clips.labelled,
         learned=clips.learned,
         unscored=clips.unscored,

@@ -12,6 +12,9 @@ from flows.runtime.console import percent
 POOR: Final = 0.5
 """Above this error rate a champion is called poor, with the remedy."""
 
+NEARLY_ALL: Final = 0.9
+"""Above this WER a base is not expected to learn from labels what it lacks."""
+
 REMEDIES: Final[dict[Kind, str]] = {
     "asr": "take another base, see docs/models.md, with --set models.asr=FOLDER",
     "intent": "it learns your intents from labels: earmark retrain intent",
@@ -51,8 +54,8 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     remedy = REMEDIES[found.kind]
     if found.kind == "intent" and words_are_wrong:
         remedy = "it reads the transcripts of the speech model, so that one comes first"
-    elif found.kind == "asr" and not found.is_base:
-        remedy = f"label more, or {remedy}"
+    elif found.kind == "asr" and found.error is not None and found.error <= NEARLY_ALL:
+        remedy = f"more labels may teach it, or {remedy}"
     return f"WARNING: {line}: {remedy}"
 
 

@@ -53,7 +53,7 @@ def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do
         "version": "2", "already": True, "decision": "indicative", "decision_text": "INDICATIVE\n",
         "waits": "56 of 100 audit rows, 18 of 24 speakers", "lead": "asr/2 is clearly better",
     }  # fmt: skip
-    asr = {"kind": "asr", "version": "1", "is_base": True, **FIGURES}
+    asr = {"kind": "asr", "version": "1", **FIGURES}
     page = night_markdown(
         {"night": "2026-11-03", "retrain asr": retrained, "score": {"scored": 3, "champions": {"asr": asr}}}
     )
