@@ -25,6 +25,7 @@ from corpus.storage import operation_ids
 from corpus.tables import nights, utterances
 from flows.models.base_models import ensure_champions
 from flows.models.inventory import names_in_use
+from flows.models.known_texts import champions_on_labels
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
@@ -93,7 +94,8 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         scored, rescored = _score(corpus, settings, ids), _rescore(corpus, settings)
-        return replace(scored, rescored=rescored.scored if isinstance(rescored, ScoreReport) else 0)
+        again = rescored.scored if isinstance(rescored, ScoreReport) else 0
+        return replace(scored, rescored=again, champions=champions_on_labels(corpus))
 
 
 @flow(name="sample")
@@ -198,6 +200,8 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     skipped = Skipped("the night's round was chosen before")
     scored = skipped if sampled_before else _score(corpus, settings, ids)
     rescored = skipped if sampled_before else _rescore(corpus, settings)
+    if isinstance(scored, ScoreReport):
+        scored = replace(scored, champions=champions_on_labels(corpus))
     sampled = _sample(corpus, settings, when)
     exported = _export(corpus, settings, when.name)
     return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)

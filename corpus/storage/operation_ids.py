@@ -35,6 +35,11 @@ def score(shard_digest: str) -> str:
     return f"score/{shard_digest}"
 
 
+def check_champions(inputs_digest: str) -> str:
+    """Return the id of checking the champions on labelled clips, by the digest of versions and labels."""
+    return f"check/{inputs_digest}"
+
+
 def sample(night: str) -> str:
     """Return the id of sampling a night's round."""
     return f"sample/{night}"

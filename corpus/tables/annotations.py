@@ -100,6 +100,12 @@ def put_annotations(
     return dict(counts)
 
 
+def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str]:
+    """Return those of the tasks to which an annotator gave several contents as one revision, sorted."""
+    statement = sa.select(answers.c.task_id).where(answers.c.variant > 0).distinct()
+    return sorted({row.task_id for row in fetch_among(conn, statement, answers.c.task_id, sorted(set(task_ids)))})
+
+
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Return how many answers about each utterance are stored, with all revisions, by id."""
     rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)

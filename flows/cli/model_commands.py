@@ -268,6 +268,8 @@ def promote(
         console.show_json(document)
     else:
         print(document.pop("decision_text", ""), end="")
+        for line in filter(None, (document.pop("waits", None), document.pop("lead", None))):
+            print(f"  {line}")
     if judgement is not None and not report.promoted:
         raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:

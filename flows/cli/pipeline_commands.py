@@ -151,10 +151,12 @@ def sample(
         console.show_json(document)
         return
     from flows.reports.chosen_table import show_chosen
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
     rows, name = document.pop("rows", None), document.pop("night", None)
-    console.show_pairs(f"night {name}: would choose" if dry_run else "chosen", sample_lines(document))
+    title = f"night {name}: would choose" if dry_run else "chosen"
+    console.show_pairs(title, worded("sample", sample_lines(document)))
     if rows:
         show_chosen(rows)
 
@@ -269,10 +271,12 @@ def retrain(
         console.show_json(document)
         return
     from flows.reports.label_account import account_text
+    from flows.reports.report_words import worded
 
     text, account = document.pop("decision_text", ""), document.pop("label_account", None)
+    title = f"retrained {kind}"
     pairs = {k: v for k, v in document.items() if not isinstance(v, dict)}
-    console.show_pairs(f"retrained {kind}", pairs | ({"all labels": account_text(account)} if account else {}))
+    console.show_pairs(title, worded(title, pairs | ({"all labels": account_text(account)} if account else {})))
     print(text, end="")
 
 
@@ -300,16 +304,21 @@ def nightly(
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.champion_lines import document_lines
     from flows.reports.label_account import account_text
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
     for step, result in document.items():
         if isinstance(result, dict):
-            refused = result.pop("refused_lines", [])
+            refused, champions = result.pop("refused_lines", []), result.pop("champions", {})
             shown = sample_lines(result) if step == "sample" else result
             if "label_account" in result:
                 shown = {**shown, "label_account": account_text(result["label_account"])}
-            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
+            shown = {k: v for k, v in shown.items() if k not in ("decision_text", "decision")}
+            console.show_pairs(step, worded(step, shown))
             console.show_refused(refused)
+            if champions:
+                console.show_lines("champions on labelled clips", document_lines(champions))
         else:
             print(f"{step}  {result}")

@@ -74,6 +74,13 @@ def show_pairs(title: str, pairs: Mapping[str, object]) -> None:
         print(f"  {name:<{width}}  {cell(value)}")
 
 
+def show_lines(title: str, lines: Sequence[str]) -> None:
+    """Print a title and sentences on stdout, one on each line."""
+    print(title)
+    for line in lines:
+        print(f"  {line}")
+
+
 def show_refused(lines: Sequence[Mapping[str, object]]) -> None:
     """Print the first refused lines of files on stdout, each with its reason and the field or detail that is wrong."""
     several = len({line.get("file") for line in lines}) > 1
@@ -88,6 +95,8 @@ def cell(value: object) -> str:
     """Return the text of one value: numbers with 4 significant digits, mappings as `a 1, b 2`, `-` for None."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):

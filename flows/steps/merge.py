@@ -75,6 +75,7 @@ class MergeReport(Result):
         refused: counts of refused rows by reason.
         refused_lines: every refused row.
         already: whether the file was merged before; then the figures are of that earlier merge.
+        conflicting_tasks: ids of the tasks of the conflicting rows; None where there are none.
     """
 
     rows: int
@@ -87,6 +88,7 @@ class MergeReport(Result):
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedAnswerLine, ...]
     already: bool | None = None
+    conflicting_tasks: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a refused line is a list of its number, reason and field."""
@@ -104,6 +106,7 @@ class MergeReport(Result):
             proposing=stored.get("proposing", {}),  # reports of older versions have none
             refused=stored["refused"],
             refused_lines=tuple(lines),
+            conflicting_tasks=tuple(stored.get("conflicting_tasks", ())) or None,
         )
 
 
@@ -210,6 +213,7 @@ def _merge_rows(
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
         for verdict in SAFETY:  # one such answer is enough: nobody else listens to it, and no model learns from it
             utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
+        contradicted = annotations_table.contradicted_tasks(op.conn, [a.task_id for a in accepted])
         by_id = {row.utterance_id: row for row in merged}
         answered = {a.task_id: tasks[a.task_id] for a in accepted}
         unsettled = {
@@ -228,6 +232,7 @@ def _merge_rows(
             proposing=_proposing(accepted, inventory),
             refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
             refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
+            conflicting_tasks=tuple(contradicted) if counts["conflicting"] and contradicted else None,
         )
         op.result = report.to_json()
     return report

@@ -16,7 +16,7 @@ from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
 from corpus.tables.judgements import Judgement
 from flows.models import registry
-from flows.models.eval_set import audit_set, snapshot_and_account
+from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
@@ -29,7 +29,6 @@ from flows.runtime.settings_parts import (
 )
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
-from training.evaluation.gate import PromotionSettings
 from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 
@@ -74,7 +73,8 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         settings: what is learned how, and when it is due.
         kind: `asr` or `intent`.
         cycle: name of the nightly run, or `by-hand`.
-        only_if_due: whether to wait for the number of new labels and audit rows that the settings ask for.
+        only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
+            audit rows: those decide about promotion alone.
     """
     from training.tracking.version_files import folder_digest
 
@@ -98,7 +98,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         return replace(draft, version=newest.version)
     why = _refused_before(corpus, draft)
     if only_if_due:
-        why = _not_due(corpus, settings.night, settings.promotion, draft) or why
+        why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
@@ -131,15 +131,8 @@ def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
-def _not_due(corpus: Corpus, night: NightSettings, gate: PromotionSettings, draft: RetrainPlan) -> str:
-    """Return why a retraining is not due: too few new labels or audit rows; "" where it is due."""
+def _not_due(night: NightSettings, draft: RetrainPlan) -> str:
+    """Return that there are too few new labels; "" where a retraining is due."""
     if draft.new_labels < night.min_new_labels:
         return f"{draft.new_labels} new training labels, a retraining is due at {night.min_new_labels}"
-    audit = audit_set(corpus, gate, draft.kind, draft.snapshot.of("audit"))
-    rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
-    if rows < gate.min_audit_rows or speakers < gate.min_speakers:
-        return (
-            f"{rows} audit rows of {speakers} speakers can't judge it yet, "
-            f"the gate needs {gate.min_audit_rows} of {gate.min_speakers}"
-        )
     return ""

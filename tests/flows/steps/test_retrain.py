@@ -373,3 +373,25 @@ def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(
         clips = asr_examples(corpus, rows)
         assert clips
         assert all(clip.weight == weights[clip.utterance_id] for clip in clips)
+
+
+# --- the first version ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Path):
+    everybody_trains = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
+    settings = small_settings(tmp_path / "home", everybody_trains, "promotion.min_audit_rows=100")
+    with opened(settings) as corpus:
+        with database.writing(corpus.records) as conn:
+            for kind in ("asr", "intent"):
+                store.put_version(conn, ModelVersion(kind, "1", "run", "", "base", "", "nowhere"))
+                store.move_alias(conn, kind, "champion", None, "1")
+        ids = arrive(corpus, 3)
+        with corpus.operation("labels/1", "ingest") as op:
+            labels.put_labels(corpus, op, [Label(i, "stop", "other", (), 1.0, 1, 1) for i in ids[:2]], "manifest")
+        found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
+        assert found.skipped == "2 new training labels, a retraining is due at 3"
+        with corpus.operation("labels/2", "ingest") as op:
+            labels.put_labels(corpus, op, [Label(ids[2], "stop", "other", (), 1.0, 1, 1)], "manifest")
+        found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
+        assert (found.skipped, found.version, len(found.snapshot.of("train"))) == ("", None, 3)
