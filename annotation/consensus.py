@@ -6,13 +6,13 @@ broken by the content of the answers or stays open as a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from annotation.crowd import Crowd
 from annotation.latest_answers import latest_answers
-from annotation.proposals import resolved, without_proposals
+from annotation.proposals import renamed, resolved, without_proposals
 from annotation.votes import Conflict, ConsensusSettings, Content, Decision, Outcome, decide, mean_agreement
 from corpus.records.annotations import Annotation, Label
 from corpus.records.base import Verdict
@@ -66,6 +66,7 @@ def merge_annotations(
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
     inventory: Inventory | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[Merged]:
     """Return one `Merged` for each utterance that has annotations, sorted by utterance id.
 
@@ -86,6 +87,7 @@ def merge_annotations(
         others: utterance id -> number of its label's revisions that do not come from answers, but from a manifest or
             a review of the annotators. By default 1 for a current label without annotators, else 0.
         inventory: the names in use, as they are now; by default every name is one.
+        on_progress: called after every utterance with the number of utterances so far.
 
     Returns:
         The consensus on each utterance. A label's revision is the number of different answers plus the number of other
@@ -95,18 +97,22 @@ def merge_annotations(
     settings, crowd = settings or ConsensusSettings(), crowd or Crowd()
     given = {utterance_id: list(rows) for utterance_id, rows in annotations.items()}
     merged = []
-    for utterance_id, rows in sorted(given.items()):
+    for done, (utterance_id, rows) in enumerate(sorted(given.items()), start=1):
         label = current.get(utterance_id)
         other = others.get(utterance_id, 0) if others is not None else int(label is not None and not label.annotators)
         if rows:
             names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
-            one = _merge(utterance_id, names, label, settings, utterance_id in withdrawn, crowd, other)
+            known = renamed(label, inventory) if label is not None and inventory is not None else label
+            one = _merge(utterance_id, names, known, settings, utterance_id in withdrawn, crowd, other)
+            is_new = one.is_new or (one.label is not None and known != label)
             outside = {
                 name
                 for row in latest_answers(rows).latest
                 for name in (names_outside(row, inventory) if inventory is not None else ())
             }
-            merged.append(replace(one, proposals=tuple(sorted(outside))))
+            merged.append(replace(one, is_new=is_new, proposals=tuple(sorted(outside))))
+        if on_progress is not None:
+            on_progress(done)
     return merged
 
 

@@ -6,7 +6,7 @@ transcripts. A bad line costs only itself: it is refused with its number and a r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -157,7 +157,11 @@ def read_annotations(path: Path, tasks: Mapping[str, Asked], settings: ReadSetti
 
 
 def parse_annotations(
-    data: bytes, tasks: Mapping[str, Asked], settings: ReadSettings | None = None, suffix: str = ".jsonl"
+    data: bytes,
+    tasks: Mapping[str, Asked],
+    settings: ReadSettings | None = None,
+    suffix: str = ".jsonl",
+    on_progress: Callable[[int], None] | None = None,
 ) -> Parsed:
     """Return the rows of an annotation file like `read_annotations`, from its bytes; no row raises.
 
@@ -166,12 +170,13 @@ def parse_annotations(
         tasks: task id -> the question.
         settings: see `ReadSettings`.
         suffix: of the file's name; `.csv` and `.tsv` are read by `annotation.csv_tables`.
+        on_progress: called before every line with the number of lines so far.
 
     Raises:
         UsageError: a table whose first line names no columns; nothing of it is merged.
     """
     settings = settings or ReadSettings()
-    lines = read_lines(BytesIO(data), settings.max_line_bytes)
+    lines = _counted(read_lines(BytesIO(data), settings.max_line_bytes), on_progress)
     if suffix not in SUFFIXES:
         return _parsed(lines, tasks)
     parsed = Parsed([], [])
@@ -181,6 +186,15 @@ def parse_annotations(
         else:
             parsed.annotations.append(found)
     return parsed
+
+
+def _counted(
+    lines: Iterable[tuple[int, bytes | None]], on_progress: Callable[[int], None] | None
+) -> Iterator[tuple[int, bytes | None]]:
+    for done, line in enumerate(lines):
+        if on_progress is not None:
+            on_progress(done)
+        yield line
 
 
 def _parsed(lines: Iterable[tuple[int, bytes | None]], tasks: Mapping[str, Asked]) -> Parsed:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.names import clean_name
+from corpus.names import clean_name, name_key
 from corpus.records.annotations import NameNote
 from corpus.records.base import OTHER_INTENT
 from corpus.records.inventory import Inventory, NameKind, Names, make_names
@@ -37,8 +37,8 @@ class InventorySettings(BaseModel):
         intents: Intents by name, each with a description and examples; a list of names will do.
         slots: Slots by name, each with a description and examples; a list of names will do.
         fold_case: Whether names that differ only in case are the same.
-        champion: Whether the names of the champion's inventory are offered, too. Without them a base's own intents stay
-            out of the tasks; answers that name one are proposals.
+        champion: Whether the names of the champion's inventory are offered, too. Without them a base's own intents that
+            no label has stay out of the tasks; answers that name one are proposals.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +55,8 @@ class InventorySettings(BaseModel):
         if value is None:
             return {}
         if isinstance(value, list):
+            if not all(isinstance(name, str) for name in value):
+                raise ValueError("a list holds names alone; write names with descriptions as `name: description`")
             value = dict.fromkeys(value)
         if not isinstance(value, Mapping):
             return value
@@ -99,5 +101,7 @@ def _join(
     always = (OTHER_INTENT,) if kind == "intent" else ()
     notes = dict.fromkeys(always, _OTHER_NOTE) | known.notes
     notes |= {name: NameNote(each.description, each.examples) for name, each in configured.items()}
-    given = [name for name in (*configured, *known.sources, *learned) if name not in always]
-    return make_names([*given, *always], known.mapped, notes, fold_case=settings.fold_case)
+    kept = {name_key(name, settings.fold_case) for name in always}  # `OTHER` is another spelling, and `other` stays
+    given = [n for n in (*configured, *known.sources, *learned) if name_key(n, settings.fold_case) not in kept]
+    mapped = {old: new for old, new in known.mapped.items() if name_key(old, settings.fold_case) not in kept}
+    return make_names([*given, *always], mapped, notes, fold_case=settings.fold_case)

@@ -26,15 +26,28 @@ def resolved(annotation: Annotation, inventory: Inventory) -> Annotation:
         known = intents.resolve(proposal)
         if known is not None:
             intent, proposal = known, None
-        elif intent is None:
-            intent = PROPOSED + name_key(proposal, intents.fold_case)
     elif intent is not None:
-        intent = intents.resolve(intent) or intent
+        known = intents.resolve(intent)
+        if known is None:  # it was in the inventory when it was said
+            proposal = intent
+        intent = known
+    if intent is None and proposal is not None:
+        proposal = name_key(proposal, intents.fold_case)
+        intent = PROPOSED + proposal
     spans = tuple(
         replace(slot, name=slots.resolve(slot.name) or PROPOSED + name_key(slot.name, slots.fold_case))
         for slot in annotation.slots
     )
     return replace(annotation, intent=intent, proposal=proposal, slots=spans)
+
+
+def without_vote(annotation: Annotation) -> Annotation:
+    """Return a resolved answer without an intent where this is a proposal: what is learned of people holds no content.
+
+    The reliability of annotators is stored in clear, with the names that they confuse.
+    """
+    is_proposal = annotation.intent is not None and annotation.intent.startswith(PROPOSED)
+    return replace(annotation, intent=None) if is_proposal else annotation
 
 
 def without_proposals(content: Content) -> tuple[Content, bool]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +19,11 @@ from corpus.records.base import OTHER_INTENT, Ask
 from corpus.records.inventory import Inventory, plain_inventory
 from corpus.storage.json_lines import strict_json
 from corpus.text import normalise_with_spans
+
+MOST_OF_NAME: Final = 256
+"""Characters that a name in an answer may have, as those of slots in the published format."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 RefusedReason = Literal[
     "too_long",  # the line is longer than a row can be
@@ -245,6 +251,9 @@ def _labelled(row: AnnotationRow, task: Asked) -> Annotation:
 def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
     """Return the intent and the proposal; a name outside the inventory is a proposal, and the intent is then open."""
     given, proposal = clean_name(row.intent or ""), clean_name(row.proposal or "") or None
+    for field, name in (("intent", given), ("proposal", proposal or "")):
+        if len(name) > MOST_OF_NAME or _CONTROL.search(name):
+            raise RowError("bad_field", field)
     known = task.inventory.intents.resolve(given)
     if known == OTHER_INTENT:
         return OTHER_INTENT, proposal
@@ -268,7 +277,7 @@ def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[Slot
 def _slot_name(given: str, task: Asked) -> str:
     """Return the name in use that a slot's name means, or the clean name, which is then a proposal."""
     name = clean_name(given)
-    if not name:
+    if not name or _CONTROL.search(name):
         raise RowError("bad_span", "slots")
     return task.inventory.slots.resolve(name) or name
 

@@ -49,7 +49,7 @@ class PersonQueue:
         due: when the first of these is due; None where nothing waits.
         clips_a_day: capacity; None for a person who is not listed.
         answers_in_7_days: number of answers of the last 7 days.
-        minutes_in_7_days: working time of these answers [min]; None for all people together.
+        minutes_in_7_days: working time of these answers [min].
     """
 
     annotator: str
@@ -57,7 +57,7 @@ class PersonQueue:
     due: datetime | None
     clips_a_day: int | None
     answers_in_7_days: int
-    minutes_in_7_days: float | None
+    minutes_in_7_days: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def person_queue(
         due=min((task.due for task in own), default=None),
         clips_a_day=settings.capacity(listed[annotator_id]) if annotator_id in listed else None,
         answers_in_7_days=len(recent),
-        minutes_in_7_days=round(sum(row.lead_time for row in recent) / 60, 1) if annotator_id else None,
+        minutes_in_7_days=round(sum(row.lead_time for row in recent) / 60, 1),
     )
 
 

@@ -128,7 +128,7 @@ def night(root: Path) -> None:
     from corpus.audio.limits import AudioSettings
     from flows.models.registry import BASES
     from sampling.pool import Pool
-    from sampling.selection import SamplingSettings, choose
+    from sampling.selection import SamplingSettings, choose_explained
     from training.asr.loading import load_asr
     from training.intent.model import load_intent
     from training.score import ScoreSettings, score_utterances
@@ -142,7 +142,7 @@ def night(root: Path) -> None:
         parts.append(score_utterances(clips, asr, intent, asr_version="1", intent_version="1").predictions)
     ids = np.concatenate([part.utterance_ids for part in parts])
     probs, states = (np.concatenate([getattr(part, name) for part in parts]) for name in ("intent_probs", "embeddings"))
-    choose(Pool.from_arrays(ids.tolist(), probs, states), SamplingSettings(), round="night")
+    choose_explained(Pool.from_arrays(ids.tolist(), probs, states), SamplingSettings(), round="night")
 
 
 def finetune(root: Path) -> None:

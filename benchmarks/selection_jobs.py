@@ -12,7 +12,7 @@ from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS, Predictions
 from sampling.measures import measure
 from sampling.pool import Pool
-from sampling.selection import SamplingSettings, choose
+from sampling.selection import SamplingSettings, choose_explained
 from sampling.strategies.registry import UNSCORED, best, pick
 
 INTENTS, WIDTH = 150, 256
@@ -104,10 +104,11 @@ def top_of_scores(n: int, data: Path) -> Job:
 
 
 def whole_choice(n: int, data: Path) -> Job:
-    """Return a call of `choose`: utility, audit share, caps, near-duplicates, default strategy, novel rows."""
+    """Return a call of `choose_explained`: utility, audit share, caps, default strategy, novel rows."""
     pool = pool_of(rows_of(data, "embeddings", n), rows_of(data, "probs", n))
     settings = SamplingSettings(clips=min(PICKS, n), max_fraction=1.0)
-    return lambda: choose(pool, settings, round="r1", audit_rows_so_far=1000, labels_so_far=1000).utterance_ids.tolist()
+    so_far = {"audit_rows_so_far": 1000, "labels_so_far": 1000}
+    return lambda: choose_explained(pool, settings, round="r1", **so_far).selection.utterance_ids.tolist()
 
 
 def skactiveml(kind: str, count: int, known: int = 0, intents: int = INTENTS) -> Callable[[int, Path], Job]:

@@ -14,7 +14,8 @@ or a path to somebody's audio. The command line prints the message in one line, 
     │   ├── HomeBusy               another run uses the home or its database
     │   ├── SchemaRefused          a database that an older or a newer earmark wrote
     │   ├── StoresApart            records, vault and content root do not belong together
-    │   └── PromotionRefused       the gate refused, or the alias moved meanwhile
+    │   ├── PromotionRefused       the gate refused, or the alias moved meanwhile
+    │   └── TrainingRefused        a training diverged, or made a model clearly worse than its base
     ├── Unreachable             1  a database or a content store does not answer
     └── Damaged                 1  stored data is not what was written
         └── ChainBroken            an audit chain does not verify
@@ -94,6 +95,10 @@ class StoresApart(Refused):
 
 class PromotionRefused(Refused):
     """The promotion gate refused, or the alias moved meanwhile."""
+
+
+class TrainingRefused(Refused):
+    """A training diverged, or its model is clearly worse than its base; nothing is registered."""
 
 
 class Unreachable(EarmarkError):

@@ -126,6 +126,11 @@ def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
     _put(stores.records, schema.home, home_id)
 
 
+def of_records(records: sa.Engine) -> str:
+    """Return the home id of open records."""
+    return _id_of(records, "records", schema.home) or ""
+
+
 # --- the id of a store ------------------------------------------------------------------------------------------------
 
 

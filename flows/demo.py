@@ -15,6 +15,7 @@ from pathlib import Path
 
 from annotation import simulated
 from annotation.files import TASK_FILE, read_tasks, write_annotations
+from annotation.inventory import InventorySettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import utterance_of
@@ -96,7 +97,7 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
     Args:
         settings: of the home, with the `labelled` corpus or the `traffic` that arrives and the `annotator` who answers.
         nights: how many; the traffic's own number where None.
-        quiet: report no progress.
+        quiet: report no line on each night; bars and lines on its steps are shown all the same.
 
     Raises:
         UsageError: 0 nights of synthesised traffic.
@@ -122,7 +123,9 @@ def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) 
     with opened(settings) as corpus, corpus.read() as conn:
         stored = result_of(conn, operation_id)
     if stored is None:
-        made = _run_night(settings, traffic, night, number, traffic.write(folder, number))
+        with progress.track(f"making the recordings of night {night}", None, "recordings"):
+            files = traffic.write(folder, number)
+        made = _run_night(settings, traffic, night, number, files)
         with opened(settings) as corpus, corpus.operation(operation_id, "demo") as op:
             op.result = op.result or made.to_json()
             stored = op.result
@@ -153,7 +156,7 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         _write_answers(corpus, settings, night, files.truth)
     morning = pipeline.morning(night)
     with opened(settings) as corpus:
-        _adopt_proposals(corpus, settings)
+        _adopt_proposals(corpus, settings.home, settings.inventory)
         judged = (corpus, settings.home, settings.score.transcribe, settings.promotion)
         asr, intent = (compare_champion(*judged, kind) for kind in KINDS)
         if traffic.speakers:
@@ -189,13 +192,13 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
     )
 
 
-def _adopt_proposals(corpus: Corpus, settings: Settings) -> None:
+def _adopt_proposals(corpus: Corpus, home: Path, inventory: InventorySettings) -> None:
     """Adopt every name that the simulated annotator proposed, as whoever leads the annotators would."""
-    proposals = list_proposals(corpus, settings.home, settings.inventory).proposals
+    proposals = list_proposals(corpus, home, inventory).proposals
     for kind in NAME_KINDS:
         names = [row.name for row in proposals if row.kind == kind]
         if names:
-            adopt(corpus, settings.home, settings.inventory, kind, names)
+            adopt(corpus, home, inventory, kind, names)
 
 
 def _retrained(at_night: RetrainReport | Skipped, in_morning: RetrainReport | Skipped) -> RetrainReport | Skipped:

@@ -8,6 +8,7 @@ shard, never an utterance.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,18 +17,21 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from corpus.errors import EarmarkError, UsageError
+from corpus import home_id
+from corpus.errors import EarmarkError, TrainingRefused, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.tables import nights, utterances
 from flows.models.base_models import ensure_champions
 from flows.models.inventory import names_in_use
+from flows.models.known_texts import champions_on_labels
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
+from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.runtime.session import open_for_flow, without_content
 from flows.runtime.settings import Settings
@@ -90,7 +94,8 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         scored, rescored = _score(corpus, settings, ids), _rescore(corpus, settings)
-        return replace(scored, rescored=rescored.scored if isinstance(rescored, ScoreReport) else 0)
+        again = rescored.scored if isinstance(rescored, ScoreReport) else 0
+        return replace(scored, rescored=again, champions=champions_on_labels(corpus))
 
 
 @flow(name="sample")
@@ -160,20 +165,8 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings.night, night)
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        swept = _sweep(corpus, settings)
-        merged = _merge(corpus, settings, None)
-        asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
-        intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
-        manifests = ingest_step.waiting_manifests(settings.inbox)
-        ingested = _run("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
-        with corpus.read() as conn:
-            ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
-        skipped = Skipped("the night's round was chosen before")
-        scored = skipped if sampled_before else _score(corpus, settings, ids)
-        rescored = skipped if sampled_before else _rescore(corpus, settings)
-        sampled = _sample(corpus, settings, when)
-        exported = _export(corpus, settings, when.name)
-        report = NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
+        with _mlflow_cycle(corpus, settings, when.name):
+            report = _night(corpus, settings, when)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
@@ -187,10 +180,40 @@ def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        merged = _merge(corpus, settings, None)
-        asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
-        intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
+        with _mlflow_cycle(corpus, settings, night):
+            merged = _merge(corpus, settings, None)
+            asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
+            intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
         return MorningReport(merged, asr, intent)
+
+
+def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
+    """Run the steps of a night, each on what the steps before it left."""
+    swept = _sweep(corpus, settings)
+    merged = _merge(corpus, settings, None)
+    asr = _retrain(corpus, settings, "asr", cycle=when.name, only_if_due=True)
+    intent = _retrain(corpus, settings, "intent", cycle=when.name, only_if_due=True)
+    manifests = ingest_step.waiting_manifests(settings.inbox)
+    ingested = _run("ingest", ingest_step.ingest_manifests, corpus, settings, manifests, from_inbox=True)
+    with corpus.read() as conn:
+        ids, sampled_before = sampling_frame(conn, settings.night, when)[0], is_sampled(conn, when)
+    skipped = Skipped("the night's round was chosen before")
+    scored = skipped if sampled_before else _score(corpus, settings, ids)
+    rescored = skipped if sampled_before else _rescore(corpus, settings)
+    if isinstance(scored, ScoreReport):
+        scored = replace(scored, champions=champions_on_labels(corpus))
+    sampled = _sample(corpus, settings, when)
+    exported = _export(corpus, settings, when.name)
+    return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
+
+
+def _mlflow_cycle(corpus: Corpus, settings: Settings, cycle: str) -> AbstractContextManager[str]:
+    """Return a context in which the night's run in MLflow is RUNNING; it ends after its last child."""
+    from training.tracking.runs import tracked_cycle
+    from training.tracking.store import open_tracking
+
+    tracking = open_tracking(settings.tracking, settings.home)
+    return tracked_cycle(tracking, cycle, home_id.of_records(corpus.records))
 
 
 def _run(name: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -246,7 +269,9 @@ def _rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
 def _score_shards(
     corpus: Corpus, settings: ScoreSettings, home: Path, plan: score_step.ScorePlan
 ) -> list[score_step.ShardReport]:
-    return [_run("score", score_step.score_shard, corpus, settings, home, plan, shard) for shard in plan.shards]
+    count = len(plan.shards)
+    shards = progress.over(plan.shards, "scoring shards of clips", count, "shards") if count > 1 else plan.shards
+    return [_run("score", score_step.score_shard, corpus, settings, home, plan, shard) for shard in shards]
 
 
 def _sample(corpus: Corpus, settings: Settings, when: Night) -> SampleReport:
@@ -311,12 +336,23 @@ def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:
 def _retrain(
     corpus: Corpus, settings: Settings, kind: Kind, *, cycle: str, only_if_due: bool
 ) -> RetrainReport | Skipped:
-    """Train a version and let the gate judge it, or only judge one that was trained before, where any is due."""
+    """Train a version and let the gate judge it, or only judge one that was trained before, where any is due.
+
+    At night a training that diverged, or made the model clearly worse, is reported and the other steps go on.
+    """
     inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))
     plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
-    learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)
-    judgement = _run("judge", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot)
+    own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings, cycle)
+    try:
+        with own_cycle:
+            learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)
+            judgement = _run("judge", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot)
+    except TrainingRefused as error:
+        if not only_if_due:
+            raise
+        progress.note(str(error))
+        return Skipped(str(error))
     return RetrainReport(learned, judgement)

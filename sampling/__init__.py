@@ -9,7 +9,7 @@ In reading order:
 - `strategies`: which rows. `near_duplicates` and `capped_batch`: the limits on them. `selection`: the whole choice,
   and `choice_summary` its numbers.
 - After labelling: `findings` and `reliability` (scores against labels), `cohorts` (hidden groups with more errors),
-  `estimation` (rates of the whole traffic), `stopping_rule` (whether more labels help).
+  `estimation` and `traffic_rates` (rates of the whole traffic), `stopping_rule` (whether more labels help).
 - Simulation on labelled corpora: `simulation`, `learning_curves`, `replay_summary`.
 - Plugins: `plugin_checks` (rules for every strategy and measure, also of other packages) and `example_pools` (made-up
   pools that the rules are tried on).
@@ -24,5 +24,5 @@ In a notebook, this needs only numpy, scipy and scikit-learn:
     >>> pool = Pool.from_arrays(range(200), probs, vectors, duration=np.full(200, 2.0))
     >>> chosen = choose(pool, SamplingSettings(clips=10), round="monday", labels_so_far=100)
     >>> len(chosen), sorted(set(chosen.reasons.tolist()))
-    (10, ['audit', 'novel', 'uncertain'])
+    (10, ['novel', 'uncertain'])
 """

@@ -134,7 +134,7 @@ def plan_budget(
         SettingsError: caps that leave no clip; the message names them.
     """
     ceiling = max(settings.floor, int(settings.max_fraction * pool_size + 1e-9))
-    caps = {f"max_fraction {settings.max_fraction:g} with floor {settings.floor}": ceiling, "the pool": available}
+    caps = {"the pool": available, f"max_fraction {settings.max_fraction:g} with floor {settings.floor}": ceiling}
     if settings.clips is not None:
         caps["clips"] = settings.clips
     bound_by = min(caps, key=lambda cap: caps[cap])

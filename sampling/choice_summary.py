@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.records.annotations import Selection
 from sampling.cohorts import SLICE, Cohort
 from sampling.pool import Pool
 from sampling.selection import Choice
@@ -60,7 +59,15 @@ class CohortChoice:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRow:
-    """A chosen utterance with rounded numbers, as in `Selection`; `seconds` is the expected annotator time [s]."""
+    """A chosen utterance with rounded numbers.
+
+    Attributes:
+        utterance, reason, ask, score, inclusion: as in `Selection`.
+        seconds: expected time of an annotator [s].
+        duration: length of the clip [s].
+        locale: of the clip; "" where the pool has no such slice.
+        expected_errors: word errors and wrong intents that the label is expected to correct.
+    """
 
     utterance: str
     reason: str
@@ -68,6 +75,9 @@ class ChosenRow:
     score: float
     inclusion: float
     seconds: float
+    duration: float
+    locale: str
+    expected_errors: float
 
 
 def summarise(choice: Choice, pool: Pool, scored: int) -> ChoiceSummary:
@@ -112,18 +122,27 @@ def cohort_choices(choice: Choice, pool: Pool, cohorts: Sequence[Cohort]) -> tup
     )
 
 
-def chosen_rows(selection: Selection) -> tuple[ChosenRow, ...]:
-    """Return the rows of a selection, most valuable first, with rounded numbers."""
+def chosen_rows(choice: Choice, pool: Pool) -> tuple[ChosenRow, ...]:
+    """Return the rows of a selection, most valuable first, with rounded numbers.
+
+    Args:
+        choice: the choice of a round.
+        pool: the utterances that it could choose from.
+    """
+    selection = choice.selection
+    places = {utterance: place for place, utterance in enumerate(pool.utterance_ids.tolist())}
+    rows = np.array([places[utterance] for utterance in selection.utterance_ids.tolist()], np.intp)
+    locales = pool.slices.get("locale", np.full(len(pool), ""))[rows]
     columns = zip(
         selection.utterance_ids.tolist(),
         selection.reasons.tolist(),
         selection.asks.tolist(),
-        selection.scores.tolist(),
-        selection.inclusion_probs.tolist(),
-        selection.costs.tolist(),
+        np.round(selection.scores, 4).tolist(),
+        np.round(selection.inclusion_probs, 4).tolist(),
+        np.round(selection.costs, 1).tolist(),
+        np.round(pool.predictions.column("duration")[rows].astype(np.float64), 2).tolist(),
+        locales.tolist(),
+        np.round(choice.risks, 3).tolist(),
         strict=True,
     )
-    return tuple(
-        ChosenRow(utterance, reason, ask, round(score, 4), round(inclusion, 4), round(seconds, 1))
-        for utterance, reason, ask, score, inclusion, seconds in columns
-    )
+    return tuple(ChosenRow(*values) for values in columns)

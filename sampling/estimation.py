@@ -124,21 +124,8 @@ def weighted_share(
     t2 = _t(confidence, speakers) ** 2
     middle = (value + t2 / (2 * size)) / (1 + t2 / size)
     reach = math.sqrt(t2) / (1 + t2 / size) * math.sqrt(value * (1 - value) / size + t2 / (4 * size**2))
-    return Interval(value, max(0.0, middle - reach), min(1.0, middle + reach), len(probs), speakers)
-
-
-def nonresponse(inclusion_probs: npt.ArrayLike, answered: npt.ArrayLike, speaker_ids: Strings) -> Interval:
-    """Return the weighted share of audit rows that nobody could label; the other estimates leave these rows out.
-
-    Args:
-        inclusion_probs: (n,) of all audit rows with an answer.
-        answered: (n,) bool, rows whose answer is a label.
-        speaker_ids: (n,) str.
-
-    Raises:
-        RecordError: no rows, or unequal lengths.
-    """
-    return weighted_share(1.0 - np.asarray(answered, np.float64), inclusion_probs, speaker_ids)
+    low, high = max(0.0, min(value, middle - reach)), min(1.0, max(value, middle + reach))  # against rounding
+    return Interval(value, low, high, len(probs), speakers)
 
 
 def _standard_error(terms: Scores, speaker_ids: Strings) -> tuple[float, int]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import RecordError, Refused
+from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records.annotations import Selection
+from corpus.records.predictions import Predictions
 from sampling.audit_sample import allowance, audit_sample
 from sampling.budget import Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
@@ -36,6 +37,7 @@ class Choice:
         notes: caps that made the selection smaller than the settings ask for, one line each.
         expected: expected errors (words + wrong intent) of an utterance, two means: over the utterances chosen for
             training, None if there are none, and over all utterances that could be chosen.
+        risks: (M,) float64, expected errors of each chosen utterance, in the order of the selection.
     """
 
     selection: Selection
@@ -43,48 +45,70 @@ class Choice:
     seconds: float
     notes: tuple[str, ...]
     expected: tuple[float | None, float]
+    risks: Scores
 
 
 def choose(
-    pool: Pool,
+    pool: Pool | Predictions,
     settings: SamplingSettings,
     *,
-    round: str,
+    round: str = "1",
     audit_rows_so_far: int = 0,
-    labels_so_far: int = 0,
+    labels_so_far: int | None = None,
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Selection:
-    """Return the utterances that a round asks people about, most valuable first, within every cap.
+    """Return the utterances to label next, most valuable first: as many as `settings.clips`, or an error.
 
-    The same utterances, settings and round give the same bytes, whatever the order of the pool's rows. `clips`,
-    `minutes` and the caps are upper bounds: if there are not enough rows, fewer are chosen, and `choose_explained`
-    gives the reason.
+    This is the call for a notebook; a nightly round uses `choose_explained`. The same utterances, settings and round
+    give the same bytes, whatever the order of the pool's rows.
+
+    Two caps are of nights and not of notebooks, so they hold only where the settings set them: `max_fraction` (with
+    `floor`), and the shares of the audit sample, without which no audit rows are drawn.
 
     Args:
-        pool: the utterances to choose from.
-        settings: caps, shares and seed.
-        round: name of the round.
+        pool: the utterances to choose from; predictions alone are a pool in which each row has its own speaker and may
+            train.
+        settings: clips, minutes or `max_fraction`, and further caps, shares and the seed.
+        round: name of the round; another one gives other draws.
         audit_rows_so_far: audit rows of earlier rounds.
-        labels_so_far: training labels of earlier rounds; while they are few, typical rows are chosen.
+        labels_so_far: training labels of earlier rounds; while they are few, `default` chooses typical rows. None: as
+            many as the pool has known embeddings.
         cost_model: expected annotator seconds; None: the defaults.
         calibrators: by measure, fitted to labelled rows (`expected_errors` to word errors, `margin` to the
             probability of a wrong intent); None: the measures are used as they are.
 
     Raises:
         RecordError: an empty pool, a pool whose rows were all chosen before, or a number that is not finite.
-        SettingsError: an unknown strategy, measure or slice, or caps that conflict; the message names them.
-        Refused: no row fits the caps.
+        SettingsError: no size, an unknown strategy, measure or slice, or caps that conflict; the message names them.
+        Refused: fewer rows than `settings.clips` fit the caps, or none; the message names the caps.
     """
-    return choose_explained(
+    if isinstance(pool, Predictions):
+        pool = Pool(pool, pool.utterance_ids, np.full(len(pool), "train"))
+    choice = choose_explained(
         pool,
-        settings,
+        _of_a_notebook(settings),
         round=round,
         audit_rows_so_far=audit_rows_so_far,
-        labels_so_far=labels_so_far,
+        labels_so_far=len(pool.known) if labels_so_far is None else labels_so_far,
         cost_model=cost_model,
         calibrators=calibrators,
-    ).selection
+    )
+    if settings.clips is not None and len(choice.selection) < settings.clips:
+        raise Refused(f"round {round}: {'; '.join(choice.notes)}; ask for fewer clips, or change what keeps them out")
+    return choice.selection
+
+
+def _of_a_notebook(settings: SamplingSettings) -> SamplingSettings:
+    """Return the settings without the caps of a night that nobody set."""
+    given = settings.model_fields_set
+    if not given & {"clips", "minutes", "max_fraction", "floor"}:
+        raise SettingsError("choose: say how many, such as SamplingSettings(clips=60)")
+    changes: dict[str, float] = {}
+    if not given & {"max_fraction", "floor"}:
+        changes["max_fraction"] = 1.0
+    changes |= {name: 0.0 for name in ("audit_share", "audit_share_while_few") if name not in given}
+    return settings.model_copy(update=changes)
 
 
 def choose_explained(
@@ -97,9 +121,24 @@ def choose_explained(
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
 ) -> Choice:
-    """Return the selection of `choose` with its budget and the caps that made it smaller than the settings ask for.
+    """Return the selection of a nightly round, with its budget and the caps that made it smaller than was asked for.
 
-    Arguments and errors are those of `choose`.
+    Every setting holds, those with their defaults too. `clips`, `minutes` and the caps are upper bounds: if there are
+    not enough rows, fewer are chosen, and `Choice.notes` gives the reason.
+
+    Args:
+        pool: the utterances to choose from.
+        settings: caps, shares and seed.
+        round: name of the round.
+        audit_rows_so_far: audit rows of earlier rounds.
+        labels_so_far: training labels of earlier rounds; while they are few, typical rows are chosen.
+        cost_model: expected annotator seconds; None: the defaults.
+        calibrators: as in `choose`.
+
+    Raises:
+        RecordError: an empty pool, a pool whose rows were all chosen before, or a number that is not finite.
+        SettingsError: an unknown strategy, measure or slice, or caps that conflict; the message names them.
+        Refused: no row fits the caps.
     """
     name, _, measured_by = settings.strategy.partition(":")
     strategy(name)
@@ -134,7 +173,9 @@ def choose_explained(
     selection = _selection(batch, utility, scores, probs, round)
     training = [row for row, reason in zip(batch.rows, batch.reasons, strict=True) if reason != "audit"]
     expected = (float(utility.risk[training].mean()) if training else None, float(utility.risk[frame].mean()))
-    return Choice(selection, budget, float(selection.costs.sum()), tuple(_notes(batch, budget, settings)), expected)
+    risks = utility.risk[np.searchsorted(pool.utterance_ids, selection.utterance_ids)]
+    notes = tuple(_notes(batch, budget, settings))
+    return Choice(selection, budget, float(selection.costs.sum()), notes, expected, risks)
 
 
 def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility: Utility) -> CappedBatch:

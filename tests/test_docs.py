@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import app
-from flows.cli.reference import commands, settings
+from flows.cli.reference import commands
+from flows.cli.setting_reference import settings
 from flows.runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

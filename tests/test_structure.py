@@ -25,7 +25,10 @@ PARTS_OF_STEPS = {
     "fine_tune": "retrain",
     "label_studio_sync": "export",
     "merge_total": "merge",
+    "night_preview": "retrain",
+    "refused_training": "retrain",
     "retrain_plan": "retrain",
+    "retrain_preview": "retrain",
     "review_annotators": "merge",
     "training_examples": "retrain",
 }
@@ -34,7 +37,7 @@ COMMAND_OF = {"promote_manually": "promote", "register_external": "register", "i
 
 STEPS = ("ingest", "score", "sample", "export", "merge", "retrain", "judge", "promote", "register")
 VOCABULARY = (*STEPS, "erase", "retain", "estimate", "report")
-NO_COMMAND_YET = dict.fromkeys(("erase", "retain", "estimate"), "has functions, and no command yet")
+NO_COMMAND_YET = dict.fromkeys(("erase", "retain"), "has functions, and no command yet")
 NO_HOP = dict.fromkeys(("erase", "retain", "estimate", "report"), "is no hop of an utterance")
 WITHOUT = {
     "command": NO_COMMAND_YET | {"judge": "every retraining judges; `earmark compare` shows the result"},
@@ -53,6 +56,7 @@ CROSS_CUTTING = {
     "flows/test_old_home": "every command on a home that an older version wrote",
     "flows/test_privacy": "every byte of a home after a whole round",
     "flows/test_report_documents": "the documents of all reports, whose keys stay as they are",
+    "flows/test_stranger": "the commands of the README, in order, on a corpus with names of its own",
     "flows/test_step_documents": "the documents of all steps, whose keys stay as they are",
     "sampling/test_plugins": "strategies and measures of other packages, in both registries",
     "training/asr/test_families": "each family of speech models, through loading, scoring and fine-tuning",
@@ -67,9 +71,6 @@ UNUSED = {
     "corpus.tables.erasure.erase_speaker": "erasure has no command yet",
     "corpus.tables.erasure.compact": "erasure has no command yet",
     "corpus.tables.retention.expired": "erasure by age has no command yet",
-    "sampling.estimation.horvitz_thompson_mean": "estimates from the audit sample have no command yet",
-    "sampling.estimation.weighted_ratio": "estimates from the audit sample have no command yet",
-    "sampling.estimation.nonresponse": "estimates from the audit sample have no command yet",
     "sampling.selection.choose": "the documented call for whoever samples without the flows",
     "sampling.strategies.scikit_activeml.from_scikit_activeml": "for whoever brings a strategy of scikit-activeml",
     "sampling.strategies.scikit_activeml.EarmarkQuery": "for whoever uses a strategy in scikit-activeml",

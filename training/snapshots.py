@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,6 +70,76 @@ class SnapshotSettings(BaseModel):
     min_weight: float = Field(default=0.25, gt=0.0, le=1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelAccount:
+    """Where the current labels of a corpus are, for one kind of model: each label is counted once.
+
+    Attributes:
+        train: learned.
+        dev: of dev speakers, on which a training is checked.
+        audit: of rows drawn for the audit share.
+        held_out: of rows that were ingested for judging only. Of the two, those of `promotion.judged_on` judge.
+        left_out: used for nothing, by reason.
+    """
+
+    train: int
+    dev: int
+    audit: int
+    held_out: int
+    left_out: Mapping[str, int]
+
+    @property
+    def labels(self) -> int:
+        """Return the number of all labels."""
+        return self.train + self.dev + self.audit + self.held_out + sum(self.left_out.values())
+
+    def without(self, unlearned: Mapping[str, int]) -> LabelAccount:
+        """Return the account after a training that could not learn some of the train labels, by reason."""
+        left_out = Counter(self.left_out) + Counter(unlearned)
+        return replace(self, train=self.train - sum(unlearned.values()), left_out=dict(sorted(left_out.items())))
+
+    def as_counts(self) -> dict[str, int]:
+        """Return all counts by name, such as `left_out.no_transcript`, and their sum as `all`."""
+        counts = {name: getattr(self, name) for name in ("train", "dev", "audit", "held_out")}
+        return {"all": self.labels, **counts, **{f"left_out.{name}": n for name, n in sorted(self.left_out.items())}}
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int]) -> LabelAccount:
+        """Return the account that `as_counts` gave."""
+        prefix = "left_out."
+        left_out = {name.removeprefix(prefix): n for name, n in counts.items() if name.startswith(prefix)}
+        train, dev, audit, held_out = (counts.get(name, 0) for name in ("train", "dev", "audit", "held_out"))
+        return cls(train, dev, audit, held_out, left_out)
+
+
+def account_labels(
+    rows: Iterable[LabelFacts],
+    kind: Kind,
+    may_use: Callable[[LabelFacts], bool],
+    settings: SnapshotSettings | None = None,
+) -> LabelAccount:
+    """Return where the current labels are for a kind of model, by the rules of `build_snapshot`.
+
+    Args:
+        rows: all current labels.
+        kind: `asr` or `intent`.
+        may_use: whether the customer consents to the use of a label; one that may not be used is left out.
+        settings: the defaults where None.
+    """
+    counts: Counter[str] = Counter()
+    for row in rows:
+        place = row.reason if row.reason in JUDGES else row.split
+        if not may_use(row):
+            place = "no_consent"
+        elif row.reason in JUDGES or row.split == "dev":
+            place = _why_unusable(row, kind) or place
+        else:
+            place = _why_not_learned(row, kind, settings or SnapshotSettings()) or place
+        counts[place] += 1
+    used = {name: counts.pop(name, 0) for name in ("train", "dev", *JUDGES)}
+    return LabelAccount(used["train"], used["dev"], used["audit"], used["held_out"], dict(sorted(counts.items())))
+
+
 def build_snapshot(
     rows: Iterable[LabelFacts],
     kind: Kind,
@@ -99,15 +171,29 @@ def build_snapshot(
 
 
 def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings, judged_on: str) -> SnapshotRow | None:
-    usable = row.has_transcript if kind == "asr" else row.has_intent
-    if not usable:
+    if _why_unusable(row, kind):
         return None
     if row.reason in JUDGES:
         return SnapshotRow(row.utterance_id, row.revision, "audit", 1.0) if row.reason == judged_on else None
     if row.split == "dev":
         return SnapshotRow(row.utterance_id, row.revision, "dev", 1.0)
-    sure = row.agreement >= settings.min_agreement and row.reliability >= settings.min_reliability
-    if row.split == "train" and sure:
-        weight = round(max(settings.min_weight, float(row.agreement) * float(row.reliability)), 6)
-        return SnapshotRow(row.utterance_id, row.revision, "train", weight)
-    return None
+    if _why_not_learned(row, kind, settings):
+        return None
+    weight = round(max(settings.min_weight, float(row.agreement) * float(row.reliability)), 6)
+    return SnapshotRow(row.utterance_id, row.revision, "train", weight)
+
+
+def _why_unusable(row: LabelFacts, kind: Kind) -> str:
+    """Return why a label says nothing to the kind of model; "" where it does."""
+    if kind == "asr":
+        return "" if row.has_transcript else "no_transcript"
+    return "" if row.has_intent else "no_intent"
+
+
+def _why_not_learned(row: LabelFacts, kind: Kind, settings: SnapshotSettings) -> str:
+    """Return why a label that does not judge is not learned, apart from those of dev speakers; "" where it is."""
+    if row.split != "train":
+        return _why_unusable(row, kind) or f"{row.split}_speaker"
+    if row.agreement < settings.min_agreement:
+        return _why_unusable(row, kind) or "low_agreement"
+    return _why_unusable(row, kind) or ("low_reliability" if row.reliability < settings.min_reliability else "")

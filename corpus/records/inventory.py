@@ -94,9 +94,11 @@ def plain_inventory(intents: Iterable[str], slots: Iterable[str]) -> Inventory:
 
 def names_outside(annotation: Annotation, inventory: Inventory) -> list[tuple[NameKind, str]]:
     """Return the names of an answer that are outside the inventory, each with its kind; intents come first."""
-    found: list[tuple[NameKind, str]] = []
-    if annotation.proposal is not None and inventory.intents.resolve(annotation.proposal) is None:
-        found.append(("intent", clean_name(annotation.proposal)))
+    found: list[tuple[NameKind, str]] = [
+        ("intent", clean_name(name))
+        for name in (annotation.intent, annotation.proposal)
+        if name is not None and inventory.intents.resolve(name) is None
+    ]
     names = [clean_name(slot.name) for slot in annotation.slots]
     found += [("slot", name) for name in dict.fromkeys(names) if inventory.slots.resolve(name) is None]
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,6 +21,8 @@ from corpus.records.base import canonical_json
 from corpus.storage.database import UtcDateTime, reading
 
 FIRST_HASH: Final = "0" * 64
+
+_REPORTED_ROWS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,19 @@ def append_many(conn: sa.Connection, table: sa.Table, act: str, actor: str, deta
     conn.execute(sa.update(_head(table)).values(seq=seq, hash=previous))
 
 
-def verify(engine: sa.Engine, table: sa.Table) -> int:
+def length(engine: sa.Engine, table: sa.Table) -> int:
+    """Return the number of rows of a chain, by its head; 0 where the head is missing."""
+    with reading(engine) as conn:
+        return int(conn.execute(sa.select(_head(table).c.seq)).scalar() or 0)
+
+
+def verify(engine: sa.Engine, table: sa.Table, on_progress: Callable[[int], None] | None = None) -> int:
     """Check every row of a chain against its hash and the row before; return the number of rows.
+
+    Args:
+        engine: the database.
+        table: audit table of that database.
+        on_progress: called after every 1,000 rows with the number of rows so far.
 
     Raises:
         ChainBroken: the message names the first row that does not match, or the last row where later ones are missing.
@@ -110,6 +123,8 @@ def verify(engine: sa.Engine, table: sa.Table) -> int:
             if row.seq != seq or row.previous != previous or row.hash != expected:
                 raise ChainBroken(f"the audit chain breaks at row {seq}: it was changed, removed or inserted")
             previous = row.hash
+            if on_progress is not None and seq % _REPORTED_ROWS == 0:
+                on_progress(seq)
         head = _head(table)
         if _head_row(conn, sa.select(head.c.seq, head.c.hash)) != (seq, previous):
             raise ChainBroken(f"the audit chain ends at row {seq}, not where its head is: rows after it were removed")

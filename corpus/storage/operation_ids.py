@@ -35,6 +35,11 @@ def score(shard_digest: str) -> str:
     return f"score/{shard_digest}"
 
 
+def check_champions(inputs_digest: str) -> str:
+    """Return the id of checking the champions on labelled clips, by the digest of versions and labels."""
+    return f"check/{inputs_digest}"
+
+
 def sample(night: str) -> str:
     """Return the id of sampling a night's round."""
     return f"sample/{night}"
@@ -165,12 +170,17 @@ def roll_back(kind: Kind) -> str:
     return f"rollback/{kind}/{uuid.uuid4().hex}"
 
 
-# --- nights, replay, erasure ------------------------------------------------------------------------------------------
+# --- nights, estimate, replay, erasure --------------------------------------------------------------------------------
 
 
 def nightly(night: str) -> str:
     """Return the id of completing a nightly run, after all its steps are done."""
     return f"nightly/{night}"
+
+
+def estimate(inputs_digest: str) -> str:
+    """Return the id of an estimate of the traffic, by the digest of its nights, champions and audit rows."""
+    return f"estimate/{inputs_digest}"
 
 
 def demo(source_digest: str, night: str) -> str:

@@ -281,6 +281,8 @@ model_versions: Final = sa.Table(
     _text("parent"),
     _text("model_uri"),
     sa.Column("tainted", sa.Boolean, nullable=False),
+    _text("cycle", nullable=True),  # nightly run that trained it, or `by-hand`; null of bases and external models
+    sa.Column("trained_at", UtcDateTime, nullable=True),
 )
 
 pseudo_labels: Final = sa.Table(  # utterances that a version learned without a label; erasures remove rows

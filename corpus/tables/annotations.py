@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,12 @@ def put_annotations(
     return dict(counts)
 
 
+def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str]:
+    """Return those of the tasks to which an annotator gave several contents as one revision, sorted."""
+    statement = sa.select(answers.c.task_id).where(answers.c.variant > 0).distinct()
+    return sorted({row.task_id for row in fetch_among(conn, statement, answers.c.task_id, sorted(set(task_ids)))})
+
+
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Return how many answers about each utterance are stored, with all revisions, by id."""
     rows = fetch_among(conn, sa.select(answers.c.utterance_id), answers.c.utterance_id, ids)
@@ -182,6 +188,14 @@ def proposing(conn: sa.Connection) -> list[str]:
     unmarked = sa.and_(answers.c.proposes.is_(None), answers.c.intent == OTHER_INTENT)
     statement = sa.select(answers.c.utterance_id).where(sa.or_(answers.c.proposes.is_(True), unmarked)).distinct()
     return sorted(conn.execute(statement).scalars())
+
+
+def put_proposes(conn: sa.Connection, proposes: Mapping[str, bool]) -> None:
+    """Mark the answers of older versions, which have no mark, by utterance."""
+    if proposes:
+        unmarked = sa.and_(answers.c.utterance_id == sa.bindparam("id"), answers.c.proposes.is_(None))
+        update = sa.update(answers).where(unmarked, answers.c.content.is_not(None))
+        conn.execute(update.values(proposes=sa.bindparam("mark")), [{"id": i, "mark": v} for i, v in proposes.items()])
 
 
 def _tasks(conn: sa.Connection, task_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from corpus.records.base import Kind, canonical_json
 from corpus.records.evaluation import Interval
 from corpus.storage.database import insert_new
-from corpus.storage.records_schema import evaluation_costs, training_costs
+from corpus.storage.records_schema import evaluation_costs, model_versions, snapshot_rows, training_costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,15 @@ class EvaluationCost:
     speed: Mapping[str, Interval] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingCost:
+    """How long a version took to train [s], and on how many labels."""
+
+    version: str
+    seconds: float
+    labels: int
+
+
 def put_training(conn: sa.Connection, kind: Kind, version: str, seconds: float) -> None:
     """Store how long a registered version took to train [s]."""
     insert_new(conn, training_costs, [{"kind": kind, "version": version, "seconds": seconds}])
@@ -42,6 +51,29 @@ def training_seconds(conn: sa.Connection, kind: Kind, version: str) -> float | N
     one = (training_costs.c.kind == kind, training_costs.c.version == version)
     seconds: float | None = conn.execute(sa.select(training_costs.c.seconds).where(*one)).scalar()
     return seconds
+
+
+def newest_training(conn: sa.Connection, kind: Kind) -> TrainingCost | None:
+    """Return the cost of the newest version of a kind whose training was measured; None where none was."""
+    learned = (snapshot_rows.c.snapshot_id == model_versions.c.snapshot_id) & (snapshot_rows.c.role == "train")
+    same = [training_costs.c[name] == model_versions.c[name] for name in ("kind", "version")]
+    statement = (
+        sa.select(training_costs.c.version, training_costs.c.seconds, sa.func.count(snapshot_rows.c.utterance_id))
+        .select_from(training_costs.join(model_versions, sa.and_(*same)).outerjoin(snapshot_rows, learned))
+        .where(training_costs.c.kind == kind)
+        .group_by(training_costs.c.version, training_costs.c.seconds)
+    )
+    found = [TrainingCost(*row) for row in conn.execute(statement)]
+    return max(found, key=lambda cost: int(cost.version), default=None)
+
+
+def newest_evaluation(conn: sa.Connection, kind: Kind) -> EvaluationCost | None:
+    """Return the cost of the last evaluation of the newest version of a kind; None where there was none."""
+    table = evaluation_costs
+    columns = (table.c.version, table.c.number, table.c.rows, table.c.seconds, table.c.audio)
+    found = conn.execute(sa.select(*columns).where(table.c.kind == kind, table.c.rows > 0)).all()
+    newest = max(found, key=lambda row: (int(row.version), row.number, row.rows), default=None)
+    return None if newest is None else EvaluationCost(newest.rows, newest.seconds, newest.audio)
 
 
 def put_evaluation(

@@ -113,7 +113,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
         one: sa.BindParameter[str] = sa.bindparam("id")
         op.conn.execute(sa.delete(schema.labels).where(schema.labels.c.utterance_id == one), each)
         op.conn.execute(sa.delete(schema.leases).where(schema.leases.c.utterance_id == one), each)
-        blank = {"content": None, "content_mac": "", "intent": None}
+        blank = {"content": None, "content_mac": "", "intent": None, "proposes": None}
         op.conn.execute(sa.update(schema.answers).where(schema.answers.c.utterance_id == one).values(**blank), each)
         closing = sa.update(schema.tasks).where(schema.tasks.c.utterance_id == one).values(state="closed")
         op.conn.execute(closing, each)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -26,6 +26,10 @@ from corpus.storage.records_schema import (
 
 NameSource = Literal["labels", "added", "adopted"]
 """Where a stored name is from: a label that was ingested, a person, or an answer of an annotator."""
+
+
+OLDER: Final = "older"
+"""Stands for the digest of the inventory in a home whose labels were stored by a version without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def stored_names(conn: sa.Connection) -> dict[NameKind, StoredNames]:
     for row in rows:
         found[row.kind].sources[row.name] = row.source
         found[row.kind].notes[row.name] = NameNote(row.description, tuple(json.loads(row.examples)))
-    for row in conn.execute(sa.select(inventory_mappings)):
+    for row in conn.execute(sa.select(inventory_mappings).order_by(inventory_mappings.c.name)):
         found[row.kind].mapped[row.name] = row.means
     return found
 
@@ -73,7 +77,7 @@ def add_names(
         now: the time (UTC).
         note: description and examples of all these names.
     """
-    clean = sorted({clean_name(name) for name in names})
+    clean = sorted({clean_name(name) for name in names} - {""})
     texts = _texts(note or NameNote())
     insert_new(
         conn, inventory_names, [{"kind": kind, "name": name, "source": source, "at": now, **texts} for name in clean]
@@ -98,7 +102,8 @@ def with_names(stored: StoredNames, names: Iterable[str], source: NameSource, no
     """
     clean = [clean_name(name) for name in names]
     notes = stored.notes | (dict.fromkeys(clean, note) if note is not None else {})
-    return StoredNames(dict.fromkeys(clean, source) | stored.sources, notes, stored.mapped)
+    new = {name: source for name in clean if name not in stored.sources}
+    return StoredNames(stored.sources | new, notes, stored.mapped)
 
 
 def with_mapping(stored: StoredNames, name: str, means: str) -> StoredNames:
@@ -127,10 +132,23 @@ def put_names(conn: sa.Connection, kind: NameKind, stored: StoredNames, now: dat
         stored: the names, by `with_names` and `with_mapping`.
         now: the time (UTC) of what is new.
     """
-    of_kind = inventory_names.c.kind == kind
-    conn.execute(sa.delete(inventory_names).where(of_kind, inventory_names.c.name.not_in(list(stored.sources))))
-    for name, source in stored.sources.items():
-        add_names(conn, kind, [name], source, now, stored.notes.get(name))
+    before = stored_names(conn)[kind]
+    one = sa.and_(inventory_names.c.kind == kind, inventory_names.c.name == sa.bindparam("id"))
+    gone = [{"id": name} for name in before.sources if name not in stored.sources]
+    if gone:
+        conn.execute(sa.delete(inventory_names).where(one), gone)
+    new = {name: source for name, source in stored.sources.items() if name not in before.sources}
+    for source in sorted(set(new.values())):
+        add_names(conn, kind, [name for name in new if new[name] == source], source, now)
+    noted = [
+        {"id": name, "text": texts["description"], "list": texts["examples"]}
+        for name in stored.sources
+        if stored.notes.get(name, NameNote()) != before.notes.get(name, NameNote())
+        for texts in [_texts(stored.notes.get(name, NameNote()))]
+    ]
+    if noted:
+        update = sa.update(inventory_names).where(one)
+        conn.execute(update.values(description=sa.bindparam("text"), examples=sa.bindparam("list")), noted)
     conn.execute(sa.delete(inventory_mappings).where(inventory_mappings.c.kind == kind))
     rows = [{"kind": kind, "name": old, "means": means, "at": now} for old, means in sorted(stored.mapped.items())]
     insert_new(conn, inventory_mappings, rows)
@@ -139,6 +157,11 @@ def put_names(conn: sa.Connection, kind: NameKind, stored: StoredNames, now: dat
 def settled(conn: sa.Connection) -> str:
     """Return the digest of the inventory that all labels agree with; "" before the first one."""
     return str(conn.execute(sa.select(inventory_settled.c.digest)).scalar() or "")
+
+
+def unsettle(conn: sa.Connection) -> None:
+    """Forget that all labels agree with the inventory: some came with names that it may know by others."""
+    conn.execute(sa.update(inventory_settled).where(inventory_settled.c.digest != OLDER).values(digest=""))
 
 
 def put_settled(conn: sa.Connection, inventory_digest: str) -> None:

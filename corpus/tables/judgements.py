@@ -35,6 +35,12 @@ def put(conn: sa.Connection, kind: Kind, version: str, judgement: Judgement) -> 
     insert_new(conn, judgements, [{"kind": kind, "version": version, "number": number + 1, **row}])
 
 
+def promoted(conn: sa.Connection) -> set[tuple[Kind, str]]:
+    """Return (kind, version) of every version that the gate has promoted."""
+    rows = conn.execute(sa.select(judgements.c.kind, judgements.c.version).where(judgements.c.decision == "promote"))
+    return {(row.kind, row.version) for row in rows}
+
+
 def of_version(conn: sa.Connection, kind: Kind, version: str) -> list[Judgement]:
     """Return all decisions on a version, oldest first."""
     same = (judgements.c.kind == kind, judgements.c.version == version)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from corpus.errors import RecordError
 from corpus.records.annotations import Label
 from corpus.records.base import canonical_json
+from corpus.records.inventory import NameKind
 from corpus.storage import cipher
 from corpus.storage.content_codec import encode_texts, mac, seal_name
 from corpus.storage.database import fetch_among, insert_new
@@ -64,7 +65,7 @@ def put_labels(
 ) -> dict[str, int]:
     """Store each label as the current one of its utterance, in a revision above the last.
 
-    Names of intents and slots in ingested labels are stored with them.
+    Names of intents and slots are stored with the labels.
 
     A label of annotators keeps its revision, which is the number of their answers, unless the last revision is as high.
     Other labels get the last revision plus 1.
@@ -103,16 +104,25 @@ def put_labels(
         update = sa.update(labels).where(labels.c.utterance_id == sa.bindparam("id"), labels.c.current)
         op.conn.execute(update.values(current=False), replaced)
     insert_new(op.conn, labels, rows)
-    if source != "annotators":
-        _add_names(corpus, op, new_labels)
+    _add_names(corpus, op, new_labels, source)
     return dict(counts)
 
 
-def _add_names(corpus: Corpus, op: Operation, new_labels: Sequence[Label]) -> None:
-    """Store the names of intents and slots that came with labels: tasks and answers may use them from now on."""
-    now = corpus.clock()
-    inventory.add_names(op.conn, "intent", {label.intent for label in new_labels if label.intent}, "labels", now)
-    inventory.add_names(op.conn, "slot", {slot.name for label in new_labels for slot in label.slots}, "labels", now)
+def _add_names(corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source) -> None:
+    """Store the names of intents and slots of labels: they stay in the inventory whatever a configuration says later.
+
+    An ingested label may have a former name or another spelling of one, so labels with new names are settled anew.
+    """
+    given: dict[NameKind, set[str]] = {
+        "intent": {label.intent for label in new_labels if label.intent},
+        "slot": {slot.name for label in new_labels for slot in label.slots},
+    }
+    stored, now = inventory.stored_names(op.conn), corpus.clock()
+    for kind, names in given.items():
+        new = names - set(stored[kind].sources)
+        inventory.add_names(op.conn, kind, new, "labels", now)
+        if new and source != "annotators":
+            inventory.unsettle(op.conn)
 
 
 def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:

@@ -39,13 +39,37 @@ class PromotionRow:
     at: datetime
 
 
-def put_version(conn: sa.Connection, model: ModelVersion) -> None:
+@dataclass(frozen=True, slots=True)
+class TrainedVersion:
+    """When a version was trained.
+
+    Attributes:
+        cycle: nightly run that trained it, or `by-hand`; None in rows of older versions.
+        trained_at: when it was stored.
+    """
+
+    kind: Kind
+    version: str
+    cycle: str | None
+    trained_at: datetime
+
+
+def put_version(
+    conn: sa.Connection, model: ModelVersion, cycle: str | None = None, trained_at: datetime | None = None
+) -> None:
     """Register a version; a repeat changes nothing.
+
+    Args:
+        conn: transaction on the records.
+        model: the version.
+        cycle: nightly run that trained it, or `by-hand`; None, like the next one, for bases and external models.
+        trained_at: when it was trained.
 
     Raises:
         RecordError: the version is registered already, with other fields.
     """
-    row = {field.name: getattr(model, field.name) for field in fields(model)}
+    row: dict[str, Any] = {field.name: getattr(model, field.name) for field in fields(model)}
+    row |= {"cycle": cycle, "trained_at": trained_at}
     insert_new(conn, model_versions, [row])
     if replace(version(conn, model.kind, model.version), tainted=model.tainted) != model:
         raise RecordError(f"{model.kind} version {model.version} is registered already; take the next number")
@@ -69,6 +93,13 @@ def versions(conn: sa.Connection, kind: Kind) -> list[ModelVersion]:
     names = [field.name for field in fields(ModelVersion)]
     found = [ModelVersion(**{name: getattr(row, name) for name in names}) for row in rows]
     return sorted(found, key=lambda model: int(model.version))
+
+
+def trained(conn: sa.Connection) -> list[TrainedVersion]:
+    """Return when each version was trained, by kind and number; bases and external models are left out."""
+    columns = [model_versions.c[name] for name in ("kind", "version", "cycle", "trained_at")]
+    rows = conn.execute(sa.select(*columns).where(model_versions.c.trained_at.is_not(None)))
+    return sorted((TrainedVersion(*row) for row in rows), key=lambda row: (row.kind, int(row.version)))
 
 
 def taint(conn: sa.Connection, utterance_ids: Collection[str]) -> list[tuple[str, str]]:

@@ -42,6 +42,11 @@ def has_frame(conn: sa.Connection, night: str) -> bool:
     return conn.execute(sa.select(night_frames.c.night).where(night_frames.c.night == night)).first() is not None
 
 
+def done(conn: sa.Connection) -> dict[str, datetime]:
+    """Return when a nightly run had done every step, by night."""
+    return {row.night: row.at for row in conn.execute(sa.select(nights_done))}
+
+
 def put_done(conn: sa.Connection, night: str, at: datetime) -> None:
     """Store when a nightly run had done every step of the night; a repeat keeps the first moment."""
     insert_new(conn, nights_done, [{"night": night, "at": at}])

@@ -75,7 +75,7 @@ def selection(conn: sa.Connection, round_: str) -> Selection:
         RecordError: there is no such round.
     """
     if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == round_)).scalar() is None:
-        raise RecordError(f"round {round_} is unknown; `earmark status` lists the rounds")
+        raise RecordError(f"round {round_} is unknown; `earmark nights` lists the nights with a round")
     rows = conn.execute(sa.select(selections).where(selections.c.round == round_).order_by(selections.c.rank)).all()
     return Selection(
         round=round_,

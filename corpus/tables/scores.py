@@ -29,6 +29,16 @@ def unscored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_v
     return [i for i in ids if i not in done]
 
 
+def transcribed(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> set[str]:
+    """Return those of the ids of which this pair of models has stored hypotheses."""
+    statement = sa.select(scores.c.utterance_id).where(
+        scores.c.asr_version == asr_version,
+        scores.c.intent_version == intent_version,
+        scores.c.hypotheses.is_not(None),
+    )
+    return {row.utterance_id for row in fetch_among(conn, statement, scores.c.utterance_id, ids)}
+
+
 def put(corpus: Corpus, op: Operation, predictions: Predictions, hypotheses: Mapping[str, Sequence[Hypothesis]]) -> int:
     """Store statistics in a part and hypotheses encrypted; return how many utterances are newly scored.
 

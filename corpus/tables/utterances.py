@@ -139,6 +139,14 @@ def last_order(conn: sa.Connection) -> int:
     return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(utterances.c.event_order), 0))).scalar_one())
 
 
+def newest_arrival(conn: sa.Connection, before: datetime | None = None) -> datetime | None:
+    """Return when the newest utterance arrived, in any state, or the newest of those that arrived before a moment."""
+    newest = sa.func.max(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
+    statement = sa.select(newest) if before is None else sa.select(newest).where(utterances.c.arrived_at < before)
+    found: datetime | None = conn.execute(statement).scalar()
+    return found
+
+
 def erased(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
     """Return the ids of those utterances that were erased."""
     statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "erased")

@@ -1,4 +1,4 @@
-"""Commands on the home: status, report, doctor, audit, config, upgrade."""
+"""Commands on the home: status, nights, report, doctor, audit, config, upgrade."""
 
 from __future__ import annotations
 
@@ -42,6 +42,27 @@ def status(
         refuse_late_night(settings, late_after)
     if report.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def nights(
+    last: Annotated[int, typer.Option("--last", min=1, help="How many nights, the newest.")] = 14,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """List the nights: what was received, scored, chosen, answered and learned, and whether each is done."""
+    settings = settings_of(config, overrides)
+    from flows.reports.nights import nights_of
+    from flows.reports.nights_table import show_nights
+    from flows.runtime.session import opened
+
+    with opened(settings, create=False) as corpus, corpus.read() as conn:
+        rows = nights_of(conn, settings.night, last, corpus.clock())
+    if as_json:
+        console.show_json([row.to_json() for row in rows])
+    else:
+        show_nights(rows)
 
 
 @app.command()
@@ -127,18 +148,40 @@ def audit_show(
 
 
 @config_app.command("show")
-def config_show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def config_show(
+    key: Annotated[
+        str | None, typer.Argument(help="Only this branch or setting, such as sampling or sampling.minutes.")
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show what each setting does, its type and default, and where its value comes from."
+        ),
+    ] = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Show the value of every setting; tokens, and users and passwords in URLs, are shown as ***."""
     settings = settings_of(config, overrides)
-    from flows.runtime.environment import without_secrets
+    from flows.cli import settings_explained as explained
 
-    tree = without_secrets(settings.model_dump(mode="json"))
+    if explain:
+        from flows.runtime.settings_layers import changes, origins
+
+        rows = explained.explain(settings, origins(changes(config, overrides or [])), key)
+        if as_json:
+            console.show_json([row.to_json() for row in rows])
+        else:
+            explained.show_explained(rows)
+        return
+    tree = explained.part_of(explained.shown(settings), None if key is None else explained.known_key(key))
     if as_json:
         console.show_json(tree)
     else:
         import yaml
 
-        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).removesuffix("...\n"), end="")
 
 
 @app.command()

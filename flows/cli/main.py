@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from flows.cli import pipeline_commands  # first, as --help lists commands in this order
+from flows.cli import init_command, pipeline_commands  # first, as --help lists commands in this order
 
 # isort: split
 from flows.cli import (
@@ -27,6 +27,7 @@ __all__ = [
     "app",
     "dataset_commands",
     "home_commands",
+    "init_command",
     "inventory_commands",
     "main",
     "model_commands",

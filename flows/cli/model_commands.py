@@ -1,4 +1,4 @@
-"""Commands on models: replay, compare, rollback, register, lineage, errors, promote."""
+"""Commands on models: replay, compare, estimate, rollback, register, lineage, errors, promote."""
 
 from __future__ import annotations
 
@@ -92,6 +92,38 @@ def compare(
         console.show_json(report.to_json())
     else:
         show_comparison(report)
+
+
+@app.command()
+def estimate(
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="NIGHT", help="First night; default the first with a round.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="NIGHT", help="Last night; default the last with a round.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="SLICE", help="Also by slice: locale, device or an attribute of the manifest."),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate WER, intent error, success and accidental activations of the whole traffic from the audit rows."""
+    settings = settings_of(config, overrides)
+    from flows.reports.estimate_table import show_estimate
+    from flows.runtime.session import opened
+    from flows.steps.estimate import estimate_traffic, track
+
+    with opened(settings, create=False) as corpus:
+        report = estimate_traffic(corpus, settings, first, last, by or [])
+    if report.too_few is None:
+        track(settings.tracking, settings.home, report)
+    if as_json:
+        console.show_json(report.to_json())
+    else:
+        show_estimate(report)
 
 
 @app.command()
@@ -236,6 +268,8 @@ def promote(
         console.show_json(document)
     else:
         print(document.pop("decision_text", ""), end="")
+        for line in filter(None, (document.pop("waits", None), document.pop("lead", None))):
+            print(f"  {line}")
     if judgement is not None and not report.promoted:
         raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:

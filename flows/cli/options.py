@@ -99,6 +99,11 @@ def show_report(title: str, report: Result, as_json: bool) -> None:
     if as_json:
         console.show_json(document)
     else:
-        refused = document.pop("refused_lines", [])
-        console.show_pairs(title, document)
+        from flows.reports.champion_lines import document_lines
+        from flows.reports.report_words import worded
+
+        refused, champions = document.pop("refused_lines", []), document.pop("champions", {})
+        console.show_pairs(title, worded(title, document))
         console.show_refused(refused)
+        if champions:
+            console.show_lines("champions on labelled clips", document_lines(champions))

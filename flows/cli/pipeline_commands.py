@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,10 @@ from flows.runtime import console
 
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
+    from flows.runtime.settings import Settings
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
+]
 
 
 @app.command()
@@ -117,40 +121,75 @@ def sample(
     night: NightName = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Budget in annotator minutes.")] = None,
     clips: Annotated[int | None, typer.Option(min=0, help="Budget in clips.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the choice; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show each clip that would be chosen and why; write nothing.")
+    ] = False,
+    show_drafts: Annotated[
+        bool,
+        typer.Option(
+            "--show-drafts",
+            help="With --dry-run: show the transcripts that annotators would see as drafts; audited.",
+        ),
+    ] = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Sample the few utterances of a night that an annotator should label."""
+    if show_drafts and not dry_run:
+        from corpus.errors import UsageError
+
+        raise UsageError("--show-drafts shows what would be chosen: give --dry-run, too")
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
     if dry_run:
-        from flows.nights.sampling_frame import closed_night
-        from flows.runtime.session import opened
-        from flows.steps.sample import dry_run as preview_round
-
-        settings = settings_of(config, changes)
-        with opened(settings, create=False) as corpus:
-            document = preview_round(corpus, settings, closed_night(settings.night, night)).to_json()
+        document = _preview(settings_of(config, changes), night, show_drafts=show_drafts)
     else:
         document = run_flow("sample", config, changes, night=night).to_json()
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.chosen_table import show_chosen
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
-    rows = document.pop("rows", None)
-    console.show_pairs("would choose" if dry_run else "chosen", sample_lines(document))
+    rows, name = document.pop("rows", None), document.pop("night", None)
+    title = f"night {name}: would choose" if dry_run else "chosen"
+    console.show_pairs(title, worded("sample", sample_lines(document)))
     if rows:
-        headers = list(rows[0])
-        console.show_table("", headers, [list(row.values()) for row in rows])
+        show_chosen(rows)
+
+
+def _preview(settings: Settings, night: str | None, *, show_drafts: bool) -> dict[str, Any]:
+    """Return the document of what a round would choose, with the drafts in its rows where they are asked for."""
+    from flows.nights.sampling_frame import closed_night
+    from flows.reports.chosen_drafts import drafts_of
+    from flows.runtime.session import opened
+    from flows.steps.sample import dry_run
+
+    with opened(settings, create=False) as corpus:
+        document = dry_run(corpus, settings, closed_night(settings.night, night)).to_json()
+        if show_drafts:
+            ids = [row["utterance"] for row in document["rows"] if row["reason"] != "audit"]
+            drafts = drafts_of(corpus, ids)
+            document["rows"] = [
+                row | {"draft": drafts[row["utterance"]]} if row["utterance"] in drafts else row
+                for row in document["rows"]
+            ]
+    return document
 
 
 @app.command()
 def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Export the chosen utterances as tasks for annotators."""
+    from flows.nights.sampling_frame import closed_night
+    from flows.runtime.session import opened
+    from flows.steps.export import require_round
+
+    settings = settings_of(config, overrides)
+    with opened(settings, create=False) as corpus:  # refuse a night without a round before the slow start of a server
+        require_round(corpus, closed_night(settings.night, night).name)
     show_report("exported", run_flow("export", config, overrides, night=night), as_json)
 
 
@@ -176,15 +215,11 @@ def merge(
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
     document = report.to_json()
-    found = _proposals(config, overrides) if document.get("proposing") else None
-    if as_json:
-        console.show_json(document | ({"proposals": found.to_json()["proposals"]} if found else {}))
-    else:
-        show_report("merged", report, as_json)
-        if found is not None:
-            from flows.reports.inventory_table import show_outside
+    show_report("merged", report, as_json)
+    if document.get("proposing") and not as_json:  # the document goes into logs, and names are content
+        from flows.reports.inventory_table import show_outside
 
-            show_outside(found, document["proposing"])
+        show_outside(_proposals(config, overrides), document["proposing"])
     if document.get("failed"):
         raise typer.Exit(1)
     if paths and document["rows"] and not document["annotations"]:  # perhaps these are not annotation files at all
@@ -208,11 +243,22 @@ def retrain(
         bool, typer.Option("--remote", help="Run on the machine of `earmark serve` or of a worker.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
+    if dry_run:
+        from flows.reports.dry_run_table import show_retrain_preview
+        from flows.runtime.session import opened
+        from flows.steps.retrain_preview import preview
+
+        settings = settings_of(config, overrides)
+        with opened(settings, create=False) as corpus:
+            planned = preview(corpus, settings, kind, only_if_due=False).to_json()
+        console.show_json(planned) if as_json else show_retrain_preview(planned)
+        return
     if remote:
         from flows.runtime.remote import retrain_remotely
 
@@ -224,25 +270,55 @@ def retrain(
     if as_json:
         console.show_json(document)
         return
-    text = document.pop("decision_text", "")
-    console.show_pairs(f"retrained {kind}", {k: v for k, v in document.items() if not isinstance(v, dict)})
+    from flows.reports.label_account import account_text
+    from flows.reports.report_words import worded
+
+    text, account = document.pop("decision_text", ""), document.pop("label_account", None)
+    title = f"retrained {kind}"
+    pairs = {k: v for k, v in document.items() if not isinstance(v, dict)}
+    console.show_pairs(title, worded(title, pairs | ({"all labels": account_text(account)} if account else {})))
     print(text, end="")
 
 
 @app.command()
-def nightly(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def nightly(
+    night: NightName = None,
+    dry_run: DryRun = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Run the main job: merge answers, retrain if enough labels are new, ingest, score, sample, export."""
+    if dry_run:
+        from flows.nights.sampling_frame import closed_night
+        from flows.reports.dry_run_table import show_night_preview
+        from flows.runtime.session import opened
+        from flows.steps.night_preview import preview_night
+
+        settings = settings_of(config, overrides)
+        with opened(settings, create=False) as corpus:
+            planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
+        console.show_json(planned) if as_json else show_night_preview(planned)
+        return
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
         console.show_json(document)
         return
+    from flows.reports.champion_lines import document_lines
+    from flows.reports.label_account import account_text
+    from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
     for step, result in document.items():
         if isinstance(result, dict):
-            refused = result.pop("refused_lines", [])
+            refused, champions = result.pop("refused_lines", []), result.pop("champions", {})
             shown = sample_lines(result) if step == "sample" else result
-            console.show_pairs(step, {k: v for k, v in shown.items() if k not in ("decision_text", "decision")})
+            if "label_account" in result:
+                shown = {**shown, "label_account": account_text(result["label_account"])}
+            shown = {k: v for k, v in shown.items() if k not in ("decision_text", "decision")}
+            console.show_pairs(step, worded(step, shown))
             console.show_refused(refused)
+            if champions:
+                console.show_lines("champions on labelled clips", document_lines(champions))
         else:
             print(f"{step}  {result}")

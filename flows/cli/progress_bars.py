@@ -1,4 +1,4 @@
-"""Show progress on stderr: a bar for each piece of work where stderr is a terminal, and notes."""
+"""Show progress on stderr: a bar for each piece of work where stderr is a terminal, else lines; and notes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import sys
 from typing import TYPE_CHECKING
 
 from flows.runtime.progress import Advanced, Event, Finished, Noted, Started
+from flows.runtime.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 class ProgressBars:
-    """A listener of progress events that draws a bar with the remaining time for each piece of work.
+    """A listener of progress events that draws a bar with rate and remaining time for each piece of work.
 
-    Where stderr is no terminal it draws no bars. It prints every note on a line of its own.
+    Where stderr is no terminal it writes a line at least every 30 s instead, see `ProgressLines`. It prints every note
+    on a line of its own.
     """
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._drawn: dict[int, TaskID] = {}
+        self._lines = ProgressLines(_print)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if not sys.stderr.isatty() and self._bars is None:
+            self._lines(event)
+            return
         match event:
             case Noted(line):
-                print(line, file=sys.stderr, flush=True)
-            case Started(track, name, total) if sys.stderr.isatty():
+                _print(line)
+            case Started(track, name, total, unit):
                 if self._bars is None:
                     self._bars = _bars()
                     self._bars.start()
-                self._drawn[track] = self._bars.add_task(name, total=total)
+                self._drawn[track] = self._bars.add_task(name, total=total, unit=unit)
             case Advanced(track, done, total) if track in self._drawn and self._bars is not None:
                 self._bars.update(self._drawn[track], completed=done, total=total)
             case Finished(track) if track in self._drawn and self._bars is not None:
@@ -42,21 +48,37 @@ class ProgressBars:
                     self._bars = None
 
 
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def _bars() -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """The number of items done in a second."""
+
+        def render(self, task: Task) -> Text:
+            """Return the rate, empty until it is known."""
+            return Text(f"{task.speed:.3g}/s" if task.speed else "")
 
     return Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

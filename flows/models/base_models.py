@@ -12,6 +12,7 @@ from corpus.storage import operation_ids
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
+from flows.runtime import progress
 from flows.runtime.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def _register_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, trackin
         if any(each.origin == "base" and each.base == base for each in store.versions(conn, kind)):
             return
     operation_id = operation_ids.register_base(kind, base)
-    with tracked_run(tracking, RunFacts(operation_id, f"base {kind}", kind, base=base)) as run_id:
+    facts = RunFacts(operation_id, f"base {kind}", kind, base=base)
+    with progress.track(f"registering the base of {kind}", None, "files"), tracked_run(tracking, facts) as run_id:
         number, uri = register(tracking, kind, folder, run_id, operation_id)
     with corpus.operation(operation_id, "register") as op:
         if not op.done:

@@ -14,10 +14,12 @@ from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.tables import labels, utterances
 from flows.models import registry
 from flows.models.label_reliability import reliable_labels
+from flows.runtime import progress
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
     from training.evaluation.intervals import Numbers
+    from training.snapshots import LabelAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def audit_set(
     revisions = {row.utterance_id: row.revision for row in rows}
     reference: dict[str, Label] = {}
     opened = door.open(corpus, sorted(revisions), "judge", parts=("label",), strict=False, label_revisions=revisions)
-    for content in opened:
+    for content in progress.over(opened, "reading the labels of the evaluation set", len(revisions), "labels"):
         if content.label is not None:
             reference[content.utterance.utterance_id] = content.label
     ids = sorted(reference)
@@ -76,17 +78,23 @@ def audit_set(
 
 def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Snapshot:
     """Return the snapshot of all current labels that the kind can use and whose customers consent to the use."""
+    return snapshot_and_account(corpus, gate, kind)[0]
+
+
+def snapshot_and_account(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> tuple[Snapshot, LabelAccount]:
+    """Return the snapshot of all current labels, see `current_snapshot`, and where each of the labels is."""
     from corpus.vault import consent
-    from training.snapshots import build_snapshot
+    from training.snapshots import account_labels, build_snapshot
 
     with corpus.read() as conn:
         rows = reliable_labels(conn, labels.current(conn))
     ids = [row.utterance_id for row in rows]
     train = consent.consenting(corpus.vault, ids, "train").tolist()
     judging = consent.consenting(corpus.vault, ids, "annotate").tolist()
-    allowed = [
-        row
+    allowed = {
+        row.utterance_id
         for row, may_train, may_judge in zip(rows, train, judging, strict=True)
         if (may_judge if row.judges else may_train)
-    ]
-    return build_snapshot(allowed, kind, judged_on=gate.judged_on)
+    }
+    snapshot = build_snapshot((row for row in rows if row.utterance_id in allowed), kind, judged_on=gate.judged_on)
+    return snapshot, account_labels(rows, kind, lambda row: row.utterance_id in allowed)

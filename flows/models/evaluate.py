@@ -77,15 +77,18 @@ def classify_texts(home: Path, version: ModelVersion, texts: Mapping[str, str]) 
     """Return the predictions of an intent model for texts by utterance id."""
     from training.intent.model import classify
 
-    model, ids = registry.load_intent(home, version), sorted(texts)
-    return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+    ids = sorted(texts)
+    with progress.track(f"classifying {len(ids)} texts with intent/{version.version}", None, "texts"):
+        model = registry.load_intent(home, version)
+        return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
 
 
 def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
     """Return the transcripts of clips by a speech model, in their order."""
     from training.asr.transcribe import transcribe
 
-    with progress.track(f"transcribe with asr {version.version}", len(clips)) as advance:
+    name = f"transcribing {len(clips)} clips with asr/{version.version}"
+    with progress.track(name, len(clips), "clips") as advance:
         asr = registry.load_asr(home, version)
         return transcribe(asr, clips, how, progress.counting(advance))
 
@@ -93,7 +96,8 @@ def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion,
 def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSet, version: ModelVersion) -> Evaluation:
     """Evaluate a version on the evaluation set; return its report and the time that it took."""
     started = time.perf_counter()
-    clips, sounds = _clips(door.open(corpus, sorted(audit.labels), "judge", strict=False))
+    opened = door.open(corpus, sorted(audit.labels), "judge", strict=False)
+    clips, sounds = _clips(progress.over(opened, "reading the clips of the evaluation set", len(audit.labels), "clips"))
     outputs = transcribe_clips(home, how, audit.speech_model or version, clips)
     texts = {output.utterance_id: output.text for output in outputs}
     if audit.kind == "asr":
@@ -104,7 +108,8 @@ def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSe
         report = _intent_report(audit, version, classify_texts(home, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
-    speed = _speed(home, audit, version, clips, texts)
+    with progress.track(f"measuring the speed of {audit.kind}/{version.version}", None, "clips"):
+        speed = _speed(home, audit, version, clips, texts)
     return Evaluation(report, EvaluationCost(len(report), round(took, 3), round(audio, 3), speed))
 
 

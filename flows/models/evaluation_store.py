@@ -19,6 +19,7 @@ from corpus.tables.costs import EvaluationCost
 from corpus.text import NORMALISER
 from flows.models.eval_set import AuditSet
 from flows.models.evaluate import evaluate
+from flows.runtime import progress
 
 if TYPE_CHECKING:
     from training.asr.transcribe import TranscribeSettings
@@ -48,7 +49,7 @@ def evaluate_versions(
         beside: intent version by which the report of a speech model has to count success; None for any.
     """
     reports: dict[str, EvaluationReport] = {}
-    for version in versions:
+    for version in progress.over(versions, f"evaluating versions of {audit.kind}", len(versions), "versions"):
         key = (audit.kind, version.version, audit.eval_set_id, NORMALISER)
         with corpus.read() as conn:
             on_record = stored_report(conn, audit.kind, version.version, audit.eval_set_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from annotation.inventory import InventorySettings
 from annotation.latest_answers import latest_answers
@@ -15,8 +16,12 @@ from corpus.handle import Corpus
 from corpus.names import name_key
 from corpus.records.inventory import Inventory, NameKind, names_outside
 from corpus.tables import annotations as annotations_table
+from corpus.tables import inventory as inventory_table
 from flows.models.inventory import inventory_of
 from flows.runtime.results import Result
+
+MOST_COMPARED: Final = 200
+"""Proposals that are compared with all names in use, which takes some 5 ms each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class ProposalRow(Result):
         answers: how many latest answers name it.
         utterances: on how many utterances.
         people: by how many annotators.
-        like: the name in use that is spelled most like it; None where none is close.
+        like: the name in use that is spelled most like it; None where none is close, and for the rarest of very many.
     """
 
     kind: NameKind
@@ -60,7 +65,8 @@ def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> P
     """
     inventory = inventory_of(corpus, home, settings)
     with corpus.read() as conn:
-        ids = annotations_table.proposing(conn)
+        outside = [name for name in inventory_table.intents_in_use(conn) if inventory.intents.resolve(name) is None]
+        ids = sorted({*annotations_table.proposing(conn), *inventory_table.with_intents(conn, outside)})
     opened = 0
     said: dict[tuple[NameKind, str], list[tuple[str, str, str]]] = {}
     for content in door.open(corpus, ids, "annotate", parts=("annotations",), strict=False):
@@ -69,20 +75,25 @@ def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> P
             for kind, name in names_outside(answer, inventory):
                 key = (kind, name_key(name, settings.fold_case))
                 said.setdefault(key, []).append((name, content.utterance.utterance_id, answer.annotator_id))
-    rows = [_proposal(kind, answers, inventory) for (kind, _), answers in said.items()]
-    ordered = sorted(rows, key=lambda row: (row.kind, -row.answers, row.name))
-    return ProposalsReport(tuple(ordered), len(ids) - opened)
+    rows = [_proposal(kind, answers) for (kind, _), answers in said.items()]
+    rows.sort(key=lambda row: (row.kind, -row.answers, row.name))
+    compared = [replace(row, like=_like(row, inventory)) for row in rows[:MOST_COMPARED]]
+    return ProposalsReport((*compared, *rows[MOST_COMPARED:]), len(ids) - opened)
 
 
-def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]], inventory: Inventory) -> ProposalRow:
+def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]]) -> ProposalRow:
     spellings: Mapping[str, int] = Counter(name for name, _, _ in answers)
     name = min(spellings, key=lambda each: (-spellings[each], each))
-    close = difflib.get_close_matches(name, inventory.of(kind).names, n=1)
     return ProposalRow(
         kind=kind,
         name=name,
         answers=len(answers),
         utterances=len({utterance_id for _, utterance_id, _ in answers}),
         people=len({annotator for _, _, annotator in answers}),
-        like=close[0] if close else None,
+        like=None,
     )
+
+
+def _like(row: ProposalRow, inventory: Inventory) -> str | None:
+    close = difflib.get_close_matches(row.name, inventory.of(row.kind).names, n=1)
+    return close[0] if close else None

@@ -49,6 +49,13 @@ def last_night(now: datetime, time_zone: str, ends_at: int) -> Night:
     return night_named(day.isoformat(), time_zone, ends_at)
 
 
+def night_of(moment: datetime, time_zone: str, ends_at: int) -> Night:
+    """Return the night whose window the moment is in, which may not have ended yet."""
+    local = moment.astimezone(_zone(time_zone))
+    day = local.date() if local.time() < time(ends_at) else local.date() + timedelta(days=1)
+    return night_named(day.isoformat(), time_zone, ends_at)
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

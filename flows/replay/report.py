@@ -120,36 +120,37 @@ def log_replay(
 ) -> None:
     """Log each strategy as a run in MLflow, nested under the run of the replay."""
     from training.tracking.facts import RunFacts
-    from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_run
+    from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_cycle, tracked_run
     from training.tracking.store import open_tracking
 
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     tracking = open_tracking(tracking_settings, home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
-    for name, found in report.strategies.items():
-        of_strategy = [curve for curve in curves if curve.strategy == name]
-        facts = RunFacts(
-            operation_id=operation_ids.replay(key, report.seeds, name),
-            name=f"{corpus} {name}",
-            kind="intent",
-            cycle=cycle,
-            config=replay.model_dump(),
-            strategy=name,
-        )
-        with tracked_run(tracking, facts) as run_id:
-            line = mean_points(of_strategy, POINTS)
-            log_series(tracking, run_id, {"accuracy": {int(x): p.value for x, p in line}})
-            values = {
-                "labels_to_target": found.geometric_mean_labels,
-                "saving_vs_random": found.saving_vs_random.mean,
-                "saving_vs_random_low": found.saving_vs_random.low,
-                "saving_vs_random_high": found.saving_vs_random.high,
-                "aulc": found.aulc.mean,
-                "full_pool": report.full_pool,
-            }
-            log_metrics(tracking, run_id, values)
-            log_figures(tracking, run_id, {"learning_curve": picture})
-            log_document(tracking, run_id, "replay.json", report.to_json())
+    with tracked_cycle(tracking, cycle):
+        for name, found in report.strategies.items():
+            of_strategy = [curve for curve in curves if curve.strategy == name]
+            facts = RunFacts(
+                operation_id=operation_ids.replay(key, report.seeds, name),
+                name=f"{corpus} {name}",
+                kind="intent",
+                cycle=cycle,
+                config=replay.model_dump(),
+                strategy=name,
+            )
+            with tracked_run(tracking, facts) as run_id:
+                line = mean_points(of_strategy, POINTS)
+                log_series(tracking, run_id, {"accuracy": {int(x): p.value for x, p in line}})
+                values = {
+                    "labels_to_target": found.geometric_mean_labels,
+                    "saving_vs_random": found.saving_vs_random.mean,
+                    "saving_vs_random_low": found.saving_vs_random.low,
+                    "saving_vs_random_high": found.saving_vs_random.high,
+                    "aulc": found.aulc.mean,
+                    "full_pool": report.full_pool,
+                }
+                log_metrics(tracking, run_id, values)
+                log_figures(tracking, run_id, {"learning_curve": picture})
+                log_document(tracking, run_id, "replay.json", report.to_json())
 
 
 def _plain(name: str) -> str:

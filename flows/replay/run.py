@@ -120,7 +120,7 @@ def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayRe
     """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report."""
     plan.out.mkdir(parents=True, exist_ok=True)
     results = _Results(plan.out / "curves.jsonl", _key(plan))
-    with progress.track("runs", plan.seeds * (1 + len(plan.strategies))) as advance:
+    with progress.track("replaying sampling and learning", plan.seeds * (1 + len(plan.strategies)), "runs") as advance:
         advance(results.count(plan))
         if results.count(plan) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
@@ -139,7 +139,7 @@ def _key(plan: Replay) -> str:
 
 def _simulate(plan: Replay, results: _Results, advance: progress.Advance) -> None:
     with tempfile.TemporaryDirectory(prefix="earmark-replay-") as folder:
-        with progress.track("rows read", len(plan.corpus.train) + len(plan.corpus.test)) as read:
+        with progress.track("reading the corpus", len(plan.corpus.train) + len(plan.corpus.test)) as read:
             save_problem(make_problem(plan.corpus, plan.settings.neighbours, read), Path(folder))
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: each learns on one core

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
@@ -20,6 +21,24 @@ from flows.reports.annotation_weekly import (
 )
 from flows.runtime import console
 from flows.runtime.results import Result
+
+WORDS: Final = {
+    "compared": "pairs of answers",
+    "alpha_intent": "alpha of intents",
+    "alpha_verdict": "alpha of verdicts",
+    "wer_between": "WER between answers",
+    "slot_f1": "slot F1 between answers",
+    "wer_to_others": "WER to others",
+    "accidental": "accidental activations",
+    "minutes": "annotator minutes",
+    "wer_base": "WER of the base",
+    "wer_champion": "WER of the champion",
+    "minutes_a_point": "annotator minutes for a point of WER",
+}
+"""Words of the figures by key; other keys are shown with blanks."""
+
+SHARES: Final = frozenset({"wer_between", "slot_f1", "same_intent", "wer_to_others", "wer_base", "wer_champion"})
+"""Keys of figures in per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +159,16 @@ def _table(rows: Sequence[Result]) -> list[str]:
     if not rows:
         return ["none"]
     headers, cells = _cells(rows)
-    lines = ["| " + " | ".join(h.replace("_", " ") for h in headers) + " |", "|" + " --- |" * len(headers)]
+    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
     return lines + ["| " + " | ".join(console.cell(value) for value in row) + " |" for row in cells]
 
 
 def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:
+    """Return the words of the columns, and the cells of each row; shares are in per cent."""
     documents = [row.to_json() for row in rows]
-    headers = list(documents[0])
-    return headers, [[document[header] for header in headers] for document in documents]
+    keys = list(documents[0])
+    cells = [[console.percent(row[key]) if key in SHARES else row[key] for key in keys] for row in documents]
+    return [WORDS.get(key, key.replace("_", " ")) for key in keys], cells
 
 
 def show_weekly(report: WeeklyReport) -> None:
@@ -155,5 +176,6 @@ def show_weekly(report: WeeklyReport) -> None:
     for name, rows in (("weeks", report.weeks), ("people", report.people), ("locales", report.locales)):
         if rows:
             console.show_table(name, *_cells(rows))
-    console.show_pairs("cost", report.cost.to_json())
+    headers, (cost,) = _cells([report.cost])
+    console.show_pairs("cost", dict(zip(headers, cost, strict=True)))
     print(f"page  {report.page}")

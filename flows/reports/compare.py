@@ -61,15 +61,16 @@ class FigureRow(Result):
         figure: its key in `training.evaluation.rates`.
         name: its name in tables.
         better: whether less or more of it is better.
-        first, second: of each version, with its 95 % interval by speaker.
+        first, second: of each version, with its 95 % interval by speaker; None where it has no meaning, such as a
+            calibration error where next to nothing is right.
         difference: second - first, from the same bootstrap samples of speakers; None where the two can't be paired.
     """
 
     figure: str
     name: str
     better: Literal["less", "more"]
-    first: Interval
-    second: Interval
+    first: Interval | None
+    second: Interval | None
     difference: Interval | None
 
 

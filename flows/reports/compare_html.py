@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from corpus.errors import UsageError
 from corpus.records.evaluation import Interval
 from flows.reports.compare import Compared, FigureRow, SliceComparison
-from flows.reports.compare_table import cost_rows, rate_text, size_text, versions_of
+from flows.reports.compare_table import cost_rows, figure_text, points_text, rate_text, size_text, versions_of
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 
@@ -67,14 +67,14 @@ def page_html(compared: Compared) -> str:
 
 
 def _figure_row(row: FigureRow) -> Row:
-    texts = (row.name, rate_text(row.first), rate_text(row.second))
+    texts = (row.name, figure_text(row.first), figure_text(row.second))
     colour = _better_or_worse(row.difference, -1 if row.better == "less" else 1)
-    return Row([*map(Cell, texts), Cell(rate_text(row.difference), colour)])
+    return Row([*map(Cell, texts), Cell(points_text(row.difference), colour)])
 
 
 def _slice_row(row: SliceComparison) -> Row:
     texts = (row.slice, size_text(row), rate_text(row.first), rate_text(row.second))
-    difference = Cell(rate_text(row.difference), "" if row.thin else _better_or_worse(row.difference, -1))
+    difference = Cell(points_text(row.difference), "" if row.thin else _better_or_worse(row.difference, -1))
     return Row([*map(Cell, texts), difference], "thin" if row.thin else "")
 
 

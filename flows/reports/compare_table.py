@@ -12,6 +12,19 @@ def rate_text(rate: Interval | None) -> str:
     return "-" if rate is None else console.percent(rate.value, rate.low, rate.high)
 
 
+def figure_text(rate: Interval | None) -> str:
+    """Return `12.3 % [10.1, 14.6]`, or that the figure can't be judged where it has no meaning."""
+    return "can't be judged" if rate is None else rate_text(rate)
+
+
+def points_text(difference: Interval | None) -> str:
+    """Return a difference of two rates in points, `-9.6 [-12.3, -7.1]`, or `-` where there is none."""
+    if difference is None:
+        return "-"
+    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
 def speed_text(rate: Interval | None) -> str:
     """Return `0.021 [0.018, 0.025]`, or `-` where nothing was measured."""
     return "-" if rate is None else f"{rate.value:.3g} [{rate.low:.3g}, {rate.high:.3g}]"
@@ -48,14 +61,15 @@ def show_comparison(report: Comparison) -> None:
         f"normal form {report.normaliser}, 95 % intervals by speaker"
     )
     figures = [
-        (row.name, rate_text(row.first), rate_text(row.second), rate_text(row.difference)) for row in report.figures
+        (row.name, figure_text(row.first), figure_text(row.second), points_text(row.difference))
+        for row in report.figures
     ]
-    console.show_table("", ("", *names, "difference"), figures)
+    console.show_table("", ("", *names, "difference, points"), figures)
     slices = [
-        (row.slice, size_text(row), rate_text(row.first), rate_text(row.second), rate_text(row.difference))
+        (row.slice, size_text(row), rate_text(row.first), rate_text(row.second), points_text(row.difference))
         for row in report.slices
     ]
-    console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, "difference"), slices)
+    console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, "difference, points"), slices)
     console.show_table("cost", ("", *names), cost_rows(report))
     print(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
     if report.page is not None:

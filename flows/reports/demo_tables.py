@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from corpus.records.base import Kind
 from flows.reports.champion_vs_base import ChampionVsBase, champion_vs_base_from_json
-from flows.reports.compare_table import rate_text
+from flows.reports.compare_table import points_text, rate_text
 from flows.reports.sample_summary import outlook_lines, sample_lines
 from flows.rounds.sample_evidence import SampleEvidence
 from flows.runtime import console
@@ -122,9 +122,13 @@ def _show_champions(nights: Sequence[DemoNight], kind: Kind) -> None:
     for night in nights:
         found = night.of(kind)
         rows_judged, speakers = (found.rate.n, found.rate.speakers) if found.rate else (0, 0)
-        rates = (f"v{found.champion}  {rate_text(found.rate)}", rate_text(found.base_rate), rate_text(found.difference))
+        rates = (
+            f"v{found.champion}  {rate_text(found.rate)}",
+            rate_text(found.base_rate),
+            points_text(found.difference),
+        )
         rows.append((night.night, rows_judged, speakers, *rates))
-    headers = ("night", "rows", "speakers", "champion", "base", "difference to base")
+    headers = ("night", "rows", "speakers", "champion", "base", "difference to base, points")
     console.show_table(f"{LABELS[kind]} on the accumulated audit rows, 95 % intervals", headers, rows)
 
 

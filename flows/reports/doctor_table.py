@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.reports.champion_lines import champion_lines
 from flows.reports.doctor import DoctorReport
 from flows.runtime import console
 
@@ -11,6 +12,7 @@ def show_findings(report: DoctorReport) -> None:
     console.show_pairs("checked", report.checks)
     if report.repaired:
         console.show_pairs("repaired", report.repaired)
+    console.show_lines("champions on labelled clips", champion_lines(report.champions))
     for orphan in report.orphans or ():
         print(f"would delete  {orphan.kind}  {orphan.name}")
     for problem in report.problems:

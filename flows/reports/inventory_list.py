@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +64,21 @@ def list_inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> I
     for kind in NAME_KINDS:
         names = inventory.of(kind)
         sources = _sources(kind, inventory, settings, stored[kind], champion[kind])
+        also: dict[str | None, list[str]] = {}
+        for old in sorted(stored[kind].mapped):
+            also.setdefault(names.resolve(old), []).append(old)
+        labels: Counter[str | None] = Counter()
+        for given, count in counts.items() if kind == "intent" else ():
+            labels[names.resolve(given)] += count
         for name in names.names:
             note = names.notes.get(name)
-            also = tuple(sorted(old for old in stored[kind].mapped if names.resolve(old) == name))
-            of_name = sum(count for given, count in counts.items() if names.resolve(given) == name)
             rows.append(
                 NameRow(
                     kind=kind,
                     name=name,
                     sources=tuple(sources.get(name, ("always",))),
-                    labels=of_name if kind == "intent" else None,
-                    also=also,
+                    labels=labels[name] if kind == "intent" else None,
+                    also=tuple(also.get(name, ())),
                     description=note.description if note else "",
                     examples=note.examples if note else (),
                 )

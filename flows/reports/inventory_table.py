@@ -32,7 +32,9 @@ def show_inventory(report: InventoryReport) -> None:
         headers = ("name", "from", *(["labels"] if kind == "intent" else []), "description")
         console.show_table(title, headers, table)
     if report.proposing:
-        print(f"{report.proposing} utterances have answers with other names: earmark inventory proposals")
+        print(
+            f"{report.proposing} utterances had answers with new names: earmark inventory proposals lists the open ones"
+        )
 
 
 def show_proposals(report: ProposalsReport) -> None:
@@ -59,7 +61,7 @@ def show_outside(report: ProposalsReport, answers: Mapping[str, int]) -> None:
     """
     for kind, count in answers.items():
         rows = [row for row in report.proposals if row.kind == kind]
-        names = ", ".join(f"{row.name} ({row.answers})" for row in rows[:MOST_NAMES])
+        names = ", ".join(f"{console.printable(row.name)} ({row.answers})" for row in rows[:MOST_NAMES])
         more = f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else ""
         says = "answer names" if count == 1 else "answers name"
         print(f"{count} {says} {kind}s outside the inventory: {names}{more}")
@@ -80,4 +82,4 @@ def quoted(name: str) -> str:
     """Return a name as a shell takes it."""
     import shlex
 
-    return shlex.quote(name)
+    return shlex.quote(console.printable(name))

@@ -71,6 +71,7 @@ class VersionLineage(Result):
         snapshot_id: of the labels that it learned from; "" where it learned from none.
         rows: rows of that snapshot by role.
         left_out: how many labels of that snapshot it could not learn, by reason.
+        label_account: where all labels were when it learned, from the tracking store; empty for older versions.
         labels, rounds: the sources of its labels, and the rounds that chose its utterances.
         pseudo: its pseudo-labels; None where it has none.
         annotators: answers by annotator's pseudonym.
@@ -87,6 +88,7 @@ class VersionLineage(Result):
     snapshot_id: str
     rows: Mapping[str, int]
     left_out: Mapping[str, int]
+    label_account: Mapping[str, int]
     labels: tuple[LabelSource, ...]
     pseudo: PseudoSource | None
     annotators: Mapping[str, int]
@@ -124,6 +126,7 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(home, tracking, version),
+            label_account=_account_of(home, tracking, version),
         )
 
 
@@ -159,6 +162,16 @@ def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> di
         "eval_set_id": "earmark.eval_set_id",
     }
     return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
+
+
+def _account_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, int]:
+    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; empty if not known."""
+    from training.tracking.runs import run_params
+    from training.tracking.store import open_tracking
+
+    prefix = "labels."
+    params = run_params(open_tracking(tracking, home), version.run_id)
+    return {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------

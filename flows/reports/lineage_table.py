@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flows.reports.label_account import account_text
 from flows.reports.lineage import UtteranceLineage, VersionLineage
 from flows.runtime import console
 from flows.runtime.results import Result
@@ -22,6 +23,10 @@ def _show_version(report: VersionLineage) -> None:
     pairs = {name: value for name, value in report.to_json().items() if name not in shown_apart and value != ""}
     if report.pseudo is not None:
         pairs["pseudo"] = report.pseudo.to_json() | {"by": " ".join(report.pseudo.by)}
+    if report.label_account:
+        pairs["label_account"] = account_text(report.label_account)
+    else:
+        pairs.pop("label_account")
     pairs["judged_on"] = f"{len(report.judged_on)} sets"
     pairs["annotators"] = {name: f"{count} answers" for name, count in report.annotators.items()}
     console.show_pairs(f"version {report.version}", pairs)

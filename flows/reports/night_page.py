@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from flows.reports.champion_lines import document_lines
+from flows.reports.label_account import account_text
+from flows.reports.report_words import worded
 from flows.reports.sample_summary import sample_lines
 from flows.runtime.console import cell, percent
+
+NOT_IN_A_CELL: Final = frozenset(
+    {"decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since", "champions", "waits", "lead"}
+)
+"""Keys of a step's document that are long, or of no use without the home."""
 
 
 def night_markdown(report: Mapping[str, Any]) -> str:
@@ -16,19 +24,24 @@ def night_markdown(report: Mapping[str, Any]) -> str:
     for step, result in report.items():
         if not isinstance(result, dict):
             continue
-        lines.append(f"| {step} | {_step_text(sample_lines(result) if step == 'sample' else result)} |")
+        lines.append(f"| {step} | {_step_text(step, sample_lines(result) if step == 'sample' else result)} |")
         if result.get("decision_text"):
             decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
+            decisions += [f"\n{result[key]}" for key in ("waits", "lead") if result.get(key)]
+        if result.get("champions"):
+            champions = [f"- {line}" for line in document_lines(result["champions"])]
+            decisions += ["", "## champions on labelled clips", "", *champions]
     return "\n".join(lines + decisions) + "\n"
 
 
-def _step_text(result: Mapping[str, Any]) -> str:
+def _value_text(key: str, value: Any) -> str:
+    if key == "fraction" and isinstance(value, float):
+        return percent(value)
+    return account_text(value) if key == "label_account" else cell(value)
+
+
+def _step_text(step: str, result: Mapping[str, Any]) -> str:
     if "skipped" in result:
         return f"skipped: {result['skipped']}"
-    not_shown = ("decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since")
-    shown = {
-        key: percent(value) if key == "fraction" and isinstance(value, float) else cell(value)
-        for key, value in result.items()
-        if key not in not_shown
-    }
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+    shown = {key: _value_text(key, value) for key, value in result.items() if key not in NOT_IN_A_CELL}
+    return ", ".join(f"{words} {value}" for words, value in worded(step, shown).items())

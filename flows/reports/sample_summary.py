@@ -18,6 +18,10 @@ FIGURES: Final = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
 """Figures of a calibration: name in the line, and attribute of `Reliability`."""
 
 
+ORDERS: Final = ("since", "up_to")
+"""Keys of a choice's document that place it among the arrivals, for machines."""
+
+
 def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
     """Return the document of a choice with one line in place of each group of figures from earlier answers.
 
@@ -29,8 +33,12 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
 
     lines: dict[str, object] = {}
     for name, value in document.items():
+        if name in ORDERS:
+            continue
         if name == "calibration":
-            lines |= {f"calibration {kind}": calibration_line(Reliability(**found)) for kind, found in value.items()}
+            lines |= {
+                f"calibration {kind}": calibration_line(Reliability(**found), kind) for kind, found in value.items()
+            }
         elif name == "costs":
             lines |= cost_lines({ask: QuestionCost(**cost) for ask, cost in value.items()})
         elif name == "cohorts":
@@ -49,13 +57,23 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
     return lines
 
 
-def calibration_line(found: Reliability) -> str:
-    """Return how well a measure predicts errors, before and after calibration."""
-    if found.ece_before is None:
+def calibration_line(found: Reliability, kind: str) -> str:
+    """Return how well a measure predicts errors, before and after calibration.
+
+    Args:
+        found: the figures.
+        kind: of the errors: `words`, counted by utterance, or `intent`, of which the measure estimates the probability.
+    """
+    if found.ece_before is None or found.ece_after is None:
         return found.note
-    figures = [f"ECE {found.ece_before:.3f} → {found.ece_after:.3f}"]
+    if kind == "words":
+        gap = f"{found.ece_before:.2f} word errors an utterance before the curve, {found.ece_after:.2f} after"
+        gap += "" if found.mean is None else f", of {found.mean:.2f}"
+    else:
+        gap = f"{100 * found.ece_before:.1f} points of probability before the curve, {100 * found.ece_after:.1f} after"
+    figures = [f"off by {gap}"]
     figures += [f"{label} {value:.2f}" for label, name in FIGURES if (value := getattr(found, name)) is not None]
-    figures.append(f"{percent(found.error_share)} in error")
+    figures.append(f"{percent(found.error_share)} of the utterances with an error")
     chosen = "" if found.of == "traffic" else " chosen"
     figures.append(f"{found.judged}{chosen} rows of {found.speakers} speakers, curve on {found.rows}")
     return ", ".join(figures) + (f"; {found.note}" if found.note else "")

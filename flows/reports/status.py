@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -13,9 +14,13 @@ from corpus.records.base import Kind
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, nights, rounds, utterances
 from corpus.tables import models as store
+from flows.models.champion_lead import stored_lead
+from flows.models.known_texts import ChampionOnLabels, champions_on_labels
+from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
 from flows.nights.night import last_night
+from flows.reports.nights import NightRow, nights_of
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question, fitted_costs
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime.results import Result
@@ -24,6 +29,9 @@ from flows.runtime.settings import Settings
 from flows.tasks import task_status
 from flows.tasks.queues import QueueReport, queues
 from sampling.stopping_rule import Outlook
+
+NIGHTS: Final = 5
+"""How many nights the status lists, the newest; `earmark nights` lists more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,15 @@ class StatusReport(Result):
         utterances: by state.
         refused: manifest rows by reason.
         rounds: oldest first.
+        nights: the newest ones, oldest first.
         tasks: by state.
         queues: open tasks by person, locale, age and round.
         answers: by verdict.
         labels, models, costs: counts of labels; versions by kind; annotator seconds by question.
         outlook: what the next labels are expected to bring, by kind.
+        champions: how the champions do on labelled clips, by kind; empty before there are champions.
+        promotion: what promotion still waits for, by kind.
+        leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         problems: champions that must not stay champions, each with the remedy.
     """
 
@@ -83,6 +95,7 @@ class StatusReport(Result):
     utterances: Mapping[str, int]
     refused: Mapping[str, int]
     rounds: tuple[RoundCounts, ...]
+    nights: tuple[NightRow, ...]
     tasks: Mapping[str, int]
     queues: QueueReport
     answers: Mapping[str, int]
@@ -90,26 +103,37 @@ class StatusReport(Result):
     models: Mapping[Kind, KindVersions]
     costs: Mapping[str, QuestionCost]
     outlook: Mapping[Kind, Outlook]
+    champions: Mapping[Kind, ChampionOnLabels]
+    promotion: Mapping[Kind, PromotionWait]
+    leads: Mapping[Kind, str]
     problems: tuple[str, ...]
 
 
 def status_of(settings: Settings) -> StatusReport:
     """Return what is in the home, in numbers."""
-    with opened(settings, create=False) as corpus, corpus.read() as conn:
-        return StatusReport(
-            home=str(settings.home),
-            utterances=utterances.counts(conn),
-            refused=utterances.refusals(conn),
-            rounds=tuple(RoundCounts(row.round, row.pool_size, row.selected) for row in rounds.rounds(conn)),
-            tasks=task_status.count_waiting(corpus),
-            queues=queues(corpus, settings.people, settings.export.due_days),
-            answers=annotations_table.outcomes(conn),
-            labels=_label_counts(conn),
-            models={kind: _versions(conn, kind) for kind in KINDS},
-            costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
-            outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
-            problems=tuple(tainted_champions(conn)),
-        )
+    with opened(settings, create=False) as corpus:
+        champions = champions_on_labels(corpus)
+        promotion = {kind: promotion_wait(corpus, settings.promotion, kind) for kind in KINDS}
+        leads = {kind: lead for kind in KINDS if (lead := stored_lead(corpus, settings.promotion, kind)) is not None}
+        with corpus.read() as conn:
+            return StatusReport(
+                home=str(settings.home),
+                utterances=utterances.counts(conn),
+                refused=utterances.refusals(conn),
+                rounds=tuple(RoundCounts(row.round, row.pool_size, row.selected) for row in rounds.rounds(conn)),
+                nights=nights_of(conn, settings.night, NIGHTS, corpus.clock()),
+                tasks=task_status.count_waiting(corpus),
+                queues=queues(corpus, settings.people, settings.export.due_days),
+                answers=annotations_table.outcomes(conn),
+                labels=_label_counts(conn),
+                models={kind: _versions(conn, kind) for kind in KINDS},
+                costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
+                outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
+                champions=champions,
+                promotion=promotion,
+                leads=leads,
+                problems=tuple(tainted_champions(conn)),
+            )
 
 
 def _label_counts(conn: sa.Connection) -> LabelCounts:

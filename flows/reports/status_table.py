@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flows.reports.champion_lines import champion_lines
+from flows.reports.nights_table import show_nights
 from flows.reports.queue_table import show_queues
 from flows.reports.sample_summary import cost_lines, outlook_lines
 from flows.reports.status import StatusReport
@@ -10,17 +12,18 @@ from flows.runtime import console
 
 def show_status(report: StatusReport) -> None:
     """Print the status as tables."""
+    labels = report.labels
     counts = {
-        "utterances": report.utterances,
-        "refused": report.refused,
+        "clips": report.utterances,
+        "manifest rows refused": report.refused,
         "tasks": report.tasks,
         "answers": report.answers,
-        "labels": report.labels.to_json(),
+        "labels": f"{labels.current}: {labels.audit} of the audit sample, {labels.held_out} held out, "
+        f"{labels.from_manifest} from manifests",
     }
     console.show_pairs(f"home {report.home}", counts)
-    if report.rounds:
-        rows = [(row.round, row.pool, row.chosen) for row in report.rounds]
-        console.show_table("rounds", ("round", "pool", "chosen"), rows)
+    if report.nights:
+        show_nights(report.nights, "the newest nights; earmark nights lists more")
     show_queues(report.queues)
     console.show_pairs("annotators' time", cost_lines(report.costs))
     console.show_pairs("the next labels", outlook_lines(report.outlook))
@@ -28,6 +31,10 @@ def show_status(report: StatusReport) -> None:
         (kind, row.versions, row.champion, row.challenger, row.previous, row.looks)
         for kind, row in report.models.items()
     ]
+    console.show_pairs("promotion", {kind: wait.text for kind, wait in report.promotion.items()})
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
+    console.show_lines("champions on labelled clips", champion_lines(report.champions))
+    if report.leads:
+        console.show_lines("clear leads on few rows", list(report.leads.values()))
     for problem in report.problems:
         print(f"PROBLEM  {problem}")

@@ -20,6 +20,7 @@ from corpus.tables import labels, scores, snapshots
 from corpus.tables.labels import LabelRow
 from flows.models import registry
 from flows.rounds.annotation_costs import fitted_costs
+from flows.runtime import progress
 from flows.runtime.settings import LearnedSettings
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
@@ -108,10 +109,11 @@ def gather_evidence(
     evidence = LabelEvidence(costs, answers, labelled=len(ids), scored=len(rows))
     if not rows:
         return evidence
-    predictions = scores.predictions(corpus, [row.utterance_id for row in rows], labelled.asr, labelled.intent)
     covered = np.array([not row.judges for row in rows])
-    found = _findings(corpus, labelled, rows, predictions)
-    curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, sampling.seed)
+    with progress.track(f"learning from the labels of {len(rows)} clips what to choose", None, "clips"):
+        predictions = scores.predictions(corpus, [row.utterance_id for row in rows], labelled.asr, labelled.intent)
+        found = _findings(corpus, labelled, rows, predictions)
+        curves, reliability = fit_all({kind: evidence_of(found, kind) for kind in MEASURED}, sampling.seed)
     return replace(
         evidence,
         calibrators={MEASURED[kind]: curves[kind] for kind in MEASURED},

@@ -24,7 +24,12 @@ def show_json(document: object) -> None:
 
 
 def show_table(
-    title: str, headers: Sequence[str], rows: Sequence[Sequence[object]], *, last_wide: bool = False
+    title: str,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    last_wide: bool = False,
+    first_whole: bool = False,
 ) -> None:
     """Print a table on stdout, with numbers aligned to the right.
 
@@ -33,20 +38,32 @@ def show_table(
         headers: of the columns.
         rows: values of each row, in the order of the headers.
         last_wide: give the last column all width that the others leave.
+        first_whole: never fold the first column, such as one of ids that a reader copies.
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, header in enumerate(headers):
         numeric = all(isinstance(row[index], int | float) or row[index] in ("", "-", None) for row in rows)
         wide = last_wide and index == len(headers) - 1
         table.add_column(
-            header, justify="right" if numeric and rows else "left", overflow="fold", ratio=1 if wide else None
+            Text(header),
+            justify="right" if numeric and rows else "left",
+            overflow="fold",
+            ratio=1 if wide else None,
+            no_wrap=first_whole and index == 0,
+            min_width=max(len(cell(row[0])) for row in rows) if first_whole and index == 0 and rows else None,
         )
     for row in rows:
-        table.add_row(*(cell(value) for value in row))
+        table.add_row(*(Text(printable(cell(value))) for value in row))
     Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
+
+
+def printable(text: str) -> str:
+    """Return a text with a sign in place of every character that would steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def show_pairs(title: str, pairs: Mapping[str, object]) -> None:
@@ -55,6 +72,13 @@ def show_pairs(title: str, pairs: Mapping[str, object]) -> None:
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         print(f"  {name:<{width}}  {cell(value)}")
+
+
+def show_lines(title: str, lines: Sequence[str]) -> None:
+    """Print a title and sentences on stdout, one on each line."""
+    print(title)
+    for line in lines:
+        print(f"  {line}")
 
 
 def show_refused(lines: Sequence[Mapping[str, object]]) -> None:
@@ -71,6 +95,8 @@ def cell(value: object) -> str:
     """Return the text of one value: numbers with 4 significant digits, mappings as `a 1, b 2`, `-` for None."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):

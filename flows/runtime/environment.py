@@ -48,6 +48,14 @@ def from_environment() -> dict[str, str]:
     return found
 
 
+def variable_of(key: str) -> str:
+    """Return the name of the environment variable that gives the setting now: NAME, or NAME_FILE where that is set."""
+    if key == "corpus.key_file":
+        return KEY_FILE_VARIABLE
+    name = next(name for name, setting in VARIABLES.items() if setting == key)
+    return name if os.environ.get(name) else f"{name}_FILE"
+
+
 def _read_value(variable: str, file: Path) -> str:
     try:
         value = file.read_text(encoding="utf-8").strip()

@@ -1,8 +1,11 @@
 """Progress of steps, as events without printing: a step reports how far it is, and its caller decides what to show.
 
-    with progress.track("score", len(clips)) as advance:     # in a step
+    with progress.track("scoring clips", len(clips), "clips") as advance:     # in a step
         ...
         advance(done)
+
+    for clip in progress.over(clips, "reading clips", len(clips), "clips"):   # the same for a loop over single items
+        ...
 
     with progress.listening(bars):                           # in the command line, a notebook or a test
         run_the_step()
@@ -13,11 +16,11 @@ Without a listener nothing happens.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,15 @@ class Started:
 
     Attributes:
         track: number of this piece of work, unique in the process.
-        name: what is counted, such as `score`.
+        name: what is done, as a person reads it, such as `scoring clips with asr/1 and intent/1`.
         total: how many there are; None where the number is not known yet.
+        unit: what is counted, such as `clips`.
     """
 
     track: int
     name: str
     total: int | None
+    unit: str = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Noted:
     line: str
 
 
+T = TypeVar("T")
+
 Event = Started | Advanced | Finished | Noted
 Listener = Callable[[Event], None]
 
@@ -100,12 +107,13 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def track(name: str, total: int | None) -> Iterator[Advance]:
+def track(name: str, total: int | None, unit: str = "rows") -> Iterator[Advance]:
     """Report the work of the block to the listeners: its begin, how far it is, and its end.
 
     Args:
-        name: what is counted.
+        name: what is done, as a person reads it; never content.
         total: how many there are; None where the number is not known yet.
+        unit: what is counted.
 
     Yields:
         A function that takes how many are done in all, and the total once it is known. Any thread may call it: it
@@ -119,11 +127,19 @@ def track(name: str, total: int | None) -> Iterator[Advance]:
         newest_total = newest_total if total is None else total
         _emit(listeners, Advanced(number, done, newest_total))
 
-    _emit(listeners, Started(number, name, total))
+    _emit(listeners, Started(number, name, total, unit))
     try:
         yield advance
     finally:
         _emit(listeners, Finished(number))
+
+
+def over(items: Iterable[T], name: str, total: int | None, unit: str = "rows") -> Iterator[T]:
+    """Yield the items and report each, once the caller is done with it; see `track`."""
+    with track(name, total, unit) as advance:
+        for done, item in enumerate(items, start=1):
+            yield item
+            advance(done)
 
 
 def counting(advance: Advance) -> Callable[[int], None]:

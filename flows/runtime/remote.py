@@ -63,7 +63,7 @@ def retrain_remotely(home: Path, prefect: PrefectSettings, kind: Kind, *, wait: 
     from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retrain {kind} remotely", None):
+    with temporary_settings({PREFECT_API_URL: api_url}), progress.track(f"retraining {kind} on another machine", None):
         try:
             run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",

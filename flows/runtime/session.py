@@ -15,10 +15,15 @@ from corpus.errors import EarmarkError
 from corpus.handle import Corpus, open_corpus
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
+from flows.runtime.progress import listening
+from flows.runtime.progress_lines import ProgressLines
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
 PATIENCE = 3600.0
 """How long a run that a schedule or a remote command started waits for the home [s]: nobody is there to retry it."""
+
+SHOWN_AT_ITS_END = 2.0
+"""Work of at least this time has a line in Prefect's log when it ends [s]."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,7 +95,8 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
 def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
     """Open the corpus for a flow until the block ends, with the settings of the running command.
 
-    A flow that a schedule started has no such command: it loads the settings and locks the home itself.
+    Progress in the block is written to the log of the flow run in Prefect. A flow that a schedule started has no such
+    command: it loads the settings and locks the home itself.
 
     Args:
         config: file of settings for a scheduled flow; ignored where a command runs.
@@ -103,16 +109,32 @@ def open_for_flow(config: str | None) -> Iterator[tuple[Corpus, Settings]]:
     """
     settings = ACTIVE.get()
     if settings is not None:
-        with opened(settings) as corpus:
+        with _progress_in_prefect(), opened(settings) as corpus:
             yield corpus, settings
         return
     settings = scheduled(config)
-    with hold_corpus(settings.corpus, "scheduled run", patience=PATIENCE), opened(settings) as corpus:
+    lock = hold_corpus(settings.corpus, "scheduled run", patience=PATIENCE)
+    with lock, _progress_in_prefect(), opened(settings) as corpus:
         token = ACTIVE.set(settings)
         try:
             yield corpus, settings
         finally:
             ACTIVE.reset(token)
+
+
+@contextlib.contextmanager
+def _progress_in_prefect() -> Iterator[None]:
+    """Write notes and progress of the block to the log of the running flow; nothing where no flow runs."""
+    from prefect.exceptions import MissingContextError
+    from prefect.logging import get_run_logger
+
+    try:
+        log = get_run_logger()
+    except MissingContextError:
+        yield
+        return
+    with ProgressLines(log.info, ends_after=SHOWN_AT_ITS_END) as lines, listening(lines):
+        yield
 
 
 class Unexpected(EarmarkError):

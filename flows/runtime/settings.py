@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from annotation.assignment import PeopleSettings
@@ -29,8 +28,8 @@ from corpus.ingest.ingest import IngestSettings
 from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
-from flows.runtime.environment import Json, from_environment
 from flows.runtime.prefect_server import PrefectSettings
+from flows.runtime.settings_layers import changes, find_file, merged
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 from sampling.stopping_rule import StoppingSettings
@@ -39,9 +38,6 @@ from training.evaluation.gate import PromotionSettings
 from training.intent.finetune import IntentFinetuneSettings
 from training.score import ScoreSettings
 from training.tracking.store import TrackingSettings
-
-CONFIGS: Final = Path(__file__).resolve().parents[2] / "configs"
-"""Folder of the settings files that come with earmark."""
 
 
 class NightSettings(BaseModel):
@@ -236,54 +232,14 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
         SettingsError: a file is missing or not YAML, a key is unknown or a value has a wrong type; the message is one
             line that names the key.
     """
-    tree: dict[str, Json] = {}
-    source = "the settings"
-    if config is not None:
-        path = _find_file(config)
-        source = path.name
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path.name} can't be read: {type(error).__name__}; check its rights") from None
-        except yaml.YAMLError as error:
-            line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-            raise SettingsError(f"{path.name} line {line} is not YAML; fix it") from None
-        if loaded is not None and not isinstance(loaded, dict):
-            raise SettingsError(f"{path.name} must have keys and values, not a {type(loaded).__name__}")
-        tree = loaded or {}
-    for name, value in from_environment().items():
-        _put(tree, name.split("."), value)
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not key:
-            raise SettingsError(f"--set {override}: give it as key=value, such as --set sampling.clips=40")
-        try:
-            _put(tree, key.split("."), yaml.safe_load(value))
-        except yaml.YAMLError:
-            raise SettingsError(f"--set {key}: the value is not YAML; put it in quotes") from None
+    source = "the settings" if config is None else find_file(config).name
+    tree = merged(changes(config, overrides))
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsError(f"{source}: {describe(error)}") from None
     except SettingsError as error:  # a backend, strategy or measure that no package offers
         raise SettingsError(f"{source}: {error}") from None
-
-
-def _find_file(config: Path) -> Path:
-    for candidate in (config, CONFIGS / config.name, CONFIGS / f"{config.name}.yaml"):
-        if candidate.is_file() and (candidate == config or len(config.parts) == 1):
-            return candidate
-    known = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
-    raise SettingsError(f"--config {config}: no such file; the ones that come with earmark are {known}")
-
-
-def _put(tree: dict[str, Json], keys: Sequence[str], value: Json) -> None:
-    for key in keys[:-1]:
-        branch = tree.setdefault(key, {})
-        if not isinstance(branch, dict):
-            raise SettingsError(f"{'.'.join(keys)}: {key} is a value, not a group of settings")
-        tree = branch
-    tree[keys[-1]] = value
 
 
 def describe(error: ValidationError) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from corpus import home_id
 from corpus.settings import places
 from corpus.storage import database
+from flows.runtime import progress
 from flows.runtime.lock import hold_corpus
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
@@ -45,13 +46,16 @@ def upgrade_all(settings: Settings) -> UpgradeReport:
     """
     with hold_corpus(settings.corpus, "upgrade"):
         stores = home_id.stores_at(places(settings.corpus))
-        try:
-            home_id.check(stores)  # also finds a schema that is too new, before the first database is changed
-            records = SchemaChange(*database.upgrade(stores.records, "records"))
-            vault = SchemaChange(*database.upgrade(stores.vault, "vault"))
-        finally:
-            stores.dispose()
-        return UpgradeReport(records, vault, _upgrade_tracking(settings.tracking, settings.home))
+        with progress.track("upgrading records, vault and MLflow's store", 3, "stores") as advance:
+            try:
+                home_id.check(stores)  # also finds a schema that is too new, before the first database is changed
+                records = SchemaChange(*database.upgrade(stores.records, "records"))
+                advance(1)
+                vault = SchemaChange(*database.upgrade(stores.vault, "vault"))
+                advance(2)
+            finally:
+                stores.dispose()
+            return UpgradeReport(records, vault, _upgrade_tracking(settings.tracking, settings.home))
 
 
 def _upgrade_tracking(settings: TrackingSettings, home: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 from annotation.files import write_tasks
 from annotation.tasks import TaskSettings, keep_rows, make_tasks
 from corpus import door
+from corpus.errors import Refused
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, Selection
 from corpus.records.arrivals import Hypothesis
@@ -20,6 +21,8 @@ from corpus.storage import operation_ids
 from corpus.tables import rounds
 from corpus.tables.leases import grant_lease, leased
 from flows.models.inventory import inventory_of
+from flows.nights.night_list import named_nights
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import ExportSettings
 from flows.runtime.settings_parts import (
@@ -107,6 +110,19 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     folder = settings.task_folder / round_
     _write_folder(corpus, folder, tasks)
     return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
+
+
+def require_round(corpus: Corpus, night: str) -> None:
+    """Check that a round was sampled for the night.
+
+    Raises:
+        Refused: there is none; the message names the nights that have one.
+    """
+    with corpus.read() as conn:
+        names = [row.round for row in rounds.rounds(conn)]
+    if night not in names:
+        known = f"nights with a round are {named_nights(names)}" if names else "no night has one yet"
+        raise Refused(f"night {night} has no round to export; {known}; earmark sample --night {night} chooses one")
 
 
 def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
@@ -211,7 +227,8 @@ def _drafts(corpus: Corpus, ids: Sequence[str]) -> tuple[dict[str, Hypothesis], 
     drafts: dict[str, Hypothesis] = {}
     durations: dict[str, float] = {}
     questions: dict[str, str] = {}
-    for content in door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False):
+    opened = door.open(corpus, ids, "annotate", parts=("hypotheses", "annotations"), strict=False)
+    for content in progress.over(opened, "reading drafts of tasks", len(ids), "tasks"):
         utterance = content.utterance
         durations[utterance.utterance_id] = utterance.duration
         if content.hypotheses:
@@ -227,7 +244,8 @@ def _write_clips(corpus: Corpus, folder: Path, names: dict[str, str]) -> None:
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     missing = [i for i, name in names.items() if not (folder / name).exists()]
-    for content in door.open(corpus, missing, "annotate", strict=False):
+    opened = door.open(corpus, missing, "annotate", strict=False)
+    for content in progress.over(opened, "writing clips of tasks", len(missing), "clips"):
         target = folder / names[content.utterance.utterance_id]
         temporary = target.with_name(f".{target.name}.tmp")
         soundfile.write(temporary, content.audio, content.sample_rate, subtype="PCM_16", format="WAV")

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from corpus.errors import TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
 from flows.models import registry
 from flows.runtime import progress
+from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
+from training.loop.work import Epoch, OnEpoch, Progress
 
-OnProgress = Callable[[int, int, float], None]
-"""Takes the number of steps done, the number of all steps, and the loss."""
+if TYPE_CHECKING:
+    from training.asr.finetune import FinetuneResult as AsrResult
+    from training.intent.finetune import FinetuneResult as IntentResult
 
 LEARNING_ROLES: tuple[Role, ...] = ("train", "dev")
 """Rows to learn from, and rows of other speakers on which the training is validated."""
@@ -61,15 +66,17 @@ class Training(Result):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished training.
+    """A finished training that passed the check on the dev rows.
 
     Attributes:
         training: how it ran.
+        checked: what the check found, in one sentence.
         series: figures by name and epoch, see `training.evaluation.metrics.learning_series`.
         left_out: ids of the examples that could not be learned from, by reason.
     """
 
     training: Training
+    checked: str
     series: Mapping[str, Mapping[int, float]]
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -86,23 +93,79 @@ def fine_tune(
     intent: IntentFinetuneSettings,
     plan: RetrainPlan,
     folder: Path,
+    on_epoch: OnEpoch,
 ) -> Trained:
-    """Fine-tune the base and write the model to the folder; resume from the checkpoints of a killed run."""
+    """Fine-tune the base and write the model to the folder; resume from the checkpoints of a killed run.
+
+    Every epoch is a note for the person who waits.
+
+    Args:
+        corpus: the handle.
+        models: which bases are fine-tuned.
+        asr: how a speech model is fine-tuned.
+        intent: how an intent model is fine-tuned.
+        plan: what is learned.
+        folder: of the model.
+        on_epoch: called for the base and after each epoch.
+
+    Raises:
+        TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows.
+    """
     checkpoints = checkpoint_folder(folder, plan.kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != checkpoints]
     # checkpoints that learned from other labels, some of which may be erased by now, and files of a killed run
     for stale in (folder, *others, *folder.parent.glob(".tmp-*")):
         shutil.rmtree(stale, ignore_errors=True)
-    with progress.track(f"fine-tune {plan.kind}", None) as advance:
+    base = registry.base_folder(models, plan.kind)
 
-        def on_progress(done: int, total: int, loss: float) -> None:
-            advance(done, total)
+    def report_epoch(epoch: Epoch) -> None:
+        progress.note(epoch_line(plan.kind, epoch))
+        on_epoch(epoch)
 
-        base = registry.base_folder(models, plan.kind)
-        if plan.kind == "asr":
-            return _fine_tune_asr(corpus, asr, base, plan, folder, checkpoints, on_progress)
-        return _fine_tune_intent(corpus, intent, base, plan, folder, checkpoints, on_progress)
+    if plan.kind == "asr":
+        return _fine_tune_asr(corpus, asr, base, plan, folder, checkpoints, report_epoch)
+    return _fine_tune_intent(corpus, intent, base, plan, folder, checkpoints, report_epoch)
+
+
+def epoch_line(kind: Kind, epoch: Epoch) -> str:
+    """Return the line on an epoch: loss, figure on the dev rows, time, time left; epoch 0 is the base."""
+    measure = "dev WER" if kind == "asr" else "dev intent error"
+    dev = "no dev rows" if epoch.dev_error is None else f"{measure} {100 * epoch.dev_error:.1f} %"
+    if epoch.train_loss is None:
+        return f"{kind} base: {dev}"
+    line = f"{kind} epoch {epoch.number} of {epoch.epochs}: loss {epoch.train_loss:.4g}, {dev}"
+    line += f", {duration_text(epoch.seconds)}"
+    return line if epoch.seconds_left is None else f"{line}, {duration_text(epoch.seconds_left)} left"
+
+
+@contextmanager
+def _steps(kind: Kind, examples: int) -> Iterator[Progress]:
+    """Report the steps of a training; yield what the training calls after each."""
+    with progress.track(f"fine-tuning {kind} on {examples} examples", None, "steps") as advance:
+        yield lambda done, total, loss: advance(done, total)
+
+
+def checked(kind: Kind, made: AsrResult | IntentResult, settings: str) -> str:
+    """Return in one sentence what the dev rows say about a trained model.
+
+    Args:
+        kind: `asr` or `intent`.
+        made: the result of the fine-tuning.
+        settings: what to change where the model is refused.
+
+    Raises:
+        TrainingRefused: the training diverged, or the model is clearly worse than its base.
+    """
+    from training.evaluation.dev_check import MIN_ROWS, can_tell, why_diverged, why_worse
+
+    why = why_diverged(made.first_loss, made.losses) or why_worse(kind, made.dev_errors)
+    if why:
+        raise TrainingRefused(f"{kind} training refused, nothing is registered: {why}; {settings}")
+    rows = len(made.dev_errors) if made.dev_errors is not None else 0
+    if not can_tell(made.dev_errors):
+        return f"{rows} dev rows can't tell whether it is worse than its base, {MIN_ROWS} can"
+    return f"not clearly worse than its base on {rows} dev rows"
 
 
 def _fine_tune_asr(
@@ -112,14 +175,18 @@ def _fine_tune_asr(
     plan: RetrainPlan,
     folder: Path,
     checkpoints: Path,
-    on_progress: OnProgress,
+    on_epoch: OnEpoch,
 ) -> Trained:
     from training.asr.finetune import finetune_asr
     from training.evaluation.metrics import learning_series
 
     train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-    made = finetune_asr(base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints)
+    with _steps("asr", len(examples)) as on_progress:
+        made = finetune_asr(
+            base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints, on_epoch=on_epoch
+        )
+    found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
     training = Training(
         examples=made.examples,
         left_out=len(made.too_long) + len(made.unspellable),
@@ -129,7 +196,7 @@ def _fine_tune_asr(
         seconds=round(made.seconds, 1),
     )
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
-    return Trained(training, series, {"too_long": made.too_long, "unspellable": made.unspellable})
+    return Trained(training, found, series, {"too_long": made.too_long, "unspellable": made.unspellable})
 
 
 def _fine_tune_intent(
@@ -139,16 +206,21 @@ def _fine_tune_intent(
     plan: RetrainPlan,
     folder: Path,
     checkpoints: Path,
-    on_progress: OnProgress,
+    on_epoch: OnEpoch,
 ) -> Trained:
     from training.evaluation.metrics import learning_series
     from training.intent.finetune import finetune_intent
 
     train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-    made = finetune_intent(base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints)
+    with _steps("intent", len(examples)) as on_progress:
+        made = finetune_intent(
+            base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints, on_epoch=on_epoch
+        )
+    remedy = "lower intent.fit.encoder_rate and intent.fit.head_rate, or raise intent.interpolate"
+    found = checked("intent", made, remedy)
     training = Training(
         examples=made.examples, left_out=0, resumed_at_step=made.resumed or None, seconds=round(made.seconds, 1)
     )
     before_after = {"dev_accuracy": made.dev_accuracy}
-    return Trained(training, learning_series(made.losses, before_after, {"dev_error": made.watched}))
+    return Trained(training, found, learning_series(made.losses, before_after, {"dev_error": made.watched}))

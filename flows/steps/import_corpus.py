@@ -72,7 +72,7 @@ def import_corpus(
     with scratch(settings.home) as cache:
         opened = open_source(source, split, subset, cache)
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
-        with progress.track("import", total) as advance:
+        with progress.track("importing the labelled corpus", total) as advance:
             report = import_rows.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
     # where a row withdraws consent, the person's exported tasks are closed too
     sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)

@@ -113,9 +113,10 @@ def ingest_manifests(
     refused_lines: list[RefusedManifestLine] = []
     failed: dict[str, str] = {}
     with Decoders() as decoders:
-        for manifest in manifests:
+        for number, manifest in enumerate(manifests, start=1):
             try:
-                with progress.track("ingest", length(manifest)) as advance:
+                name = f"ingesting manifest {number} of {len(manifests)}"
+                with progress.track(name, length(manifest)) as advance:
                     report = ingest(corpus, manifest, settings.ingest, advance, decoders)
             except UsageError as error:
                 if not from_inbox:

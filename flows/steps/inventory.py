@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -11,24 +11,25 @@ import sqlalchemy as sa
 
 from annotation.consensus import Merged, merge_annotations
 from annotation.inventory import InventorySettings
-from annotation.proposals import renamed
+from annotation.proposals import renamed, resolved
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import Annotation, Label, NameNote
-from corpus.records.inventory import NAME_KINDS, Inventory, NameKind
+from corpus.records.base import OTHER_INTENT
+from corpus.records.inventory import Inventory, NameKind, Names
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table
-from corpus.tables import labels
-from corpus.tables.inventory import StoredNames, with_mapping, with_names
+from corpus.tables import labels, rounds
+from corpus.tables.inventory import NameSource, StoredNames, with_mapping, with_names
 from corpus.tables.labels import LabelRow, Source
 from flows.models.inventory import NamesInUse, inventory_of, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.models.proposals import list_proposals
 from flows.runtime.results import Result
-from flows.steps.merge import merge_basis
+from flows.steps.merge import merge_basis, needs_more_answers, reopen_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class InventoryChange(Result):
     closed: int = 0
 
 
-Change = Callable[[StoredNames], StoredNames]
+Change = Callable[[StoredNames, Names], StoredNames]
+"""Returns the stored names of a kind after a change; it is given those before, and the names in use."""
 
 
 def add_names(
@@ -61,9 +63,8 @@ def add_names(
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
-        kind,
+        {kind: lambda stored, _: with_names(stored, names, "added", given)},
         names,
-        lambda stored: with_names(stored, names, "added", given),
     )
 
 
@@ -89,9 +90,8 @@ def adopt(
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
-        kind,
+        {kind: lambda stored, _: with_names(stored, names, "adopted", None)},
         names,
-        lambda stored: with_names(stored, names, "adopted", None),
     )
 
 
@@ -101,19 +101,20 @@ def rename(
     """Give a name of the inventory a new spelling, also in all labels.
 
     Raises:
-        UsageError: the old name is not in the inventory, or the new one is another name in it.
+        UsageError: the old name is not in the inventory, or is `other`, or the new one is another name in it.
     """
     require_name(new)
     names = inventory_of(corpus, home, settings).of(kind)
     known = _require_known(names.resolve(old), kind, old)
+    _require_free(known, kind)
     if names.resolve(new) not in (None, known):
         raise UsageError(f"{kind} {clean_name(new)} is in the inventory already; earmark inventory merge joins the two")
     note = names.notes.get(known)
 
-    def change(stored: StoredNames) -> StoredNames:
+    def change(stored: StoredNames, _: Names) -> StoredNames:
         return with_mapping(with_names(stored, [new], stored.sources.get(known, "added"), note), known, new)
 
-    return _change(corpus, names_in_use(corpus, home, settings), kind, [new], change)
+    return _change(corpus, names_in_use(corpus, home, settings), {kind: change}, [new])
 
 
 def merge_names(
@@ -122,20 +123,21 @@ def merge_names(
     """Make a name of the inventory, or a proposed one, mean another, also in all labels.
 
     Raises:
-        UsageError: the name to merge into is not in the inventory, or both are one name.
+        UsageError: the name to merge into is not in the inventory, both are one name, or the first is `other`.
     """
     names = inventory_of(corpus, home, settings).of(kind)
     target = _require_known(names.resolve(into), kind, into)
     source = names.resolve(old) or clean_name(old)
     if source == target:
         raise UsageError(f"{kind} {target}: both names mean the same already")
-    require_name(source)
+    if not source or not source.isprintable():
+        raise UsageError("a name has at least 1 character and no control character")
+    _require_free(source, kind)
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
-        kind,
+        {kind: lambda stored, _: with_mapping(stored, source, target)},
         [target],
-        lambda stored: with_mapping(stored, source, target),
     )
 
 
@@ -145,24 +147,34 @@ def settle(corpus: Corpus, names: NamesInUse) -> InventoryChange | None:
     Answers that named what is in the inventory now become labels, and other spellings of a name become the name.
     """
     with corpus.read() as conn:
-        if inventory_table.settled(conn) == names.at(conn).digest():
+        settled = inventory_table.settled(conn)
+        if settled == names.at(conn).digest():
             return None
+        ids = inventory_table.with_transcripts(conn) if settled == inventory_table.OLDER else []
+    slots = _slot_names(corpus, ids)
 
-    def change(kind: NameKind) -> Change:
-        def without_spellings(stored: StoredNames) -> StoredNames:
-            with corpus.read() as conn:
-                known = names.at(conn).of(kind)
-            return replace(stored, sources={n: s for n, s in stored.sources.items() if known.resolve(n) == n})
+    def with_slots(stored: StoredNames, known: Names) -> StoredNames:
+        return _in_use(with_names(stored, slots, "labels", None), known)
 
-        return without_spellings
+    return _change(corpus, names, {"intent": _in_use, "slot": with_slots}, settles=True)
 
-    changes = [_change(corpus, names, kind, [], change(kind)) for kind in NAME_KINDS]
-    return InventoryChange(
-        names=(),
-        labels=sum(each.labels for each in changes),
-        withdrawn=sum(each.withdrawn for each in changes),
-        closed=max(each.closed for each in changes),
-    )
+
+def _slot_names(corpus: Corpus, ids: Sequence[str]) -> list[str]:
+    """Return the names of slots in current labels; older versions stored them nowhere else."""
+    opened = door.open(corpus, ids, "annotate", parts=("label",), strict=False)
+    return sorted({slot.name for content in opened if content.label is not None for slot in content.label.slots})
+
+
+def _in_use(stored: StoredNames, known: Names) -> StoredNames:
+    """Return the stored names, each as the name in use that it means."""
+    sources: dict[str, NameSource] = {}
+    notes: dict[str, NameNote] = {}
+    for name, source in stored.sources.items():
+        kept = known.resolve(name) or name
+        sources.setdefault(kept, source)
+        if kept not in notes or notes[kept] == NameNote():
+            notes[kept] = stored.notes.get(name, NameNote())
+    return replace(stored, sources=sources, notes=notes)
 
 
 def require_name(name: str) -> None:
@@ -182,52 +194,78 @@ def _require_known(known: str | None, kind: NameKind, given: str) -> str:
     return known
 
 
+def _require_free(known: str, kind: NameKind) -> None:
+    if kind == "intent" and known == OTHER_INTENT:
+        raise UsageError(f"intent {OTHER_INTENT} is always in the inventory and keeps its name; adopt what was meant")
+
+
 class _Overtaken(Exception):
     """Another process changed what this change was computed from."""
 
 
 def _change(
-    corpus: Corpus, in_use: NamesInUse, kind: NameKind, names: Sequence[str], change: Change
+    corpus: Corpus,
+    in_use: NamesInUse,
+    changes: Mapping[NameKind, Change],
+    names: Sequence[str] = (),
+    *,
+    settles: bool = False,
 ) -> InventoryChange:
-    """Write a change of the stored names and of every label that it concerns, in one transaction."""
+    """Write a change of the stored names and of every label that it concerns, in one transaction.
+
+    Args:
+        corpus: the handle.
+        in_use: what the inventory is joined from.
+        changes: by kind of name.
+        names: names that are in use afterwards, all of one kind.
+        settles: whether all labels agree with the inventory afterwards, and not only if they did so before.
+    """
     while True:
         try:
-            return _try_change(corpus, in_use, kind, names, change)
+            return _try_change(corpus, in_use, changes, names, settles)
         except _Overtaken:
             continue
 
 
 def _try_change(
-    corpus: Corpus, in_use: NamesInUse, kind: NameKind, names: Sequence[str], change: Change
+    corpus: Corpus, in_use: NamesInUse, changes: Mapping[NameKind, Change], names: Sequence[str], settles: bool
 ) -> InventoryChange:
     with corpus.read() as conn:
         stored = inventory_table.stored_names(conn)
-        changed = change(stored[kind])
-        before, after = in_use.joined(stored), in_use.joined({**stored, kind: changed})
-        ids = _concerned(conn, kind, before, after, stored[kind].sources)
+        before = in_use.joined(stored)
+        changed = {kind: change(stored[kind], before.of(kind)) for kind, change in changes.items()}
+        after = in_use.joined(stored | changed)
+        ids = sorted({i for kind in changes for i in _concerned(conn, kind, before, after, stored[kind].sources)})
         basis = merge_basis(corpus, conn, ids)
-    plan = _relabelled(corpus, ids, after)
+        agree = inventory_table.settled(conn) == before.digest()
+    plan = _relabelled(corpus, ids, after, before if agree and not settles else None)
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
-        inventory_table.put_names(op.conn, kind, changed, corpus.clock())
-        inventory_table.put_settled(op.conn, after.digest())
+        for kind, of_kind in changed.items():
+            inventory_table.put_names(op.conn, kind, of_kind, corpus.clock())
         counts = [labels.put_labels(corpus, op, rows, source) for source, rows in plan.labels.items() if rows]
         labels.withdraw(op.conn, plan.withdrawn)
+        annotations_table.put_proposes(op.conn, plan.proposes)
+        answered = {row.task_id: row.utterance_id for row in rounds.tasks(op.conn, states=["answered"])}
+        reopen_tasks(corpus, op, {i: u for i, u in answered.items() if u in plan.unsettled})
+        if agree or settles:
+            inventory_table.put_settled(op.conn, after.digest())
         report = InventoryChange(
-            names=tuple(dict.fromkeys(after.of(kind).resolve(name) or name for name in names)),
+            names=tuple(dict.fromkeys(after.of(kind).resolve(name) or name for kind in changes for name in names)),
             labels=sum(count["new"] + count["superseded"] for count in counts),
             withdrawn=len(plan.withdrawn),
             closed=len(ids) - plan.opened,
         )
-        op.result = {"kind": kind, "names": len(names), "labels": report.labels, "withdrawn": report.withdrawn}
+        op.result = {"kind": ", ".join(changes), "names": len(names)}
+        op.result |= {"labels": report.labels, "withdrawn": report.withdrawn}
     return report
 
 
 def _concerned(
     conn: sa.Connection, kind: NameKind, before: Inventory, after: Inventory, given: Iterable[str]
-) -> list[str]:
-    """Return the ids of the utterances whose labels a change of the names may change, sorted.
+) -> set[str]:
+    """Return the ids of the utterances whose labels a change of the names may change.
 
     Args:
         conn: a connection on the records.
@@ -239,26 +277,41 @@ def _concerned(
     old, new = before.of(kind), after.of(kind)
     ids = set(annotations_table.proposing(conn))
     if kind == "intent":
-        moved = [name for name in inventory_table.intents_in_use(conn) if (new.resolve(name) or name) != name]
+        moved = [name for name in inventory_table.intents_in_use(conn) if new.resolve(name) != name]
         ids |= set(inventory_table.with_intents(conn, moved))
     elif any(new.resolve(name) != name for name in given) or any(
         new.spellings.get(key) != name for key, name in old.spellings.items()
     ):
         ids |= set(inventory_table.with_transcripts(conn))
-    return sorted(ids)
+    return ids
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """New labels by source, utterances whose label is withdrawn, and how many utterances were opened."""
+    """New labels by source, utterances whose label is withdrawn, and how many utterances were opened.
+
+    Attributes:
+        unsettled: utterances among these that need an answer of one more person.
+        proposes: whether any answer has a proposal, by utterance with answers.
+    """
 
     labels: dict[Source, list[Label]]
     withdrawn: list[str]
     opened: int
+    unsettled: frozenset[str]
+    proposes: dict[str, bool]
 
 
-def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Plan:
-    """Merge the answers to the utterances anew with the names in use, and rename the labels without answers."""
+def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory, before: Inventory | None) -> _Plan:
+    """Merge the answers to the utterances anew with the names in use, and rename the labels without answers.
+
+    Args:
+        corpus: the handle.
+        ids: the utterances.
+        inventory: the names in use from now on.
+        before: the inventory that all labels agree with so far, so that only what it reads otherwise is merged anew;
+            None where some may not agree.
+    """
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         rows: dict[str, LabelRow] = {row.utterance_id: row for row in labels.current(conn, ids)}
@@ -273,7 +326,7 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Pl
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     merged = merge_annotations(
-        {i: rows for i, rows in given.items() if rows},
+        {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)},
         current,
         withdrawn=withdrawn,
         crowd=crowd,
@@ -286,8 +339,20 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory) -> _Pl
             new = renamed(label, inventory)
             if new != label:
                 found[cast(Source, rows[utterance_id].source)].append(new)
-    return _Plan(found, [row.utterance_id for row in merged if row.withdraws], count)
+    proposes = {i: any(answer.proposal is not None for answer in rows) for i, rows in given.items() if rows}
+    gone = [row for row in merged if row.withdraws]
+    unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1))
+    return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes)
+
+
+def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inventory | None, after: Inventory) -> bool:
+    """Return whether there are answers, and the inventory reads them, or the label beside them, otherwise now."""
+    if before is None or (label is not None and renamed(label, after) != label):
+        return bool(rows)
+    return any(resolved(row, before) != resolved(row, after) for row in rows)
 
 
 def _new_labels(merged: Iterable[Merged]) -> list[Label]:
-    return [row.label for row in merged if row.is_new and row.label is not None]
+    """Return the new labels; this revision counts beside those of the answers, see `labels.other_revisions`."""
+    found = [row.label for row in merged if row.is_new and row.label is not None]
+    return [replace(label, revision=label.revision + 1) for label in found]

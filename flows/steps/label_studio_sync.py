@@ -338,7 +338,7 @@ def _remove_finished(
     merged, closed = _merged_answers(corpus), _closed_tasks(corpus, rows)
     kept: dict[str, set[str]] = {}
     removed = 0
-    for row in rows:
+    for row in progress.over(rows, "comparing the tasks on Label Studio", len(rows), "tasks"):
         of_holder = kept.setdefault(row.holder, set())
         duplicate = row.task_id in of_holder and not row.annotations
         if row.task_id in closed or _is_finished(row, now, merged, names) or duplicate:
@@ -353,7 +353,7 @@ def _send(client: StudioClient, settings: LabelStudioSettings, project: int, tas
     """Send the tasks to the project, in batches with the pauses that Label Studio's documentation recommends."""
     size = settings.batch
     sent = 0
-    with progress.track("send tasks", len(tasks)) as advance:
+    with progress.track("sending tasks to Label Studio", len(tasks), "tasks") as advance:
         for start in range(0, len(tasks), size):
             if start:
                 time.sleep(settings.pause)

@@ -15,6 +15,7 @@ from annotation.assignment import PeopleSettings
 from annotation.consensus import SAFETY, Merged, merge_annotations
 from annotation.csv_tables import SUFFIXES
 from annotation.files import Parsed, parse_annotations
+from annotation.proposals import resolved
 from annotation.row_parsing import Asked
 from corpus import door
 from corpus.errors import UsageError
@@ -30,6 +31,7 @@ from corpus.tables import labels, people, rounds, utterances
 from corpus.tables.leases import ANYONE, holders
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
@@ -73,6 +75,7 @@ class MergeReport(Result):
         refused: counts of refused rows by reason.
         refused_lines: every refused row.
         already: whether the file was merged before; then the figures are of that earlier merge.
+        conflicting_tasks: ids of the tasks of the conflicting rows; None where there are none.
     """
 
     rows: int
@@ -85,6 +88,7 @@ class MergeReport(Result):
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedAnswerLine, ...]
     already: bool | None = None
+    conflicting_tasks: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a refused line is a list of its number, reason and field."""
@@ -102,6 +106,7 @@ class MergeReport(Result):
             proposing=stored.get("proposing", {}),  # reports of older versions have none
             refused=stored["refused"],
             refused_lines=tuple(lines),
+            conflicting_tasks=tuple(stored.get("conflicting_tasks", ())) or None,
         )
 
 
@@ -147,7 +152,8 @@ def _merge_data(
     if stored is not None and not stored["refused"]:
         return replace(MergeReport.from_json(stored), already=True)
     tasks = asked_tasks(corpus, names, people_settings)
-    parsed = parse_annotations(data, tasks, suffix=suffix)
+    with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
+        parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
     again = "" if stored is None else digest([_refused_now(corpus, tasks, parsed)])
     operation_id = operation_ids.merge_file(sha256, table, again)
     if stored is not None and [stored["refused"], stored["refused_lines"]] == _refused_now(corpus, tasks, parsed):
@@ -200,12 +206,14 @@ def _merge_rows(
         inventory = names.at(op.conn)
         if plan.basis != (merge_basis(corpus, op.conn, plan.utterance_ids), inventory.digest()):
             raise _Overtaken
-        counts = annotations_table.put_annotations(corpus, op, accepted, inventory)
+        fresh = [annotation for annotation in accepted if annotation not in plan.respelled]
+        counts = annotations_table.put_annotations(corpus, op, fresh, inventory)
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
         for verdict in SAFETY:  # one such answer is enough: nobody else listens to it, and no model learns from it
             utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
+        contradicted = annotations_table.contradicted_tasks(op.conn, [a.task_id for a in accepted])
         by_id = {row.utterance_id: row for row in merged}
         answered = {a.task_id: tasks[a.task_id] for a in accepted}
         unsettled = {
@@ -217,13 +225,14 @@ def _merge_rows(
         report = MergeReport(
             rows=len(parsed.annotations) + len(parsed.refused),
             annotations=len(accepted),
-            repeated=counts["repeated"],
+            repeated=counts["repeated"] + len(accepted) - len(fresh),
             conflicting=counts["conflicting"],
             labels=len(new),
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
             proposing=_proposing(accepted, inventory),
             refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
             refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
+            conflicting_tasks=tuple(contradicted) if counts["conflicting"] and contradicted else None,
         )
         op.result = report.to_json()
     return report
@@ -252,7 +261,7 @@ def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
     return dict(sorted(refused.items()))
 
 
-def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
+def needs_more_answers(row: Merged, people: int, most_answers: int = 3) -> bool:
     """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
 
     Args:
@@ -293,12 +302,14 @@ class _MergePlan:
         utterance_ids: the utterances that new annotations answer, sorted.
         open_ids: the utterances among them that may be opened.
         merged: result of the merge for each of `open_ids`.
+        respelled: new annotations that are stored already, with another name for the same thing.
         basis: what the result was computed from; it has to be the same still when the result is written.
     """
 
     utterance_ids: list[str]
     open_ids: set[str]
     merged: list[Merged]
+    respelled: frozenset[Annotation]
     basis: object
 
 
@@ -325,17 +336,42 @@ def _plan_merge(
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         crowd = stored_crowd(conn)
     parts: tuple[Part, ...] = ("annotations", "label")
+    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     opened = {
         content.utterance.utterance_id: content
-        for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+        for content in progress.over(contents, "reading earlier answers", len(ids), "utterances")
     }
     given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
+    respelled = _respelled([row for rows in given.values() for row in rows], annotations, inventory)
     for annotation in annotations:
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    merged = merge_annotations(given, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
-    return _MergePlan(ids, set(opened), merged, basis)
+    with progress.track("merging answers into labels", len(given), "utterances") as advance:
+        merged = merge_annotations(
+            given,
+            current,
+            withdrawn=withdrawn,
+            crowd=crowd,
+            others=others,
+            inventory=inventory,
+            on_progress=advance,
+        )
+    return _MergePlan(ids, set(opened), merged, respelled, basis)
+
+
+def _respelled(stored: Sequence[Annotation], new: Sequence[Annotation], inventory: Inventory) -> frozenset[Annotation]:
+    """Return the new annotations that are stored with other names of the same meaning.
+
+    An answer that was read before its proposal was adopted is the same answer afterwards.
+    """
+    exact = {replace(row, lead_time=0.0) for row in stored}
+    meant = {replace(resolved(row, inventory), lead_time=0.0) for row in stored}
+    return frozenset(
+        row
+        for row in new
+        if replace(row, lead_time=0.0) not in exact and replace(resolved(row, inventory), lead_time=0.0) in meant
+    )
 
 
 def asked_tasks(corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings) -> dict[str, Asked]:

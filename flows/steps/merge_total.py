@@ -18,7 +18,8 @@ class MergeTotal(Result):
     Attributes:
         files: how many files were read.
         already: how many of these were merged before; their figures are of that earlier merge, and nothing changed now.
-        rows, annotations, repeated, conflicting, labels, outcomes, proposing, refused, refused_lines: see
+        rows, annotations, repeated, conflicting, labels, outcomes, proposing, refused: see `MergeReport`.
+        refused_lines, conflicting_tasks: see
             `MergeReport`.
         failed: error by name of files that could not be read; None where there are none.
         review: how reliable the annotators are; None where no answer is new.
@@ -37,6 +38,7 @@ class MergeTotal(Result):
     refused_lines: tuple[RefusedAnswerLine, ...]
     failed: Mapping[str, str] | None = None
     review: ReviewReport | None = None
+    conflicting_tasks: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +80,5 @@ def total(
         refused_lines=tuple(replace(row, file=name) for name, report in reports for row in report.refused_lines),
         failed=dict(failed) or None,
         review=review,
+        conflicting_tasks=tuple(sorted({task for report in merged for task in report.conflicting_tasks or ()})) or None,
     )

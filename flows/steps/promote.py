@@ -17,9 +17,12 @@ from corpus.tables import judgements
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_aliases
+from flows.models.champion_lead import lead_text
 from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import evaluate_versions
+from flows.models.promotion_wait import promotion_wait
 from flows.models.run_log import log_judgement
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
 
@@ -45,6 +48,9 @@ class Judgement(Result):
         rows_id: id of the evaluation set; None where the version is the champion already.
         against: what the version was judged against, see `judged_against`; None where it is the champion already.
         already: True where the gate decided this in an earlier run; None where it decided now.
+        waits: for how many audit rows, speakers and nights promotion waits; None where it does not.
+        lead: that the version is clearly better on few rows, and the command that overrules the gate; None where it is
+            not.
     """
 
     decision: str
@@ -54,10 +60,12 @@ class Judgement(Result):
     rows_id: str | None = None
     against: str | None = None
     already: bool | None = None
+    waits: str | None = None
+    lead: str | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, str]) -> Judgement:
-        """Return the judgement that was stored; old ones may lack `rows_id` and `against`."""
+        """Return the judgement that was stored; old ones have the first four fields only."""
         return cls(
             decision=stored["decision"],
             why=stored["why"],
@@ -65,6 +73,8 @@ class Judgement(Result):
             champion=stored["champion"],
             rows_id=stored.get("rows_id"),
             against=stored.get("against"),
+            waits=stored.get("waits"),
+            lead=stored.get("lead"),
         )
 
 
@@ -105,7 +115,10 @@ def judge_and_promote(
         return Judgement("champion", "it is the champion already", "", number)
     audit = audit_set(corpus, settings.promotion, kind, snapshot.of("audit"))
     tracking = open_tracking(settings.tracking, settings.home)
-    decision = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
+    decided = _decide(corpus, settings, tracking, audit, champion, number, look) if audit.labels else None
+    decision = decided.decision if decided is not None else None
+    indicative = decision is None or decision.decision == "indicative"
+    waits = promotion_wait(corpus, settings.promotion, kind, snapshot).text if indicative else None
     with corpus.operation(operation_id, "judge") as op:
         if op.done:
             judgement = Judgement.from_json(op.result)
@@ -120,14 +133,23 @@ def judge_and_promote(
             _move(op.conn, kind, number, champion.version, promote=promote)
             compared = judged_against(audit.speech_model, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
-            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=compared)
+            lead = decided.lead if decided is not None else None
+            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=compared, waits=waits, lead=lead)
             if tainted:
-                judgement = replace(judgement, decision="refuse", why=TAINTED)
+                judgement = replace(judgement, decision="refuse", why=TAINTED, waits=None, lead=None)
             row = judgements.Judgement(snapshot.eval_set_id, compared, judgement.decision)
             judgements.put(op.conn, kind, number, row)
             op.result = judgement.to_json()
     mirror_aliases(corpus, tracking)
     return judgement
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The gate's decision; `lead` as in `Judgement`."""
+
+    decision: Decision
+    lead: str | None
 
 
 def _decide(
@@ -138,7 +160,7 @@ def _decide(
     champion: ModelVersion,
     number: str,
     look: int,
-) -> Decision:
+) -> _Decided:
     """Return the gate's decision on the version, and log it to the version's run."""
     from training.evaluation.gate import decide
 
@@ -146,9 +168,11 @@ def _decide(
     versions = [champion, challenger, base]
     by_version = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, versions)
     compared = by_version[champion.version], by_version[challenger.version]
-    decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
-    log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, by_version[base.version], decision)
-    return decision
+    with progress.track(f"deciding on {audit.kind}/{number} and logging it to MLflow", None, "rows"):
+        decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
+        base_report = by_version[base.version]
+        log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, base_report, decision)
+    return _Decided(decision, lead_text(*compared, settings.promotion, audit.weights))
 
 
 def _judgement(decision: Decision | None, *, champion: str) -> Judgement:

@@ -21,6 +21,7 @@ from flows.models import registry
 from flows.models.base_models import ensure_champions
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasModels, HasPromotion, HasScore, HasTracking
 
@@ -79,14 +80,16 @@ def register_external(
 
     if not folder.is_dir():
         raise UsageError(f"model {folder}: no such folder; give one with config.json, model.safetensors and tokenizer")
-    _check(folder, kind)
-    digest = folder_digest(folder)
+    with progress.track("checking the model's files", None, "files"):
+        _check(folder, kind)
+        digest = folder_digest(folder)
     ensure_champions(corpus, settings.home, settings.models, settings.tracking)
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:
         return replace(_measure(corpus, settings, existing), already=True)
-    version = _register(corpus, settings.home, tracking, folder, kind, digest, name or folder.resolve().name)
+    with progress.track(f"registering the model as a version of {kind}", None, "files"):
+        version = _register(corpus, settings.home, tracking, folder, kind, digest, name or folder.resolve().name)
     return _measure(corpus, settings, version)
 
 

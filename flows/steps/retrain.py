@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from corpus.errors import EarmarkError, TrainingRefused
 from corpus.handle import Corpus
-from corpus.records.base import digest
+from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage.operations import Operation, result_of
 from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
+from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import (
     HasAsr,
@@ -27,10 +32,14 @@ from flows.runtime.settings_parts import (
 )
 from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tune
 from flows.steps.promote import Judgement
+from flows.steps.refused_training import RefusedTraining, reason_in
 from flows.steps.retrain_plan import RetrainPlan
+from training.loop.work import Epoch
+from training.snapshots import LabelAccount
 
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
+    from training.tracking.store import Tracking
 
 
 class SettingsOfRetrain(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasSampling, HasPromotion, Protocol):
@@ -49,6 +58,8 @@ class LearnedVersion(Result):
         training: how the fine-tuning ran; None where an earlier run registered the version and was killed then.
         pseudo: how many pseudo-labels it learned from; None where there were none.
         already: True where an earlier run trained it; None where this run did.
+        account: where all labels were when it learned; those that it could not learn are left out.
+        checked: what the dev rows say about it, in one sentence.
     """
 
     version: str
@@ -58,12 +69,16 @@ class LearnedVersion(Result):
     training: Training | None = None
     pseudo: int | None = None
     already: bool | None = None
+    account: LabelAccount | None = field(default=None, metadata={"key": "label_account"})
+    checked: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document, with the figures of the training among the others."""
         document: dict[str, Any] = {}
         for name, value in Result.to_json(self).items():
             document |= value if name == "training" else {name: value}
+        if self.account is not None:
+            document["label_account"] = self.account.as_counts()
         return document
 
     @classmethod
@@ -77,6 +92,8 @@ class LearnedVersion(Result):
             training=Training.from_json(stored) if "examples" in stored else None,
             pseudo=stored.get("pseudo"),
             already=stored.get("already"),
+            account=LabelAccount.from_counts(stored["label_account"]) if "label_account" in stored else None,
+            checked=stored.get("checked"),
         )
 
 
@@ -98,45 +115,108 @@ class RetrainReport(Result):
 
 
 def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow_run: str) -> LearnedVersion:
-    """Train and register a version from the plan's snapshot; where an earlier run registered it, return that one."""
+    """Train and register a version from the plan's snapshot; where an earlier run registered it, return that one.
+
+    Raises:
+        TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows. The reason
+            is stored, and nothing is registered. The same retraining again raises it without training.
+    """
     if plan.version is not None:
         return LearnedVersion(plan.version, already=True)
     with corpus.read() as conn:
         stored = result_of(conn, plan.operation_id)
+    if stored is not None and reason_in(stored):
+        raise TrainingRefused(reason_in(stored))
     if stored is not None:
         return replace(LearnedVersion.from_json(stored), already=True)
-    from training.tracking import registry, runs
+    from training.tracking.runs import tracked_run
     from training.tracking.store import open_tracking
-    from training.tracking.system import system_metrics
     from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
     base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
-    facts = _facts(corpus, settings, plan, base, flow_run)
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
-    trained = None
-    with runs.tracked_run(tracking, facts) as run_id:
-        earlier = registry.find_registered(tracking, plan.kind, plan.operation_id)
-        if earlier is not None:
-            number, uri = earlier.version, earlier.model_uri
-        else:
-            with system_metrics(tracking, run_id):
-                trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder)
-                runs.log_series(tracking, run_id, trained.series)
-            tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
-            number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
-        for unneeded in (folder, checkpoint_folder(folder, plan.kind)):
-            shutil.rmtree(unneeded, ignore_errors=True)
+    try:
+        with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
+            number, uri, trained = _train_and_register(corpus, settings, tracking, run_id, plan, folder)
+    except TrainingRefused as error:
+        _remove(folder, plan.kind)
+        with corpus.operation(plan.operation_id, "retrain") as op:
+            op.result = op.result or RefusedTraining(str(error)).to_json()
+        raise
+    _remove(folder, plan.kind)
     parent = model_registry.champion(corpus, plan.kind).version
     uri = model_registry.portable(settings.home, uri)
     version = ModelVersion(plan.kind, number, run_id, plan.snapshot.snapshot_id, base, parent, uri)
     with corpus.operation(plan.operation_id, "retrain") as op:
         if not op.done:
-            _put_version(op, plan, version, trained)
+            _put_version(op, plan, version, trained, corpus.clock())
         return LearnedVersion.from_json(op.result)
 
 
-def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None) -> None:
+def _train_and_register(
+    corpus: Corpus, settings: SettingsOfRetrain, tracking: Tracking, run_id: str, plan: RetrainPlan, folder: Path
+) -> tuple[str, str, Trained | None]:
+    """Return the version's number, the URI of its files, and how it was trained; None where a killed run trained it."""
+    from training.tracking import registry
+    from training.tracking.system import system_metrics
+
+    earlier = registry.find_registered(tracking, plan.kind, plan.operation_id)
+    if earlier is not None:
+        return earlier.version, earlier.model_uri, None
+    with system_metrics(tracking, run_id):
+        trained = _fine_tune(corpus, settings, tracking, run_id, plan, folder)
+    tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
+    with progress.track(f"registering the new version of {plan.kind}", None, "files"):
+        number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
+    return number, uri, trained
+
+
+def _fine_tune(
+    corpus: Corpus, settings: SettingsOfRetrain, tracking: Tracking, run_id: str, plan: RetrainPlan, folder: Path
+) -> Trained:
+    """Train, and log the curves while it learns; return the training, which passed the check on the dev rows."""
+    from training.tracking import runs
+
+    measure = "dev_wer" if plan.kind == "asr" else "dev_error"
+
+    curves: dict[str, dict[int, float]] = {}
+
+    def log_epoch(epoch: Epoch) -> None:
+        figures = {"train_loss": epoch.train_loss, f"{measure}_by_epoch": epoch.dev_error}
+        values = {name: value for name, value in figures.items() if value is not None}
+        for name, value in values.items():
+            curves.setdefault(name, {})[epoch.number] = value
+        with contextlib.suppress(EarmarkError):  # a server that is away for a moment ends no training
+            runs.log_metrics(tracking, run_id, values, step=epoch.number)
+
+    trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder, log_epoch)
+    names = {**trained.series, **curves}
+    runs.log_series(tracking, run_id, {n: {**trained.series.get(n, {}), **curves.get(n, {})} for n in names})
+    account = _account(plan, trained)
+    if account is not None:
+        runs.log_params(tracking, run_id, {f"labels.{name}": str(n) for name, n in account.as_counts().items()})
+    return trained
+
+
+def _account(plan: RetrainPlan, trained: Trained | None) -> LabelAccount | None:
+    """Return where all labels are, with those that the training could not learn as left out."""
+    if plan.account is None or trained is None:
+        return plan.account
+    learned = {row.utterance_id for row in plan.snapshot.of("train")}
+    unlearned = {reason: sum(i in learned for i in ids) for reason, ids in trained.left_out.items()}
+    return plan.account.without({reason: count for reason, count in unlearned.items() if count})
+
+
+def _remove(folder: Path, kind: Kind) -> None:
+    """Remove the files of a training that ended."""
+    for unneeded in (folder, checkpoint_folder(folder, kind)):
+        shutil.rmtree(unneeded, ignore_errors=True)
+
+
+def _put_version(
+    op: Operation, plan: RetrainPlan, version: ModelVersion, trained: Trained | None, now: datetime
+) -> None:
     """Store the version with its snapshot; it is tainted where an utterance it learned from was erased meanwhile.
 
     Without `trained`, which a killed run took with it, nothing is stored of the examples that the version left out.
@@ -144,7 +224,7 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traine
     snapshots.put_snapshot(op.conn, plan.snapshot, plan.kind)
     learned_from = [row.utterance_id for row in plan.snapshot.of("train")] + list(plan.pseudo.ids)
     erased = utterances.erased(op.conn, learned_from)
-    store.put_version(op.conn, replace(version, tainted=bool(erased)))
+    store.put_version(op.conn, replace(version, tainted=bool(erased)), plan.cycle, now)
     learned = LearnedVersion(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,
@@ -153,6 +233,8 @@ def _put_version(op: Operation, plan: RetrainPlan, version: ModelVersion, traine
         training=trained.training if trained else None,
         pseudo=len(plan.pseudo.ids) or None,
         already=None if trained else True,
+        account=_account(plan, trained),
+        checked=trained.checked if trained else None,
     )
     if plan.pseudo.ids:  # by these rows an erasure finds the versions that learned from pseudo-labels
         remaining = [i for i in plan.pseudo.ids if i not in erased]

@@ -16,7 +16,7 @@ from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
 from corpus.tables.judgements import Judgement
 from flows.models import registry
-from flows.models.eval_set import audit_set, current_snapshot
+from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
@@ -27,8 +27,9 @@ from flows.runtime.settings_parts import (
     HasPromotion,
     HasTracking,
 )
+from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
-from training.evaluation.gate import PromotionSettings
+from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 
 
@@ -50,6 +51,7 @@ class RetrainPlan:
             rows; None where a version is to be trained.
         new_labels: how many training labels were added or removed since the newest version learned.
         pseudo: what is learned in addition to the labels.
+        account: where all current labels are, of which the snapshot has a part.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class RetrainPlan:
     version: str | None = None
     new_labels: int = 0
     pseudo: PseudoLabels = NO_PSEUDO_LABELS
+    account: LabelAccount | None = None
 
 
 def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str, *, only_if_due: bool) -> RetrainPlan:
@@ -70,11 +73,12 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         settings: what is learned how, and when it is due.
         kind: `asr` or `intent`.
         cycle: name of the nightly run, or `by-hand`.
-        only_if_due: whether to wait for the number of new labels and audit rows that the settings ask for.
+        only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
+            audit rows: those decide about promotion alone.
     """
     from training.tracking.version_files import folder_digest
 
-    snapshot = current_snapshot(corpus, settings.promotion, kind)
+    snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
@@ -86,19 +90,28 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         judged = judgements.of_version(conn, kind, newest.version)
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
-    draft = RetrainPlan(kind, cycle, operation_id, snapshot, new_labels=len(now ^ before), pseudo=pseudo)
+    new_labels = len(now ^ before)
+    draft = RetrainPlan(kind, cycle, operation_id, snapshot, new_labels=new_labels, pseudo=pseudo, account=account)
     # a version that learned from erased utterances can't become champion, and the champion is not judged against itself
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:
         return replace(draft, version=newest.version)
+    why = _refused_before(corpus, draft)
     if only_if_due:
-        why = _not_due(corpus, settings.night, settings.promotion, draft)
-    else:
+        why = _not_due(settings.night, draft) or why
+    elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
         why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
+
+
+def _refused_before(corpus: Corpus, draft: RetrainPlan) -> str:
+    """Return that the training on the same labels with the same settings was refused, and why; "" where it was not."""
+    with corpus.read() as conn:
+        reason = refusal(conn, draft.operation_id)
+    return f"the same labels and settings were refused before: {reason}" if reason else ""
 
 
 def _learned_already(corpus: Corpus, tracking: TrackingSettings, home: Path, draft: RetrainPlan) -> str:
@@ -118,15 +131,8 @@ def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
-def _not_due(corpus: Corpus, night: NightSettings, gate: PromotionSettings, draft: RetrainPlan) -> str:
-    """Return why a retraining is not due: too few new labels or audit rows; "" where it is due."""
+def _not_due(night: NightSettings, draft: RetrainPlan) -> str:
+    """Return that there are too few new labels; "" where a retraining is due."""
     if draft.new_labels < night.min_new_labels:
         return f"{draft.new_labels} new training labels, a retraining is due at {night.min_new_labels}"
-    audit = audit_set(corpus, gate, draft.kind, draft.snapshot.of("audit"))
-    rows, speakers = len(audit.labels), len(set(audit.speaker_ids.values()))
-    if rows < gate.min_audit_rows or speakers < gate.min_speakers:
-        return (
-            f"{rows} audit rows of {speakers} speakers can't judge it yet, "
-            f"the gate needs {gate.min_audit_rows} of {gate.min_speakers}"
-        )
     return ""

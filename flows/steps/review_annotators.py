@@ -9,7 +9,7 @@ from typing import Any
 from annotation.anchoring import DraftComparison
 from annotation.consensus import merge_annotations
 from annotation.crowd import CrowdSettings, learn_crowd
-from annotation.proposals import resolved
+from annotation.proposals import resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
@@ -19,6 +19,7 @@ from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
+from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 
 
@@ -59,12 +60,22 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
     with corpus.read() as conn:
         inventory = names.at(conn)
-    named = {i: [resolved(answer, inventory) for answer in rows] for i, rows in annotations.items()}
-    crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
+    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in annotations.items()}
+    with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
+        crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
     of_shared = {i: annotations[i] for i in shared if i in annotations}
-    merged = merge_annotations(of_shared, current, withdrawn=withdrawn, crowd=crowd, others=others, inventory=inventory)
+    with progress.track("merging clips with several answers", len(of_shared), "clips") as advance:
+        merged = merge_annotations(
+            of_shared,
+            current,
+            withdrawn=withdrawn,
+            crowd=crowd,
+            others=others,
+            inventory=inventory,
+            on_progress=advance,
+        )
     changed = [row.label for row in merged if row.is_new and row.label is not None]
     with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
@@ -103,7 +114,8 @@ def _open_content(
     annotations: dict[str, list[Annotation]] = {}
     current: dict[str, Label] = {}
     parts: tuple[Part, ...] = ("annotations", "label")
-    for content in door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn):
+    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
+    for content in progress.over(contents, "reading answers to review annotators", len(ids), "clips"):
         annotations[content.utterance.utterance_id] = list(content.annotations)
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
@@ -130,7 +142,8 @@ def _drafts_kept(corpus: Corpus, most: int) -> list[DraftComparison]:
     wanted = {(row.task_id, row.annotator_id, row.revision): row.draft_shown for row in newest}
     ids = sorted({row.utterance_id for row in newest})
     found = []
-    for content in door.open(corpus, ids, "annotate", parts=("annotations", "hypotheses"), strict=False):
+    opened = door.open(corpus, ids, "annotate", parts=("annotations", "hypotheses"), strict=False)
+    for content in progress.over(opened, "comparing answers with drafts", len(ids), "clips"):
         draft = normalise(content.hypotheses[0].text) if content.hypotheses else None
         for row in content.annotations:
             shown = wanted.get((row.task_id, row.annotator_id, row.revision))

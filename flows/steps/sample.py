@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
@@ -15,12 +15,15 @@ from corpus.tables import labels, nights, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.night import Night
+from flows.nights.night_list import nights_with_arrivals
 from flows.nights.sampling_frame import sampling_frame
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question
 from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evidence
 from flows.rounds.learning_outlook import outlooks
 from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleEvidence
+from flows.runtime import progress
 from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasSampling, HasStopping
 from sampling.budget import SamplingSettings
 from sampling.stopping_rule import Outlook
@@ -37,10 +40,8 @@ class SettingsOfSample(HasNight, HasSampling, HasStopping, HasCost, HasLearned, 
     """The settings that sampling reads."""
 
 
-NOTHING = (
-    "nothing to choose from: of the night's utterances none is scored by the champions, without a label, "
-    "and of a customer who allows annotation"
-)
+OTHERS: Final = 6
+"""How many nights with utterances are named where the night that was asked for has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> Sa
         return replace(SampleReport.of(stored), already="chosen before; a night has one round")
     pool, scored = night_pool(corpus, ids)
     if pool is None:
-        return SampleReport(skipped=NOTHING, scored=scored)
+        return SampleReport(skipped=_nothing(corpus, settings.night, night, len(ids), scored), scored=scored)
     evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
@@ -159,12 +160,42 @@ def dry_run(corpus: Corpus, settings: SettingsOfSample, night: Night) -> DryRun:
         ids, _ = sampling_frame(conn, settings.night, night)
     pool, scored = night_pool(corpus, ids)
     if pool is None:
-        return DryRun(skipped=NOTHING)
+        return DryRun(skipped=_nothing(corpus, settings.night, night, len(ids), scored), night=night.name)
     evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
     choice = select(corpus, settings.sampling, night, pool, evidence)
     report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
-    return DryRun(night=night.name, report=report, rows=chosen_rows(choice.selection))
+    return DryRun(night=night.name, report=report, rows=chosen_rows(choice, pool))
+
+
+def _nothing(corpus: Corpus, settings: NightSettings, night: Night, in_frame: int, scored: int) -> str:
+    """Return why a night has nothing to choose from, and which other nights have utterances.
+
+    Args:
+        corpus: the handle.
+        settings: when a night closes.
+        night: that was looked at.
+        in_frame: how many utterances its sampling frame has.
+        scored: how many of them the champions scored.
+    """
+    if scored:
+        return (
+            f"nothing to choose from: all {scored} scored utterances of night {night.name} are labelled, were chosen"
+            " before, or are of customers who do not allow annotation"
+        )
+    if in_frame:
+        return (
+            f"nothing to choose from: none of the {in_frame} utterances of night {night.name} is scored by the"
+            f" champions; earmark score --night {night.name}"
+        )
+    with corpus.read() as conn:
+        found = nights_with_arrivals(conn, settings, OTHERS)
+    others = [each.name for each in found if each.name != night.name and each.end <= corpus.clock()]
+    window = f"{night.start:%Y-%m-%d %H:%M} to {night.end:%Y-%m-%d %H:%M} UTC"
+    empty = f"nothing to choose from: night {night.name} has no utterances ({window})"
+    if not others:
+        return f"{empty}, and no other closed night has any; earmark ingest MANIFEST brings some"
+    return f"{empty}; nights that have some are {', '.join(others)}: give one by --night"
 
 
 def _report(
@@ -214,7 +245,8 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
             return None, len(scored)
         columns = utterances.pool_columns(conn, free)
     slices = {"locale": columns.locales, "device_type": columns.device_types, **columns.attributes}
-    predictions = scores.predictions(corpus, free, asr.version, intent.version)
+    with progress.track(f"reading the scores of {len(free)} clips", None, "clips"):
+        predictions = scores.predictions(corpus, free, asr.version, intent.version)
     pool = Pool(predictions=predictions, speaker_ids=columns.speaker_ids, splits=columns.splits, slices=slices)
     return pool, len(scored)
 
@@ -226,15 +258,16 @@ def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool,
     with corpus.read() as conn:
         current = labels.current(conn)
     audit = sum(row.reason == "audit" for row in current)
-    return choose_explained(
-        pool,
-        settings,
-        round=night.name,
-        audit_rows_so_far=audit,
-        labels_so_far=sum(not row.judges for row in current),
-        cost_model=evidence.costs,
-        calibrators=evidence.calibrators,
-    )
+    with progress.track(f"choosing from {len(pool.predictions.utterance_ids)} clips", None, "clips"):
+        return choose_explained(
+            pool,
+            settings,
+            round=night.name,
+            audit_rows_so_far=audit,
+            labels_so_far=sum(not row.judges for row in current),
+            cost_model=evidence.costs,
+            calibrators=evidence.calibrators,
+        )
 
 
 def track(tracking_settings: TrackingSettings, home: Path, night: str, report: SampleReport) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from corpus import door
 from corpus.handle import Corpus
 from corpus.ingest import malloc_trim
-from corpus.records.base import Floats, digest
+from corpus.records.base import Floats, Kind, digest
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.tables import scores, utterances
 from flows.models import registry
+from flows.models.known_texts import ChampionOnLabels
 from flows.runtime import progress
 from flows.runtime.results import Result
 
@@ -68,6 +69,7 @@ class ScoreReport(Result):
         scored, set_aside, not_opened: see `ShardReport`.
         asr, intent: the versions that scored.
         rescored: how many labelled utterances today's champions scored again.
+        champions: how the champions do on labelled clips, by kind; None in the report of a part of the work.
     """
 
     skipped: str | None = None
@@ -78,6 +80,7 @@ class ScoreReport(Result):
     asr: str
     intent: str
     rescored: int | None = None
+    champions: Mapping[Kind, ChampionOnLabels] | None = None
 
 
 def plan(
@@ -109,7 +112,8 @@ def score_shard(
     from training.score import score_utterances
 
     opened = list(utterance_order(corpus, ids))
-    with progress.track("score", len(opened)) as advance:
+    by = f"asr/{plan.asr.version} and intent/{plan.intent.version}"
+    with progress.track(f"scoring {len(opened)} clips with {by}", len(opened), "clips") as advance:
         scored = score_utterances(
             _clips(corpus, opened),
             registry.load_asr(home, plan.asr),

@@ -16,6 +16,7 @@ from corpus.tables import labels, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.sampling_frame import past_sampling
+from flows.runtime import progress
 from flows.runtime.settings import NightSettings
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def choose_pseudo_labels(
     ids = _unlabelled(corpus, night, asr, intent)
     if not ids:
         return NO_PSEUDO_LABELS
-    predictions = scores.predictions(corpus, ids, asr.version, intent.version)
+    with progress.track(f"looking for pseudo-labels among {len(ids)} utterances", None, "utterances"):
+        predictions = scores.predictions(corpus, ids, asr.version, intent.version)
     sure = surest(doubt_by_id(predictions, kind), how)
     return PseudoLabels(tuple(sure), weight, (asr.version, intent.version)) if sure else NO_PSEUDO_LABELS
 
@@ -94,7 +96,7 @@ def asr_examples(
     opened = door.open(corpus, sorted(rows), "train", parts=("audio", "label"), strict=False, label_revisions=revisions)
     examples = [
         AsrExample(c.utterance.utterance_id, c.audio, c.label.transcript, rows[c.utterance.utterance_id].weight)
-        for c in opened
+        for c in progress.over(opened, "reading labelled clips", len(rows), "clips")
         if c.audio is not None and c.label is not None and c.label.transcript
     ]
     for content, best in _hypothesis_texts(corpus, pseudo, ("audio", "hypotheses")):
@@ -120,7 +122,7 @@ def intent_examples(
         corpus, sorted(rows), "train", parts=("hypotheses", "label"), strict=False, label_revisions=revisions
     )
     examples = []
-    for content in opened:
+    for content in progress.over(opened, "reading labelled texts", len(rows), "utterances"):
         label, utterance_id = content.label, content.utterance.utterance_id
         if label is None or label.intent is None:
             continue
@@ -143,4 +145,5 @@ def _hypothesis_texts(corpus: Corpus, pseudo: PseudoLabels, parts: Sequence[Part
     if not pseudo.ids:
         return []
     opened = door.open(corpus, list(pseudo.ids), "train", parts=parts, strict=False, versions=pseudo.versions)
-    return [(content, content.hypotheses[0]) for content in opened if content.hypotheses]
+    read = progress.over(opened, "reading pseudo-labels", len(pseudo.ids), "utterances")
+    return [(content, content.hypotheses[0]) for content in read if content.hypotheses]

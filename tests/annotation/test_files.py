@@ -149,6 +149,17 @@ def test_a_name_outside_the_inventory_is_kept_as_a_proposal_and_never_becomes_ot
     assert [s.name for s in parsed.annotations[0].slots] == ["deck", "room"]
 
 
+def test_a_name_that_nobody_could_adopt_is_refused_and_costs_no_other_verdict(tmp_path) -> None:
+    long, control = "x" * 257, "light\x1b[2J"
+    parsed = read(tmp_path, row(intent=long), row(intent="other", proposal=control), row(slots=[slot("\x00", 12, 19)]))
+    assert [str(refused) for refused in parsed.refused] == [
+        "line 1: bad_field (intent)",
+        "line 2: bad_field (proposal)",
+        "line 3: bad_span (slots)",
+    ]
+    assert len(read(tmp_path, row(verdict="critical_data", intent=long)).annotations) == 1
+
+
 @pytest.mark.parametrize("verdict", ["unintelligible", "accidental", "critical_data", "distress", "help"])
 def test_other_verdicts_need_nothing_and_keep_no_text(tmp_path, verdict: str) -> None:
     bare = row(verdict=verdict, transcript=..., intent=..., slots=...)

@@ -26,7 +26,7 @@ def test_a_person_sees_their_own_tasks_and_when_the_first_is_due() -> None:
     stranger = person_queue("eve", TASKS, [], TEAM, NOW)
     assert (stranger.waiting, stranger.due, stranger.clips_a_day) == (0, None, None)
     assert person_queue("", TASKS, [], PeopleSettings(), NOW).annotator == "anybody"
-    assert person_queue("", TASKS, [], PeopleSettings(), NOW).minutes_in_7_days is None
+    assert person_queue("", TASKS, [], PeopleSettings(), NOW).minutes_in_7_days == 0.0
 
 
 def test_a_locale_needs_as_long_as_those_who_understand_it() -> None:

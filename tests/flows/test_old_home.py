@@ -109,7 +109,19 @@ def test_the_status_is_what_it_was(home: Path):
     apart = ("home", "queues")  # where it lies, and how long tasks have waited by today
     now = without(document_of(home, "status"), *apart)
     assert now.pop("problems") == []  # what that code did not look for
+    nights = {night["night"]: night for night in now.pop("nights")}  # what that code did not list
+    assert {name: night["chosen"] for name, night in nights.items() if night["chosen"]} == {
+        row["round"]: row["chosen"] for row in EXPECTED["status"]["rounds"]
+    }
+    learned = sorted(version for night in nights.values() for version in night["learned"])
+    assert learned == ["asr/2", "intent/2"]
+    assert set(now.pop("champions")) == set(now.pop("promotion")) == {"asr", "intent"}
+    assert now.pop("leads") == {}
     assert list(different(now, without(EXPECTED["status"], *apart))) == []
+
+
+UNJUDGED: dict[str, Any] = dict.fromkeys(("first", "second", "difference"))
+"""A figure without a meaning."""
 
 
 def evaluations(settings: Settings) -> int:
@@ -121,8 +133,11 @@ def evaluations(settings: Settings) -> int:
 @pytest.mark.parametrize("command", [name for name in EXPECTED if name.startswith("compare")])
 def test_versions_compare_as_they_did_and_none_is_evaluated_again(home: Path, settings: Settings, command: str):
     before = evaluations(settings)
-    now = document_of(home, command)
-    assert list(different(without(now, "page"), without(EXPECTED[command], "page"))) == []
+    now, then = document_of(home, command), EXPECTED[command]
+    if command.startswith("compare asr"):  # no word is right, which earlier versions called well calibrated
+        figures = [row | UNJUDGED if row["figure"] == "ece" else row for row in then["figures"]]
+        then = then | {"figures": figures}
+    assert list(different(without(now, "page"), without(then, "page"))) == []
     assert any(cost["speed"] for cost in now["cost"])
     assert evaluations(settings) == before
 

@@ -19,9 +19,11 @@ from flows.steps.merge import MergeReport, RefusedAnswerLine
 from flows.steps.merge_total import MergeSkipped, total
 from flows.steps.promote import Judgement
 from flows.steps.promote_manually import PromotionReport
+from flows.steps.refused_training import RefusedTraining
 from flows.steps.register_external import RegisterReport
 from flows.steps.retrain import LearnedVersion, RetrainReport
 from flows.steps.review_annotators import ReviewReport
+from training.snapshots import LabelAccount
 
 RATE = Interval(0.25, 0.125, 0.5, 40, 8)
 RATE_JSON = {"value": 0.25, "low": 0.125, "high": 0.5, "n": 40, "speakers": 8}
@@ -36,6 +38,8 @@ JUDGED_JSON = {
 }
 TRAINED = Training(12, 3, 2, 1, resumed_at_step=7, seconds=1.5)
 LEARNED = LearnedVersion("2", "snap", 10, 4, TRAINED, pseudo=2)
+ACCOUNT = LabelAccount(10, 2, 5, 0, {"no_transcript": 1})
+ACCOUNT_JSON = {"all": 18, "train": 10, "dev": 2, "audit": 5, "held_out": 0, "left_out.no_transcript": 1}
 LEARNED_JSON = {
     "version": "2",
     "snapshot": "snap",
@@ -98,6 +102,11 @@ SHAPES: dict[str, tuple[Result, dict[str, Any]]] = {
         {"decision": "champion", "why": "it is the champion already", "decision_text": "", "champion": "1"},
     ),
     "learned": (LEARNED, LEARNED_JSON),
+    "learned, with all labels": (
+        replace(LEARNED, account=ACCOUNT, checked="not clearly worse"),
+        {**LEARNED_JSON, "label_account": ACCOUNT_JSON, "checked": "not clearly worse"},
+    ),
+    "training refused": (RefusedTraining("the loss rose"), {"refused": "the loss rose"}),
     "learned before": (LearnedVersion("2", already=True), {"version": "2", "already": True}),
     "retrained": (RetrainReport(LEARNED, JUDGED), {**LEARNED_JSON, **JUDGED_JSON}),
     "learned before, judged now": (

@@ -11,9 +11,11 @@ import pytest
 from sampling.budget import SamplingSettings
 from sampling.choice_summary import chosen_rows, cohort_choices, summarise
 from sampling.cohorts import SLICE, Cohort
+from sampling.cost import CostModel
 from sampling.example_pools import pool_of
 from sampling.pool import Pool
 from sampling.selection import Choice, choose_explained
+from sampling.utility import utility_of
 
 ACCENT = Cohort(
     "cohort-1", "words", 20, 6, 0.5, 0.2, 0.45, 0.01, np.ones(8, np.float32), 0.9, np.ones((1, 8), np.float32)
@@ -54,11 +56,25 @@ def test_a_cohort_counts_its_rows_in_the_pool_and_those_that_were_chosen_because
     assert cohort_choices(choice, replace(pool, slices={}), [ACCENT])[0].pool == 0
 
 
-def test_rows_stand_in_the_order_of_the_selection_and_are_rounded(choice: Choice) -> None:
-    rows, selection = chosen_rows(choice.selection), choice.selection
+def test_rows_stand_in_the_order_of_the_selection_and_are_rounded(pool: Pool, choice: Choice) -> None:
+    rows, selection = chosen_rows(choice, pool), choice.selection
+    places = [pool.utterance_ids.tolist().index(row.utterance) for row in rows]
+    risk = utility_of(pool.predictions, CostModel()).risk[places]
+    durations = pool.predictions.column("duration")[places]
     assert [row.utterance for row in rows] == selection.utterance_ids.tolist()
     for k, row in enumerate(rows):
         assert (row.reason, row.ask) == (selection.reasons[k], selection.asks[k])
         assert row.score == pytest.approx(selection.scores[k], abs=5.1e-5)
         assert row.inclusion == pytest.approx(selection.inclusion_probs[k], abs=5.1e-5)
         assert row.seconds == pytest.approx(selection.costs[k], abs=0.051)
+        assert row.duration == pytest.approx(durations[k], abs=0.0051)
+        assert row.expected_errors == pytest.approx(risk[k], abs=5.1e-4)
+        assert row.locale == pool.slices.get("locale", np.full(len(pool), ""))[places[k]]
+
+
+def test_rows_have_the_locale_of_their_clips_whatever_the_order_of_the_pool(pool: Pool) -> None:
+    locales = np.array([f"l-{k}" for k in range(len(pool))])
+    named = replace(pool, slices={"locale": locales}).take(np.arange(len(pool))[::-1])
+    rows = chosen_rows(choose_explained(named, SamplingSettings(floor=9, clips=9), round="r1"), named)
+    by_id = dict(zip(pool.utterance_ids.tolist(), locales.tolist(), strict=True))
+    assert [row.locale for row in rows] == [by_id[row.utterance] for row in rows]

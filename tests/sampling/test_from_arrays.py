@@ -124,4 +124,4 @@ def test_arrays_that_do_not_fit_are_one_clear_error(what, message):
 def test_no_rows_make_an_empty_pool_and_a_clear_error():
     pool = Pool.from_arrays([], np.zeros((0, 3)), np.zeros((0, 2)))
     with pytest.raises(RecordError, match="the pool is empty"):
-        choose(pool, SamplingSettings(), round="r1")
+        choose(pool, SamplingSettings(clips=3), round="r1")

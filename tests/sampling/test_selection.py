@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records.annotations import Selection
+from sampling import from_arrays
 from sampling.calibration import Calibrator, fit_calibrator
 from sampling.cost import AskCost, CostModel
 from sampling.estimation import horvitz_thompson_mean
@@ -22,8 +23,13 @@ from tests.sampling.pools import with_column
 
 
 def chosen(pool, *, labels=100, audit_so_far=0, night="r1", **options) -> Selection:
-    options = {"floor": 40} | options
-    return choose(pool, SamplingSettings(**options), round=night, labels_so_far=labels, audit_rows_so_far=audit_so_far)
+    made = SamplingSettings(**{"floor": 40} | options)
+    return round_of(pool, made, round=night, labels_so_far=labels, audit_rows_so_far=audit_so_far)
+
+
+def round_of(pool, made: SamplingSettings, **facts) -> Selection:
+    """Choose as a nightly round does."""
+    return choose_explained(pool, made, **facts).selection
 
 
 def as_bytes(selection: Selection) -> bytes:
@@ -78,13 +84,13 @@ def test_every_choice_is_within_every_cap_and_independent_of_the_order_of_rows(n
     pool = pool_of(n, seed=seed, speakers=speakers)
     made = SamplingSettings(seed=seed, **options)
     try:
-        first = choose(pool, made, round="r1", labels_so_far=labels)
+        first = round_of(pool, made, round="r1", labels_so_far=labels)
     except Refused:
         assert made.audit_share == 0.0 or (pool.splits != "train").all()
         return
     check_caps(pool, first, made)
     shuffled = pool.take(np.random.default_rng(seed).permutation(n))
-    assert as_bytes(choose(shuffled, made, round="r1", labels_so_far=labels)) == as_bytes(first)
+    assert as_bytes(round_of(shuffled, made, round="r1", labels_so_far=labels)) == as_bytes(first)
 
 
 def test_the_same_round_gives_the_same_bytes_and_another_round_or_seed_others():
@@ -150,7 +156,7 @@ def test_the_weighted_estimate_of_whole_rounds_is_unbiased():
     made = SamplingSettings(floor=16, audit_share=0.5, slice_quotas={"locale": {"en-US": 0.1}}, max_per_speaker=4)
     means, plain, everything = [], [], []
     for night in range(200):
-        selection = choose(pool, made, round=f"r{night}", labels_so_far=100, calibrators=curves)
+        selection = round_of(pool, made, round=f"r{night}", labels_so_far=100, calibrators=curves)
         rows, audit = rows_of(pool, selection), selection.reasons == "audit"
         means.append(horvitz_thompson_mean(errors[rows[audit]], selection.inclusion_probs[audit], 80))
         plain.append(errors[rows[audit]].mean())
@@ -196,7 +202,7 @@ def test_a_number_that_is_not_finite_stops_the_round_before_anything_is_chosen()
         replace(pool.predictions, intent_logsumexp=np.where(np.arange(300) == 7, np.nan, 0.0).astype(np.float32))
     lost = {"expected_errors": Calibrator((0.0, 1.0), (0.0, np.inf))}
     with pytest.raises(RecordError, match="score of utterance"):
-        choose(pool, SamplingSettings(), round="r1", calibrators=lost)
+        round_of(pool, SamplingSettings(), round="r1", calibrators=lost)
 
 
 def test_novel_rows_are_far_from_labelled_rows():
@@ -226,7 +232,7 @@ def test_few_labels_call_for_typical_rows():
 def test_uncertain_rows_have_more_expected_errors_than_the_pool():
     pool = pool_of(1000, speakers=200)
     selection = chosen(pool)
-    everything = choose(
+    everything = round_of(
         pool,
         SamplingSettings(strategy="random", max_fraction=1.0, max_per_speaker=1000),
         round="all",
@@ -283,7 +289,7 @@ def test_minutes_are_used_up_by_cost():
     assert "minutes" in choice.notes[0]
     cheap = AskCost(base=0.5, per_second=0.0, per_token=0.0)
     model = CostModel(transcribe=cheap, label_intent=cheap)
-    more = choose(pool, SamplingSettings(minutes=4.0), round="r1", labels_so_far=100, cost_model=model)
+    more = round_of(pool, SamplingSettings(minutes=4.0), round="r1", labels_so_far=100, cost_model=model)
     assert len(more) == 40
 
 
@@ -364,3 +370,60 @@ def test_errors_for_unknown_names_list_the_names():
 def test_bad_settings_are_refused(options):
     with pytest.raises(ValidationError):
         SamplingSettings(**options)
+
+
+# --- for a notebook ---------------------------------------------------------------------------------------------------
+
+
+def test_sixty_of_four_thousand_plain_rows_are_sixty_and_none_is_an_audit_row():
+    rng = np.random.default_rng(0)
+    plain = from_arrays.predictions_of(range(4000), rng.dirichlet(np.ones(5), 4000), rng.normal(size=(4000, 16)))
+    for labels in (0, 500):
+        selection = choose(plain, SamplingSettings(clips=60), labels_so_far=labels)
+        assert Counter(selection.reasons.tolist()) == {"uncertain": 54, "novel": 6}
+        assert (selection.inclusion_probs == 1).all()
+    assert len(choose(plain, SamplingSettings(clips=2000, near_duplicate=None))) == 2000
+
+
+def test_audit_rows_are_drawn_where_they_are_asked_for():
+    pool = pool_of(1000, speakers=400)
+    asked = choose(pool, SamplingSettings(clips=60, audit_share=0.15))
+    assert Counter(asked.reasons.tolist())["audit"] == 9
+    few = choose(pool, SamplingSettings(clips=60, audit_share=0.15, audit_share_while_few=0.5))
+    assert Counter(few.reasons.tolist())["audit"] == 30
+    enough = SamplingSettings(clips=60, audit_share=0.15, audit_share_while_few=0.5)
+    assert Counter(choose(pool, enough, audit_rows_so_far=999).reasons.tolist())["audit"] == 9
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        (SamplingSettings(clips=60), r"30 of 60 clips fit; the rest is kept out by max_per_speaker 3"),
+        (
+            SamplingSettings(clips=60, max_fraction=0.01),
+            r"60 clips were asked for; max_fraction 0\.01 with floor 40 .* 40",
+        ),
+        (SamplingSettings(clips=400), r"400 clips were asked for; the pool allows 300"),
+        (SamplingSettings(clips=20, minutes=0.5), r"kept out by .*minutes"),
+        (SamplingSettings(clips=20, near_duplicate=0.05), r"kept out by near_duplicate 0\.05"),
+    ],
+)
+def test_a_cap_that_prevents_what_was_asked_is_named(settings_, message):
+    pool = replace(pool_of(300, speakers=10), splits=np.full(300, "train"))
+    with pytest.raises(Refused, match=message):
+        choose(pool, settings_, labels_so_far=100)
+
+
+def test_a_notebook_says_how_many():
+    with pytest.raises(SettingsError, match=r"say how many, such as SamplingSettings\(clips=60\)"):
+        choose(pool_of(), SamplingSettings(strategy="random"))
+    assert len(choose(pool_of(), SamplingSettings(floor=20, max_fraction=0.0), labels_so_far=100)) == 20
+    assert choose(pool_of(), SamplingSettings(minutes=2.0), labels_so_far=100).costs.sum() <= 120
+
+
+def test_known_embeddings_count_as_labels():
+    pool = pool_of(400, speakers=400)
+    known = replace(pool, known_embeddings=pool.embeddings[:60])
+    made = SamplingSettings(clips=20)
+    assert as_bytes(choose(known, made)) == as_bytes(choose(known, made, labels_so_far=60))
+    assert as_bytes(choose(known, made)) != as_bytes(choose(known, made, labels_so_far=0))

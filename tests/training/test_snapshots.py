@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from training.snapshots import SnapshotSettings, build_snapshot
+from training.snapshots import LabelAccount, SnapshotSettings, account_labels, build_snapshot
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,31 @@ def test_the_evaluation_set_is_the_same_while_only_training_rows_come():
 def test_two_current_labels_of_one_utterance_are_refused():
     with pytest.raises(RecordError, match="utterance a has two"):
         build_snapshot([Row("a"), Row("a", revision=2)], "asr")
+
+
+@given(ROWS, st.sampled_from(["asr", "intent"]), st.sets(st.text("abcdef", min_size=1, max_size=4)))
+def test_every_label_is_in_one_place_and_the_account_agrees_with_the_snapshot(rows, kind, forbidden):
+    account = account_labels(rows, kind, lambda row: row.utterance_id not in forbidden)
+    assert account.labels == len(rows)
+    allowed = [row for row in rows if row.utterance_id not in forbidden]
+    by_audit, by_held_out = (build_snapshot(allowed, kind, judged_on=name) for name in ("audit", "held_out"))
+    assert [account.train, account.dev] == [len(by_audit.of(role)) for role in ("train", "dev")]
+    assert [account.audit, account.held_out] == [len(each.of("audit")) for each in (by_audit, by_held_out)]
+    assert account.left_out.get("no_consent", 0) == len(rows) - len(allowed)
+    assert LabelAccount.from_counts(account.as_counts()) == account
+
+
+def test_reasons_of_labels_that_are_left_out_are_named():
+    rows = [
+        Row("a"),
+        Row("b", has_transcript=False),
+        Row("c", split="test"),
+        Row("d", reliability=0.1),
+        Row("e", reason="audit", has_transcript=False),
+        Row("f", split="dev"),
+        Row("g", reason="held_out", split="test"),
+    ]
+    account = account_labels(rows, "asr", lambda row: True)
+    assert account == LabelAccount(1, 1, 0, 1, {"low_reliability": 1, "no_transcript": 2, "test_speaker": 1})
+    after = account.without({"too_long": 1})
+    assert (after.train, after.labels, after.left_out["too_long"]) == (0, 7, 1)

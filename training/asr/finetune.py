@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
-from training.asr.fit import FITS, AsrExample, AsrLoopSettings, encode_targets, train_asr
+from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
+from training.evaluation.dev_check import DevErrors
 from training.evaluation.report import word_edits
-from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import LoopResult, Progress
+from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class FinetuneResult:
             model allows.
         unspellable: ids left out because no token of the model spells a part of the transcript.
         dev_wer: word error rate on the dev examples before and after; None without dev examples.
+        dev_errors: word errors of each dev example before and after; None without dev examples.
+        first_loss: loss of the first step, which is still the base's.
         watched: word error rate on the dev examples after each epoch, if `patience` is set.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
     """
@@ -82,6 +86,8 @@ class FinetuneResult:
     too_long: tuple[str, ...]
     unspellable: tuple[str, ...]
     dev_wer: tuple[float, float] | None = None
+    dev_errors: DevErrors | None = None
+    first_loss: float | None = None
     watched: tuple[float, ...] = ()
     resumed: int = 0
 
@@ -96,6 +102,7 @@ def finetune_asr(
     dev: Sequence[AsrExample] = (),
     revision: str | None = None,
     checkpoint: Path | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> FinetuneResult:
     """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
@@ -110,12 +117,14 @@ def finetune_asr(
         revision: pinned revision of a hub id.
         checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
             removes it.
+        on_epoch: called for the base and after each epoch, with the word error rate on the dev examples. That of an
+            epoch is of the weights before they are mixed with the base's.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
         UsageError: there are no examples, or none that can be learned.
         RecordError: a clip is empty or not finite, or a weight is not above 0.
-        Refused: the loss is not finite. Nothing is saved.
+        TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
     settings = settings or AsrFinetuneSettings()
     started = time.monotonic()
@@ -127,15 +136,18 @@ def finetune_asr(
     usable, too_long, unspellable = learnable_examples(asr, sorted(examples, key=lambda example: example.utterance_id))
     if not usable:
         raise UsageError(_why_none_is_usable(too_long, unspellable))
-    before = _word_error_rate(asr, dev)
+    before = _word_errors(asr, dev)
+    if on_epoch is not None:
+        on_epoch(Epoch(0, settings.loop.epochs, None, _rate(dev, before), time.monotonic() - started, None))
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    result = _train(asr, usable, settings, on_progress, dev, checkpoint_from)
+    result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
     interpolate(asr, base_state, settings.interpolate)
-    after = _word_error_rate(asr, dev)
-    digest = save_asr(asr, out)
+    after = _word_errors(asr, dev)
+    with damaged_is_diverged("speech", RATE_SETTING):
+        digest = save_asr(asr, out)
     return FinetuneResult(
         digest=digest,
         base_digest=base_digest,
@@ -145,7 +157,9 @@ def finetune_asr(
         examples=len(usable),
         too_long=tuple(too_long),
         unspellable=tuple(unspellable),
-        dev_wer=None if before is None or after is None else (before, after),
+        dev_wer=(_rate(dev, before) or 0.0, _rate(dev, after) or 0.0) if dev else None,
+        dev_errors=DevErrors(_word_counts(dev), before, after) if dev else None,
+        first_loss=result.first_loss,
         watched=result.watched,
         resumed=result.resumed,
     )
@@ -158,6 +172,7 @@ def _train(
     on_progress: Progress | None,
     dev: Sequence[AsrExample],
     checkpoint: tuple[Path, str] | None,
+    on_epoch: OnEpoch | None,
 ) -> LoopResult:
     """Train the model on the examples, with adapters and a frozen front end if the settings have them."""
     merge = None
@@ -165,8 +180,8 @@ def _train(
         merge = add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
     if settings.freeze_feature_encoder:
         freeze_front_end(asr)
-    watch = (lambda: _word_error_rate(asr, dev) or 0.0) if dev else None
-    result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint)
+    watch = (lambda: _rate(dev, _word_errors(asr, dev)) or 0.0) if dev else None
+    result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
     return result
@@ -247,11 +262,21 @@ def _check(example: AsrExample) -> None:
         raise RecordError(f"{item}: its weight has to be above 0; leave it out of the snapshot")
 
 
-def _word_error_rate(asr: AsrModel, examples: Sequence[AsrExample]) -> float | None:
+def _word_errors(asr: AsrModel, examples: Sequence[AsrExample]) -> npt.NDArray[np.int64]:
+    """Return (N,) the number of word errors in the transcript of each example."""
     if not examples:
-        return None
+        return np.zeros(0, dtype=np.int64)
     transcripts = best_texts(asr, [example.samples for example in examples])
-    ids = [example.utterance_id for example in examples]
-    references = {name: example.text for name, example in zip(ids, examples, strict=True)}
-    edits = word_edits(references, dict(zip(ids, transcripts, strict=True)))
-    return float(edits.sum() / max(1, sum(len(example.text.split()) for example in examples)))
+    names = [f"{number:08d}" for number in range(len(examples))]
+    references = {name: example.text for name, example in zip(names, examples, strict=True)}
+    edits = word_edits(references, dict(zip(names, transcripts, strict=True)))
+    return np.asarray(edits.sum(axis=1), dtype=np.int64)
+
+
+def _word_counts(examples: Sequence[AsrExample]) -> npt.NDArray[np.int64]:
+    return np.array([len(example.text.split()) for example in examples], dtype=np.int64)
+
+
+def _rate(examples: Sequence[AsrExample], errors: npt.NDArray[np.int64]) -> float | None:
+    """Return the word error rate; None without examples."""
+    return float(errors.sum() / max(1, int(_word_counts(examples).sum()))) if examples else None

@@ -23,7 +23,7 @@ from training.asr.model import AsrModel, extract_features, masks_padding, padded
 from training.asr.seq2seq import fits_window, seq2seq_losses
 from training.loop.batching import length_batches
 from training.loop.loop import autocast, run_training, seeded_torch
-from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +76,8 @@ class AsrLoopSettings(StepSettings):
     threads: int = Field(1, ge=1)
 
 
+RATE_SETTING = "asr.loop.learning_rate"
+
 LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"ctc": ctc_losses, "seq2seq": seq2seq_losses}
 """Loss function by head: from inputs and targets to (B,) losses of whole clips [nats]."""
 
@@ -96,6 +98,7 @@ def train_asr(
     on_progress: Progress | None = None,
     watch: Callable[[], float] | None = None,
     checkpoint: tuple[Path, str] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Fit the model's trainable weights to the examples, in place; the same inputs give the same weights.
 
@@ -106,10 +109,11 @@ def train_asr(
         on_progress: called after each step.
         watch: returns the error on dev examples, for early stopping.
         checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
+        on_epoch: called after each epoch.
 
     Raises:
         UsageError: there are no examples.
-        Refused: the loss is not finite.
+        TrainingRefused: the loss is not finite.
     """
     if not examples:
         raise UsageError("there is nothing to train a speech model on; label utterances first")
@@ -117,7 +121,7 @@ def train_asr(
     if checkpoint is not None:
         place = CheckpointPlace(checkpoint[0], _fingerprint(examples, settings, checkpoint[1]))
     with seeded_torch(settings.seed, settings.threads):
-        return run_training(_work(asr, examples, settings, watch), settings, on_progress, place)
+        return run_training(_work(asr, examples, settings, watch), settings, on_progress, place, on_epoch)
 
 
 def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base: str) -> str:
@@ -146,6 +150,7 @@ def _work(
 
     return Work(
         name="speech",
+        rate_setting=RATE_SETTING,
         network=asr.model,
         optimizer=optimizer,
         schedule=torch.optim.lr_scheduler.LambdaLR(

@@ -48,8 +48,12 @@ class PromotionSettings(BaseModel):
         slice_min_speakers: Fewest speakers of a thick slice.
         slice_margin: How much the error rate of a thick slice may rise and still count as not worse.
         slice_alpha: One-sided level of that test.
-        max_negative_flips_asr: Largest share of rows with more word errors than before.
-        max_negative_flips_intent: Largest share of rows that were right before and are wrong now.
+        max_negative_flips_asr: Share of all rows that may have more word errors than before, however few are better.
+        max_negative_flips_intent: Share of all rows that may be wrong now and were right before, however few are
+            better.
+        negative_flips_per_positive: Rows that may become worse for each row that became better, where that is more than
+            the share above. A champion that gets most rows right leaves few to become better, so the share protects it;
+            a poor one is protected by neither.
         interval: How intervals are drawn; its alpha is replaced by that of the look.
     """
 
@@ -65,6 +69,7 @@ class PromotionSettings(BaseModel):
     slice_alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
     max_negative_flips_asr: float = Field(default=0.12, ge=0.0, le=1.0)
     max_negative_flips_intent: float = Field(default=0.05, ge=0.0, le=1.0)
+    negative_flips_per_positive: float = Field(default=0.5, ge=0.0, le=1.0)
     interval: IntervalSettings = IntervalSettings()
 
 
@@ -98,7 +103,7 @@ class Decision:
         look: number of decisions of the gate for this kind so far, this one included.
         alpha_used: alpha / (k (k + 1)) at the k-th look.
         negative_flips, positive_flips: rows that became worse, rows that became better.
-        flip_cap: share of rows that may become worse.
+        flip_cap: share of rows that may become worse; see `most_negative_flips`.
         slice_margin: by how much a slice's error rate may rise.
         normaliser: version of the normal form under which words were counted.
     """
@@ -157,8 +162,9 @@ def decide(
     """Return the decision whether the challenger becomes the champion.
 
     The challenger is promoted if the whole interval of the difference is below 0, every thick slice is shown to be no
-    worse than the margin allows, no slice is harmed, and few rows became worse. Below the minimum of rows or speakers
-    the decision is `indicative`; it does not count as a look, because it can't promote anything.
+    worse than the margin allows, no slice is harmed, and few rows became worse, in all or beside those that became
+    better. Below the minimum of rows or speakers the decision is `indicative`; it does not count as a look, because it
+    can't promote anything.
 
     Args:
         champion: report of the version in use.
@@ -182,8 +188,9 @@ def decide(
     difference = paired_difference(champion, challenger, interval, weights=weights)
     table = _slice_decisions(champion, challenger, slices or {}, settings, weights)
     worse, better = flips(champion, challenger)
+    most = most_negative_flips(champion.kind, len(champion), better, settings)
     missing = _missing_evidence(champion, settings)
-    objections = _objections(difference, worse, len(champion), table, champion.kind, settings)
+    objections = _objections(difference, (worse, better, len(champion)), most, table, settings)
     verdict: Verdict = "indicative" if missing else "refuse" if objections else "promote"
     return Decision(
         kind=champion.kind,
@@ -201,7 +208,7 @@ def decide(
         negative_flips=worse,
         positive_flips=better,
         slices=tuple(table),
-        flip_cap=_flip_cap(champion.kind, settings),
+        flip_cap=most / max(1, len(champion)),
         slice_margin=settings.slice_margin,
         normaliser=champion.normaliser,
     )
@@ -217,8 +224,17 @@ def flips(champion: EvaluationReport, challenger: EvaluationReport) -> tuple[int
     return int((change > 0).sum()), int((change < 0).sum())
 
 
-def _flip_cap(kind: Kind, settings: PromotionSettings) -> float:
-    return settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
+def most_negative_flips(kind: Kind, rows: int, better: int, settings: PromotionSettings) -> float:
+    """Return how many rows may become worse: a share of all rows, or of those that became better if that is more.
+
+    Args:
+        kind: `asr` or `intent`.
+        rows: number of all rows.
+        better: number of rows that became better.
+        settings: of the gate.
+    """
+    share = settings.max_negative_flips_asr if kind == "asr" else settings.max_negative_flips_intent
+    return max(share * rows, settings.negative_flips_per_positive * better)
 
 
 def _missing_evidence(champion: EvaluationReport, settings: PromotionSettings) -> list[str]:
@@ -236,21 +252,30 @@ def _missing_evidence(champion: EvaluationReport, settings: PromotionSettings) -
 
 def _objections(
     difference: Interval,
-    worse: int,
-    rows: int,
+    flipped: tuple[int, int, int],
+    most_worse: float,
     table: list[SliceDecision],
-    kind: Kind,
     settings: PromotionSettings,
 ) -> list[str]:
-    """Return the reasons not to promote the challenger, one sentence each."""
+    """Return the reasons not to promote the challenger, one sentence each.
+
+    Args:
+        difference: challenger - champion.
+        flipped: numbers of rows that became worse, of rows that became better, and of all rows.
+        most_worse: how many rows may become worse.
+        table: the verdicts on the slices.
+        settings: of the gate.
+    """
+    worse, better, rows = flipped
     reasons = []
     if difference.low > 0:
         reasons.append("the challenger is worse")
     elif difference.high >= 0:
         reasons.append("the interval of the difference reaches 0, so the challenger is not shown to be better")
-    cap = _flip_cap(kind, settings)
-    if worse > cap * rows:
-        reasons.append(f"{worse} of {rows} rows became worse, above the cap of {100 * cap:.3g} %")
+    if worse > most_worse:
+        reasons.append(
+            f"{worse} of {rows} rows became worse and {better} better, above the cap of {int(most_worse)} worse rows"
+        )
     for row in table:
         name = f"slice {row.dimension}={row.value}"
         if row.verdict == "harmed":

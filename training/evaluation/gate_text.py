@@ -20,7 +20,7 @@ def decision_text(decision: Decision) -> str:
         f"  {'':<14}{'challenger':<14}{_shown(decision.challenger)}",
         f"  {'':<14}{'difference':<14}{_shown(decision.difference, signed=True)}",
         f"  rows that became worse {decision.negative_flips} ({100 * decision.negative_flips / max(1, rows):.1f} %, "
-        f"cap {100 * decision.flip_cap:.3g} %), better {decision.positive_flips}",
+        f"cap {100 * decision.flip_cap:.3g} % of all rows), better {decision.positive_flips}",
     ]
     lines += [f"  - {reason}" for reason in decision.reasons]
     if decision.slices:

@@ -155,6 +155,13 @@ DETAILED = frozenset(
 )
 """Figures that a report of an older format does not have."""
 
+CALIBRATION = frozenset({"ece", "ece_before_scaling"})
+"""Figures that compare confidence with what was right."""
+
+MIN_RIGHT = 0.05
+"""Least share that is right for a calibration error: a model that gets nearly nothing right is unsure of everything,
+and that looks like good calibration."""
+
 MAIN: dict[Kind, str] = {"asr": "wer", "intent": "intent_error"}
 """The figure that the gate decides on."""
 
@@ -177,7 +184,10 @@ def figure(
     *,
     weights: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Return a figure with its interval over speakers; None if nothing can be counted, such as without any slot.
+    """Return a figure with its interval over speakers; None if it has no meaning.
+
+    That is where nothing can be counted, such as without any slot, and for calibration errors where less than
+    `MIN_RIGHT` is right.
 
     Args:
         report: report of one version.
@@ -187,7 +197,7 @@ def figure(
     """
     if name in NON_RATIOS:
         entry = NON_RATIOS[name]
-        if not len(report):
+        if not len(report) or (name in CALIBRATION and float(correctness(report).mean()) < MIN_RIGHT):
             return None
         return statistic_interval(entry.rows(report), entry.of, report.speaker_ids, settings, weights=weights)
     if name == MAIN[report.kind]:

@@ -11,16 +11,19 @@ from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
 from training.evaluation.intervals import IntervalSettings, paired_difference
 from training.evaluation.metrics import SliceRow, slice_masks, slice_rows
-from training.evaluation.rates import difference, figures
+from training.evaluation.rates import CALIBRATION, difference, figures, names_of
 
 
 @dataclass(frozen=True, slots=True)
 class FigurePair:
-    """One figure of two reports; `difference` is second - first, None if the two can't be compared."""
+    """One figure of two reports, None in that where it has no meaning.
+
+    `difference` is second - first, None if the two can't be compared.
+    """
 
     figure: str
-    first: Interval
-    second: Interval
+    first: Interval | None
+    second: Interval | None
     difference: Interval | None
 
 
@@ -36,7 +39,7 @@ class SlicePair:
 def figure_pairs(
     first: EvaluationReport, second: EvaluationReport, weights: npt.ArrayLike | None = None
 ) -> tuple[FigurePair, ...]:
-    """Return every figure that both reports have, with the paired difference.
+    """Return every figure that one of the reports has, and calibration errors also where neither has a meaningful one.
 
     Args:
         first: report on N rows.
@@ -47,11 +50,12 @@ def figure_pairs(
         RecordError: the reports are not on the same rows.
     """
     left, right = (figures(report, weights=weights) for report in (first, second))
-    return tuple(
-        FigurePair(name, left[name], right[name], difference(first, second, name, weights=weights))
-        for name in left
-        if name in right
-    )
+    pairs = []
+    for name in [name for name in names_of(first) if name in left or name in right or name in CALIBRATION]:
+        both = name in left and name in right
+        paired = difference(first, second, name, weights=weights) if both else None
+        pairs.append(FigurePair(name, left.get(name), right.get(name), paired))
+    return tuple(pairs)
 
 
 def slice_pairs(

@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
-from training.intent.fit import DRAFT, FitSettings, IntentExample, fit
+from training.evaluation.dev_check import DevErrors
+from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit
 from training.intent.text_noise import NoiseSettings, with_asr_errors
-from training.loop.loop import chosen_device, clear_memory_errors
+from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
-from training.loop.work import LoopResult, Progress
+from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ class FinetuneResult:
         grown: intents and slot types that the base did not have.
         temperature: temperature of the new model.
         dev_accuracy: intent accuracy on the dev examples before and after; None without dev examples.
+        dev_errors: wrong texts of each dev utterance before and after; None without dev examples.
+        first_loss: loss of the first step, which is still the base's.
         watched: intent error on the dev examples after each epoch, if `patience` is set.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
     """
@@ -102,6 +106,8 @@ class FinetuneResult:
     grown: tuple[str, ...]
     temperature: float
     dev_accuracy: tuple[float, float] | None = None
+    dev_errors: DevErrors | None = None
+    first_loss: float | None = None
     watched: tuple[float, ...] = ()
     resumed: int = 0
 
@@ -116,6 +122,7 @@ def finetune_intent(
     dev: Sequence[IntentExample] = (),
     revision: str | None = None,
     checkpoint: Path | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> FinetuneResult:
     """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
@@ -131,13 +138,15 @@ def finetune_intent(
         revision: pinned revision of a hub id.
         checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
             removes it.
+        on_epoch: called for the base and after each epoch, with the error on the dev examples. That of an epoch is of
+            the weights before they are mixed with the base's.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
         UsageError: there are no examples.
         SettingsError: the base can't be loaded.
         Damaged: the base or its replay set is damaged.
-        Refused: the loss is not finite. Nothing is saved.
+        TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
     from training.intent.model import extend_inventory, load_intent, save_intent
     from training.intent.temperature import calibrated
@@ -148,7 +157,10 @@ def finetune_intent(
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
-    before = _accuracy(model, dev)
+    before = _is_right(model, dev)
+    if on_epoch is not None:
+        error = 1.0 - float(before.mean()) if dev else None
+        on_epoch(Epoch(0, settings.fit.epochs, None, error, time.monotonic() - started, None))
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_names = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
@@ -156,12 +168,15 @@ def finetune_intent(
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = _train(model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from)
+    result = _train(
+        model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from, on_epoch
+    )
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = calibrated(model, dev)
-    after = _accuracy(model, dev)
-    save_intent(model, out)
+    after = _is_right(model, dev)
+    with damaged_is_diverged("intent", RATE_SETTING):
+        save_intent(model, out)
     return FinetuneResult(
         digest=weights_digest(out),
         base_digest=base_digest,
@@ -173,7 +188,9 @@ def finetune_intent(
         slot_names=model.slot_names,
         grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in base_names),
         temperature=model.temperature,
-        dev_accuracy=None if before is None or after is None else (before, after),
+        dev_accuracy=(float(before.mean()), float(after.mean())) if dev else None,
+        dev_errors=_errors_by_utterance(dev, before, after) if dev else None,
+        first_loss=result.first_loss,
         watched=result.watched,
         resumed=result.resumed,
     )
@@ -186,14 +203,15 @@ def _train(
     on_progress: Progress | None,
     dev: Sequence[IntentExample],
     checkpoint: tuple[Path, str] | None,
+    on_epoch: OnEpoch | None,
 ) -> LoopResult:
     """Train the model on the examples of each epoch, with adapters if the settings have them."""
     merge = None
     if settings.lora is not None:
         heads = ("intent_head", "slot_head")
         merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
-    watch = (lambda: 1.0 - (_accuracy(model, dev) or 0.0)) if dev else None
-    result = fit(model, draw, settings.fit, on_progress, watch, checkpoint)
+    watch = (lambda: 1.0 - float(_is_right(model, dev).mean())) if dev else None
+    result = fit(model, draw, settings.fit, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
     return result
@@ -272,10 +290,23 @@ def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: floa
                 tensor.lerp_(start[name], share)
 
 
-def _accuracy(model: IntentModel, rows: Sequence[IntentExample]) -> float | None:
+def _is_right(model: IntentModel, rows: Sequence[IntentExample]) -> npt.NDArray[np.bool_]:
+    """Return (N,) whether the best intent of each text is the right one."""
     if not rows:
-        return None
+        return np.zeros(0, dtype=bool)
     from training.intent.model import classify
 
     best = classify(model, [row.text for row in rows]).probs.argmax(axis=1)
-    return float(np.mean([model.intents[int(k)] == row.intent for k, row in zip(best, rows, strict=True)]))
+    return np.array([model.intents[int(k)] == row.intent for k, row in zip(best, rows, strict=True)], dtype=bool)
+
+
+def _errors_by_utterance(
+    rows: Sequence[IntentExample], before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
+) -> DevErrors:
+    """Return the wrong texts of each utterance: its transcript and its draft count as one row."""
+    names = [row.utterance_id.removesuffix(DRAFT) for row in rows]
+    _, place = np.unique(names, return_inverse=True)
+    size, wrong_before, wrong_after = (
+        np.bincount(place, weights=weights).astype(np.int64) for weights in (np.ones(len(rows)), ~before, ~after)
+    )
+    return DevErrors(size, wrong_before, wrong_after)

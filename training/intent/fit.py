@@ -16,12 +16,14 @@ from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
 from training.loop.loop import autocast, run_training
-from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
 
 if TYPE_CHECKING:
     import torch
 
     from training.intent.model import IntentModel
+
+RATE_SETTING: Final = "intent.fit.encoder_rate and intent.fit.head_rate"
 
 DRAFT: Final = "/draft"
 """Suffix of the utterance id in examples whose text is a transcript of the speech model and not of a person."""
@@ -91,6 +93,7 @@ def fit(
     on_progress: Progress | None = None,
     watch: Callable[[], float] | None = None,
     checkpoint: tuple[Path, str] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Train the model on the examples, in place.
 
@@ -103,10 +106,11 @@ def fit(
         on_progress: called after each step.
         watch: returns the error on dev examples, for early stopping.
         checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
+        on_epoch: called after each epoch.
 
     Raises:
         UsageError: there are no examples.
-        Refused: a loss is not finite.
+        TrainingRefused: a loss is not finite.
     """
     import torch
 
@@ -120,7 +124,7 @@ def fit(
         place = CheckpointPlace(checkpoint[0], _fingerprint(rows, settings, checkpoint[1]))
     with torch.random.fork_rng(), one_thread_if_small(model.network):
         torch.manual_seed(settings.seed)
-        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, place)
+        return run_training(_work(model, rows, draw, settings, watch), settings, on_progress, place, on_epoch)
 
 
 def _work(
@@ -140,6 +144,7 @@ def _work(
     optimizer, schedule = _optimizer(model, -(-count // settings.accumulate) * settings.epochs, settings)
     return Work(
         name="intent",
+        rate_setting=RATE_SETTING,
         network=network,
         optimizer=optimizer,
         schedule=schedule,

@@ -31,6 +31,7 @@ class TrainingState:
         epoch, group: epoch of the next step, and the step's number in it.
         step: number of steps made.
         summed, items: sum of loss times items, and number of items, in the epoch so far.
+        first_loss: loss of the first step; None before it.
         losses: mean loss of each finished epoch.
         watched: dev error after each finished epoch.
         best: weights after the epoch with the lowest dev error; None without dev examples.
@@ -41,6 +42,7 @@ class TrainingState:
     step: int = 0
     summed: float = 0.0
     items: int = 0
+    first_loss: float | None = None
     losses: list[float] = field(default_factory=list)
     watched: list[float] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None

@@ -14,31 +14,43 @@ from typing import Any
 
 import numpy as np
 
-from corpus.errors import EarmarkError, Refused, SettingsError
+from corpus.errors import Damaged, EarmarkError, SettingsError, TrainingRefused
 from training.loop import checkpoint
-from training.loop.work import CheckpointPlace, LoopResult, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, Epoch, LoopResult, OnEpoch, Progress, StepSettings, Work
 
 
 def run_training(
-    work: Work, settings: StepSettings, on_progress: Progress | None = None, place: CheckpointPlace | None = None
+    work: Work,
+    settings: StepSettings,
+    on_progress: Progress | None = None,
+    place: CheckpointPlace | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
     """Train the network and leave it in evaluation mode; a continued run ends with the weights of an uninterrupted one.
 
+    Args:
+        work: what is trained.
+        settings: the training settings.
+        on_progress: called after each step.
+        place: where checkpoints are saved; None for none.
+        on_epoch: called after each epoch; it does not change what is learned.
+
     Raises:
-        Refused: a loss is not finite.
+        TrainingRefused: a loss is not finite.
     """
     state = checkpoint.TrainingState()
     if place is not None:
         state = checkpoint.load(place.folder, place.fingerprint, work) or state
     resumed, parameters = state.step, [p for group in work.optimizer.param_groups for p in group["params"]]
     total = sum(-(-count // settings.accumulate) for count in work.counts)
-    saved_at = time.monotonic()
+    began = saved_at = time.monotonic()
     try:
         while state.epoch < len(work.counts) and not _is_finished(state, settings):
             groups = _grouped(work.batches(state.epoch), settings.accumulate)
             work.train_mode()
             for group in groups[state.group :]:
                 value = _step(work, group, parameters, state.step + 1)
+                state.first_loss = value if state.first_loss is None else state.first_loss
                 state.step, state.group = state.step + 1, state.group + 1
                 state.summed += value * sum(len(batch) for batch in group)
                 state.items += sum(len(batch) for batch in group)
@@ -49,13 +61,25 @@ def run_training(
                     on_progress(state.step, total, value)
             state.losses.append(state.summed / state.items)
             state.epoch, state.group, state.summed, state.items = state.epoch + 1, 0, 0.0, 0
-            if settings.patience is not None and work.watch is not None:
-                _note_dev_error(work, state)
+            error = _dev_error(work) if settings.patience is not None or on_epoch is not None else None
+            if settings.patience is not None and error is not None:
+                _note_dev_error(work, state, error)
+            if on_epoch is not None:
+                on_epoch(_epoch(work, state, error, time.monotonic() - began, (state.step - resumed, total)))
     finally:
         work.network.eval()
     if state.best is not None:
         work.network.load_state_dict(state.best)
-    return LoopResult(tuple(state.losses), state.step, tuple(state.watched), resumed)
+    return LoopResult(tuple(state.losses), state.step, tuple(state.watched), resumed, state.first_loss)
+
+
+def _epoch(
+    work: Work, state: checkpoint.TrainingState, error: float | None, seconds: float, steps: tuple[int, int]
+) -> Epoch:
+    """Return the figures of the epoch that just ended; `steps` are those made in `seconds`, and all of the training."""
+    made, total = steps
+    left = seconds / made * (total - state.step) if made else None
+    return Epoch(state.epoch, len(work.counts), state.losses[-1], error, seconds, left)
 
 
 def _grouped(batches: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -73,7 +97,9 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) 
         loss = work.loss(batch) * (len(batch) / items)
         value += float(loss.detach())
         if not math.isfinite(value):
-            raise Refused(f"{work.name} training diverged at step {number}: the loss is not finite; lower the rate")
+            raise TrainingRefused(
+                f"{work.name} training diverged at step {number}: the loss is not finite; lower {work.rate_setting}"
+            )
         loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, work.clip_norm)
     work.optimizer.step()
@@ -81,11 +107,16 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) 
     return value
 
 
-def _note_dev_error(work: Work, state: checkpoint.TrainingState) -> None:
-    """Measure the dev error and note it, with the weights if it is the lowest so far."""
-    assert work.watch is not None
+def _dev_error(work: Work) -> float | None:
+    """Return the error on the dev examples; None where there are none."""
+    if work.watch is None:
+        return None
     work.network.eval()
-    error = work.watch()
+    return work.watch()
+
+
+def _note_dev_error(work: Work, state: checkpoint.TrainingState, error: float) -> None:
+    """Note the dev error, with the weights if it is the lowest so far."""
     if not state.watched or error < min(state.watched):
         state.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
     state.watched.append(error)
@@ -146,6 +177,23 @@ def seeded_torch(seed: int, threads: int) -> Iterator[None]:
             np.random.set_state(numpy_before)
             torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(strict_before)
+
+
+@contextmanager
+def damaged_is_diverged(name: str, rate_setting: str) -> Iterator[None]:
+    """Turn the error of a model that can't be saved within the block into that of a training that diverged.
+
+    Args:
+        name: name of the network.
+        rate_setting: the setting of its learning rate.
+
+    Raises:
+        TrainingRefused: a weight is not finite or too large; nothing is saved.
+    """
+    try:
+        yield
+    except Damaged as error:
+        raise TrainingRefused(f"{name} training diverged: {error}; lower {rate_setting}") from None
 
 
 @contextmanager

@@ -17,6 +17,31 @@ Progress = Callable[[int, int, float], None]
 """Called with steps done, steps in all, and the loss of the last step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The figures of a finished epoch.
+
+    Attributes:
+        number: its number, from 1; 0 for the base, before the first step.
+        epochs: number of all epochs.
+        train_loss: mean loss of the epoch; None for the base.
+        dev_error: error rate on the dev examples; None without dev examples.
+        seconds: time since the training began or was continued [s].
+        seconds_left: time that the rest takes at the rate so far, if it does not end early [s]; None for the base.
+    """
+
+    number: int
+    epochs: int
+    train_loss: float | None
+    dev_error: float | None
+    seconds: float
+    seconds_left: float | None
+
+
+OnEpoch = Callable[[Epoch], None]
+"""Called after every epoch, and once for the base."""
+
+
 class StepSettings(BaseModel):
     """Settings of every kind of training.
 
@@ -44,6 +69,7 @@ class Work:
 
     Attributes:
         name: name of the network, for messages.
+        rate_setting: the setting of its learning rate, for messages.
         network: the network, trained in place.
         optimizer, schedule: optimiser and learning rate schedule of torch.
         clip_norm: norm to which gradients are clipped.
@@ -56,6 +82,7 @@ class Work:
     """
 
     name: str
+    rate_setting: str
     network: Any
     optimizer: Any
     schedule: Any
@@ -90,9 +117,11 @@ class LoopResult:
         steps: number of optimiser steps.
         watched: dev error after each epoch, if `patience` is set.
         resumed: step from which the training was continued; 0 where it was not interrupted.
+        first_loss: loss of the first step, made with the weights that the training starts from.
     """
 
     losses: tuple[float, ...]
     steps: int
     watched: tuple[float, ...] = ()
     resumed: int = 0
+    first_loss: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from corpus.errors import RecordError
 from corpus.records.base import Kind
@@ -43,7 +43,11 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
 
 
 def registry_problems(
-    tracking: Tracking, kind: Kind, versions: Sequence[ModelVersion], aliases: Mapping[str, str | None]
+    tracking: Tracking,
+    kind: Kind,
+    versions: Sequence[ModelVersion],
+    aliases: Mapping[str, str | None],
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Return the differences between registry and records, one sentence each; nothing if they agree.
 
@@ -54,6 +58,7 @@ def registry_problems(
         kind: kind of the models.
         versions: all versions of the kind in the records.
         aliases: by name the version or None, as in the records.
+        on_progress: called after every version with the number of versions so far.
 
     Raises:
         EarmarkError: the store can't be reached.
@@ -63,12 +68,14 @@ def registry_problems(
         registered = {str(each.version): each for each in tracking.client.search_model_versions(f"name = '{name}'")}
         present = dict(tracking.client.get_registered_model(name).aliases) if registered else {}
     problems = []
-    for version in versions:
+    for done, version in enumerate(versions, start=1):
         found = registered.get(version.version)
         if found is None:
             problems.append(f"{name} {version.version} is not registered in MLflow; restore its database from a backup")
         else:
             problems += [f"{name} {version.version}: {what}" for what in changed_files(found)]
+        if on_progress is not None:
+            on_progress(done)
     for alias, version_number in aliases.items():
         in_registry = str(present[alias]) if alias in present else None
         if in_registry != version_number:

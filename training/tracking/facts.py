@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpus.errors import RecordError
 from corpus.records.base import Kind, canonical_json, digest
@@ -30,7 +30,7 @@ class RunFacts:
         operation_id: id of the step; a step that is killed and repeated has the same id.
         name: name of the run in lists.
         cycle: night or replay that the run belongs to, shown as its parent; "": none.
-        kind: kind of the model.
+        kind: kind of the model; `estimate` for rates of the traffic, which are of both kinds.
         config: settings of the training, nested by name; shown as `config.<name>.<key>`.
         snapshot_id, eval_set_id: SHA-256 of the training snapshot and of the evaluation set.
         base, parent: digest of the base's weights; version of the champion.
@@ -40,7 +40,7 @@ class RunFacts:
 
     operation_id: str
     name: str
-    kind: Kind
+    kind: Kind | Literal["estimate"]
     cycle: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     snapshot_id: str = ""

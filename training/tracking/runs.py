@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from corpus.errors import RecordError
+from corpus.errors import EarmarkError, RecordError
 from corpus.records.base import canonical_json
 from training.evaluation.metrics import metric_name
 from training.tracking.facts import (
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SUPERSEDED_TAG = "earmark.superseded_operation_id"
+HOME_TAG = "earmark.home"
+REASON_TAG = "earmark.failed_because"
+
+LONGEST_REASON = 500
+"""Most characters of a reason."""
 
 LEARNING = ("config.", "snapshot_id", "base", "seed")
 """Prefixes of the parameters that decide what is learned; the others describe where the labels come from."""
@@ -38,14 +43,61 @@ BATCH = 100
 
 @contextmanager
 def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
-    """Start a run and yield its id; the run ends as FINISHED, or as FAILED if the block raises."""
+    """Start a run and yield its id; the run ends as FINISHED, or as FAILED if the block raises.
+
+    The message of an `EarmarkError`, which has no content, is the tag `REASON_TAG` of a failed run.
+    """
     run_id = start_run(tracking, facts)
-    try:
+    with _ended(tracking, run_id):
         yield run_id
-    except BaseException:
+
+
+@contextmanager
+def tracked_cycle(tracking: Tracking, cycle: str, home: str = "") -> Iterator[str]:
+    """Yield the id of the parent run of a night, which is RUNNING until the block ends; all its children end before.
+
+    The runs of earlier cycles of the same home that are still RUNNING are of processes that were killed, since one
+    process at a time uses a home: they end as KILLED.
+
+    Args:
+        tracking: the open store.
+        cycle: name of the night.
+        home: id of the home; "" for a cycle of no home, such as a replay, after which nothing is ended as KILLED.
+    """
+    run_id = cycle_run(tracking, cycle)
+    with store_errors(tracking.uri):
+        _end_killed(tracking, home)
+        if home:
+            tracking.client.set_tag(run_id, HOME_TAG, home)
+        _reopen(tracking, tracking.client.get_run(run_id))
+    with _ended(tracking, run_id):
+        yield run_id
+
+
+@contextmanager
+def _ended(tracking: Tracking, run_id: str) -> Iterator[None]:
+    """End the run with the block: as FINISHED, or as FAILED with the reason where it is one of earmark's own errors."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, EarmarkError):
+            with store_errors(tracking.uri):
+                tracking.client.set_tag(run_id, REASON_TAG, str(error)[:LONGEST_REASON])
         finish_run(tracking, run_id, "FAILED")
         raise
     finish_run(tracking, run_id)
+
+
+def _end_killed(tracking: Tracking, home: str) -> None:
+    """End the runs of a home's cycles that are still RUNNING as KILLED, and their children."""
+    if not home:
+        return
+    of_home = f"attributes.status = 'RUNNING' and tags.`{HOME_TAG}` = '{home}'"
+    for run in tracking.client.search_runs([tracking.experiment_id], of_home, max_results=1000):
+        children = f"attributes.status = 'RUNNING' and tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+        for child in tracking.client.search_runs([tracking.experiment_id], children, max_results=1000):
+            tracking.client.set_terminated(child.info.run_id, "KILLED")
+        tracking.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def start_run(tracking: Tracking, facts: RunFacts) -> str:
@@ -71,7 +123,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
             logged: Mapping[str, str] = {}
         else:
             run_id, logged = found.info.run_id, found.data.params
-            tracking.client.update_run(run_id, status="RUNNING")
+            _reopen(tracking, found)
         _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, tags)
         judged = (facts.eval_set_id, "evaluation")
         _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
@@ -81,7 +133,7 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
 
 
 def cycle_run(tracking: Tracking, cycle: str) -> str:
-    """Return the id of the parent run of a night or a replay; the run is created if there is none."""
+    """Return the id of the parent run of a night or a replay; the run is created, as FINISHED, if there is none."""
     operation = f"cycle/{cycle}"
     check_operation_id(operation)
     with store_errors(tracking.uri):
@@ -89,7 +141,7 @@ def cycle_run(tracking: Tracking, cycle: str) -> str:
         if found is not None:
             return str(found.info.run_id)
         run_id = _create(tracking, cycle, operation, {CYCLE_TAG: cycle, "mlflow.source.git.commit": git_sha()})
-        # A cycle only groups other runs. It never runs itself, so after a kill it must not be left RUNNING.
+        # Outside of `tracked_cycle` nothing ends it, so it must not be left RUNNING.
         tracking.client.set_terminated(run_id)
         return run_id
 
@@ -98,6 +150,12 @@ def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
     """Return the tags of a run by name."""
     with store_errors(tracking.uri):
         return dict(tracking.client.get_run(run_id).data.tags)
+
+
+def run_params(tracking: Tracking, run_id: str) -> dict[str, str]:
+    """Return the parameters of a run by name."""
+    with store_errors(tracking.uri):
+        return dict(tracking.client.get_run(run_id).data.params)
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
@@ -171,6 +229,20 @@ def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[s
             tracking.client.log_text(run_id, document, name)
         else:
             tracking.client.log_dict(run_id, dict(document), name)
+
+
+def log_params(tracking: Tracking, run_id: str, params: Mapping[str, str]) -> None:
+    """Log parameters of the run; those that it has already stay as they are."""
+    with store_errors(tracking.uri):
+        logged = tracking.client.get_run(run_id).data.params
+        _log_params(tracking, run_id, {key: value for key, value in params.items() if key not in logged}, {})
+
+
+def _reopen(tracking: Tracking, run: Run) -> None:
+    """Set an ended run to RUNNING, without the reason why it failed."""
+    if REASON_TAG in run.data.tags:
+        tracking.client.delete_tag(run.info.run_id, REASON_TAG)
+    tracking.client.update_run(run.info.run_id, status="RUNNING")
 
 
 def _find(tracking: Tracking, operation_id: str) -> Run | None:

@@ -14,3 +14,4 @@ def test_judgements_come_in_the_order_in_which_they_were_made(corpus: Corpus) ->
         judgements.put(conn, "asr", "1", made[0])
         assert judgements.of_version(conn, "asr", "2") == made
         assert judgements.of_version(conn, "intent", "2") == []
+        assert judgements.promoted(conn) == {("asr", "2")}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -16,6 +17,7 @@ from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import models, reports, snapshots
+from corpus.tables.models import TrainedVersion
 from tests.corpus.stored import corpus_at
 
 BASE = ModelVersion("asr", "1", "run-1", "", "digest", "", "models/asr/1")
@@ -45,6 +47,19 @@ def test_versions_are_registered_once(corpus: Corpus) -> None:
             models.put_version(conn, replace(BASE, run_id="run-9"))
         with pytest.raises(RecordError, match="known are 1, 2"):
             models.version(conn, "asr", "7")
+
+
+def test_a_version_that_was_trained_has_its_run_and_moment_and_a_base_has_neither(corpus: Corpus) -> None:
+    then = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    with writing(corpus.records) as conn:
+        models.put_version(conn, BASE)
+        models.put_version(conn, replace(TUNED, version="10"), "by-hand", then)
+        models.put_version(conn, TUNED, "2026-03-01", then)
+        models.put_version(conn, TUNED, "2026-03-02", then + timedelta(days=1))  # a repeat changes nothing
+        assert models.trained(conn) == [
+            TrainedVersion("asr", "2", "2026-03-01", then),
+            TrainedVersion("asr", "10", "by-hand", then),
+        ]
 
 
 def test_what_learned_from_the_erased_is_tainted(corpus: Corpus) -> None:

@@ -20,3 +20,4 @@ def test_a_night_has_one_frame_and_is_done_once(corpus: Corpus) -> None:
         for _ in range(2):
             nights.put_done(conn, "2026-03-01", datetime(2026, 3, 2, tzinfo=UTC))
         assert [nights.is_done(conn, f"2026-03-0{day}") for day in (1, 2)] == [True, False]
+        assert nights.done(conn) == {"2026-03-01": datetime(2026, 3, 2, tzinfo=UTC)}

@@ -53,6 +53,16 @@ def test_inserting_again_changes_nothing(corpus: Corpus) -> None:
         assert utterances.stored_ids(conn, ["u0000001", "u0000003"]) == {"u0000001"}
 
 
+def test_the_newest_arrival_is_found_in_any_state_and_before_a_moment(corpus: Corpus) -> None:
+    with writing(corpus.records) as conn:
+        assert utterances.newest_arrival(conn) is None
+        utterances.insert(conn, [plain(n) for n in range(4)], {})
+        utterances.set_aside(conn, ["u0000003"], "no_speech")
+        assert utterances.newest_arrival(conn) == NOON + timedelta(seconds=3)
+        assert utterances.newest_arrival(conn, NOON + timedelta(seconds=3)) == NOON + timedelta(seconds=2)
+        assert utterances.newest_arrival(conn, NOON) is None
+
+
 def test_windows_are_half_open_and_by_state(corpus: Corpus) -> None:
     with writing(corpus.records) as conn:
         utterances.insert(conn, [plain(n) for n in range(10)], {})

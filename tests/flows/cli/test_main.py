@@ -10,8 +10,8 @@ import pytest
 from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
-    "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "doctor",
-    "compare", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
+    "init", "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "nights",
+    "doctor", "compare", "estimate", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_usage_errors_are_status_2():
 
 def test_json_is_one_document_on_stdout(lived):
     home = str(lived[0].home)
-    for command in (("status",), ("doctor",), ("audit", "verify"), ("audit", "show"), ("config", "show"),
+    for command in (("status",), ("nights",), ("doctor",), ("audit", "verify"), ("audit", "show"), ("config", "show"),
                     ("compare", "asr/base", "asr/champion")):  # fmt: skip
         done = earmark(*command, *arguments(Path(home)), "--json")
         assert done.returncode == 0, done.stderr
@@ -90,6 +90,60 @@ def test_a_dry_run_shows_and_writes_nothing(lived):
         report = dry_run(corpus, settings, closed_night(settings.night, lived[1].nights[-1].night))
     assert 0 < len(report.rows) == report.report.chosen <= 5
     assert state(settings) == before
+
+
+def test_nights_are_listed_with_what_each_brought(lived):
+    settings, demo = lived
+    rows = {row["night"]: row for row in json.loads(earmark("nights", *arguments(settings.home), "--json").stdout)}
+    assert list(rows) == [night.night for night in demo.nights]
+    for night in demo.nights:
+        row = rows[night.night]
+        assert (row["chosen"], row["labels"], row["state"]) == (night.chosen, night.labels, "done")
+        assert row["answered"] == sum(night.outcomes.values()) == night.chosen
+        assert row["promoted"] == [version.replace(" ", "/") for version in night.promoted]
+    for count in ("received", "accepted"):  # an event that was delivered late counts in the night in which it arrived
+        assert sum(row[count] for row in rows.values()) == sum(getattr(night, count) for night in demo.nights)
+    assert [version for row in rows.values() for version in row["learned"]]
+    assert "nights lists more" in earmark("status", *arguments(settings.home)).stdout
+
+
+def test_an_export_of_a_night_without_a_round_names_those_that_have_one(lived):
+    settings, demo = lived
+    done = earmark("export", "--night", "2020-01-02", *arguments(settings.home))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "night 2020-01-02 has no round" in done.stderr
+    assert ", ".join(night.night for night in demo.nights) in done.stderr
+
+
+def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
+    settings, demo = lived
+    command = ("sample", "--night", demo.nights[-1].night, "--dry-run", *arguments(settings.home, "sampling.clips=6"))
+    rows = json.loads(earmark(*command, "--json").stdout)["rows"]
+    assert not any("draft" in row for row in rows)
+    asked = json.loads(earmark(*command, "--show-drafts", "--json").stdout)["rows"]
+    assert [row["utterance"] for row in asked] == [row["utterance"] for row in rows]
+    assert all(("draft" in row) == (row["reason"] != "audit") for row in asked)
+    shown = earmark(*command, "--show-drafts").stdout
+    assert shown.startswith(f"night {demo.nights[-1].night}: would choose")
+    assert "up_to" not in shown
+    refused = earmark("sample", "--show-drafts", *arguments(settings.home))
+    assert (refused.returncode, "--dry-run" in refused.stderr) == (2, True)
+
+
+def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(lived, tmp_path: Path):
+    night = earmark("nightly", "--dry-run", *arguments(lived[0].home))
+    assert night.returncode == 0, night.stderr
+    assert "retrain intent\n  due " in night.stdout
+    learned = earmark("retrain", "asr", "--dry-run", *arguments(lived[0].home, "asr.loop.epochs=2"))
+    assert "due            yes: " in learned.stdout
+    assert " train + " in learned.stdout
+    assert "training       about " in learned.stdout
+    for command in (("nightly",), ("retrain", "asr")):
+        nowhere = earmark(*command, "--dry-run", EARMARK_HOME=str(tmp_path / "none"))
+        assert nowhere.returncode == 2
+        assert "there is no corpus" in nowhere.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):

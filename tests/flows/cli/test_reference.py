@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from corpus.errors import UsageError
 from flows.cli.main import app
-from flows.cli.reference import attribute_sentences, cli_page, settings, settings_page, without_sentence, write_pages
+from flows.cli.reference import cli_page, settings_page, without_sentence, write_pages
+from flows.cli.setting_reference import attribute_sentences, settings
 from flows.runtime.settings import Settings
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

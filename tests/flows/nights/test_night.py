@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import SettingsError, UsageError
-from flows.nights.night import last_night, night_named
+from flows.nights.night import last_night, night_named, night_of
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
 DAYS = st.dates(date(2020, 1, 1), date(2030, 1, 1))
@@ -27,6 +27,13 @@ def test_the_last_night_has_closed_and_the_next_has_not(now, zone, hour):
     night = last_night(now, zone, hour)
     following = night_named((date.fromisoformat(night.name) + timedelta(days=1)).isoformat(), zone, hour)
     assert night.end <= now < following.end
+
+
+@given(now=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)), zone=ZONES, hour=HOURS)
+def test_every_moment_is_in_its_night(now, zone, hour):
+    night = night_of(now, zone, hour)
+    assert night.start <= now < night.end
+    assert night == night_named(night.name, zone, hour)
 
 
 def test_a_clock_change_makes_a_short_night():

@@ -114,6 +114,18 @@ class Read(HTMLParser):
         self.said += data
 
 
+def test_a_figure_without_a_meaning_is_named_so_on_page_and_terminal(settings: Settings, capsys: Any):
+    with opened(settings) as corpus:
+        compared = compare_versions(corpus, settings, "asr/1", "asr/2")
+    (ece,) = (row for row in compared.document.figures if row.figure == "ece")
+    mute = replace(ece, first=None, difference=None)
+    compared = replace(compared, document=replace(compared.document, figures=(mute,)))
+    assert compared.document.to_json()["figures"][0]["first"] is None
+    show_comparison(compared.document)
+    assert "can't be judged" in capsys.readouterr().out
+    assert "can&#39;t be judged" in page_html(compared)
+
+
 def test_versions_of_two_kinds_are_not_compared(settings: Settings):
     with opened(settings) as corpus, pytest.raises(UsageError, match="two kinds"):
         compare_versions(corpus, settings, "asr/1", "intent/1")

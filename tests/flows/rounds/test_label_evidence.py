@@ -184,7 +184,8 @@ def test_the_choice_uses_the_curves_and_reports_it(world: World):
     assert expected.chosen > expected.pool
     assert expected.pool < 3  # calibrated; the measure itself would say twice as much
     lines = sample_lines({name: value for name, value in document.items() if name != "rows"})
-    assert "ECE" in lines["calibration words"]
+    assert "word errors an utterance before the curve, " in lines["calibration words"]
+    assert "points of probability before the curve, " in lines["calibration intent"]
     assert "AUC-PR" in lines["calibration intent"]
     assert lines["labelled rows"] == "120, of which 120 were chosen and never learned from"
     assert lines["outlook asr"] == "needs at least 3 judged versions, there are 0"

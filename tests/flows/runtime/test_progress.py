@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ WORK = """
 from flows.runtime import progress
 from flows.cli.progress_bars import ProgressBars
 
-with progress.listening(ProgressBars()), progress.track("score", 40) as advance:
+name = "scoring clips with asr/1 and intent/1"
+with progress.listening(ProgressBars()), progress.track(name, 40, "clips") as advance:
     advance(10)
     with progress.track("rows read", None) as read:
         read(3)
@@ -79,6 +81,18 @@ def test_work_in_a_thread_reports_to_the_listeners_that_there_were_when_it_began
     assert [event.done for event in events if isinstance(event, Advanced)] == [1]
 
 
+def test_a_loop_reports_each_item_once_it_is_done_and_its_end_where_it_is_left():
+    events: list[progress.Event] = []
+    with progress.listening(events.append):
+        assert list(progress.over("ab", "reading", 2, "letters")) == ["a", "b"]
+        for _ in progress.over(range(9), "reading", 9):
+            break
+    started, first, second, finished, again, left = events
+    assert (started.name, started.total, started.unit) == ("reading", 2, "letters")
+    assert [first.done, second.done] == [1, 2]
+    assert [type(finished), type(again), type(left)] == [Finished, Started, Finished]
+
+
 def test_work_that_fails_is_reported_as_finished():
     events: list[progress.Event] = []
     with pytest.raises(ValueError, match="wrong"), progress.listening(events.append), progress.track("score", 1):
@@ -110,9 +124,9 @@ def test_on_a_terminal_there_are_bars_and_elsewhere_notes_alone():
             break
         shown += more
     os.close(held)
-    text = shown.decode()
-    assert "score" in text
-    assert "40/40" in text
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())  # without colours and movements of the cursor
+    assert "scoring clips with asr/1 and intent/1" in text
+    assert "40/40 clips" in text
     assert "rows read" in text
     assert "a line to read" in text
     piped = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True, timeout=60)

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from corpus.errors import SettingsError
-from flows.runtime.settings import CONFIGS, Settings, load_settings
+from flows.runtime.settings import Settings, load_settings
+from flows.runtime.settings_layers import CONFIGS
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,15 @@ import pytest
 
 from annotation.files import TASK_FILE
 from corpus import door
-from corpus.errors import DoorClosed
+from corpus.errors import DoorClosed, Refused
 from corpus.storage.database import writing
 from corpus.tables import utterances
 from corpus.vault import consent
+from flows.steps.export import require_round
 from flows.steps.ingest import ingest_manifests as take_in
 from flows.tasks.task_status import SweepReport
 from tests.corpus.stored import accept_again
-from tests.flows.small_round import World, answer, round_of
+from tests.flows.small_round import ROUND, World, answer, round_of
 
 
 @pytest.fixture
@@ -54,6 +55,12 @@ def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(wor
         assert world.leased() == set(world.ids)
         assert set(world.states()) == {"exported"}
         assert len(list(door.open(world.corpus, world.ids[:1], "annotate", actor="person:ann"))) == 1
+
+
+def test_a_night_without_a_round_is_refused_with_those_that_have_one(world: World):
+    require_round(world.corpus, ROUND)
+    with pytest.raises(Refused, match=f"night 2026-11-04 has no round to export; nights with a round are {ROUND}"):
+        require_round(world.corpus, "2026-11-04")
 
 
 def test_clips_never_lie_there_without_a_lease(world: World):

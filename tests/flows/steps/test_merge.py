@@ -15,6 +15,7 @@ from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.merge import MergeReport, merge_file
+from flows.steps.merge_total import total
 from tests.corpus.stored import state_reasons
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
@@ -62,6 +63,16 @@ def test_a_label_is_withdrawn_and_comes_back_as_a_new_revision(settings: Setting
         (row,) = labels.current(conn, [utterance_id])
         assert row.revision == revision + 2  # of two more answers
         assert labels.withdrawn(conn, [utterance_id]) == {}
+
+
+def test_the_tasks_of_contradicting_answers_are_named(settings: Settings, tmp_path: Path):
+    task_id, _, _ = a_label(settings)
+    one, other = (answer(task_id, verdict, 1, "second") for verdict in ("accidental", "unintelligible"))
+    assert merge(settings, tmp_path, one).conflicting_tasks is None
+    report = merge(settings, tmp_path, other)
+    assert (report.conflicting, report.conflicting_tasks) == (1, (task_id,))
+    assert MergeReport.from_json(report.to_json()).conflicting_tasks == (task_id,)
+    assert total([("a", report), ("b", report)], {}, None).conflicting_tasks == (task_id,)
 
 
 @pytest.mark.parametrize("verdict", ["critical_data", "distress"])

@@ -26,6 +26,7 @@ from flows.models.aliases import move_champion, roll_back
 from flows.models.eval_set import AuditSet, audit_set, current_snapshot
 from flows.models.evaluation_store import evaluate_versions, stored_report
 from flows.reports.demo_tables import DemoReport
+from flows.reports.status import status_of
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.promote import judge_and_promote
@@ -37,7 +38,12 @@ from tests.flows.homes import arguments, earmark, small_settings
 from training.tracking.store import open_tracking
 
 NEVER = "promotion.max_negative_flips_asr=0.0"
-HARD = ("promotion.alpha=0.0001", NEVER, "promotion.max_negative_flips_intent=0.0")
+HARD = (
+    "promotion.alpha=0.0001",
+    NEVER,
+    "promotion.max_negative_flips_intent=0.0",
+    "promotion.negative_flips_per_positive=0.0",
+)
 
 
 @pytest.fixture
@@ -140,6 +146,34 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
         assert aliases(corpus, "asr")["champion"] == other.version
         with corpus.read() as conn:
             assert store.looks(conn, "asr") == looks
+
+
+def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    from training.evaluation import early_lead
+
+    waiting = small_settings(settings.home, "promotion.min_audit_rows=1000")
+    with opened(waiting) as corpus:
+        champion, other = other_than_champion(corpus)
+        plant(corpus, waiting, registry.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
+        plant(corpus, waiting, other, lambda audit: np.zeros(len(audit.labels), bool))
+        forget_judgements(corpus, other.version)
+        first = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
+        forget_judgements(corpus, other.version)
+        monkeypatch.setattr(early_lead, "MIN_ROWS", 10)
+        monkeypatch.setattr(early_lead, "MIN_SPEAKERS", 3)
+        second = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
+        assert aliases(corpus, "asr")["champion"] == champion
+    assert first is not None
+    assert second is not None
+    assert first.waits is not None
+    assert (first.decision, first.lead) == ("indicative", None)  # fewer than 30 rows
+    assert " of 1000 audit rows, " in first.waits
+    assert second.lead is not None
+    assert f"asr/{other.version} is clearly better than the champion on few rows: WER 100.0 % -> 0.0 %" in second.lead
+    assert second.lead.endswith(f"earmark promote asr/{other.version} --force --why TEXT")
+    assert status_of(waiting).leads == {"asr": second.lead}
 
 
 def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):

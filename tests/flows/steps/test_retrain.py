@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from corpus.errors import EarmarkError
+from corpus.errors import EarmarkError, TrainingRefused
 from corpus.handle import open_corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind
@@ -111,11 +113,112 @@ def test_a_training_that_fails_registers_nothing(home: Path):
     assert versions(settings) == before
 
 
+WILD = {
+    "asr": ("asr.loop.learning_rate=10.0", "asr.loop.epochs=2"),
+    "intent": ("intent.fit.encoder_rate=10.0", "intent.fit.head_rate=10.0", "intent.fit.epochs=2"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"), [("asr", "asr.loop.learning_rate"), ("intent", "intent.fit.encoder_rate")]
+)
+def test_a_training_that_diverged_is_refused_once_and_names_the_setting(home: Path, kind: Kind, setting: str):
+    settings = small_settings(home, *WILD[kind])
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            before = store.versions(conn, kind)
+        plan = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False)
+        for epochs in (True, False):  # the second time it is refused without training
+            events: list[progress.Event] = []
+            with progress.listening(events.append), pytest.raises(TrainingRefused, match=f"lower {setting}"):
+                retrain_step.retrain(corpus, settings, plan, "")
+            assert any(isinstance(event, progress.Noted) for event in events) == epochs
+        again = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False)
+        assert again.skipped.startswith("the same labels and settings were refused before: ")
+        assert setting in again.skipped
+        assert not retrain_plan.plan(corpus, small_settings(home), kind, "test", only_if_due=False).skipped.startswith(
+            "the same labels"
+        )
+        with corpus.read() as conn:
+            assert store.versions(conn, kind) == before
+    tracking = open_tracking(settings.tracking, settings.home)
+    (run,) = tracking.client.search_runs(
+        [tracking.experiment_id], f"tags.`earmark.operation_id` = '{plan.operation_id}'"
+    )
+    assert run.info.status == "FAILED"
+    assert setting in run.data.tags["earmark.failed_because"]
+    assert not any("kept" in file.name for file in (home / "work").glob("*"))
+
+
+def prefect_log(url: str) -> list[str]:
+    """Return the newest lines of all flow runs in Prefect's log."""
+    body = json.dumps({"limit": 200, "sort": "TIMESTAMP_DESC"}).encode()
+    request = urllib.request.Request(f"{url}/logs/filter", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return [line["message"] for line in json.load(answer)]
+
+
+def test_at_night_the_other_model_is_trained_all_the_same(home: Path, prefect_url: str):
+    settings = small_settings(home, *WILD["asr"]).model_copy(update={"prefect": PrefectSettings(api_url=prefect_url)})
+    with opened(settings) as corpus:
+        rows = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False).snapshot.of("train")[:4]
+        with corpus.operation("label", "merge") as op:
+            known = [Label(row.utterance_id, "play music", "play_music", (), 1.0, 9, 9) for row in rows]
+            labels.put_labels(corpus, op, known)
+    with running(settings, "test"):
+        report = pipeline.morning("2026-11-30").to_json()
+    assert "lower asr.loop.learning_rate" in report["retrain asr"]["skipped"]
+    assert int(report["retrain intent"]["version"]) > 1
+    account = report["retrain intent"]["label_account"]
+    assert account["all"] == sum(count for name, count in account.items() if name != "all")
+    assert account["train"] == report["retrain intent"]["labels"]
+    tracking = open_tracking(settings.tracking, settings.home)
+    runs = tracking.client.search_runs([tracking.experiment_id], "tags.`earmark.cycle` = '2026-11-30'")
+    by_name = {run.info.run_name: run.info.status for run in runs}
+    assert by_name == {"2026-11-30": "FINISHED", "asr 2026-11-30": "FAILED", "intent 2026-11-30": "FINISHED"}
+    (intent,) = (run for run in runs if run.info.run_name == "intent 2026-11-30")
+    assert {name: int(intent.data.params[f"labels.{name}"]) for name in account} == account
+    assert {"intent epoch 1 of 1", "asr base"} <= {line.split(":")[0] for line in prefect_log(prefect_url)}
+    with opened(settings) as corpus:
+        version = f"intent/{report['retrain intent']['version']}"
+        assert lineage_of(corpus, settings.home, settings.tracking, version).label_account == account
+
+
+def test_the_curves_grow_while_it_learns(home: Path):
+    settings = small_settings(home, "intent.fit.epochs=3")
+    tracking = open_tracking(settings.tracking, settings.home)
+    seen: list[tuple[str, str, int]] = []
+    with opened(settings) as corpus:
+        plan = retrain_plan.plan(corpus, settings, "intent", "test", only_if_due=False)
+        of_plan = f"tags.`earmark.operation_id` = '{plan.operation_id}'"
+
+        def look(event: progress.Event) -> None:
+            if isinstance(event, progress.Noted):
+                (run,) = tracking.client.search_runs([tracking.experiment_id], of_plan)
+                points = tracking.client.get_metric_history(run.info.run_id, "train_loss")
+                seen.append((event.line.split(":")[0], run.info.status, len(points)))
+
+        with progress.listening(look):
+            result = retrain_step.retrain(corpus, settings, plan, "")
+    names = ["intent base", *(f"intent epoch {n} of 3" for n in (1, 2, 3))]
+    assert seen == [(name, "RUNNING", count) for name, count in zip(names, (0, 0, 1, 2), strict=True)]
+    (run,) = tracking.client.search_runs([tracking.experiment_id], of_plan)
+    points = tracking.client.get_metric_history(run.info.run_id, "train_loss")
+    assert sorted(point.step for point in points) == [1, 2, 3]
+    assert run.info.status == "FINISHED"
+    assert result.checked is not None
+    assert "dev rows" in result.checked
+
+
 def test_a_training_that_was_killed_goes_on(home: Path):
     settings = small_settings(home, "intent.fit.checkpoint_after=0", "intent.fit.epochs=2")
 
+    steps: set[int] = set()
+
     def killing(event: progress.Event) -> None:
-        if isinstance(event, progress.Advanced) and event.done == 3:
+        if isinstance(event, progress.Started) and event.unit == "steps":
+            steps.add(event.track)
+        if isinstance(event, progress.Advanced) and event.track in steps and event.done == 3:
             raise KeyboardInterrupt
 
     with progress.listening(killing), pytest.raises(KeyboardInterrupt):
@@ -207,15 +310,15 @@ def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_un
             stored = operations.result_of(conn, plan.operation_id)
         assert chosen.utterance_id not in str(stored)
         assert retrain_step.LearnedVersion.from_json(stored) == result
-        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {"too_long": 1}
-        found = lineage_of(corpus, settings, chosen.utterance_id)
+        assert lineage_of(corpus, settings.home, settings.tracking, f"asr/{result.version}").left_out == {"too_long": 1}
+        found = lineage_of(corpus, settings.home, settings.tracking, chosen.utterance_id)
         assert [(row.version, row.role, row.left_out) for row in found.left_out_by] == [
             (result.version, "train", "too_long")
         ]
         assert result.version not in [row.version for row in found.learned_by if row.kind == "asr"]
         assert f"asr/{result.version}" in erasure.erase_utterances(corpus, [chosen.utterance_id])["tainted"]
-        assert lineage_of(corpus, settings, f"asr/{result.version}").left_out == {}
-        assert lineage_of(corpus, settings, chosen.utterance_id).left_out_by == ()
+        assert lineage_of(corpus, settings.home, settings.tracking, f"asr/{result.version}").left_out == {}
+        assert lineage_of(corpus, settings.home, settings.tracking, chosen.utterance_id).left_out_by == ()
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
@@ -270,3 +373,25 @@ def test_without_being_told_to_it_learns_from_labels_alone_each_with_its_weight(
         clips = asr_examples(corpus, rows)
         assert clips
         assert all(clip.weight == weights[clip.utterance_id] for clip in clips)
+
+
+# --- the first version ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Path):
+    everybody_trains = 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}'
+    settings = small_settings(tmp_path / "home", everybody_trains, "promotion.min_audit_rows=100")
+    with opened(settings) as corpus:
+        with database.writing(corpus.records) as conn:
+            for kind in ("asr", "intent"):
+                store.put_version(conn, ModelVersion(kind, "1", "run", "", "base", "", "nowhere"))
+                store.move_alias(conn, kind, "champion", None, "1")
+        ids = arrive(corpus, 3)
+        with corpus.operation("labels/1", "ingest") as op:
+            labels.put_labels(corpus, op, [Label(i, "stop", "other", (), 1.0, 1, 1) for i in ids[:2]], "manifest")
+        found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
+        assert found.skipped == "2 new training labels, a retraining is due at 3"
+        with corpus.operation("labels/2", "ingest") as op:
+            labels.put_labels(corpus, op, [Label(ids[2], "stop", "other", (), 1.0, 1, 1)], "manifest")
+        found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
+        assert (found.skipped, found.version, len(found.snapshot.of("train"))) == ("", None, 3)

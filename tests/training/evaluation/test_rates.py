@@ -148,3 +148,13 @@ def test_rows_are_sorted_by_length_noise_and_intent():
     assert found["snr"].tolist()[:7:2] == ["0-10 dB", "10-20 dB", "20-30 dB", "30 dB and more"]
     assert set(found["intent"]) <= set(INTENTS)
     assert band_names(np.array([0.0, 1.0, 5.0]), (1.0,), "s").tolist() == ["0-1 s", "1 s and more", "1 s and more"]
+
+
+def test_a_calibration_error_cannot_be_judged_where_next_to_nothing_is_right():
+    ids = [f"u{k:02}" for k in range(40)]
+    unsure, speakers = dict.fromkeys(ids, 0.0), {i: f"s{k % 8}" for k, i in enumerate(ids)}
+    mute = evaluate_asr("1", "e", dict.fromkeys(ids, "play some jazz"), dict.fromkeys(ids, ""), speakers, unsure)
+    assert figure(mute, "wer").value == 1.0
+    assert figure(mute, "ece") is None
+    texts = {i: "play some jazz" if k < 2 else "" for k, i in enumerate(ids)}  # 5 % of the words are right
+    assert figure(evaluate_asr("2", "e", dict.fromkeys(ids, "play some jazz"), texts, speakers, unsure), "ece")

@@ -50,3 +50,12 @@ def test_minutes_per_point_need_a_fall():
     assert minutes_per_point(30.0, 0.20, 0.14) == pytest.approx(5.0)
     assert minutes_per_point(30.0, 0.14, 0.14) is None
     assert minutes_per_point(30.0, 0.10, 0.14) is None
+
+
+def test_a_figure_that_only_one_report_has_has_no_difference():
+    mute = report([4] * 24)
+    ece = {pair.figure: pair for pair in figure_pairs(mute, SECOND)}["ece"]
+    assert (ece.first, ece.difference) == (None, None)
+    assert ece.second is not None
+    neither = {pair.figure: pair for pair in figure_pairs(mute, mute)}["ece"]
+    assert (neither.first, neither.second, neither.difference) == (None, None, None)

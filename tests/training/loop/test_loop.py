@@ -19,6 +19,7 @@ from training.intent.finetune import IntentFinetuneSettings, finetune_intent
 from training.intent.model import save_intent
 from training.loop.loop import clear_memory_errors
 from training.loop.lora import LoraSettings
+from training.loop.work import Epoch
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
 SAME = [AsrExample(f"u{i}", tone_clip("turn it off", i), "turn it off", 1.0 + i) for i in range(4)]
@@ -204,3 +205,28 @@ def test_a_gpu_that_is_not_there_is_a_wrong_setting(asr_base, intent_base, tmp_p
     fit = QUICK.model_copy(update={"device": "cuda"})
     with pytest.raises(SettingsError, match="no GPU"):
         finetune_intent(intent_base, rows(), tmp_path / "out", IntentFinetuneSettings(fit=fit))
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_every_epoch_is_reported_and_that_changes_no_weight(asr_base, intent_base, tmp_path, kind):
+    epochs: list[Epoch] = []
+    if kind == "asr":
+        settings = AsrFinetuneSettings(loop=AsrLoopSettings(epochs=3, batch_seconds=2.0))
+        examples = tone_examples(6)
+        finetune, base = finetune_asr, asr_base
+    else:
+        settings = IntentFinetuneSettings(fit=QUICK.model_copy(update={"epochs": 3}))
+        examples = rows()
+        finetune, base = finetune_intent, intent_base
+    silent = finetune(base, examples, tmp_path / "silent", settings, dev=examples[:4])
+    result = finetune(base, examples, tmp_path / "out", settings, dev=examples[:4], on_epoch=epochs.append)
+    assert result.digest == silent.digest
+    assert [(epoch.number, epoch.epochs) for epoch in epochs] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert [epoch.train_loss for epoch in epochs] == [None, *result.losses]
+    before = result.dev_errors.rates[0]
+    assert epochs[0].dev_error == pytest.approx(before)
+    assert all(epoch.dev_error is not None for epoch in epochs)
+    assert epochs[-1].seconds_left == 0
+    assert epochs[1].seconds_left > 0
+    assert result.first_loss == pytest.approx(result.losses[0], rel=1.0)
+    assert result.watched == ()

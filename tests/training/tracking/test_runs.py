@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from corpus.errors import RecordError
+from corpus.errors import RecordError, Refused
 from tests.training.tracked import facts, runs_of
 from training.tracking import runs
 
@@ -78,3 +78,51 @@ def test_numbers_and_names_that_can_not_be_kept_are_refused(tracking, operation)
         runs.log_metrics(tracking, run_id, {"wer": float("nan")})
     with pytest.raises(RecordError, match="operation id"):
         facts("x' or '1'='1")
+
+
+def test_a_run_that_earmark_itself_ends_says_why_until_it_is_repeated(tracking, operation):
+    with pytest.raises(Refused), runs.tracked_run(tracking, facts(operation)) as run_id:
+        raise Refused("the loss is not finite; lower asr.loop.learning_rate")
+    found = tracking.client.get_run(run_id)
+    assert found.info.status == "FAILED"
+    assert found.data.tags[runs.REASON_TAG] == "the loss is not finite; lower asr.loop.learning_rate"
+    with runs.tracked_run(tracking, facts(operation)) as again:
+        pass
+    assert again == run_id
+    assert runs.REASON_TAG not in tracking.client.get_run(run_id).data.tags
+
+
+def status_of(tracking, run_id):
+    return tracking.client.get_run(run_id).info.status
+
+
+def test_a_night_runs_until_its_last_child_has_ended(tracking, operation):
+    with runs.tracked_cycle(tracking, "2026-11-04", "home-1") as night:
+        assert status_of(tracking, night) == "RUNNING"
+        with runs.tracked_run(tracking, facts(operation, cycle="2026-11-04")) as child:
+            assert tracking.client.get_run(child).data.tags["mlflow.parentRunId"] == night
+        assert (status_of(tracking, child), status_of(tracking, night)) == ("FINISHED", "RUNNING")
+    assert status_of(tracking, night) == "FINISHED"
+    with pytest.raises(Refused), runs.tracked_cycle(tracking, "2026-11-04", "home-1") as again:
+        raise Refused("no")
+    assert (again, status_of(tracking, night)) == (night, "FAILED")
+
+
+def test_a_night_that_was_killed_is_ended_by_the_next_of_the_same_home_alone(tracking, operation):
+    running = {home: runs.tracked_cycle(tracking, f"night-of-{home}", home) for home in ("home-2", "home-3")}
+    nights = {home: cycle.__enter__() for home, cycle in running.items()}  # as if killed: they never exit
+    child = runs.start_run(tracking, facts(operation, cycle="night-of-home-2"))
+    with runs.tracked_cycle(tracking, "2026-11-06", "home-2"):
+        assert status_of(tracking, nights["home-2"]) == "KILLED"
+        assert status_of(tracking, child) == "KILLED"
+        assert status_of(tracking, nights["home-3"]) == "RUNNING"
+    with runs.tracked_run(tracking, facts(operation)) as again:
+        assert again == child
+    assert status_of(tracking, child) == "FINISHED"
+
+
+def test_parameters_are_logged_once(tracking, operation):
+    run_id = runs.start_run(tracking, facts(operation))
+    for value in ("6", "7"):
+        runs.log_params(tracking, run_id, {"labels.train": value})
+    assert runs.run_params(tracking, run_id)["labels.train"] == "6"

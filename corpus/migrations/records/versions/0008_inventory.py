@@ -1,5 +1,7 @@
 """Tables for the names of intents and slots; answers that name others, and labels whose slots are incomplete."""
 
+import re
+import unicodedata
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -11,6 +13,10 @@ branch_labels = None
 depends_on = None
 
 START = datetime(1970, 1, 1, tzinfo=UTC)
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 def upgrade() -> None:
@@ -35,7 +41,7 @@ def upgrade() -> None:
         sa.CheckConstraint("kind IN ('intent', 'slot')", name=op.f("ck_inventory_mappings_kind")),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_inventory_mappings")),
     )
-    op.create_table(
+    settled = op.create_table(
         "inventory_settled",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
@@ -43,16 +49,23 @@ def upgrade() -> None:
     )
     op.add_column("annotations", sa.Column("proposes", sa.Boolean(), nullable=True))
     op.add_column("labels", sa.Column("slots_complete", sa.Boolean(), server_default=sa.true(), nullable=False))
-    # The intents that came with labels are names in use. Names of slots are encrypted: the next ingest adds them.
-    labels = sa.table("labels", sa.column("intent", sa.Text()), sa.column("source", sa.Text()))
+    # The intents of labels are names in use. Names of slots are encrypted: the first merge or retraining adds them.
+    labels = sa.table("labels", sa.column("intent", sa.Text()))
     connection = op.get_bind()
-    intents = sa.select(labels.c.intent).where(labels.c.source != "annotators", labels.c.intent.is_not(None)).distinct()
+    intents = connection.execute(sa.select(labels.c.intent).where(labels.c.intent.is_not(None)).distinct()).scalars()
     rows = [
         {"kind": "intent", "name": name, "source": "labels", "description": "", "examples": "[]", "at": START}
-        for name in sorted(connection.execute(intents).scalars())
+        for name in sorted({_clean(intent) for intent in intents} - {""})
     ]
     if rows:
         op.bulk_insert(names, rows)
+    if connection.execute(sa.select(sa.exists(sa.select(labels.c.intent)))).scalar():
+        op.bulk_insert(settled, [{"id": 1, "digest": "older"}])
+
+
+def _clean(name: str) -> str:
+    """Return the name as it is stored; a copy of the function in use, which may change."""
+    return " ".join(unicodedata.normalize("NFC", INVISIBLE.sub("", name)).split())
 
 
 def downgrade() -> None:

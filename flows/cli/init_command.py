@@ -1,0 +1,142 @@
+"""The command that writes a first file of settings: init."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from flows.cli.options import Json, app
+from flows.runtime import console
+
+if TYPE_CHECKING:
+    from flows.cli.starter_config import Answers, Budget
+
+T = TypeVar("T")
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the file, earmark.yaml, and of the home, .earmark; default this one.")
+    ] = Path(),
+    time_zone: Annotated[
+        str | None, typer.Option("--time-zone", help="Time zone of the nights; default the machine's.")
+    ] = None,
+    locale: Annotated[
+        list[str] | None, typer.Option("--locale", help="Locale of the utterances, such as de-DE; default en-US.")
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="Language that the base has to know; default those of the locales."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Base of the speech model: a folder, or a hub id as owner/name@COMMIT."),
+    ] = None,
+    clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips that may be labelled of a night.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.1, help="Minutes of annotators for a night.")
+    ] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option("--person", help="An annotator, with locales: ann=de-DE,en-GB; without locales for all of them."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if there is one.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a file of settings with comments, from answers or options; on a terminal it asks for what is not given."""
+    from corpus.errors import Refused, UsageError
+    from flows.cli import starter_config as starter
+
+    path = folder / starter.FILE
+    if path.exists() and not force:
+        raise Refused(f"{path} exists; --force overwrites it")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; give a folder")
+    asked = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    answers = _answers(time_zone, locale, language, base, _budget(clips, minutes), person, asked=asked)
+    home = folder.resolve() / ".earmark"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(starter.config_text(answers, home), encoding="utf-8")
+    options = f"--config {shlex.quote(str(path))}"
+    following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
+    if as_json:
+        console.show_json({"file": str(path), "home": str(home), "next": following})
+        return
+    print(f"wrote {path}; the home will be {home}")
+    if os.environ.get("EARMARK_HOME"):
+        print("EARMARK_HOME is set and overrides it: unset it to use this home")
+    if answers.needs_base:
+        print(f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score")
+    print("next:")
+    for line in following:
+        print(f"  {line}")
+
+
+def _budget(clips: int | None, minutes: float | None) -> Budget | None:
+    from flows.cli.starter_config import Budget
+
+    return None if clips is None and minutes is None else Budget(clips, minutes)
+
+
+def _answers(
+    time_zone: str | None,
+    locales: list[str] | None,
+    languages: list[str] | None,
+    base: str | None,
+    budget: Budget | None,
+    people: list[str] | None,
+    *,
+    asked: bool,
+) -> Answers:
+    """Return the answers: of the options, else of the person at the terminal, else the defaults.
+
+    Raises:
+        UsageError: an option is wrong; all options are looked at before the first question.
+    """
+    from flows.cli import starter_config as starter
+
+    zone = None if time_zone is None else starter.time_zone_of(time_zone)
+    tags = None if locales is None else starter.locales_of(" ".join(locales))
+    known = None if languages is None else starter.languages_of(" ".join(languages))
+    model = None if base is None else starter.base_of(base)
+    persons = None if people is None else starter.people_of(people)
+
+    def answer(question: str, default: str, parse: Callable[[str], T]) -> T:
+        return _ask(question, default, parse) if asked else parse(default)
+
+    if zone is None:
+        zone = answer("Time zone of the nights", starter.machine_time_zone(), starter.time_zone_of)
+    if tags is None:
+        tags = answer("Locales of the utterances, such as de-DE en-GB", "en-US", starter.locales_of)
+    if known is None:
+        known = answer(
+            "Languages that the base has to know", " ".join(starter.languages_of(" ".join(tags))), starter.languages_of
+        )
+    if base is None and known != (starter.ENGLISH,):
+        model = answer(
+            "Base of the speech model, a folder or owner/name@COMMIT; empty to fill it in later", "", starter.base_of
+        )
+    if budget is None:
+        budget = answer("Budget of a night, such as 40 clips or 20 minutes", "40 clips", starter.budget_of)
+    if persons is None:
+        people_question = "Annotators with their locales, such as ann=de-DE bob=de-DE,en-GB; empty for everybody"
+        persons = answer(people_question, "", lambda text: starter.people_of(text.split()))
+    return starter.Answers(zone, tags, known, model, budget, persons)
+
+
+def _ask(question: str, default: str, parse: Callable[[str], T]) -> T:
+    """Return the parsed answer of the person at the terminal, asked again until it can be read."""
+    from corpus.errors import UsageError
+
+    while True:
+        try:
+            return parse(typer.prompt(question, default=default, show_default=bool(default)))
+        except UsageError as error:
+            console.note(f"  {error}")

@@ -1,0 +1,121 @@
+"""The audit rows that the rounds of some nights drew, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from corpus import door
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records.base import Strings
+from corpus.tables import annotations as annotations_table
+from corpus.tables import labels, rounds, utterances
+from corpus.tables.retention import retention_limits
+from corpus.tables.rounds import RoundRow
+
+Outcome = Literal["labelled", "accidental", "unlabelled", "waiting", "closed"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRows:
+    """The N audit rows of some nights, sorted by id.
+
+    Attributes:
+        nights: names of the nights that have a round, oldest first.
+        arrivals: how many scored utterances the rounds of these nights chose from.
+        utterance_ids, speaker_ids: (N,) str.
+        inclusion_probs: (N,) float64 in (0, 1], as they were logged at the draw.
+        outcomes: (N,) str, each one of `OUTCOMES`. `labelled`: it has a label. `accidental`: it has none, and most
+            answers say that nobody meant the device. `unlabelled`: answered, and neither of these. `waiting`: no answer
+            yet. `closed`: it may not be opened any more, or became a held-out row.
+        recent: (N,) bool, whether it arrived so lately that `corpus.retention_days` closes no row without a label. Of
+            older rows only the labelled ones are left, so they do not show how many have no label.
+        slices: (N,) str by dimension: locale, device and the attributes of the manifest; "" where a row has none.
+    """
+
+    nights: tuple[str, ...]
+    arrivals: int
+    utterance_ids: Strings
+    speaker_ids: Strings
+    inclusion_probs: npt.NDArray[np.float64]
+    outcomes: Strings
+    recent: npt.NDArray[np.bool_]
+    slices: dict[str, Strings]
+
+    def among(self, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
+        """Return which rows have one of the outcomes, (N,) bool."""
+        found: npt.NDArray[np.bool_] = np.isin(self.outcomes, outcomes)
+        return found
+
+
+def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows:
+    """Return the audit rows of the rounds from night `first` to night `last`; None for no limit.
+
+    Raises:
+        UsageError: no night has a round, or none of these.
+    """
+    with corpus.read() as conn:
+        within = _rounds_within(rounds.rounds(conn), first, last)
+        drawn = _drawn(conn, within)
+        ids = sorted(drawn)
+        closed = set(door.closures(corpus, conn, ids, "judge"))
+        found = labels.current(conn, ids)
+        answers = annotations_table.answers_by_utterance(conn, ids)
+        columns = utterances.pool_columns(conn, ids)
+        arrived = [utterance.arrived_at for utterance in utterances.get(conn, ids)]
+    oldest, _ = retention_limits(corpus)
+    closed |= {row.utterance_id for row in found if row.reason == "held_out"}
+    labelled = {row.utterance_id for row in found}
+    verdicts = {i: [verdict for _, verdict, _ in given] for i, given in answers.items()}
+    outcomes = [_outcome(i in closed, i in labelled, verdicts.get(i, [])) for i in ids]
+    return AuditRows(
+        nights=tuple(dict.fromkeys(row.night for row in within)),
+        arrivals=sum(row.pool_size for row in within),
+        utterance_ids=np.array(ids, np.str_),
+        speaker_ids=columns.speaker_ids,
+        inclusion_probs=np.array([drawn[i] for i in ids], np.float64),
+        outcomes=np.array(outcomes, np.str_),
+        recent=np.array([moment >= oldest for moment in arrived], np.bool_),
+        slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+    )
+
+
+def _rounds_within(of_home: Sequence[RoundRow], first: str | None, last: str | None) -> list[RoundRow]:
+    """Return the rounds of the nights from `first` to `last`, sorted by night."""
+    if not of_home:
+        raise UsageError("no night has a round yet; earmark sample chooses one, with its audit rows")
+    nights = sorted({row.night for row in of_home})
+    within = [row for row in of_home if (first or nights[0]) <= row.night <= (last or nights[-1])]
+    if not within:
+        asked = f"{f' from {first}' if first else ''}{f' to {last}' if last else ''}"
+        raise UsageError(f"no night{asked} has a round; those with one are from {nights[0]} to {nights[-1]}")
+    return sorted(within, key=lambda row: row.night)
+
+
+def _drawn(conn: sa.Connection, within: Sequence[RoundRow]) -> dict[str, float]:
+    """Return the inclusion probability of each audit row of the rounds, by id."""
+    drawn: dict[str, float] = {}
+    for row in within:
+        selection = rounds.selection(conn, row.round)
+        audit = selection.reasons == "audit"
+        ids, probs = selection.utterance_ids[audit].tolist(), selection.inclusion_probs[audit].tolist()
+        drawn |= dict(zip(ids, probs, strict=True))
+    return drawn
+
+
+def _outcome(closed: bool, labelled: bool, verdicts: Sequence[str]) -> Outcome:
+    """Return what became of a row; `verdicts` are of the latest answers, requests for help left out."""
+    if closed:
+        return "closed"
+    if labelled:
+        return "labelled"
+    if not verdicts:
+        return "waiting"
+    return "accidental" if 2 * verdicts.count("accidental") > len(verdicts) else "unlabelled"

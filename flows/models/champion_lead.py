@@ -1,0 +1,72 @@
+"""A challenger's clear lead on fewer rows than the gate needs, in one line with the command that overrules the gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.records.evaluation import EvaluationReport
+from corpus.tables import labels, reports
+from corpus.tables import models as store
+from flows.models.evaluation_store import MEASURE, stored_report
+
+if TYPE_CHECKING:
+    from training.evaluation.gate import PromotionSettings
+    from training.evaluation.intervals import Numbers
+
+
+def lead_text(
+    champion: EvaluationReport, challenger: EvaluationReport, gate: PromotionSettings, weights: Numbers
+) -> str | None:
+    """Return that the challenger is clearly better on few rows, and how to use it; None where it is not.
+
+    Args:
+        champion: report of the version in use.
+        challenger: report of the other version on the same rows in the same order.
+        gate: settings of the gate.
+        weights: (N,) 1 / inclusion probability of the rows.
+    """
+    from training.evaluation.early_lead import early_lead
+    from training.evaluation.intervals import report_rate
+
+    lead = early_lead(champion, challenger, gate, weights)
+    if lead is None:
+        return None
+    before, after = (100 * report_rate(each, weights=weights) for each in (champion, challenger))
+    version = f"{challenger.kind}/{challenger.version}"
+    return (
+        f"{version} is clearly better than the champion on few rows: {MEASURE[challenger.kind]} "
+        f"{before:.1f} % -> {after:.1f} %, difference between {100 * lead.low:+.1f} and {100 * lead.high:+.1f} points "
+        f"(95 %) on {lead.n} rows of {lead.speakers} speakers; "
+        f"to use it before the gate can decide: earmark promote {version} --force --why TEXT"
+    )
+
+
+def stored_lead(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> str | None:
+    """Return the `lead_text` of the challenger by the stored reports on the largest set that judged both versions."""
+    with corpus.read() as conn:
+        champion, challenger = (store.alias(conn, kind, name) for name in ("champion", "challenger"))
+        if champion is None or challenger is None or store.version(conn, kind, challenger).tainted:
+            return None
+        both = _stored_pair(conn, kind, champion, challenger)
+        if both is None or champion == challenger:
+            return None
+        ids = both[0].utterance_ids.tolist()
+        chance = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
+    return lead_text(*both, gate, np.array([1.0 / chance.get(i, 1.0) for i in ids], np.float64))
+
+
+def _stored_pair(
+    conn: sa.Connection, kind: Kind, champion: str, challenger: str
+) -> tuple[EvaluationReport, EvaluationReport] | None:
+    sets = reports.judged_sets(conn, kind)
+    pairs = []
+    for eval_set_id in sorted(set(sets.get(champion, ())) & set(sets.get(challenger, ()))):
+        one, other = (stored_report(conn, kind, version, eval_set_id) for version in (champion, challenger))
+        if one is not None and other is not None and len(one) == len(other):
+            pairs.append((one, other))
+    return max(pairs, key=lambda pair: len(pair[0]), default=None)

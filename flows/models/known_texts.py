@@ -1,0 +1,211 @@
+"""The champions on clips whose text or intent is known, from their stored hypotheses: no model runs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from corpus import door
+from corpus.handle import Corpus
+from corpus.records.annotations import Label
+from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Kind, digest
+from corpus.records.models import ModelVersion
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
+from corpus.tables import labels, scores, snapshots
+from corpus.tables import models as store
+from corpus.tables.labels import LabelRow
+from corpus.text import NORMALISER, words
+from corpus.vault import consent
+from flows.models.registry import KINDS
+from flows.runtime.results import Result
+
+MIN_CLIPS: Final = 20
+"""Fewest clips for a figure."""
+
+MOST_CLIPS: Final = 2_000
+"""Most clips for a figure, the first by id. Ids are random, so these are a fair sample."""
+
+NOT_CHOSEN_AS_HARD: Final = ("", "audit", "held_out")
+"""Reasons of clips that are not harder than others: never chosen, drawn by chance, or brought to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionOnLabels(Result):
+    """A champion on labelled clips that it did not learn from.
+
+    Attributes:
+        kind: `asr` or `intent`.
+        version: of the champion.
+        labelled: clips with a known text (asr) or a known intent (intent).
+        learned: those of them that one of the champions learned from.
+        unscored: those of the others of which the champions have no transcript.
+        clips: number of clips behind the figures.
+        hard: whether some of these were chosen because they are hard, as there are too few others.
+        error: WER or intent error; None where clips are too few, or no word is in the known texts.
+        right: share of the words, or of the intents, that are right.
+    """
+
+    kind: Kind
+    version: str
+    labelled: int
+    learned: int
+    unscored: int
+    clips: int
+    hard: bool
+    error: float | None
+    right: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was counted on some clips: errors and right ones of so many words or intents."""
+
+    clips: int
+    units: int
+    errors: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Clips:
+    """The labelled clips of one kind.
+
+    Attributes:
+        labelled, learned, unscored: see `ChampionOnLabels`.
+        rows: the clips behind the figures; none where there are too few.
+        usable: how many clips could be behind them.
+        hard: see `ChampionOnLabels`.
+    """
+
+    labelled: int
+    learned: int
+    unscored: int
+    rows: tuple[LabelRow, ...]
+    usable: int
+    hard: bool
+
+
+def champions_on_labels(corpus: Corpus) -> dict[Kind, ChampionOnLabels]:
+    """Return how the champions do on labelled clips, by kind; nothing before there are champions.
+
+    The figures of the same labels, champions and consents are computed once: reading the texts is one audit row.
+    """
+    champions = _champions(corpus)
+    if len(champions) < len(KINDS):
+        return {}
+    clips = _labelled_clips(corpus, champions)
+    counts = _counted(corpus, champions, clips) if any(found.rows for found in clips.values()) else {}
+    return {kind: _figures(champions[kind], clips[kind], counts.get(kind)) for kind in KINDS}
+
+
+def _champions(corpus: Corpus) -> dict[Kind, ModelVersion]:
+    with corpus.read() as conn:
+        numbers = {kind: store.alias(conn, kind, "champion") for kind in KINDS}
+        return {kind: store.version(conn, kind, number) for kind, number in numbers.items() if number is not None}
+
+
+def _labelled_clips(corpus: Corpus, champions: Mapping[Kind, ModelVersion]) -> dict[Kind, _Clips]:
+    with corpus.read() as conn:
+        rows = labels.current(conn)
+        ids = [row.utterance_id for row in rows]
+        transcribed = scores.transcribed(conn, ids, champions["asr"].version, champions["intent"].version)
+        learned_from = {
+            row.utterance_id
+            for version in champions.values()
+            if version.snapshot_id
+            for row in snapshots.snapshot(conn, version.snapshot_id).rows
+            if row.role != "audit"
+        }
+    allowed = consent.consenting(corpus.vault, ids, "annotate").tolist()
+    rows = [row for row, may_judge in zip(rows, allowed, strict=True) if may_judge]
+    return {
+        "asr": _usable([row for row in rows if row.has_transcript], learned_from, transcribed),
+        "intent": _usable([row for row in rows if row.has_intent], learned_from, transcribed),
+    }
+
+
+def _usable(rows: Sequence[LabelRow], learned_from: set[str], transcribed: set[str]) -> _Clips:
+    unseen = [row for row in rows if row.utterance_id not in learned_from]
+    usable = [row for row in unseen if row.utterance_id in transcribed]
+    fair = [row for row in usable if row.reason in NOT_CHOSEN_AS_HARD]
+    hard = len(fair) < MIN_CLIPS
+    taken = (usable if hard else fair)[:MOST_CLIPS]
+    return _Clips(
+        labelled=len(rows),
+        learned=len(rows) - len(unseen),
+        unscored=len(unseen) - len(usable),
+        rows=tuple(taken) if len(taken) >= MIN_CLIPS else (),
+        usable=len(taken),
+        hard=hard and len(fair) < len(usable),
+    )
+
+
+def _counted(
+    corpus: Corpus, champions: Mapping[Kind, ModelVersion], clips: Mapping[Kind, _Clips]
+) -> dict[Kind, _Counts]:
+    """Return what is counted on the clips, by kind; it is counted once and stored."""
+    pair = champions["asr"].version, champions["intent"].version
+    ids_of: dict[Kind, list[str]] = {kind: [row.utterance_id for row in found.rows] for kind, found in clips.items()}
+    revisions = {row.utterance_id: row.revision for found in clips.values() for row in found.rows}
+    operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions]))
+    with corpus.read() as conn:
+        stored = result_of(conn, operation_id)
+    if stored is None:
+        opened = door.open(
+            corpus,
+            sorted(revisions),
+            "judge",
+            parts=("hypotheses", "label"),
+            strict=False,
+            versions=pair,
+            label_revisions=revisions,
+        )
+        known = {
+            content.utterance.utterance_id: (content.label, content.hypotheses[0])
+            for content in opened
+            if content.label is not None and content.hypotheses
+        }
+        found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"]), "intent": _intents(known, ids_of["intent"])}
+        with corpus.operation(operation_id, "check") as op:
+            op.result = op.result or {kind: _as_json(counts) for kind, counts in found.items()}
+            stored = op.result
+    return {kind: _Counts(**stored[kind]) for kind in KINDS}
+
+
+def _as_json(counts: _Counts) -> dict[str, Any]:
+    return {"clips": counts.clips, "units": counts.units, "errors": counts.errors, "right": counts.right}
+
+
+def _words(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) -> _Counts:
+    """Count words: right are those that are neither substituted nor deleted; an inserted word is an error, too."""
+    from training.evaluation.report import word_edits
+
+    pairs = {i: (label.transcript, best.text) for i in ids if i in known for label, best in [known[i]]}
+    texts = {i: text for i, (text, _) in pairs.items() if text is not None}
+    edits = word_edits(texts, {i: best for i, (_, best) in pairs.items()})
+    total = sum(len(words(text)) for text in texts.values())
+    return _Counts(len(texts), total, int(edits.sum()), total - int(edits[:, :2].sum()))
+
+
+def _intents(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) -> _Counts:
+    pairs = [(label.intent, best.intent) for i in ids if i in known for label, best in [known[i]]]
+    right = sum(intent == best for intent, best in pairs)
+    return _Counts(len(pairs), len(pairs), len(pairs) - right, right)
+
+
+def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> ChampionOnLabels:
+    enough = counts is not None and counts.clips >= MIN_CLIPS and counts.units > 0
+    return ChampionOnLabels(
+        kind=champion.kind,
+        version=champion.version,
+        labelled=clips.labelled,
+        learned=clips.learned,
+        unscored=clips.unscored,
+        clips=counts.clips if counts is not None and clips.rows else clips.usable,
+        hard=clips.hard,
+        error=counts.errors / counts.units if counts is not None and enough else None,
+        right=counts.right / counts.units if counts is not None and enough else None,
+    )

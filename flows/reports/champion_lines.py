@@ -1,0 +1,76 @@
+"""How the champions do on labelled clips, in one line each, with what to do where that is poorly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from corpus.records.base import Kind
+from flows.models.known_texts import MIN_CLIPS, ChampionOnLabels
+from flows.runtime.console import percent
+
+POOR: Final = 0.5
+"""Above this error rate a champion is called poor, with the remedy."""
+
+NEARLY_ALL: Final = 0.9
+"""Above this WER a base is not expected to learn from labels what it lacks."""
+
+REMEDIES: Final[dict[Kind, str]] = {
+    "asr": "take another base, see docs/models.md, with --set models.asr=FOLDER",
+    "intent": "it learns your intents from labels: earmark retrain intent",
+}
+"""What to do about a poor champion."""
+
+
+def champion_lines(found: Mapping[Kind, ChampionOnLabels]) -> list[str]:
+    """Return one line for each champion; poor ones begin with WARNING."""
+    if not found:
+        return ["no champions yet: earmark score registers the bases, and shows how well they do on labelled clips"]
+    asr = found.get("asr")
+    words_are_wrong = asr is not None and is_poor(asr)
+    return [_line(each, words_are_wrong=words_are_wrong) for each in found.values()]
+
+
+def document_lines(document: Mapping[Kind, Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a document that `to_json` of the champions made."""
+    return champion_lines({kind: ChampionOnLabels(**figures) for kind, figures in document.items()})
+
+
+def is_poor(found: ChampionOnLabels) -> bool:
+    """Return whether more than half is wrong: of the words, counted with inserted ones, or of the intents."""
+    return found.error is not None and found.error > POOR
+
+
+def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
+    name = f"{found.kind}/{found.version}"
+    if found.error is None:
+        return _unknown(name, found)
+    what = "of the words" if found.kind == "asr" else "of the intents"
+    measure = "WER" if found.kind == "asr" else "intent error"
+    where = f"on your {found.clips} labelled clips" + (", some of them chosen as hard" if found.hard else "")
+    line = f"{name} gets {percent(found.right)} {what} right {where} ({measure} {percent(found.error)})"
+    if not is_poor(found):
+        return line
+    remedy = REMEDIES[found.kind]
+    if found.kind == "intent" and words_are_wrong:
+        remedy = "it reads the transcripts of the speech model, so that one comes first"
+    elif found.kind == "asr" and found.error is not None and found.error <= NEARLY_ALL:
+        remedy = f"more labels may teach it, or {remedy}"
+    return f"WARNING: {line}: {remedy}"
+
+
+def _unknown(name: str, found: ChampionOnLabels) -> str:
+    """Return what is not known yet and what to do for it."""
+    nobody = f"nobody knows how well {name} does on your data"
+    if not found.labelled:
+        return f"no labelled clips yet: {nobody}; import labels or merge answers"
+    facts: Sequence[str] = [f"{found.labelled} labelled clips"]
+    if found.learned:
+        facts = [*facts, f"{found.learned} of which a champion learned from"]
+    if found.unscored:
+        return (
+            f"{', '.join(facts)}, {found.unscored} not scored by the champions: run earmark score, then {name} is known"
+        )
+    if found.clips < MIN_CLIPS:
+        return f"{', '.join(facts)}, {MIN_CLIPS} others are needed: {nobody}; import labels or merge answers"
+    return f"{', '.join(facts)} without a word in them: {nobody}; label clips in which somebody speaks"

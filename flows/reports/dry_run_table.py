@@ -1,0 +1,54 @@
+"""The previews of a retraining and of a night as names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flows.reports.label_account import account_text
+from flows.runtime import console
+from flows.runtime.durations import duration_text
+
+UNKNOWN = "unknown until the first run"
+
+
+def show_retrain_preview(document: Mapping[str, Any]) -> None:
+    """Print the document of a `RetrainPreview`."""
+    console.show_pairs(f"retrain {document['kind']} (dry run, nothing is written)", _retrain_lines(document))
+
+
+def show_night_preview(document: Mapping[str, Any]) -> None:
+    """Print the document of a `NightPreview`, a block for each step."""
+    print(f"night {document['night']} (dry run, nothing is written)")
+    console.show_pairs("merge", {"files of answers": document["answers"]})
+    if document["answers"]:
+        print("  their labels are counted only once they are merged, which the night does first")
+    for kind in ("asr", "intent"):
+        console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
+    console.show_pairs("ingest", {"manifests in the inbox": document["manifests"]})
+    if document["sampled"]:
+        console.show_pairs("score and sample", {"due": "no: the night's round was chosen before"})
+    else:
+        lines = {"utterances to score": document["unscored"]}
+        if document["unscored"]:
+            lines["time"] = _time(document.get("scoring_seconds"))
+        console.show_pairs("score and sample", lines)
+
+
+def _retrain_lines(document: Mapping[str, Any]) -> dict[str, object]:
+    lines: dict[str, object] = {
+        "due": f"{'yes' if document['due'] else 'no'}: {document['why']}",
+        "labels": account_text(document["label_account"]),
+    }
+    if document["pseudo"]:
+        lines["pseudo-labels"] = document["pseudo"]
+    if document["due"]:
+        by = f", as {document['measured_on']} took by its number of labels" if "measured_on" in document else ""
+        lines["training"] = _time(document.get("training_seconds")) + by
+        what = f"{document['versions']} versions on {document['judged_on']} rows"
+        lines["judging"] = f"{what}, {_time(document.get('judging_seconds'))}"
+    return lines
+
+
+def _time(seconds: float | None) -> str:
+    return UNKNOWN if seconds is None else f"about {duration_text(seconds)}"

@@ -1,0 +1,156 @@
+"""List the nights of a home with their counts, from arrivals to what was learned; from the records alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from corpus.tables import judgements, night_counts, nights, rounds
+from corpus.tables import models as store
+from corpus.tables.night_counts import ArrivalCounts, RoundCounts
+from corpus.tables.nights import NightFrame
+from flows.models.registry import KINDS
+from flows.nights.night import Night, last_night, night_named, night_of
+from flows.nights.night_list import nights_with_arrivals
+from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
+
+DONE: Final = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightRow(Result):
+    """One night in counts.
+
+    Attributes:
+        night: its name.
+        received: manifest rows: the accepted ones, and those that were refused beside them. Where a whole batch was
+            refused, its rows count in the night that had closed last when it was ingested.
+        accepted: utterances that arrived in the night.
+        scored: those of them that were scored.
+        chosen: utterances that the night's round chose; some may have arrived before the night.
+        answered: tasks of the round with an answer.
+        labels: utterances of the round with a label.
+        learned: versions that the nightly run trained, such as `asr/2`, or that were trained by hand when this was the
+            night that had closed last.
+        promoted: those of them that became champion.
+        state: `done` where a nightly run did every step, else why it is not done.
+        done_at: when a nightly run had done every step.
+    """
+
+    night: str
+    received: int
+    accepted: int
+    scored: int
+    chosen: int
+    answered: int
+    labels: int
+    learned: tuple[str, ...]
+    promoted: tuple[str, ...]
+    state: str
+    done_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """What the records have of all nights.
+
+    Attributes:
+        frames: of the nights whose round was sampled.
+        done: when a nightly run had done every step, by night.
+        learned: versions by the night that trained them.
+        promoted: versions that became champion.
+        refused: refused rows by night, of batches with nothing accepted.
+    """
+
+    frames: list[NightFrame]
+    done: dict[str, datetime]
+    learned: dict[str, list[str]]
+    promoted: set[str]
+    refused: Counter[str]
+
+
+def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: datetime) -> tuple[NightRow, ...]:
+    """Return the newest nights of which the home has any record, oldest first.
+
+    Args:
+        conn: a connection on the records.
+        settings: when a night closes.
+        last: how many nights.
+        now: the time, by which a night is closed or open.
+    """
+    home = _home(conn, settings)
+    names = {row.night for row in rounds.rounds(conn)} | {frame.night for frame in home.frames}
+    names |= {*home.done, *home.learned, *home.refused}
+    names |= {night.name for night in nights_with_arrivals(conn, settings, last)}
+    newest = sorted(names)[-last:]
+    if not newest:
+        return ()
+    windows = [night_named(name, settings.time_zone, settings.ends_at) for name in newest]
+    refused = Counter(home.refused)
+    for moment, count in night_counts.refused_beside_accepted(conn, windows[0].start):
+        refused[night_of(moment, settings.time_zone, settings.ends_at).name] += count
+    counts = night_counts.round_counts(conn, newest)
+    found = []
+    for night in windows:
+        arrived = night_counts.arrivals(conn, night.start, night.end)
+        of_round = counts.get(night.name, RoundCounts())
+        learned = tuple(home.learned.get(night.name, ()))
+        row = NightRow(
+            night=night.name,
+            received=arrived.accepted + refused[night.name],
+            accepted=arrived.accepted,
+            scored=arrived.scored,
+            chosen=of_round.chosen,
+            answered=of_round.answered,
+            labels=of_round.labels,
+            learned=learned,
+            promoted=tuple(version for version in learned if version in home.promoted),
+            state=DONE if night.name in home.done else _not_done(night, arrived, of_round, now),
+            done_at=home.done.get(night.name),
+        )
+        found.append(row)
+    return tuple(found)
+
+
+def _home(conn: sa.Connection, settings: NightSettings) -> _Home:
+    zone, hour = settings.time_zone, settings.ends_at
+    learned: dict[str, list[str]] = {}
+    for each in store.trained(conn):
+        by_hand = each.cycle is None or not _is_night(each.cycle)
+        night = last_night(each.trained_at, zone, hour).name if by_hand else str(each.cycle)
+        learned.setdefault(night, []).append(f"{each.kind}/{each.version}")
+    promoted = {f"{kind}/{version}" for kind, version in judgements.promoted(conn)}
+    promoted |= {f"{kind}/{store.alias(conn, kind, alias)}" for kind in KINDS for alias in ("champion", "previous")}
+    refused: Counter[str] = Counter()
+    for moment, count in night_counts.refused_alone(conn):
+        refused[last_night(moment, zone, hour).name] += count
+    return _Home(nights.frames(conn), nights.done(conn), learned, promoted, refused)
+
+
+def _is_night(cycle: str) -> bool:
+    """Return whether a version was trained by the run of a night, whose name is a date."""
+    try:
+        datetime.fromisoformat(cycle)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: datetime) -> str:
+    """Return why the night is not done: the first step that is missing, with the command that does it."""
+    if now < night.end:
+        return f"open until {night.end:%Y-%m-%d %H:%M} UTC"
+    if not of_round.chosen:
+        if not arrived.accepted:
+            return "nothing arrived"
+        if not arrived.scored:
+            return f"not scored: earmark score --night {night.name}"
+        return f"not sampled: earmark sample --night {night.name}"
+    if not of_round.tasks:
+        return f"not exported: earmark export --night {night.name}"
+    return f"exported; its nightly run has not ended: earmark nightly --night {night.name}"

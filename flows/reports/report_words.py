@@ -1,0 +1,100 @@
+"""Words of step reports in the terminal and on the night's page; `--json` has the keys themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+STEP_OF: Final = {
+    "ingested": "ingest",
+    "imported": "ingest",
+    "scored": "score",
+    "rescore": "score",
+    "exported": "export",
+    "merged": "merge",
+    "retrain asr": "retrain",
+    "retrain intent": "retrain",
+    "retrained asr": "retrain",
+    "retrained intent": "retrain",
+}
+"""The step whose words a title of the terminal, or a step of a nightly run, takes."""
+
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "ingest": {
+        "received": "rows received",
+        "accepted": "rows accepted",
+        "refused": "rows refused",
+        "already": "manifests ingested before",
+        "failed": "files that can't be read",
+    },
+    "score": {
+        "scored": "clips scored now",
+        "already": "clips scored before",
+        "set_aside": "clips set aside",
+        "not_opened": "clips that may not be opened",
+        "asr": "speech model, version",
+        "intent": "intent model, version",
+        "rescored": "labelled clips scored again",
+    },
+    "sample": {
+        "pool": "clips to choose from",
+        "scored": "clips scored",
+        "chosen": "clips chosen",
+        "fraction": "share of the scored",
+        "minutes": "annotator minutes expected",
+    },
+    "export": {
+        "tasks": "tasks exported",
+        "blind": "tasks without a draft",
+        "given": "tasks newly assigned",
+        "people": "tasks by person",
+        "sent": "tasks sent",
+        "removed": "tasks removed there",
+        "open_there": "tasks open there",
+    },
+    "sweep": {
+        "closed": "tasks closed",
+        "files": "files removed",
+        "removed": "tasks removed there",
+    },
+    "merge": {
+        "files": "files read",
+        "already": "files merged before",
+        "rows": "rows read",
+        "annotations": "answers stored",
+        "repeated": "answers stored before",
+        "conflicting": "answers that contradict a stored one of the same revision",
+        "conflicting_tasks": "tasks with contradicting answers",
+        "labels": "labels new or changed",
+        "outcomes": "clips by outcome",
+        "refused": "rows refused",
+        "failed": "files that can't be read",
+        "review": "annotators reviewed",
+    },
+    "retrain": {
+        "labels": "labels learned from",
+        "new_labels": "labels added or removed since the version before",
+        "examples": "examples learned from",
+        "left_out": "examples left out",
+        "too_long": "left out, transcript longer than the clip",
+        "unspellable": "left out, transcript not spellable",
+        "resumed_at_step": "resumed at step",
+        "seconds": "seconds of training",
+        "pseudo": "pseudo-labels learned from",
+        "already": "done by an earlier run",
+        "waits": "promotion waits",
+        "lead": "clear lead on few rows",
+    },
+}
+"""Words by step and key; other keys are shown as they are, with blanks."""
+
+
+def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a step with words in place of its keys.
+
+    Args:
+        title: title in the terminal, or name of the step.
+        document: of the step's report, or a part of it.
+    """
+    words = WORDS.get(STEP_OF.get(title, title), {})
+    return {words.get(key, key.replace("_", " ")): value for key, value in document.items()}

@@ -1,0 +1,112 @@
+"""`earmark init`: by options, by default, and by questions on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from corpus.errors import Refused, UsageError
+from flows.cli.main import app
+from flows.runtime.settings import load_settings
+from tests.flows.homes import ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EARMARK_HOME", raising=False)
+
+
+def init(*command: str) -> None:
+    app(["init", *command], standalone_mode=False)
+
+
+def test_without_a_terminal_and_options_the_defaults_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    init(str(tmp_path / "new"))
+    file = tmp_path / "new" / "earmark.yaml"
+    settings = load_settings(file)
+    assert settings.home == tmp_path / "new" / ".earmark"
+    assert not settings.home.exists()
+    assert (settings.sampling.clips, settings.importing.constants) == (40, {"locale": "en-US"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"  earmark ingest manifest.jsonl --config {file}", f"  earmark score --config {file}"]
+
+
+def test_options_give_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    people = ("--person", "ann=de-DE", "--person", "bob")
+    init(str(tmp_path), "--time-zone", "Europe/Berlin", "--locale", "de_DE", "--minutes", "20", *people, "--json")
+    document = json.loads(capsys.readouterr().out)
+    settings = load_settings(Path(document["file"]))
+    assert document["home"] == str(settings.home)
+    assert (settings.night.time_zone, settings.sampling.minutes) == ("Europe/Berlin", 20.0)
+    assert [person.annotator_id for person in settings.people.people] == ["ann", "bob"]
+
+
+def test_a_home_that_the_environment_names_is_mentioned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("EARMARK_HOME", "elsewhere")
+    init(str(tmp_path))
+    assert "EARMARK_HOME is set and overrides it" in capsys.readouterr().out
+
+
+def test_a_file_that_is_there_is_overwritten_only_if_asked_to(tmp_path: Path):
+    file = tmp_path / "earmark.yaml"
+    file.write_text("mine")
+    with pytest.raises(Refused, match="--force"):
+        init(str(tmp_path))
+    assert file.read_text() == "mine"
+    init(str(tmp_path), "--force")
+    assert load_settings(file).sampling.clips == 40
+
+
+def test_a_wrong_option_writes_nothing(tmp_path: Path):
+    with pytest.raises(UsageError, match="time zone 'Mars'"):
+        init(str(tmp_path / "new"), "--time-zone", "Mars")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file"):
+        init(str(tmp_path / "file"))
+
+
+def test_on_a_terminal_each_answer_is_asked_for_and_asked_again_until_it_can_be_read(tmp_path: Path):
+    replies = ["Mars", "Europe/Berlin", "de-DE", "", "20 minutes", "ann=de-DE"]  # "": no base yet
+    shown = _typed(tmp_path, ["--language", "de"], replies)
+    assert "time zone 'Mars' is unknown" in shown
+    assert shown.count("Time zone of the nights") == 2
+    assert "Languages" not in shown  # an option gave them
+    settings = load_settings(tmp_path / "earmark.yaml")
+    assert (settings.night.time_zone, settings.sampling.minutes) == ("Europe/Berlin", 20.0)
+    assert settings.people.people[0].locales == ("de-DE",)
+    assert "fill in models.asr" in shown
+
+
+def _typed(folder: Path, options: list[str], replies: list[str]) -> str:
+    """Run the command on a terminal; reply to each question as it comes; return all that was shown."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "flows.cli.main", "init", str(folder), *options]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, env={**os.environ, "TERM": "dumb"}
+    )
+    os.close(terminal)
+    shown, waiting, until = "", list(replies), time.monotonic() + 60
+    asked = 0
+    while time.monotonic() < until:
+        if select.select([controller], [], [], 0.2)[0]:
+            try:
+                shown += os.read(controller, 4096).decode()
+            except OSError:  # the command has ended
+                break
+        if waiting and shown.endswith(": ") and len(shown) > asked:
+            os.write(controller, f"{waiting.pop(0)}\n".encode())
+            asked = len(shown)
+    os.close(controller)
+    assert process.wait(10) == 0, shown
+    return shown

@@ -1,0 +1,166 @@
+"""The list of nights: counts from arrival to learned versions, and why a night is not done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from corpus.handle import Corpus
+from corpus.records.annotations import AnnotationTask, task_id
+from corpus.records.models import ModelVersion
+from corpus.storage import operation_ids
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
+from corpus.tables import ingest_batches, nights, rounds
+from corpus.tables import models as store
+from corpus.tables.nights import NightFrame
+from flows.reports.nights import NightRow, nights_of
+from flows.runtime.settings import NightSettings
+from tests.corpus.stored import arrive, choose, corpus_at, score
+from tests.flows.homes import ROOT
+
+FIRST = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""Noon of the day before night 2026-03-02, which ends at midnight."""
+
+NOW = FIRST + timedelta(days=9)
+ENDS_AT_MIDNIGHT = NightSettings(ends_at=0)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Corpus]:
+    made = corpus_at(tmp_path / "home", NOW)
+    yield made
+    made.close()
+
+
+def listed(corpus: Corpus, last: int = 14) -> list[NightRow]:
+    with corpus.read() as conn:
+        return list(nights_of(conn, ENDS_AT_MIDNIGHT, last, NOW))
+
+
+def ingest(corpus: Corpus, day: int, accepted: int, refused: int = 0) -> list[str]:
+    """Leave a batch of so many accepted and refused rows that arrived on a day."""
+    name = f"ingest/{day}"
+    ids = arrive(corpus, accepted, start=100 * day, arrived_at=FIRST + timedelta(days=day), operation_id=name)
+    with corpus.operation(f"counts/{day}", "test") as op:
+        ingest_batches.put(op.conn, name, accepted + refused, accepted)
+    return ids
+
+
+def test_a_home_without_an_utterance_has_no_night(corpus: Corpus) -> None:
+    assert listed(corpus) == []
+
+
+def test_a_night_says_which_step_is_missing_until_its_run_is_done(corpus: Corpus) -> None:
+    ids = ingest(corpus, 0, 5, refused=3)
+    (row,) = listed(corpus)
+    assert (row.night, row.received, row.accepted, row.scored, row.chosen) == ("2026-03-02", 8, 5, 0, 0)
+    assert row.state == "not scored: earmark score --night 2026-03-02"
+    score(corpus, ids[:4])
+    assert listed(corpus)[0].scored == 4
+    assert listed(corpus)[0].state == "not sampled: earmark sample --night 2026-03-02"
+    choose(corpus, ids[:2], "2026-03-02")
+    with writing(corpus.records) as conn:  # `choose` names another night
+        conn.execute(sa.update(schema.rounds).values(night="2026-03-02"))
+    assert listed(corpus)[0].chosen == 2
+    assert listed(corpus)[0].state == "not exported: earmark export --night 2026-03-02"
+    task = AnnotationTask(
+        task_id("2026-03-02", ids[0], "transcribe"), "2026-03-02", ids[0], "transcribe", "a", 1.0, (), ()
+    )
+    with corpus.operation(operation_ids.export("2026-03-02"), "export") as op:
+        rounds.put_tasks(op.conn, [task])
+    assert "earmark nightly --night 2026-03-02" in listed(corpus)[0].state
+    with writing(corpus.records) as conn:
+        nights.put_done(conn, "2026-03-02", NOW)
+    (done,) = listed(corpus)
+    assert (done.state, done.done_at) == ("done", NOW)
+    assert done.to_json()["done_at"] == "2026-03-10 12:00:00+00:00"
+
+
+def test_a_night_that_has_not_closed_says_until_when_it_is_open(corpus: Corpus) -> None:
+    arrive(corpus, 1, arrived_at=NOW - timedelta(minutes=1))
+    (row,) = listed(corpus)
+    assert (row.night, row.state) == ("2026-03-11", "open until 2026-03-11 00:00 UTC")
+
+
+def test_the_newest_nights_come_last_and_those_without_arrivals_are_there_if_they_were_run(corpus: Corpus) -> None:
+    for day in range(4):
+        ingest(corpus, day, 1)
+    with writing(corpus.records) as conn:
+        nights.put_frame(conn, NightFrame("2026-03-07", 0, 4))
+    assert [row.night for row in listed(corpus, 3)] == ["2026-03-04", "2026-03-05", "2026-03-07"]
+    assert listed(corpus)[-1].state == "nothing arrived"
+    assert len(listed(corpus)) == 5
+
+
+def test_rows_of_a_batch_that_was_refused_whole_count_in_the_night_that_had_closed_last(corpus: Corpus) -> None:
+    with corpus.operation("ingest/bad", "ingest") as op:
+        ingest_batches.put(op.conn, "ingest/bad", 6, 0)
+    (row,) = listed(corpus)
+    assert (row.received, row.accepted) == (6, 0)
+    assert row.night == datetime.now(UTC).date().isoformat()  # an operation is stored with the machine's time
+
+
+def test_a_version_is_in_the_night_whose_run_trained_it_or_before_which_it_was_trained_by_hand(corpus: Corpus) -> None:
+    ingest(corpus, 0, 1)
+    by_hand = FIRST + timedelta(days=2)
+    with writing(corpus.records) as conn:
+        store.put_version(conn, ModelVersion("asr", "1", "run", "", "base", "", "nowhere"))
+        store.put_version(conn, ModelVersion("asr", "2", "run", "s", "base", "1", "nowhere"), "2026-03-02", NOW)
+        store.put_version(conn, ModelVersion("intent", "2", "run", "s", "base", "1", "x"), "2026-03-02", NOW)
+        store.put_version(conn, ModelVersion("intent", "3", "run", "s", "base", "1", "x"), "by-hand", by_hand)
+        store.put_version(conn, ModelVersion("intent", "4", "run", "s", "base", "1", "x"), None, by_hand)
+        store.move_alias(conn, "intent", "champion", None, "2")
+    first, second = listed(corpus)
+    assert (first.learned, first.promoted) == (("asr/2", "intent/2"), ("intent/2",))
+    assert (second.night, second.learned, second.promoted) == ("2026-03-03", ("intent/3", "intent/4"), ())
+
+
+def test_a_home_of_a_thousand_nights_is_listed_at_once(corpus: Corpus) -> None:
+    columns = ("speaker_id", "locale", "device_type", "wake", "split", "attributes", "state_reason")
+    row = dict.fromkeys(columns, "") | {"sample_rate": 16000, "num_samples": 1600, "state": "accepted"}
+    rows, batches, frames = [], [], []
+    for day in range(1000):
+        moment = FIRST - timedelta(days=day)
+        name = f"ingest/{day}"
+        batches.append({"operation_id": name, "received": 25, "accepted": 20})
+        frames.append({"night": (moment + timedelta(days=1)).date().isoformat(), "since": 0, "up_to": 1})
+        rows += [
+            row
+            | {"utterance_id": f"u{day}-{n}", "event_order": 20 * day + n, "arrived_at": moment, "operation_id": name}
+            for n in range(20)
+        ]
+    with writing(corpus.records) as conn:
+        for table, values in (
+            (schema.utterances, rows),
+            (schema.ingest_batches, batches),
+            (schema.night_frames, frames),
+        ):
+            conn.execute(sa.insert(table), values)
+    started = time.monotonic()
+    found = listed(corpus)
+    assert time.monotonic() - started < 2.0
+    assert [(each.received, each.accepted) for each in found] == [(25, 20)] * 14
+    assert found[-1].night == "2026-03-02"
+
+
+def test_listing_nights_imports_no_learning_library(tmp_path: Path) -> None:
+    corpus_at(tmp_path / "home").close()
+    heavy = ("torch", "transformers", "mlflow", "prefect", "sklearn", "pandas")
+    code = (
+        "import json, sys\nfrom flows.cli.main import main\ntry:\n    main()\n"
+        f"finally:\n    print(json.dumps(sorted(set({heavy}) & set(sys.modules))), file=sys.stderr)"
+    )
+    home = f"corpus.home={json.dumps(str(tmp_path / 'home'))}"
+    command = [sys.executable, "-c", code, "nights", "--set", home]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, json.loads(done.stderr)) == (0, [])
+    assert "no night yet" in done.stdout

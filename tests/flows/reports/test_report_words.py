@@ -1,0 +1,68 @@
+"""What a reader of a terminal or of the night's page sees in place of the keys of documents."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from flows.reports.night_page import night_markdown
+from flows.reports.report_words import STEP_OF, WORDS, worded
+from flows.runtime.console import cell
+from flows.steps.export import ExportReport
+from flows.steps.fine_tune import Training
+from flows.steps.import_corpus import ImportReport
+from flows.steps.ingest import IngestReport
+from flows.steps.merge_total import MergeTotal
+from flows.steps.promote import Judgement
+from flows.steps.retrain import LearnedVersion
+from flows.steps.sample import SampleReport
+from flows.steps.score import ScoreReport
+from flows.tasks.task_status import SweepReport
+
+FIGURES = {"labelled": 30, "learned": 0, "unscored": 0, "clips": 30, "hard": False, "error": 1.0, "right": 0.0}
+
+
+def test_a_count_of_files_is_no_count_of_rows():
+    assert worded("merged", {"rows": 3, "already": 1}) == {"rows read": 3, "files merged before": 1}
+    assert worded("ingest", {"accepted": 2, "already": 1}) == {"rows accepted": 2, "manifests ingested before": 1}
+    assert worded("scored", {"already": 5}) == {"clips scored before": 5}
+
+
+def test_other_keys_are_shown_with_blanks():
+    assert worded("rolled back", {"eval_set_id": "e"}) == {"eval set id": "e"}
+
+
+def test_every_word_is_for_a_key_that_a_document_has():
+    of = {
+        "ingest": (IngestReport, ImportReport),
+        "score": (ScoreReport,),
+        "sample": (SampleReport,),
+        "export": (ExportReport,),
+        "sweep": (SweepReport,),
+        "merge": (MergeTotal,),
+        "retrain": (LearnedVersion, Training, Judgement),
+    }
+    assert set(of) == set(WORDS)
+    assert set(STEP_OF.values()) <= set(WORDS)
+    for step, words in WORDS.items():
+        assert set(words) <= {field.name for each in of[step] for field in fields(each)}, step
+        assert len(set(words.values())) == len(words), step
+
+
+def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do():
+    retrained = {
+        "version": "2", "already": True, "decision": "indicative", "decision_text": "INDICATIVE\n",
+        "waits": "56 of 100 audit rows, 18 of 24 speakers", "lead": "asr/2 is clearly better",
+    }  # fmt: skip
+    asr = {"kind": "asr", "version": "1", **FIGURES}
+    page = night_markdown(
+        {"night": "2026-11-03", "retrain asr": retrained, "score": {"scored": 3, "champions": {"asr": asr}}}
+    )
+    assert "| retrain asr | version 2, done by an earlier run yes, decision indicative |" in page
+    assert "\n56 of 100 audit rows, 18 of 24 speakers\n" in page
+    assert "\nasr/2 is clearly better\n" in page
+    assert "| score | clips scored now 3 |" in page
+    assert "- WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER 100.0 %)" in page
+
+
+def test_a_yes_is_no_python():
+    assert (cell(True), cell(False), cell(0)) == ("yes", "no", "0")

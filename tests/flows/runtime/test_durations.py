@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from flows.runtime.durations import duration_text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (275, "4 min 35 s"),
+        (3600, "1 h"),
+        (7830, "2 h 10 min"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str):
+    assert duration_text(seconds) == text

@@ -1,0 +1,72 @@
+"""A dry run of a retraining: what is due, on which labels, for how long; and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from corpus.handle import open_corpus
+from corpus.records.annotations import Label
+from corpus.records.base import Kind
+from corpus.storage import records_schema as schema
+from corpus.tables import costs, labels
+from flows.reports.demo_tables import DemoReport
+from flows.reports.label_account import account_text
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings
+from flows.steps.retrain_preview import preview
+from tests.corpus.stored import arrive
+from tests.flows.homes import small_settings, state
+from training.tracking.store import open_tracking
+
+
+def written(settings: Settings) -> list[Any]:
+    """Return what a run would add to: the state, the operations, and MLflow's runs with their times."""
+    with opened(settings) as corpus, corpus.read() as conn:
+        operations = sorted(conn.execute(sa.select(schema.operations.c.operation_id)).scalars())
+    tracking = open_tracking(settings.tracking, settings.home)
+    runs = tracking.client.search_runs([tracking.experiment_id], max_results=1000)
+    return [state(settings), operations, sorted((run.info.run_id, run.info.status) for run in runs)]
+
+
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_it_says_what_is_due_for_how_long_and_writes_nothing(lived: tuple[Settings, DemoReport], kind: Kind):
+    settings = small_settings(lived[0].home, f"{'asr.loop' if kind == 'asr' else 'intent.fit'}.epochs=2")
+    before = written(settings)
+    with opened(settings) as corpus:
+        found = preview(corpus, settings, kind, only_if_due=False)
+        at_night = preview(corpus, settings, kind, only_if_due=True)
+        with corpus.read() as conn:
+            current, cost = labels.current(conn), costs.newest_training(conn, kind)
+    assert written(settings) == before
+    assert found.due
+    assert found.account.labels == len(current)
+    assert cost is not None
+    assert found.measured_on == f"{kind}/{cost.version}"
+    assert found.training_seconds == pytest.approx(cost.seconds * found.account.train / cost.labels, abs=0.06)
+    assert found.judging_seconds is not None
+    assert found.versions in (2, 3)
+    assert not at_night.due
+    assert "new training labels" in at_night.why
+    assert at_night.training_seconds is None
+
+
+def test_a_home_where_nothing_ran_yet_knows_its_labels_and_no_time(tmp_path: Path):
+    settings = small_settings(tmp_path / "home", 'corpus.split={"train": 1.0, "dev": 0.0, "test": 0.0}')
+    corpus = open_corpus(settings.corpus)
+    ids = arrive(corpus, 3)
+    with corpus.operation("label", "ingest") as op:
+        labels.put_labels(corpus, op, [Label(i, "lights on", None, (), 1.0, 1, 1) for i in ids], "manifest")
+    speech, intent = (preview(corpus, settings, kind, only_if_due=False) for kind in ("asr", "intent"))
+    corpus.close()
+    assert (speech.due, speech.account.train, speech.training_seconds, speech.judging_seconds) == (True, 3, None, None)
+    assert (intent.due, intent.account.left_out) == (False, {"no_intent": 3})
+    assert not (settings.home / "mlflow").exists()
+
+
+def test_the_account_is_one_line_that_adds_up():
+    counts = {"all": 12, "train": 6, "dev": 1, "audit": 2, "held_out": 0, "left_out.a_b": 1, "left_out.c": 2}
+    assert account_text(counts) == "12 = 6 train + 1 dev + 2 audit + 0 held out + 3 left out (c 2, a b 1)"

@@ -1,0 +1,49 @@
+"""A clear lead on few rows is named, and nothing less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.training.evaluation.test_gate import report
+from training.evaluation.early_lead import early_lead
+from training.evaluation.gate import PromotionSettings
+
+GATE = PromotionSettings()
+
+
+def pair(speakers: int, rows: int, better: float):
+    """Return reports where the champion is wrong on all rows, and the challenger right on a share of each speaker's."""
+    names = np.repeat(np.arange(speakers).astype(str), rows)
+    right = np.arange(len(names)) % rows < better * rows
+    return report("intent", "1", names), report("intent", "2", names, correct=right)
+
+
+def test_a_challenger_that_is_clearly_better_below_the_minimum_leads():
+    lead = early_lead(*pair(15, 4, 0.5), GATE)
+    assert lead is not None
+    assert lead.value == pytest.approx(-0.5)
+    assert lead.high < 0
+    assert (lead.n, lead.speakers) == (60, 15)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "rows", "better", "why"),
+    [
+        (7, 4, 0.5, "fewer than 30 rows"),
+        (9, 8, 0.5, "fewer than 10 speakers"),
+        (15, 4, 0.0, "no difference"),
+        (30, 4, 0.5, "enough rows and speakers for the gate"),
+    ],
+)
+def test_nothing_leads_without(speakers: int, rows: int, better: float, why: str):
+    assert early_lead(*pair(speakers, rows, better), GATE) is None, why
+
+
+def test_many_rows_of_too_few_speakers_for_the_gate_can_lead():
+    assert early_lead(*pair(20, 10, 0.5), GATE) is not None
+
+
+def test_a_challenger_that_is_worse_does_not_lead():
+    champion, challenger = pair(15, 4, 0.5)
+    assert early_lead(challenger, champion, GATE) is None
