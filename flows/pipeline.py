@@ -57,6 +57,7 @@ from flows.steps.score import ScoreReport
 from flows.tasks import answer_inbox, task_status
 from flows.tasks.task_status import SweepReport
 from training.score import ScoreSettings
+from training.tracking.store import TrackingSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -165,7 +166,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings.night, night)
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        with _mlflow_cycle(corpus, settings, when.name):
+        with _mlflow_cycle(corpus, settings.home, settings.tracking, when.name):
             report = _night(corpus, settings, when)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
@@ -180,7 +181,7 @@ def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        with _mlflow_cycle(corpus, settings, night):
+        with _mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = _merge(corpus, settings, None)
             asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
             intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
@@ -207,12 +208,12 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
 
 
-def _mlflow_cycle(corpus: Corpus, settings: Settings, cycle: str) -> AbstractContextManager[str]:
+def _mlflow_cycle(corpus: Corpus, home: Path, store: TrackingSettings, cycle: str) -> AbstractContextManager[str]:
     """Return a context in which the night's run in MLflow is RUNNING; it ends after its last child."""
     from training.tracking.runs import tracked_cycle
     from training.tracking.store import open_tracking
 
-    tracking = open_tracking(settings.tracking, settings.home)
+    tracking = open_tracking(store, home)
     return tracked_cycle(tracking, cycle, home_id.of_records(corpus.records))
 
 
@@ -345,7 +346,7 @@ def _retrain(
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
-    own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings, cycle)
+    own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings.home, settings.tracking, cycle)
     try:
         with own_cycle:
             learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)

@@ -158,9 +158,7 @@ def finetune_intent(
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
     before = _is_right(model, dev)
-    if on_epoch is not None:
-        error = 1.0 - float(before.mean()) if dev else None
-        on_epoch(Epoch(0, settings.fit.epochs, None, error, time.monotonic() - started, None))
+    _report_base(on_epoch, settings.fit.epochs, 1.0 - float(before.mean()) if dev else None, started)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_names = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
@@ -194,6 +192,12 @@ def finetune_intent(
         watched=result.watched,
         resumed=result.resumed,
     )
+
+
+def _report_base(on_epoch: OnEpoch | None, epochs: int, error: float | None, started: float) -> None:
+    """Report the base's error on the dev examples as that of epoch 0."""
+    if on_epoch is not None:
+        on_epoch(Epoch(0, epochs, None, error, time.monotonic() - started, None))
 
 
 def _train(
