@@ -70,7 +70,8 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
     if not versions:
         return _first_preview(corpus, settings.night, settings.promotion, kind, only_if_due=only_if_due)
     plan = retrain_plan.plan(corpus, settings, kind, "dry-run", only_if_due=only_if_due)
-    why = plan.skipped or f"{plan.new_labels} training labels are new since the newest version"
+    new = f"{plan.new_labels} training labels are new since the newest version" if plan.new_labels else ""
+    why = plan.skipped or new or "no version learned from these labels with these settings"
     if plan.version is not None:
         why = f"version {plan.version} is trained and has still to be judged"
     assert plan.account is not None

@@ -166,9 +166,8 @@ def finetune_intent(
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = _train(
-        model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from, on_epoch
-    )
+    draw = _epoch_examples(examples, replay, settings)
+    result = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = calibrated(model, dev)
