@@ -26,6 +26,7 @@ from flows.models.inventory import names_in_use
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
+from flows.reports import night_html
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
 from flows.runtime.results import Result, Skipped
@@ -139,7 +140,7 @@ class MorningReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class NightlyReport(Result):
-    """What a nightly run did, step by step; `night` is its name."""
+    """What a nightly run did, step by step; `night` is its name, `page` the file of its page or why there is none."""
 
     night: str
     sweep: SweepReport
@@ -151,6 +152,7 @@ class NightlyReport(Result):
     rescore: ScoreReport | Skipped
     sample: SampleReport
     export: ExportReport
+    page: str
 
 
 @flow(name="nightly")
@@ -173,10 +175,13 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         rescored = skipped if sampled_before else _rescore(corpus, settings)
         sampled = _sample(corpus, settings, when)
         exported = _export(corpus, settings, when.name)
-        report = NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
+        page = _page(corpus, settings, when.name)
+        report = NightlyReport(
+            when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported, page
+        )
     create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
     return report
 
@@ -263,6 +268,14 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
     if pushed is None:
         return report
     return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
+
+
+def _page(corpus: Corpus, settings: Settings, night: str) -> str:
+    """Write the page of a night; return its file, or why it was not written, which fails no nightly run."""
+    try:
+        return str(_run("report", night_html.write_night_page, corpus, settings, night)[1])
+    except EarmarkError as error:
+        return f"not written: {error}"
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:

@@ -19,7 +19,8 @@ def night_markdown(report: Mapping[str, Any]) -> str:
         lines.append(f"| {step} | {_step_text(sample_lines(result) if step == 'sample' else result)} |")
         if result.get("decision_text"):
             decisions += ["", f"## {step}", "", "```", result["decision_text"].rstrip(), "```"]
-    return "\n".join(lines + decisions) + "\n"
+    page = ["", f"Page with charts and tables: `{report['page']}`"] if report.get("page") else []
+    return "\n".join(lines + page + decisions) + "\n"
 
 
 def _step_text(result: Mapping[str, Any]) -> str:
