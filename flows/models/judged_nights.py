@@ -152,14 +152,15 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
     base = max((version.version for version in versions if version.origin == "base"), key=int, default="")
-    growing, frozen = [], []
+    growing: list[NightReports] = []
+    frozen: list[NightReports] = []
     for night in names:
         judged = _rows_of_night(stored, night)
         decision = next((each for each in reversed(decisions) if each.night == night), None)
         for target, ids in ((growing, judged), (frozen, anchor)):
             challenger = stored.on(decision.version, ids, judged) if decision is not None else None
-            found = [stored.on(version, ids, judged) for version in (champions[night], base)]
-            target.append(NightReports(night, champions[night], ids, *found, challenger, decision))
+            champion, of_base = (stored.on(version, ids, judged) for version in (champions[night], base))
+            target.append(NightReports(night, champions[night], ids, champion, of_base, challenger, decision))
     return JudgedNights(
         kind=kind,
         base=base,

@@ -150,7 +150,7 @@ def _after_the_choice(conn: sa.Connection, night: Night, reasons: Mapping[str, s
     labelled = {row.utterance_id for row in labels.current(conn, sorted(reasons))}
     unlabelled = Counter(_verdict(i, answers) for i in answered - labelled)
     used = night_funnel.roles(conn, sorted(labelled))
-    learned = {i for i in labelled if used.get(i, {}).get("train")}
+    learned = {i for i in labelled if i in used and used[i]["train"]}
     unlearned = Counter(_use(reasons[i], used.get(i, Counter())) for i in labelled - learned)
     return [
         FunnelStep("answered", len(answered), _sorted(unanswered)),

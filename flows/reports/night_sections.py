@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
 from flows.reports import svg_chart
-from flows.reports.compare_table import rate_text
 from flows.reports.night_report import KindReport, NightRates, NightReport
 from flows.reports.svg_chart import Chart, Series
 from flows.runtime.console import percent
@@ -96,14 +95,13 @@ def tiles(report: NightReport) -> list[Tile]:
     if newest is not None:
         found.append(Tile(f"{newest.minutes:.0f} min", f"of annotators for this night, {newest.so_far:.0f} so far"))
     for kind in report.kinds:
-        rates = [row for row in kind.shown if row.champion_rate is not None]
-        if rates:
-            last = rates[-1]
+        last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
+        if last is not None and last.champion_rate is not None:
             base = f", base {percent(last.base_rate.value)}" if last.base_rate is not None else ""
             found.append(
                 Tile(
-                    percent(last.champion_rate and last.champion_rate.value),
-                    f"{kind.measure} of v{last.champion}{base}",
+                    percent(last.champion_rate.value),
+                    f"{kind.measure} of v{last.champion}{base}".replace(" %", "\u00a0%"),
                 )
             )
     return found
@@ -141,7 +139,7 @@ def kind_section(report: NightReport, kind: KindReport, gate: PromotionSettings)
         no_slices=_no_slices(kind),
         anchor_chart=_rates_chart(kind, kind.anchor),
         growing_chart=_rates_chart(kind, kind.growing),
-        slices_chart=svg_chart.by_row(f"{kind.measure} by slice", [row.slice for row in thick], slices),
+        slices_chart=svg_chart.by_row("slices with enough rows and speakers", [row.slice for row in thick], slices),
         anchor_table=_rates_table(report, kind.anchor),
         growing_table=_rates_table(report, kind.growing),
         slices_table=_slices_table(kind),
@@ -179,31 +177,31 @@ def _rates_table(report: NightReport, rows: Sequence[NightRates]) -> Table:
         (
             row.night,
             f"{row.rows} of {row.speakers}",
-            f"v{row.champion} {rate_text(row.champion_rate)}" if row.champion_rate is not None else "not judged",
-            rate_text(row.base_rate),
-            f"v{row.challenger} {rate_text(row.challenger_rate)}" if row.challenger_rate is not None else "-",
+            f"v{row.champion} {_rate(row.champion_rate)}" if row.champion_rate is not None else "not judged",
+            _rate(row.base_rate),
+            f"v{row.challenger} {_rate(row.challenger_rate)}" if row.challenger_rate is not None else "-",
             _points(row.better_by),
         )
         for row in judged
     ]
-    headers = ("night", "rows of speakers", "champion", "base", "challenger", "better than the base by")
+    headers = ("night", "rows of speakers", "champion", "base", "challenger", "better by, points")
     return _table(headers, cells, ["this" if row.night == report.night else "" for row in judged])
 
 
 def _slices_table(kind: KindReport) -> Table:
-    headers = ("slice", "rows", "speakers", "champion", "base", "better by")
+    headers = ("slice", "rows", "speakers", "champion", "base", "better by, points")
     cells = [
         (
             row.slice + (" (thin)" if row.thin else ""),
             str(row.rows),
             str(row.speakers),
-            rate_text(row.champion),
-            rate_text(row.base),
+            _rate(row.champion),
+            _rate(row.base),
             _points(row.better_by),
         )
         for row in kind.slices
     ]
-    return _table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2))
+    return _table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2), wide=(0,))
 
 
 def finding(kind: KindReport) -> str:
@@ -212,16 +210,16 @@ def finding(kind: KindReport) -> str:
     last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
     if last is None or last.champion_rate is None:
         return "Nothing has been judged yet, so nobody knows how good the champion is."
-    rate = rate_text(last.champion_rate)
+    rate = _rate(last.champion_rate)
     if last.champion == kind.base:
         return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."
     better = last.better_by
-    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}, the base {rate_text(last.base_rate)}"
+    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}, the base {_rate(last.base_rate)}"
     if better is None:
         return f"{found}."
     sure = "" if better.low > 0 or better.high < 0 else "; the interval contains 0"
     side = "better" if better.value >= 0 else "worse"
-    bounds = f"[{100 * better.low:.1f}, {100 * better.high:.1f}]"
+    bounds = f"[{100 * better.low:.1f},\u00a0{100 * better.high:.1f}]"
     return f"{found}: {side} by {abs(100 * better.value):.1f} points {bounds}{sure}."
 
 
@@ -259,7 +257,7 @@ def choice_chart(report: NightReport) -> Chart | None:
     for row in report.choice:
         by_reason[row.reason] = by_reason.get(row.reason, 0) + row.chosen
     rows = [(reason, float(count), str(count)) for reason, count in by_reason.items()]
-    return svg_chart.bars("chosen utterances by reason", rows)
+    return svg_chart.bars("utterances by reason", rows)
 
 
 def choice_table(report: NightReport) -> Table:
@@ -295,7 +293,7 @@ def minutes_table(report: NightReport) -> Table:
             (row.night, str(row.answers), f"{row.minutes:.1f}", f"{row.so_far:.1f}", *map(_points, better), cost)
         )
     saved = tuple(f"{kind.measure} better by" for kind in report.kinds)
-    headers = ("night", "answers", "minutes", "minutes so far", *saved, "minutes a point of WER")
+    headers = ("night", "answers", "minutes", "minutes so far", *saved, "minutes a point")
     return _table(headers, rows, ["this" if row.night == report.night else "" for row in report.minutes], (1, 2, 3))
 
 
@@ -355,16 +353,26 @@ def _table(
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items()) or "-"
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()) or "-"
+
+
+def _rate(rate: Interval | None) -> str:
+    """Return a rate with its interval, which breaks between the two alone; `-` where there is none."""
+    return "-" if rate is None else _unbroken(percent(rate.value, rate.low, rate.high))
+
+
+def _unbroken(text: str) -> str:
+    """Return the text with spaces that don't break before `%` and inside an interval."""
+    return text.replace(" %", "\u00a0%").replace(", ", ",\u00a0")
 
 
 def _points(better: Interval | None) -> str:
-    """Return a difference of two rates in points, with its interval; `-` where there is none."""
+    """Return a difference of two rates in percentage points, with its interval; `-` where there is none."""
     if better is None:
         return "-"
     if better.low == better.high == 0:
         return "same"
-    return f"{100 * better.value:+.1f} points [{100 * better.low:+.1f}, {100 * better.high:+.1f}]"
+    return f"{100 * better.value:+.1f} [{100 * better.low:+.1f},\u00a0{100 * better.high:+.1f}]"
 
 
 def _day(night: str) -> str:

@@ -160,10 +160,10 @@ def by_row(label: str, names: Sequence[str], series: Sequence[Series]) -> Chart 
     if not found:
         return None
     low, high, step = _axis(found)
-    left, bottom = 150.0, TOP + ROW * len(names)
+    left, right, bottom = 150.0, 26.0, TOP + ROW * len(names)
 
     def across(value: float) -> float:
-        return _r(left + (WIDTH - left - RIGHT) * (min(max(value, low), high) - low) / (high - low))
+        return _r(left + (WIDTH - left - right) * (min(max(value, low), high) - low) / (high - low))
 
     lines, texts = [], []
     for tick in _ticks(low, high, step):
@@ -221,7 +221,8 @@ def _axis(found: Sequence[Interval]) -> tuple[float, float, float]:
     spread = max(max(values) - min(values), 0.05)
     low = max(min(each.low for each in found), min(values) - 3 * spread)
     high = min(max(each.high for each in found), max(values) + 3 * spread)
-    step = _nice((high - low) / 4)
+    step = _nice(max(high - low, 0.02) / 4)
+    high = max(high, low + step)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
 
 
