@@ -226,11 +226,12 @@ def finding(kind: KindReport) -> str:
 def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
     """Return why there are no anchor rows, with how many rows there are of those that are needed."""
     newest = kind.growing[-1] if kind.growing else None
-    rows, speakers = (newest.rows, newest.speakers) if newest is not None else (0, 0)
+    so_far = "none is judged so far"
+    if newest is not None and newest.rows:
+        so_far = f"so far {newest.rows} rows of {newest.speakers} speakers are judged"
     needs = f"{gate.min_audit_rows} rows of {gate.min_speakers} speakers"
     return (
-        f"There are no anchor rows yet: they are the rows of the gate's first decision, which needs {needs}. "
-        f"So far {rows} of {speakers} speakers are judged."
+        f"There are no anchor rows yet: they are the rows of the gate's first decision, which needs {needs}; {so_far}."
     )
 
 
