@@ -29,6 +29,7 @@ from flows.models.known_texts import champions_on_labels
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
+from flows.reports import night_html
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
 from flows.runtime import progress
@@ -145,7 +146,7 @@ class MorningReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class NightlyReport(Result):
-    """What a nightly run did, step by step; `night` is its name."""
+    """What a nightly run did, step by step; `night` is its name, `page` the file of its page or why there is none."""
 
     night: str
     sweep: SweepReport
@@ -157,6 +158,7 @@ class NightlyReport(Result):
     rescore: ScoreReport | Skipped
     sample: SampleReport
     export: ExportReport
+    page: str = ""
 
 
 @flow(name="nightly")
@@ -171,6 +173,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
+        report = replace(report, page=_page(corpus, settings, when.name))
     create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
     return report
 
@@ -289,6 +292,14 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
     if pushed is None:
         return report
     return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
+
+
+def _page(corpus: Corpus, settings: Settings, night: str) -> str:
+    """Write the page of a night; return its file, or why it was not written, which fails no nightly run."""
+    try:
+        return str(_run("report", night_html.write_night_page, corpus, settings, night)[1])
+    except EarmarkError as error:
+        return f"not written: {error}"
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:

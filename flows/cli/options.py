@@ -25,6 +25,8 @@ config_app = typer.Typer(help="Show the settings.", no_args_is_help=True)
 inventory_app = typer.Typer(
     help="Show or change the intents and slots that annotators choose from and models learn.", no_args_is_help=True
 )
+report_app = typer.Typer(help="Report annotation by week, or one night.", invoke_without_command=True)
+app.add_typer(report_app, name="report")
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
 app.add_typer(inventory_app, name="inventory")

@@ -11,7 +11,7 @@ from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
     "init", "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "nights",
-    "doctor", "compare", "estimate", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
+    "doctor", "compare", "estimate", "rollback", "report", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (("status", "--set", "sampling.strategy=magic"), "strategy 'magic' is unknown; known are badge"),
         (("status", "--set", "export.backend=magic"), "known are files, label_studio"),
         (("nightly", "--night", "tomorrow"), "tomorrow"),
+        (("report", "--weeks", "3", "night"), "--weeks: give options after the name of the report"),
         (("compare", "asr/1", "intent/1"), "two kinds"),
         (("compare", "asr", "asr/1"), "asr/champion"),
     ],
