@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -12,7 +13,13 @@ from corpus.storage.durable_write import write_file
 from flows.reports import night_sections as sections
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.curve_sketch import sketch
-from flows.reports.night_report import NightReport, SettingsOfNight, night_report
+from flows.reports.night_report import NightReport, night_report
+from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasSampling
+from training.evaluation.gate import PromotionSettings
+
+
+class SettingsOfNight(HasHome, HasNight, HasPromotion, HasSampling, Protocol):
+    """The settings that a night's report reads: when nights close, and under which caps they are."""
 
 
 def night_file(home: Path, night: str) -> Path:
@@ -34,18 +41,20 @@ def write_night_page(
     Raises:
         UsageError: there is no such night, or the file can't be written.
     """
-    report = night_report(corpus, settings, night)
+    report = night_report(corpus, settings.night, settings.promotion, settings.sampling, night)
     file = out or night_file(settings.home, report.night)
     if file.is_dir():
         raise UsageError(f"{file} is a folder; name the file with --out, such as night.html")
     try:
-        write_file(file, [night_html(report, settings).encode()], temporary=file.with_name(f".{file.name}.tmp"))
+        write_file(
+            file, [night_html(report, settings.promotion).encode()], temporary=file.with_name(f".{file.name}.tmp")
+        )
     except OSError as error:
         raise UsageError(f"{file} can't be written: {type(error).__name__}; choose another --out") from None
     return report, file
 
 
-def night_html(report: NightReport, settings: SettingsOfNight) -> str:
+def night_html(report: NightReport, gate: PromotionSettings) -> str:
     """Return the page as one HTML document that needs no other file."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -55,7 +64,7 @@ def night_html(report: NightReport, settings: SettingsOfNight) -> str:
         tiles=sections.tiles(report),
         funnel_chart=sections.funnel_chart(report),
         funnel_table=sections.funnel_table(report),
-        kinds=[sections.kind_section(report, kind, settings.promotion) for kind in report.kinds],
+        kinds=[sections.kind_section(report, kind, gate) for kind in report.kinds],
         choice_finding=sections.choice_finding(report),
         choice_chart=sections.choice_chart(report),
         choice_table=sections.choice_table(report),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -33,14 +33,11 @@ from flows.nights.night import Night, last_night, night_named
 from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
-from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasSampling
+from sampling.budget import SamplingSettings
+from training.evaluation.gate import PromotionSettings
 
 MEASURES: Final[dict[Kind, str]] = {"asr": "WER", "intent": "intent accuracy"}
 """What is reported of each kind of model; less WER is better, and more accuracy."""
-
-
-class SettingsOfNight(HasHome, HasNight, HasPromotion, HasSampling, Protocol):
-    """The settings that a night's report reads: when nights close, and under which caps they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,34 +168,38 @@ class NightReport(Result):
     same_caps: bool | None
 
 
-def night_report(corpus: Corpus, settings: SettingsOfNight, name: str | None) -> NightReport:
+def night_report(
+    corpus: Corpus, when: NightSettings, gate: PromotionSettings, sampling_settings: SamplingSettings, name: str | None
+) -> NightReport:
     """Return the report of a night, from the records alone.
 
     Args:
         corpus: the handle.
-        settings: when nights close, and under which caps they are.
+        when: when nights close.
+        gate: how the gate decides.
+        sampling_settings: caps and budget of a round.
         name: of the night; the newest one with a round where None, else the newest with arrivals.
 
     Raises:
         UsageError: the name is no date, or nothing of that night is in the home.
     """
     with corpus.read() as conn:
-        night = _night(conn, settings.night, name)
+        night = _night(conn, when, name)
         chosen = round_of(conn, night.name)
         judged = [judged_nights(conn, kind, night.name) for kind in KINDS]
-        sampling = digest(settings.sampling.model_dump(mode="json"))
+        sampling = digest(sampling_settings.model_dump(mode="json"))
         return NightReport(
             night=night.name,
             start=night.start,
             end=night.end,
             written_at=corpus.clock().replace(microsecond=0),
-            funnel=funnel(conn, settings.night, night),
+            funnel=funnel(conn, when, night),
             choice=choice(conn, night.name),
             pool=None if chosen is None else chosen.pool_size,
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
             decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
-            caps=_caps(settings),
+            caps=_caps(when, sampling_settings, gate),
             same_caps=None if chosen is None else chosen.settings_digest == sampling,
         )
 
@@ -314,9 +315,8 @@ def _decision(kind: Kind, row: GateDecision) -> DecisionRow:
     )
 
 
-def _caps(settings: SettingsOfNight) -> tuple[CapRow, ...]:
+def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettings) -> tuple[CapRow, ...]:
     """Return the budget of a round and the rules of the gate, as they are set now."""
-    sampling, gate = settings.sampling, settings.promotion
     share = f"{100 * sampling.max_fraction:.3g} %"
     audit = f"{100 * sampling.audit_share:.3g} %, {100 * sampling.audit_share_while_few:.3g} % while few"
     return (
@@ -326,7 +326,7 @@ def _caps(settings: SettingsOfNight) -> tuple[CapRow, ...]:
         CapRow("sampling.max_fraction", share, f"largest share of the pool; {sampling.floor} clips are always allowed"),
         CapRow("sampling.max_per_speaker", str(sampling.max_per_speaker), "most clips of one speaker in a round"),
         CapRow("sampling.audit_share", audit, f"share of the audit sample; few is below {sampling.audit_target} rows"),
-        CapRow("night.min_new_labels", str(settings.night.min_new_labels), "new labels that make a retraining due"),
+        CapRow("night.min_new_labels", str(when.min_new_labels), "new labels that make a retraining due"),
         CapRow("promotion.min_audit_rows", str(gate.min_audit_rows), "with fewer rows the gate promotes nothing"),
         CapRow("promotion.min_speakers", str(gate.min_speakers), "with fewer speakers the gate promotes nothing"),
         CapRow("promotion.alpha", f"{gate.alpha:g}", "probability of a false promotion, over all looks together"),

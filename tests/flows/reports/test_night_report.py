@@ -18,6 +18,10 @@ from tests.corpus.stored import NOON, arrive, corpus_at
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
 
 
+def report_of(corpus: Corpus, settings: Settings, night: str | None) -> NightReport:
+    return night_report(corpus, settings.night, settings.promotion, settings.sampling, night)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Corpus, Settings]]:
     folder = tmp_path_factory.mktemp("judged")
@@ -28,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Corpus, Set
 
 @pytest.fixture(scope="module")
 def report(home: tuple[Corpus, Settings]) -> NightReport:
-    return night_report(*home, None)
+    return report_of(*home, None)
 
 
 def test_the_newest_night_is_reported_by_default(report: NightReport) -> None:
@@ -52,13 +56,13 @@ def test_the_funnel_adds_up_from_received_to_learned(report: NightReport) -> Non
 
 def test_a_label_that_a_version_learned_from_is_learned(home: tuple[Corpus, Settings]) -> None:
     corpus, settings = home
-    learned = [night_report(corpus, settings, night).funnel.count("learned") for night in NIGHTS]
+    learned = [report_of(corpus, settings, night).funnel.count("learned") for night in NIGHTS]
     assert learned == [1, 0, 0]
 
 
 def test_late_arrivals_are_counted_apart(home: tuple[Corpus, Settings]) -> None:
     corpus, settings = home[0], settings_at(home[1].home, "night.time_zone=Pacific/Auckland")
-    report = night_report(corpus, settings, NIGHTS[-1])
+    report = report_of(corpus, settings, NIGHTS[-1])
     assert report.funnel.late == 20  # chosen by the round of that name, but arrived in another window
     assert report.funnel.steps[3].lost == {"not chosen": 38}  # none of those that arrived in the window
 
@@ -101,16 +105,16 @@ def test_decisions_are_newest_first_and_caps_are_named(report: NightReport) -> N
 def test_a_night_without_anything_is_refused_with_the_nights_that_have_a_round(home: tuple[Corpus, Settings]) -> None:
     corpus, settings = home
     with pytest.raises(UsageError, match=f"2026-05-01: nothing arrived .* {NIGHTS[2]}"):
-        night_report(corpus, settings, "2026-05-01")
+        report_of(corpus, settings, "2026-05-01")
     with pytest.raises(UsageError, match="is not a date"):
-        night_report(corpus, settings, "yesterday")
+        report_of(corpus, settings, "yesterday")
 
 
 def test_a_home_without_a_round_reports_its_newest_arrivals_or_that_there_are_none(tmp_path: Path) -> None:
     corpus, settings = corpus_at(tmp_path, NOON + timedelta(days=9)), settings_at(tmp_path)
     with pytest.raises(UsageError, match="no night yet; earmark ingest"):
-        night_report(corpus, settings, None)
+        report_of(corpus, settings, None)
     arrive(corpus, 3)
-    report = night_report(corpus, settings, None)
+    report = report_of(corpus, settings, None)
     assert (report.night, report.pool, report.same_caps) == ("2026-03-02", None, None)
     assert report.funnel.steps[2].lost == {"not scored yet": 3}
