@@ -195,6 +195,8 @@ def test_a_result_becomes_its_document(shape: str):
 
 def test_what_was_stored_is_read_again():
     assert Judgement.from_json(JUDGED.to_json()) == JUDGED
+    waiting = replace(JUDGED, decision="indicative", waits="56 of 100 audit rows", lead="asr/2 is clearly better")
+    assert Judgement.from_json(waiting.to_json()) == waiting
     assert MergeReport.from_json(MERGED.to_json()) == MERGED
     assert LearnedVersion.from_json(LEARNED_JSON) == LEARNED
     killed = LearnedVersion("2", "snap", 10, 4, already=True)  # once it was registered, before it was stored
