@@ -32,6 +32,7 @@ from flows.models.registry import KINDS
 from flows.nights.night import last_night
 from flows.reports.champion_vs_base import RateBySpeaker, by_speaker, compare_champion
 from flows.reports.demo_tables import DemoNight, DemoReport, night_from_json
+from flows.reports.night_html import write_night_page
 from flows.rounds.learning_outlook import outlooks
 from flows.runtime import progress
 from flows.runtime.results import Skipped
@@ -112,7 +113,9 @@ def run_demo(settings: Settings, nights: int | None = None, *, quiet: bool = Fal
         for number in traffic.numbers:
             rows.append(_one_night(settings, traffic, number, Path(folder)))
             note(f"  {_line(rows[-1])}")
-    return DemoReport(str(settings.home), round(time.monotonic() - started, 1), tuple(rows))
+        with opened(settings) as corpus:
+            page = write_night_page(corpus, settings, rows[-1].night)[1]
+    return DemoReport(str(settings.home), round(time.monotonic() - started, 1), tuple(rows), str(page))
 
 
 def _one_night(settings: Settings, traffic: Traffic, number: int, folder: Path) -> DemoNight:

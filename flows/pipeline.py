@@ -29,6 +29,7 @@ from flows.models.known_texts import champions_on_labels
 from flows.models.registry import KINDS
 from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
+from flows.reports import night_html
 from flows.reports.night_page import night_markdown
 from flows.rounds import label_evidence
 from flows.runtime import progress
@@ -57,6 +58,7 @@ from flows.steps.score import ScoreReport
 from flows.tasks import answer_inbox, task_status
 from flows.tasks.task_status import SweepReport
 from training.score import ScoreSettings
+from training.tracking.store import TrackingSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -144,7 +146,7 @@ class MorningReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class NightlyReport(Result):
-    """What a nightly run did, step by step; `night` is its name."""
+    """What a nightly run did, step by step; `night` is its name, `page` the file of its page or why there is none."""
 
     night: str
     sweep: SweepReport
@@ -156,6 +158,7 @@ class NightlyReport(Result):
     rescore: ScoreReport | Skipped
     sample: SampleReport
     export: ExportReport
+    page: str = ""
 
 
 @flow(name="nightly")
@@ -165,11 +168,12 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings.night, night)
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        with _mlflow_cycle(corpus, settings, when.name):
+        with _mlflow_cycle(corpus, settings.home, settings.tracking, when.name):
             report = _night(corpus, settings, when)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
+        report = replace(report, page=_page(corpus, settings, when.name))
     create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
     return report
 
@@ -180,7 +184,7 @@ def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
-        with _mlflow_cycle(corpus, settings, night):
+        with _mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = _merge(corpus, settings, None)
             asr = _retrain(corpus, settings, "asr", cycle=night, only_if_due=True)
             intent = _retrain(corpus, settings, "intent", cycle=night, only_if_due=True)
@@ -207,12 +211,12 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)
 
 
-def _mlflow_cycle(corpus: Corpus, settings: Settings, cycle: str) -> AbstractContextManager[str]:
+def _mlflow_cycle(corpus: Corpus, home: Path, store: TrackingSettings, cycle: str) -> AbstractContextManager[str]:
     """Return a context in which the night's run in MLflow is RUNNING; it ends after its last child."""
     from training.tracking.runs import tracked_cycle
     from training.tracking.store import open_tracking
 
-    tracking = open_tracking(settings.tracking, settings.home)
+    tracking = open_tracking(store, home)
     return tracked_cycle(tracking, cycle, home_id.of_records(corpus.records))
 
 
@@ -290,6 +294,14 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
     return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
 
 
+def _page(corpus: Corpus, settings: Settings, night: str) -> str:
+    """Write the page of a night; return its file, or why it was not written, which fails no nightly run."""
+    try:
+        return str(_run("report", night_html.write_night_page, corpus, settings, night)[1])
+    except EarmarkError as error:
+        return f"not written: {error}"
+
+
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     """Merge the files or, where None, the answers in the inbox and in the annotation backend; review the annotators."""
     _run("settle inventory", inventory.settle, corpus, names_in_use(corpus, settings.home, settings.inventory))
@@ -345,7 +357,7 @@ def _retrain(
     if plan.skipped:
         return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
-    own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings, cycle)
+    own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings.home, settings.tracking, cycle)
     try:
         with own_cycle:
             learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)

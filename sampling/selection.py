@@ -175,6 +175,8 @@ def choose_explained(
     expected = (float(utility.risk[training].mean()) if training else None, float(utility.risk[frame].mean()))
     risks = utility.risk[np.searchsorted(pool.utterance_ids, selection.utterance_ids)]
     notes = tuple(_notes(batch, budget, settings))
+    if settings.audit_share < 1 and len(selection) and (selection.reasons == "audit").all():
+        notes += ("every chosen clip is an audit row, which judges and never trains; raise clips or max_per_speaker",)
     return Choice(selection, budget, float(selection.costs.sum()), notes, expected, risks)
 
 

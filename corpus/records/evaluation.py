@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -101,6 +101,11 @@ class EvaluationReport:
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> EvaluationReport:
+        """Return the report of some of its rows, (N,) bool, in their order."""
+        names = REPORT_COLUMNS + (REPORT_DETAILS if self.detailed else ())
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     @property
     def detailed(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Set, app, audit_app, config_app, settings_of, show_report
+from flows.cli.options import Config, Json, Set, app, audit_app, config_app, report_app, settings_of, show_report
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def nights(
         show_nights(rows)
 
 
-@app.command()
+@report_app.callback()
 def report(
+    context: typer.Context,
     weeks: Annotated[int, typer.Option(min=1, help="How many weeks the report goes back.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Folder of the page and its plots; default `<home>/report`.")] = None,
     config: Config = None,
@@ -74,6 +75,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Report annotation by week: throughput, agreement, minutes per point of WER, accidental activations."""
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
     settings = settings_of(config, overrides)
     from flows.reports.annotation_weekly_page import show_weekly, write_report
     from flows.runtime.session import opened
@@ -84,6 +88,46 @@ def report(
         console.show_json(found.to_json())
     else:
         show_weekly(found)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse options of `earmark report` that stand before the name of another report, which would not read them.
+
+    Raises:
+        UsageError: there is one.
+    """
+    from corpus.errors import UsageError
+
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name) if parameter.name else None
+        if source is not None and source.name == "COMMANDLINE":
+            name = f"earmark report {context.invoked_subcommand}"
+            raise UsageError(f"{parameter.opts[0]}: give options after the name of the report: {name} [OPTIONS]")
+
+
+@report_app.command("night")
+def report_night(
+    night: Annotated[
+        str | None, typer.Argument(help="Day on which the night closes, such as 2026-11-22; default the newest.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file of the page; default `<home>/report/night-<NIGHT>.html`.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Write one night as an HTML page: funnel, models over nights, choice, minutes, slices, decisions, caps."""
+    settings = settings_of(config, overrides)
+    from flows.reports.night_html import show_night, write_night_page
+    from flows.runtime.session import opened
+
+    with opened(settings, create=False) as corpus:
+        found, file = write_night_page(corpus, settings, night, out)
+    if as_json:
+        console.show_json(found.to_json() | {"page": str(file)})
+    else:
+        show_night(found, file)
 
 
 @app.command()

@@ -70,6 +70,9 @@ def _commands(app: typer.Typer, root: Any, prefix: str) -> Iterator[Command]:
         yield _command(f"{prefix} {name}", info.callback, root.commands[name] if hasattr(root, "commands") else root)
     for group in app.registered_groups:
         if group.typer_instance is not None and group.name:
+            own = group.typer_instance.registered_callback
+            if own is not None and own.callback is not None and root.commands[group.name].invoke_without_command:
+                yield _command(f"{prefix} {group.name}", own.callback, root.commands[group.name])
             yield from _commands(group.typer_instance, root.commands[group.name], f"{prefix} {group.name}")
 
 

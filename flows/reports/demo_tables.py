@@ -9,6 +9,7 @@ from typing import Any, Final
 from corpus.records.base import Kind
 from flows.reports.champion_vs_base import ChampionVsBase, champion_vs_base_from_json
 from flows.reports.compare_table import points_text, rate_text
+from flows.reports.curve_sketch import sketch
 from flows.reports.sample_summary import outlook_lines, sample_lines
 from flows.rounds.sample_evidence import SampleEvidence
 from flows.runtime import console
@@ -63,11 +64,12 @@ class DemoNight(Result):
 
 @dataclass(frozen=True, slots=True)
 class DemoReport(Result):
-    """The demo's home, how long it took [s], and its nights."""
+    """The demo's home, how long it took [s], its nights, and the file of the last night's page."""
 
     home: str
     seconds: float
     nights: tuple[DemoNight, ...]
+    page: str | None = None
 
 
 def night_from_json(document: Mapping[str, Any]) -> DemoNight:
@@ -112,7 +114,11 @@ def show_demo(report: DemoReport) -> None:
     for night in nights:
         for name, why in night.decisions.items():
             print(f"  {night.night} {name}: {why}")
+    for kind in LABELS:
+        _show_curves(nights, kind)
     print(f"{len(nights)} nights in {report.seconds:.0f} s; home {report.home}")
+    if report.page is not None:
+        print(f"page of the last night: {report.page}")
     print("next: earmark status, earmark ui, earmark compare asr/base asr/champion (each with --config demo)")
 
 
@@ -130,6 +136,14 @@ def _show_champions(nights: Sequence[DemoNight], kind: Kind) -> None:
         rows.append((night.night, rows_judged, speakers, *rates))
     headers = ("night", "rows", "speakers", "champion", "base", "difference to base, points")
     console.show_table(f"{LABELS[kind]} on the accumulated audit rows, 95 % intervals", headers, rows)
+
+
+def _show_curves(nights: Sequence[DemoNight], kind: Kind) -> None:
+    """Print the rates of champion and base over the nights as a sketch."""
+    rates = [(night.of(kind).rate, night.of(kind).base_rate) for night in nights]
+    champion, base = ([None if rate is None else rate.value for rate in of] for of in zip(*rates, strict=True))
+    curves = {"C champion": champion, "b base": base}
+    print("\n".join(sketch(f"{LABELS[kind]} over the nights", [night.night for night in nights], curves)))
 
 
 def _show_speakers(nights: Sequence[DemoNight]) -> None:

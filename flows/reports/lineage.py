@@ -71,12 +71,12 @@ class VersionLineage(Result):
         snapshot_id: of the labels that it learned from; "" where it learned from none.
         rows: rows of that snapshot by role.
         left_out: how many labels of that snapshot it could not learn, by reason.
-        label_account: where all labels were when it learned, from the tracking store; empty for older versions.
         labels, rounds: the sources of its labels, and the rounds that chose its utterances.
         pseudo: its pseudo-labels; None where it has none.
         annotators: answers by annotator's pseudonym.
         judged_on: ids of the evaluation sets that it was judged on.
         run_id, cycle, flow_run_id, git_sha, eval_set_id: of the run that made it, from the tracking store.
+        label_account: where all labels were when it learned, from the tracking store; None for bases and old versions.
     """
 
     version: str
@@ -88,7 +88,6 @@ class VersionLineage(Result):
     snapshot_id: str
     rows: Mapping[str, int]
     left_out: Mapping[str, int]
-    label_account: Mapping[str, int]
     labels: tuple[LabelSource, ...]
     pseudo: PseudoSource | None
     annotators: Mapping[str, int]
@@ -99,6 +98,7 @@ class VersionLineage(Result):
     flow_run_id: str
     git_sha: str
     eval_set_id: str
+    label_account: Mapping[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document; without pseudo-labels `pseudo` is an empty mapping."""
@@ -164,14 +164,15 @@ def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> di
     return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
 
 
-def _account_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, int]:
-    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; empty if not known."""
+def _account_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, int] | None:
+    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; None if not known."""
     from training.tracking.runs import run_params
     from training.tracking.store import open_tracking
 
     prefix = "labels."
     params = run_params(open_tracking(tracking, home), version.run_id)
-    return {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
+    found = {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
+    return found or None
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------

@@ -25,8 +25,6 @@ def _show_version(report: VersionLineage) -> None:
         pairs["pseudo"] = report.pseudo.to_json() | {"by": " ".join(report.pseudo.by)}
     if report.label_account:
         pairs["label_account"] = account_text(report.label_account)
-    else:
-        pairs.pop("label_account")
     pairs["judged_on"] = f"{len(report.judged_on)} sets"
     pairs["annotators"] = {name: f"{count} answers" for name, count in report.annotators.items()}
     console.show_pairs(f"version {report.version}", pairs)

@@ -31,7 +31,8 @@ def night_markdown(report: Mapping[str, Any]) -> str:
         if result.get("champions"):
             champions = [f"- {line}" for line in document_lines(result["champions"])]
             decisions += ["", "## champions on labelled clips", "", *champions]
-    return "\n".join(lines + decisions) + "\n"
+    page = ["", f"Page with charts and tables: `{report['page']}`"] if report.get("page") else []
+    return "\n".join(lines + page + decisions) + "\n"
 
 
 def _value_text(key: str, value: Any) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +41,10 @@ from training.snapshots import LabelAccount
 if TYPE_CHECKING:
     from training.tracking.facts import RunFacts
     from training.tracking.store import Tracking
+
+
+Learn = Callable[[Callable[[Epoch], None]], Trained]
+"""Trains, and calls its argument after each epoch."""
 
 
 class SettingsOfRetrain(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasSampling, HasPromotion, Protocol):
@@ -138,7 +143,8 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     try:
         with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
-            number, uri, trained = _train_and_register(corpus, settings, tracking, run_id, plan, folder)
+            learn = partial(fine_tune, corpus, settings.models, settings.asr, settings.intent, plan, folder)
+            number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
     except TrainingRefused as error:
         _remove(folder, plan.kind)
         with corpus.operation(plan.operation_id, "retrain") as op:
@@ -155,7 +161,7 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
 
 
 def _train_and_register(
-    corpus: Corpus, settings: SettingsOfRetrain, tracking: Tracking, run_id: str, plan: RetrainPlan, folder: Path
+    learn: Learn, tracking: Tracking, run_id: str, plan: RetrainPlan, folder: Path
 ) -> tuple[str, str, Trained | None]:
     """Return the version's number, the URI of its files, and how it was trained; None where a killed run trained it."""
     from training.tracking import registry
@@ -165,16 +171,14 @@ def _train_and_register(
     if earlier is not None:
         return earlier.version, earlier.model_uri, None
     with system_metrics(tracking, run_id):
-        trained = _fine_tune(corpus, settings, tracking, run_id, plan, folder)
+        trained = _fine_tune(learn, tracking, run_id, plan)
     tags = {registry.SNAPSHOT_TAG: plan.snapshot.snapshot_id}
     with progress.track(f"registering the new version of {plan.kind}", None, "files"):
         number, uri = registry.register(tracking, plan.kind, folder, run_id, plan.operation_id, tags)
     return number, uri, trained
 
 
-def _fine_tune(
-    corpus: Corpus, settings: SettingsOfRetrain, tracking: Tracking, run_id: str, plan: RetrainPlan, folder: Path
-) -> Trained:
+def _fine_tune(learn: Learn, tracking: Tracking, run_id: str, plan: RetrainPlan) -> Trained:
     """Train, and log the curves while it learns; return the training, which passed the check on the dev rows."""
     from training.tracking import runs
 
@@ -190,7 +194,7 @@ def _fine_tune(
         with contextlib.suppress(EarmarkError):  # a server that is away for a moment ends no training
             runs.log_metrics(tracking, run_id, values, step=epoch.number)
 
-    trained = fine_tune(corpus, settings.models, settings.asr, settings.intent, plan, folder, log_epoch)
+    trained = learn(log_epoch)
     names = {**trained.series, **curves}
     runs.log_series(tracking, run_id, {n: {**trained.series.get(n, {}), **curves.get(n, {})} for n in names})
     account = _account(plan, trained)

@@ -101,10 +101,21 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
-        why = why or ("" if now else "no training label yet; merge annotations, or ingest a manifest with known texts")
+        why = why or ("" if now else _nothing_to_learn(snapshot))
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
+
+
+def _nothing_to_learn(snapshot: Snapshot) -> str:
+    """Return why a snapshot without training labels has none."""
+    judging = len(snapshot.of("audit"))
+    if judging:
+        return (
+            f"no label to train on yet: all {judging} judge models, and audit rows and held-out ones never train; "
+            "sample more clips, or raise sampling.max_per_speaker where speakers are few"
+        )
+    return "no training label yet; merge annotations, or ingest a manifest with known texts"
 
 
 def _refused_before(corpus: Corpus, draft: RetrainPlan) -> str:

@@ -13,8 +13,10 @@ from corpus.tables import costs
 from corpus.tables import models as store
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
 from flows.steps import retrain_plan
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
+from training.evaluation.gate import PromotionSettings
 from training.snapshots import LabelAccount
 
 
@@ -66,9 +68,10 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
     if not versions:
-        return _first_preview(corpus, settings, kind, only_if_due=only_if_due)
+        return _first_preview(corpus, settings.night, settings.promotion, kind, only_if_due=only_if_due)
     plan = retrain_plan.plan(corpus, settings, kind, "dry-run", only_if_due=only_if_due)
-    why = plan.skipped or f"{plan.new_labels} training labels are new since the newest version"
+    new = f"{plan.new_labels} training labels are new since the newest version" if plan.new_labels else ""
+    why = plan.skipped or new or "no version learned from these labels with these settings"
     if plan.version is not None:
         why = f"version {plan.version} is trained and has still to be judged"
     assert plan.account is not None
@@ -79,10 +82,12 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
     )  # fmt: skip
 
 
-def _first_preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only_if_due: bool) -> RetrainPreview:
+def _first_preview(
+    corpus: Corpus, night: NightSettings, gate: PromotionSettings, kind: Kind, *, only_if_due: bool
+) -> RetrainPreview:
     """Return the preview in a home where no version is registered yet, not even the base."""
-    snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
-    needed = settings.night.min_new_labels if only_if_due else 1
+    snapshot, account = snapshot_and_account(corpus, gate, kind)
+    needed = night.min_new_labels if only_if_due else 1
     due = account.train >= needed
     why = f"{account.train} new training labels, a retraining is due at {needed}"
     return _measured(

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from corpus.tables import rounds, utterances
 from flows.demo import run_demo
-from flows.reports.demo_tables import night_from_json
+from flows.reports.demo_tables import night_from_json, show_demo
 from flows.reports.doctor import examine
 from flows.reports.status import status_of
 from flows.runtime.session import opened
@@ -29,6 +30,18 @@ def test_every_night_adds_up(lived_anywhere):
                 assert rate["n"] > 0
     json.dumps(report.to_json(), allow_nan=False)
     assert [night_from_json(night.to_json()) for night in report.nights] == list(report.nights)
+
+
+def test_the_demo_ends_with_the_page_of_its_last_night_and_a_sketch_of_the_curves(lived, capsys):
+    settings, report = lived
+    page = Path(report.page)
+    assert page.parent == settings.home / "report"
+    assert f"Night {report.nights[-1].night}" in page.read_text()
+    show_demo(report)
+    printed = capsys.readouterr().out
+    assert f"page of the last night: {page}" in printed
+    assert "WER over the nights (C champion, b base)" in printed
+    assert "intent accuracy over the nights (C champion, b base)" in printed
 
 
 def test_the_second_choice_rests_on_the_answers_to_the_first(lived_anywhere):

@@ -51,7 +51,10 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
     assert again.score == again.rescore == Skipped("the night's round was chosen before")
     assert list(report.to_json()) == [
         "night", "sweep", "merge", "retrain asr", "retrain intent", "ingest", "score", "rescore", "sample", "export",
+        "page",
     ]  # fmt: skip
+    assert Path(report.page).read_text().startswith("<!doctype html>")
+    assert again.page == report.page
     assert SampleReport.of(json.loads(json.dumps(report.sample.to_json()))).to_json() == report.sample.to_json()
 
     answers = [settings.answers / name for name in ("a.jsonl", "audio.jsonl")]

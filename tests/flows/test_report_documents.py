@@ -23,7 +23,7 @@ RATE = Interval(0.5, 0.25, 0.75, 8, 4)
 def version(pseudo):
     return VersionLineage(
         version="asr/2", origin="retrained", aliases=("champion",), tainted=False, base="b", parent="1",
-        snapshot_id="s", rows={"train": 2}, left_out={"too_long": 1}, label_account={}, labels=(), pseudo=pseudo,
+        snapshot_id="s", rows={"train": 2}, left_out={"too_long": 1}, labels=(), pseudo=pseudo,
         annotators={}, rounds=(), judged_on=(), run_id="r", cycle="", flow_run_id="", git_sha="", eval_set_id="",
     )  # fmt: skip
 

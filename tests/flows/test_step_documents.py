@@ -60,6 +60,7 @@ MERGED = MergeReport(
     conflicting=0,
     labels=1,
     outcomes={"labelled": 1},
+    proposing={"intent": 1},
     refused={"bad_field": 1},
     refused_lines=(RefusedAnswerLine(3, "bad_field", "lead_time"),),
 )
@@ -70,6 +71,7 @@ MERGED_JSON = {
     "conflicting": 0,
     "labels": 1,
     "outcomes": {"labelled": 1},
+    "proposing": {"intent": 1},
     "refused": {"bad_field": 1},
     "refused_lines": [[3, "bad_field", "lead_time"]],
 }
@@ -141,6 +143,7 @@ SHAPES: dict[str, tuple[Result, dict[str, Any]]] = {
             "conflicting": 0,
             "labels": 2,
             "outcomes": {"labelled": 2},
+            "proposing": {"intent": 2},
             "refused": {"bad_field": 2},
             "refused_lines": [
                 {"file": name, "line": 3, "reason": "bad_field", "field": "lead_time"} for name in ("a.csv", "b.csv")
@@ -195,6 +198,8 @@ def test_a_result_becomes_its_document(shape: str):
 
 def test_what_was_stored_is_read_again():
     assert Judgement.from_json(JUDGED.to_json()) == JUDGED
+    waiting = replace(JUDGED, decision="indicative", waits="56 of 100 audit rows", lead="asr/2 is clearly better")
+    assert Judgement.from_json(waiting.to_json()) == waiting
     assert MergeReport.from_json(MERGED.to_json()) == MERGED
     assert LearnedVersion.from_json(LEARNED_JSON) == LEARNED
     killed = LearnedVersion("2", "snap", 10, 4, already=True)  # once it was registered, before it was stored

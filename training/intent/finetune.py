@@ -158,9 +158,7 @@ def finetune_intent(
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
     replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
     before = _is_right(model, dev)
-    if on_epoch is not None:
-        error = 1.0 - float(before.mean()) if dev else None
-        on_epoch(Epoch(0, settings.fit.epochs, None, error, time.monotonic() - started, None))
+    _report_base(on_epoch, settings.fit.epochs, 1.0 - float(before.mean()) if dev else None, started)
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
     base_names = {*model.intents, *model.slot_names}
     names = [slot.name for row in examples for slot in row.slots or ()]
@@ -168,9 +166,8 @@ def finetune_intent(
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
     start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    result = _train(
-        model, _epoch_examples(examples, replay, settings), settings, on_progress, dev, checkpoint_from, on_epoch
-    )
+    draw = _epoch_examples(examples, replay, settings)
+    result = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
     _interpolate(model, start, settings.interpolate)
     if len(dev) >= settings.calibrate_from:
         model = calibrated(model, dev)
@@ -194,6 +191,12 @@ def finetune_intent(
         watched=result.watched,
         resumed=result.resumed,
     )
+
+
+def _report_base(on_epoch: OnEpoch | None, epochs: int, error: float | None, started: float) -> None:
+    """Report the base's error on the dev examples as that of epoch 0."""
+    if on_epoch is not None:
+        on_epoch(Epoch(0, epochs, None, error, time.monotonic() - started, None))
 
 
 def _train(

@@ -11,7 +11,7 @@ from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
     "init", "demo", "ingest", "import", "score", "sample", "export", "merge", "retrain", "nightly", "status", "nights",
-    "doctor", "compare", "estimate", "rollback", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
+    "doctor", "compare", "estimate", "rollback", "report", "audit", "config", "upgrade", "check-plugin", "serve", "ui",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (("status", "--set", "sampling.strategy=magic"), "strategy 'magic' is unknown; known are badge"),
         (("status", "--set", "export.backend=magic"), "known are files, label_studio"),
         (("nightly", "--night", "tomorrow"), "tomorrow"),
+        (("report", "--weeks", "3", "night"), "--weeks: give options after the name of the report"),
         (("compare", "asr/1", "intent/1"), "two kinds"),
         (("compare", "asr", "asr/1"), "asr/champion"),
     ],
@@ -136,9 +137,9 @@ def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(li
     assert night.returncode == 0, night.stderr
     assert "retrain intent\n  due " in night.stdout
     learned = earmark("retrain", "asr", "--dry-run", *arguments(lived[0].home, "asr.loop.epochs=2"))
-    assert "due            yes: " in learned.stdout
+    assert "  due       yes: " in learned.stdout
     assert " train + " in learned.stdout
-    assert "training       about " in learned.stdout
+    assert "  training  about " in learned.stdout
     for command in (("nightly",), ("retrain", "asr")):
         nowhere = earmark(*command, "--dry-run", EARMARK_HOME=str(tmp_path / "none"))
         assert nowhere.returncode == 2

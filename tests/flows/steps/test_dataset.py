@@ -108,7 +108,7 @@ def test_datasets_reads_it_back_and_leaves_no_copy_outside_the_cache_that_it_is_
     assert done.stdout.strip() == f"{report.rows} ['{TEXT}']", done.stderr
     outside = [path for path in home.rglob("*") if path.is_file() and TEXT.encode() in path.read_bytes()]
     assert outside == []
-    assert [path for path in home.rglob("*.arrow")] == []
+    assert list(home.rglob("*.arrow")) == []
     assert list(cache.rglob("*.arrow")) != []
 
 

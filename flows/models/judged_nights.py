@@ -1,0 +1,292 @@
+"""Champion, base and challenger night by night, from stored evaluation reports; no model is loaded or run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from corpus.errors import RecordError
+from corpus.records.base import Kind, Strings
+from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.records.models import ModelVersion
+from corpus.tables import judgements, labels, lineage, rounds, scores, utterances
+from corpus.tables import models as store
+from corpus.tables import reports as reports_table
+from flows.models.evaluation_store import stored_report
+
+MOST_NIGHTS: Final = 30
+"""How many nights are shown, the latest ones."""
+
+TOO_FEW: Final = "too few audit rows or speakers to judge it yet"
+"""Reason of an indicative decision."""
+
+Ids = frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """A decision of the gate.
+
+    Attributes:
+        night: night of the newest row that it judged on, or that the version learned from; "" where no night is known.
+        version, against: challenger, and the champion at that time; "" where that is not stored.
+        decision: `promote`, `refuse` or `indicative`.
+        reasons: one sentence each.
+        look: number of the look that it spent; None for an indicative decision, which spends none.
+        rows, speakers: that it judged on.
+        at: when it was made; None where that is not stored.
+        eval_set_id: the rows that it judged on; "" where they are not stored.
+    """
+
+    night: str
+    version: str
+    against: str
+    decision: str
+    reasons: tuple[str, ...]
+    look: int | None = None
+    rows: int = 0
+    speakers: int = 0
+    at: datetime | None = None
+    eval_set_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NightReports:
+    """The reports of one night on the same N rows.
+
+    Attributes:
+        night: its name.
+        champion: version that was champion once the answers to the night were judged.
+        rows: ids of the rows.
+        of_champion, of_base: reports cut to these rows; None where the version was not judged on them.
+        of_challenger: report of the version that the gate decided on; None where it decided on none.
+        decision: that decision.
+    """
+
+    night: str
+    champion: str
+    rows: Ids
+    of_champion: EvaluationReport | None
+    of_base: EvaluationReport | None
+    of_challenger: EvaluationReport | None = None
+    decision: GateDecision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedNights:
+    """The reports of a kind of model, night by night.
+
+    Attributes:
+        kind: of the models.
+        base: version of the base; "" where none is registered.
+        growing: on all rows that were labelled when the night was judged.
+        anchor: on the anchor rows alone, which stay the same, so that nights can be compared.
+        anchor_rows: ids of the rows on which the gate decided for the first time; none before.
+        anchor_night: night of the newest of them.
+        decisions: of the gate, oldest first.
+        weights: 1 / inclusion probability by id; rates with these weights estimate the traffic's.
+    """
+
+    kind: Kind
+    base: str
+    growing: tuple[NightReports, ...]
+    anchor: tuple[NightReports, ...]
+    anchor_rows: Ids
+    anchor_night: str
+    decisions: tuple[GateDecision, ...]
+    weights: Mapping[str, float]
+
+    def weights_of(self, report: EvaluationReport) -> list[float]:
+        """Return the weight of each row of a report."""
+        return [self.weights.get(utterance_id, 1.0) for utterance_id in report.utterance_ids.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The stored reports of a kind by version, and the night of each row; held-out rows belong to no night."""
+
+    reports: Mapping[str, Sequence[EvaluationReport]]
+    night_of: Mapping[str, str]
+
+    def newest_night(self, rows: Ids) -> str:
+        return max((self.night_of.get(i, "") for i in rows), default="")
+
+    def on(self, version: str, rows: Ids, at_best: Ids = frozenset()) -> EvaluationReport | None:
+        """Return the report of a version cut to the rows; None where no report has them all.
+
+        Of several, one that also has the rows `at_best` is taken, then the smallest: it is nearest to the night.
+        """
+        found = [report for report in self.reports.get(version, ()) if rows <= _ids(report)]
+        if not rows or not found:
+            return None
+        found.sort(key=lambda report: (not at_best <= _ids(report), len(report), -int(report.beside or 0)))
+        return found[0].take(np.isin(found[0].utterance_ids, list(rows)))
+
+
+def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
+    """Return the reports of each night up to the night `last`, oldest first, and the decisions of the gate.
+
+    Args:
+        conn: a connection on the records.
+        kind: of the models.
+        last: name of the last night.
+    """
+    versions = store.versions(conn, kind)
+    night_of_round = {row.round: row.night for row in rounds.rounds(conn)}
+    sets = reports_table.judged_sets(conn, kind)
+    reports = {
+        version: [report for each in ids if (report := stored_report(conn, kind, version, each)) is not None]
+        for version, ids in sets.items()
+    }
+    every = sorted({i for of_version in reports.values() for report in of_version for i in _ids(report)})
+    rows = labels.current(conn, every)
+    stored = _Stored(reports, {row.utterance_id: night_of_round.get(row.round, "") for row in rows})
+    decisions = _decisions(conn, kind, versions, stored)
+    anchor = _anchor(reports, decisions)
+    names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
+    champions = _champions(conn, kind, names, night_of_round)
+    base = max((version.version for version in versions if version.origin == "base"), key=int, default="")
+    growing: list[NightReports] = []
+    frozen: list[NightReports] = []
+    for night in names:
+        judged = _rows_of_night(stored, night)
+        decision = next((each for each in reversed(decisions) if each.night == night), None)
+        for target, ids in ((growing, judged), (frozen, anchor)):
+            challenger = stored.on(decision.version, ids, judged) if decision is not None else None
+            champion, of_base = (stored.on(version, ids, judged) for version in (champions[night], base))
+            target.append(NightReports(night, champions[night], ids, champion, of_base, challenger, decision))
+    return JudgedNights(
+        kind=kind,
+        base=base,
+        growing=tuple(growing),
+        anchor=tuple(frozen),
+        anchor_rows=anchor,
+        anchor_night=stored.newest_night(anchor),
+        decisions=tuple(each for each in decisions if each.night <= last),
+        weights={row.utterance_id: 1.0 / row.inclusion_prob for row in rows},
+    )
+
+
+def slices_of(conn: sa.Connection, report: EvaluationReport) -> dict[str, Strings]:
+    """Return the value of each row of a report by dimension: those of the gate, and length and noise of the clips."""
+    from training.evaluation.bands import band_slices
+
+    columns = utterances.pool_columns(conn, report.utterance_ids.tolist())
+    bands = {name: values for name, values in band_slices(report).items() if name != "intent"}
+    return {**bands, "locale": columns.locales, "device": columns.device_types, **columns.attributes}
+
+
+def difference(base: EvaluationReport, champion: EvaluationReport, weights: Sequence[float]) -> Interval | None:
+    """Return how much lower the errors of the champion are than those of the base, with its 95 % interval.
+
+    None where the two can't be paired, as labels were corrected between their evaluations.
+    """
+    from training.evaluation.intervals import paired_difference, reversed_difference
+
+    if not len(base) or not is_paired(base, champion):
+        return None
+    return reversed_difference(paired_difference(base, champion, weights=weights))
+
+
+def is_paired(base: EvaluationReport, champion: EvaluationReport) -> bool:
+    """Return whether two reports are on the same rows with the same references."""
+    from training.evaluation.intervals import require_paired
+
+    try:
+        require_paired(base, champion)
+    except RecordError:
+        return False
+    return True
+
+
+def rates(report: EvaluationReport | None, weights: Sequence[float]) -> Interval | None:
+    """Return WER or intent accuracy of a report with its 95 % interval; None without rows."""
+    from training.evaluation.intervals import complement, report_interval
+
+    if report is None or not len(report):
+        return None
+    found = report_interval(report, weights=weights)
+    return found if report.kind == "asr" else complement(found)
+
+
+def _ids(report: EvaluationReport) -> Ids:
+    return frozenset(report.utterance_ids.tolist())
+
+
+def _rows_of_night(stored: _Stored, night: str) -> Ids:
+    """Return the largest set that was judged and whose newest row is of the night; else the held-out rows."""
+    sets = {_ids(report) for of_version in stored.reports.values() for report in of_version}
+    for name in (night, ""):
+        found = [rows for rows in sets if rows and stored.newest_night(rows) == name]
+        if found:
+            return max(found, key=lambda rows: (len(rows), sorted(rows)))
+    return frozenset()
+
+
+def _champions(
+    conn: sa.Connection, kind: Kind, names: Sequence[str], night_of_round: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the champion after each night: the version that scored the next one; after the newest, today's."""
+    scored: dict[str, str] = {}
+    for round_, night in night_of_round.items():
+        first = scores.first_versions(conn, rounds.selection(conn, round_).utterance_ids.tolist())
+        counts = Counter(pair[0] if kind == "asr" else pair[1] for pair in first.values())
+        if counts:
+            scored[night] = counts.most_common(1)[0][0]
+    following = sorted(scored)
+    today = store.alias(conn, kind, "champion") or ""
+    return {night: next((scored[each] for each in following if each > night), today) for night in names}
+
+
+def _anchor(reports: Mapping[str, Sequence[EvaluationReport]], decisions: Sequence[GateDecision]) -> Ids:
+    """Return the rows of the first decision that spent a look: the first that reached the gate's minimum."""
+    for decision in sorted(decisions, key=lambda each: each.look or 0):
+        for report in reports.get(decision.version, ()):
+            if decision.look is not None and report.eval_set_id == decision.eval_set_id:
+                return _ids(report)
+    return frozenset()
+
+
+def _decisions(
+    conn: sa.Connection, kind: Kind, versions: Sequence[ModelVersion], stored: _Stored
+) -> list[GateDecision]:
+    """Return the decisions that spent a look, and the indicative ones, in the order of their nights."""
+    learned = {each.version: _night_of_version(conn, each) for each in versions if each.snapshot_id}
+    found = [_decision(row, stored, learned) for row in store.promotions(conn, kind)]
+    for version, night in learned.items():
+        smallest = min(stored.reports.get(version, ()), key=len, default=None)
+        rows, speakers = (0, 0) if smallest is None else (len(smallest), len(np.unique(smallest.speaker_ids)))
+        for row in judgements.of_version(conn, kind, version):
+            if row.decision == "indicative":
+                against = row.against.partition("-")[0]
+                found.append(GateDecision(night, version, against, row.decision, (TOO_FEW,), None, rows, speakers))
+    return sorted(found, key=lambda each: (each.night, each.look or 0))
+
+
+def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, str]) -> GateDecision:
+    """Return a decision that spent a look, as it was stored."""
+    judged = row.numbers.get("difference", {})
+    on = next((each for each in stored.reports.get(row.challenger, ()) if each.eval_set_id == row.eval_set_id), None)
+    return GateDecision(
+        night=(stored.newest_night(_ids(on)) if on is not None else "") or learned.get(row.challenger, ""),
+        version=row.challenger,
+        against=row.champion,
+        decision=row.decision,
+        reasons=tuple(row.numbers.get("reasons", ())),
+        look=row.look,
+        rows=judged.get("n", 0),
+        speakers=judged.get("speakers", 0),
+        at=row.at,
+        eval_set_id=row.eval_set_id,
+    )
+
+
+def _night_of_version(conn: sa.Connection, version: ModelVersion) -> str:
+    """Return the night of the newest row in the snapshot of a version; "" where its rows belong to no night."""
+    return max((str(row["night"]) for row in lineage.rounds_by_reason(conn, version.snapshot_id)), default="")

@@ -1,0 +1,337 @@
+"""Report one night from the records alone: funnel, models over nights, choice, minutes, slices, decisions, caps.
+
+The report has ids of versions, counts and rates; no content, and no id of an utterance or a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records.base import Kind, digest
+from corpus.records.evaluation import Interval
+from corpus.tables import models as store
+from corpus.tables import night_funnel, rounds
+from flows.models.judged_nights import (
+    GateDecision,
+    JudgedNights,
+    NightReports,
+    difference,
+    is_paired,
+    judged_nights,
+    rates,
+    slices_of,
+)
+from flows.models.registry import KINDS
+from flows.nights.night import Night, last_night, night_named
+from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
+from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
+from sampling.budget import SamplingSettings
+from training.evaluation.gate import PromotionSettings
+
+MEASURES: Final[dict[Kind, str]] = {"asr": "WER", "intent": "intent accuracy"}
+"""What is reported of each kind of model; less WER is better, and more accuracy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightRates(Result):
+    """The rates of one night on one set of rows, each with its 95 % interval by speaker.
+
+    Attributes:
+        night: its name.
+        rows, speakers: of the set; 0 where nothing was judged.
+        champion: version that was champion after the night.
+        challenger: version that the gate decided on; None where it decided on none.
+        decision: what it decided.
+        champion_rate, base_rate, challenger_rate: None where the version was not judged on these rows.
+        better_by: how much better the champion is than the base, paired, so that more is better.
+    """
+
+    night: str
+    rows: int
+    speakers: int
+    champion: str
+    challenger: str | None
+    decision: str | None
+    champion_rate: Interval | None
+    base_rate: Interval | None
+    challenger_rate: Interval | None
+    better_by: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceRates(Result):
+    """The rates of base and champion in one slice of the newest judged rows; `thin` where these are few."""
+
+    slice: str
+    rows: int
+    speakers: int
+    thin: bool
+    base: Interval
+    champion: Interval
+    better_by: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindReport(Result):
+    """One kind of model over the nights.
+
+    Attributes:
+        kind: of the models.
+        measure: name of the rate.
+        base: version of the base.
+        anchor: by night, on the rows on which the gate decided for the first time; empty before.
+        growing: by night, on all rows that were labelled when the night was judged.
+        anchor_night: night of the newest anchor row; "" before there are any.
+        slices: of the newest judged rows.
+        slices_night: the night of these; "" where nothing is judged.
+        looks: how many challengers the gate has judged, up to today.
+    """
+
+    kind: Kind
+    measure: str
+    base: str
+    anchor: tuple[NightRates, ...]
+    growing: tuple[NightRates, ...]
+    anchor_night: str
+    slices: tuple[SliceRates, ...]
+    slices_night: str
+    looks: int
+
+    @property
+    def shown(self) -> tuple[NightRates, ...]:
+        """Return the rates that nights can be compared by: on the anchor rows, else on the growing set."""
+        return self.anchor or self.growing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow(Result):
+    """A decision of the gate; `look` is None where it spent none, `at` where it is not stored."""
+
+    night: str
+    kind: Kind
+    version: str
+    against: str
+    decision: str
+    reasons: tuple[str, ...]
+    rows: int
+    speakers: int
+    look: int | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CapRow(Result):
+    """One cap of the night: its setting, the value, and what that means."""
+
+    setting: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightReport(Result):
+    """The report of one night.
+
+    Attributes:
+        night: its name.
+        start, end: of its window (UTC).
+        written_at: when the report was made.
+        funnel: from received to learned.
+        choice: what was chosen and why.
+        pool: scored utterances that the round could choose from; None where it was not chosen yet.
+        minutes: answers and annotator minutes by night.
+        kinds: the models.
+        decisions: of the gate, newest first.
+        caps: budget and rules.
+        same_caps: whether the budget is still the one that the round was chosen with; None without a round.
+    """
+
+    night: str
+    start: datetime
+    end: datetime
+    written_at: datetime
+    funnel: Funnel
+    choice: tuple[ChoiceRow, ...]
+    pool: int | None
+    minutes: tuple[MinutesRow, ...]
+    kinds: tuple[KindReport, ...]
+    decisions: tuple[DecisionRow, ...]
+    caps: tuple[CapRow, ...]
+    same_caps: bool | None
+
+
+def night_report(
+    corpus: Corpus, when: NightSettings, gate: PromotionSettings, sampling_settings: SamplingSettings, name: str | None
+) -> NightReport:
+    """Return the report of a night, from the records alone.
+
+    Args:
+        corpus: the handle.
+        when: when nights close.
+        gate: how the gate decides.
+        sampling_settings: caps and budget of a round.
+        name: of the night; the newest one with a round where None, else the newest with arrivals.
+
+    Raises:
+        UsageError: the name is no date, or nothing of that night is in the home.
+    """
+    with corpus.read() as conn:
+        night = _night(conn, when, name)
+        chosen = round_of(conn, night.name)
+        judged = [judged_nights(conn, kind, night.name) for kind in KINDS]
+        sampling = digest(sampling_settings.model_dump(mode="json"))
+        return NightReport(
+            night=night.name,
+            start=night.start,
+            end=night.end,
+            written_at=corpus.clock().replace(microsecond=0),
+            funnel=funnel(conn, when, night),
+            choice=choice(conn, night.name),
+            pool=None if chosen is None else chosen.pool_size,
+            minutes=minutes_by_night(conn, night.name),
+            kinds=tuple(_kind_report(conn, each) for each in judged),
+            decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
+            caps=_caps(when, sampling_settings, gate),
+            same_caps=None if chosen is None else chosen.settings_digest == sampling,
+        )
+
+
+def _night(conn: sa.Connection, settings: NightSettings, name: str | None) -> Night:
+    """Return the night of that name, or the newest one with a round, else with arrivals.
+
+    Raises:
+        UsageError: the home has nothing of it; the message names nights that it has.
+    """
+    zone, hour = settings.time_zone, settings.ends_at
+    known = sorted({row.night for row in rounds.rounds(conn)})
+    newest = night_funnel.newest_arrival(conn)
+    if name is None:
+        if newest is None:
+            raise UsageError("the home has no night yet; earmark ingest MANIFEST brings the first utterances")
+        return night_named(known[-1], zone, hour) if known else _night_of(newest, settings)
+    night = night_named(name, zone, hour)
+    if night.name not in known and not night_funnel.arrived(conn, night.start, night.end):
+        nights = f"nights with a round: {', '.join(known[-5:])}" if known else "no night has a round yet"
+        raise UsageError(f"night {night.name}: nothing arrived and nothing was chosen; {nights}")
+    return night
+
+
+def _night_of(moment: datetime, settings: NightSettings) -> Night:
+    """Return the night whose window the moment is in."""
+    before = last_night(moment, settings.time_zone, settings.ends_at)
+    following = before.end.date().toordinal() + 1
+    return night_named(datetime.fromordinal(following).date().isoformat(), settings.time_zone, settings.ends_at)
+
+
+def _kind_report(conn: sa.Connection, judged: JudgedNights) -> KindReport:
+    newest = next((each for each in reversed(judged.growing) if each.of_base is not None and each.of_champion), None)
+    return KindReport(
+        kind=judged.kind,
+        measure=MEASURES[judged.kind],
+        base=judged.base,
+        anchor=tuple(_rates(judged, each) for each in judged.anchor) if judged.anchor_rows else (),
+        growing=tuple(_rates(judged, each) for each in judged.growing),
+        anchor_night=judged.anchor_night,
+        slices=_slices(conn, judged, newest) if newest is not None else (),
+        slices_night=newest.night if newest is not None else "",
+        looks=store.looks(conn, judged.kind),
+    )
+
+
+def _rates(judged: JudgedNights, of_night: NightReports) -> NightRates:
+    reports = (of_night.of_champion, of_night.of_base, of_night.of_challenger)
+    champion, base, challenger = (
+        rates(each, judged.weights_of(each)) if each is not None else None for each in reports
+    )
+    some = champion or base or challenger
+    decision = of_night.decision
+    return NightRates(
+        night=of_night.night,
+        rows=some.n if some is not None else 0,
+        speakers=some.speakers if some is not None else 0,
+        champion=of_night.champion,
+        challenger=None if decision is None else decision.version,
+        decision=None if decision is None else decision.decision,
+        champion_rate=champion,
+        base_rate=base,
+        challenger_rate=challenger,
+        better_by=_better_by(judged, of_night),
+    )
+
+
+def _better_by(judged: JudgedNights, of_night: NightReports) -> Interval | None:
+    base, champion = of_night.of_base, of_night.of_champion
+    return None if base is None or champion is None else difference(base, champion, judged.weights_of(base))
+
+
+def _slices(conn: sa.Connection, judged: JudgedNights, newest: NightReports) -> tuple[SliceRates, ...]:
+    from training.evaluation.intervals import complement, reversed_difference
+    from training.evaluation.report_pairs import slice_pairs
+
+    base, champion = newest.of_base, newest.of_champion
+    if base is None or champion is None or not is_paired(base, champion):
+        return ()
+    found = []
+    for pair in slice_pairs(base, champion, slices_of(conn, base), judged.weights_of(base)):
+        two = (pair.first.rate, pair.second.rate)
+        of_base, of_champion = two if judged.kind == "asr" else map(complement, two)
+        row = SliceRates(
+            slice=f"{pair.first.dimension}={pair.first.value}",
+            rows=pair.first.rate.n,
+            speakers=pair.first.rate.speakers,
+            thin=pair.first.thin,
+            base=of_base,
+            champion=of_champion,
+            better_by=reversed_difference(pair.difference),
+        )
+        found.append(row)
+    return tuple(found)
+
+
+def _decisions(judged: Sequence[JudgedNights]) -> list[DecisionRow]:
+    return [_decision(each.kind, row) for each in judged for row in each.decisions]
+
+
+def _decision(kind: Kind, row: GateDecision) -> DecisionRow:
+    return DecisionRow(
+        night=row.night,
+        kind=kind,
+        version=row.version,
+        against=row.against,
+        decision=row.decision,
+        reasons=row.reasons,
+        rows=row.rows,
+        speakers=row.speakers,
+        look=row.look,
+        at=None if row.at is None else row.at.replace(microsecond=0),
+    )
+
+
+def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettings) -> tuple[CapRow, ...]:
+    """Return the budget of a round and the rules of the gate, as they are set now."""
+    share = f"{100 * sampling.max_fraction:.3g} %"
+    audit = f"{100 * sampling.audit_share:.3g} %, {100 * sampling.audit_share_while_few:.3g} % while few"
+    return (
+        CapRow("sampling.strategy", sampling.strategy, "how the utterances to learn from are ranked"),
+        CapRow("sampling.clips", _limit(sampling.clips), "most clips of a round"),
+        CapRow("sampling.minutes", _limit(sampling.minutes), "most expected annotator minutes of a round"),
+        CapRow("sampling.max_fraction", share, f"largest share of the pool; {sampling.floor} clips are always allowed"),
+        CapRow("sampling.max_per_speaker", str(sampling.max_per_speaker), "most clips of one speaker in a round"),
+        CapRow("sampling.audit_share", audit, f"share of the audit sample; few is below {sampling.audit_target} rows"),
+        CapRow("night.min_new_labels", str(when.min_new_labels), "new labels that make a retraining due"),
+        CapRow("promotion.min_audit_rows", str(gate.min_audit_rows), "with fewer rows the gate promotes nothing"),
+        CapRow("promotion.min_speakers", str(gate.min_speakers), "with fewer speakers the gate promotes nothing"),
+        CapRow("promotion.alpha", f"{gate.alpha:g}", "probability of a false promotion, over all looks together"),
+    )
+
+
+def _limit(value: float | None) -> str:
+    return "no limit" if value is None else f"{value:g}"

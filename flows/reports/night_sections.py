@@ -1,0 +1,381 @@
+"""The sections of a night's page: texts, tables and charts from its report, which the template puts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from corpus.records.base import Kind
+from corpus.records.evaluation import Interval
+from flows.reports import svg_chart
+from flows.reports.night_report import KindReport, NightRates, NightReport
+from flows.reports.svg_chart import Chart, Series
+from flows.runtime.console import percent
+
+if TYPE_CHECKING:
+    from training.evaluation.gate import PromotionSettings
+
+TITLES: Final[dict[Kind, str]] = {
+    "asr": "Speech: WER over nights",
+    "intent": "Understanding: intent accuracy over nights",
+}
+WHY: Final = {
+    "audit": "a probability sample, which judges the models and never teaches",
+    "uncertain": "most expected errors for each second of an annotator",
+    "slice": "quota of a slice, or of a group with more errors than the rest",
+    "novel": "least similar to all that is labelled or chosen",
+}
+"""Why an utterance is chosen, by reason."""
+
+STYLES: Final[dict[Kind, str]] = {"asr": "champion", "intent": "intent"}
+"""The CSS class of each kind where both are in one chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure at the top of the page."""
+
+    value: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row of a table: its texts, and a CSS class."""
+
+    cells: tuple[str, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        headers: of the columns.
+        rows: from top to bottom.
+        numbers: places of the columns that are aligned to the right.
+        wide: places of the columns whose texts may take several lines.
+    """
+
+    headers: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    numbers: frozenset[int] = frozenset()
+    wide: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindSection:
+    """The parts of the page on one kind of model."""
+
+    id: str
+    title: str
+    measure: str
+    finding: str
+    no_anchor: str
+    no_slices: str
+    anchor_chart: Chart | None
+    growing_chart: Chart | None
+    slices_chart: Chart | None
+    anchor_table: Table
+    growing_table: Table
+    slices_table: Table
+
+
+def tiles(report: NightReport) -> list[Tile]:
+    """Return the figures at the top: how far the night got, and where both champions are."""
+    counts = report.funnel.count
+    found = [
+        Tile(f"{counts('received'):,}", f"rows received, {counts('accepted'):,} accepted"),
+        Tile(f"{counts('chosen'):,}", f"utterances chosen, {counts('labelled'):,} labelled"),
+    ]
+    newest = next((row for row in report.minutes if row.night == report.night), None)
+    if newest is not None:
+        found.append(Tile(f"{newest.minutes:.0f} min", f"of annotators for this night, {newest.so_far:.0f} so far"))
+    for kind in report.kinds:
+        last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
+        if last is not None and last.champion_rate is not None:
+            base = f", base {percent(last.base_rate.value)}" if last.base_rate is not None else ""
+            found.append(
+                Tile(
+                    percent(last.champion_rate.value),
+                    f"{kind.measure} of v{last.champion}{base}".replace(" %", "\u00a0%"),
+                )
+            )
+    return found
+
+
+def funnel_chart(report: NightReport) -> Chart | None:
+    """Return a bar for each step of the funnel."""
+    steps = report.funnel.steps
+    rows = [(steps[0].step, float(steps[0].count), f"{steps[0].count:,}")]
+    for before, step in pairwise(steps):
+        share = f" ({percent(step.count / before.count)})" if before.count else ""
+        rows.append((step.step, float(step.count), f"{step.count:,}{share}"))
+    return svg_chart.bars("utterances that got as far as each step, and their share of the step before", rows)
+
+
+def funnel_table(report: NightReport) -> Table:
+    """Return the steps of the funnel, with what was left out before each, by reason."""
+    rows = [(step.step, f"{step.count:,}", _counts(step.lost)) for step in report.funnel.steps]
+    return _table(("step", "utterances", "left out before it"), rows, numbers=(1,), wide=(2,))
+
+
+def kind_section(report: NightReport, kind: KindReport, gate: PromotionSettings) -> KindSection:
+    """Return the parts of the page on one kind of model."""
+    thick = [row for row in kind.slices if not row.thin]
+    slices = [
+        Series("base", "base", "square", [row.base for row in thick], joined=False),
+        Series("champion", "champion", "circle", [row.champion for row in thick], joined=False),
+    ]
+    return KindSection(
+        id=kind.kind,
+        title=TITLES[kind.kind],
+        measure=kind.measure,
+        finding=finding(kind),
+        no_anchor=_no_anchor(kind, gate),
+        no_slices=_no_slices(kind),
+        anchor_chart=_rates_chart(kind, kind.anchor),
+        growing_chart=_rates_chart(kind, kind.growing),
+        slices_chart=svg_chart.by_row("slices with enough rows and speakers", [row.slice for row in thick], slices),
+        anchor_table=_rates_table(report, kind.anchor),
+        growing_table=_rates_table(report, kind.growing),
+        slices_table=_slices_table(kind),
+    )
+
+
+def _rates_chart(kind: KindReport, rows: Sequence[NightRates]) -> Chart | None:
+    """Return champion, base and challengers over nights."""
+    changed = [
+        f"v{row.champion}" if number == 0 or row.champion != rows[number - 1].champion else ""
+        for number, row in enumerate(rows)
+    ]
+    promoted = [row.decision == "promote" for row in rows]
+    series = [
+        Series("base", "base", "square", [row.base_rate for row in rows]),
+        Series(
+            "challenger, filled where promoted",
+            "challenger",
+            "diamond",
+            [row.challenger_rate for row in rows],
+            joined=False,
+            filled=promoted,
+        ),
+        Series("champion", "champion", "circle", [row.champion_rate for row in rows], changed),
+    ]
+    less = "less" if kind.kind == "asr" else "more"
+    return svg_chart.over_nights(
+        f"{kind.measure} by night; {less} is better", [_day(row.night) for row in rows], series
+    )
+
+
+def _rates_table(report: NightReport, rows: Sequence[NightRates]) -> Table:
+    judged = [row for row in rows if row.rows]
+    cells = [
+        (
+            row.night,
+            f"{row.rows} of {row.speakers}",
+            f"v{row.champion} {_rate(row.champion_rate)}" if row.champion_rate is not None else "not judged",
+            _rate(row.base_rate),
+            f"v{row.challenger} {_rate(row.challenger_rate)}" if row.challenger_rate is not None else "-",
+            _points(row.better_by),
+        )
+        for row in judged
+    ]
+    headers = ("night", "rows of speakers", "champion", "base", "challenger", "better by, points")
+    return _table(headers, cells, ["this" if row.night == report.night else "" for row in judged])
+
+
+def _slices_table(kind: KindReport) -> Table:
+    headers = ("slice", "rows", "speakers", "champion", "base", "better by, points")
+    cells = [
+        (
+            row.slice + (" (thin)" if row.thin else ""),
+            str(row.rows),
+            str(row.speakers),
+            _rate(row.champion),
+            _rate(row.base),
+            _points(row.better_by),
+        )
+        for row in kind.slices
+    ]
+    return _table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2), wide=(0,))
+
+
+def finding(kind: KindReport) -> str:
+    """Return in one sentence how the champion compares with the base."""
+    where = "on the anchor rows" if kind.anchor else "on the growing set"
+    last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
+    if last is None or last.champion_rate is None:
+        return "Nothing has been judged yet, so nobody knows how good the champion is."
+    rate = _rate(last.champion_rate)
+    if last.champion == kind.base:
+        return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."
+    better = last.better_by
+    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}, the base {_rate(last.base_rate)}"
+    if better is None:
+        return f"{found}."
+    sure = "" if better.low > 0 or better.high < 0 else "; the interval contains 0"
+    side = "better" if better.value >= 0 else "worse"
+    bounds = f"[{100 * better.low:.1f},\u00a0{100 * better.high:.1f}]"
+    return f"{found}: {side} by {abs(100 * better.value):.1f} points {bounds}{sure}."
+
+
+def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
+    """Return why there are no anchor rows, with how many rows there are of those that are needed."""
+    newest = kind.growing[-1] if kind.growing else None
+    so_far = "none is judged so far"
+    if newest is not None and newest.rows:
+        so_far = f"so far {newest.rows} rows of {newest.speakers} speakers are judged"
+    needs = f"{gate.min_audit_rows} rows of {gate.min_speakers} speakers"
+    return (
+        f"There are no anchor rows yet: they are the rows of the gate's first decision, which needs {needs}; {so_far}."
+    )
+
+
+def _no_slices(kind: KindReport) -> str:
+    if not kind.slices:
+        return "No slice can be shown: base and champion were not judged on the same rows yet."
+    return "Every slice is thin so far: the table shows them, but nothing can be concluded."
+
+
+def choice_finding(report: NightReport) -> str:
+    """Return in one sentence how many utterances were chosen of how many, and the minutes expected and spent."""
+    chosen, pool = report.funnel.count("chosen"), report.pool or 0
+    share = f" ({percent(chosen / pool)})" if pool else ""
+    expected = sum(row.minutes for row in report.choice)
+    spent = next((row for row in report.minutes if row.night == report.night), None)
+    answers = f"; {spent.answers} answers took {spent.minutes:.1f}" if spent is not None and spent.answers else ""
+    expecting = f"for {expected:.1f} expected annotator minutes"
+    return f"{chosen} of {pool:,} scored utterances were chosen{share}, {expecting}{answers}."
+
+
+def choice_chart(report: NightReport) -> Chart | None:
+    """Return a bar for each reason."""
+    by_reason: dict[str, int] = {}
+    for row in report.choice:
+        by_reason[row.reason] = by_reason.get(row.reason, 0) + row.chosen
+    rows = [(reason, float(count), str(count)) for reason, count in by_reason.items()]
+    return svg_chart.bars("utterances by reason", rows)
+
+
+def choice_table(report: NightReport) -> Table:
+    """Return the choice by reason and question."""
+    rows = [
+        (row.reason, WHY.get(row.reason, ""), row.ask.replace("_", " "), str(row.chosen), f"{row.minutes:.1f}")
+        for row in report.choice
+    ]
+    return _table(("reason", "what it is", "question", "chosen", "expected minutes"), rows, numbers=(3, 4), wide=(1,))
+
+
+def minutes_chart(report: NightReport) -> Chart | None:
+    """Return how much better each champion is than its base, against the annotators' minutes so far."""
+    series = []
+    for kind, mark in zip(report.kinds, ("circle", "diamond"), strict=True):
+        gains = {row.night: row.better_by for row in kind.shown}
+        points = [gains.get(row.night) for row in report.minutes]
+        series.append(Series(kind.measure, STYLES[kind.kind], mark, points))  # type: ignore[arg-type]
+    names = [f"{row.so_far:.0f} min" for row in report.minutes]
+    return svg_chart.over_nights(
+        "points by which the champion is better than the base, by minutes spent so far", names, series
+    )
+
+
+def minutes_table(report: NightReport) -> Table:
+    """Return answers and minutes by night, and what each champion saved against its base."""
+    gains = [{row.night: row.better_by for row in kind.shown} for kind in report.kinds]
+    rows = []
+    for row in report.minutes:
+        better = [of_kind.get(row.night) for of_kind in gains]
+        cost = _minutes_a_point(row.so_far, better[0])
+        rows.append(
+            (row.night, str(row.answers), f"{row.minutes:.1f}", f"{row.so_far:.1f}", *map(_points, better), cost)
+        )
+    saved = tuple(f"{kind.measure} better by" for kind in report.kinds)
+    headers = ("night", "answers", "minutes", "minutes so far", *saved, "minutes a point")
+    return _table(headers, rows, ["this" if row.night == report.night else "" for row in report.minutes], (1, 2, 3))
+
+
+def _minutes_a_point(minutes: float, better: Interval | None) -> str:
+    from training.evaluation.metrics import minutes_per_point
+
+    found = None if better is None else minutes_per_point(minutes, better.value, 0.0)
+    return "-" if found is None else f"{found:.1f}"
+
+
+def decisions_table(report: NightReport) -> Table:
+    """Return the decisions of the gate with their reasons, newest first."""
+    rows = [
+        (
+            row.night,
+            f"{row.kind} v{row.version}" + (f" against v{row.against}" if row.against else ""),
+            row.decision,
+            f"{row.rows} of {row.speakers}",
+            "none" if row.look is None else str(row.look),
+            "; ".join(row.reasons),
+        )
+        for row in report.decisions
+    ]
+    kinds = ["this" if row.night == report.night else "" for row in report.decisions]
+    return _table(("night", "version", "decision", "rows of speakers", "look", "reasons"), rows, kinds, wide=(5,))
+
+
+def caps_note(report: NightReport) -> str:
+    """Return whether the caps are those that the round was chosen with."""
+    if report.same_caps is None:
+        return "As they are set now; the round of this night was not chosen yet."
+    if report.same_caps:
+        return "As they are set now; the sampling settings are the same as when the round was chosen."
+    changed = "the sampling settings have changed since the round was chosen, and those of then are not stored"
+    return f"As they are set now; {changed}."
+
+
+def caps_table(report: NightReport) -> Table:
+    """Return the budget of a round and the rules of the gate."""
+    rows = [(cap.setting, cap.value, cap.meaning) for cap in report.caps]
+    looks = ", ".join(f"{kind.kind} {kind.looks}" for kind in report.kinds)
+    rows.append(("looks so far", looks, "decisions of the gate; each makes the next one stricter"))
+    return _table(("setting", "value", "meaning"), rows, wide=(2,))
+
+
+def _table(
+    headers: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    kinds: Sequence[str] = (),
+    numbers: Iterable[int] = (),
+    wide: Iterable[int] = (),
+) -> Table:
+    of_rows = list(rows)
+    classes = kinds or [""] * len(of_rows)
+    found = tuple(TableRow(cells, kind) for cells, kind in zip(of_rows, classes, strict=True))
+    return Table(headers, found, frozenset(numbers), frozenset(wide))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()) or "-"
+
+
+def _rate(rate: Interval | None) -> str:
+    """Return a rate with its interval, which breaks between the two alone; `-` where there is none."""
+    return "-" if rate is None else _unbroken(percent(rate.value, rate.low, rate.high))
+
+
+def _unbroken(text: str) -> str:
+    """Return the text with spaces that don't break before `%` and inside an interval."""
+    return text.replace(" %", "\u00a0%").replace(", ", ",\u00a0")
+
+
+def _points(better: Interval | None) -> str:
+    """Return a difference of two rates in percentage points, with its interval; `-` where there is none."""
+    if better is None:
+        return "-"
+    if better.low == better.high == 0:
+        return "same"
+    return f"{100 * better.value:+.1f} [{100 * better.low:+.1f},\u00a0{100 * better.high:+.1f}]"
+
+
+def _day(night: str) -> str:
+    """Return month and day of a night, which is the name that fits below a chart."""
+    return night[5:]

@@ -1,0 +1,102 @@
+"""Champion, base and challenger night by night, from stored reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corpus.handle import Corpus
+from corpus.storage.database import writing
+from corpus.tables import judgements, reports
+from flows.models.judged_nights import difference, is_paired, judged_nights, rates, slices_of
+from tests.flows.judged_home import AUDIT, NIGHTS, home_of, report_of
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    """Give a home of three judged nights that tests only read."""
+    made = home_of(tmp_path_factory.mktemp("judged"))
+    yield made
+    made.close()
+
+
+def test_each_night_has_the_reports_of_its_own_rows(corpus: Corpus) -> None:
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1])
+    assert [(each.night, each.champion, len(each.rows)) for each in found.growing] == [
+        (NIGHTS[0], "1", AUDIT), (NIGHTS[1], "1", 2 * AUDIT), (NIGHTS[2], "3", 3 * AUDIT),
+    ]  # fmt: skip
+    newest = found.growing[-1]
+    shown = [rates(report, found.weights_of(report)).value for report in (newest.of_champion, newest.of_base)]
+    assert shown == pytest.approx([0.3, 0.5])
+    challengers = [each.of_challenger and each.of_challenger.version for each in found.growing]
+    assert challengers == [None, "2", "3"]
+    assert set(found.weights.values()) == {2.0}
+
+
+def test_the_anchor_rows_are_those_of_the_first_decision_and_stay_the_same(corpus: Corpus) -> None:
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1])
+        earlier = judged_nights(conn, "asr", NIGHTS[0])
+    assert found.anchor_night == NIGHTS[1]
+    assert {each.rows for each in found.anchor} == {found.anchor_rows} == {found.growing[1].rows}
+    of_champion = found.anchor[-1].of_champion
+    assert of_champion is not None
+    assert (of_champion.version, len(of_champion)) == ("3", 2 * AUDIT)  # cut from its report on more rows
+    assert [each.night for each in earlier.growing] == [NIGHTS[0]]
+    assert earlier.decisions == ()
+
+
+def test_decisions_have_their_night_and_reasons(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    with writing(corpus.records) as conn:
+        judgements.put(conn, "asr", "2", judgements.Judgement("rows", "1", "indicative"))
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1]).decisions
+    assert [(each.night, each.version, each.decision, each.look) for each in found] == [
+        (NIGHTS[0], "2", "indicative", None),  # learned from rows of the first night
+        (NIGHTS[1], "2", "refuse", 1),
+        (NIGHTS[2], "3", "promote", 2),
+    ]
+    assert found[-1].reasons == ("reason 2",)
+
+
+def test_a_home_without_reports_has_nights_without_rates(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path, judged=False)
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1])
+    assert [each.of_base for each in found.growing] == [None] * 3
+    assert found.anchor_rows == frozenset()
+    assert rates(None, []) is None
+
+
+def test_an_erased_row_leaves_all_curves(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    with corpus.read() as conn:
+        erased = min(judged_nights(conn, "asr", NIGHTS[-1]).anchor_rows)
+    with writing(corpus.records) as conn:
+        reports.drop_from_reports(conn, [erased])
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1])
+    assert len(found.anchor_rows) == 2 * AUDIT - 1
+    assert all(each.of_base is not None and erased not in each.rows for each in found.anchor)
+
+
+def test_reports_of_corrected_labels_are_not_paired() -> None:
+    base, champion = report_of("1", ["a", "b"], "set"), report_of("3", ["a", "b"], "set")
+    weights = [1.0, 1.0]
+    better = difference(base, champion, weights)
+    assert better is not None
+    assert better.value == pytest.approx(0.2)
+    assert not is_paired(base, report_of("3", ["a", "b"], "set", speaker="another"))
+    assert difference(base, report_of("3", ["a", "c"], "set"), weights) is None
+
+
+def test_slices_are_those_of_the_gate_and_bands(corpus: Corpus) -> None:
+    with corpus.read() as conn:
+        newest = judged_nights(conn, "asr", NIGHTS[-1]).growing[-1]
+        found = slices_of(conn, newest.of_base)
+    assert set(found) == {"duration", "snr", "locale", "device", "room"}
+    assert {len(values) for values in found.values()} == {3 * AUDIT}

@@ -1,0 +1,123 @@
+"""The page of a night: one valid HTML file, with every section, no id of an utterance and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from jinja2 import Environment, FileSystemLoader
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records.evaluation import Interval
+from corpus.tables import utterances
+from flows.reports.compare_html import TEMPLATES
+from flows.reports.night_html import night_file, show_night, write_night_page
+from flows.reports.svg_chart import Series, over_nights
+from flows.runtime.settings import Settings
+from tests.flows.judged_home import NIGHTS, home_of, settings_at
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Tree(HTMLParser):
+    """Checks that every element is closed in order, and collects ids and headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Corpus, Settings]]:
+    folder = tmp_path_factory.mktemp("judged")
+    corpus = home_of(folder)
+    yield corpus, settings_at(folder)
+    corpus.close()
+
+
+def page_of(corpus: Corpus, home: Path, night: str | None = None) -> str:
+    return write_night_page(corpus, settings_at(home), night)[1].read_text(encoding="utf-8")
+
+
+def test_the_page_has_every_section_and_is_well_formed(home: tuple[Corpus, Settings]) -> None:
+    page = page_of(home[0], home[1].home)
+    tree = Tree()
+    tree.feed(page)
+    assert tree.open == []
+    assert tree.ids == ["funnel", "asr", "intent", "choice", "minutes", "slices", "decisions", "caps"]
+    assert len(tree.headings) == 8
+    charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    for chart in charts:
+        ElementTree.fromstring(chart)
+    assert sum('role="img"' in chart for chart in charts) == 6  # funnel, WER twice, choice, minutes, slices
+    assert page.count("<table>") >= 6
+    assert "Champion v3 has WER 30.0\u00a0% " in page
+    assert "reason 2" in page
+
+
+def test_the_page_needs_no_other_file_and_names_no_utterance(home: tuple[Corpus, Settings]) -> None:
+    corpus = home[0]
+    page = page_of(corpus, home[1].home)
+    assert re.findall(r"https?:|//|\bsrc=|\bhref=|@import|url\(", page) == []
+    with corpus.read() as conn:
+        ids = sorted(utterances.all_ids(conn))
+        speakers = set(utterances.pool_columns(conn, ids).speaker_ids.tolist())
+    assert ids
+    assert [i for i in [*ids, *speakers] if i in page or i[:12] in page] == []
+    assert "play jazz" not in page
+    assert "ann" not in re.findall(r"\w+", page)
+
+
+def test_charts_without_data_say_so(tmp_path: Path) -> None:
+    page = page_of(home_of(tmp_path, judged=False), tmp_path)
+    assert "Nothing has been judged yet" in page
+    assert "No version has been judged yet" in page
+    assert "There are no anchor rows yet" in page
+    assert "No saving can be shown yet" in page
+    assert "The gate has decided on no version" in page
+
+
+def test_texts_of_a_chart_are_escaped() -> None:
+    rate = Interval(0.5, 0.4, 0.6, 10, 5)
+    chart = over_nights("<b>label</b>", ["<i>"], [Series("<script>", "champion", "circle", [rate], ["&"])])
+    macros = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("charts.html").module
+    drawn = str(macros.chart(chart, ""))  # type: ignore[attr-defined]
+    assert not re.search(r"<(b|i|script)>", drawn)
+    assert "&lt;script&gt;" in drawn
+
+
+def test_the_page_is_in_the_home_unless_a_file_is_given(
+    home: tuple[Corpus, Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, settings = home
+    report, file = write_night_page(corpus, settings, NIGHTS[1])
+    assert file == night_file(settings.home, NIGHTS[1])
+    assert write_night_page(corpus, settings, None, tmp_path / "mine.html")[1] == tmp_path / "mine.html"
+    assert not list(file.parent.glob(".*"))
+    with pytest.raises(UsageError, match="is a folder; name the file"):
+        write_night_page(corpus, settings, None, tmp_path)
+    with pytest.raises(UsageError, match="can't be written"):
+        write_night_page(corpus, settings, None, file / "below.html")
+    show_night(report, file)
+    printed = capsys.readouterr().out
+    assert f"page  {file}" in printed
+    assert "C champion" in printed
