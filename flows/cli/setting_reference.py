@@ -77,7 +77,7 @@ def settings(model: type[BaseModel], instance: BaseModel | None = None, prefix: 
             ]
             yield Setting(f"{prefix}{name}", ", ".join([kind_name(kind), *bounds]), _default(kind, value), sentence)
             continue
-        many = get_origin(kind) in (list, tuple)
+        many = get_origin(kind) in (list, tuple, dict)
         group = Setting(f"{prefix}{name}", "", "", sentence or (inspect.getdoc(inner) or "").partition("\n")[0])
         yield (
             group

@@ -17,7 +17,8 @@ import yaml
 from pydantic import ValidationError
 
 from annotation.assignment import Person
-from corpus.errors import UsageError
+from corpus.errors import RecordError, UsageError
+from corpus.locales import canonical_locale
 from flows.cli.setting_reference import settings as described
 from flows.runtime.settings import Settings
 
@@ -33,7 +34,6 @@ SHORTEST_ANSWER: Final = 10.0
 WIDTH: Final = 118
 """Longest line of a comment."""
 
-_LOCALE: Final = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|\d{3}))?")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 INVENTORY: Final = """\
@@ -226,11 +226,10 @@ def config_text(answers: Answers, home: Path) -> str:
 
 
 def _locale(tag: str) -> str:
-    match = _LOCALE.fullmatch(tag)
-    if match is None:
-        raise UsageError(f"locale {tag!r} is no language tag; give one such as en-GB")
-    language, script, region = match.groups()
-    return "-".join([language.lower(), *([script.title()] if script else []), *([region.upper()] if region else [])])
+    try:
+        return canonical_locale(tag)
+    except RecordError as error:
+        raise UsageError(f"locale {error}") from None
 
 
 def _floor(budget: Budget) -> int:

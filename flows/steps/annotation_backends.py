@@ -99,8 +99,9 @@ def pull(corpus: Corpus, settings: SettingsOfBackend) -> MergeReport:
         PluginError: the backend of another package failed.
     """
     name = settings.export.backend
+    is_label_studio = _is_label_studio(name)
     names = names_in_use(corpus, settings.home, settings.inventory)
-    if _is_label_studio(name):
+    if is_label_studio:
         return label_studio_sync.pull(corpus, names, settings.label_studio, settings.people).merged
     rows = _call(name, lambda backend: [dict(row) for row in backend.answers()], _connected(settings.export))
     data = _call(name, _json_lines, rows)

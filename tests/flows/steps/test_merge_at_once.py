@@ -24,7 +24,7 @@ from corpus.records.inventory import plain_inventory
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import labels, rounds
-from flows.models.inventory import NamesInUse
+from flows.models.inventory import NamesInUse, names_in_use
 from flows.steps.merge import merge_file, merge_rows
 from flows.steps.review_annotators import review
 from tests.annotation.worlds import INTENTS, SLOTS
@@ -37,6 +37,10 @@ NAMES = NamesInUse(InventorySettings(intents=list(INTENTS), slots=list(SLOTS)), 
 CLIENTS = 8
 PEOPLE = ("ann", "bob", "cid")
 TEXTS = ("turn on the light", "turn off the light", "turn on the night", "lights", "")
+
+
+def names_of(world: World) -> NamesInUse:
+    return names_in_use(world.corpus, world.settings.home, world.settings.inventory)
 
 
 def prepared(home: Path, clips: int) -> dict[str, Asked]:
@@ -170,7 +174,7 @@ def merge_all(world: World) -> None:
     corpus = open_corpus(world.settings.corpus, clock=lambda: world.now[0])
     for file in waiting_files(world.settings.answers):
         merge_file(corpus, world.settings, file, from_inbox=True)
-    review(corpus, world.settings.home, world.settings.crowd)
+    review(corpus, names_of(world), world.settings.crowd)
     corpus.close()
 
 

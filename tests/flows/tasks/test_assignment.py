@@ -12,12 +12,17 @@ from annotation.files import TASK_FILE, read_tasks
 from corpus.records.annotations import AnnotationTask
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people
+from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import reliable_labels, stored_crowd
 from flows.runtime.results import Skipped
 from flows.steps.review_annotators import ReviewReport, review
 from tests.flows.small_round import World, answer, round_of
 
 TEAM = "people.people=" + json.dumps([{"annotator_id": who} for who in ("ann", "bob", "cid")])
+
+
+def names_of(world: World) -> NamesInUse:
+    return names_in_use(world.corpus, world.settings.home, world.settings.inventory)
 
 
 @pytest.fixture
@@ -108,10 +113,10 @@ def test_who_says_anything_is_found_out_and_their_labels_weigh_little(doubled: W
         good = {"transcript": f"play song number {k}", "intent": task.intents[k % 5]}
         bad = {"transcript": "la la la la", "intent": task.intents[7]}
         doubled.merge(answer(task, "ann", **good), answer(task, "bob", **good), answer(task, "eve", **bad))
-    found = review(doubled.corpus, doubled.settings.home, doubled.settings.crowd)
+    found = review(doubled.corpus, names_of(doubled), doubled.settings.crowd)
     assert isinstance(found, ReviewReport)
     assert found.careless == ("eve",)
-    assert review(doubled.corpus, doubled.settings.home, doubled.settings.crowd) == Skipped("no answer is new")
+    assert review(doubled.corpus, names_of(doubled), doubled.settings.crowd) == Skipped("no answer is new")
     with doubled.corpus.read() as conn:
         rows = reliable_labels(conn, labels.current(conn))
     assert len(rows) == len(tasks)
