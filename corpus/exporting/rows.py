@@ -10,14 +10,7 @@ from corpus.records.arrivals import SlotSpan
 from corpus.records.base import Floats
 
 Format = Literal["hf", "nemo", "lhotse", "csv"]
-
-FORMATS: Final[dict[Format, str]] = {
-    "hf": "Parquet by split, as `datasets.load_dataset` reads it",
-    "nemo": "a JSON Lines manifest by split, as NVIDIA NeMo reads it; with audio only",
-    "lhotse": "recordings and supervisions in JSON Lines by split, as Lhotse reads them; with audio only",
-    "csv": "a table by split",
-}
-"""What each format writes."""
+"""Parquet for Hugging Face `datasets`, manifests of NVIDIA NeMo or of Lhotse, or CSV; each has a file for a split."""
 
 NEEDS_AUDIO: Final[tuple[Format, ...]] = ("nemo", "lhotse")
 

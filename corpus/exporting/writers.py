@@ -23,7 +23,7 @@ def writer_of(format_: Format, folder: Path, *, with_audio: bool) -> DatasetWrit
     """Return the writer of a format.
 
     Args:
-        format_: one of `corpus.exporting.rows.FORMATS`.
+        format_: see `corpus.exporting.rows.Format`.
         folder: an empty folder.
         with_audio: whether clips are written, too.
     """

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from corpus.storage.audit_chain import audit_tables
 from corpus.storage.database import UtcDateTime
+from corpus.storage.dataset_schema import dataset_rows as dataset_rows
+from corpus.storage.dataset_schema import datasets as datasets
 from corpus.storage.inventory_schema import inventory_mappings as inventory_mappings
 from corpus.storage.inventory_schema import inventory_names as inventory_names
 from corpus.storage.inventory_schema import inventory_settled as inventory_settled
@@ -372,25 +374,4 @@ judgements: Final = sa.Table(  # decisions of the gate on a version, oldest firs
     _text("rows_id"),  # id of the audit rows, without those erased before
     _text("against"),
     _text("decision"),
-)
-
-# --- datasets that were handed out ------------------------------------------------------------------------------------
-
-datasets: Final = sa.Table(
-    "datasets",
-    METADATA,
-    *_keys("dataset_id"),
-    _text("place"),
-    _text("format"),
-    sa.Column("with_audio", sa.Boolean, nullable=False),
-    _moment("at"),
-    sa.Column("expires_at", UtcDateTime, nullable=True),
-)
-
-dataset_rows: Final = sa.Table(
-    "dataset_rows",
-    METADATA,
-    sa.Column("dataset_id", sa.Text, sa.ForeignKey("datasets.dataset_id"), primary_key=True),
-    sa.Column("utterance_id", sa.Text, primary_key=True),
-    sa.Index("ix_dataset_rows_utterance_id", "utterance_id"),
 )

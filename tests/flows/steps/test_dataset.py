@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import soundfile
 
 from corpus.errors import UsageError
-from corpus.exporting.rows import FORMATS, Format
+from corpus.exporting.rows import Format
 from corpus.records.annotations import Label
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
@@ -35,7 +35,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         tasks = made.tasks()
         genre = (SlotSpan("genre", 10, 14),)
         made.merge(*(answer(task, intent="play_music", slots=genre) for task in tasks[:2]))
-        held_out, known = arrive(made.corpus, 2, arrived_at=made.now[0] - timedelta(hours=9), first=40)
+        held_out, known = arrive(
+            made.corpus, 2, arrived_at=made.now[0] - timedelta(hours=9), start=40, operation_id="ingest/known"
+        )
         for source, id_ in (("held_out", held_out), ("manifest", known)):
             with made.corpus.operation(f"ingest/{source}", "ingest") as op:
                 labels.put_labels(made.corpus, op, [Label(id_, TEXT, "play_music", (), 1.0, 0, 1)], source=source)
@@ -112,7 +114,7 @@ def test_datasets_reads_it_back_and_leaves_no_copy_outside_the_cache_that_it_is_
     assert list(cache.rglob("*.arrow")) != []
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", get_args(Format))
 def test_no_account_device_or_speaker_of_the_home_is_in_a_dataset(world: World, tmp_path: Path, format_: Format):
     export(world, tmp_path / "out", format_)
     with world.corpus.read() as conn:
