@@ -7,7 +7,7 @@ STUDIO := .label-studio
 DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
@@ -56,6 +56,10 @@ test: check
 # The slow tests of what a user installs: a wheel in an environment of its own, and repairs of make setup.
 test-packaging: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_wheel.py tests/test_setup.py --timeout 1800
+
+# A corpus with intents, slots and voices of its own, through the commands of the README.
+test-stranger: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800 tests/flows/test_stranger.py
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200
