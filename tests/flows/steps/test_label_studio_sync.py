@@ -20,6 +20,7 @@ from corpus.errors import Refused, Unreachable
 from corpus.storage.database import writing
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
+from flows.models.inventory import names_in_use
 from flows.runtime.settings import LabelStudioSettings
 from flows.steps import label_studio_sync as studio
 from flows.steps.export import distribute
@@ -56,7 +57,8 @@ class Studio:
         return studio.push(self.world.corpus, self.settings)
 
     def pull(self) -> studio.PullReport:
-        return studio.pull(self.world.corpus, self.settings.home, self.settings.label_studio, self.settings.people)
+        names = names_in_use(self.world.corpus, self.settings.home, self.settings.inventory)
+        return studio.pull(self.world.corpus, names, self.settings.label_studio, self.settings.people)
 
     def settle(self) -> studio.SettleReport:
         return studio.settle(self.world.corpus, self.settings.label_studio, self.settings.people)
@@ -270,8 +272,9 @@ def test_a_server_that_goes_down_anywhere_in_a_pull_costs_only_time(at: Studio):
 
 def test_a_wrong_token_is_told_in_one_line(at: Studio):
     wrong = at.settings.label_studio.model_copy(update={"token": "f" * 40})
+    names = names_in_use(at.world.corpus, at.settings.home, at.settings.inventory)
     with pytest.raises(Refused, match="personal access token"):
-        studio.pull(at.world.corpus, at.settings.home, wrong, at.settings.people)
+        studio.pull(at.world.corpus, names, wrong, at.settings.people)
 
 
 def test_a_personal_access_token_is_enough(at: Studio):
