@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -64,7 +65,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@flow(name="ingest")
+def run_name() -> str:
+    """Return the name of a flow run on Prefect's pages: the flow, its kind of model, and the night or today."""
+    given = runtime.flow_run.parameters or {}
+    when = given.get("night") or f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    return " ".join(str(part) for part in (runtime.flow_run.flow_name, given.get("kind"), when) if part)
+
+
+@flow(name="ingest", flow_run_name=run_name)
 @without_content
 def ingest(manifest: str, config: str | None = None) -> IngestReport:
     """Ingest the utterances of a manifest."""
@@ -72,7 +80,7 @@ def ingest(manifest: str, config: str | None = None) -> IngestReport:
         return _run("ingest", ingest_step.ingest_manifests, corpus, settings, [Path(manifest)], from_inbox=False)
 
 
-@flow(name="import")
+@flow(name="import", flow_run_name=run_name)
 @without_content
 def import_corpus(
     source: str,
@@ -86,7 +94,7 @@ def import_corpus(
         return _run("import", import_corpus_step.import_corpus, corpus, settings, source, split, subset, limit)
 
 
-@flow(name="score")
+@flow(name="score", flow_run_name=run_name)
 @without_content
 def score(night: str | None = None, config: str | None = None) -> ScoreReport:
     """Score the utterances that the champions have not scored yet."""
@@ -100,7 +108,7 @@ def score(night: str | None = None, config: str | None = None) -> ScoreReport:
         return replace(scored, rescored=again, champions=champions_on_labels(corpus))
 
 
-@flow(name="sample")
+@flow(name="sample", flow_run_name=run_name)
 @without_content
 def sample(night: str | None = None, config: str | None = None) -> SampleReport:
     """Choose the few utterances of the night that annotators are to label."""
@@ -108,7 +116,7 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
         return _sample(corpus, settings, closed_night(settings.night, night))
 
 
-@flow(name="export")
+@flow(name="export", flow_run_name=run_name)
 @without_content
 def export(night: str | None = None, config: str | None = None) -> ExportReport:
     """Export the chosen utterances as tasks for annotators."""
@@ -116,7 +124,7 @@ def export(night: str | None = None, config: str | None = None) -> ExportReport:
         return _export(corpus, settings, closed_night(settings.night, night).name, again=True)
 
 
-@flow(name="merge")
+@flow(name="merge", flow_run_name=run_name)
 @without_content
 def merge(files: list[str] | None = None, config: str | None = None) -> MergeTotal | MergeSkipped:
     """Merge annotators' answers into labels; without files, the answers in the inbox and in the annotation backend."""
@@ -124,7 +132,7 @@ def merge(files: list[str] | None = None, config: str | None = None) -> MergeTot
         return _merge(corpus, settings, [Path(file) for file in files] if files is not None else None)
 
 
-@flow(name="retrain")
+@flow(name="retrain", flow_run_name=run_name)
 @without_content
 def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
     """Train a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
@@ -161,7 +169,7 @@ class NightlyReport(Result):
     page: str = ""
 
 
-@flow(name="nightly")
+@flow(name="nightly", flow_run_name=run_name)
 @without_content
 def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
     """Run the main job for one night; a step with nothing due says why it was skipped."""
@@ -178,7 +186,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
     return report
 
 
-@flow(name="morning")
+@flow(name="morning", flow_run_name=run_name)
 @without_content
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
@@ -222,7 +230,9 @@ def _mlflow_cycle(corpus: Corpus, home: Path, store: TrackingSettings, cycle: st
 
 def _run(name: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a step as a Prefect task: neither cached nor stored, and without content in its error when it fails."""
-    made: Callable[P, R] = task(name=name, cache_policy=NO_CACHE, persist_result=False)(without_content(step))
+    made: Callable[P, R] = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(
+        without_content(step)
+    )
     return made(*args, **kwargs)
 
 
@@ -360,8 +370,10 @@ def _retrain(
     own_cycle = nullcontext() if only_if_due else _mlflow_cycle(corpus, settings.home, settings.tracking, cycle)
     try:
         with own_cycle:
-            learned = _run("retrain", retrain_step.retrain, corpus, settings, plan, flow_run)
-            judgement = _run("judge", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot)
+            learned = _run(f"retrain {kind}", retrain_step.retrain, corpus, settings, plan, flow_run)
+            judgement = _run(
+                f"judge {kind}", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot
+            )
     except TrainingRefused as error:
         if not only_if_due:
             raise

@@ -124,12 +124,16 @@ def test_the_doctor_finds_what_is_broken(lived, tmp_path):
 
 
 def test_prefect_and_mlflow_know_the_runs(lived_anywhere):
-    settings, _ = lived_anywhere
+    settings, demo = lived_anywhere
     with sqlite3.connect(settings.home / "prefect" / "prefect.db") as conn:
         flows = dict(conn.execute("SELECT f.name, count(*) FROM flow_run r JOIN flow f ON f.id = r.flow_id GROUP BY 1"))
         states = {row[0] for row in conn.execute("SELECT DISTINCT state_type FROM flow_run")}
+        names = {row[0] for row in conn.execute("SELECT name FROM flow_run")}
+        tasks = {row[0] for row in conn.execute("SELECT name FROM task_run")}
     assert flows["nightly"] >= 2
     assert states == {"COMPLETED"}
+    assert {f"nightly {night.night}" for night in demo.nights} <= names
+    assert {"ingest", "score", "sample", "retrain asr", "judge intent"} <= tasks
     with sqlite3.connect(settings.home / "mlflow" / "mlflow.db") as conn:
         metrics = {row[0] for row in conn.execute("SELECT DISTINCT key FROM latest_metrics")}
         tags = {row[0] for row in conn.execute("SELECT DISTINCT key FROM tags")}
