@@ -255,8 +255,11 @@ def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
     folder = Path(found.place)
     if folder.exists():
         notice = folder / NOTICE
-        if notice.exists() and dataset_id not in notice.read_text(encoding="utf-8"):
-            raise Refused(f"dataset {dataset_id}: another dataset lies in its folder; delete it by hand")
+        if not notice.is_file() or f"Dataset {dataset_id}:" not in notice.read_text(encoding="utf-8"):
+            raise Refused(
+                f"dataset {dataset_id}: its folder holds something else now, as {NOTICE} does not name it; "
+                "move that away or delete it by hand, then run this again"
+            )
         shutil.rmtree(folder)
     with corpus.operation(operation_ids.delete_dataset(dataset_id), "delete dataset") as op:
         datasets.drop(op.conn, dataset_id)

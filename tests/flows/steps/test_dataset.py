@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 import soundfile
 
-from corpus.errors import UsageError
+from corpus.errors import Refused, UsageError
 from corpus.exporting.rows import Format
 from corpus.records.annotations import Label
 from corpus.records.arrivals import SlotSpan
@@ -147,6 +147,18 @@ def test_a_dataset_expires_and_is_deleted_by_its_id(world: World, tmp_path: Path
     delete_dataset(world.corpus, report.dataset_id)
     assert not (tmp_path / "out").exists()
     assert list_datasets(world.corpus) == []
+
+
+def test_a_folder_that_holds_something_else_by_now_is_never_deleted(world: World, tmp_path: Path):
+    report = export(world, tmp_path / "out", "csv", with_audio=False)
+    for text in (None, "my own notes"):
+        (tmp_path / "out" / NOTICE).unlink(missing_ok=True)
+        if text is not None:
+            (tmp_path / "out" / NOTICE).write_text(text)
+        with pytest.raises(Refused, match="holds something else now"):
+            delete_dataset(world.corpus, report.dataset_id)
+        assert list((tmp_path / "out").glob("*.csv")) != []
+    assert [row.dataset_id for row in list_datasets(world.corpus)] == [report.dataset_id]
 
 
 def test_what_must_not_be_handed_out_is_refused_before_anything_is_written(world: World, tmp_path: Path):
