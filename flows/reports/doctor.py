@@ -25,6 +25,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
+from flows.steps.dataset import list_datasets
 from flows.tasks import task_folder, task_status
 from training.tracking.store import TrackingSettings
 
@@ -96,6 +97,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "counts": lambda: _counts(corpus),
         "models": lambda: _models(corpus, settings.home, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
+        "datasets": lambda: _datasets(corpus),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -111,6 +113,17 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         except EarmarkError as error:
             problems.append(f"labelled clips: {error}")
     return DoctorReport(checks, tuple(problems), champions=champions)
+
+
+def _datasets(corpus: Corpus) -> Found:
+    """Return how many datasets that were handed out are still there, and those that are there after their date."""
+    rows = list_datasets(corpus)
+    expired = [row for row in rows if row.state == "expired"]
+    problems = [
+        f"{row.dataset_id} was to be deleted by {row.expires_at}; run earmark dataset delete {row.dataset_id}"
+        for row in expired
+    ]
+    return {"handed_out": len(rows), "gone": sum(row.state == "gone" for row in rows)}, problems
 
 
 def _chains(corpus: Corpus) -> Found:

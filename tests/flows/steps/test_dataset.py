@@ -20,6 +20,7 @@ from corpus.records.annotations import Label
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
 from corpus.tables.erasure import erase_utterances
+from flows.reports.doctor import _datasets
 from flows.steps.dataset import NOTICE, DatasetReport, delete_dataset, export_dataset, list_datasets
 from tests.corpus.stored import arrive
 from tests.flows.small_round import World, answer, round_of
@@ -144,6 +145,9 @@ def test_a_dataset_expires_and_is_deleted_by_its_id(world: World, tmp_path: Path
     assert report.dataset_id in (tmp_path / "out" / NOTICE).read_text()
     world.after(31)
     assert [row.state for row in list_datasets(world.corpus)] == ["expired"]
+    counts, problems = _datasets(world.corpus)
+    assert counts == {"handed_out": 1, "gone": 0}
+    assert [report.dataset_id in problem for problem in problems] == [True]
     delete_dataset(world.corpus, report.dataset_id)
     assert not (tmp_path / "out").exists()
     assert list_datasets(world.corpus) == []
