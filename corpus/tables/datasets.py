@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -49,6 +50,13 @@ def all_datasets(conn: sa.Connection) -> list[Dataset]:
     count = sa.select(sa.func.count()).where(dataset_rows.c.dataset_id == datasets.c.dataset_id).scalar_subquery()
     rows = conn.execute(sa.select(datasets, count.label("rows")).order_by(datasets.c.at, datasets.c.dataset_id))
     return [Dataset(**row._mapping) for row in rows]
+
+
+def state_of(dataset: Dataset, now: datetime) -> str:
+    """Return `gone` where the folder was deleted by hand, `expired` where it is there after its date, else `there`."""
+    if not Path(dataset.place).exists():
+        return "gone"
+    return "expired" if dataset.expires_at is not None and dataset.expires_at <= now else "there"
 
 
 def holding(conn: sa.Connection, utterance_ids: Collection[str]) -> list[str]:

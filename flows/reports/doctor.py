@@ -13,7 +13,7 @@ from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
 from corpus.storage.records_schema import audit as records_chain
-from corpus.tables import ingest_batches, orphans, utterances
+from corpus.tables import datasets, ingest_batches, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
@@ -25,7 +25,6 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
-from flows.steps.dataset import list_datasets
 from flows.tasks import task_folder, task_status
 from training.tracking.store import TrackingSettings
 
@@ -117,13 +116,16 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
 
 def _datasets(corpus: Corpus) -> Found:
     """Return how many datasets that were handed out are still there, and those that are there after their date."""
-    rows = list_datasets(corpus)
-    expired = [row for row in rows if row.state == "expired"]
+    with corpus.read() as conn:
+        rows = datasets.all_datasets(conn)
+    states = [datasets.state_of(row, corpus.clock()) for row in rows]
     problems = [
-        f"{row.dataset_id} was to be deleted by {row.expires_at}; run earmark dataset delete {row.dataset_id}"
-        for row in expired
+        f"{row.dataset_id} was to be deleted by {row.expires_at}; "
+        f"run earmark dataset delete {row.dataset_id}"
+        for row, state in zip(rows, states, strict=True)
+        if state == "expired"
     ]
-    return {"handed_out": len(rows), "gone": sum(row.state == "gone" for row in rows)}, problems
+    return {"handed_out": len(rows), "gone": states.count("gone")}, problems
 
 
 def _chains(corpus: Corpus) -> Found:

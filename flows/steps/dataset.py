@@ -230,16 +230,10 @@ def list_datasets(corpus: Corpus) -> list[DatasetRow]:
             rows=row.rows,
             at=row.at.isoformat(timespec="seconds"),
             expires_at=row.expires_at.isoformat(timespec="seconds") if row.expires_at else None,
-            state=_state(row, corpus.clock()),
+            state=datasets.state_of(row, corpus.clock()),
         )
         for row in found
     ]
-
-
-def _state(row: Dataset, now: datetime) -> str:
-    if not Path(row.place).exists():
-        return "gone"
-    return "expired" if row.expires_at is not None and row.expires_at <= now else "there"
 
 
 def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
