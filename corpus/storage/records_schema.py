@@ -138,6 +138,7 @@ rounds: Final = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False, unique=True),
     _text("night"),
     _text("settings_digest"),
+    sa.Column("settings", sa.Text),
     _whole("pool_size"),
     _whole("selected"),
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
 
 from corpus.errors import RecordError
 from corpus.records.annotations import AnnotationTask, Selection
+from corpus.records.base import canonical_json, digest
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.records_schema import rounds as rounds_table
 from corpus.storage.records_schema import selections
@@ -21,11 +23,19 @@ TaskState = Literal["open", "exported", "answered", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class RoundRow:
-    """A round: its night, the digest of its settings, the size of its pool, and how many utterances it has chosen."""
+    """A round.
+
+    Attributes:
+        round, night: its name, and the night that it chose from.
+        settings_digest: of the sampling settings that it was chosen with.
+        settings: those settings as JSON values; None for a round that an older version of earmark chose.
+        pool_size, selected: how many utterances could be chosen, and how many were.
+    """
 
     round: str
     night: str
     settings_digest: str
+    settings: Mapping[str, Any] | None
     pool_size: int
     selected: int
 
@@ -44,14 +54,17 @@ class TaskRow:
     draft_shown: bool
 
 
-def put_selection(conn: sa.Connection, selection: Selection, night: str, settings_digest: str, pool_size: int) -> None:
-    """Store a round with its selection; a round that is stored already is not changed."""
+def put_selection(
+    conn: sa.Connection, selection: Selection, night: str, settings: Mapping[str, Any], pool_size: int
+) -> None:
+    """Store a round with its selection and the settings that it was chosen with; a stored round is not changed."""
     name = selection.round
     if conn.execute(sa.select(rounds_table.c.round).where(rounds_table.c.round == name)).scalar() is not None:
         return
     seq = conn.execute(sa.select(sa.func.coalesce(sa.func.max(rounds_table.c.seq), 0))).scalar_one() + 1
-    row = {"round": name, "seq": seq, "night": night, "settings_digest": settings_digest, "pool_size": pool_size}
-    insert_new(conn, rounds_table, [row | {"selected": len(selection)}])
+    row = {"round": name, "seq": seq, "night": night, "pool_size": pool_size, "selected": len(selection)}
+    row |= {"settings_digest": digest(settings), "settings": canonical_json(settings)}
+    insert_new(conn, rounds_table, [row])
     columns = zip(
         selection.utterance_ids.tolist(),
         selection.reasons.tolist(),
@@ -91,7 +104,17 @@ def selection(conn: sa.Connection, round_: str) -> Selection:
 def rounds(conn: sa.Connection) -> list[RoundRow]:
     """Return all rounds, oldest first."""
     rows = conn.execute(sa.select(rounds_table).order_by(rounds_table.c.seq))
-    return [RoundRow(row.round, row.night, row.settings_digest, row.pool_size, row.selected) for row in rows]
+    return [
+        RoundRow(
+            round=row.round,
+            night=row.night,
+            settings_digest=row.settings_digest,
+            settings=None if row.settings is None else json.loads(row.settings),
+            pool_size=row.pool_size,
+            selected=row.selected,
+        )
+        for row in rows
+    ]
 
 
 def selected_ids(conn: sa.Connection) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from corpus.records.base import Kind, digest
 from corpus.records.evaluation import Interval
 from corpus.tables import models as store
 from corpus.tables import night_funnel, rounds
+from corpus.tables.rounds import RoundRow
 from flows.models.judged_nights import (
     GateDecision,
     JudgedNights,
@@ -35,6 +36,8 @@ from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from sampling.budget import SamplingSettings
 from training.evaluation.gate import PromotionSettings
+
+CapsFrom = Literal["round", "now", "unknown"]
 
 MEASURES: Final[dict[Kind, str]] = {"asr": "WER", "intent": "intent accuracy"}
 """What is reported of each kind of model; less WER is better, and more accuracy."""
@@ -151,7 +154,8 @@ class NightReport(Result):
         kinds: the models.
         decisions: of the gate, newest first.
         caps: budget and rules.
-        same_caps: whether the budget is still the one that the round was chosen with; None without a round.
+        caps_from: `round` where the budget is the one that the round was chosen with, `now` where it is the one that is
+            set now, as none was chosen yet; `unknown` where the round is of a version of earmark that did not store it.
     """
 
     night: str
@@ -165,7 +169,7 @@ class NightReport(Result):
     kinds: tuple[KindReport, ...]
     decisions: tuple[DecisionRow, ...]
     caps: tuple[CapRow, ...]
-    same_caps: bool | None
+    caps_from: CapsFrom
 
 
 def night_report(
@@ -177,7 +181,7 @@ def night_report(
         corpus: the handle.
         when: when nights close.
         gate: how the gate decides.
-        sampling_settings: caps and budget of a round.
+        sampling_settings: caps and budget of a round that is chosen now.
         name: of the night; the newest one with a round where None, else the newest with arrivals.
 
     Raises:
@@ -187,7 +191,7 @@ def night_report(
         night = _night(conn, when, name)
         chosen = round_of(conn, night.name)
         judged = [judged_nights(conn, kind, night.name) for kind in KINDS]
-        sampling = digest(sampling_settings.model_dump(mode="json"))
+        bound, caps_from = _bound_by(chosen, sampling_settings)
         return NightReport(
             night=night.name,
             start=night.start,
@@ -199,8 +203,8 @@ def night_report(
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
             decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
-            caps=_caps(when, sampling_settings, gate),
-            same_caps=None if chosen is None else chosen.settings_digest == sampling,
+            caps=_caps(when, bound, gate),
+            caps_from=caps_from,
         )
 
 
@@ -315,8 +319,18 @@ def _decision(kind: Kind, row: GateDecision) -> DecisionRow:
     )
 
 
+def _bound_by(chosen: RoundRow | None, now: SamplingSettings) -> tuple[SamplingSettings, CapsFrom]:
+    """Return the budget of a round, and whether that is the one that it was chosen with."""
+    if chosen is None:
+        return now, "now"
+    if chosen.settings is None:
+        return now, "round" if chosen.settings_digest == digest(now.model_dump(mode="json")) else "unknown"
+    known = {name: value for name, value in chosen.settings.items() if name in SamplingSettings.model_fields}
+    return SamplingSettings(**known), "round"
+
+
 def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettings) -> tuple[CapRow, ...]:
-    """Return the budget of a round and the rules of the gate, as they are set now."""
+    """Return the budget of a round and the rules of the gate."""
     share = f"{100 * sampling.max_fraction:.3g} %"
     audit = f"{100 * sampling.audit_share:.3g} %, {100 * sampling.audit_share_while_few:.3g} % while few"
     return (

@@ -323,13 +323,13 @@ def decisions_table(report: NightReport) -> Table:
 
 
 def caps_note(report: NightReport) -> str:
-    """Return whether the caps are those that the round was chosen with."""
-    if report.same_caps is None:
+    """Return when the caps were set."""
+    rules = "Rules of retraining and of the gate are as they are set now"
+    if report.caps_from == "round":
+        return f"Settings of sampling are those that the round was chosen with. {rules}."
+    if report.caps_from == "now":
         return "As they are set now; the round of this night was not chosen yet."
-    if report.same_caps:
-        return "As they are set now; the sampling settings are the same as when the round was chosen."
-    changed = "the sampling settings have changed since the round was chosen, and those of then are not stored"
-    return f"As they are set now; {changed}."
+    return f"{rules}; so are those of sampling, as the version of earmark that chose the round did not store its own."
 
 
 def caps_table(report: NightReport) -> Table:

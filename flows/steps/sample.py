@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from corpus.handle import Corpus
-from corpus.records.base import Kind, digest
+from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
 from corpus.tables import labels, nights, rounds, scores, utterances
@@ -144,9 +144,8 @@ def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> Sa
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
-            rounds.put_selection(
-                op.conn, choice.selection, night.name, digest(settings.sampling.model_dump(mode="json")), scored
-            )
+            used = settings.sampling.model_dump(mode="json")
+            rounds.put_selection(op.conn, choice.selection, night.name, used, scored)
             nights.put_frame(op.conn, of_night)
             op.result = report.to_json()
         return SampleReport.of(op.result)

@@ -145,7 +145,7 @@ def choose(corpus: Corpus, ids: Sequence[str], round_: str = "night-1", reason: 
     )
     with corpus.operation(f"sample/{round_}", "sample") as op:
         if not op.done:
-            rounds.put_selection(op.conn, selection, "2026-03-01", "digest", 100)
+            rounds.put_selection(op.conn, selection, "2026-03-01", {"clips": 20}, 100)
     return selection
 
 

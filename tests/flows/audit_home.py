@@ -125,5 +125,5 @@ def _draw(home: AuditHome, night: str, ids: Sequence[str]) -> None:
         AnnotationTask(task_id(night, i, "transcribe"), night, i, "transcribe", f"{i}.wav", 1.0, (), ()) for i in ids
     ]
     with home.corpus.operation(f"sample/{night}", "sample") as op:
-        rounds.put_selection(op.conn, selection, night, "digest", POOL)
+        rounds.put_selection(op.conn, selection, night, {"clips": 20}, POOL)
         rounds.put_tasks(op.conn, tasks)

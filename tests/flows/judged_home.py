@@ -91,7 +91,7 @@ def _label(corpus: Corpus, night: str, ids: Sequence[str]) -> None:
     answered.append(Annotation(tasks[-3].task_id, "ann", "transcribe", "accidental", lead_time=60.0))
     found = [Label(i, "play jazz", "other", (), 1.0, 1, 1) for i in ids[: len(ids) - 3]]
     with corpus.operation(f"sample/{night}", "sample") as op:
-        rounds.put_selection(op.conn, selection, night, "digest", 38)
+        rounds.put_selection(op.conn, selection, night, {"clips": 20}, 38)
         rounds.put_tasks(op.conn, tasks)
         rounds.set_task_state(op.conn, [task.task_id for task in tasks], "exported")
         annotations.put_annotations(corpus, op, answered)

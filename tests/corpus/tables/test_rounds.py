@@ -7,6 +7,7 @@ from corpus.errors import RecordError
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, task_id
 from corpus.records.arrivals import Hypothesis
+from corpus.records.base import digest
 from corpus.storage.database import writing
 from corpus.tables import rounds
 from corpus.tables.rounds import RoundRow, TaskRow
@@ -27,8 +28,8 @@ def test_a_selection_comes_back_as_it_was(corpus: Corpus) -> None:
         for name in ("utterance_ids", "reasons", "asks", "scores", "inclusion_probs", "costs"):
             np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
         assert rounds.rounds(conn) == [
-            RoundRow("night-1", "2026-03-01", "digest", 100, 2),
-            RoundRow("night-0", "2026-03-01", "digest", 100, 1),
+            RoundRow("night-1", "2026-03-01", digest({"clips": 20}), {"clips": 20}, 100, 2),
+            RoundRow("night-0", "2026-03-01", digest({"clips": 20}), {"clips": 20}, 100, 1),
         ]
         assert rounds.selected_ids(conn) == {ids[0], ids[1], ids[3]}
         with pytest.raises(RecordError, match="night-9"):
@@ -39,7 +40,7 @@ def test_a_stored_round_stays_as_it_is(corpus: Corpus) -> None:
     ids = arrive(corpus, 3)
     before = choose(corpus, ids[:2])
     with writing(corpus.records) as conn:
-        rounds.put_selection(conn, before, "another night", "another digest", 1)
+        rounds.put_selection(conn, before, "another night", {"clips": 1}, 1)
         assert rounds.rounds(conn)[0].night == "2026-03-01"
 
 

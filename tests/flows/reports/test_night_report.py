@@ -9,9 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
 from flows.reports.night_report import NightReport, night_report
 from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive, corpus_at
@@ -97,9 +100,19 @@ def test_decisions_are_newest_first_and_caps_are_named(report: NightReport) -> N
         (NIGHTS[1], "2", "refuse"),
     ]
     caps = {cap.setting: cap.value for cap in report.caps}
-    assert caps["sampling.clips"] == "24"
+    assert caps["sampling.clips"] == "20"
     assert caps["promotion.min_audit_rows"] == "5"
-    assert report.same_caps is False  # the round's digest is of other settings
+    assert report.caps_from == "round"
+
+
+def test_a_round_of_an_older_version_shows_the_caps_of_now_and_says_so(home: tuple[Corpus, Settings]) -> None:
+    corpus, settings = home
+    of_old = schema.rounds.c.night == NIGHTS[1]
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.rounds).where(of_old).values(settings=None))
+    report = report_of(corpus, settings, NIGHTS[1])
+    assert {cap.setting: cap.value for cap in report.caps}["sampling.clips"] == "24"
+    assert report.caps_from == "unknown"
 
 
 def test_a_night_without_anything_is_refused_with_the_nights_that_have_a_round(home: tuple[Corpus, Settings]) -> None:
@@ -116,5 +129,5 @@ def test_a_home_without_a_round_reports_its_newest_arrivals_or_that_there_are_no
         report_of(corpus, settings, None)
     arrive(corpus, 3)
     report = report_of(corpus, settings, None)
-    assert (report.night, report.pool, report.same_caps) == ("2026-03-02", None, None)
+    assert (report.night, report.pool, report.caps_from) == ("2026-03-02", None, "now")
     assert report.funnel.steps[2].lost == {"not scored yet": 3}

@@ -113,7 +113,7 @@ def put_round(corpus: Corpus, ids: list[str]) -> None:
     )  # fmt: skip
     tasks = [AnnotationTask(task_id(ROUND, i, "transcribe"), ROUND, i, "transcribe", "a", 1.0, (), ()) for i in ids]
     with corpus.operation(f"sample/{ROUND}", "sample") as op:
-        rounds.put_selection(op.conn, chosen, ROUND, "digest", count)
+        rounds.put_selection(op.conn, chosen, ROUND, {"clips": 20}, count)
         rounds.put_tasks(op.conn, tasks)
         op.result = {"since": 0, "up_to": 0}
     answers = [
