@@ -83,11 +83,14 @@ def open_corpus(
     paths = places(settings)
     if paths.records_url == paths.vault_url:
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
+    nothing = f"there is no corpus at {paths.home}; ingest a manifest first, or set EARMARK_HOME or corpus.home"
     if not create and not paths.home.is_dir():
-        raise SettingsError(f"there is no corpus at {paths.home}; ingest a manifest first, or set home")
+        raise SettingsError(nothing)
     make_home(paths.home)
     stores = home_id.stores_at(paths)
     found = home_id.check(stores)
+    if not create and not home_id.in_use(stores, found):
+        raise SettingsError(nothing)
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
     database.prepare(stores.vault, "vault")

@@ -107,6 +107,21 @@ def check(stores: Stores) -> dict[Store, str | None]:
     return found
 
 
+def in_use(stores: Stores, found: dict[Store, str | None]) -> bool:
+    """Return whether there is a home: a store has an id, or the records have an operation.
+
+    Args:
+        stores: of the home.
+        found: what `check` returned.
+    """
+    if any(found.values()):
+        return True
+    if not _has_schema(stores.records, "records"):
+        return False
+    with reading(stores.records) as conn:
+        return conn.execute(sa.select(schema.operations.c.operation_id).limit(1)).scalar() is not None
+
+
 def write_missing(stores: Stores, found: dict[Store, str | None]) -> None:
     """Write the home id to every store that lacks it.
 

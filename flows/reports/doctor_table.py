@@ -12,10 +12,14 @@ def show_findings(report: DoctorReport) -> None:
     console.show_pairs("checked", report.checks)
     if report.repaired:
         console.show_pairs("repaired", report.repaired)
-    console.show_lines("champions on labelled clips", champion_lines(report.champions))
+    champions = champion_lines(report.champions)
+    console.show_lines("champions on labelled clips", champions)
     for orphan in report.orphans or ():
         print(f"would delete  {orphan.kind}  {orphan.name}")
     for problem in report.problems:
         print(f"PROBLEM  {problem}")
+    poor = sum(line.startswith("WARNING") for line in champions)
     if not report.problems:
-        print("all is well")
+        print(
+            f"the home is sound; {poor} of its champions {'is' if poor == 1 else 'are'} poor" if poor else "all is well"
+        )

@@ -153,4 +153,6 @@ def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: 
         return f"not sampled: earmark sample --night {night.name}"
     if not of_round.tasks:
         return f"not exported: earmark export --night {night.name}"
-    return f"exported; its nightly run has not ended: earmark nightly --night {night.name}"
+    if of_round.answered < of_round.chosen:
+        return f"{of_round.answered} of {of_round.chosen} answered; earmark nightly --night {night.name} goes on"
+    return f"answered; earmark nightly --night {night.name} goes on"

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from corpus import door, home_id
-from corpus.errors import Refused, StoresApart
-from corpus.handle import Corpus
+from corpus.errors import Refused, SettingsError, StoresApart
+from corpus.handle import Corpus, open_corpus
+from corpus.settings import CorpusSettings
 from corpus.storage import database, files
 from corpus.storage import records_schema as schema
 from corpus.storage.packs import PackWriter
@@ -59,6 +60,16 @@ def test_a_new_home_has_one_id_in_all_stores(corpus: Corpus, tmp_path: Path, dat
     arrive(corpus, 2)
     (again,) = ids_of(corpus_at(tmp_path, **databases))
     assert again == first
+
+
+def test_a_folder_of_something_else_is_no_home_and_does_not_become_one_by_looking(
+    tmp_path: Path, databases: dict[str, str]
+) -> None:
+    (tmp_path / "holiday.txt").write_text("mine")
+    before = everything_below(tmp_path)
+    with pytest.raises(SettingsError, match=r"there is no corpus at .*EARMARK_HOME"):
+        open_corpus(CorpusSettings(home=tmp_path, **databases), create=False)
+    assert everything_below(tmp_path) == before
 
 
 @pytest.mark.parametrize("store", STORES)

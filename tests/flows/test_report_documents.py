@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from corpus.records.evaluation import Interval
+from flows.models.known_texts import ChampionOnLabels
 from flows.reports.annotation_weekly import PointCost
 from flows.reports.audit_log import AuditLogRow
 from flows.reports.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate, champion_vs_base_from_json
@@ -85,6 +86,11 @@ def test_findings_name_each_problem_and_what_was_repaired(capsys):
     assert "files" in shown
     show_findings(DoctorReport({}, ()))
     assert "all is well" in capsys.readouterr().out
+    deaf = ChampionOnLabels("asr", "1", 42, 0, 0, 42, hard=False, error=0.98, right=0.02)
+    show_findings(DoctorReport({}, (), champions={"asr": deaf}))
+    shown = capsys.readouterr().out
+    assert "the home is sound; 1 of its champions is poor" in shown
+    assert "all is well" not in shown
 
 
 def test_an_audit_row_keeps_its_detail():
