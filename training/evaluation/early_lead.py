@@ -37,7 +37,8 @@ def early_lead(
         challenger: report of the other version on the same rows in the same order.
         settings: of the gate.
         weights: (N,) 1 / inclusion probability of the rows; None counts every row once.
-        min_rows, min_speakers: fewest for a lead.
+        min_rows: fewest rows for a lead.
+        min_speakers: fewest speakers for a lead.
     """
     rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
     decides = rows >= settings.min_audit_rows and speakers >= settings.min_speakers
