@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from annotation.inventory import InventorySettings
 from corpus import door
 from corpus.errors import UsageError
-from corpus.records.annotations import AnnotationTask, Label, NameNote
+from corpus.records.annotations import Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
 from flows.models.inventory import inventory_of, names_in_use
@@ -19,23 +17,8 @@ from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge import MergeReport
-from tests.flows.small_round import World, answer, round_of
-
-DECK = SlotSpan("deck", 10, 14)
-
-
-@dataclass
-class Asked(World):
-    """A world whose tasks were exported; answered ones leave the task folder, and stay here."""
-
-    first: list[AnnotationTask] = field(default_factory=list)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Asked]:
-    with round_of(tmp_path / "home", 4, "inventory.intents={find_ship: asks for a ship}") as made:
-        made.export()
-        yield Asked(**vars(made), first=made.tasks())
+from tests.flows.asked_world import DECK, Asked, arguments, label_of
+from tests.flows.small_round import answer
 
 
 def given(world: Asked, *names: str | None, **fields: object) -> MergeReport:
@@ -43,16 +26,6 @@ def given(world: Asked, *names: str | None, **fields: object) -> MergeReport:
     tasks = world.first
     texts = [{"intent": name} if name == "other" else {"intent": None, "proposal": name} for name in names]
     return world.merge(*(answer(task, **text, **fields) for task, text in zip(tasks, texts, strict=False)))
-
-
-def label_of(world: Asked, index: int) -> Label | None:
-    id_ = world.first[index].utterance_id
-    (content,) = door.open(world.corpus, [id_], "annotate", parts=("label",))
-    return content.label
-
-
-def arguments(world: Asked):
-    return world.corpus, world.settings.home, world.settings.inventory
 
 
 def test_tasks_offer_the_configured_names_with_their_notes(world: Asked):

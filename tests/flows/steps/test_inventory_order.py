@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from annotation.consensus import merge_annotations
 from annotation.inventory import InventorySettings
-from corpus import door
 from corpus.errors import UsageError
 from corpus.records.annotations import Annotation, AnnotationTask, Label, NameNote
 from corpus.records.arrivals import SlotSpan
@@ -22,32 +17,8 @@ from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.review_annotators import review
-from tests.flows.small_round import World, answer, round_of
-
-DECK = SlotSpan("deck", 10, 14)
-
-
-@dataclass
-class Asked(World):
-    """A world whose tasks were exported; answered ones leave the task folder, and stay here."""
-
-    first: list[AnnotationTask] = field(default_factory=list)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Asked]:
-    with round_of(tmp_path / "home", 4, "inventory.intents=[find_ship]") as made:
-        made.export()
-        yield Asked(**vars(made), first=made.tasks())
-
-
-def arguments(world: Asked):
-    return world.corpus, world.settings.home, world.settings.inventory
-
-
-def label_of(world: Asked, index: int) -> Label | None:
-    (content,) = door.open(world.corpus, [world.first[index].utterance_id], "annotate", parts=("label",))
-    return content.label
+from tests.flows.asked_world import DECK, Asked, arguments, label_of
+from tests.flows.small_round import answer
 
 
 def ingest(world: Asked, index: int, intent: str | None, *slots: SlotSpan) -> None:
