@@ -75,7 +75,7 @@ def add(
 
     note = NameNote(description, tuple(example or ()))
     with hold_corpus(settings.corpus, "inventory add"), opened(settings) as corpus:
-        change = add_names(corpus, settings.home, settings.inventory, _kind(slot), names, note)
+        change = add_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), names, note)
     _show_change("added", change, as_json)
 
 
@@ -95,7 +95,7 @@ def rename(
     from flows.steps import inventory as step
 
     with hold_corpus(settings.corpus, "inventory rename"), opened(settings) as corpus:
-        change = step.rename(corpus, settings.home, settings.inventory, _kind(slot), old, new)
+        change = step.rename(corpus, settings.home, settings.inventory, settings.people, _kind(slot), old, new)
     _show_change("renamed", change, as_json)
 
 
@@ -115,7 +115,7 @@ def merge(
     from flows.steps.inventory import merge_names
 
     with hold_corpus(settings.corpus, "inventory merge"), opened(settings) as corpus:
-        change = merge_names(corpus, settings.home, settings.inventory, _kind(slot), name, into)
+        change = merge_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name, into)
     _show_change("merged", change, as_json)
 
 
@@ -134,7 +134,7 @@ def adopt(
     from flows.steps import inventory as step
 
     with hold_corpus(settings.corpus, "inventory adopt"), opened(settings) as corpus:
-        change = step.adopt(corpus, settings.home, settings.inventory, _kind(slot), names)
+        change = step.adopt(corpus, settings.home, settings.inventory, settings.people, _kind(slot), names)
     _show_change("adopted", change, as_json)
 
 

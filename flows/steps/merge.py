@@ -170,7 +170,7 @@ def merge_rows(
     parsed: Parsed,
     operation_id: str,
     names: NamesInUse,
-    most_answers: int = 3,
+    most_answers: int,
 ) -> MergeReport:
     """Merge valid rows into annotations and labels, in one transaction; count utterances by outcome, rows by reason.
 
@@ -261,7 +261,7 @@ def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
     return dict(sorted(refused.items()))
 
 
-def needs_more_answers(row: Merged, people: int, most_answers: int = 3) -> bool:
+def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
     """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
 
     Args:

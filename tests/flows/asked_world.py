@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotation.assignment import PeopleSettings
 from annotation.inventory import InventorySettings
 from corpus import door
 from corpus.handle import Corpus
@@ -36,6 +37,11 @@ def asked_world(home: Path) -> Iterator[Asked]:
 def arguments(world: Asked) -> tuple[Corpus, Path, InventorySettings]:
     """Return the first arguments of whatever reads the inventory."""
     return world.corpus, world.settings.home, world.settings.inventory
+
+
+def changing(world: Asked) -> tuple[Corpus, Path, InventorySettings, PeopleSettings]:
+    """Return the first arguments of whatever changes the inventory."""
+    return *arguments(world), world.settings.people
 
 
 def label_of(world: Asked, index: int) -> Label | None:

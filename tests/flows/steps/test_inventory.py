@@ -17,7 +17,7 @@ from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge import MergeReport
-from tests.flows.asked_world import DECK, Asked, arguments, label_of
+from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
 from tests.flows.small_round import answer
 
 
@@ -46,19 +46,19 @@ def test_a_name_outside_the_inventory_is_counted_kept_and_listed(world: Asked):
 def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: Asked):
     given(world, "book_cabin", "book_cabin", "other")
     before = label_of(world, 0)
-    change = adopt(*arguments(world), "intent", ["book_cabin"])
+    change = adopt(*changing(world), "intent", ["book_cabin"])
     assert (change.names, change.labels, change.closed) == (("book_cabin",), 2, 0)
     assert [label_of(world, k).intent for k in range(3)] == ["book_cabin", "book_cabin", "other"]
     assert label_of(world, 0).revision == before.revision + 1
     assert list_proposals(*arguments(world)).proposals == ()
     assert "book_cabin" in inventory_of(*arguments(world)).intents.names
     with pytest.raises(UsageError, match="no answer names the intent book_cabin"):
-        adopt(*arguments(world), "intent", ["book_cabin"])
+        adopt(*changing(world), "intent", ["book_cabin"])
 
 
 def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world: Asked):
     given(world, "book_cabin")
-    adopt(*arguments(world), "intent", ["book_cabin"])
+    adopt(*changing(world), "intent", ["book_cabin"])
     revision = label_of(world, 0).revision
     second = answer(world.first[0], "bob", intent="book_cabin")
     assert world.merge(second).labels == 1
@@ -68,7 +68,7 @@ def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world:
 
 def test_a_proposal_mapped_onto_a_name_means_it_from_then_on(world: Asked):
     given(world, "locate boat")
-    change = merge_names(*arguments(world), "intent", "locate boat", "find_ship")
+    change = merge_names(*changing(world), "intent", "locate boat", "find_ship")
     assert (change.names, change.labels) == (("find_ship",), 1)
     assert label_of(world, 0).intent == "find_ship"
     late = answer(world.first[1], intent=None, proposal="locate  boat")
@@ -80,9 +80,9 @@ def test_slots_outside_the_inventory_are_proposals_too(world: Asked):
     report = given(world, "other", slots=(DECK,))
     assert report.proposing == {"slot": 1}
     assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((), False)
-    adopt(*arguments(world), "slot", ["deck"])
+    adopt(*changing(world), "slot", ["deck"])
     assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((DECK,), True)
-    rename(*arguments(world), "slot", "deck", "berth")
+    rename(*changing(world), "slot", "deck", "berth")
     assert label_of(world, 0).slots == (SlotSpan("berth", 10, 14),)
 
 
@@ -92,7 +92,7 @@ def test_a_renamed_intent_has_its_labels_renamed_those_of_manifests_too(world: A
         known = Label(id_, "turn left", "find_ship", (), 1.0, 0, 1)
         labels.put_labels(world.corpus, op, [known], source="held_out")
     given(world, "find_ship")
-    change = rename(*arguments(world), "intent", "find_ship", "find_vessel")
+    change = rename(*changing(world), "intent", "find_ship", "find_vessel")
     assert (change.names, change.labels) == (("find_vessel",), 2)
     assert label_of(world, 0).intent == "find_vessel"
     (content,) = door.open(world.corpus, [id_], "judge", parts=("label",))
@@ -107,15 +107,15 @@ def test_a_renamed_intent_has_its_labels_renamed_those_of_manifests_too(world: A
 
 def test_what_can_not_be_done_says_so_in_a_line(world: Asked):
     with pytest.raises(UsageError, match="intent find_boat is not in the inventory"):
-        rename(*arguments(world), "intent", "find_boat", "find_vessel")
+        rename(*changing(world), "intent", "find_boat", "find_vessel")
     with pytest.raises(UsageError, match="earmark inventory merge joins the two"):
-        rename(*arguments(world), "intent", "find_ship", "other")
+        rename(*changing(world), "intent", "find_ship", "other")
     with pytest.raises(UsageError, match="1 to 128 characters"):
-        add_names(*arguments(world), "intent", [" \u200b"], NameNote())
+        add_names(*changing(world), "intent", [" \u200b"], NameNote())
 
 
 def test_the_exported_inventory_is_a_configuration(world: Asked, tmp_path: Path):
-    add_names(*arguments(world), "slot", ["deck"], NameNote("part of a ship", ("upper deck",)))
+    add_names(*changing(world), "slot", ["deck"], NameNote("part of a ship", ("upper deck",)))
     branch = as_config(list_inventory(*arguments(world)))["inventory"]
     settings = type(world.settings.inventory).model_validate(branch)
     assert settings.slots["deck"].examples == ("upper deck",)
@@ -139,10 +139,10 @@ def test_a_row_refused_before_is_read_again_when_its_file_is_offered_again(world
 def test_names_that_a_configuration_adds_settle_what_was_proposed_before(world: Asked):
     given(world, "book_cabin", slots=(DECK,))
     corpus, home, settings = arguments(world)
-    assert settle(corpus, names_in_use(corpus, home, settings)).labels == 0
-    assert settle(corpus, names_in_use(corpus, home, settings)) is None
+    assert settle(corpus, names_in_use(corpus, home, settings), world.settings.people).labels == 0
+    assert settle(corpus, names_in_use(corpus, home, settings), world.settings.people) is None
     wider = InventorySettings(intents=["find_ship", "Book_Cabin"], slots=["deck"], fold_case=True)
-    change = settle(corpus, names_in_use(corpus, home, wider))
+    change = settle(corpus, names_in_use(corpus, home, wider), world.settings.people)
     assert (change.labels, change.withdrawn) == (1, 0)
     assert (label_of(world, 0).intent, label_of(world, 0).slots) == ("Book_Cabin", (DECK,))
-    assert settle(corpus, names_in_use(corpus, home, wider)) is None
+    assert settle(corpus, names_in_use(corpus, home, wider), world.settings.people) is None
