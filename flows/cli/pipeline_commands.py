@@ -14,6 +14,7 @@ from flows.runtime import console
 
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
+    from flows.runtime.results import Result
     from flows.runtime.settings import Settings
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
@@ -54,16 +55,27 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Ingest the utterances of a manifest; received = accepted + refused by reason."""
-    from corpus.errors import Refused, UsageError
+    from corpus.errors import UsageError
 
     if not manifest.is_file():
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
     report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
     show_report("ingested", report, as_json)
+    _fail_if_none_accepted(report)
+
+
+def _fail_if_none_accepted(report: Result) -> None:
+    """End an ingest or an import with exit status 1 and the commonest reason where every row was refused.
+
+    Raises:
+        Refused: every row was refused.
+    """
+    from corpus.errors import Refused
+    from flows.steps.import_corpus import ImportReport
     from flows.steps.ingest import IngestReport
 
-    why = report.why_none_accepted() if isinstance(report, IngestReport) else None
+    why = report.why_none_accepted() if isinstance(report, IngestReport | ImportReport) else None
     if why:
         raise Refused(why)
 
@@ -101,6 +113,7 @@ def import_corpus(
             parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
             report = run_flow("import_corpus", config, overrides, **parameters)
         show_report("imported", report, as_json)
+        _fail_if_none_accepted(report)
         return
     with scratch(None):
         preview = preview_corpus(settings.importing, settings.ingest, source, split, subset, limit)
