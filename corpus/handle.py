@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import fsspec
 import sqlalchemy as sa
@@ -18,9 +19,12 @@ from corpus import home_id
 from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, operations
-from corpus.storage.durable_write import write_new_file
+from corpus.storage.durable_write import write_file, write_new_file
 from corpus.vault import identity
 from corpus.vault.identity import Vault
+
+GITIGNORE: Final = ".gitignore"
+"""Name of the file in the home that keeps all of it, the file itself too, out of a repository around it."""
 
 
 def _now() -> datetime:
@@ -99,7 +103,9 @@ def open_corpus(
 
 
 def make_home(home: Path) -> None:
-    """Make the home folder if it is missing, readable by its owner alone.
+    """Make the home folder if it is missing, readable by its owner alone, with a file that keeps it out of Git.
+
+    A home is often inside a checkout, and `git add .` would take customers' data. A `.gitignore` that is there stays.
 
     Raises:
         SettingsError: the folder can't be made or written to.
@@ -112,6 +118,8 @@ def make_home(home: Path) -> None:
         ) from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise SettingsError(f"home {home} can't be written to; set EARMARK_HOME or corpus.home")
+    if not (home / GITIGNORE).exists():
+        write_file(home / GITIGNORE, [b"*\n"])
 
 
 def _make_folder_of(url: str) -> None:
