@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Kind, NightName, Set, app, run_flow, settings_of, show_report
+from flows.cli.options import (
+    Config,
+    Json,
+    Kind,
+    NightName,
+    Set,
+    app,
+    open_home,
+    run_flow,
+    settings_of,
+    show_report,
+    show_result,
+)
 from flows.runtime import console
 
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
     from flows.runtime.results import Result
-    from flows.runtime.settings import Settings
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
 ]
@@ -41,10 +52,7 @@ def demo(
     from flows.reports.demo_tables import show_demo
 
     report = run_demo(settings, nights, quiet=as_json)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_demo(report)
+    show_result(report, as_json, show_demo)
 
 
 @app.command()
@@ -156,10 +164,16 @@ def sample(
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
+    from flows.nights.sampling_frame import closed_night
+
+    of_night = closed_night(settings_of(config, changes).night, night)
     if dry_run:
-        document = _preview(settings_of(config, changes), night, show_drafts=show_drafts)
+        from flows.cli.sample_preview import preview_sample
+
+        with open_home(config, changes) as (corpus, settings):
+            document = preview_sample(corpus, settings, of_night, show_drafts=show_drafts).to_json()
     else:
-        document = run_flow("sample", config, changes, night=night).to_json()
+        document = run_flow("sample", config, changes, night=of_night.name).to_json()
     if as_json:
         console.show_json(document)
         return
@@ -167,41 +181,22 @@ def sample(
     from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
-    rows, name = document.pop("rows", None), document.pop("night", None)
-    title = f"night {name}: would choose" if dry_run else "chosen"
+    rows = document.pop("rows", None)
+    document.pop("night", None)
+    title = f"night {of_night.name}: {'would choose' if dry_run else 'chosen'}"
     console.show_pairs(title, worded("sample", sample_lines(document)))
     if rows:
         show_chosen(rows)
-
-
-def _preview(settings: Settings, night: str | None, *, show_drafts: bool) -> dict[str, Any]:
-    """Return the document of what a round would choose, with the drafts in its rows where they are asked for."""
-    from flows.nights.sampling_frame import closed_night
-    from flows.reports.chosen_drafts import drafts_of
-    from flows.runtime.session import opened
-    from flows.steps.sample import dry_run
-
-    with opened(settings, create=False) as corpus:
-        document = dry_run(corpus, settings, closed_night(settings.night, night)).to_json()
-        if show_drafts:
-            ids = [row["utterance"] for row in document["rows"] if row["reason"] != "audit"]
-            drafts = drafts_of(corpus, ids)
-            document["rows"] = [
-                row | {"draft": drafts[row["utterance"]]} if row["utterance"] in drafts else row
-                for row in document["rows"]
-            ]
-    return document
 
 
 @app.command()
 def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Export the chosen utterances as tasks for annotators."""
     from flows.nights.sampling_frame import closed_night
-    from flows.runtime.session import opened
     from flows.steps.export import require_round
 
-    settings = settings_of(config, overrides)
-    with opened(settings, create=False) as corpus:  # refuse a night without a round before the slow start of a server
+    with open_home(config, overrides) as (corpus, settings):
+        # refuse a night without a round before the slow start of a server
         require_round(corpus, closed_night(settings.night, night).name)
     show_report("exported", run_flow("export", config, overrides, night=night), as_json)
 
@@ -242,10 +237,8 @@ def merge(
 def _proposals(config: Path | None, overrides: list[str] | None) -> ProposalsReport:
     """Return the names outside the inventory in the answers so far; they are content, for the terminal alone."""
     from flows.models.proposals import list_proposals
-    from flows.runtime.session import opened
 
-    settings = settings_of(config, overrides)
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         return list_proposals(corpus, settings.home, settings.inventory)
 
 
@@ -264,13 +257,11 @@ def retrain(
     """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
     if dry_run:
         from flows.reports.dry_run_table import show_retrain_preview
-        from flows.runtime.session import opened
         from flows.steps.retrain_preview import preview
 
-        settings = settings_of(config, overrides)
-        with opened(settings, create=False) as corpus:
+        with open_home(config, overrides) as (corpus, settings):
             planned = preview(corpus, settings, kind, only_if_due=False).to_json()
-        console.show_json(planned) if as_json else show_retrain_preview(planned)
+        show_result(planned, as_json, show_retrain_preview)
         return
     if remote:
         from flows.runtime.remote import retrain_remotely
@@ -305,13 +296,11 @@ def nightly(
     if dry_run:
         from flows.nights.sampling_frame import closed_night
         from flows.reports.dry_run_table import show_night_preview
-        from flows.runtime.session import opened
         from flows.steps.night_preview import preview_night
 
-        settings = settings_of(config, overrides)
-        with opened(settings, create=False) as corpus:
+        with open_home(config, overrides) as (corpus, settings):
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
-        console.show_json(planned) if as_json else show_night_preview(planned)
+        show_result(planned, as_json, show_night_preview)
         return
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:
