@@ -149,7 +149,6 @@ def finetune_intent(
         TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
     from training.intent.model import save_intent
-    from training.intent.temperature import calibrated
 
     settings = settings or IntentFinetuneSettings()
     started = time.monotonic()
@@ -157,28 +156,10 @@ def finetune_intent(
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
     start = _load_base(base, revision, dev, settings)
     _report_base(on_epoch, settings.fit.epochs, 1.0 - float(start.is_right.mean()) if dev else None, started)
-    model = _made_ready(start.model, examples, dev, settings.calibrate_from)
-    weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    draw = _epoch_examples(examples, start.replay, settings)
-    checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r}")
-    loop = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
-    _interpolate(model, weights, settings.interpolate)
-    if len(dev) >= settings.calibrate_from:
-        model = calibrated(model, dev)
-    is_right = _is_right(model, dev)
+    model, loop = _learn(start, examples, dev, settings, on_progress, checkpoint, on_epoch)
     with damaged_is_diverged("intent", RATE_SETTING):
         save_intent(model, out)
-    return _result(
-        start,
-        model,
-        loop,
-        dev,
-        is_right,
-        digest=weights_digest(out),
-        examples=len(examples),
-        replayed=min(len(start.replay), settings.replay),
-        seconds=time.monotonic() - started,
-    )
+    return _result(start, model, loop, examples, dev, settings, weights_digest(out), started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,26 +209,45 @@ def _made_ready(
     return model
 
 
+def _learn(
+    start: _Base,
+    examples: Sequence[IntentExample],
+    dev: Sequence[IntentExample],
+    settings: IntentFinetuneSettings,
+    on_progress: Progress | None,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch | None,
+) -> tuple[IntentModel, LoopResult]:
+    """Return the fine-tuned model, mixed with the base and calibrated, and the result of the training loop."""
+    from training.intent.temperature import calibrated
+
+    model = _made_ready(start.model, examples, dev, settings.calibrate_from)
+    weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    draw = _epoch_examples(examples, start.replay, settings)
+    checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r}")
+    loop = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
+    _interpolate(model, weights, settings.interpolate)
+    return calibrated(model, dev) if len(dev) >= settings.calibrate_from else model, loop
+
+
 def _result(
     start: _Base,
     model: IntentModel,
     loop: LoopResult,
+    examples: Sequence[IntentExample],
     dev: Sequence[IntentExample],
-    is_right: npt.NDArray[np.bool_],
-    *,
+    settings: IntentFinetuneSettings,
     digest: str,
-    examples: int,
-    replayed: int,
-    seconds: float,
+    started: float,
 ) -> FinetuneResult:
-    """Return the result; `is_right` is that of the new model on the dev examples, the rest as in the result."""
+    is_right = _is_right(model, dev)
     return FinetuneResult(
         digest=digest,
         base_digest=start.digest,
         losses=loop.losses,
-        seconds=seconds,
-        examples=examples,
-        replayed=replayed,
+        seconds=time.monotonic() - started,
+        examples=len(examples),
+        replayed=min(len(start.replay), settings.replay),
         intents=model.intents,
         slot_names=model.slot_names,
         grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in start.names),
