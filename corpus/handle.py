@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import fsspec
 import sqlalchemy as sa
@@ -18,9 +19,12 @@ from corpus import home_id
 from corpus.errors import SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, operations
-from corpus.storage.durable_write import write_new_file
+from corpus.storage.durable_write import write_file, write_new_file
 from corpus.vault import identity
 from corpus.vault.identity import Vault
+
+GITIGNORE: Final = ".gitignore"
+"""Name of the file in the home that keeps all of it, the file itself too, out of a repository around it."""
 
 
 def _now() -> datetime:
@@ -91,6 +95,7 @@ def open_corpus(
     found = home_id.check(stores)
     if not create and not home_id.in_use(stores, found):
         raise SettingsError(nothing)
+    _keep_out_of_git(paths.home)
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)
     database.prepare(stores.vault, "vault")
@@ -115,6 +120,15 @@ def make_home(home: Path) -> None:
         ) from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise SettingsError(f"home {home} can't be written to; set EARMARK_HOME or corpus.home")
+
+
+def _keep_out_of_git(home: Path) -> None:
+    """Write a `.gitignore` of everything: a home is often in a checkout, and `git add .` would take customers' data.
+
+    One that is there stays, and none is written where the home is the top of a checkout, whose own files it would hide.
+    """
+    if not (home / GITIGNORE).exists() and not (home / ".git").exists():
+        write_file(home / GITIGNORE, [b"*\n"])
 
 
 def _make_folder_of(url: str) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from annotation import simulated
+from annotation.assignment import PeopleSettings
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from annotation.inventory import InventorySettings
 from corpus.errors import UsageError
@@ -159,7 +160,7 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
         _write_answers(corpus, settings, night, files.truth)
     morning = pipeline.morning(night)
     with opened(settings) as corpus:
-        _adopt_proposals(corpus, settings.home, settings.inventory)
+        _adopt_proposals(corpus, settings.home, settings.inventory, settings.people)
         judged = (corpus, settings.home, settings.score.transcribe, settings.promotion)
         asr, intent = (compare_champion(*judged, kind) for kind in KINDS)
         if traffic.speakers:
@@ -195,13 +196,13 @@ def _run_night(settings: Settings, traffic: Traffic, night: str, number: int, fi
     )
 
 
-def _adopt_proposals(corpus: Corpus, home: Path, inventory: InventorySettings) -> None:
+def _adopt_proposals(corpus: Corpus, home: Path, inventory: InventorySettings, people: PeopleSettings) -> None:
     """Adopt every name that the simulated annotator proposed, as whoever leads the annotators would."""
     proposals = list_proposals(corpus, home, inventory).proposals
     for kind in NAME_KINDS:
         names = [row.name for row in proposals if row.kind == kind]
         if names:
-            adopt(corpus, home, inventory, kind, names)
+            adopt(corpus, home, inventory, people, kind, names)
 
 
 def _retrained(at_night: RetrainReport | Skipped, in_morning: RetrainReport | Skipped) -> RetrainReport | Skipped:

@@ -314,7 +314,8 @@ def _page(corpus: Corpus, settings: Settings, night: str) -> str:
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     """Merge the files or, where None, the answers in the inbox and in the annotation backend; review the annotators."""
-    _run("settle inventory", inventory.settle, corpus, names_in_use(corpus, settings.home, settings.inventory))
+    names = names_in_use(corpus, settings.home, settings.inventory)
+    _run("settle inventory", inventory.settle, corpus, names, settings.people)
     waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
     from_backend = files is None and annotation_backends.is_external(settings.export)
     if not waiting and not from_backend:
@@ -362,7 +363,7 @@ def _retrain(
 
     At night a training that diverged, or made the model clearly worse, is reported and the other steps go on.
     """
-    inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))
+    inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
     plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
     if plan.skipped:
         return Skipped(plan.skipped)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -79,6 +80,23 @@ UNUSED = {
     "corpus.audio.decoder_process.serve": "started as a process, by its name",
 }
 """Public names that no module of the packages uses: the ways in from outside, each with its reason."""
+
+UNTYPED_RESULTS = {
+    "flows.reports.annotation_weekly_page._cells": "cells of any table",
+    "flows.reports.dry_run_table._retrain_lines": "lines to print, by name",
+    "flows.reports.inventory_list.as_config": "a branch of a configuration file, whose keys are names of the corpus",
+    "flows.reports.queue_table._short": "a cell of any table",
+    "flows.reports.report_words.worded": "a document of any step with words in place of its keys",
+    "flows.reports.sample_summary.sample_lines": "lines to print, by name",
+    "flows.runtime.results.as_json": "any value in the types of JSON",
+    "flows.steps.merge.merge_basis": "a value that is compared and never looked into",
+    "flows.tasks.label_studio_client.StudioClient._mapping": "whatever the server answers",
+    "flows.tasks.label_studio_client.StudioClient.call": "whatever the server answers",
+}
+"""Functions of flows that return `Any` or `object`, or a mapping or list of them, each with why it is no dataclass.
+
+Documents that a `to_json` returns are left out.
+"""
 
 OWN_BASES = {"Result"}
 """Base classes whose subclasses are looked at; a library calls the methods of its own."""
@@ -154,6 +172,44 @@ def _mirrors_a_module(path: str) -> bool:
         return any((room / (database.strip("_") or "records") / "versions").glob(f"{number}_*.py"))
     modules = {file.stem for file in room.glob("*.py")} - {"__init__"}
     return any(name == module or name.startswith(f"{module}_") for module in modules)
+
+
+def test_what_a_function_of_flows_returns_has_a_type_that_says_what_is_in_it() -> None:
+    files = sorted((ROOT / "flows").rglob("*.py"))
+    found = {
+        f"{_module_of(file)}.{name}" for file in files for name in _untyped_results(ast.parse(file.read_text()), "")
+    }
+    assert found == set(UNTYPED_RESULTS)
+
+
+def test_an_untyped_result_is_found_wherever_it_is_in_the_type() -> None:
+    source = (
+        "def one() -> dict[str, Any]: ...\n"
+        "async def two() -> list[object] | None: ...\n"
+        "def three() -> 'Any': ...\n"
+        "def four():\n    def inner() -> object: ...\n"
+        "class Kind:\n    def five(self) -> Mapping[str, typing.Any]: ...\n"
+        "    def to_json(self) -> dict[str, Any]: ...\n"
+        "def typed(given: Any) -> Anyone: ...\n"
+    )
+    found = list(_untyped_results(ast.parse(source), ""))
+    assert found == ["one", "two", "three", "four.inner", "Kind.five"]
+
+
+def _untyped_results(tree: ast.AST, within: str) -> Iterator[str]:
+    """Yield the names of the functions that return `Any` or `object`, or something of it; not those of `to_json`."""
+    for node in ast.iter_child_nodes(tree):
+        name = f"{within}{getattr(node, 'name', '')}"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            returned = ast.unparse(node.returns) if node.returns is not None else ""
+            if node.name != "to_json" and re.search(r"\b(?:Any|object)\b", returned):
+                yield name
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        yield from _untyped_results(node, f"{name}." if named else within)
+
+
+def _module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
 def test_every_file_of_flows_is_in_its_room() -> None:

@@ -36,8 +36,8 @@ from corpus.vault import identity
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
 """Every reason for a refusal, in the order of the checks."""
 
-# No setting: a repeated ingest must have the same batches as the interrupted one.
-_BATCH_ROWS: Final = 512
+BATCH_ROWS: Final = 512
+"""Number of rows of a batch. No setting: a repeated ingest must have the same batches as the interrupted one."""
 
 
 class IngestSettings(BaseModel):
@@ -81,6 +81,7 @@ def ingest(
     settings: IngestSettings,
     on_progress: Callable[[int], None] | None = None,
     decoders: Decoders | None = None,
+    batch_rows: int = BATCH_ROWS,
 ) -> IngestReport:
     """Ingest the rows of a manifest, and return how many were accepted and refused.
 
@@ -93,6 +94,7 @@ def ingest(
         settings: which arrivals are accepted.
         on_progress: called after every batch with the number of rows so far.
         decoders: processes that decode; None to start own ones, where the manifest has more than one batch.
+        batch_rows: number of rows of a batch; the same as before for a manifest whose ingest was interrupted.
 
     Raises:
         UsageError: the manifest is missing, can't be read, has not one readable row, or changed during the ingest;
@@ -111,7 +113,9 @@ def ingest(
     refusals = Refusals()
     # The clock is read once: a time that is in the future stays so during the whole run.
     latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
-    for rows, read_recording in _prefetch(_batches(read(manifest)), manifest.parent, settings.audio, decoders):
+    for rows, read_recording in _prefetch(
+        _batches(read(manifest), batch_rows), manifest.parent, settings.audio, decoders
+    ):
         batch_id = operation_ids.ingest_manifest_batch(sha256, received, len(rows))
         batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
         received += batch.received
@@ -167,8 +171,8 @@ def _prefetch(
             prefetched.close()
 
 
-def _batches(rows: Iterator[ManifestRow | BadRow]) -> Iterator[Batch]:
-    while batch := list(islice(rows, _BATCH_ROWS)):
+def _batches(rows: Iterator[ManifestRow | BadRow], count: int) -> Iterator[Batch]:
+    while batch := list(islice(rows, count)):
         yield batch
 
 

@@ -32,8 +32,11 @@ class PrefetchedRecordings:
     read. A row that was not announced, or met an unexpected error, is decoded when it is read.
     """
 
-    def __init__(self, read_recording: ReadRecording, decoders: Iterable[DecodeRows]) -> None:
+    def __init__(
+        self, read_recording: ReadRecording, decoders: Iterable[DecodeRows], most_bytes: int = MOST_BYTES
+    ) -> None:
         self._read_recording = read_recording
+        self._most_bytes = most_bytes
         self._queue: deque[ManifestRow] = deque()
         self._ready: dict[int, Recording | AudioRefused] = {}
         self._pending: set[int] = set()
@@ -82,7 +85,7 @@ class PrefetchedRecordings:
     def _work(self, decode: DecodeRows) -> None:
         while True:
             with self._changed:
-                while not self._closed and (not self._queue or self._ready_bytes > MOST_BYTES):
+                while not self._closed and (not self._queue or self._ready_bytes > self._most_bytes):
                     self._changed.wait()
                 if self._closed:
                     return

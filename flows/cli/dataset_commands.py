@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Set, dataset_app, settings_of, show_report
+from flows.cli.options import Config, Json, Set, dataset_app, open_home, show_report
 from flows.runtime import console
 
 Format = Annotated[
@@ -34,13 +34,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export labels, and clips where asked for, of customers who consent to training; labels that judge stay out."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.dataset import export_dataset
 
     until = None if expires is None else expires.replace(tzinfo=UTC) + timedelta(days=1)
-    with hold_corpus(settings.corpus, "dataset export"), opened(settings, create=False) as corpus:
+    with open_home(config, overrides, lock="dataset export") as (corpus, settings):
         report = export_dataset(
             corpus, settings.home, out, format_, with_audio=with_audio, expires_at=until, round_=round_
         )
@@ -50,11 +47,9 @@ def export(
 @dataset_app.command("list")
 def list_all(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """List the datasets that were handed out; exit status 1 where one is there after its date."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.session import opened
     from flows.steps.dataset import list_datasets
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, _):
         found = list_datasets(corpus)
     if as_json:
         console.show_json([row.to_json() for row in found])
@@ -76,13 +71,10 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete the folder of a dataset and forget it."""
-    settings = settings_of(config, overrides)
     from corpus.errors import UsageError
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.dataset import delete_dataset, list_datasets
 
-    with hold_corpus(settings.corpus, "dataset delete"), opened(settings, create=False) as corpus:
+    with open_home(config, overrides, lock="dataset delete") as (corpus, _):
         if dry_run:
             found = next((row for row in list_datasets(corpus) if row.dataset_id == dataset_id), None)
             if found is None:

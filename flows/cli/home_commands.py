@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Set, app, audit_app, config_app, report_app, settings_of, show_report
+from flows.cli.options import (
+    Config,
+    Json,
+    Set,
+    app,
+    audit_app,
+    config_app,
+    open_home,
+    report_app,
+    settings_of,
+    show_report,
+    show_result,
+)
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -34,10 +46,7 @@ def status(
     from flows.reports.status_table import show_status
 
     report = status_of(settings)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_status(report)
+    show_result(report, as_json, show_status)
     if late_after is not None:
         refuse_late_night(settings, late_after)
     if report.problems:
@@ -52,17 +61,12 @@ def nights(
     as_json: Json = False,
 ) -> None:
     """List the nights: what was received, scored, chosen, answered and learned, and whether each is done."""
-    settings = settings_of(config, overrides)
     from flows.reports.nights import nights_of
     from flows.reports.nights_table import show_nights
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus, corpus.read() as conn:
+    with open_home(config, overrides) as (corpus, settings), corpus.read() as conn:
         rows = nights_of(conn, settings.night, last, corpus.clock())
-    if as_json:
-        console.show_json([row.to_json() for row in rows])
-    else:
-        show_nights(rows)
+    show_result(rows, as_json, show_nights)
 
 
 @report_app.callback()
@@ -78,16 +82,11 @@ def report(
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    settings = settings_of(config, overrides)
     from flows.reports.annotation_weekly_page import show_weekly, write_report
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         found = write_report(corpus, out or settings.home / "report", weeks)
-    if as_json:
-        console.show_json(found.to_json())
-    else:
-        show_weekly(found)
+    show_result(found, as_json, show_weekly)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
@@ -118,11 +117,9 @@ def report_night(
     as_json: Json = False,
 ) -> None:
     """Write one night as an HTML page: funnel, models over nights, choice, minutes, slices, decisions, caps."""
-    settings = settings_of(config, overrides)
     from flows.reports.night_html import show_night, write_night_page
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         found, file = write_night_page(corpus, settings, night, out)
     if as_json:
         console.show_json(found.to_json() | {"page": str(file)})
@@ -155,10 +152,7 @@ def doctor(
     from flows.reports.doctor_table import show_findings
 
     report = examine(settings, repair=repair, dry_run=dry_run, all_orphans=all_orphans)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_findings(report)
+    show_result(report, as_json, show_findings)
     if report.problems:
         raise typer.Exit(1)
 
@@ -185,10 +179,7 @@ def audit_show(
     from flows.reports.audit_table import show_audit
 
     rows = audit_rows(settings, last)
-    if as_json:
-        console.show_json([row.to_json() for row in rows])
-    else:
-        show_audit(rows)
+    show_result(rows, as_json, show_audit)
 
 
 @config_app.command("show")
@@ -235,10 +226,7 @@ def upgrade(config: Config = None, overrides: Set = None, as_json: Json = False)
     from flows.runtime.upgrade import upgrade_all
 
     report = upgrade_all(settings)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        _show_upgrade(report)
+    show_result(report, as_json, _show_upgrade)
 
 
 def _show_upgrade(report: UpgradeReport) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Set, inventory_app, settings_of
+from flows.cli.options import Config, Json, Set, inventory_app, open_home, show_result
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -25,33 +25,23 @@ def _kind(slot: bool) -> NameKind:
 @inventory_app.command()
 def show(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Show the intents and slots in use, where each is from, and how many labels have it."""
-    settings = settings_of(config, overrides)
     from flows.reports.inventory_list import list_inventory
     from flows.reports.inventory_table import show_inventory
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         report = list_inventory(corpus, settings.home, settings.inventory)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_inventory(report)
+    show_result(report, as_json, show_inventory)
 
 
 @inventory_app.command()
 def proposals(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """List the names outside the inventory that answers gave. They are content, and opening them is audited."""
-    settings = settings_of(config, overrides)
     from flows.models.proposals import list_proposals
     from flows.reports.inventory_table import show_proposals
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         report = list_proposals(corpus, settings.home, settings.inventory)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_proposals(report)
+    show_result(report, as_json, show_proposals)
 
 
 @inventory_app.command()
@@ -67,15 +57,12 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add names to the inventory, or describe names that are in it."""
-    settings = settings_of(config, overrides)
     from corpus.records.annotations import NameNote
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.inventory import add_names
 
     note = NameNote(description, tuple(example or ()))
-    with hold_corpus(settings.corpus, "inventory add"), opened(settings) as corpus:
-        change = add_names(corpus, settings.home, settings.inventory, _kind(slot), names, note)
+    with open_home(config, overrides, lock="inventory add", create=True) as (corpus, settings):
+        change = add_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), names, note)
     _show_change("added", change, as_json)
 
 
@@ -89,13 +76,10 @@ def rename(
     as_json: Json = False,
 ) -> None:
     """Rename an intent or a slot, also in all labels; answers with the old name mean the new one."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps import inventory as step
 
-    with hold_corpus(settings.corpus, "inventory rename"), opened(settings) as corpus:
-        change = step.rename(corpus, settings.home, settings.inventory, _kind(slot), old, new)
+    with open_home(config, overrides, lock="inventory rename", create=True) as (corpus, settings):
+        change = step.rename(corpus, settings.home, settings.inventory, settings.people, _kind(slot), old, new)
     _show_change("renamed", change, as_json)
 
 
@@ -109,13 +93,10 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Merge a name, or map a proposal, into a name of the inventory, also in all labels and answers."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.inventory import merge_names
 
-    with hold_corpus(settings.corpus, "inventory merge"), opened(settings) as corpus:
-        change = merge_names(corpus, settings.home, settings.inventory, _kind(slot), name, into)
+    with open_home(config, overrides, lock="inventory merge", create=True) as (corpus, settings):
+        change = merge_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name, into)
     _show_change("merged", change, as_json)
 
 
@@ -128,13 +109,10 @@ def adopt(
     as_json: Json = False,
 ) -> None:
     """Take proposed names into the inventory; the answers that gave them become labels, without a new answer."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps import inventory as step
 
-    with hold_corpus(settings.corpus, "inventory adopt"), opened(settings) as corpus:
-        change = step.adopt(corpus, settings.home, settings.inventory, _kind(slot), names)
+    with open_home(config, overrides, lock="inventory adopt", create=True) as (corpus, settings):
+        change = step.adopt(corpus, settings.home, settings.inventory, settings.people, _kind(slot), names)
     _show_change("adopted", change, as_json)
 
 
@@ -145,13 +123,11 @@ def export(
     overrides: Set = None,
 ) -> None:
     """Export the inventory as the branch `inventory` of a configuration file (YAML)."""
-    settings = settings_of(config, overrides)
     import yaml
 
     from flows.reports.inventory_list import as_config, list_inventory
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         document = as_config(list_inventory(corpus, settings.home, settings.inventory))
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     if out is None:
@@ -162,7 +138,4 @@ def export(
 
 
 def _show_change(title: str, change: InventoryChange, as_json: bool) -> None:
-    if as_json:
-        console.show_json(change.to_json())
-    else:
-        console.show_pairs(title, change.to_json())
+    show_result(change, as_json, lambda change: console.show_pairs(title, change.to_json()))

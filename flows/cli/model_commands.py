@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Kind, Set, app, settings_of, show_report
+from flows.cli.options import Config, Json, Kind, Set, app, open_home, settings_of, show_report, show_result
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -79,19 +79,14 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two versions on the same accumulated audit rows: a table, and a page with plots in the home."""
-    settings = settings_of(config, overrides)
     from flows.reports.compare import compare_versions
     from flows.reports.compare_html import write_page
     from flows.reports.compare_table import show_comparison
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         compared = compare_versions(corpus, settings, first, second)
     report = replace(compared.document, page=str(write_page(settings.home, compared)))
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_comparison(report)
+    show_result(report, as_json, show_comparison)
 
 
 @app.command()
@@ -111,30 +106,22 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Estimate WER, intent error, success and accidental activations of the whole traffic from the audit rows."""
-    settings = settings_of(config, overrides)
     from flows.reports.estimate_table import show_estimate
-    from flows.runtime.session import opened
     from flows.steps.estimate import estimate_traffic, track
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         report = estimate_traffic(corpus, settings, first, last, by or [])
     if report.too_few is None:
         track(settings.tracking, settings.home, report)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_estimate(report)
+    show_result(report, as_json, show_estimate)
 
 
 @app.command()
 def rollback(kind: Kind, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Make the previous champion the champion again."""
-    settings = settings_of(config, overrides)
     from flows.models.aliases import roll_back
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
 
-    with hold_corpus(settings.corpus, "rollback"), opened(settings, create=False) as corpus:
+    with open_home(config, overrides, lock="rollback") as (corpus, settings):
         report = roll_back(corpus, settings.home, settings.tracking, kind)
     if not as_json:
         console.note(f"earmark rollback {kind} again makes version {report.was} the champion again")
@@ -151,17 +138,11 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Register a model that was made elsewhere as a version and judge it; no alias changes."""
-    settings = settings_of(config, overrides)
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.register_external import register_external
 
-    with hold_corpus(settings.corpus, "register"), opened(settings) as corpus:
+    with open_home(config, overrides, lock="register", create=True) as (corpus, settings):
         report = register_external(corpus, settings, path, kind, name)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        _show_registered(report)
+    show_result(report, as_json, _show_registered)
 
 
 def _show_registered(report: RegisterReport) -> None:
@@ -186,17 +167,12 @@ def lineage(
     as_json: Json = False,
 ) -> None:
     """Show the sources of a version, or the uses of an utterance, in ids and counts; no content."""
-    settings = settings_of(config, overrides)
     from flows.reports.lineage import lineage_of
     from flows.reports.lineage_table import show_lineage
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         report = lineage_of(corpus, settings.home, settings.tracking, item)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_lineage(report)
+    show_result(report, as_json, show_lineage)
 
 
 By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
@@ -226,17 +202,12 @@ def errors(
     as_json: Json = False,
 ) -> None:
     """Show a version's worst errors, label above transcript: content, so each clip is recorded in the audit chain."""
-    settings = settings_of(config, overrides)
     from flows.reports.error_analysis import mistakes
     from flows.reports.error_table import show_mistakes
-    from flows.runtime.session import opened
 
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         report = mistakes(corpus, settings, version, slices or [], worst, actor_name(by))
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_mistakes(report)
+    show_result(report, as_json, show_mistakes)
 
 
 @app.command()
@@ -255,13 +226,10 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Promote a version if the gate, judging on today's audit rows, allows it; --force overrules the gate."""
-    settings = settings_of(config, overrides)
     from corpus.errors import PromotionRefused
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.promote_manually import promote_manually
 
-    with hold_corpus(settings.corpus, "promote"), opened(settings, create=False) as corpus:
+    with open_home(config, overrides, lock="promote") as (corpus, settings):
         report = promote_manually(corpus, settings, version, actor_name(by), force=force, why=why)
     document, judgement = report.to_json(), report.judgement
     if as_json:

@@ -1,15 +1,18 @@
-"""Shared parts of all commands: the application, common options, loading settings, running flows, showing reports."""
+"""Shared parts of all commands: the application, common options, settings, opening the home, running flows, results."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
 from flows.runtime import console
 
 if TYPE_CHECKING:
+    from corpus.handle import Corpus
     from flows.runtime.results import Result
     from flows.runtime.settings import Settings
 
@@ -52,6 +55,8 @@ Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: spe
 FlowName: TypeAlias = Literal["ingest", "import_corpus", "score", "sample", "export", "merge", "retrain", "nightly"]
 FlowParameter: TypeAlias = str | int | list[str] | None
 
+T = TypeVar("T")
+
 
 def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
     """Return the settings of a command.
@@ -66,6 +71,32 @@ def settings_of(config: Path | None, overrides: list[str] | None) -> Settings:
     from flows.runtime.settings import load_settings
 
     return load_settings(config, overrides or [])
+
+
+@contextmanager
+def open_home(
+    config: Path | None, overrides: list[str] | None, *, lock: str | None = None, create: bool = False
+) -> Iterator[tuple[Corpus, Settings]]:
+    """Open the home of a command until the block ends; give it with the command's settings.
+
+    Args:
+        config: the value of `--config`.
+        overrides: the values of `--set`.
+        lock: name of a command that changes the home, which is locked until the block ends; None for one that reads.
+        create: make the home where there is none.
+
+    Raises:
+        EarmarkError: the settings are wrong, the home is in use or can't be opened, or there is none.
+    """
+    settings = settings_of(config, overrides)
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+
+    with ExitStack() as stack:
+        corpus = stack.enter_context(opened(settings, create=create))  # first: a lock makes the folder that it lies in
+        if lock is not None:
+            stack.enter_context(hold_corpus(settings.corpus, lock))
+        yield corpus, settings
 
 
 def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, **parameters: FlowParameter) -> Result:
@@ -109,3 +140,13 @@ def show_report(title: str, report: Result, as_json: bool) -> None:
         console.show_refused(refused)
         if champions:
             console.show_lines("champions on labelled clips", document_lines(champions))
+
+
+def show_result(result: T, as_json: bool, show: Callable[[T], None]) -> None:
+    """Print a result, or a list of results, on stdout: as JSON, or as `show` does it for people."""
+    if as_json:
+        from flows.runtime.results import as_json as document_of
+
+        console.show_json(document_of(result))
+    else:
+        show(result)

@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Kind, NightName, Set, app, run_flow, settings_of, show_report
+from flows.cli.options import (
+    Config,
+    Json,
+    Kind,
+    NightName,
+    Set,
+    app,
+    open_home,
+    run_flow,
+    settings_of,
+    show_report,
+    show_result,
+)
 from flows.runtime import console
 
 if TYPE_CHECKING:
     from flows.models.proposals import ProposalsReport
-    from flows.runtime.settings import Settings
+    from flows.runtime.results import Result
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what is due and why, on how many labels, and how long it takes.")
 ]
@@ -40,10 +52,7 @@ def demo(
     from flows.reports.demo_tables import show_demo
 
     report = run_demo(settings, nights, quiet=as_json)
-    if as_json:
-        console.show_json(report.to_json())
-    else:
-        show_demo(report)
+    show_result(report, as_json, show_demo)
 
 
 @app.command()
@@ -54,16 +63,27 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Ingest the utterances of a manifest; received = accepted + refused by reason."""
-    from corpus.errors import Refused, UsageError
+    from corpus.errors import UsageError
 
     if not manifest.is_file():
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
     report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
     show_report("ingested", report, as_json)
+    _fail_if_none_accepted(report)
+
+
+def _fail_if_none_accepted(report: Result) -> None:
+    """End an ingest or an import with exit status 1 and the commonest reason where every row was refused.
+
+    Raises:
+        Refused: every row was refused.
+    """
+    from corpus.errors import Refused
+    from flows.steps.import_corpus import ImportReport
     from flows.steps.ingest import IngestReport
 
-    why = report.why_none_accepted() if isinstance(report, IngestReport) else None
+    why = report.why_none_accepted() if isinstance(report, IngestReport | ImportReport) else None
     if why:
         raise Refused(why)
 
@@ -101,6 +121,7 @@ def import_corpus(
             parameters = {"source": source, "split": split, "subset": subset, "limit": limit}
             report = run_flow("import_corpus", config, overrides, **parameters)
         show_report("imported", report, as_json)
+        _fail_if_none_accepted(report)
         return
     with scratch(None):
         preview = preview_corpus(settings.importing, settings.ingest, source, split, subset, limit)
@@ -143,10 +164,16 @@ def sample(
     changes = list(overrides or [])
     changes += [f"sampling.minutes={minutes}"] if minutes is not None else []
     changes += [f"sampling.clips={clips}"] if clips is not None else []
+    from flows.nights.sampling_frame import closed_night
+
+    of_night = closed_night(settings_of(config, changes).night, night)
     if dry_run:
-        document = _preview(settings_of(config, changes), night, show_drafts=show_drafts)
+        from flows.cli.sample_preview import preview_sample
+
+        with open_home(config, changes) as (corpus, settings):
+            document = preview_sample(corpus, settings, of_night, show_drafts=show_drafts).to_json()
     else:
-        document = run_flow("sample", config, changes, night=night).to_json()
+        document = run_flow("sample", config, changes, night=of_night.name).to_json()
     if as_json:
         console.show_json(document)
         return
@@ -154,41 +181,22 @@ def sample(
     from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
-    rows, name = document.pop("rows", None), document.pop("night", None)
-    title = f"night {name}: would choose" if dry_run else "chosen"
+    rows = document.pop("rows", None)
+    document.pop("night", None)
+    title = f"night {of_night.name}: {'would choose' if dry_run else 'chosen'}"
     console.show_pairs(title, worded("sample", sample_lines(document)))
     if rows:
         show_chosen(rows)
-
-
-def _preview(settings: Settings, night: str | None, *, show_drafts: bool) -> dict[str, Any]:
-    """Return the document of what a round would choose, with the drafts in its rows where they are asked for."""
-    from flows.nights.sampling_frame import closed_night
-    from flows.reports.chosen_drafts import drafts_of
-    from flows.runtime.session import opened
-    from flows.steps.sample import dry_run
-
-    with opened(settings, create=False) as corpus:
-        document = dry_run(corpus, settings, closed_night(settings.night, night)).to_json()
-        if show_drafts:
-            ids = [row["utterance"] for row in document["rows"] if row["reason"] != "audit"]
-            drafts = drafts_of(corpus, ids)
-            document["rows"] = [
-                row | {"draft": drafts[row["utterance"]]} if row["utterance"] in drafts else row
-                for row in document["rows"]
-            ]
-    return document
 
 
 @app.command()
 def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """Export the chosen utterances as tasks for annotators."""
     from flows.nights.sampling_frame import closed_night
-    from flows.runtime.session import opened
     from flows.steps.export import require_round
 
-    settings = settings_of(config, overrides)
-    with opened(settings, create=False) as corpus:  # refuse a night without a round before the slow start of a server
+    with open_home(config, overrides) as (corpus, settings):
+        # refuse a night without a round before the slow start of a server
         require_round(corpus, closed_night(settings.night, night).name)
     show_report("exported", run_flow("export", config, overrides, night=night), as_json)
 
@@ -229,10 +237,8 @@ def merge(
 def _proposals(config: Path | None, overrides: list[str] | None) -> ProposalsReport:
     """Return the names outside the inventory in the answers so far; they are content, for the terminal alone."""
     from flows.models.proposals import list_proposals
-    from flows.runtime.session import opened
 
-    settings = settings_of(config, overrides)
-    with opened(settings, create=False) as corpus:
+    with open_home(config, overrides) as (corpus, settings):
         return list_proposals(corpus, settings.home, settings.inventory)
 
 
@@ -251,13 +257,11 @@ def retrain(
     """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
     if dry_run:
         from flows.reports.dry_run_table import show_retrain_preview
-        from flows.runtime.session import opened
         from flows.steps.retrain_preview import preview
 
-        settings = settings_of(config, overrides)
-        with opened(settings, create=False) as corpus:
+        with open_home(config, overrides) as (corpus, settings):
             planned = preview(corpus, settings, kind, only_if_due=False).to_json()
-        console.show_json(planned) if as_json else show_retrain_preview(planned)
+        show_result(planned, as_json, show_retrain_preview)
         return
     if remote:
         from flows.runtime.remote import retrain_remotely
@@ -292,13 +296,11 @@ def nightly(
     if dry_run:
         from flows.nights.sampling_frame import closed_night
         from flows.reports.dry_run_table import show_night_preview
-        from flows.runtime.session import opened
         from flows.steps.night_preview import preview_night
 
-        settings = settings_of(config, overrides)
-        with opened(settings, create=False) as corpus:
+        with open_home(config, overrides) as (corpus, settings):
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
-        console.show_json(planned) if as_json else show_night_preview(planned)
+        show_result(planned, as_json, show_night_preview)
         return
     document = run_flow("nightly", config, overrides, night=night).to_json()
     if as_json:

@@ -9,14 +9,14 @@ import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
 from corpus.errors import UsageError
 from flows.cli.setting_reference import Setting
 from flows.cli.setting_reference import settings as described
-from flows.runtime.environment import without_secrets
+from flows.runtime.environment import Json, without_secrets
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.runtime.settings_layers import DEFAULT, origin_of
@@ -40,12 +40,12 @@ class ExplainedSetting(Result):
     key: str
     sentence: str
     type: str
-    default: Any
-    value: Any
+    default: Json
+    value: Json
     origin: str
 
 
-def part_of(tree: Any, key: str | None) -> Any:
+def part_of(tree: Json, key: str | None) -> Json:
     """Return the part of the shown settings under a key; None where a branch above it is null, and for list members.
 
     Args:
@@ -57,7 +57,7 @@ def part_of(tree: Any, key: str | None) -> Any:
     return tree
 
 
-def shown(settings: BaseModel) -> Any:
+def shown(settings: BaseModel) -> Json:
     """Return the settings as JSON, without secrets."""
     return without_secrets(settings.model_dump(mode="json"))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -197,7 +197,7 @@ def config_text(answers: Answers, home: Path) -> str:
         answers: what it is made from.
         home: the folder of the embedded default.
     """
-    budget, people = answers.budget, [_person(person) for person in answers.people]
+    budget, people = answers.budget, list(answers.people)
     branches: list[list[str]] = [
         ["corpus:", *_setting("corpus.home", str(home))],
         [
@@ -219,7 +219,7 @@ def config_text(answers: Answers, home: Path) -> str:
     if people:
         branches.append(["people:", *_setting("people.people", people)])
     else:
-        example = [_person(Person(annotator_id="ann", locales=answers.locales))]
+        example = [Person(annotator_id="ann", locales=answers.locales)]
         branches.append(_commented(["people:", *_setting("people.people", example)]))
     head = "# What differs from the default settings; `earmark config show --explain` explains all of them.\n"
     return "\n".join([head, *("\n".join(lines) + "\n" for lines in branches), INVENTORY])
@@ -257,10 +257,6 @@ def _base(answers: Answers) -> list[str]:
     return [note, *_setting("models.asr", None), "  # asr_revision: COMMIT"]
 
 
-def _person(person: Person) -> dict[str, Any]:
-    return {"annotator_id": person.annotator_id, **({"locales": list(person.locales)} if person.locales else {})}
-
-
 def _setting(key: str, value: object) -> list[str]:
     """Return the lines of one setting: its sentence, and its name with the value."""
     sentence = next(setting.sentence for setting in described(Settings) if setting.key == key)
@@ -271,7 +267,9 @@ def _setting(key: str, value: object) -> list[str]:
 
 
 def _flow(value: object) -> str:
-    """Return a value as YAML on one line."""
+    """Return a value as YAML on one line; of a person, what differs from the defaults."""
+    if isinstance(value, Person):
+        value = value.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 

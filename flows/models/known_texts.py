@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Final
 
 from corpus import door
 from corpus.handle import Corpus
@@ -170,13 +170,9 @@ def _counted(
         }
         found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"]), "intent": _intents(known, ids_of["intent"])}
         with corpus.operation(operation_id, "check") as op:
-            op.result = op.result or {kind: _as_json(counts) for kind, counts in found.items()}
+            op.result = op.result or {kind: asdict(counts) for kind, counts in found.items()}
             stored = op.result
     return {kind: _Counts(**stored[kind]) for kind in KINDS}
-
-
-def _as_json(counts: _Counts) -> dict[str, Any]:
-    return {"clips": counts.clips, "units": counts.units, "errors": counts.errors, "right": counts.right}
 
 
 def _words(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) -> _Counts:

@@ -30,7 +30,7 @@ from flows.models.judged_nights import (
     slices_of,
 )
 from flows.models.registry import KINDS
-from flows.nights.night import Night, last_night, night_named
+from flows.nights.night import Night, night_named, night_of
 from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
@@ -220,19 +220,12 @@ def _night(conn: sa.Connection, settings: NightSettings, name: str | None) -> Ni
     if name is None:
         if newest is None:
             raise UsageError("the home has no night yet; earmark ingest MANIFEST brings the first utterances")
-        return night_named(known[-1], zone, hour) if known else _night_of(newest, settings)
+        return night_named(known[-1], zone, hour) if known else night_of(newest, zone, hour)
     night = night_named(name, zone, hour)
     if night.name not in known and not night_funnel.arrived(conn, night.start, night.end):
         nights = f"nights with a round: {', '.join(known[-5:])}" if known else "no night has a round yet"
         raise UsageError(f"night {night.name}: nothing arrived and nothing was chosen; {nights}")
     return night
-
-
-def _night_of(moment: datetime, settings: NightSettings) -> Night:
-    """Return the night whose window the moment is in."""
-    before = last_night(moment, settings.time_zone, settings.ends_at)
-    following = before.end.date().toordinal() + 1
-    return night_named(datetime.fromordinal(following).date().isoformat(), settings.time_zone, settings.ends_at)
 
 
 def _kind_report(conn: sa.Connection, judged: JudgedNights) -> KindReport:

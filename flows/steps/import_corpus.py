@@ -17,7 +17,7 @@ from corpus.storage.work_folder import scratch
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasHome, HasImporting, HasIngest, HasTaskFolder
-from flows.steps.ingest import RefusedManifestLine
+from flows.steps.ingest import RefusedManifestLine, why_none_accepted
 from flows.tasks.task_status import sweep
 
 
@@ -41,6 +41,10 @@ class ImportReport(Result):
     accepted: int
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedManifestLine, ...]
+
+    def why_none_accepted(self) -> str | None:
+        """Return one line with the commonest reason and a remedy where every row was refused, as an ingest does."""
+        return why_none_accepted(self.received, self.accepted, self.refused, self.refused_lines)
 
 
 def resolve_source(source: str) -> str:

@@ -68,14 +68,19 @@ class IngestReport(Result):
 
         None where a row was accepted, and where all rows are in the corpus already, since the same clips came twice.
         """
-        if self.accepted or not set(self.refused) - {"duplicate"}:
-            return None
-        reason = max(sorted(self.refused), key=lambda each: self.refused[each])
-        example = next((line for line in self.refused_lines or () if line.reason == reason), None)
-        such_as = f", such as line {example.line}: {example.detail}" if example else "; see the first refused lines"
-        return (
-            f"none of the {self.received} rows was accepted, {self.refused[reason]} were refused as {reason}{such_as}"
-        )
+        return why_none_accepted(self.received, self.accepted, self.refused, self.refused_lines or ())
+
+
+def why_none_accepted(
+    received: int, accepted: int, refused: Mapping[str, int], refused_lines: Sequence[RefusedManifestLine]
+) -> str | None:
+    """Return why no row of an ingest or an import was accepted, as `IngestReport.why_none_accepted` does."""
+    if accepted or not set(refused) - {"duplicate"}:
+        return None
+    reason = max(sorted(refused), key=lambda each: refused[each])
+    example = next((line for line in refused_lines if line.reason == reason), None)
+    such_as = f", such as line {example.line}: {example.detail}" if example else "; see the first refused lines"
+    return f"none of the {received} rows was accepted, {refused[reason]} were refused as {reason}{such_as}"
 
 
 def waiting_manifests(inbox: Path) -> list[Path]:

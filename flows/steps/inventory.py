@@ -9,6 +9,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from annotation.consensus import Merged, merge_annotations
 from annotation.inventory import InventorySettings
 from annotation.proposals import renamed, resolved
@@ -54,7 +55,13 @@ Change = Callable[[StoredNames, Names], StoredNames]
 
 
 def add_names(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, names: Sequence[str], note: NameNote
+    corpus: Corpus,
+    home: Path,
+    settings: InventorySettings,
+    people: PeopleSettings,
+    kind: NameKind,
+    names: Sequence[str],
+    note: NameNote,
 ) -> InventoryChange:
     """Add names to the inventory, or give names that are in it a new note."""
     for name in names:
@@ -63,13 +70,19 @@ def add_names(
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
+        people,
         {kind: lambda stored, _: with_names(stored, names, "added", given)},
         names,
     )
 
 
 def adopt(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, names: Sequence[str]
+    corpus: Corpus,
+    home: Path,
+    settings: InventorySettings,
+    people: PeopleSettings,
+    kind: NameKind,
+    names: Sequence[str],
 ) -> InventoryChange:
     """Take proposed names into the inventory; the answers that named them become labels.
 
@@ -90,13 +103,14 @@ def adopt(
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
+        people,
         {kind: lambda stored, _: with_names(stored, names, "adopted", None)},
         names,
     )
 
 
 def rename(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, old: str, new: str
+    corpus: Corpus, home: Path, settings: InventorySettings, people: PeopleSettings, kind: NameKind, old: str, new: str
 ) -> InventoryChange:
     """Give a name of the inventory a new spelling, also in all labels.
 
@@ -114,11 +128,11 @@ def rename(
     def change(stored: StoredNames, _: Names) -> StoredNames:
         return with_mapping(with_names(stored, [new], stored.sources.get(known, "added"), note), known, new)
 
-    return _change(corpus, names_in_use(corpus, home, settings), {kind: change}, [new])
+    return _change(corpus, names_in_use(corpus, home, settings), people, {kind: change}, [new])
 
 
 def merge_names(
-    corpus: Corpus, home: Path, settings: InventorySettings, kind: NameKind, old: str, into: str
+    corpus: Corpus, home: Path, settings: InventorySettings, people: PeopleSettings, kind: NameKind, old: str, into: str
 ) -> InventoryChange:
     """Make a name of the inventory, or a proposed one, mean another, also in all labels.
 
@@ -136,12 +150,13 @@ def merge_names(
     return _change(
         corpus,
         names_in_use(corpus, home, settings),
+        people,
         {kind: lambda stored, _: with_mapping(stored, source, target)},
         [target],
     )
 
 
-def settle(corpus: Corpus, names: NamesInUse) -> InventoryChange | None:
+def settle(corpus: Corpus, names: NamesInUse, people: PeopleSettings) -> InventoryChange | None:
     """Bring the labels to the inventory of now, where a configuration or a new champion changed it; else return None.
 
     Answers that named what is in the inventory now become labels, and other spellings of a name become the name.
@@ -156,7 +171,7 @@ def settle(corpus: Corpus, names: NamesInUse) -> InventoryChange | None:
     def with_slots(stored: StoredNames, known: Names) -> StoredNames:
         return _in_use(with_names(stored, slots, "labels", None), known)
 
-    return _change(corpus, names, {"intent": _in_use, "slot": with_slots}, settles=True)
+    return _change(corpus, names, people, {"intent": _in_use, "slot": with_slots}, settles=True)
 
 
 def _slot_names(corpus: Corpus, ids: Sequence[str]) -> list[str]:
@@ -206,6 +221,7 @@ class _Overtaken(Exception):
 def _change(
     corpus: Corpus,
     in_use: NamesInUse,
+    people: PeopleSettings,
     changes: Mapping[NameKind, Change],
     names: Sequence[str] = (),
     *,
@@ -216,19 +232,25 @@ def _change(
     Args:
         corpus: the handle.
         in_use: what the inventory is joined from.
+        people: how many people are asked at most where the answers disagree.
         changes: by kind of name.
         names: names that are in use afterwards, all of one kind.
         settles: whether all labels agree with the inventory afterwards, and not only if they did so before.
     """
     while True:
         try:
-            return _try_change(corpus, in_use, changes, names, settles)
+            return _try_change(corpus, in_use, people, changes, names, settles)
         except _Overtaken:
             continue
 
 
 def _try_change(
-    corpus: Corpus, in_use: NamesInUse, changes: Mapping[NameKind, Change], names: Sequence[str], settles: bool
+    corpus: Corpus,
+    in_use: NamesInUse,
+    people: PeopleSettings,
+    changes: Mapping[NameKind, Change],
+    names: Sequence[str],
+    settles: bool,
 ) -> InventoryChange:
     with corpus.read() as conn:
         stored = inventory_table.stored_names(conn)
@@ -238,7 +260,7 @@ def _try_change(
         ids = sorted({i for kind in changes for i in _concerned(conn, kind, before, after, stored[kind].sources)})
         basis = merge_basis(corpus, conn, ids)
         agree = inventory_table.settled(conn) == before.digest()
-    plan = _relabelled(corpus, ids, after, before if agree and not settles else None)
+    plan = _relabelled(corpus, ids, after, before if agree and not settles else None, people.most_answers)
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
@@ -302,7 +324,9 @@ class _Plan:
     proposes: dict[str, bool]
 
 
-def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory, before: Inventory | None) -> _Plan:
+def _relabelled(
+    corpus: Corpus, ids: Sequence[str], inventory: Inventory, before: Inventory | None, most_answers: int
+) -> _Plan:
     """Merge the answers to the utterances anew with the names in use, and rename the labels without answers.
 
     Args:
@@ -311,6 +335,7 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory, before
         inventory: the names in use from now on.
         before: the inventory that all labels agree with so far, so that only what it reads otherwise is merged anew;
             None where some may not agree.
+        most_answers: how many people are asked at most where the answers disagree.
     """
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
@@ -341,7 +366,7 @@ def _relabelled(corpus: Corpus, ids: Sequence[str], inventory: Inventory, before
                 found[cast(Source, rows[utterance_id].source)].append(new)
     proposes = {i: any(answer.proposal is not None for answer in rows) for i, rows in given.items() if rows}
     gone = [row for row in merged if row.withdraws]
-    unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1))
+    unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1, most_answers))
     return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes)
 
 

@@ -154,10 +154,13 @@ def _merge_data(
     tasks = asked_tasks(corpus, names, people_settings)
     with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
         parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
-    again = "" if stored is None else digest([_refused_now(corpus, tasks, parsed)])
+    again = ""
+    if stored is not None:
+        refused, lines = _refused_now(corpus, tasks, parsed)
+        if (stored["refused"], stored["refused_lines"]) == (refused, lines):
+            return replace(MergeReport.from_json(stored), already=True)
+        again = digest([[refused, lines]])
     operation_id = operation_ids.merge_file(sha256, table, again)
-    if stored is not None and [stored["refused"], stored["refused_lines"]] == _refused_now(corpus, tasks, parsed):
-        return replace(MergeReport.from_json(stored), already=True)
     with corpus.read() as conn:
         repeated = result_of(conn, operation_id)
     report = merge_rows(corpus, tasks, parsed, operation_id, names, people_settings.most_answers)
@@ -170,7 +173,7 @@ def merge_rows(
     parsed: Parsed,
     operation_id: str,
     names: NamesInUse,
-    most_answers: int = 3,
+    most_answers: int,
 ) -> MergeReport:
     """Merge valid rows into annotations and labels, in one transaction; count utterances by outcome, rows by reason.
 
@@ -244,13 +247,15 @@ def _proposing(annotations: Sequence[Annotation], inventory: Inventory) -> dict[
     return {kind: count for kind in NAME_KINDS if (count := sum(kind in found for found in kinds))}
 
 
-def _refused_now(corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed) -> list[object]:
+def _refused_now(
+    corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed
+) -> tuple[dict[str, int], list[list[int | str]]]:
     """Return counts of refused rows by reason, and the refused lines, as a stored report has them."""
     ids = sorted({tasks[answer.task_id].utterance_id for answer in parsed.annotations})
     with corpus.read() as conn:
         closed = door.closures(corpus, conn, ids, "annotate")
     rows = sum(tasks[answer.task_id].utterance_id in closed for answer in parsed.annotations)
-    return [_refused(parsed, closed=rows), [[row.line, row.reason, row.field] for row in parsed.refused]]
+    return _refused(parsed, closed=rows), [[row.line, row.reason, row.field] for row in parsed.refused]
 
 
 def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
@@ -261,7 +266,7 @@ def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
     return dict(sorted(refused.items()))
 
 
-def needs_more_answers(row: Merged, people: int, most_answers: int = 3) -> bool:
+def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
     """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
 
     Args:

@@ -101,7 +101,7 @@ def audit_home(home: Path, age: float = 1.0) -> AuditHome:
     ids += arrive(corpus, 12, start=12, arrived_at=last, speakers=6, operation_id="ingest/1")
     made = AuditHome(settings, corpus, ids)
     for number, night in enumerate(NIGHTS):
-        _draw(made, night, made.night(number))
+        draw_audit_rows(corpus, night, {i: made.prob(i) for i in made.night(number)})
     with writing(corpus.records) as conn:
         for kind in ("asr", "intent"):
             models.put_version(conn, ModelVersion(kind, "1", f"run-{kind}", "", "base", "", f"models/{kind}"))
@@ -109,8 +109,9 @@ def audit_home(home: Path, age: float = 1.0) -> AuditHome:
     return made
 
 
-def _draw(home: AuditHome, night: str, ids: Sequence[str]) -> None:
-    """Store a round of audit rows with their tasks."""
+def draw_audit_rows(corpus: Corpus, night: str, probs: Mapping[str, float]) -> None:
+    """Store a round of audit rows with their tasks; `probs` has the inclusion probability of each utterance."""
+    ids = list(probs)
     count = len(ids)
     selection = Selection(
         round=night,
@@ -118,12 +119,12 @@ def _draw(home: AuditHome, night: str, ids: Sequence[str]) -> None:
         reasons=np.array(["audit"] * count),
         asks=np.array(["transcribe"] * count),
         scores=np.linspace(1, 0.5, count),
-        inclusion_probs=np.array([home.prob(i) for i in ids]),
+        inclusion_probs=np.array(list(probs.values())),
         costs=np.full(count, 12.5),
     )
     tasks = [
         AnnotationTask(task_id(night, i, "transcribe"), night, i, "transcribe", f"{i}.wav", 1.0, (), ()) for i in ids
     ]
-    with home.corpus.operation(f"sample/{night}", "sample") as op:
+    with corpus.operation(f"sample/{night}", "sample") as op:
         rounds.put_selection(op.conn, selection, night, {"clips": 20}, POOL)
         rounds.put_tasks(op.conn, tasks)

@@ -23,6 +23,9 @@ def early_lead(
     challenger: EvaluationReport,
     settings: PromotionSettings,
     weights: npt.ArrayLike | None = None,
+    *,
+    min_rows: int = MIN_ROWS,
+    min_speakers: int = MIN_SPEAKERS,
 ) -> Interval | None:
     """Return the 95 % interval of challenger - champion if all of it is on the better side, on rows below the minimum.
 
@@ -34,10 +37,12 @@ def early_lead(
         challenger: report of the other version on the same rows in the same order.
         settings: of the gate.
         weights: (N,) 1 / inclusion probability of the rows; None counts every row once.
+        min_rows: fewest rows for a lead.
+        min_speakers: fewest speakers for a lead.
     """
     rows, speakers = len(champion), len(np.unique(champion.speaker_ids))
     decides = rows >= settings.min_audit_rows and speakers >= settings.min_speakers
-    if decides or rows < MIN_ROWS or speakers < MIN_SPEAKERS:
+    if decides or rows < min_rows or speakers < min_speakers:
         return None
     interval = settings.interval.model_copy(update={"alpha": 0.05})
     difference = paired_difference(champion, challenger, interval, weights=weights)

@@ -148,48 +148,115 @@ def finetune_intent(
         Damaged: the base or its replay set is damaged.
         TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
-    from training.intent.model import extend_inventory, load_intent, save_intent
-    from training.intent.temperature import calibrated
+    from training.intent.model import save_intent
 
     settings = settings or IntentFinetuneSettings()
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
-    replay = read_replay(Path(base)) if Path(base).is_dir() and settings.replay else []
-    before = _is_right(model, dev)
-    _report_base(on_epoch, settings.fit.epochs, 1.0 - float(before.mean()) if dev else None, started)
-    base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
-    base_names = {*model.intents, *model.slot_names}
-    names = [slot.name for row in examples for slot in row.slots or ()]
-    model = _fit_temperature(model, [*examples, *dev], settings.calibrate_from)
-    extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(set(names)))
-    start = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    checkpoint_from = None if checkpoint is None else (checkpoint, f"{base_digest} {settings!r}")
-    draw = _epoch_examples(examples, replay, settings)
-    result = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
-    _interpolate(model, start, settings.interpolate)
-    if len(dev) >= settings.calibrate_from:
-        model = calibrated(model, dev)
-    after = _is_right(model, dev)
+    start = _load_base(base, revision, dev, settings)
+    _report_base(on_epoch, settings.fit.epochs, 1.0 - float(start.is_right.mean()) if dev else None, started)
+    model, loop = _learn(start, examples, dev, settings, on_progress, checkpoint, on_epoch)
     with damaged_is_diverged("intent", RATE_SETTING):
         save_intent(model, out)
+    return _result(start, model, loop, examples, dev, settings, weights_digest(out), started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a fine-tuning starts from.
+
+    Attributes:
+        model: the base; the fine-tuning changes its weights in place.
+        digest: see `FinetuneResult.base_digest`.
+        names: its intents and slot types.
+        replay: its replay sentences, none if the settings want none.
+        is_right: (N,) whether its best intent of each dev example is the right one.
+    """
+
+    model: IntentModel
+    digest: str
+    names: frozenset[str]
+    replay: Sequence[IntentExample]
+    is_right: npt.NDArray[np.bool_]
+
+
+def _load_base(
+    base: str | Path, revision: str | None, dev: Sequence[IntentExample], settings: IntentFinetuneSettings
+) -> _Base:
+    from training.intent.model import load_intent
+
+    model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
+    is_folder = Path(base).is_dir()
+    return _Base(
+        model,
+        weights_digest(base) if is_folder else str(revision),
+        frozenset({*model.intents, *model.slot_names}),
+        read_replay(Path(base)) if is_folder and settings.replay else [],
+        _is_right(model, dev),
+    )
+
+
+def _made_ready(
+    base: IntentModel, examples: Sequence[IntentExample], dev: Sequence[IntentExample], enough: int
+) -> IntentModel:
+    """Return the base with a temperature for the labelled texts, and with their intents and slots in its inventory."""
+    from training.intent.model import extend_inventory
+
+    model = _fit_temperature(base, [*examples, *dev], enough)
+    slots = {slot.name for row in examples for slot in row.slots or ()}
+    extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(slots))
+    return model
+
+
+def _learn(
+    start: _Base,
+    examples: Sequence[IntentExample],
+    dev: Sequence[IntentExample],
+    settings: IntentFinetuneSettings,
+    on_progress: Progress | None,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch | None,
+) -> tuple[IntentModel, LoopResult]:
+    """Return the fine-tuned model, mixed with the base and calibrated, and the result of the training loop."""
+    from training.intent.temperature import calibrated
+
+    model = _made_ready(start.model, examples, dev, settings.calibrate_from)
+    weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    draw = _epoch_examples(examples, start.replay, settings)
+    checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r}")
+    loop = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
+    _interpolate(model, weights, settings.interpolate)
+    return calibrated(model, dev) if len(dev) >= settings.calibrate_from else model, loop
+
+
+def _result(
+    start: _Base,
+    model: IntentModel,
+    loop: LoopResult,
+    examples: Sequence[IntentExample],
+    dev: Sequence[IntentExample],
+    settings: IntentFinetuneSettings,
+    digest: str,
+    started: float,
+) -> FinetuneResult:
+    is_right = _is_right(model, dev)
     return FinetuneResult(
-        digest=weights_digest(out),
-        base_digest=base_digest,
-        losses=result.losses,
+        digest=digest,
+        base_digest=start.digest,
+        losses=loop.losses,
         seconds=time.monotonic() - started,
         examples=len(examples),
-        replayed=min(len(replay), settings.replay),
+        replayed=min(len(start.replay), settings.replay),
         intents=model.intents,
         slot_names=model.slot_names,
-        grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in base_names),
+        grown=tuple(name for name in (*model.intents, *model.slot_names) if name not in start.names),
         temperature=model.temperature,
-        dev_accuracy=(float(before.mean()), float(after.mean())) if dev else None,
-        dev_errors=_errors_by_utterance(dev, before, after) if dev else None,
-        first_loss=result.first_loss,
-        watched=result.watched,
-        resumed=result.resumed,
+        dev_accuracy=(float(start.is_right.mean()), float(is_right.mean())) if dev else None,
+        dev_errors=_errors_by_utterance(dev, start.is_right, is_right) if dev else None,
+        first_loss=loop.first_loss,
+        watched=loop.watched,
+        resumed=loop.resumed,
     )
 
 

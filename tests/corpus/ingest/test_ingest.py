@@ -293,11 +293,11 @@ import corpus.ingest.ingest
 from corpus.handle import open_corpus
 from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.settings import CorpusSettings
-corpus.ingest.ingest._BATCH_ROWS = 100
 for delay in map(float, sys.argv[3:]):
     child = os.fork()
     if child == 0:
-        ingest(open_corpus(CorpusSettings.model_validate_json(sys.argv[1])), Path(sys.argv[2]), IngestSettings())
+        corpus = open_corpus(CorpusSettings.model_validate_json(sys.argv[1]))
+        ingest(corpus, Path(sys.argv[2]), IngestSettings(), batch_rows=100)
         os._exit(0)
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
@@ -305,10 +305,7 @@ for delay in map(float, sys.argv[3:]):
 """
 
 
-def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(
-    tmp_path: Path, databases: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("corpus.ingest.ingest._BATCH_ROWS", 100)
+def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(tmp_path: Path, databases: dict[str, str]) -> None:
     rows: list[Any] = [row(tmp_path, seed, text="hello") for seed in range(400)]
     rows[300:300] = ["{", row(tmp_path, 3)]
     manifest = write(tmp_path / "m.jsonl", rows)
@@ -317,7 +314,7 @@ def test_a_kill_anywhere_and_a_second_run_end_in_the_same_state(
     command = [sys.executable, "-c", KILLED, home.model_dump_json(), str(manifest), *delays]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     corpus = open_corpus(home)
-    report = ingest(corpus, manifest, SETTINGS)
+    report = ingest(corpus, manifest, SETTINGS, batch_rows=100)
     assert (report.received, report.accepted, report.refused) == (402, 400, {"bad_row": 1, "duplicate": 1})
     assert [(line, reason) for line, reason, _ in report.refused_lines] == [(301, "bad_row"), (302, "duplicate")]
     assert len(list(door.open(corpus, ids(corpus), "score", parts=("audio", "label")))) == 400

@@ -131,10 +131,7 @@ def test_an_utterance_keeps_what_it_came_with_less_every_withdrawal_since(
         assert consent_of(corpus, event) == consent.intersection(*(word for at, word in said if at >= hour))
 
 
-def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("corpus.ingest.ingest._BATCH_ROWS", 1)
+def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(corpus: Corpus, tmp_path: Path) -> None:
     strangers = [line(f"stranger-{n}", 0, ALL) for n in range(2)]
     rows = [line("ada", 5, frozenset({"score"}), "no_wake"), *strangers, line("ada", 0, ALL, event="ada/first")]
     manifest = tmp_path / "m.jsonl"
@@ -145,8 +142,8 @@ def test_a_withdrawal_that_stands_before_the_customers_first_clip_counts(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest(corpus, manifest, IngestSettings(), interrupt)
-    assert ingest(corpus, manifest, IngestSettings()).accepted == 3
+        ingest(corpus, manifest, IngestSettings(), interrupt, batch_rows=1)
+    assert ingest(corpus, manifest, IngestSettings(), batch_rows=1).accepted == 3
     assert consent_of(corpus, "ada/first") == {"score"}
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from corpus.audio.decoder_process import Recording
 from corpus.errors import AudioRefused
-from corpus.ingest import prefetch as module
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import PrefetchedRecordings
 from corpus.records.arrivals import Wake
@@ -54,9 +53,9 @@ def broken(rows: Sequence[ManifestRow]) -> list[Recording | AudioRefused | None]
     st.integers(1, 3),
 )
 def test_every_row_gets_its_own_recording(kinds: list[str], most: int, decoders: int):
-    before, module.MOST_BYTES = module.MOST_BYTES, most  # so that the threads have to wait for the reader
     rows = [BadRow(n, "bad") if kind == "bad" else row(n, consent=kind != "closed") for n, kind in enumerate(kinds)]
-    reader = PrefetchedRecordings(read_recording, [decode, broken, decode][:decoders])
+    # `most` is so small that the threads have to wait for the reader
+    reader = PrefetchedRecordings(read_recording, [decode, broken, decode][:decoders], most)
     try:
         for start in range(0, len(rows), 7):
             reader.expect(rows[start : start + 7])
@@ -72,7 +71,6 @@ def test_every_row_gets_its_own_recording(kinds: list[str], most: int, decoders:
                 assert reader(asked).sha256 == str(number)
     finally:
         reader.close()
-        module.MOST_BYTES = before
 
 
 def test_an_error_of_a_decoder_is_raised_when_its_row_is_read():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark
 
 COMMANDS = (
@@ -132,6 +133,14 @@ def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
     assert (refused.returncode, "--dry-run" in refused.stderr) == (2, True)
 
 
+def test_what_was_chosen_is_shown_with_its_night(lived, tmp_path: Path):
+    night = lived[1].nights[-1]
+    done = earmark("sample", "--night", night.night, *arguments(copy_of(lived[0].home, tmp_path / "home")))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"night {night.night}: chosen\n")
+    assert "chosen before; a night has one round" in done.stdout
+
+
 def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(lived, tmp_path: Path):
     night = earmark("nightly", "--dry-run", *arguments(lived[0].home))
     assert night.returncode == 0, night.stderr
@@ -152,7 +161,6 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
     from flows.models.aliases import roll_back
     from flows.models.registry import champion
     from flows.runtime.session import opened
-    from tests.flows.conftest import copy_of
     from tests.flows.homes import small_settings
 
     settings = small_settings(copy_of(lived[0].home, tmp_path / "rolled"))

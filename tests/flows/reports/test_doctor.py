@@ -57,6 +57,16 @@ def test_repair_lists_first_and_deletes_many_only_when_asked_twice(tmp_path: Pat
     assert examine(settings, repair=False, dry_run=True).orphans == ()
 
 
+def test_the_file_that_keeps_a_home_out_of_git_belongs_to_it(tmp_path: Path):
+    settings = small_settings(tmp_path / "home")
+    with opened(settings) as corpus:
+        arrive(corpus, 3)
+    report = examine(settings, repair=True, dry_run=True)
+    assert (report.orphans, report.checks["content"]) == ((), {"missing": 0, "orphans": 0})
+    examine(settings, repair=True, all_orphans=True)
+    assert (settings.home / ".gitignore").read_text() == "*\n"
+
+
 def test_a_tainted_champion_fails_status_and_doctor_and_the_remedy_ends_it(tmp_path: Path):
     with round_of(tmp_path / "home", 3) as world:
         assert status_of(world.settings).problems == ()

@@ -131,3 +131,5 @@ def test_a_home_without_a_round_reports_its_newest_arrivals_or_that_there_are_no
     report = report_of(corpus, settings, None)
     assert (report.night, report.pool, report.caps_from) == ("2026-03-02", None, "now")
     assert report.funnel.steps[2].lost == {"not scored yet": 3}
+    east = settings_at(tmp_path, "night.time_zone=Europe/Berlin")  # where midnight is on the day before in UTC
+    assert report_of(corpus, east, None).night == "2026-03-02"

@@ -110,6 +110,25 @@ def test_a_dry_run_shows_the_mapping_and_makes_no_home(tmp_path: Path, capsys: p
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_corpus_of_refused_rows_alone_is_shown_and_ends_with_the_commonest_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    audio = {"bytes": b"no audio", "path": "a.wav"}
+    rows = [{"audio": audio, "speaker": "ada" if k else None, "accent": "en-GB"} for k in range(4)]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    assert run(tmp_path / "home", str(folder), *BY_SPEAKER, *(["--json"] if as_json else [])) == 1
+    shown, said = capfd.readouterr()
+    if as_json:
+        assert json.loads(shown)["refused"] == {"bad_row": 1, "unreadable": 3}
+    else:
+        assert "rows accepted  0" in shown
+        assert "line 1: bad_row" in shown
+    assert "none of the 4 rows was accepted, 3 were refused as unreadable, such as line 2: " in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from annotation.inventory import InventorySettings
 from corpus import door
 from corpus.errors import UsageError
-from corpus.records.annotations import AnnotationTask, Label, NameNote
+from corpus.records.annotations import Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.tables import labels
 from flows.models.inventory import inventory_of, names_in_use
@@ -19,23 +17,8 @@ from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge import MergeReport
-from tests.flows.small_round import World, answer, round_of
-
-DECK = SlotSpan("deck", 10, 14)
-
-
-@dataclass
-class Asked(World):
-    """A world whose tasks were exported; answered ones leave the task folder, and stay here."""
-
-    first: list[AnnotationTask] = field(default_factory=list)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Asked]:
-    with round_of(tmp_path / "home", 4, "inventory.intents={find_ship: asks for a ship}") as made:
-        made.export()
-        yield Asked(**vars(made), first=made.tasks())
+from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
+from tests.flows.small_round import answer
 
 
 def given(world: Asked, *names: str | None, **fields: object) -> MergeReport:
@@ -43,16 +26,6 @@ def given(world: Asked, *names: str | None, **fields: object) -> MergeReport:
     tasks = world.first
     texts = [{"intent": name} if name == "other" else {"intent": None, "proposal": name} for name in names]
     return world.merge(*(answer(task, **text, **fields) for task, text in zip(tasks, texts, strict=False)))
-
-
-def label_of(world: Asked, index: int) -> Label | None:
-    id_ = world.first[index].utterance_id
-    (content,) = door.open(world.corpus, [id_], "annotate", parts=("label",))
-    return content.label
-
-
-def arguments(world: Asked):
-    return world.corpus, world.settings.home, world.settings.inventory
 
 
 def test_tasks_offer_the_configured_names_with_their_notes(world: Asked):
@@ -73,19 +46,19 @@ def test_a_name_outside_the_inventory_is_counted_kept_and_listed(world: Asked):
 def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: Asked):
     given(world, "book_cabin", "book_cabin", "other")
     before = label_of(world, 0)
-    change = adopt(*arguments(world), "intent", ["book_cabin"])
+    change = adopt(*changing(world), "intent", ["book_cabin"])
     assert (change.names, change.labels, change.closed) == (("book_cabin",), 2, 0)
     assert [label_of(world, k).intent for k in range(3)] == ["book_cabin", "book_cabin", "other"]
     assert label_of(world, 0).revision == before.revision + 1
     assert list_proposals(*arguments(world)).proposals == ()
     assert "book_cabin" in inventory_of(*arguments(world)).intents.names
     with pytest.raises(UsageError, match="no answer names the intent book_cabin"):
-        adopt(*arguments(world), "intent", ["book_cabin"])
+        adopt(*changing(world), "intent", ["book_cabin"])
 
 
 def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world: Asked):
     given(world, "book_cabin")
-    adopt(*arguments(world), "intent", ["book_cabin"])
+    adopt(*changing(world), "intent", ["book_cabin"])
     revision = label_of(world, 0).revision
     second = answer(world.first[0], "bob", intent="book_cabin")
     assert world.merge(second).labels == 1
@@ -95,7 +68,7 @@ def test_a_later_answer_may_use_the_adopted_name_and_the_revision_goes_on(world:
 
 def test_a_proposal_mapped_onto_a_name_means_it_from_then_on(world: Asked):
     given(world, "locate boat")
-    change = merge_names(*arguments(world), "intent", "locate boat", "find_ship")
+    change = merge_names(*changing(world), "intent", "locate boat", "find_ship")
     assert (change.names, change.labels) == (("find_ship",), 1)
     assert label_of(world, 0).intent == "find_ship"
     late = answer(world.first[1], intent=None, proposal="locate  boat")
@@ -107,9 +80,9 @@ def test_slots_outside_the_inventory_are_proposals_too(world: Asked):
     report = given(world, "other", slots=(DECK,))
     assert report.proposing == {"slot": 1}
     assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((), False)
-    adopt(*arguments(world), "slot", ["deck"])
+    adopt(*changing(world), "slot", ["deck"])
     assert (label_of(world, 0).slots, label_of(world, 0).slots_complete) == ((DECK,), True)
-    rename(*arguments(world), "slot", "deck", "berth")
+    rename(*changing(world), "slot", "deck", "berth")
     assert label_of(world, 0).slots == (SlotSpan("berth", 10, 14),)
 
 
@@ -119,7 +92,7 @@ def test_a_renamed_intent_has_its_labels_renamed_those_of_manifests_too(world: A
         known = Label(id_, "turn left", "find_ship", (), 1.0, 0, 1)
         labels.put_labels(world.corpus, op, [known], source="held_out")
     given(world, "find_ship")
-    change = rename(*arguments(world), "intent", "find_ship", "find_vessel")
+    change = rename(*changing(world), "intent", "find_ship", "find_vessel")
     assert (change.names, change.labels) == (("find_vessel",), 2)
     assert label_of(world, 0).intent == "find_vessel"
     (content,) = door.open(world.corpus, [id_], "judge", parts=("label",))
@@ -134,15 +107,15 @@ def test_a_renamed_intent_has_its_labels_renamed_those_of_manifests_too(world: A
 
 def test_what_can_not_be_done_says_so_in_a_line(world: Asked):
     with pytest.raises(UsageError, match="intent find_boat is not in the inventory"):
-        rename(*arguments(world), "intent", "find_boat", "find_vessel")
+        rename(*changing(world), "intent", "find_boat", "find_vessel")
     with pytest.raises(UsageError, match="earmark inventory merge joins the two"):
-        rename(*arguments(world), "intent", "find_ship", "other")
+        rename(*changing(world), "intent", "find_ship", "other")
     with pytest.raises(UsageError, match="1 to 128 characters"):
-        add_names(*arguments(world), "intent", [" \u200b"], NameNote())
+        add_names(*changing(world), "intent", [" \u200b"], NameNote())
 
 
 def test_the_exported_inventory_is_a_configuration(world: Asked, tmp_path: Path):
-    add_names(*arguments(world), "slot", ["deck"], NameNote("part of a ship", ("upper deck",)))
+    add_names(*changing(world), "slot", ["deck"], NameNote("part of a ship", ("upper deck",)))
     branch = as_config(list_inventory(*arguments(world)))["inventory"]
     settings = type(world.settings.inventory).model_validate(branch)
     assert settings.slots["deck"].examples == ("upper deck",)
@@ -166,10 +139,10 @@ def test_a_row_refused_before_is_read_again_when_its_file_is_offered_again(world
 def test_names_that_a_configuration_adds_settle_what_was_proposed_before(world: Asked):
     given(world, "book_cabin", slots=(DECK,))
     corpus, home, settings = arguments(world)
-    assert settle(corpus, names_in_use(corpus, home, settings)).labels == 0
-    assert settle(corpus, names_in_use(corpus, home, settings)) is None
+    assert settle(corpus, names_in_use(corpus, home, settings), world.settings.people).labels == 0
+    assert settle(corpus, names_in_use(corpus, home, settings), world.settings.people) is None
     wider = InventorySettings(intents=["find_ship", "Book_Cabin"], slots=["deck"], fold_case=True)
-    change = settle(corpus, names_in_use(corpus, home, wider))
+    change = settle(corpus, names_in_use(corpus, home, wider), world.settings.people)
     assert (change.labels, change.withdrawn) == (1, 0)
     assert (label_of(world, 0).intent, label_of(world, 0).slots) == ("Book_Cabin", (DECK,))
-    assert settle(corpus, names_in_use(corpus, home, wider)) is None
+    assert settle(corpus, names_in_use(corpus, home, wider), world.settings.people) is None

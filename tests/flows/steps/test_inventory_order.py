@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from annotation.consensus import merge_annotations
 from annotation.inventory import InventorySettings
-from corpus import door
 from corpus.errors import UsageError
 from corpus.records.annotations import Annotation, AnnotationTask, Label, NameNote
 from corpus.records.arrivals import SlotSpan
@@ -22,32 +18,8 @@ from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.review_annotators import review
-from tests.flows.small_round import World, answer, round_of
-
-DECK = SlotSpan("deck", 10, 14)
-
-
-@dataclass
-class Asked(World):
-    """A world whose tasks were exported; answered ones leave the task folder, and stay here."""
-
-    first: list[AnnotationTask] = field(default_factory=list)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Asked]:
-    with round_of(tmp_path / "home", 4, "inventory.intents=[find_ship]") as made:
-        made.export()
-        yield Asked(**vars(made), first=made.tasks())
-
-
-def arguments(world: Asked):
-    return world.corpus, world.settings.home, world.settings.inventory
-
-
-def label_of(world: Asked, index: int) -> Label | None:
-    (content,) = door.open(world.corpus, [world.first[index].utterance_id], "annotate", parts=("label",))
-    return content.label
+from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
+from tests.flows.small_round import answer
 
 
 def ingest(world: Asked, index: int, intent: str | None, *slots: SlotSpan) -> None:
@@ -59,7 +31,7 @@ def ingest(world: Asked, index: int, intent: str | None, *slots: SlotSpan) -> No
 
 def settled(world: Asked, settings: InventorySettings | None = None):
     corpus, home, given = arguments(world)
-    return settle(corpus, names_in_use(corpus, home, settings or given))
+    return settle(corpus, names_in_use(corpus, home, settings or given), world.settings.people)
 
 
 def proposed(task: AnnotationTask, name: str, who: str = "ann", **fields: object):
@@ -71,12 +43,12 @@ def test_changes_that_concern_no_label_make_no_revision(world: Asked):
     settled(world)
     world.merge(proposed(task, "dance", "ann"), proposed(task, "waltz", "bob"))
     assert label_of(world, 0) is None
-    adopt(*arguments(world), "intent", ["dance"])
-    merge_names(*arguments(world), "intent", "waltz", "dance")
+    adopt(*changing(world), "intent", ["dance"])
+    merge_names(*changing(world), "intent", "waltz", "dance")
     label = label_of(world, 0)
     assert (label.intent, label.annotators) == ("dance", 2)
     for name in ("one", "two", "three"):
-        assert add_names(*arguments(world), "intent", [name], NameNote()).labels == 0
+        assert add_names(*changing(world), "intent", [name], NameNote()).labels == 0
     assert settled(world) is None
     assert label_of(world, 0) == label
     assert world.merge(answer(task, "cid", intent="dance")).labels == 1
@@ -86,7 +58,7 @@ def test_changes_that_concern_no_label_make_no_revision(world: Asked):
 def test_a_row_that_comes_again_after_its_name_was_adopted_is_the_same_answer(world: Asked):
     row, other = proposed(world.first[0], "dance"), answer(world.first[1])
     world.merge(row)
-    adopt(*arguments(world), "intent", ["dance"])
+    adopt(*changing(world), "intent", ["dance"])
     before = label_of(world, 0)
     report = world.merge(row, other)
     assert (report.annotations, report.repeated, report.conflicting, report.labels) == (2, 1, 0, 1)
@@ -96,8 +68,8 @@ def test_a_row_that_comes_again_after_its_name_was_adopted_is_the_same_answer(wo
 def test_a_former_name_in_a_later_manifest_means_the_new_one(world: Asked):
     ingest(world, 0, "find_ship", DECK)
     settled(world)
-    rename(*arguments(world), "intent", "find_ship", "find_vessel")
-    rename(*arguments(world), "slot", "deck", "berth")
+    rename(*changing(world), "intent", "find_ship", "find_vessel")
+    rename(*changing(world), "slot", "deck", "berth")
     ingest(world, 1, "find_ship", DECK)
     assert settled(world).labels == 1
     label = label_of(world, 1)
@@ -108,9 +80,9 @@ def test_a_former_name_in_a_later_manifest_means_the_new_one(world: Asked):
 def test_a_change_of_one_kind_leaves_labels_of_the_other_kind_to_be_settled(world: Asked):
     ingest(world, 0, None, DECK)
     settled(world)
-    rename(*arguments(world), "slot", "deck", "berth")
+    rename(*changing(world), "slot", "deck", "berth")
     ingest(world, 1, None, DECK)
-    add_names(*arguments(world), "intent", ["dance"], NameNote())
+    add_names(*changing(world), "intent", ["dance"], NameNote())
     settled(world)
     assert [slot.name for slot in label_of(world, 1).slots] == ["berth"]
 
@@ -123,8 +95,8 @@ def test_fields_from_a_manifest_are_renamed_beside_an_answer_that_does_not_give_
     named = merge_annotations({task.utterance_id: [row]}, {task.utterance_id: label_of(world, 0)})
     with world.corpus.operation("triaged", "merge") as op:
         labels.put_labels(world.corpus, op, [named[0].label])
-    rename(*arguments(world), "intent", "find_ship", "find_vessel")
-    rename(*arguments(world), "slot", "deck", "berth")
+    rename(*changing(world), "intent", "find_ship", "find_vessel")
+    rename(*changing(world), "slot", "deck", "berth")
     renamed = merge_annotations(
         {task.utterance_id: [row]},
         {task.utterance_id: named[0].label},
@@ -151,7 +123,7 @@ def test_a_name_added_beside_a_spelling_of_it_changes_nothing(world: Asked, fold
     settled(world, settings)
     world.after(0.1)
     name = "FIND_BOAT" if fold_case else "\uff46ind_boat"
-    assert add_names(corpus, home, settings, "intent", [name], NameNote()).labels == 0
+    assert add_names(corpus, home, settings, world.settings.people, "intent", [name], NameNote()).labels == 0
     assert label_of(world, 0).intent == "find_boat"
     assert settled(world, settings) is None
 
@@ -160,11 +132,11 @@ def test_other_keeps_its_name_and_its_meaning(world: Asked):
     corpus, home, _ = arguments(world)
     for spelling in ("other", " other ", "\uff4fther"):
         with pytest.raises(UsageError, match="always in the inventory"):
-            merge_names(*arguments(world), "intent", spelling, "find_ship")
+            merge_names(*changing(world), "intent", spelling, "find_ship")
         with pytest.raises(UsageError, match="always in the inventory"):
-            rename(*arguments(world), "intent", spelling, "rest")
+            rename(*changing(world), "intent", spelling, "rest")
     folded = InventorySettings(intents=["OTHER", "Other"], fold_case=True)
-    add_names(corpus, home, folded, "intent", ["oTHER"], NameNote())
+    add_names(corpus, home, folded, world.settings.people, "intent", ["oTHER"], NameNote())
     names = inventory_of(corpus, home, folded).intents
     assert [name for name in names.names if name.lower() == "other"] == ["other"]
     assert names.resolve("OTHER") == "other"
@@ -173,7 +145,7 @@ def test_other_keeps_its_name_and_its_meaning(world: Asked):
 def test_names_renamed_in_a_circle_are_the_first_name_again(world: Asked):
     world.merge(answer(world.first[0], intent="find_ship"))
     for old, new in (("find_ship", "b"), ("b", "find_ship"), ("find_ship", "b"), ("b", "find_ship")):
-        rename(*arguments(world), "intent", old, new)
+        rename(*changing(world), "intent", old, new)
         assert label_of(world, 0).intent == new
     names = inventory_of(*arguments(world)).intents
     assert (names.resolve("b"), names.names.count("find_ship"), "b" in names.names) == ("find_ship", 1, False)
@@ -185,7 +157,7 @@ def test_what_is_learned_of_people_holds_no_proposal(world: Asked):
     corpus, home, settings = arguments(world)
     assert review(corpus, names_in_use(corpus, home, settings), world.settings.crowd).people == 3
     assert "secret" not in stored_people(world)
-    adopt(corpus, home, settings, "intent", ["secret_x"])
+    adopt(*changing(world), "intent", ["secret_x"])
     world.merge(answer(world.first[0], "dan", intent="secret_x"))
     review(corpus, names_in_use(corpus, home, settings), world.settings.crowd)
     assert "secret_x" in stored_people(world)
@@ -211,6 +183,14 @@ def test_an_adopted_name_that_parts_two_people_asks_one_more(world: Asked):
     task = world.first[0]
     world.merge(answer(task, "ann", intent="other", proposal="dance"), answer(task, "bob"))
     assert label_of(world, 0).intent == "other"
-    change = adopt(*arguments(world), "intent", ["dance"])
+    change = adopt(*changing(world), "intent", ["dance"])
     assert (change.labels, change.withdrawn) == (0, 1)
     assert world.states().count("open") == 1
+
+
+def test_nobody_is_asked_any_more_than_the_settings_say(world: Asked):
+    task = world.first[0]
+    world.merge(answer(task, "ann", intent="other", proposal="dance"), answer(task, "bob"))
+    two = PeopleSettings(most_answers=2)
+    assert adopt(*arguments(world), two, "intent", ["dance"]).withdrawn == 1
+    assert world.states().count("open") == 0

@@ -90,7 +90,7 @@ def held(corpus: Corpus) -> tuple[Any, ...]:
 def client(home: Path, tasks: dict[str, Asked], batches: Sequence[Sequence[Annotation]], name: str) -> None:
     corpus = corpus_at(home)
     for k, batch in enumerate(batches):
-        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}", NAMES)
+        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}", NAMES, 3)
     corpus.close()
 
 

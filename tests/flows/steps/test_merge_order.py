@@ -54,7 +54,7 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
             labels.put_labels(corpus, op, [label], "manifest")
     for k, rows in enumerate(files):
         mine = [replace(row, task_id=ids[row.ask]) for row in rows]
-        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}", NAMES)
+        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}", NAMES, 3)
     content = next(iter(door.open(corpus, [i], "annotate", parts=("annotations", "label"), strict=False)), None)
     if content is None:
         return {"closed": True}

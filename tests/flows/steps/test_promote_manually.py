@@ -15,10 +15,12 @@ import sqlalchemy as sa
 
 from corpus.errors import PromotionRefused, UsageError
 from corpus.handle import Corpus
+from corpus.records.annotations import Label
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
+from corpus.tables import labels
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
 from flows.models import registry
@@ -32,7 +34,8 @@ from flows.runtime.settings import Settings
 from flows.steps.promote import judge_and_promote
 from flows.steps.promote_manually import MOST_WHY, promote_manually
 from flows.steps.retrain_plan import plan
-from tests.corpus.stored import corpus_at
+from tests.corpus.stored import arrive, corpus_at
+from tests.flows.audit_home import draw_audit_rows
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark, small_settings
 from training.tracking.store import open_tracking
@@ -148,11 +151,17 @@ def test_a_clear_gain_is_promoted_and_again_after_a_rollback_without_another_loo
             assert store.looks(conn, "asr") == looks
 
 
-def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_command(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-):
-    from training.evaluation import early_lead
+def label_audit_rows(corpus: Corpus, count: int, *, speakers: int) -> None:
+    """Leave so many more utterances drawn by chance and labelled."""
+    ids = arrive(corpus, count, speakers=speakers, arrived_at=corpus.clock(), operation_id="ingest/more")
+    draw_audit_rows(corpus, "2026-11-20", dict.fromkeys(ids, 0.5))
+    with corpus.operation("merge/more", "merge") as op:
+        labels.put_labels(corpus, op, [Label(i, "play some jazz", "play_music", (), 1.0, 1, 1) for i in ids])
 
+
+def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_command(
+    settings: Settings,
+):
     waiting = small_settings(settings.home, "promotion.min_audit_rows=1000")
     with opened(waiting) as corpus:
         champion, other = other_than_champion(corpus)
@@ -160,9 +169,9 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
         plant(corpus, waiting, other, lambda audit: np.zeros(len(audit.labels), bool))
         forget_judgements(corpus, other.version)
         first = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
-        forget_judgements(corpus, other.version)
-        monkeypatch.setattr(early_lead, "MIN_ROWS", 10)
-        monkeypatch.setattr(early_lead, "MIN_SPEAKERS", 3)
+        label_audit_rows(corpus, 24, speakers=12)
+        plant(corpus, waiting, registry.champion(corpus, "asr"), lambda audit: np.ones(len(audit.labels), bool))
+        plant(corpus, waiting, other, lambda audit: np.zeros(len(audit.labels), bool))
         second = promote_manually(corpus, waiting, f"asr/{other.version}", "lena").judgement
         assert aliases(corpus, "asr")["champion"] == champion
     assert first is not None

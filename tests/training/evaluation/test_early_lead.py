@@ -40,6 +40,12 @@ def test_nothing_leads_without(speakers: int, rows: int, better: float, why: str
     assert early_lead(*pair(speakers, rows, better), GATE) is None, why
 
 
+def test_how_few_rows_and_speakers_are_enough_is_for_the_caller_to_say():
+    assert early_lead(*pair(7, 4, 0.5), GATE, min_rows=28, min_speakers=7) is not None
+    assert early_lead(*pair(7, 4, 0.5), GATE, min_rows=29, min_speakers=7) is None
+    assert early_lead(*pair(7, 4, 0.5), GATE, min_rows=28, min_speakers=8) is None
+
+
 def test_many_rows_of_too_few_speakers_for_the_gate_can_lead():
     assert early_lead(*pair(20, 10, 0.5), GATE) is not None
 
