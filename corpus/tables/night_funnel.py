@@ -51,13 +51,6 @@ def arrived(conn: sa.Connection, start: datetime, end: datetime) -> list[Arrived
     return [ArrivedUtterance(row.utterance_id, row.state, bool(row.scored)) for row in rows]
 
 
-def newest_arrival(conn: sa.Connection) -> datetime | None:
-    """Return when the newest utterance arrived; None where there is none."""
-    newest = sa.func.max(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
-    moment: datetime | None = conn.execute(sa.select(newest)).scalar()
-    return moment
-
-
 def refused_beside_accepted(conn: sa.Connection, start: datetime, end: datetime) -> dict[str, int]:
     """Return the refused rows by reason of the batches whose newest utterance arrived in [start, end).
 

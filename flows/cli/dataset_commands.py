@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flows.cli.options import Config, Json, Set, dataset_app, open_home, show_report
 from flows.runtime import console
+
+if TYPE_CHECKING:
+    from flows.steps.dataset import DatasetRow
 
 Format = Annotated[
     Literal["hf", "nemo", "lhotse", "csv"],
@@ -54,12 +57,19 @@ def list_all(config: Config = None, overrides: Set = None, as_json: Json = False
     if as_json:
         console.show_json([row.to_json() for row in found])
     elif found:
-        names = ("dataset_id", "format", "with_audio", "rows", "at", "expires_at", "state", "place")
-        console.show_table("datasets", names, [[getattr(row, name) for name in names] for row in found])
+        headers = ("dataset", "format", "clips", "rows", "handed out", "delete by", "state", "place")
+        console.show_table("datasets, times in UTC", headers, [_cells(row) for row in found])
     else:
         print("no dataset was handed out")
     if any(row.state == "expired" for row in found):
         raise typer.Exit(1)
+
+
+def _cells(row: DatasetRow) -> tuple[str | int | None, ...]:
+    """Return the cells of a dataset's row: times to the minute."""
+    until = row.expires_at[:16].replace("T", " ") if row.expires_at else None
+    clips = "yes" if row.with_audio else "no"
+    return row.dataset_id, row.format, clips, row.rows, row.at[:16].replace("T", " "), until, row.state, row.place
 
 
 @dataset_app.command()

@@ -17,7 +17,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.evaluation import Interval
 from corpus.tables import models as store
-from corpus.tables import night_funnel, rounds
+from corpus.tables import night_funnel, rounds, utterances
 from corpus.tables.rounds import RoundRow
 from flows.models.judged_nights import (
     GateDecision,
@@ -216,7 +216,7 @@ def _night(conn: sa.Connection, settings: NightSettings, name: str | None) -> Ni
     """
     zone, hour = settings.time_zone, settings.ends_at
     known = sorted({row.night for row in rounds.rounds(conn)})
-    newest = night_funnel.newest_arrival(conn)
+    newest = utterances.newest_arrival(conn)
     if name is None:
         if newest is None:
             raise UsageError("the home has no night yet; earmark ingest MANIFEST brings the first utterances")
