@@ -30,6 +30,10 @@ PARTS_OF_STEPS = {
     "retrain_plan": "retrain",
     "retrain_preview": "retrain",
     "review_annotators": "merge",
+    "sweep_grid": "sweep",
+    "sweep_plan": "sweep",
+    "sweep_preview": "sweep",
+    "sweep_trial": "sweep",
     "training_examples": "retrain",
 }
 """Files of `flows/steps/` that are a part of the step of another file."""
@@ -280,8 +284,8 @@ def test_the_tables_of_the_documentation_have_the_steps_in_order_with_their_comm
 def test_steps_commands_and_flows_have_one_name() -> None:
     commands, named = _commands(), _steps()
     assert named <= commands
-    # no steps of a night: ways in and out for labelled corpora, and the names that all steps use
-    assert named - {"import", "inventory", "dataset"} <= set(VOCABULARY)
+    # no steps of a night: ways in and out for labelled corpora, the names that all steps use, and settings to try
+    assert named - {"import", "inventory", "dataset", "sweep"} <= set(VOCABULARY)
     pipeline = ast.parse((ROOT / "flows" / "pipeline.py").read_text())
     flows = {
         keyword.value.value

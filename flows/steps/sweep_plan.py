@@ -1,0 +1,252 @@
+"""Plan a sweep: which settings are trained on which labels, with which seeds, and what earlier sweeps trained already.
+
+All trials learn from one snapshot and one base, those that a retraining would take now. The same labels, base, settings
+and seed are the same trial in every sweep, so that none is trained twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from corpus.errors import SettingsError, UsageError
+from corpus.handle import Corpus
+from corpus.records.base import Kind, digest
+from corpus.records.models import Snapshot
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
+from corpus.tables import utterances
+from flows.models import registry
+from flows.models.eval_set import snapshot_and_account
+from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
+from flows.runtime.settings_parts import (
+    HasAsr,
+    HasHome,
+    HasIntent,
+    HasModels,
+    HasNight,
+    HasPromotion,
+    HasTracking,
+)
+from flows.steps import sweep_grid
+from flows.steps.fine_tune import LEARNING_ROLES
+from flows.steps.sweep_grid import SEED, Candidate, Finetune
+from flows.steps.training_examples import PseudoLabels, choose_pseudo_labels
+from training.asr.finetune import AsrFinetuneSettings
+from training.evaluation.intervals import SpeakerSums
+from training.pseudo_labels import PseudoSettings
+from training.snapshots import LabelAccount
+
+State: TypeAlias = Literal["trained", "refused", "diverged", "failed"]
+"""How a trial ended: `refused` is clearly worse than the base, as a retraining would refuse it; `failed` is any other
+error, after which it is trained again the next time."""
+
+
+class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
+    """The settings that decide what the trials of a sweep learn from."""
+
+
+class SettingsOfSweep(SettingsOfSweepPlan, HasHome, HasTracking, Protocol):
+    """The settings that a sweep reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Result):
+    """How a trial ended, as it is stored: numbers and the id of its MLflow run.
+
+    Attributes:
+        state: how it ended.
+        why: the reason in one sentence where it is not `trained`.
+        run_id: MLflow run.
+        seconds: how long it took [s].
+        epochs: how many were run.
+        train_loss: mean loss of the last epoch.
+        rows: how many dev rows it was measured on.
+        errors, base_errors, units: by dev speaker, in the order of their ids, which are not stored: errors of the
+            trained model, those of the base, and how much could be wrong (words, or texts). Empty where nothing was
+            measured.
+    """
+
+    state: State
+    why: str
+    run_id: str
+    seconds: float
+    epochs: int = 0
+    train_loss: float | None = None
+    rows: int = 0
+    errors: tuple[float, ...] = ()
+    base_errors: tuple[float, ...] = ()
+    units: tuple[float, ...] = ()
+
+    @property
+    def sums(self) -> SpeakerSums:
+        """Return the errors by speaker."""
+        return SpeakerSums(np.array(self.errors), np.array(self.units), self.rows)
+
+    @property
+    def base_sums(self) -> SpeakerSums:
+        """Return the errors of the base by speaker."""
+        return SpeakerSums(np.array(self.base_errors), np.array(self.units), self.rows)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Outcome:
+        """Return the outcome that was stored."""
+        by_speaker = {name: tuple(stored[name]) for name in ("errors", "base_errors", "units")}
+        return cls(**{**stored, **by_speaker})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a sweep.
+
+    Attributes:
+        operation_id: the same for the same labels, base, settings and seed.
+        candidate: position of its settings among the plan's candidates.
+        name: its settings in a few words.
+        finetune: the settings of the training, whole, with the seed of this trial.
+        pseudo: what is learned in addition to the labels.
+    """
+
+    operation_id: str
+    candidate: int
+    name: str
+    finetune: Finetune
+    pseudo: PseudoLabels
+
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs it runs, if it does not end early."""
+        steps = self.finetune.loop if isinstance(self.finetune, AsrFinetuneSettings) else self.finetune.fit
+        return steps.epochs
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What a sweep does.
+
+    Attributes:
+        kind: `asr` or `intent`.
+        name: the same for all sweeps on these labels and this base; their trials are below one MLflow run.
+        snapshot: the labels; of its rows only those that train and the dev rows are opened.
+        account: where all current labels are.
+        base: digest of the base's weights.
+        candidates: the settings that are tried.
+        seeds: how many times each is trained.
+        trials: all trainings.
+        done: how those of earlier sweeps ended, by operation id.
+    """
+
+    kind: Kind
+    name: str
+    snapshot: Snapshot
+    account: LabelAccount
+    base: str
+    candidates: tuple[Candidate, ...]
+    seeds: int
+    trials: tuple[Trial, ...]
+    done: Mapping[str, Outcome]
+
+    @property
+    def waiting(self) -> list[Trial]:
+        """Return the trials that are still to be trained."""
+        return [trial for trial in self.trials if trial.operation_id not in self.done]
+
+
+def plan(
+    corpus: Corpus,
+    settings: SettingsOfSweepPlan,
+    kind: Kind,
+    tried: Sequence[str],
+    trials: int | None = None,
+    seeds: int = 1,
+) -> SweepPlan:
+    """Return what a sweep does; nothing is written, and no content is opened.
+
+    Args:
+        corpus: the handle.
+        settings: what is learned how now, which is tried in any case, as the others are compared with it.
+        kind: `asr` or `intent`.
+        tried: `key=value,value` for each setting to try.
+        trials: how many combinations are drawn at random; None for all.
+        seeds: how many times each is trained, with the seeds from that of its settings on.
+
+    Raises:
+        SettingsError: a key or value is wrong.
+        UsageError: there are no labels to train on, or no dev rows to compare on.
+    """
+    from training.tracking.version_files import folder_digest
+
+    choices = sweep_grid.read_choices(kind, tried)
+    if seeds > 1 and SEED[kind] in choices:
+        raise SettingsError(f"--seeds tries seeds: leave {SEED[kind]} out of --set, or give --seeds 1")
+    present = settings.asr if kind == "asr" else settings.intent
+    candidates = sweep_grid.candidates(kind, present, choices, trials)
+    snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
+    _require_rows(snapshot)
+    base = folder_digest(registry.base_folder(settings.models, kind))
+    rows = digest([[[r.utterance_id, r.revision, r.weight] for r in snapshot.of(role)] for role in LEARNING_ROLES])
+    made = _trials(corpus, settings.night, kind, snapshot, candidates, seeds, (rows, base))
+    with corpus.read() as conn:
+        stored = {trial.operation_id: result_of(conn, trial.operation_id) for trial in made}
+    done = {operation_id: Outcome.from_json(result) for operation_id, result in stored.items() if result is not None}
+    name = f"sweep-{kind}-{digest([rows, base])[:8]}"
+    return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, tuple(made), done)
+
+
+def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:
+    """Return the speaker of each utterance."""
+    with corpus.read() as conn:
+        found: list[str] = utterances.pool_columns(conn, list(utterance_ids)).speaker_ids.tolist()
+    return found
+
+
+def _require_rows(snapshot: Snapshot) -> None:
+    """Check that there is something to learn from and something to compare on.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if not snapshot.of("train"):
+        raise UsageError("no training label yet; merge annotations, or ingest a manifest with known texts")
+    if not snapshot.of("dev"):
+        raise UsageError(
+            "no label of a dev speaker yet, and dev rows decide which settings are best; label more utterances: the "
+            "share of dev speakers is corpus.split, fixed at a speaker's first utterance"
+        )
+
+
+def _trials(
+    corpus: Corpus,
+    night: NightSettings,
+    kind: Kind,
+    snapshot: Snapshot,
+    candidates: Sequence[Candidate],
+    seeds: int,
+    inputs: tuple[str, str],
+) -> list[Trial]:
+    """Return the trainings of all candidates; `inputs` are the digests of the labels and of the base."""
+    rows, base = inputs
+    chosen: dict[PseudoSettings, PseudoLabels] = {}
+    made = []
+    for position, candidate in enumerate(candidates):
+        how = candidate.finetune.pseudo
+        if how not in chosen:
+            chosen[how] = choose_pseudo_labels(corpus, night, how, kind, snapshot)
+        first = sweep_grid.seed_of(kind, candidate.finetune)
+        for seed in range(first, first + seeds):
+            finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
+            learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest()])
+            name = candidate_name(kind, candidate) + (f" seed={seed}" if seeds > 1 else "")
+            operation_id = operation_ids.trial(kind, rows, learned)
+            made.append(Trial(operation_id, position, name, finetune, chosen[how]))
+    return made
+
+
+def candidate_name(kind: Kind, candidate: Candidate) -> str:
+    """Return the settings of a candidate in a few words, such as `fit.epochs=5 fit.encoder_rate=0.001`."""
+    values = " ".join(f"{key.removeprefix(f'{kind}.')}={value}" for key, value in candidate.values.items())
+    return f"present settings, {values}" if candidate.present else values

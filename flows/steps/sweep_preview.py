@@ -1,0 +1,91 @@
+"""Preview a sweep: its trials, the rows that they learn from, and how long it will take; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from corpus.handle import Corpus
+from corpus.records.base import Kind
+from corpus.tables import costs
+from flows.runtime.results import Result
+from flows.steps.sweep_plan import SweepPlan, Trial, dev_speakers
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrial(Result):
+    """A trial that a sweep would run.
+
+    Attributes:
+        name: its settings in a few words.
+        settings: value by key, of the keys that are tried.
+        done: whether an earlier sweep ran it.
+        seconds: how long it takes [s]; None where that is unknown, and where it is done.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    done: bool
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPreview(Result):
+    """What a sweep would do now.
+
+    Attributes:
+        kind: `asr` or `intent`.
+        labels: how many labels each trial learns from.
+        dev_rows, dev_speakers: what the settings are compared on.
+        trials: all trials, in their order.
+        seconds: how long those take that no earlier sweep ran [s]; None where no training was measured yet.
+        measured_on: what the time was measured on: earlier trials, or a version; None where none was measured.
+    """
+
+    kind: Kind
+    labels: int
+    dev_rows: int
+    dev_speakers: int
+    trials: tuple[PlannedTrial, ...]
+    seconds: float | None = None
+    measured_on: str | None = None
+
+
+def preview(corpus: Corpus, plan: SweepPlan) -> SweepPreview:
+    """Return what a sweep would do: a training takes its number of epochs, at the rate that was measured last."""
+    per_epoch, measured_on = _seconds_per_epoch(corpus, plan)
+    dev = [row.utterance_id for row in plan.snapshot.of("dev")]
+    waiting = sum(trial.epochs for trial in plan.waiting)
+    return SweepPreview(
+        kind=plan.kind,
+        labels=len(plan.snapshot.of("train")),
+        dev_rows=len(dev),
+        dev_speakers=len(set(dev_speakers(corpus, dev))),
+        trials=tuple(_planned(plan, trial, per_epoch) for trial in plan.trials),
+        seconds=None if per_epoch is None else round(per_epoch * waiting, 1),
+        measured_on=measured_on,
+    )
+
+
+def _planned(plan: SweepPlan, trial: Trial, per_epoch: float | None) -> PlannedTrial:
+    done = trial.operation_id in plan.done
+    seconds = None if per_epoch is None or done else round(per_epoch * trial.epochs, 1)
+    return PlannedTrial(trial.name, plan.candidates[trial.candidate].values, done, seconds)
+
+
+def _seconds_per_epoch(corpus: Corpus, plan: SweepPlan) -> tuple[float | None, str | None]:
+    """Return how long an epoch takes [s] and what says so: earlier trials on these labels, else the newest version.
+
+    How many epochs that version ran is not in the records: it is taken to be as many as the present settings have.
+    """
+    run = [outcome for outcome in plan.done.values() if outcome.epochs]
+    if run:
+        return sum(each.seconds for each in run) / sum(each.epochs for each in run), f"{len(run)} earlier trials"
+    with corpus.read() as conn:
+        trained = costs.newest_training(conn, plan.kind)
+    if trained is None or not trained.labels:
+        return None, None
+    present = next(trial for trial in plan.trials if plan.candidates[trial.candidate].present)
+    seconds = trained.seconds * len(plan.snapshot.of("train")) / trained.labels
+    return seconds / present.epochs, f"{plan.kind}/{trained.version}"
