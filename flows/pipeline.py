@@ -148,8 +148,10 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
 
 @flow(name="sweep", flow_run_name=run_name)
 @without_content
-def sweep(kind: Kind, tried: list[str], trials: int | None, seeds: int, config: str | None = None) -> TrialsReport:
+def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, config: str | None = None) -> TrialsReport:
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))

@@ -133,7 +133,7 @@ def _run_all(
             if learner is None or trial.pseudo != waiting[number - 2].pseudo:
                 learner = None  # the old examples go before the new ones are in memory
                 learner = _opened(corpus, plan, base, trial)
-            outcome = run_trial(corpus, settings, plan, trial, learner, place)
+            outcome = run_trial(corpus, settings.home, plan, trial, learner, place)
             found[trial.operation_id] = outcome
             advance(number)
             progress.note(f"{title}: {_outcome_line(plan.kind, outcome)}{_left(found.values(), waiting[number:])}")

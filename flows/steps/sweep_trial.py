@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import EarmarkError, TrainingRefused
@@ -14,7 +15,6 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.tables import labels
 from flows.models import registry
-from flows.runtime.settings_parts import HasHome
 from flows.steps.fine_tune import Learner, checkpoint_folder
 from flows.steps.sweep_grid import seed_of
 from flows.steps.sweep_plan import Outcome, SweepPlan, Trial, dev_speakers
@@ -38,7 +38,7 @@ class Place:
 
 
 def run_trial(
-    corpus: Corpus, settings: HasHome, plan: SweepPlan, trial: Trial, learner: Learner[Any, Any], place: Place
+    corpus: Corpus, home: Path, plan: SweepPlan, trial: Trial, learner: Learner[Any, Any], place: Place
 ) -> Outcome:
     """Train with the settings of a trial and return how it ended; an error ends this trial alone.
 
@@ -47,7 +47,7 @@ def run_trial(
     """
     from training.tracking.runs import tracked_run
 
-    folder = settings.home / "work" / digest(trial.operation_id)[:16]
+    folder = home / "work" / digest(trial.operation_id)[:16]
     began = time.monotonic()
     run_id, outcome = "", None
     try:
