@@ -156,7 +156,8 @@ def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, config: s
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))
         plan = plan_sweep(corpus, settings, kind, tried, trials, seeds)
-        return _run(f"sweep {kind}", sweep_step.sweep, corpus, settings, plan, str(runtime.flow_run.id or ""))
+        where = (settings.home, settings.models, settings.tracking)
+        return _run(f"sweep {kind}", sweep_step.sweep, corpus, *where, plan, str(runtime.flow_run.id or ""))
 
 
 @dataclass(frozen=True, slots=True)

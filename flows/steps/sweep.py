@@ -19,12 +19,14 @@ from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
+from flows.runtime.settings import ModelSettings
 from flows.steps.fine_tune import Learner, asr_learner, intent_learner
-from flows.steps.sweep_plan import Outcome, SettingsOfSweep, State, SweepPlan, Trial
+from flows.steps.sweep_plan import Outcome, State, SweepPlan, Trial
 from flows.steps.sweep_trial import Place, run_trial
 
 if TYPE_CHECKING:
     from training.evaluation.intervals import SpeakerSums
+    from training.tracking.store import TrackingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,9 @@ class TrialsReport(Result):
     run: str
 
 
-def sweep(corpus: Corpus, settings: SettingsOfSweep, plan: SweepPlan, flow_run: str) -> TrialsReport:
+def sweep(
+    corpus: Corpus, home: Path, models: ModelSettings, store: TrackingSettings, plan: SweepPlan, flow_run: str
+) -> TrialsReport:
     """Run the trials that no earlier sweep ran, and return all of them, ranked by the dev rows.
 
     A trial that diverges, is clearly worse than the base or fails is in the report; the others run all the same. A
@@ -105,10 +109,10 @@ def sweep(corpus: Corpus, settings: SettingsOfSweep, plan: SweepPlan, flow_run: 
     from training.tracking import runs
     from training.tracking.store import open_tracking
 
-    tracking = open_tracking(settings.tracking, settings.home)
+    tracking = open_tracking(store, home)
     with runs.tracked_cycle(tracking, plan.name, home_id.of_records(corpus.records)) as run_id:
-        base = registry.base_folder(settings.models, plan.kind)
-        outcomes = {**plan.done, **_run_all(corpus, settings, plan, base, Place(tracking, flow_run))}
+        base = registry.base_folder(models, plan.kind)
+        outcomes = {**plan.done, **_run_all(corpus, home, plan, base, Place(tracking, flow_run))}
         report = _report(plan, outcomes, run_id)
         best = report.tried[0].dev_error
         figures = {"best_dev_error": best.value} if best and report.best else {}
@@ -117,9 +121,7 @@ def sweep(corpus: Corpus, settings: SettingsOfSweep, plan: SweepPlan, flow_run: 
     return report
 
 
-def _run_all(
-    corpus: Corpus, settings: SettingsOfSweep, plan: SweepPlan, base: Path, place: Place
-) -> dict[str, Outcome]:
+def _run_all(corpus: Corpus, home: Path, plan: SweepPlan, base: Path, place: Place) -> dict[str, Outcome]:
     """Run the waiting trials, on examples that are opened once; return how they ended by operation id."""
     waiting = plan.waiting
     if not waiting:
@@ -133,7 +135,7 @@ def _run_all(
             if learner is None or trial.pseudo != waiting[number - 2].pseudo:
                 learner = None  # the old examples go before the new ones are in memory
                 learner = _opened(corpus, plan, base, trial)
-            outcome = run_trial(corpus, settings.home, plan, trial, learner, place)
+            outcome = run_trial(corpus, home, plan, trial, learner, place)
             found[trial.operation_id] = outcome
             advance(number)
             progress.note(f"{title}: {_outcome_line(plan.kind, outcome)}{_left(found.values(), waiting[number:])}")

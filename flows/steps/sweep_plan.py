@@ -25,12 +25,10 @@ from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
-    HasHome,
     HasIntent,
     HasModels,
     HasNight,
     HasPromotion,
-    HasTracking,
 )
 from flows.steps import sweep_grid
 from flows.steps.fine_tune import LEARNING_ROLES
@@ -48,10 +46,6 @@ error, after which it is trained again the next time."""
 
 class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
     """The settings that decide what the trials of a sweep learn from."""
-
-
-class SettingsOfSweep(SettingsOfSweepPlan, HasHome, HasTracking, Protocol):
-    """The settings that a sweep reads."""
 
 
 @dataclass(frozen=True, slots=True)
