@@ -148,14 +148,14 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
 
 @flow(name="sweep", flow_run_name=run_name)
 @without_content
-def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, config: str | None = None) -> TrialsReport:
+def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, folds: int) -> TrialsReport:
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
-    with open_for_flow(config) as (corpus, settings):
+    with open_for_flow(None) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory))
-        plan = plan_sweep(corpus, settings, kind, tried, trials, seeds)
+        plan = plan_sweep(corpus, settings, kind, tried, trials, seeds, folds)
         where = (settings.home, settings.models, settings.tracking)
         return _run(f"sweep {kind}", sweep_step.sweep, corpus, *where, plan, str(runtime.flow_run.id or ""))
 

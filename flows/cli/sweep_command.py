@@ -24,6 +24,12 @@ def sweep(
         int | None, typer.Option(min=1, help="Try only this many combinations, drawn at random; default all.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many times each is trained, each time with another seed.")] = 1,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Where dev rows are few: split the speakers into so many groups, measure on each in turn."
+        ),
+    ] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the trials, their rows and how long they take; write nothing.")
     ] = False,
@@ -44,10 +50,12 @@ def sweep(
 
         settings = settings_of(config, other)
         with opened(settings, create=False) as corpus:
-            planned = preview(corpus, plan(corpus, settings, kind, mine, trials, seeds)).to_json()
+            planned = preview(corpus, plan(corpus, settings, kind, mine, trials, seeds, folds)).to_json()
         console.show_json(planned) if as_json else show_sweep_preview(planned)
         return
-    document = run_flow("sweep", config, other, kind=kind, tried=mine, trials=trials, seeds=seeds).to_json()
+    document = run_flow(
+        "sweep", config, other, kind=kind, tried=mine, trials=trials, seeds=seeds, folds=folds
+    ).to_json()
     console.show_json(document) if as_json else show_sweep(document)
     if document["best"] is None:
         raise Refused("no trial was trained to its end; the table says why")

@@ -18,13 +18,13 @@ UNKNOWN = "unknown until the first training"
 def show_sweep_preview(document: Mapping[str, Any]) -> None:
     """Print the document of a `SweepPreview`."""
     done = sum(trial["done"] for trial in document["trials"])
-    seconds = document.get("seconds")
+    seconds, folds = document.get("seconds"), document["folds"]
     by = f", as {document['measured_on']} took by labels and epochs" if "measured_on" in document else ""
     console.show_pairs(
         f"sweep {document['kind']} (dry run, nothing is written)",
         {
-            "labels": f"{document['labels']} train",
-            "compared on": f"{document['dev_rows']} dev rows of {document['dev_speakers']} speakers; no audit row",
+            "labels": f"{document['labels']}" + (f" in {folds} folds" if folds > 1 else " train"),
+            "compared on": f"{document['dev_rows']} rows of {document['dev_speakers']} speakers; no audit row",
             "trials": f"{len(document['trials'])}, of which {done} are done",
             "time": UNKNOWN if seconds is None else f"about {duration_text(seconds)}{by}",
         },
@@ -42,9 +42,10 @@ def show_sweep(document: Mapping[str, Any]) -> None:
     keys = list(tried[0]["settings"])
     headers = [*(key.removeprefix(f"{kind}.") for key in keys), f"dev {measure}", "to present, points", "epochs"]
     seeds = f", {document['seeds']} seeds each" if document["seeds"] > 1 else ""
+    folds = f" in {document['folds']} folds" if document["folds"] > 1 else ""
     base = document["base_error"]
     print(
-        f"{kind}: {document['labels']} labels{seeds}, compared on {document['dev_rows']} dev rows of "
+        f"{kind}: {document['labels']} labels{folds}{seeds}, compared on {document['dev_rows']} rows of "
         f"{document['dev_speakers']} speakers" + (f"; base {measure} {_rate(base)}" if base else "")
     )
     rows = [
@@ -76,7 +77,7 @@ def best_lines(document: Mapping[str, Any]) -> Iterator[str]:
     if best is None or present:
         return
     if not document["clear"]:
-        yield "WARNING: what follows may be no better; more labels of dev speakers, or --seeds 3, say more"
+        yield "WARNING: what follows may be no better; --folds 5, --seeds 3 or more labels say more"
     tree: dict[str, Any] = {}
     for key, value in best.items():
         branch = tree

@@ -15,6 +15,7 @@ from corpus import home_id
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
+from corpus.records.models import Snapshot
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
@@ -23,6 +24,7 @@ from flows.runtime.settings import ModelSettings
 from flows.steps.fine_tune import Learner, asr_learner, intent_learner
 from flows.steps.sweep_plan import Outcome, State, SweepPlan, Trial
 from flows.steps.sweep_trial import Place, run_trial
+from flows.steps.training_examples import PseudoLabels
 
 if TYPE_CHECKING:
     from training.evaluation.intervals import SpeakerSums
@@ -69,9 +71,10 @@ class TrialsReport(Result):
         kind: `asr` or `intent`.
         measure: what is compared, `WER` or `intent error`.
         snapshot: id of the labels.
-        labels: how many were learned from.
+        labels: how many were learned from; with folds each time by a part of them.
         dev_rows, dev_speakers: what the settings are compared on.
-        seeds: how many times each was trained.
+        seeds: how many times each was trained, with another seed.
+        folds: how many groups of speakers were measured on in turn; 1 where the dev rows were.
         base_error: of the base on the dev rows; None where nothing was measured.
         tried: all settings, best first; then those that were not measured.
         best: value by key of the best settings; None where none was trained.
@@ -88,6 +91,7 @@ class TrialsReport(Result):
     dev_rows: int
     dev_speakers: int
     seeds: int
+    folds: int
     base_error: Interval | None
     tried: tuple[TriedSettings, ...]
     best: Mapping[str, Any] | None
@@ -128,13 +132,14 @@ def _run_all(corpus: Corpus, home: Path, plan: SweepPlan, base: Path, place: Pla
         return {}
     found: dict[str, Outcome] = {}
     learner: Learner[Any, Any] | None = None
+    before: tuple[Snapshot, PseudoLabels] | None = None
     with progress.track(f"trying settings of {plan.kind}", len(waiting), "trials") as advance:
         for number, trial in enumerate(waiting, start=1):
             title = f"trial {number} of {len(waiting)}"
             progress.note(f"{title}: {trial.name}")
-            if learner is None or trial.pseudo != waiting[number - 2].pseudo:
+            if learner is None or (trial.snapshot, trial.pseudo) != before:
                 learner = None  # the old examples go before the new ones are in memory
-                learner = _opened(corpus, plan, base, trial)
+                learner, before = _opened(corpus, plan, base, trial), (trial.snapshot, trial.pseudo)
             outcome = run_trial(corpus, home, plan, trial, learner, place)
             found[trial.operation_id] = outcome
             advance(number)
@@ -145,8 +150,8 @@ def _run_all(corpus: Corpus, home: Path, plan: SweepPlan, base: Path, place: Pla
 def _opened(corpus: Corpus, plan: SweepPlan, base: Path, trial: Trial) -> Learner[Any, Any]:
     """Open what a trial learns from: the rows that train, the dev rows, and its pseudo-labels."""
     if plan.kind == "asr":
-        return asr_learner(corpus, base, plan.snapshot, trial.pseudo)
-    return intent_learner(corpus, base, plan.snapshot, trial.pseudo)
+        return asr_learner(corpus, base, trial.snapshot, trial.pseudo)
+    return intent_learner(corpus, base, trial.snapshot, trial.pseudo)
 
 
 def _outcome_line(kind: Kind, outcome: Outcome) -> str:
@@ -173,15 +178,18 @@ def measure_of(kind: Kind) -> str:
 
 def _report(plan: SweepPlan, outcomes: Mapping[str, Outcome], run_id: str) -> TrialsReport:
     """Return all settings, those that were trained by their dev error and the others behind them."""
-    from training.evaluation.dev_ranking import dev_difference, dev_rate, mean_sums
+    from training.evaluation.dev_ranking import dev_difference, dev_rate, joined_sums, mean_sums
 
     sums: dict[int, SpeakerSums] = {}
     tried: dict[int, TriedSettings] = {}
+    base: SpeakerSums | None = None
     for position in range(len(plan.candidates)):
         ended = [outcomes[trial.operation_id] for trial in plan.trials if trial.candidate == position]
         tried[position] = _tried(plan, position, ended)
         if all(outcome.units for outcome in ended):
-            sums[position] = mean_sums([outcome.sums for outcome in ended])
+            by_seed = [ended[seed :: plan.seeds] for seed in range(plan.seeds)]  # of each seed, its folds
+            sums[position] = mean_sums([joined_sums([each.sums for each in folds]) for folds in by_seed])
+            base = base or joined_sums([each.base_sums for each in by_seed[0]])
     present = next(position for position, each in tried.items() if each.present)
     compared = len(sums) - 1
     for position, found in sums.items():
@@ -190,17 +198,17 @@ def _report(plan: SweepPlan, outcomes: Mapping[str, Outcome], run_id: str) -> Tr
         tried[position] = replace(tried[position], dev_error=dev_rate(found), difference=difference)
     order = sorted(tried.values(), key=_rank)
     best = order[0] if order[0].state == "trained" else None
-    measured = [outcome for outcome in outcomes.values() if outcome.units]
     verdict, clear = _verdict(best, tried[present], compared, measure_of(plan.kind))
     return TrialsReport(
         kind=plan.kind,
         measure=measure_of(plan.kind),
         snapshot=plan.snapshot.snapshot_id,
-        labels=len(plan.snapshot.of("train")),
-        dev_rows=measured[0].rows if measured else len(plan.snapshot.of("dev")),
-        dev_speakers=len(measured[0].units) if measured else 0,
+        labels=plan.labels,
+        dev_rows=base.rows if base else 0,
+        dev_speakers=len(base.numerator) if base else 0,
         seeds=plan.seeds,
-        base_error=dev_rate(measured[0].base_sums) if measured else None,
+        folds=plan.folds,
+        base_error=dev_rate(base) if base else None,
         tried=tuple(order),
         best=best.settings if best else None,
         verdict=verdict,
@@ -240,7 +248,7 @@ def _verdict(best: TriedSettings | None, present: TriedSettings, compared: int, 
     if best is None:
         return "no trial was trained to its end", False
     assert best.dev_error is not None
-    rows = f"{best.dev_error.n} dev rows of {best.dev_error.speakers} speakers"
+    rows = f"{best.dev_error.n} rows of {best.dev_error.speakers} speakers"
     if best.present:
         return f"none of the settings has a lower {measure} than the present ones on {rows}", False
     if best.difference is None:

@@ -7,14 +7,14 @@ and seed are the same trial in every sweep, so that none is trained twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
-from corpus.records.base import Kind, digest
+from corpus.records.base import Kind, Role, digest
 from corpus.records.models import Snapshot
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
@@ -102,6 +102,7 @@ class Trial:
         candidate: position of its settings among the plan's candidates.
         name: its settings in a few words.
         finetune: the settings of the training, whole, with the seed of this trial.
+        snapshot: the labels: of a fold, where there are folds, those of its speakers are the dev rows.
         pseudo: what is learned in addition to the labels.
     """
 
@@ -109,6 +110,7 @@ class Trial:
     candidate: int
     name: str
     finetune: Finetune
+    snapshot: Snapshot
     pseudo: PseudoLabels
 
     @property
@@ -129,8 +131,10 @@ class SweepPlan:
         account: where all current labels are.
         base: digest of the base's weights.
         candidates: the settings that are tried.
-        seeds: how many times each is trained.
-        trials: all trainings.
+        seeds: how many times each is trained, with another seed.
+        folds: into how many groups the speakers are split, each of which is the dev rows once; 1 for the dev rows of
+            the snapshot.
+        trials: all trainings, in the order in which they run.
         done: how those of earlier sweeps ended, by operation id.
     """
 
@@ -141,8 +145,14 @@ class SweepPlan:
     base: str
     candidates: tuple[Candidate, ...]
     seeds: int
+    folds: int
     trials: tuple[Trial, ...]
     done: Mapping[str, Outcome]
+
+    @property
+    def labels(self) -> int:
+        """Return how many labels are learned from, each time or, where there are folds, by all but one of them."""
+        return sum(row.role in (LEARNING_ROLES if self.folds > 1 else ("train",)) for row in self.snapshot.rows)
 
     @property
     def waiting(self) -> list[Trial]:
@@ -157,6 +167,7 @@ def plan(
     tried: Sequence[str],
     trials: int | None = None,
     seeds: int = 1,
+    folds: int = 1,
 ) -> SweepPlan:
     """Return what a sweep does; nothing is written, and no content is opened.
 
@@ -167,6 +178,8 @@ def plan(
         tried: `key=value,value` for each setting to try.
         trials: how many combinations are drawn at random; None for all.
         seeds: how many times each is trained, with the seeds from that of its settings on.
+        folds: 1 to compare on the dev rows; more to split all speakers who train or are dev speakers into groups, each
+            of which is measured on once while the others train.
 
     Raises:
         SettingsError: a key or value is wrong.
@@ -180,15 +193,19 @@ def plan(
     present = settings.asr if kind == "asr" else settings.intent
     candidates = sweep_grid.candidates(kind, present, choices, trials)
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
-    _require_rows(snapshot)
+    if folds > 1 and any(each.finetune.pseudo.weight for each in candidates):
+        raise SettingsError(
+            f"--folds: the champion that gives pseudo-labels learned from the rows that measure; leave out --folds, or "
+            f"set {kind}.pseudo.weight to 0"
+        )
+    parts = _parts(corpus, snapshot, folds)
     base = folder_digest(registry.base_folder(settings.models, kind))
-    rows = digest([[[r.utterance_id, r.revision, r.weight] for r in snapshot.of(role)] for role in LEARNING_ROLES])
-    made = _trials(corpus, settings.night, kind, snapshot, candidates, seeds, (rows, base))
+    made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
     with corpus.read() as conn:
         stored = {trial.operation_id: result_of(conn, trial.operation_id) for trial in made}
     done = {operation_id: Outcome.from_json(result) for operation_id, result in stored.items() if result is not None}
-    name = f"sweep-{kind}-{digest([rows, base])[:8]}"
-    return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, tuple(made), done)
+    name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base])[:8]}"
+    return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, len(parts), tuple(made), done)
 
 
 def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:
@@ -198,45 +215,66 @@ def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:
     return found
 
 
-def _require_rows(snapshot: Snapshot) -> None:
-    """Check that there is something to learn from and something to compare on.
+def _parts(corpus: Corpus, snapshot: Snapshot, folds: int) -> list[Snapshot]:
+    """Return the snapshot itself or, where there are folds, one for each: its speakers' labels are the dev rows.
+
+    Speakers go to folds in turn, in the order of their keyed ids, so that the folds are random and stay the same.
 
     Raises:
-        UsageError: there is not.
+        UsageError: there is nothing to learn from or nothing to compare on.
     """
     if not snapshot.of("train"):
         raise UsageError("no training label yet; merge annotations, or ingest a manifest with known texts")
-    if not snapshot.of("dev"):
-        raise UsageError(
-            "no label of a dev speaker yet, and dev rows decide which settings are best; label more utterances: the "
-            "share of dev speakers is corpus.split, fixed at a speaker's first utterance"
-        )
+    if folds == 1:
+        if not snapshot.of("dev"):
+            raise UsageError(
+                "no label of a dev speaker yet, and dev rows decide which settings are best; give --folds 5, which "
+                "compares on the training labels in turn, or label more utterances"
+            )
+        return [snapshot]
+    rows = [row for row in snapshot.rows if row.role in LEARNING_ROLES]
+    speakers = dev_speakers(corpus, [row.utterance_id for row in rows])
+    fold_of = {speaker: position % folds for position, speaker in enumerate(sorted(set(speakers)))}
+    if len(fold_of) < folds:
+        raise UsageError(f"--folds {folds}: there are labels of {len(fold_of)} speakers only; give fewer folds")
+    made = []
+    for fold in range(folds):
+        roles: list[Role] = ["dev" if fold_of[speaker] == fold else "train" for speaker in speakers]
+        made.append(Snapshot(tuple(replace(row, role=role) for row, role in zip(rows, roles, strict=True))))
+    return made
+
+
+def _learned_rows(snapshot: Snapshot) -> str:
+    """Return the digest of the rows that train and of the dev rows; the audit rows have no part in it."""
+    return digest([[[r.utterance_id, r.revision, r.weight] for r in snapshot.of(role)] for role in LEARNING_ROLES])
 
 
 def _trials(
     corpus: Corpus,
     night: NightSettings,
     kind: Kind,
-    snapshot: Snapshot,
+    parts: Sequence[Snapshot],
     candidates: Sequence[Candidate],
     seeds: int,
-    inputs: tuple[str, str],
+    base: str,
 ) -> list[Trial]:
-    """Return the trainings of all candidates; `inputs` are the digests of the labels and of the base."""
-    rows, base = inputs
-    chosen: dict[PseudoSettings, PseudoLabels] = {}
+    """Return the trainings of all candidates on each part, part by part, since the examples of one are in memory."""
+    chosen: dict[tuple[int, PseudoSettings], PseudoLabels] = {}
     made = []
-    for position, candidate in enumerate(candidates):
-        how = candidate.finetune.pseudo
-        if how not in chosen:
-            chosen[how] = choose_pseudo_labels(corpus, night, how, kind, snapshot)
-        first = sweep_grid.seed_of(kind, candidate.finetune)
-        for seed in range(first, first + seeds):
-            finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
-            learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest()])
-            name = candidate_name(kind, candidate) + (f" seed={seed}" if seeds > 1 else "")
-            operation_id = operation_ids.trial(kind, rows, learned)
-            made.append(Trial(operation_id, position, name, finetune, chosen[how]))
+    for fold, part in enumerate(parts):
+        rows = _learned_rows(part)
+        for position, candidate in enumerate(candidates):
+            how = (fold, candidate.finetune.pseudo)
+            if how not in chosen:
+                chosen[how] = choose_pseudo_labels(corpus, night, how[1], kind, part)
+            first = sweep_grid.seed_of(kind, candidate.finetune)
+            for seed in range(first, first + seeds):
+                finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
+                learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest()])
+                name = candidate_name(kind, candidate) + (f" seed={seed}" if seeds > 1 else "")
+                name += f" fold {fold + 1} of {len(parts)}" if len(parts) > 1 else ""
+                operation_id = operation_ids.trial(kind, rows, learned)
+                made.append(Trial(operation_id, position, name, finetune, part, chosen[how]))
     return made
 
 

@@ -36,7 +36,8 @@ class SweepPreview(Result):
 
     Attributes:
         kind: `asr` or `intent`.
-        labels: how many labels each trial learns from.
+        labels: how many labels are learned from, each time or, where there are folds, by all but one of them.
+        folds: how many groups of speakers are measured on in turn; 1 where the dev rows are.
         dev_rows, dev_speakers: what the settings are compared on.
         trials: all trials, in their order.
         seconds: how long those take that no earlier sweep ran [s]; None where no training was measured yet.
@@ -45,6 +46,7 @@ class SweepPreview(Result):
 
     kind: Kind
     labels: int
+    folds: int
     dev_rows: int
     dev_speakers: int
     trials: tuple[PlannedTrial, ...]
@@ -55,11 +57,13 @@ class SweepPreview(Result):
 def preview(corpus: Corpus, plan: SweepPlan) -> SweepPreview:
     """Return what a sweep would do: a training takes its number of epochs, at the rate that was measured last."""
     per_epoch, measured_on = _seconds_per_epoch(corpus, plan)
-    dev = [row.utterance_id for row in plan.snapshot.of("dev")]
+    parts = {trial.snapshot.snapshot_id: trial.snapshot for trial in plan.trials}
+    dev = [row.utterance_id for part in parts.values() for row in part.of("dev")]
     waiting = sum(trial.epochs for trial in plan.waiting)
     return SweepPreview(
         kind=plan.kind,
-        labels=len(plan.snapshot.of("train")),
+        labels=plan.labels,
+        folds=plan.folds,
         dev_rows=len(dev),
         dev_speakers=len(set(dev_speakers(corpus, dev))),
         trials=tuple(_planned(plan, trial, per_epoch) for trial in plan.trials),
@@ -87,5 +91,5 @@ def _seconds_per_epoch(corpus: Corpus, plan: SweepPlan) -> tuple[float | None, s
     if trained is None or not trained.labels:
         return None, None
     present = next(trial for trial in plan.trials if plan.candidates[trial.candidate].present)
-    seconds = trained.seconds * len(plan.snapshot.of("train")) / trained.labels
+    seconds = trained.seconds * len(present.snapshot.of("train")) / trained.labels
     return seconds / present.epochs, f"{plan.kind}/{trained.version}"

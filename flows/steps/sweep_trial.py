@@ -141,11 +141,11 @@ def _facts(corpus: Corpus, plan: SweepPlan, trial: Trial, flow_run: str) -> RunF
         kind=plan.kind,
         cycle=plan.name,
         config={plan.kind: trial.finetune.model_dump(mode="json"), "pseudo": pseudo},
-        snapshot_id=plan.snapshot.snapshot_id,
+        snapshot_id=trial.snapshot.snapshot_id,
         base=plan.base,
         parent=registry.champion(corpus, plan.kind).version,
         seed=seed_of(plan.kind, trial.finetune),
         flow_run_id=flow_run,
-        labels=len(plan.snapshot.of("train")),
+        labels=len(trial.snapshot.of("train")),
         annotator_minutes=minutes,
     )

@@ -24,6 +24,14 @@ def mean_sums(trainings: Sequence[SpeakerSums]) -> SpeakerSums:
     return SpeakerSums(np.mean([each.numerator for each in trainings], axis=0), first.denominator, first.rows)
 
 
+def joined_sums(folds: Sequence[SpeakerSums]) -> SpeakerSums:
+    """Return the errors by speaker of trainings that were measured on different speakers, one after the other."""
+    numerator, denominator = (
+        np.concatenate([getattr(f, name) for f in folds]) for name in ("numerator", "denominator")
+    )
+    return SpeakerSums(numerator, denominator, sum(fold.rows for fold in folds))
+
+
 def dev_rate(sums: SpeakerSums) -> Interval:
     """Return the error rate on the dev rows with its 95 % interval over speakers."""
     return error_interval(sums, IntervalSettings(alpha=ALPHA))

@@ -25,7 +25,7 @@ from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
 from flows.steps.sweep import TrialsReport, sweep
-from flows.steps.sweep_plan import plan
+from flows.steps.sweep_plan import dev_speakers, plan
 from flows.steps.sweep_preview import preview
 from tests.flows.labelled_home import labelled_home, pairs_of, settings_of
 from training.tracking.store import open_tracking
@@ -47,11 +47,9 @@ def settings(made: Path, tmp_path: Path) -> Settings:
     return settings_of(tmp_path, *INTENT)
 
 
-def swept(
-    settings: Settings, *tried: str, kind: Kind = "intent", trials: int | None = None, seeds: int = 1
-) -> TrialsReport:
+def swept(settings: Settings, *tried: str, kind: Kind = "intent", seeds: int = 1, folds: int = 1) -> TrialsReport:
     with opened(settings) as corpus:
-        planned = plan(corpus, settings, kind, tried, trials, seeds)
+        planned = plan(corpus, settings, kind, tried, None, seeds, folds)
         return sweep(corpus, settings.home, settings.models, settings.tracking, planned, "")
 
 
@@ -198,6 +196,38 @@ def test_several_seeds_are_averaged(settings: Settings):
         plan(corpus, settings, "intent", ["intent.fit.seed=1,2"], None, 2)
 
 
+def test_in_folds_every_speaker_who_may_train_is_measured_on_once(settings: Settings):
+    with opened(settings) as corpus:
+        with writing(corpus.records) as conn:  # there is no dev speaker at all
+            conn.execute(sa.update(schema.utterances).values(split="train"))
+        planned = plan(corpus, settings, "intent", ["intent.fit.encoder_rate=5e-3"], None, 1, 3)
+        everything = {row.utterance_id for row in planned.snapshot.of("train")}
+        speaker_of = dict(zip(everything, dev_speakers(corpus, list(everything)), strict=True))
+    parts = {trial.snapshot.snapshot_id: trial.snapshot for trial in planned.trials}
+    assert len(parts) == 3
+    measured: list[str] = []
+    for part in parts.values():
+        train, dev = ({row.utterance_id for row in part.of(role)} for role in ("train", "dev"))
+        assert train | dev == everything
+        assert {speaker_of[i] for i in train}.isdisjoint({speaker_of[i] for i in dev})
+        assert part.of("audit") == ()
+        measured += dev
+    assert sorted(measured) == sorted(everything)
+    report = swept(settings, "intent.fit.encoder_rate=5e-3", folds=3)
+    assert (report.folds, report.trained, report.labels) == (3, 6, 60)
+    assert (report.dev_rows, report.dev_speakers) == (60, len(set(speaker_of.values())))
+    assert [len(each.runs) for each in report.tried] == [3, 3]
+    assert swept(settings, "intent.fit.encoder_rate=5e-3", folds=3).already == 6
+
+
+def test_folds_that_measure_nothing_honest_are_refused(settings: Settings):
+    with opened(settings) as corpus:
+        with pytest.raises(UsageError, match="speakers only"):
+            plan(corpus, settings, "intent", [RATES], None, 1, 100)
+        with pytest.raises(UsageError, match=r"set intent\.pseudo\.weight to 0"):
+            plan(corpus, settings, "intent", ["intent.pseudo.weight=0.5"], None, 1, 3)
+
+
 def test_speech_models_are_tried_too(settings: Settings, tmp_path: Path):
     settings = settings_of(tmp_path, "asr.loop.epochs=1", "asr.loop.batch_seconds=8", "asr.interpolate=0.0")
     report = swept(settings, "asr.loop.learning_rate=1e-3,1e3", kind="asr")
@@ -233,7 +263,7 @@ def test_without_dev_rows_nothing_is_trained(settings: Settings):
     with opened(settings) as corpus:
         with writing(corpus.records) as conn:
             conn.execute(sa.update(schema.utterances).values(split="train"))
-        with pytest.raises(UsageError, match="no label of a dev speaker"):
+        with pytest.raises(UsageError, match=r"no label of a dev speaker yet.*give --folds 5"):
             plan(corpus, settings, "intent", [RATES])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluation.dev_ranking import dev_difference, dev_rate, mean_sums
+from training.evaluation.dev_ranking import dev_difference, dev_rate, joined_sums, mean_sums
 from training.evaluation.intervals import SpeakerSums
 
 
@@ -21,6 +21,12 @@ def test_errors_of_seeds_are_averaged():
     assert both.numerator.tolist() == [2, 2, 4]
     assert dev_rate(both).value == pytest.approx(8 / 30)
     assert dev_rate(both).n == 15
+
+
+def test_folds_are_measured_on_different_speakers():
+    joined = joined_sums([sums([1, 2]), sums([4], [20])])
+    assert (joined.numerator.tolist(), joined.denominator.tolist(), joined.rows) == ([1, 2, 4], [10, 10, 20], 15)
+    assert dev_rate(joined).value == pytest.approx(7 / 40)
 
 
 def test_a_difference_that_all_speakers_share_is_clear_and_one_of_a_few_is_not():
