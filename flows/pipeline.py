@@ -148,7 +148,7 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
 
 @flow(name="sweep", flow_run_name=run_name)
 @without_content
-def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, folds: int) -> TrialsReport:
+def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, folds: int | None) -> TrialsReport:
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")

@@ -25,11 +25,13 @@ def sweep(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many times each is trained, each time with another seed.")] = 1,
     folds: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, help="Where dev rows are few: split the speakers into so many groups, measure on each in turn."
+            min=1,
+            help="Split the speakers into so many groups and measure on each in turn; 1: measure on the dev rows; "
+            "default 1 where those are enough, else 5.",
         ),
-    ] = 1,
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the trials, their rows and how long they take; write nothing.")
     ] = False,
@@ -39,20 +41,20 @@ def sweep(
     """Try settings of a training on the labels of today; rank them by the dev rows. Nothing is registered or judged."""
     from corpus.errors import Refused
     from flows.reports.sweep_table import show_sweep, show_sweep_preview
+    from flows.runtime.session import opened
     from flows.steps.sweep_grid import read_choices, tried_and_other
+    from flows.steps.sweep_plan import plan
+    from flows.steps.sweep_preview import preview
 
     mine, other = tried_and_other(kind, tried or [])
-    read_choices(kind, mine)  # refuse a wrong key before the slow start of a server
-    if dry_run:
-        from flows.runtime.session import opened
-        from flows.steps.sweep_plan import plan
-        from flows.steps.sweep_preview import preview
-
-        settings = settings_of(config, other)
-        with opened(settings, create=False) as corpus:
-            planned = preview(corpus, plan(corpus, settings, kind, mine, trials, seeds, folds)).to_json()
-        console.show_json(planned) if as_json else show_sweep_preview(planned)
-        return
+    read_choices(kind, mine)
+    settings = settings_of(config, other)
+    with opened(settings, create=False) as corpus:  # refuse what can't be tried before the slow start of a server
+        planned = plan(corpus, settings, kind, mine, trials, seeds, folds)
+        if dry_run:
+            shown = preview(corpus, planned).to_json()
+            console.show_json(shown) if as_json else show_sweep_preview(shown)
+            return
     document = run_flow(
         "sweep", config, other, kind=kind, tried=mine, trials=trials, seeds=seeds, folds=folds
     ).to_json()

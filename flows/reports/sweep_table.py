@@ -77,7 +77,7 @@ def best_lines(document: Mapping[str, Any]) -> Iterator[str]:
     if best is None or present:
         return
     if not document["clear"]:
-        yield "WARNING: what follows may be no better; --folds 5, --seeds 3 or more labels say more"
+        yield "WARNING: what follows may be no better; --seeds 3 or more labels say more"
     tree: dict[str, Any] = {}
     for key, value in best.items():
         branch = tree

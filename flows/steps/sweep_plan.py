@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -42,6 +42,10 @@ from training.snapshots import LabelAccount
 State: TypeAlias = Literal["trained", "refused", "diverged", "failed"]
 """How a trial ended: `refused` is clearly worse than the base, as a retraining would refuse it; `failed` is any other
 error, after which it is trained again the next time."""
+
+
+FOLDS: Final = 5
+"""How many folds there are where nobody says so: each trial then learns from four fifths of the labels."""
 
 
 class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
@@ -167,7 +171,7 @@ def plan(
     tried: Sequence[str],
     trials: int | None = None,
     seeds: int = 1,
-    folds: int = 1,
+    folds: int | None = None,
 ) -> SweepPlan:
     """Return what a sweep does; nothing is written, and no content is opened.
 
@@ -179,7 +183,7 @@ def plan(
         trials: how many combinations are drawn at random; None for all.
         seeds: how many times each is trained, with the seeds from that of its settings on.
         folds: 1 to compare on the dev rows; more to split all speakers who train or are dev speakers into groups, each
-            of which is measured on once while the others train.
+            of which is measured on once while the others train; None: 1 where the dev rows are enough, else 5.
 
     Raises:
         SettingsError: a key or value is wrong.
@@ -193,12 +197,12 @@ def plan(
     present = settings.asr if kind == "asr" else settings.intent
     candidates = sweep_grid.candidates(kind, present, choices, trials)
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
-    if folds > 1 and any(each.finetune.pseudo.weight for each in candidates):
-        raise SettingsError(
-            f"--folds: the champion that gives pseudo-labels learned from the rows that measure; leave out --folds, or "
-            f"set {kind}.pseudo.weight to 0"
-        )
     parts = _parts(corpus, snapshot, folds)
+    if len(parts) > 1 and any(each.finetune.pseudo.weight for each in candidates):
+        raise SettingsError(
+            f"folds: the champion that gives pseudo-labels learned from the rows that measure; set {kind}.pseudo.weight"
+            " to 0, or label utterances of dev speakers and give --folds 1"
+        )
     base = folder_digest(registry.base_folder(settings.models, kind))
     made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
     with corpus.read() as conn:
@@ -215,7 +219,7 @@ def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:
     return found
 
 
-def _parts(corpus: Corpus, snapshot: Snapshot, folds: int) -> list[Snapshot]:
+def _parts(corpus: Corpus, snapshot: Snapshot, folds: int | None) -> list[Snapshot]:
     """Return the snapshot itself or, where there are folds, one for each: its speakers' labels are the dev rows.
 
     Speakers go to folds in turn, in the order of their keyed ids, so that the folds are random and stay the same.
@@ -225,23 +229,30 @@ def _parts(corpus: Corpus, snapshot: Snapshot, folds: int) -> list[Snapshot]:
     """
     if not snapshot.of("train"):
         raise UsageError("no training label yet; merge annotations, or ingest a manifest with known texts")
-    if folds == 1:
+    if folds == 1 or (folds is None and _can_tell(corpus, snapshot)):
         if not snapshot.of("dev"):
-            raise UsageError(
-                "no label of a dev speaker yet, and dev rows decide which settings are best; give --folds 5, which "
-                "compares on the training labels in turn, or label more utterances"
-            )
+            raise UsageError("--folds 1: no label of a dev speaker yet; leave it out to compare in folds")
         return [snapshot]
     rows = [row for row in snapshot.rows if row.role in LEARNING_ROLES]
     speakers = dev_speakers(corpus, [row.utterance_id for row in rows])
-    fold_of = {speaker: position % folds for position, speaker in enumerate(sorted(set(speakers)))}
-    if len(fold_of) < folds:
-        raise UsageError(f"--folds {folds}: there are labels of {len(fold_of)} speakers only; give fewer folds")
+    names = sorted(set(speakers))
+    count = folds or min(FOLDS, len(names))
+    fold_of = {speaker: position % count for position, speaker in enumerate(names)}
+    if len(fold_of) < max(2, folds or 0):
+        raise UsageError(f"{folds or 2} folds: there are labels of {len(fold_of)} speakers only; label more speakers")
     made = []
-    for fold in range(folds):
+    for fold in range(count):
         roles: list[Role] = ["dev" if fold_of[speaker] == fold else "train" for speaker in speakers]
         made.append(Snapshot(tuple(replace(row, role=role) for row, role in zip(rows, roles, strict=True))))
     return made
+
+
+def _can_tell(corpus: Corpus, snapshot: Snapshot) -> bool:
+    """Return whether the dev rows are enough to compare on: those that a training is checked on, of two speakers."""
+    from training.evaluation.dev_check import MIN_ROWS
+
+    dev = [row.utterance_id for row in snapshot.of("dev")]
+    return len(dev) >= MIN_ROWS and len(set(dev_speakers(corpus, dev))) >= 2
 
 
 def _learned_rows(snapshot: Snapshot) -> str:

@@ -200,6 +200,9 @@ def test_in_folds_every_speaker_who_may_train_is_measured_on_once(settings: Sett
     with opened(settings) as corpus:
         with writing(corpus.records) as conn:  # there is no dev speaker at all
             conn.execute(sa.update(schema.utterances).values(split="train"))
+        with pytest.raises(UsageError, match="no label of a dev speaker yet"):
+            plan(corpus, settings, "intent", [RATES], folds=1)
+        assert plan(corpus, settings, "intent", [RATES]).folds == 5
         planned = plan(corpus, settings, "intent", ["intent.fit.encoder_rate=5e-3"], None, 1, 3)
         everything = {row.utterance_id for row in planned.snapshot.of("train")}
         speaker_of = dict(zip(everything, dev_speakers(corpus, list(everything)), strict=True))
@@ -257,14 +260,6 @@ def test_a_preview_counts_and_measures_and_writes_nothing(settings: Settings):
     assert known.seconds is not None
     assert known.seconds > 0
     assert known.dev_speakers > 1
-
-
-def test_without_dev_rows_nothing_is_trained(settings: Settings):
-    with opened(settings) as corpus:
-        with writing(corpus.records) as conn:
-            conn.execute(sa.update(schema.utterances).values(split="train"))
-        with pytest.raises(UsageError, match=r"no label of a dev speaker yet.*give --folds 5"):
-            plan(corpus, settings, "intent", [RATES])
 
 
 def test_the_command_shows_a_table_and_how_to_go_on(
