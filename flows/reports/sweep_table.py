@@ -17,7 +17,6 @@ UNKNOWN = "unknown until the first training"
 
 def show_sweep_preview(document: Mapping[str, Any]) -> None:
     """Print the document of a `SweepPreview`."""
-    done = sum(trial["done"] for trial in document["trials"])
     seconds, folds = document.get("seconds"), document["folds"]
     by = f", as {document['measured_on']} took by labels and epochs" if "measured_on" in document else ""
     console.show_pairs(
@@ -25,14 +24,15 @@ def show_sweep_preview(document: Mapping[str, Any]) -> None:
         {
             "labels": f"{document['labels']}" + (f" in {folds} folds" if folds > 1 else " train"),
             "compared on": f"{document['dev_rows']} rows of {document['dev_speakers']} speakers; no audit row",
-            "trials": f"{len(document['trials'])}, of which {done} are done",
+            "trials": f"{document['trials']}, of which {document['done']} are done",
             "time": UNKNOWN if seconds is None else f"about {duration_text(seconds)}{by}",
         },
     )
-    for number, trial in enumerate(document["trials"], start=1):
-        expected = trial.get("seconds")
-        state = "done" if trial["done"] else "" if expected is None else f"about {duration_text(expected)}"
-        print(f"  {number:>3}  {trial['name']}" + (f"  ({state})" if state else ""))
+    for each in document["tried"]:
+        left = each.get("seconds")
+        count = f"{each['trials']} trials" if each["trials"] > 1 else "1 trial"
+        parts = [count, f"{each['done']} done" if each["done"] else "", duration_text(left) if left else ""]
+        print(f"  {each['name']}  ({', '.join(filter(None, parts))})")
 
 
 def show_sweep(document: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ def show_sweep(document: Mapping[str, Any]) -> None:
     base = document["base_error"]
     print(
         f"{kind}: {document['labels']} labels{folds}{seeds}, compared on {document['dev_rows']} rows of "
-        f"{document['dev_speakers']} speakers" + (f"; base {measure} {_rate(base)}" if base else "")
+        f"{document['dev_speakers']} speakers, 95 % intervals by speaker" + (f"; base {_rate(base)}" if base else "")
     )
     rows = [
         (

@@ -282,14 +282,22 @@ def _trials(
             for seed in range(first, first + seeds):
                 finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
                 learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest()])
-                name = candidate_name(kind, candidate) + (f" seed={seed}" if seeds > 1 else "")
-                name += f" fold {fold + 1} of {len(parts)}" if len(parts) > 1 else ""
+                name = candidate_name(candidate) + (f" seed={seed}" if seeds > 1 else "")
+                name += f" fold={fold + 1}/{len(parts)}" if len(parts) > 1 else ""
                 operation_id = operation_ids.trial(kind, rows, learned)
                 made.append(Trial(operation_id, position, name, finetune, part, chosen[how]))
     return made
 
 
-def candidate_name(kind: Kind, candidate: Candidate) -> str:
-    """Return the settings of a candidate in a few words, such as `fit.epochs=5 fit.encoder_rate=0.001`."""
-    values = " ".join(f"{key.removeprefix(f'{kind}.')}={value}" for key, value in candidate.values.items())
-    return f"present settings, {values}" if candidate.present else values
+def candidate_name(candidate: Candidate) -> str:
+    """Return the settings of a candidate in a few words, such as `epochs=5 encoder_rate=0.001`.
+
+    A key has its last word alone, as MLflow's pages cut long names, and the one before it where two keys end alike.
+    """
+    ends = [key.rpartition(".")[2] for key in candidate.values]
+    words = [
+        end if ends.count(end) == 1 else ".".join(key.split(".")[-2:])
+        for key, end in zip(candidate.values, ends, strict=True)
+    ]
+    values = " ".join(f"{word}={value}" for word, value in zip(words, candidate.values.values(), strict=True))
+    return f"present: {values}" if candidate.present else values

@@ -10,23 +10,25 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.tables import costs
 from flows.runtime.results import Result
-from flows.steps.sweep_plan import SweepPlan, Trial, dev_speakers
+from flows.steps.sweep_plan import SweepPlan, candidate_name, dev_speakers
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedTrial(Result):
-    """A trial that a sweep would run.
+class PlannedSettings(Result):
+    """Settings that a sweep would try.
 
     Attributes:
-        name: its settings in a few words.
+        name: the settings in a few words.
         settings: value by key, of the keys that are tried.
-        done: whether an earlier sweep ran it.
-        seconds: how long it takes [s]; None where that is unknown, and where it is done.
+        trials: how many trainings they take, one for each seed and fold.
+        done: how many of these an earlier sweep ran.
+        seconds: how long the others take [s]; None where that is unknown.
     """
 
     name: str
     settings: Mapping[str, Any]
-    done: bool
+    trials: int
+    done: int
     seconds: float | None = None
 
 
@@ -39,7 +41,9 @@ class SweepPreview(Result):
         labels: how many labels are learned from, each time or, where there are folds, by all but one of them.
         folds: how many groups of speakers are measured on in turn; 1 where the dev rows are.
         dev_rows, dev_speakers: what the settings are compared on.
-        trials: all trials, in their order.
+        tried: the settings, in their order.
+        trials: how many trainings that are in all.
+        done: how many of these an earlier sweep ran.
         seconds: how long those take that no earlier sweep ran [s]; None where no training was measured yet.
         measured_on: what the time was measured on: earlier trials, or a version; None where none was measured.
     """
@@ -49,7 +53,9 @@ class SweepPreview(Result):
     folds: int
     dev_rows: int
     dev_speakers: int
-    trials: tuple[PlannedTrial, ...]
+    tried: tuple[PlannedSettings, ...]
+    trials: int
+    done: int
     seconds: float | None = None
     measured_on: str | None = None
 
@@ -66,16 +72,21 @@ def preview(corpus: Corpus, plan: SweepPlan) -> SweepPreview:
         folds=plan.folds,
         dev_rows=len(dev),
         dev_speakers=len(set(dev_speakers(corpus, dev))),
-        trials=tuple(_planned(plan, trial, per_epoch) for trial in plan.trials),
+        tried=tuple(_planned(plan, position, per_epoch) for position in range(len(plan.candidates))),
+        trials=len(plan.trials),
+        done=len(plan.done),
         seconds=None if per_epoch is None else round(per_epoch * waiting, 1),
         measured_on=measured_on,
     )
 
 
-def _planned(plan: SweepPlan, trial: Trial, per_epoch: float | None) -> PlannedTrial:
-    done = trial.operation_id in plan.done
-    seconds = None if per_epoch is None or done else round(per_epoch * trial.epochs, 1)
-    return PlannedTrial(trial.name, plan.candidates[trial.candidate].values, done, seconds)
+def _planned(plan: SweepPlan, position: int, per_epoch: float | None) -> PlannedSettings:
+    candidate = plan.candidates[position]
+    trials = [trial for trial in plan.trials if trial.candidate == position]
+    waiting = [trial for trial in plan.waiting if trial.candidate == position]
+    seconds = None if per_epoch is None else round(per_epoch * sum(trial.epochs for trial in waiting), 1)
+    name = candidate_name(candidate)
+    return PlannedSettings(name, candidate.values, len(trials), len(trials) - len(waiting), seconds)
 
 
 def _seconds_per_epoch(corpus: Corpus, plan: SweepPlan) -> tuple[float | None, str | None]:

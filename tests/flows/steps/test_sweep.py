@@ -250,12 +250,13 @@ def test_a_preview_counts_and_measures_and_writes_nothing(settings: Settings):
         chain = audit_chain.length(corpus.records, schema.audit)
         found = preview(corpus, plan(corpus, settings, "intent", [RATES]))
         assert audit_chain.length(corpus.records, schema.audit) == chain
-        assert [trial.done for trial in found.trials] == [False] * 3
+        assert [(each.trials, each.done) for each in found.tried] == [(1, 0)] * 3
         assert found.seconds is None
     swept(settings, "intent.fit.encoder_rate=5e-3")
     with opened(settings) as corpus:
         known = preview(corpus, plan(corpus, settings, "intent", [RATES]))
-    assert [trial.done for trial in known.trials] == [True, False, True]
+    assert [each.done for each in known.tried] == [1, 0, 1]
+    assert (known.trials, known.done) == (3, 2)
     assert known.measured_on == "2 earlier trials"
     assert known.seconds is not None
     assert known.seconds > 0
