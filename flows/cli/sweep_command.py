@@ -17,7 +17,7 @@ def sweep(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Values to try, key=value,value, such as intent.fit.epochs=5,10; or one other setting, such as corpus.home.",
+            help="Values to try, key=value,value, such as intent.fit.epochs=5,10; or another setting of the home.",
         ),
     ] = None,
     trials: Annotated[
