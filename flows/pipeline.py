@@ -1,8 +1,8 @@
 """The Prefect flows: the path of an utterance from ingest to promotion; each line names the file to open next.
 
-The parameters of a flow are names and dates only, since Prefect stores them in clear text. The settings come from the
-running command or, where a schedule started the flow, from the config that it names. A Prefect task is a step or a
-shard, never an utterance.
+The parameters of a flow are names, dates and settings to try, no content, since Prefect stores them in clear text. The
+settings come from the running command or, where a schedule started the flow, from the config that it names. A Prefect
+task is a step or a shard, never an utterance.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from flows.steps import merge as merge_step
 from flows.steps import retrain as retrain_step
 from flows.steps import sample as sample_step
 from flows.steps import score as score_step
+from flows.steps import sweep as sweep_step
 from flows.steps.annotation_backends import NotDone
 from flows.steps.export import ExportReport
 from flows.steps.import_corpus import ImportReport
@@ -56,6 +57,8 @@ from flows.steps.retrain import RetrainReport
 from flows.steps.review_annotators import ReviewReport
 from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
+from flows.steps.sweep import TrialsReport
+from flows.steps.sweep_plan import plan as plan_sweep
 from flows.tasks import answer_inbox, task_status
 from flows.tasks.task_status import SweepReport
 from training.score import ScoreSettings
@@ -141,6 +144,20 @@ def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
     with open_for_flow(config) as (corpus, settings):
         ensure_champions(corpus, settings.home, settings.models, settings.tracking)
         return _retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
+
+
+@flow(name="sweep", flow_run_name=run_name)
+@without_content
+def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, folds: int | None) -> TrialsReport:
+    """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
+    with open_for_flow(None) as (corpus, settings):
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
+        plan = plan_sweep(corpus, settings, kind, tried, trials, seeds, folds)
+        where = (settings.home, settings.models, settings.tracking)
+        return _run(f"sweep {kind}", sweep_step.sweep, corpus, *where, plan, str(runtime.flow_run.id or ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,17 @@ def retrain(kind: Kind, snapshot_id: str, inputs_digest: str) -> str:
     return f"retrain/{kind}/{snapshot_id}/{inputs_digest[:16]}"
 
 
+def trial(kind: Kind, rows_digest: str, inputs_digest: str) -> str:
+    """Return the id of trying settings in a sweep.
+
+    Args:
+        kind: kind of the model.
+        rows_digest: digest of the labels that are learned from, and of those that watch the training.
+        inputs_digest: digest of the settings, the base and the pseudo-labels.
+    """
+    return f"trial/{kind}/{rows_digest[:16]}/{inputs_digest[:16]}"
+
+
 def register_base(kind: Kind, folder_digest: str) -> str:
     """Return the id of registering a base, by the digest of its files."""
     return f"base/{kind}/{folder_digest}"

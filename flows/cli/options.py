@@ -52,7 +52,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 
-FlowName: TypeAlias = Literal["ingest", "import_corpus", "score", "sample", "export", "merge", "retrain", "nightly"]
+FlowName: TypeAlias = Literal[
+    "ingest", "import_corpus", "score", "sample", "export", "merge", "retrain", "sweep", "nightly"
+]
 FlowParameter: TypeAlias = str | int | list[str] | None
 
 T = TypeVar("T")

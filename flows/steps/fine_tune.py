@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from corpus.errors import TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
+from corpus.records.models import Snapshot
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
-from flows.steps.training_examples import asr_examples, intent_examples
+from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
 from training.loop.work import Epoch, OnEpoch, Progress
@@ -111,21 +112,90 @@ def fine_tune(
     Raises:
         TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows.
     """
-    checkpoints = checkpoint_folder(folder, plan.kind)
+    base = registry.base_folder(models, plan.kind)
+    if plan.kind == "asr":
+        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(asr, folder, on_epoch))
+    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(intent, folder, on_epoch))
+
+
+S = TypeVar("S", AsrFinetuneSettings, IntentFinetuneSettings)
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Learner(Generic[S, M]):
+    """Examples in memory, from which models of one kind are trained, each with settings of its own.
+
+    Attributes:
+        learn: takes the settings, the folder of the model and what is called for the base and after each epoch; returns
+            the result of the fine-tuning. It resumes from the checkpoints of a killed run, and raises TrainingRefused
+            where a loss or a weight is not finite.
+        examples: how many examples it learns from.
+        dev_ids: (N,) the utterances that watch the training, in the order of the result's `dev_errors`.
+    """
+
+    learn: Callable[[S, Path, OnEpoch], M]
+    examples: int
+    dev_ids: tuple[str, ...]
+
+
+def asr_learner(
+    corpus: Corpus, base: Path, snapshot: Snapshot, pseudo: PseudoLabels
+) -> Learner[AsrFinetuneSettings, AsrResult]:
+    """Open the clips of a snapshot's train and dev rows, and of the pseudo-labels; return what trains on them."""
+    from training.asr.finetune import finetune_asr
+
+    train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
+    examples, validation = asr_examples(corpus, train, pseudo), asr_examples(corpus, dev)
+
+    def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
+        kept, report = _ready(folder, "asr"), _noted("asr", on_epoch)
+        with _steps("asr", len(examples)) as advance:
+            return finetune_asr(base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report)
+
+    return Learner(learn, len(examples), tuple(example.utterance_id for example in validation))
+
+
+def intent_learner(
+    corpus: Corpus, base: Path, snapshot: Snapshot, pseudo: PseudoLabels
+) -> Learner[IntentFinetuneSettings, IntentResult]:
+    """Open the texts of a snapshot's train and dev rows, and of the pseudo-labels; return what trains on them."""
+    from training.intent.finetune import finetune_intent
+    from training.intent.fit import DRAFT
+
+    train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
+    examples, validation = intent_examples(corpus, train, pseudo), intent_examples(corpus, dev)
+
+    def learn(settings: IntentFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> IntentResult:
+        kept, report = _ready(folder, "intent"), _noted("intent", on_epoch)
+        with _steps("intent", len(examples)) as advance:
+            return finetune_intent(
+                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report
+            )
+
+    dev_ids = {example.utterance_id.removesuffix(DRAFT) for example in validation}
+    return Learner(learn, len(examples), tuple(sorted(dev_ids)))
+
+
+def _ready(folder: Path, kind: Kind) -> Path:
+    """Remove what other trainings of the kind left beside the folder of a model; return the folder of checkpoints."""
+    checkpoints = checkpoint_folder(folder, kind)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    others = [other for other in folder.parent.glob(f"*-{plan.kind}-kept") if other != checkpoints]
+    others = [other for other in folder.parent.glob(f"*-{kind}-kept") if other != checkpoints]
     # checkpoints that learned from other labels, some of which may be erased by now, and files of a killed run
     for stale in (folder, *others, *folder.parent.glob(".tmp-*")):
         shutil.rmtree(stale, ignore_errors=True)
-    base = registry.base_folder(models, plan.kind)
+    return checkpoints
 
-    def report_epoch(epoch: Epoch) -> None:
-        progress.note(epoch_line(plan.kind, epoch))
+
+def _noted(kind: Kind, on_epoch: OnEpoch) -> OnEpoch:
+    """Return what is called after each epoch: it is a note, too."""
+
+    def report(epoch: Epoch) -> None:
+        progress.note(epoch_line(kind, epoch))
         on_epoch(epoch)
 
-    if plan.kind == "asr":
-        return _fine_tune_asr(corpus, asr, base, plan, folder, checkpoints, report_epoch)
-    return _fine_tune_intent(corpus, intent, base, plan, folder, checkpoints, report_epoch)
+    return report
 
 
 def epoch_line(kind: Kind, epoch: Epoch) -> str:
@@ -168,24 +238,10 @@ def checked(kind: Kind, made: AsrResult | IntentResult, settings: str) -> str:
     return f"not clearly worse than its base on {rows} dev rows"
 
 
-def _fine_tune_asr(
-    corpus: Corpus,
-    settings: AsrFinetuneSettings,
-    base: Path,
-    plan: RetrainPlan,
-    folder: Path,
-    checkpoints: Path,
-    on_epoch: OnEpoch,
-) -> Trained:
-    from training.asr.finetune import finetune_asr
+def _of_asr(made: AsrResult) -> Trained:
+    """Return the finished training of a speech model, which passed the check."""
     from training.evaluation.metrics import learning_series
 
-    train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
-    examples, validation = asr_examples(corpus, train, plan.pseudo), asr_examples(corpus, dev)
-    with _steps("asr", len(examples)) as on_progress:
-        made = finetune_asr(
-            base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints, on_epoch=on_epoch
-        )
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
     training = Training(
         examples=made.examples,
@@ -199,24 +255,10 @@ def _fine_tune_asr(
     return Trained(training, found, series, {"too_long": made.too_long, "unspellable": made.unspellable})
 
 
-def _fine_tune_intent(
-    corpus: Corpus,
-    settings: IntentFinetuneSettings,
-    base: Path,
-    plan: RetrainPlan,
-    folder: Path,
-    checkpoints: Path,
-    on_epoch: OnEpoch,
-) -> Trained:
+def _of_intent(made: IntentResult) -> Trained:
+    """Return the finished training of an intent model, which passed the check."""
     from training.evaluation.metrics import learning_series
-    from training.intent.finetune import finetune_intent
 
-    train, dev = (plan.snapshot.of(role) for role in LEARNING_ROLES)
-    examples, validation = intent_examples(corpus, train, plan.pseudo), intent_examples(corpus, dev)
-    with _steps("intent", len(examples)) as on_progress:
-        made = finetune_intent(
-            base, examples, folder, settings, on_progress, validation, checkpoint=checkpoints, on_epoch=on_epoch
-        )
     remedy = "lower intent.fit.encoder_rate and intent.fit.head_rate, or raise intent.interpolate"
     found = checked("intent", made, remedy)
     training = Training(
