@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from sampling.strategies.registry import in_phase, strategy
 from sampling.utility import Utility, utility_of
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
+
+LEARNS: Final = ("train", "dev")
+"""Splits of the speakers whose utterances are chosen to learn from; a training is checked on those of dev speakers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility
         near_duplicate=2.0 if settings.near_duplicate is None else settings.near_duplicate,
         clips=budget.clips,
         seconds=budget.seconds,
-        free=pool.fresh() & (pool.splits == "train"),
+        free=pool.fresh() & np.isin(pool.splits, LEARNS),
     )
 
 
