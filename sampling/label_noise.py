@@ -224,7 +224,7 @@ def neighbour_votes(features: Any, labels: Rows, classes: int, count: int = NEIG
         weights = np.maximum(np.take_along_axis(near, places, axis=1), 0.0)
         for k in range(taken):
             np.add.at(votes, (start + rows, labels[places[:, k]]), weights[:, k])
-    return (votes + FLOOR) / (votes.sum(axis=1, keepdims=True) + FLOOR * classes)
+    return np.asarray((votes + FLOOR) / (votes.sum(axis=1, keepdims=True) + FLOOR * classes))
 
 
 def confident_learning(probs: Numbers, labels: Rows) -> tuple[npt.NDArray[np.bool_], float]:

@@ -18,6 +18,7 @@ from flows.cli import (
     model_commands,
     plugin_commands,
     server_commands,
+    suspects_command,
 )
 from flows.cli.options import app
 from flows.cli.progress_bars import ProgressBars
@@ -34,6 +35,7 @@ __all__ = [
     "pipeline_commands",
     "plugin_commands",
     "server_commands",
+    "suspects_command",
 ]
 
 INTERRUPTED: Final = 130

@@ -120,8 +120,7 @@ def _datasets(corpus: Corpus) -> Found:
         rows = datasets.all_datasets(conn)
     states = [datasets.state_of(row, corpus.clock()) for row in rows]
     problems = [
-        f"{row.dataset_id} was to be deleted by {row.expires_at}; "
-        f"run earmark dataset delete {row.dataset_id}"
+        f"{row.dataset_id} was to be deleted by {row.expires_at}; run earmark dataset delete {row.dataset_id}"
         for row, state in zip(rows, states, strict=True)
         if state == "expired"
     ]
