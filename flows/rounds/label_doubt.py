@@ -192,6 +192,9 @@ def doubt_of_transcripts(corpus: Corpus, home: Path) -> Doubt:
     rows = {row.utterance_id: row for row in training_rows(corpus, "asr")}
     if len(rows) < FEWEST:
         return Doubt(skipped=f"{len(rows)} transcripts are labelled; from {FEWEST} on they are judged")
+    with corpus.read() as conn:
+        if not store.versions(conn, "asr"):
+            return Doubt(skipped="asr has no version yet; earmark score registers its base")
     judges = _judges(corpus, sorted(rows))
     costs: dict[str, tuple[ReferenceCost, str]] = {}
     people: dict[str, tuple[str, ...]] = {}

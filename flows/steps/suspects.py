@@ -97,9 +97,8 @@ def find_suspects(
     with corpus.read() as conn:
         before = rounds.asked_again(conn)
     judged = [row for doubt in found.values() for row in doubt.suspects]
-    rows = sorted(
-        (row for row in judged if row.utterance not in before), key=lambda row: (-row.score, row.utterance, row.kind)
-    )
+    # stable: rows of one kind with the same rounded score keep their order
+    rows = sorted((row for row in judged if row.utterance not in before), key=lambda row: -row.score)
     return SuspectsReport(
         judged={kind: len(doubt.suspects) for kind, doubt in found.items()},
         unjudged={kind: doubt.unjudged for kind, doubt in found.items() if doubt.unjudged},
