@@ -39,7 +39,7 @@ def _show_rows(rows: Sequence[Suspect]) -> None:
         if row.cost is not None:
             evidence = f"{row.cost:.1f} nats a word, {row.edits} edits of {row.words}"
         people = ", ".join(row.annotators) or "-"
-        shown.append([row.utterance, row.kind, round(row.score, 3), people, evidence, row.reason])
+        shown.append([row.utterance, row.kind, f"{row.score:.3f}", people, evidence, row.reason])
     console.show_table("", ["utterance", "kind", "score", "given by", "evidence", "why"], shown, first_whole=True)
     kinds = {row.kind for row in rows}
     if "intent" in kinds:

@@ -174,8 +174,8 @@ def _why(dissenting: int, confident: bool, neighbours: float) -> str:
     if dissenting:
         return f"{dissenting} other {'answer' if dissenting == 1 else 'answers'}"
     if confident:
-        return "a model of the others is sure of another intent"
-    return "similar utterances differ" if neighbours < 0.5 else "least probable by a model of the others"
+        return "another intent is sure"
+    return "similar ones differ" if neighbours < 0.5 else "improbable"
 
 
 # --- transcripts ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,10 @@ from corpus.storage.database import writing
 from corpus.tables import labels, rounds
 from corpus.tables import models as store
 from flows.models import registry
+from flows.models.inventory import names_in_use
+from flows.models.label_reliability import stored_crowd
 from flows.steps.merge import merge_file
+from flows.steps.review_annotators import review
 from flows.steps.suspects import SuspectsReport, ask_again, find_suspects, finish_asking
 from tests.flows.small_round import World, round_of
 from tests.sampling.test_label_noise import corpus_of
@@ -256,3 +259,32 @@ def test_transcripts_that_the_base_would_never_write_are_first(tmp_path: Path):
         assert asked.asked == 3
         with world.corpus.read() as conn:
             assert {row.ask for row in rounds.tasks(conn, asked.round)} == {"transcribe"}
+
+
+def test_who_corrects_a_wrong_label_of_a_manifest_does_not_seem_careless(tmp_path: Path):
+    """The review compares people with labels that were ingested; those that were asked again were suspect."""
+    from annotation.crowd import Crowd
+
+    with round_of(
+        tmp_path / "home", COUNT, TEAM, INVENTORY, "people.gold_share=0", "sampling.max_per_speaker=60"
+    ) as world:
+        corpus, settings = world.corpus, world.settings
+        ids = sorted(world.ids)
+        _, texts, true, _ = corpus_of(COUNT)
+        wrong = set(ids[::4])
+        ingested = [
+            Label(i, text, "music" if i in wrong and name != "music" else name, (), 1.0, 0, 1)
+            for i, text, name in zip(ids, texts, true, strict=True)
+        ]
+        with corpus.operation("ingest/labels", "ingest") as op:
+            labels.put_labels(corpus, op, ingested, "manifest")
+        asked = ask_again(corpus, settings, find_suspects(corpus, settings.home, settings.inventory, ["intent"]).rows)
+        assert asked.asked >= 8
+        truth = dict(zip(ids, true, strict=True))
+        made = Labelled(world, dict(zip(ids, texts, strict=True)), truth, wrong)
+        assert made.answer(asked.round) == asked.asked
+        review(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.crowd)
+        with corpus.read() as conn:
+            crowd: Crowd = stored_crowd(conn)
+        assert crowd.careless() == []
+        assert all(crowd.weight(who) == crowd.weight("somebody new") for who in PEOPLE)
