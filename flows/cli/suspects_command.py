@@ -56,7 +56,7 @@ def suspects(
         return
     from flows.reports.suspects_table import show_suspects
 
-    show_suspects(report, found)
+    show_suspects(report.to_json(), found)
 
 
 def _asked(corpus: Corpus, settings: Settings, report: SuspectsReport, audit: int) -> SuspectsReport:

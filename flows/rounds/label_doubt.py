@@ -213,7 +213,7 @@ def doubt_of_transcripts(corpus: Corpus, home: Path) -> Doubt:
                 utterance=found[k],
                 kind="asr",
                 score=round(float(scores[k]), 4),
-                reason=f"{judge} writes another text" if cost.edits else "the model writes the same",
+                reason=f"{judge} writes another" if cost.edits else f"{judge} agrees",
                 annotators=people[found[k]],
                 cost=round(cost.a_word, 3),
                 edits=cost.edits,

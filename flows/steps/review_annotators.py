@@ -13,6 +13,7 @@ from annotation.proposals import resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
+from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Part
 from corpus.tables import annotations as annotations_table
@@ -62,10 +63,7 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
     with corpus.read() as conn:
         inventory = names.at(conn)
-        again = {row.task_id for row in rounds.tasks(conn) if row.reason == "again"}
-    fair = {i: [row for row in rows if row.task_id not in again] for i, rows in annotations.items()}
-    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in fair.items() if rows}
-    truths = {i: label for i, label in truths.items() if i in named}
+    named, truths = _fair(corpus, inventory, annotations, truths)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
         crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
     with corpus.read() as conn:
@@ -130,6 +128,17 @@ def _open_content(
         if content.label is not None:
             truths[content.utterance.utterance_id] = content.label
     return annotations, current, truths
+
+
+def _fair(
+    corpus: Corpus, inventory: Inventory, annotations: Mapping[str, Sequence[Annotation]], truths: Mapping[str, Label]
+) -> tuple[dict[str, list[Annotation]], dict[str, Label]]:
+    """Return the answers that are evidence on people, with the names in use, and what they are compared with."""
+    with corpus.read() as conn:
+        again = {row.task_id for row in rounds.tasks(conn) if row.reason == "again"}
+    fair = {i: [row for row in rows if row.task_id not in again] for i, rows in annotations.items()}
+    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in fair.items() if rows}
+    return named, {i: label for i, label in truths.items() if i in named}
 
 
 def _several_annotators(corpus: Corpus) -> bool:
