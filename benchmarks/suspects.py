@@ -6,8 +6,10 @@ SNIPS: intents are replaced by another one, drawn at random (`random`) or the on
 most probable (`confusable`). FSDD, real speech of six speakers: digits as intents, judged by features of the sound, and
 as transcripts, judged by a speech model. For these, `cross` is a model that was fine-tuned on the other half of the
 clips, wrong labels included, as a champion is that learned from earlier clips; `base` is the embedded one, which knows
-no digits. Beside earmark's order are, with the same models: out-of-fold self-confidence, normalised margin, chance,
-and with `--cleanlab PYTHON` the order of cleanlab, which that interpreter has.
+no digits. Synthesised traffic, half of it in accents that the embedded base never heard: one word of a transcript is
+another one (`word`), or the transcript is that of another clip (`sentence`). Beside earmark's order are, with the same
+models: out-of-fold self-confidence, normalised margin, word error rate, chance, and with `--cleanlab PYTHON` the order
+of cleanlab, which that interpreter has.
 
 Rows are split by a hash into a half on which the method was chosen (`--half dev`) and one for the figures (`report`).
 An interrupted run continues.
@@ -31,6 +33,8 @@ from training.replay_learners.corpora import LabelledRow, read_corpus
 
 TOP = 50
 SHARE = 0.05
+CASES = ("snips", "fsdd-intents", "fsdd-transcripts", "traffic")
+CLIPS = 1000
 BINS = (0.1, 0.3, 0.5, 0.8, 1.0)
 CLEANLAB = (
     "import sys, numpy as np; from cleanlab.filter import find_label_issues; d = np.load(sys.argv[1]);"
@@ -46,14 +50,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--speech-seeds", type=int, default=3)
     parser.add_argument("--half", choices=("dev", "report"), default="report")
-    parser.add_argument("--only", nargs="+", choices=("snips", "fsdd-intents", "fsdd-transcripts"))
+    parser.add_argument("--only", nargs="+", choices=CASES)
     parser.add_argument("--cleanlab", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    wanted = given.only or ("snips", "fsdd-intents", "fsdd-transcripts")
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in wanted:
+    for name in given.only or CASES:
+        if name == "traffic":
+            for what in ("word", "sentence"):
+                case = f"synthesised traffic, {CLIPS} transcripts, wrong {what}"
+                found[case] = over_seeds(given, case, given.speech_seeds, traffic_case(what))
+            continue
         corpus = given.corpora / name.split("-")[0]
         rows = half_of(read_corpus(corpus).train, corpus.name, given.half)
         if name == "snips":
@@ -226,6 +234,40 @@ def transcripts_case(rows: list[LabelledRow], name: str) -> Callable[[int], dict
             found[f"earmark, {judge}"] = precision(wrong, transcript_scores(values, names))
         found["chance"] = precision(wrong, rng.random(len(rows)))
         return {"planted": len(planted), "precision": found}
+
+    return run
+
+
+def traffic_case(what: str) -> Callable[[int], dict[str, Any]]:
+    """Return the run of a seed over synthesised clips, whose transcripts the embedded base judges."""
+    from corpus.synthetic.speech import resample
+    from corpus.synthetic.traffic import TrafficSettings, arrival
+    from flows.models.registry import BASES
+    from training.asr.loading import load_asr
+    from training.asr.reference_cost import reference_costs
+
+    def run(seed: int) -> dict[str, Any]:
+        settings = TrafficSettings(seed=seed)
+        events = [arrival(settings, 1, index, "command") for index in range(CLIPS)]
+        clips = [resample(event.samples, event.rate, 16_000) for event in events]
+        texts = [event.spoken.text for event in events]
+        rng = np.random.default_rng(seed)
+        planted = rng.permutation(CLIPS)[: round(SHARE * CLIPS)].tolist()
+        right, vocabulary = list(texts), sorted({word for text in texts for word in text.split()})
+        for k in planted:
+            words = right[k].split()
+            place = int(rng.integers(len(words)))
+            words[place] = str(rng.choice([word for word in vocabulary if word != words[place]]))
+            others = [text for text in right if text != right[k]]
+            texts[k] = " ".join(words) if what == "word" else str(rng.choice(others))
+        found = reference_costs(load_asr(BASES / "asr"), [(str(k), clips[k], texts[k]) for k in range(CLIPS)])
+        costs = np.array([found[str(k)].a_word for k in range(CLIPS)])
+        edits = np.array([found[str(k)].edits / max(1, found[str(k)].words) for k in range(CLIPS)])
+        wrong = np.isin(np.arange(CLIPS), planted)
+        scores = transcript_scores(costs, ["asr/1"] * CLIPS)
+        shown = {"earmark": scores, "word error rate": edits, "chance": rng.random(CLIPS)}
+        precisions = {name: precision(wrong, values) for name, values in shown.items()}
+        return {"planted": len(planted), "precision": precisions, "base_wer": float(np.mean(edits[~wrong]))}
 
     return run
 

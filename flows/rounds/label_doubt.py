@@ -6,7 +6,7 @@ Labels that judge models are never looked at: to correct only those that a model
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 FEWEST: Final = 20
 """With fewer labels of a kind nothing is judged: neither folds nor a typical cost can be had of them."""
+
+MOST_DIFFERENT: Final = 0.75
+"""A version that writes more than this share of the labels' words differently knows too little of this speech to judge
+it: its order of the labels is then that of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +202,19 @@ def doubt_of_transcripts(corpus: Corpus, home: Path) -> Doubt:
     judges = _judges(corpus, sorted(rows))
     costs: dict[str, tuple[ReferenceCost, str]] = {}
     people: dict[str, tuple[str, ...]] = {}
+    unjudged = Counter({"every version learned from it": len(rows) - sum(len(ids) for _, ids in judges)})
     for version, ids in judges:
-        for i, cost in _costs(corpus, home, version, ids, people).items():
-            costs[i] = cost, f"asr/{version.version}"
+        judged, name = _costs(corpus, home, version, ids, people), f"asr/{version.version}"
+        unjudged["may not be opened, or the model has no result"] += len(ids) - len(judged)
+        different = _different(judged.values())
+        if different > MOST_DIFFERENT:
+            unjudged[f"{name} writes {100 * different:.0f} % of their words differently"] += len(judged)
+        else:
+            costs |= {i: (cost, name) for i, cost in judged.items()}
+    unjudged = +unjudged
     if not costs:
-        return Doubt(skipped="no transcript may be opened and judged")
+        why = "; ".join(f"{count} {reason}" for reason, count in unjudged.items())
+        return Doubt((), unjudged, skipped=f"no transcript can be judged: {why}")
     found = sorted(costs)
     scores = transcript_scores(np.array([costs[i][0].a_word for i in found]), [costs[i][1] for i in found])
     suspects = []
@@ -221,8 +233,13 @@ def doubt_of_transcripts(corpus: Corpus, home: Path) -> Doubt:
                 judge=judge,
             )
         )
-    missing = len(rows) - len(found)
-    return Doubt(tuple(suspects), {"may not be opened, or the model has no result": missing} if missing else {})
+    return Doubt(tuple(suspects), unjudged)
+
+
+def _different(costs: Iterable[ReferenceCost]) -> float:
+    """Return the word edits between labels and a version's texts, as a share of the words; silence counts as one."""
+    counts = [(cost.edits, max(1, cost.words)) for cost in costs]
+    return sum(edits for edits, _ in counts) / max(1, sum(words for _, words in counts))
 
 
 def _judges(corpus: Corpus, ids: Sequence[str]) -> list[tuple[ModelVersion, list[str]]]:

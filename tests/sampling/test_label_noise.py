@@ -26,13 +26,15 @@ WORDS = {
 }
 
 
-def corpus_of(count: int, seed: int = 0, wrong: int = 0) -> tuple[list[str], list[str], list[str], set[str]]:
+def corpus_of(
+    count: int, seed: int = 0, wrong: int = 0, words: int = 4
+) -> tuple[list[str], list[str], list[str], set[str]]:
     """Return ids, texts and intents of a corpus that words alone separate, and the ids of its wrong labels."""
     rng = np.random.default_rng(seed)
     names = sorted(WORDS)
     ids = [f"u{k:04d}" for k in range(count)]
     true = [names[k % len(names)] for k in range(count)]
-    texts = [" ".join(rng.choice(WORDS[name].split(), 4)) for name in true]
+    texts = [" ".join(rng.choice(WORDS[name].split(), words)) for name in true]
     planted = {ids[k] for k in rng.permutation(count)[:wrong].tolist()}
     intents = [
         names[(names.index(name) + 1) % len(names)] if i in planted else name for i, name in zip(ids, true, strict=True)

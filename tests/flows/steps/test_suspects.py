@@ -23,7 +23,7 @@ from flows.models.inventory import names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.steps.merge import merge_file
 from flows.steps.review_annotators import review
-from flows.steps.suspects import SuspectsReport, ask_again, find_suspects, finish_asking
+from flows.steps.suspects import ASK_FROM, SuspectsReport, ask_again, find_suspects, finish_asking
 from tests.flows.small_round import World, round_of
 from tests.sampling.test_label_noise import corpus_of
 
@@ -81,7 +81,7 @@ def labelled(tmp_path: Path) -> Iterator[Labelled]:
     # while the labels are given only ann is there, so that each label is hers
     alone = "people.people=" + json.dumps([{"annotator_id": "ann"}])
     with round_of(tmp_path / "home", COUNT, alone, *changes) as world:
-        _, texts, true, _ = corpus_of(COUNT)
+        _, texts, true, _ = corpus_of(COUNT, words=7)
         ids = sorted(world.ids)
         made = Labelled(world, dict(zip(ids, texts, strict=True)), dict(zip(ids, true, strict=True)), set(ids[5:9]))
         world.export()
@@ -96,7 +96,7 @@ def labelled(tmp_path: Path) -> Iterator[Labelled]:
 def test_planted_wrong_intents_are_first_and_no_content_is_shown(labelled: Labelled):
     report = labelled.find()
     assert {row.utterance for row in report.rows[:4]} == labelled.wrong
-    assert report.rows[3].score > 0.5 > report.rows[4].score
+    assert report.rows[3].score > ASK_FROM["intent"] > report.rows[4].score
     assert report.judged == {"intent": COUNT}
     assert all(row.annotators == ("ann",) for row in report.rows)
     document = json.dumps(report.to_json())
@@ -270,7 +270,7 @@ def test_who_corrects_a_wrong_label_of_a_manifest_does_not_seem_careless(tmp_pat
     ) as world:
         corpus, settings = world.corpus, world.settings
         ids = sorted(world.ids)
-        _, texts, true, _ = corpus_of(COUNT)
+        _, texts, true, _ = corpus_of(COUNT, words=7)
         wrong = set(ids[::4])
         ingested = [
             Label(i, text, "music" if i in wrong and name != "music" else name, (), 1.0, 0, 1)
