@@ -46,7 +46,7 @@ def labels_by_source(conn: sa.Connection, snapshot_id: str) -> Rows:
     statement = (
         sa.select(*by, sa.func.count().label("labels"))
         .select_from(snapshot_rows.join(labels, sa.and_(*same)))
-        .where(snapshot_rows.c.snapshot_id == snapshot_id, rounds.c.night != NO_NIGHT)
+        .where(snapshot_rows.c.snapshot_id == snapshot_id)
     )
     return _rows(conn, statement.group_by(*by).order_by(*by))
 
@@ -72,7 +72,7 @@ def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
                 rounds, rounds.c.round == selections.c.round
             )
         )
-        .where(snapshot_rows.c.snapshot_id == snapshot_id)
+        .where(snapshot_rows.c.snapshot_id == snapshot_id, rounds.c.night != NO_NIGHT)
     )
     return _rows(conn, statement.group_by(*by).order_by(by[0], by[3]))
 
