@@ -199,7 +199,10 @@ def settled_tasks(
     return sorted(
         row.task_id
         for row in tasks
-        if row.state == "answered" and row.utterance_id in agreed and row.utterance_id not in closed
+        if row.state == "answered"
+        and row.reason != "again"  # its utterance has another task: nobody gets both
+        and row.utterance_id in agreed
+        and row.utterance_id not in closed
     )
 
 

@@ -20,12 +20,17 @@ CLIP_SUFFIX: Final = ".wav"
 """Suffix of the clips' file names. No setting: clips are WAV files, and are deleted by this suffix."""
 
 
+ALWAYS_BLIND: Final = ("audit", "again")
+"""Reasons of rows whose tasks never show a draft."""
+
+
 class TaskSettings(BaseModel):
     """What annotators see of a task.
 
     Attributes:
         blind_share: Share of the tasks whose draft is withheld, drawn at random, so that their answers are not
-            influenced by the draft. Audit rows are always blind, in addition to this share.
+            influenced by the draft. Audit rows, and questions that are asked again, are always blind, in addition to
+            this share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +63,8 @@ def make_tasks(
     """Return one task for each row of the selection, in the selection's order: most valuable first.
 
     Audit rows are always blind: they are for judging models, and a person who corrects a draft overlooks some of its
-    errors, which would favour the model that wrote the draft. Of the other rows a random `blind_share` is blind too.
+    errors, which would favour the model that wrote the draft. So are questions that are asked again, since a model
+    doubted their labels. Of the other rows a random `blind_share` is blind too.
 
     Args:
         selection: M rows.
@@ -78,7 +84,7 @@ def make_tasks(
         if not 0.0 < duration < inf:
             raise UsageError(f"utterance {utterance_id} has no duration; select from utterances that were ingested")
         id_ = task_id(selection.round, utterance_id, ask)
-        blind = reason == "audit" or is_blind(id_, settings.blind_share, seed)
+        blind = reason in ALWAYS_BLIND or is_blind(id_, settings.blind_share, seed)
         draft = None if blind else _as_shown(drafts.get(utterance_id), utterance_id, inventory)
         tasks.append(
             AnnotationTask(

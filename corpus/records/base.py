@@ -22,7 +22,7 @@ import numpy.typing as npt
 from corpus.errors import RecordError
 
 Split = Literal["train", "dev", "test"]
-Reason = Literal["audit", "uncertain", "slice", "novel"]
+Reason = Literal["audit", "uncertain", "slice", "novel", "again"]
 Ask = Literal["transcribe", "label_intent", "triage"]
 AssignmentKind = Literal["first", "second", "more", "help", "gold"]
 Verdict = Literal["labelled", "unintelligible", "accidental", "critical_data", "distress", "help"]

@@ -50,6 +50,11 @@ def export(round_: str, tasks_digest: str = "") -> str:
     return f"export/{round_}/{tasks_digest or uuid.uuid4().hex}"
 
 
+def ask_again(round_: str) -> str:
+    """Return the id of choosing the labels of a round that is asked again."""
+    return f"suspects/{round_}"
+
+
 def assign(assignments_digest: str) -> str:
     """Return the id of assigning tasks to annotators, by the digest of tasks, annotators and ends of their leases."""
     return f"assign/{assignments_digest}"

@@ -20,6 +20,7 @@ from corpus.storage.operations import Operation
 from corpus.storage.records_schema import answers, labels, operations, rounds, selections, utterances
 from corpus.tables import inventory
 from corpus.tables.annotations import latest_answers
+from corpus.tables.rounds import NO_NIGHT
 from corpus.vault import vault
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class LabelRow:
     Attributes:
         source: `annotators`; or, for a label that was ingested, `manifest`, or `held_out` if it is for judging only.
         reason: `held_out` if it was ingested for judging only; `audit` if any round drew it for the audit share;
-            otherwise the reason of the latest round; "" if it was never chosen.
+            otherwise the reason of the latest round of a night; "" if it was never chosen. A question that was asked
+            again is no choice.
         round, inclusion_prob: of the selection with that reason; "" and 1 if it was never chosen.
         reliability: estimated reliability of its annotators, in [0, 1]; 1 until they are reviewed.
     """
@@ -251,10 +253,13 @@ def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
 
 
 def _selections(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:
-    """Return reason, round and inclusion probability by id; `audit` wins, since no model may be trained on it."""
+    """Return reason, round and inclusion probability by id; `audit` wins, since no model may be trained on it.
+
+    Rounds that ask again are left out: they change neither what a row is for nor how it was drawn.
+    """
     statement = sa.select(
         selections.c.utterance_id, selections.c.reason, selections.c.round, selections.c.inclusion_prob, rounds.c.seq
-    ).join(rounds, rounds.c.round == selections.c.round)
+    ).join(rounds, sa.and_(rounds.c.round == selections.c.round, rounds.c.night != NO_NIGHT))
     found = fetch_among(conn, statement, selections.c.utterance_id, ids)
     ordered = sorted(found, key=lambda row: (row.reason == "audit", row.seq))
     return {row.utterance_id: (row.reason, row.round, row.inclusion_prob) for row in ordered}

@@ -22,6 +22,7 @@ from corpus.storage.records_schema import (
     utterances,
 )
 from corpus.tables import left_out, pseudo_labels
+from corpus.tables.rounds import NO_NIGHT
 
 Rows = list[dict[str, Any]]
 """Rows of a query, by name of the column."""
@@ -62,7 +63,7 @@ def annotators(conn: sa.Connection, snapshot_id: str) -> dict[str, int]:
 
 
 def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
-    """Return the number of `rows` of a snapshot by `round`, `night` and `reason`, oldest round first."""
+    """Return the number of `rows` of a snapshot by `round`, `night` and `reason`, oldest round of a night first."""
     by = (rounds.c.seq, rounds.c.round, rounds.c.night, selections.c.reason)
     statement = (
         sa.select(*by[1:], sa.func.count().label("rows"))
@@ -71,7 +72,7 @@ def rounds_by_reason(conn: sa.Connection, snapshot_id: str) -> Rows:
                 rounds, rounds.c.round == selections.c.round
             )
         )
-        .where(snapshot_rows.c.snapshot_id == snapshot_id)
+        .where(snapshot_rows.c.snapshot_id == snapshot_id, rounds.c.night != NO_NIGHT)
     )
     return _rows(conn, statement.group_by(*by).order_by(by[0], by[3]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,6 +19,9 @@ from corpus.storage.records_schema import selections
 from corpus.storage.records_schema import tasks as tasks_table
 
 TaskState = Literal["open", "exported", "answered", "closed"]
+
+NO_NIGHT: Final = ""
+"""The night of a round that asks about labelled utterances again: it chose nothing of any night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,45 @@ def selection(conn: sa.Connection, round_: str) -> Selection:
 
 
 def rounds(conn: sa.Connection) -> list[RoundRow]:
-    """Return all rounds, oldest first."""
-    rows = conn.execute(sa.select(rounds_table).order_by(rounds_table.c.seq))
+    """Return the rounds of all nights, oldest first."""
+    return _rounds(conn, rounds_table.c.night != NO_NIGHT)
+
+
+def rounds_again(conn: sa.Connection) -> list[RoundRow]:
+    """Return the rounds that ask about labelled utterances again, oldest first."""
+    return _rounds(conn, rounds_table.c.night == NO_NIGHT)
+
+
+def names(conn: sa.Connection) -> set[str]:
+    """Return the names of all rounds, of nights and of those that ask again."""
+    return set(conn.execute(sa.select(rounds_table.c.round)).scalars())
+
+
+def asked_again(conn: sa.Connection, since: str | None = None) -> dict[str, str]:
+    """Return the utterances that were asked about again and are not over, with the state of their task.
+
+    The state is `open` where the task is not written yet, and `closed` is left out: nobody answered in time.
+
+    Args:
+        conn: a connection on the records.
+        since: only rounds after that of this name; all where None.
+    """
+    same = [tasks_table.c[name] == selections.c[name] for name in ("round", "utterance_id")]
+    statement = (
+        sa.select(selections.c.utterance_id, tasks_table.c.state)
+        .join(rounds_table, rounds_table.c.round == selections.c.round)
+        .outerjoin(tasks_table, sa.and_(*same))
+        .where(rounds_table.c.night == NO_NIGHT)
+    )
+    if since is not None:
+        after = sa.select(rounds_table.c.seq).where(rounds_table.c.round == since).scalar_subquery()
+        statement = statement.where(rounds_table.c.seq > after)
+    found = {row.utterance_id: row.state or "open" for row in conn.execute(statement.order_by(rounds_table.c.seq))}
+    return {i: state for i, state in found.items() if state != "closed"}
+
+
+def _rounds(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> list[RoundRow]:
+    rows = conn.execute(sa.select(rounds_table).where(condition).order_by(rounds_table.c.seq))
     return [
         RoundRow(
             round=row.round,

@@ -18,6 +18,7 @@ from flows.cli import (
     model_commands,
     plugin_commands,
     server_commands,
+    suspects_command,
     sweep_command,
 )
 from flows.cli.options import app
@@ -35,6 +36,7 @@ __all__ = [
     "pipeline_commands",
     "plugin_commands",
     "server_commands",
+    "suspects_command",
     "sweep_command",
 ]
 

@@ -133,11 +133,13 @@ def weeks(corpus: Corpus, count: int) -> list[Week]:
 def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:
     """Return the annotations of utterances that several annotators answered."""
     annotators: dict[str, set[str]] = {}
+    again = {row.task_id for row in rows if row.reason == "again"}
     for row in rows:
-        annotators.setdefault(row.utterance_id, set()).add(row.annotator_id)
+        if row.task_id not in again:
+            annotators.setdefault(row.utterance_id, set()).add(row.annotator_id)
     ids = sorted(utterance_id for utterance_id, several in annotators.items() if len(several) > 1)
     opened = door.open(corpus, ids, "annotate", parts=("annotations",), strict=False)
-    return [annotation for content in opened for annotation in content.annotations]
+    return [each for content in opened for each in content.annotations if each.task_id not in again]
 
 
 def by_person(corpus: Corpus) -> tuple[PersonRow, ...]:

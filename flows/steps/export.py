@@ -83,7 +83,7 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
         again: whether to export closed tasks, such as overdue ones, once more.
     """
     with corpus.read() as conn:
-        if round_ not in {row.round for row in rounds.rounds(conn)}:
+        if round_ not in rounds.names(conn):
             return ExportReport(skipped=f"round {round_} chose nothing")
         selection = rounds.selection(conn, round_)
         asked = {row.utterance_id: row for row in rounds.tasks(conn, round_, None)}

@@ -13,10 +13,11 @@ from annotation.proposals import resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
+from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Part
 from corpus.tables import annotations as annotations_table
-from corpus.tables import labels, people
+from corpus.tables import labels, people, rounds
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
 from flows.runtime import progress
@@ -43,7 +44,9 @@ class ReviewReport(Result):
 def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> ReviewReport | Skipped:
     """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
-    A repeat without new answers changes nothing; a run that is killed has written all or nothing.
+    Answers to questions that were asked again have no part in the estimate: their labels were suspect, so whoever is
+    right there seems to be wrong. A repeat without new answers changes nothing; a run that is killed has written all or
+    nothing.
     """
     with corpus.read() as conn:
         basis = people.answers_digest(conn)
@@ -60,7 +63,7 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
     with corpus.read() as conn:
         inventory = names.at(conn)
-    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in annotations.items()}
+    named, truths = _fair(corpus, inventory, annotations, truths)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
         crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
     with corpus.read() as conn:
@@ -127,6 +130,17 @@ def _open_content(
     return annotations, current, truths
 
 
+def _fair(
+    corpus: Corpus, inventory: Inventory, annotations: Mapping[str, Sequence[Annotation]], truths: Mapping[str, Label]
+) -> tuple[dict[str, list[Annotation]], dict[str, Label]]:
+    """Return the answers that are evidence on people, with the names in use, and what they are compared with."""
+    with corpus.read() as conn:
+        again = {row.task_id for row in rounds.tasks(conn) if row.reason == "again"}
+    fair = {i: [row for row in rows if row.task_id not in again] for i, rows in annotations.items()}
+    named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in fair.items() if rows}
+    return named, {i: label for i, label in truths.items() if i in named}
+
+
 def _several_annotators(corpus: Corpus) -> bool:
     """Return whether more than one person has answered; a single person can't be compared with others."""
     with corpus.read() as conn:
@@ -137,6 +151,7 @@ def _drafts_kept(corpus: Corpus, most: int) -> list[DraftComparison]:
     """Return, for at most so many of the newest transcripts, whether the draft was shown and whether it was kept."""
     with corpus.read() as conn:
         rows = [r for r in annotations_table.latest_answers(conn) if r.verdict == "labelled" and r.ask == "transcribe"]
+        rows = [r for r in rows if r.reason != "again"]  # asked about since the model writes something else
     newest = sorted(rows, key=lambda r: (str(r.at or ""), r.task_id, r.annotator_id))
     newest = newest[max(0, len(newest) - most) :]
     wanted = {(row.task_id, row.annotator_id, row.revision): row.draft_shown for row in newest}

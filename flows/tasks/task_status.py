@@ -51,7 +51,7 @@ def task_status(corpus: Corpus) -> TaskStatus:
     """Return which tasks annotators may work on now."""
     now = corpus.clock()
     with corpus.read() as conn:
-        names = {row.round for row in rounds.rounds(conn)}
+        names = rounds.names(conn)
         tasks = {row.task_id: row for row in rounds.tasks(conn)}
         leased_until = holders(conn, now)
         assigned = people.assigned(conn, now)

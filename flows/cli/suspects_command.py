@@ -1,0 +1,73 @@
+"""The command on labels that may be wrong: suspects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from flows.cli.options import Config, Json, Set, app, settings_of
+from flows.runtime import console
+
+if TYPE_CHECKING:
+    from corpus.handle import Corpus
+    from flows.runtime.settings import Settings
+    from flows.steps.suspects import SuspectsReport
+
+
+@app.command()
+def suspects(
+    kind: Annotated[
+        Literal["intent", "asr"] | None, typer.Option("--kind", help="Only intents, or only transcripts; default both.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many labels, the most suspect.")] = 50,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask other people about these again, in a round of blind tasks.")
+    ] = False,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="With --ask: annotator minutes.")] = None,
+    audit: Annotated[
+        int, typer.Option("--audit", min=0, help="With --ask: also this many audit rows, drawn at random.")
+    ] = 0,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Rank the labels that models of other utterances, neighbours and other people contradict; ask about them again."""
+    from corpus.errors import UsageError
+
+    if not ask and (minutes is not None or audit):
+        raise UsageError("--minutes and --audit say what is asked again: give --ask, too")
+    changes = [*(overrides or []), *([f"sampling.minutes={minutes}"] if minutes is not None else [])]
+    settings = settings_of(config, changes)
+    from contextlib import nullcontext
+
+    from flows.runtime.lock import hold_corpus
+    from flows.runtime.session import opened
+    from flows.steps.suspects import find_suspects
+
+    with hold_corpus(settings.corpus, "suspects") if ask else nullcontext(), opened(settings, create=False) as corpus:
+        report = find_suspects(corpus, settings.home, settings.inventory, [kind] if kind else ["intent", "asr"])
+        found, report = len(report.rows), replace(report, rows=report.rows[:top])
+        if ask:
+            report = _asked(corpus, settings, report, audit)
+    if as_json:
+        console.show_json(report.to_json())
+        return
+    from flows.reports.suspects_table import show_suspects
+
+    show_suspects(report.to_json(), found)
+
+
+def _asked(corpus: Corpus, settings: Settings, report: SuspectsReport, audit: int) -> SuspectsReport:
+    """Ask about the labels of the report again, and send the tasks where an annotation backend has them."""
+    from flows.steps.annotation_backends import is_external, push
+    from flows.steps.suspects import ask_again, finish_asking
+
+    finish_asking(corpus, settings)
+    asked = ask_again(corpus, settings, report.rows, audit)
+    if asked.export is not None and is_external(settings.export):
+        sent = push(corpus, settings)
+        export = replace(asked.export, sent=sent.sent, removed=sent.removed, open_there=sent.open_there)
+        asked = replace(asked, export=export)
+    return replace(report, asked=asked)
