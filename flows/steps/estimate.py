@@ -164,6 +164,7 @@ def _slices(figures: Mapping[str, RowFigure], rows: AuditRows, by: Collection[st
 def track(tracking_settings: TrackingSettings, home: Path, report: TrafficEstimate) -> None:
     """Log the rates with their bounds to an MLflow run of the nights and champions; a repeat continues that run."""
     from training.evaluation.metrics import finite, with_bounds
+    from training.tracking import run_names
     from training.tracking.facts import RunFacts
     from training.tracking.runs import log_document, log_metrics, tracked_run
     from training.tracking.store import open_tracking
@@ -173,7 +174,7 @@ def track(tracking_settings: TrackingSettings, home: Path, report: TrafficEstima
     of = digest([document[name] for name in ("from", "to", "versions", "audit")])
     facts = RunFacts(
         operation_id=operation_ids.estimate(of),
-        name=f"estimate {report.first} to {report.last}",
+        name=run_names.estimated(report.first, report.last, report.versions),
         kind="estimate",
         config={"champion": document["versions"]},
         labels=report.audit.labelled,

@@ -1,4 +1,4 @@
-"""Figures of a report by name for a tracking store: rates with intervals, calibration, slots and slices."""
+"""Figures for a tracking store: rates by slice, learning curves, gains, and the names that such a store accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
 from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
-from training.evaluation.rates import MAIN, figures
 
 
 class MetricSettings(BaseModel):
@@ -106,42 +105,6 @@ def rows_in_slices(
         values = np.asarray(slices[dimension], dtype=np.str_)
         inside &= np.where(values == "", "unknown", values) == value
     return inside
-
-
-def metrics(
-    report: EvaluationReport,
-    slices: Mapping[str, Strings] | None = None,
-    settings: MetricSettings | None = None,
-    weights: npt.ArrayLike | None = None,
-) -> dict[str, float]:
-    """Return the figures of a report by name for a tracking store: all are finite, none is content of utterances.
-
-    These are every figure of `training.evaluation.rates` with `_low` and `_high`, and numbers of rows. Figures of a
-    slice are named `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 if the
-    slice is too small for conclusions).
-
-    Args:
-        report: report of one version.
-        slices: by dimension the value of each row, (N,) str.
-        settings: the defaults where None.
-        weights: (N,) 1 / inclusion probability; None counts every row once.
-
-    Raises:
-        RecordError: a dimension has another length than the report.
-    """
-    settings = settings or MetricSettings()
-    values = {"rows": float(len(report)), "speakers": float(len(np.unique(report.speaker_ids)))}
-    for name, rate in figures(report, settings.interval, weights=weights).items():
-        values |= _with_interval(name, rate)
-    if report.kind == "asr":
-        values["words"] = float(report.words.sum())
-    name = MAIN[report.kind]
-    for row in slice_rows(report, slices or {}, settings, weights):
-        prefix = f"slice/{metric_name(row.dimension)}/{metric_name(row.value)}"
-        found = {**_with_interval(name, row.rate), "rows": float(row.rate.n), "speakers": float(row.rate.speakers)}
-        values |= {f"{prefix}/{key}": value for key, value in found.items()}
-        values[f"{prefix}/thin"] = float(row.thin)
-    return values
 
 
 def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:

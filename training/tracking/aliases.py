@@ -1,4 +1,4 @@
-"""Aliases in MLflow's registry: a copy of those in the records, and a list of differences between the two."""
+"""Aliases and descriptions in MLflow's registry: copies of what the records say, and a list of differences."""
 
 from __future__ import annotations
 
@@ -40,6 +40,27 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
                 tracking.client.delete_registered_model_alias(name, alias)
             elif version is not None and str(present.get(alias)) != version:
                 tracking.client.set_registered_model_alias(name, alias, version)
+
+
+def set_descriptions(tracking: Tracking, kind: Kind, descriptions: Mapping[str, str]) -> None:
+    """Set the descriptions of versions in the registry; the same description is not written again.
+
+    Args:
+        tracking: the open store.
+        kind: kind of the models.
+        descriptions: Markdown by version; versions that the registry does not have are left out.
+
+    Raises:
+        EarmarkError: the store can't be reached.
+    """
+    name = model_name(tracking, kind)
+    with store_errors(tracking.uri):
+        present = {
+            str(each.version): each.description for each in tracking.client.search_model_versions(f"name = '{name}'")
+        }
+        for version, text in descriptions.items():
+            if version in present and present[version] != text:
+                tracking.client.update_model_version(name, version, text)
 
 
 def registry_problems(
