@@ -32,6 +32,7 @@ from flows.nights.night import Night
 from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports import night_html
 from flows.reports.night_page import night_markdown
+from flows.reports.night_report import NightReport
 from flows.rounds import label_evidence
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
@@ -181,8 +182,9 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
-        report = replace(report, page=_page(corpus, settings, when.name))
-    create_markdown_artifact(night_markdown(report.to_json()), key="night", description=f"night {when.name}")
+        page, shown = _page(corpus, settings, when.name)
+        report = replace(report, page=page)
+    create_markdown_artifact(night_markdown(report.to_json(), shown), key="night", description=f"night {when.name}")
     return report
 
 
@@ -304,12 +306,13 @@ def _export(corpus: Corpus, settings: Settings, round_: str, *, again: bool = Fa
     return replace(report, sent=pushed.sent, removed=pushed.removed, open_there=pushed.open_there)
 
 
-def _page(corpus: Corpus, settings: Settings, night: str) -> str:
-    """Write the page of a night; return its file, or why it was not written, which fails no nightly run."""
+def _page(corpus: Corpus, settings: Settings, night: str) -> tuple[str, NightReport | None]:
+    """Write the page of a night; return its file and report, or why it was not written, which fails no nightly run."""
     try:
-        return str(_run("report", night_html.write_night_page, corpus, settings, night)[1])
+        report, file = _run("report", night_html.write_night_page, corpus, settings, night)
     except EarmarkError as error:
-        return f"not written: {error}"
+        return f"not written: {error}", None
+    return str(file), report
 
 
 def _merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:

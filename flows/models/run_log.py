@@ -59,14 +59,12 @@ def log_judgement(
     anchored = log_anchor(corpus, tracking, audit, judged.reports, decides=decision.decision != "indicative")
     for other in {each.version: each for each in (judged.base, judged.champion)}.values():
         log_version(corpus, tracking, other, judged.of(other), audit, slices)
-    values = _log_challenger(corpus, tracking, audit, judged, decision, slices)
+    _log_challenger(corpus, tracking, audit, judged, decision, slices)
     runs.log_document(tracking, run_id, "decision.json", decision.as_json())
     runs.log_document(tracking, run_id, "decision.txt", decision_text(decision) + "\n")
     with corpus.read() as conn:
         data = data_text(conn, judged.challenger, store.versions(conn, audit.kind))
-    runs.describe_run(
-        tracking, run_id, _note(audit.kind, data, decision, values, anchored.get(judged.challenger.version))
-    )
+    runs.describe_run(tracking, run_id, _note(audit.kind, data, decision, judged, anchored))
     runs.log_evaluation_set(tracking, run_id, audit.eval_set_id)
     _log_plots(corpus, tracking, audit, judged, slices)
 
@@ -101,8 +99,8 @@ def _log_challenger(
     judged: JudgedVersions,
     decision: Decision,
     slices: Mapping[str, Strings],
-) -> dict[str, float]:
-    """Log the metrics and tables of the challenger beside the champion; return the metrics."""
+) -> None:
+    """Log the metrics and tables of the challenger beside the champion."""
     from training.evaluation.intervals import report_rate
     from training.evaluation.metrics import finite, gain_per_100_labels
     from training.evaluation.rates import MAIN
@@ -128,7 +126,6 @@ def _log_challenger(
     runs.log_table(tracking, version.run_id, "figures.json", shown.FIGURE_COLUMNS, shown.figure_rows(pairs))
     slice_table = shown.slice_rows_compared(slice_pairs(champion, report, slices, audit.weights))
     runs.log_table(tracking, version.run_id, "slices.json", shown.SLICE_COLUMNS, slice_table)
-    return values
 
 
 def _speed(corpus: Corpus, version: ModelVersion, audit: AuditSet) -> dict[str, float]:
@@ -145,35 +142,34 @@ def _labels(corpus: Corpus, version: ModelVersion) -> int:
         return len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
 
 
-def _note(kind: Kind, data: str, decision: Decision, values: Mapping[str, float], anchor: Interval | None) -> str:
+def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anchored: Mapping[str, Interval]) -> str:
     """Return the description of the challenger's run in Markdown: what decided, then what it learned from."""
-    difference, measure = decision.difference, MEASURE[kind]
+    difference, base = decision.difference, judged.base.version
     level = f"{100 * (1 - decision.alpha_used):.4g} %"
-    rates = {
-        f"version {decision.challenger_version}": _percent(decision.challenger),
-        f"champion, version {decision.champion_version}": _percent(decision.champion),
-        "change, points": _percent(difference, signed=True),
-        "base": next((f"{100 * value:.1f} %" for name, value in values.items() if name.startswith("base_")), "-"),
-    }
-    if anchor is not None:
-        rates[f"version {decision.challenger_version} on the {anchor.n} anchor rows, 95 %"] = _percent(anchor)
-    table = [f"| {name} | {rate} |" for name, rate in rates.items()]
-    return "\n".join(
-        [
-            f"**{decision.decision}**: {'; '.join(decision.reasons)}",
-            "",
-            f"| {measure} on {difference.n} rows of {difference.speakers} speakers | intervals at {level} |",
-            "| --- | --- |",
-            *table,
-            "",
-            f"Learned from {data}",
-        ]
-    )
+    anchor = next((f"{rate.n} anchor rows, 95 %" for rate in anchored.values()), "anchor rows")
+    rows: list[tuple[str, Interval | None, Interval | None]] = [
+        (f"version {decision.challenger_version}", decision.challenger, anchored.get(decision.challenger_version)),
+        (f"champion, version {decision.champion_version}", decision.champion, anchored.get(decision.champion_version)),
+    ]
+    if base != decision.champion_version:
+        rows.append((f"base, version {base}", None, anchored.get(base)))
+    table = [f"| {name} | {_percent(rate)} | {_percent(on_anchor)} |" for name, rate, on_anchor in rows]
+    change = f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    lines = [
+        f"**{decision.decision}**: {'; '.join(decision.reasons)}",
+        "",
+        f"| {MEASURE[kind]} | {difference.n} rows of {difference.speakers} speakers, {level} | {anchor} |",
+        "| --- | --- | --- |",
+        *table,
+        f"| change, points | {change} | |",
+        "",
+        f"Learned from {data}",
+    ]
+    return "\n".join(lines)
 
 
-def _percent(rate: Interval, signed: bool = False) -> str:
-    low, high = (f"{100 * each:{'+' if signed else ''}.1f}" for each in (rate.low, rate.high))
-    return f"{100 * rate.value:{'+' if signed else ''}.1f}{'' if signed else ' %'} [{low}, {high}]"
+def _percent(rate: Interval | None) -> str:
+    return "-" if rate is None else f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
 
 
 def _log_plots(

@@ -1,4 +1,4 @@
-"""Report one night from the records alone: funnel, models over nights, choice, minutes, slices, decisions, caps.
+"""Report one night from the records alone: funnel, models, traffic, choice, minutes, slices, decisions, caps.
 
 The report has ids of versions, counts and rates; no content, and no id of an utterance or a person.
 """
@@ -31,6 +31,7 @@ from flows.models.judged_nights import (
 from flows.models.registry import KINDS
 from flows.nights.night import Night, last_night, night_named
 from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
+from flows.reports.night_traffic import NightTraffic, night_traffic
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from sampling.budget import SamplingSettings
@@ -150,6 +151,7 @@ class NightReport(Result):
         minutes: answers and annotator minutes by night.
         kinds: the models.
         decisions: of the gate, newest first.
+        traffic: rates of the traffic as its audit rows estimate them.
         caps: budget and rules.
         same_caps: whether the budget is still the one that the round was chosen with; None without a round.
     """
@@ -164,6 +166,7 @@ class NightReport(Result):
     minutes: tuple[MinutesRow, ...]
     kinds: tuple[KindReport, ...]
     decisions: tuple[DecisionRow, ...]
+    traffic: NightTraffic
     caps: tuple[CapRow, ...]
     same_caps: bool | None
 
@@ -199,6 +202,7 @@ def night_report(
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
             decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
+            traffic=night_traffic(corpus, night.name),
             caps=_caps(when, sampling_settings, gate),
             same_caps=None if chosen is None else chosen.settings_digest == sampling,
         )
