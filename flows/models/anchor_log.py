@@ -55,7 +55,8 @@ def log_anchor(
     rates: dict[str, Interval] = {}
     for version in versions:
         just_judged = version.version in found
-        if not just_judged and "anchor_rows" in runs.run_metrics(tracking, version.run_id):
+        logged = runs.run_metrics(tracking, version.run_id)
+        if logged is None or (not just_judged and "anchor_rows" in logged):
             continue
         with corpus.read() as conn:
             report = _with_all(conn, audit.kind, version.version, anchor, found.get(version.version))

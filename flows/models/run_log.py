@@ -77,12 +77,17 @@ def log_version(
     audit: AuditSet,
     slices: Mapping[str, Strings],
 ) -> None:
-    """Log metrics and tables of a version that is no challenger: a base, a champion, or an external model."""
+    """Log metrics and tables of a version that is no challenger: a base, a champion, or an external model.
+
+    A version whose run somebody deleted in MLflow is left out.
+    """
     from training.evaluation.metrics import finite, slice_rows
     from training.evaluation.rates import figures
     from training.tracking import runs
     from training.tracking import version_figures as shown
 
+    if runs.run_metrics(tracking, version.run_id) is None:
+        return
     rates = figures(report, weights=audit.weights)
     values = shown.version_metrics(report, rates) | _speed(corpus, version, audit)
     runs.log_metrics(tracking, version.run_id, finite(dict(sorted(values.items()))))

@@ -177,10 +177,18 @@ def run_params(tracking: Tracking, run_id: str) -> dict[str, str]:
         return dict(tracking.client.get_run(run_id).data.params)
 
 
-def run_metrics(tracking: Tracking, run_id: str) -> dict[str, float]:
-    """Return the latest value of each metric of a run by name."""
+def run_metrics(tracking: Tracking, run_id: str) -> dict[str, float] | None:
+    """Return the latest value of each metric of a run by name; None for a run that was deleted, which takes no more."""
+    from mlflow.exceptions import MlflowException
+
     with store_errors(tracking.uri):
-        return dict(tracking.client.get_run(run_id).data.metrics)
+        try:
+            run = tracking.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+    return dict(run.data.metrics) if run.info.lifecycle_stage == "active" else None
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:

@@ -59,12 +59,13 @@ def test_versions_are_logged_on_the_rows_of_the_first_decision_also_those_judged
         anchor = reports.report(conn, "asr", "2", "set-1").utterance_ids.tolist()
         every = reports.report(conn, "asr", "3", "set-2").utterance_ids.tolist()
     assert set(anchor) < set(every)
+    tracking.client.delete_run(run_ids.pop("1"))  # by somebody, in MLflow
     judged = {"3": report_of("3", every, "set-2")}
     logged = log_anchor(corpus, tracking, audit_of(every, "set-2"), judged)
     assert {version: rate.n for version, rate in logged.items()} == {"3": len(anchor)}
     found = {version: runs.run_metrics(tracking, run_id) for version, run_id in run_ids.items()}
-    assert {version: values["anchor_rows"] for version, values in found.items()} == dict.fromkeys("123", len(anchor))
-    assert [found[version]["anchor_wer"] for version in "123"] == [pytest.approx(each) for each in (0.5, 0.4, 0.3)]
+    assert {version: values["anchor_rows"] for version, values in found.items()} == dict.fromkeys("23", len(anchor))
+    assert [found[version]["anchor_wer"] for version in "23"] == [pytest.approx(each) for each in (0.4, 0.3)]
 
 
 def test_before_the_first_decision_nothing_is_logged_and_the_first_one_makes_the_anchor(

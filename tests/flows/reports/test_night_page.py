@@ -41,7 +41,7 @@ def test_a_night_is_told_in_tables_from_what_came_in_to_what_is_next(tmp_path: P
     assert "| audit | a probability sample, which judges the models and never teaches |" in section(
         text, "What was chosen"
     )
-    assert "| clips by outcome | accidental 1, labelled 17 |" in section(text, "What was answered")
+    assert "| clips by outcome | labelled 17, accidental 1 |" in section(text, "What was answered")
     assert "| speech | 3 | 74 | 17 |" in section(text, "What was learned")
     assert "only 2 labels are new" in section(text, "What was learned")
     decided = section(text, "What was decided")

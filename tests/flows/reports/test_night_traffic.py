@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpus.storage.database import writing
-from corpus.storage.records_schema import reports
+from corpus.storage.records_schema import report_rows, reports
 from flows.models.traffic_estimate import FIGURES
 from flows.reports.night_traffic import audit_table, night_traffic, traffic_finding, traffic_table
 from flows.steps.estimate import estimate_traffic
@@ -52,7 +52,8 @@ def test_the_rates_are_those_of_the_estimate_for_the_night_and_for_all_so_far(ho
 def test_without_a_stored_report_nothing_is_computed_and_the_page_says_what_computes_it(home: AuditHome):
     label_and_judge(home)
     with writing(home.corpus.records) as conn:
-        conn.execute(reports.delete().where(reports.c.kind == "asr"))
+        for table in (report_rows, reports):
+            conn.execute(table.delete().where(table.c.kind == "asr"))
     traffic = night_traffic(home.corpus, NIGHTS[1])
     assert traffic.so_far is not None
     assert traffic.so_far.rates["wer"] is None

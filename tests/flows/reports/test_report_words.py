@@ -61,7 +61,10 @@ def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do
     assert "| promotion, speech | 56 of 100 audit rows, 18 of 24 speakers |" in page
     assert "| clear lead, speech | asr/2 is clearly better |" in page
     assert "| score | clips scored now 3 |" in page
-    assert "| champion on labelled clips | WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER 100.0 %)" in page
+    assert (
+        "| champion on labelled clips | WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER"
+        in page
+    )
 
 
 def test_a_yes_is_no_python():
