@@ -45,6 +45,7 @@ def log_anchor(
         missing in the set.
     """
     from training.evaluation.intervals import interval_on
+    from training.evaluation.metrics import loggable
     from training.tracking import runs
     from training.tracking.version_figures import anchor_metrics
 
@@ -63,7 +64,7 @@ def log_anchor(
         if report is None:
             continue
         rate = interval_on(report, sorted(anchor), weights)
-        runs.log_metrics(tracking, version.run_id, anchor_metrics(audit.kind, rate))
+        runs.log_metrics(tracking, version.run_id, loggable(anchor_metrics(audit.kind, rate)))
         if just_judged:
             rates[version.version] = rate
     return rates

@@ -81,7 +81,7 @@ def log_version(
 
     A version whose run somebody deleted in MLflow is left out.
     """
-    from training.evaluation.metrics import finite, slice_rows
+    from training.evaluation.metrics import loggable, slice_rows
     from training.evaluation.rates import figures
     from training.tracking import runs
     from training.tracking import version_figures as shown
@@ -90,7 +90,7 @@ def log_version(
         return
     rates = figures(report, weights=audit.weights)
     values = shown.version_metrics(report, rates) | _speed(corpus, version, audit)
-    runs.log_metrics(tracking, version.run_id, finite(dict(sorted(values.items()))))
+    runs.log_metrics(tracking, version.run_id, loggable(values))
     rows = shown.slice_rows_alone(slice_rows(report, slices, None, audit.weights))
     runs.log_table(tracking, version.run_id, "figures.json", shown.FIGURE_COLUMNS, shown.figure_rows_alone(rates))
     runs.log_table(tracking, version.run_id, "slices.json", shown.SLICE_COLUMNS, rows)
@@ -107,7 +107,7 @@ def _log_challenger(
 ) -> None:
     """Log the metrics and tables of the challenger beside the champion."""
     from training.evaluation.intervals import report_rate
-    from training.evaluation.metrics import finite, gain_per_100_labels
+    from training.evaluation.metrics import gain_per_100_labels, loggable
     from training.evaluation.rates import MAIN
     from training.evaluation.report_pairs import figure_pairs, slice_pairs
     from training.tracking import runs
@@ -127,7 +127,7 @@ def _log_challenger(
         "promoted": float(decision.promotes),
         "gain_per_100_labels": gain_per_100_labels(base_rate, decision.challenger.value, _labels(corpus, version)),
     }
-    runs.log_metrics(tracking, version.run_id, finite(dict(sorted(values.items()))))
+    runs.log_metrics(tracking, version.run_id, loggable(values))
     runs.log_table(tracking, version.run_id, "figures.json", shown.FIGURE_COLUMNS, shown.figure_rows(pairs))
     slice_table = shown.slice_rows_compared(slice_pairs(champion, report, slices, audit.weights))
     runs.log_table(tracking, version.run_id, "slices.json", shown.SLICE_COLUMNS, slice_table)
@@ -159,14 +159,15 @@ def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anc
     if base != decision.champion_version:
         rows.append((f"base, version {base}", None, anchored.get(base)))
     table = [f"| {name} | {_percent(rate)} | {_percent(on_anchor)} |" for name, rate, on_anchor in rows]
-    change = f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    change = f"{100 * difference.value:+.1f} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    compared = f"{100 * decision.challenger.value:.1f} % against {100 * decision.champion.value:.1f} % of the champion"
     lines = [
-        f"**{decision.decision}**: {'; '.join(decision.reasons)}",
+        f"**{decision.decision}**: {MEASURE[kind]} {compared}, {change}; {'; '.join(decision.reasons)}.",
         "",
         f"| {MEASURE[kind]} | {difference.n} rows of {difference.speakers} speakers, {level} | {anchor} |",
         "| --- | --- | --- |",
         *table,
-        f"| change, points | {change} | |",
+        f"| change | {change} | |",
         "",
         f"Learned from {data}",
     ]

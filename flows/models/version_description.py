@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 
 from corpus.records.base import Kind
@@ -17,6 +19,10 @@ MOST_VERSIONS = 50
 """How many versions are described again, the newest ones: what older ones are does not change any more."""
 
 
+WORDS: Final = {"promote": "Promoted", "refuse": "Refused", "indicative": "Indicative"}
+"""How a description begins, by decision."""
+
+
 def descriptions(conn: sa.Connection, kind: Kind) -> dict[str, str]:
     """Return the description of each of the newest versions of a kind and of those with an alias, in Markdown."""
     versions = store.versions(conn, kind)
@@ -26,16 +32,16 @@ def descriptions(conn: sa.Connection, kind: Kind) -> dict[str, str]:
 
 
 def description(conn: sa.Connection, version: ModelVersion, versions: list[ModelVersion]) -> str:
-    """Return the description of a version, in Markdown.
+    """Return the description of a version, in Markdown; the list of versions shows its first words, without Markdown.
 
     Args:
         conn: a connection on the records.
         version: the version.
         versions: all versions of its kind.
     """
-    lines = [f"**Data**: {data_text(conn, version, versions)}", f"**Decision**: {_decision(conn, version)}"]
+    lines = [_decision(conn, version), f"**Data**: {data_text(conn, version, versions)}"]
     if version.tainted:
-        lines.append("**Not to be used**: it learned from an utterance that was erased since.")
+        lines.insert(0, "Not to be used: it learned from an utterance that was erased since.")
     return "\n\n".join(lines)
 
 
@@ -66,16 +72,16 @@ def _decision(conn: sa.Connection, version: ModelVersion) -> str:
     is_champion = store.alias(conn, version.kind, "champion") == version.version
     if not decided:
         if version.origin == "base":
-            return "none; a base is the champion until the gate promotes another version."
-        return "none; a person made it the champion." if is_champion else "none yet."
+            return "Base, the champion until the gate promotes another version."
+        return "Champion by a person's decision; the gate has not judged it." if is_champion else "Not judged yet."
     latest, overruled = decided[-1].decision, ""
     if is_champion and not any(row.decision == "promote" for row in decided):
         overruled = " A person made it the champion all the same; the audit chain says who and why."
     looks = [row for row in store.promotions(conn, version.kind) if row.challenger == version.version]
     if latest == "indicative" or not looks:
-        return f"**{latest}**: {TOO_FEW if latest == 'indicative' else 'its run has the reasons'}.{overruled}"
+        return f"{WORDS[latest]}: {TOO_FEW if latest == 'indicative' else 'its run has the reasons'}.{overruled}"
     row = looks[-1]
     change = row.numbers.get("difference", {})
     reasons = "; ".join(row.numbers.get("reasons", ())) or "its run has the reasons"
     where = f"{change.get('n', 0)} rows of {change.get('speakers', 0)} speakers against version {row.champion}"
-    return f"**{latest}** at look {row.look}: {reasons} ({where}).{overruled}"
+    return f"{WORDS[latest]} at look {row.look}: {reasons} ({where}).{overruled}"

@@ -47,7 +47,7 @@ def log_comparison(tracking_settings: TrackingSettings, home: Path, compared: Co
         names = versions_of(report)
         columns = (*names, "change", "change low", "change high")
         runs.log_table(tracking, run_id, "figures.json", ("figure", *columns), _figures(report))
-        headers = ("slice", "rows", "speakers", "thin", *columns)
+        headers = ("slice", "rows", *columns, "speakers", "thin")
         runs.log_table(tracking, run_id, "slices.json", headers, _slices(report))
         runs.log_document(tracking, run_id, "comparison.json", report.to_json())
         runs.log_document(tracking, run_id, PAGE, page)
@@ -56,7 +56,7 @@ def log_comparison(tracking_settings: TrackingSettings, home: Path, compared: Co
 
 def _metrics(report: Comparison) -> dict[str, float]:
     """Return the metrics of the comparison, those that decide first in the alphabet."""
-    from training.evaluation.metrics import finite, with_bounds
+    from training.evaluation.metrics import loggable, with_bounds
     from training.evaluation.rates import MAIN
 
     measure = MAIN[report.kind]
@@ -68,7 +68,7 @@ def _metrics(report: Comparison) -> dict[str, float]:
         "utterances_better": float(report.better),
         "utterances_worse": float(report.worse),
     }
-    return finite(values)
+    return loggable(values)
 
 
 def _figures(report: Comparison) -> list[tuple[object, ...]]:
@@ -78,7 +78,7 @@ def _figures(report: Comparison) -> list[tuple[object, ...]]:
 def _slices(report: Comparison) -> list[tuple[object, ...]]:
     largest = sorted(report.slices, key=lambda row: (row.thin, -row.rows))
     return [
-        (row.slice, row.rows, row.speakers, row.thin, _value(row.first), _value(row.second), *_bounds(row.difference))
+        (row.slice, row.rows, _value(row.first), _value(row.second), *_bounds(row.difference), row.speakers, row.thin)
         for row in largest
     ]
 

@@ -82,7 +82,7 @@ def _reports(
 
 def track(tracking_settings: TrackingSettings, home: Path, report: TrafficEstimate) -> None:
     """Log the rates with their bounds to an MLflow run of the nights and champions; a repeat continues that run."""
-    from training.evaluation.metrics import finite, with_bounds
+    from training.evaluation.metrics import loggable, with_bounds
     from training.tracking import run_names
     from training.tracking.facts import RunFacts
     from training.tracking.runs import log_document, log_metrics, tracked_run
@@ -101,5 +101,5 @@ def track(tracking_settings: TrackingSettings, home: Path, report: TrafficEstima
     rates = {name: rate for name, rate in report.rates.items() if rate is not None}
     counts = {"arrivals": float(report.arrivals), "represented": report.represented}
     with tracked_run(tracking, facts) as run_id:
-        log_metrics(tracking, run_id, finite(with_bounds(rates) | counts))
+        log_metrics(tracking, run_id, loggable(with_bounds(rates) | counts))
         log_document(tracking, run_id, "estimate.json", document)

@@ -16,6 +16,9 @@ from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
 from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
 
+DECIMALS = 4
+"""Decimals of a metric: a hundredth of a percentage point."""
+
 
 class MetricSettings(BaseModel):
     """Settings of the figures of a report.
@@ -112,9 +115,12 @@ def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:
     return {key: value for name, rate in rates.items() for key, value in _with_interval(name, rate).items()}
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are finite numbers; a tracking store accepts no others."""
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+def loggable(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are finite numbers by name, sorted and rounded to `DECIMALS`, for a tracking store.
+
+    Such a store accepts no other numbers, and its pages show all decimals in narrow columns.
+    """
+    return {name: round(values[name], DECIMALS) for name in sorted(values) if math.isfinite(values[name])}
 
 
 def learning_series(

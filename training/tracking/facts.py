@@ -75,7 +75,7 @@ def params_of(facts: RunFacts) -> dict[str, str]:
     names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
     params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
     params["seed"] = str(facts.seed)
-    for key, value in _flat(plain_json(facts.config), "config"):
+    for key, value in _flat(plain_json(facts.config), "config") if facts.config else ():
         text = without_password(value if isinstance(value, str) else canonical_json(value))
         params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
     return params

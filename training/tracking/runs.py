@@ -41,6 +41,9 @@ LONGEST_REASON = 500
 LEARNING = ("config.", "snapshot_id", "base", "seed")
 """Prefixes of the parameters that decide what is learned; the others describe where the labels come from."""
 
+DIGITS = 6
+"""Significant digits of a metric; MLflow's columns show the first eight characters of a number."""
+
 BATCH = 100
 """Most parameters or metrics in one call; MLflow's limits are 100 and 1000."""
 
@@ -236,7 +239,8 @@ def log_series(tracking: Tracking, run_id: str, series: Mapping[str, Mapping[int
         fresh = []
         for name, points in series.items():
             logged = _logged_values(tracking, run_id, name) if name in last else {}
-            fresh += [Metric(name, float(v), now, step) for step, v in points.items() if logged.get(step) != float(v)]
+            shown = {step: _short(value) for step, value in points.items()}
+            fresh += [Metric(name, value, now, step) for step, value in shown.items() if logged.get(step) != value]
         for start in range(0, len(fresh), BATCH):
             tracking.client.log_batch(run_id, metrics=fresh[start : start + BATCH])
 
@@ -333,6 +337,11 @@ def _supersede(tracking: Tracking, run_id: str, operation_id: str) -> None:
     tracking.client.set_tag(run_id, SUPERSEDED_TAG, operation_id)
     tracking.client.delete_tag(run_id, OPERATION_TAG)
     tracking.client.set_terminated(run_id, "KILLED")
+
+
+def _short(value: float) -> float:
+    """Return the value with `DIGITS` significant digits, or as it is where it is a whole number."""
+    return float(value) if float(value).is_integer() else float(f"{value:.{DIGITS}g}")
 
 
 def _logged_values(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:

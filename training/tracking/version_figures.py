@@ -11,7 +11,7 @@ from typing import Final
 
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport, Interval
-from training.evaluation.metrics import SliceRow, with_bounds
+from training.evaluation.metrics import DECIMALS, SliceRow, with_bounds
 from training.evaluation.rates import MAIN
 from training.evaluation.report_pairs import FigurePair, SlicePair
 
@@ -21,11 +21,9 @@ EXPLAINING: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 """Figures beside the error rate that are metrics, without bounds; the table of figures has all with theirs."""
 
-FIGURE_COLUMNS: Final = ("figure", "value", "low", "high", "champion", "change", "change low", "change high")
-SLICE_COLUMNS: Final = ("slice", "rows", "speakers", "thin", *FIGURE_COLUMNS[1:])
-
-PLACES: Final = 4
-"""Decimals of the numbers in tables."""
+FIGURE_COLUMNS: Final = ("figure", "value", "champion", "change", "change low", "change high", "low", "high")
+SLICE_COLUMNS: Final = ("slice", "rows", *FIGURE_COLUMNS[1:], "speakers", "thin")
+"""Columns of the tables; MLflow's page has room for the first five."""
 
 
 def version_metrics(report: EvaluationReport, rates: Mapping[str, Interval]) -> dict[str, float]:
@@ -51,39 +49,38 @@ def anchor_metrics(kind: Kind, rate: Interval) -> dict[str, float]:
 def figure_rows(pairs: Sequence[FigurePair]) -> list[tuple[object, ...]]:
     """Return the rows of the table of figures for the second version of each pair, the champion being the first."""
     return [
-        (pair.figure, *_bounds(pair.second), _value(pair.first), *_bounds(pair.difference))
-        for pair in pairs
-        if pair.second is not None
+        (pair.figure, *_compared(pair.second, pair.first, pair.difference)) for pair in pairs if pair.second is not None
     ]
 
 
 def figure_rows_alone(rates: Mapping[str, Interval]) -> list[tuple[object, ...]]:
     """Return the rows of the table of figures for a version that is compared with none."""
-    return [(name, *_bounds(rate), None, None, None, None) for name, rate in rates.items()]
+    return [(name, *_compared(rate)) for name, rate in rates.items()]
 
 
 def slice_rows_compared(pairs: Sequence[SlicePair]) -> list[tuple[object, ...]]:
     """Return the rows of the table of slices for the second version of each pair, the largest slices first."""
     largest = sorted(pairs, key=lambda pair: (pair.second.thin, -pair.second.rate.n))
-    return [
-        (*_slice(pair.second), *_bounds(pair.second.rate), _value(pair.first.rate), *_bounds(pair.difference))
-        for pair in largest
-    ]
+    return [_slice(pair.second, _compared(pair.second.rate, pair.first.rate, pair.difference)) for pair in largest]
 
 
 def slice_rows_alone(rows: Sequence[SliceRow]) -> list[tuple[object, ...]]:
     """Return the rows of the table of slices for a version that is compared with none, the largest slices first."""
     largest = sorted(rows, key=lambda row: (row.thin, -row.rate.n))
-    return [(*_slice(row), *_bounds(row.rate), None, None, None, None) for row in largest]
+    return [_slice(row, _compared(row.rate)) for row in largest]
 
 
-def _slice(row: SliceRow) -> tuple[object, ...]:
-    return f"{row.dimension}={row.value}", row.rate.n, row.rate.speakers, row.thin
+def _slice(row: SliceRow, rates: tuple[float | None, ...]) -> tuple[object, ...]:
+    return (f"{row.dimension}={row.value}", row.rate.n, *rates, row.rate.speakers, row.thin)
+
+
+def _compared(
+    rate: Interval, champion: Interval | None = None, difference: Interval | None = None
+) -> tuple[float | None, ...]:
+    """Return the cells of a rate beside that of the champion, in the order of the columns."""
+    value, low, high = _bounds(rate)
+    return (value, _bounds(champion)[0], *_bounds(difference), low, high)
 
 
 def _bounds(rate: Interval | None) -> tuple[float | None, ...]:
-    return (None,) * 3 if rate is None else tuple(round(each, PLACES) for each in (rate.value, rate.low, rate.high))
-
-
-def _value(rate: Interval | None) -> float | None:
-    return None if rate is None else round(rate.value, PLACES)
+    return (None,) * 3 if rate is None else tuple(round(each, DECIMALS) for each in (rate.value, rate.low, rate.high))

@@ -19,6 +19,11 @@ VERSIONS: Final[Mapping[Kind, str]] = {"asr": "earmark-asr", "intent": "earmark-
 """Keys of the views of a kind's versions."""
 
 
+RUN_NAME: Final = "attributes.`Run Name`"
+NAME_WIDTH: Final = 330
+"""Width of the column of names [px]: `asr 3 · night 2026-11-02 · 74 labels · margin` is shown whole."""
+
+
 def save_views(tracking: Tracking) -> None:
     """Save the views of earmark, so that the page shows the metrics that decide beside the names of the runs."""
     with store_errors(tracking.uri):
@@ -46,15 +51,15 @@ def _view(name: str, search: str, metrics: Sequence[str], number: int) -> Mappin
     columns = [f"metrics.`{metric}`" for metric in metrics]
     state = {
         "searchFilter": search,
-        "orderByKey": "attributes.start_time",
+        "orderByKey": "metrics.`labels`",  # by the time of creation, versions would be folded below their nights
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": [RUN_NAME, *columns, "runDateAndNestInfo", "duration"],
+        "columnWidths": {RUN_NAME: NAME_WIDTH, **{f"metrics.`{metric}`": 40 + 8 * len(metric) for metric in metrics}},
     }
     # the moments are made up: the same view is the same text, so that it is saved once
     return {"name": name, "createdAt": number, "updatedAt": number, "state": json.dumps(state)}

@@ -52,7 +52,9 @@ def test_a_run_has_few_metrics_and_tables_of_all_figures_and_slices(settings: Se
             slices = tracking.client.load_table(tracking.experiment_id, "slices.json", [version.run_id])
             assert slices["rows"].max() <= run.data.metrics["audit_rows"]
             assert any(name.startswith("locale=") for name in slices["slice"])
-            assert f"version {version.version} " in run.data.tags["mlflow.note.content"]
+            note = run.data.tags["mlflow.note.content"]
+            assert note.startswith(("**promote**: ", "**refuse**: "))
+            assert f"| version {version.version} | {100 * run.data.metrics[f'audit_{measure}']:.1f} % [" in note
 
 
 def test_base_and_champion_have_the_metrics_of_the_same_rows(settings: Settings):
@@ -89,5 +91,5 @@ def test_the_registry_says_where_a_version_stands_and_why(settings: Settings):
             assert len(set(held.values())) == len(held)
             text = tracking.client.get_model_version(name, newest.version).description
             assert f"snapshot `{newest.snapshot_id[:12]}`; trained from base version 1." in text
-            assert "**Decision**: **" in text
-            assert "it is the base" in tracking.client.get_model_version(name, "1").description
+            assert text.startswith(("Promoted at look ", "Refused at look "))
+            assert "Base, the champion" in tracking.client.get_model_version(name, "1").description

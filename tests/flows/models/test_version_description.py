@@ -36,16 +36,16 @@ def judge(corpus: Corpus, version: str, decision: str) -> None:
 def test_a_description_says_what_a_version_learned_from_and_what_the_gate_decided(corpus: Corpus):
     judge(corpus, "3", "promote")
     text = described(corpus, "3")
-    assert text.startswith(f"**Data**: 1 label of night {NIGHTS[0]}, snapshot `")
-    assert "trained from base version 1." in text
-    assert "**Decision**: **promote** at look 2: reason 2 (30 rows of 7 speakers against version 1)." in text
+    assert text.startswith("Promoted at look 2: reason 2 (30 rows of 7 speakers against version 1).")
+    assert f"**Data**: 1 label of night {NIGHTS[0]}, snapshot `" in text
+    assert text.endswith("trained from base version 1.")
 
 
 def test_a_base_and_a_version_that_was_not_judged_say_so(corpus: Corpus):
-    assert "**Data**: no label of this home; it is the base" in described(corpus, "1")
-    assert described(corpus, "2").endswith("**Decision**: none yet.")
+    assert described(corpus, "1").startswith("Base, the champion until the gate promotes another version.")
+    assert described(corpus, "2").startswith("Not judged yet.\n")
     judge(corpus, "2", "indicative")
-    assert described(corpus, "2").endswith("**indicative**: too few audit rows or speakers to judge it yet.")
+    assert described(corpus, "2").startswith("Indicative: too few audit rows or speakers to judge it yet.")
 
 
 def test_a_champion_that_a_person_made_and_a_tainted_version_say_so(corpus: Corpus):
@@ -54,7 +54,7 @@ def test_a_champion_that_a_person_made_and_a_tainted_version_say_so(corpus: Corp
         store.move_alias(conn, "asr", "champion", "3", "2")
         learned = snapshots.snapshot(conn, store.version(conn, "asr", "2").snapshot_id).of("train")
         store.taint(conn, [row.utterance_id for row in learned])
-    assert "**Not to be used**: it learned from an utterance that was erased since." in described(corpus, "2")
+    assert "Not to be used: it learned from an utterance that was erased since." in described(corpus, "2")
     assert "A person made it the champion all the same" in described(corpus, "2")
 
 

@@ -13,9 +13,9 @@ from corpus.records.evaluation import Interval
 from training.evaluation.bands import familiarity
 from training.evaluation.metrics import (
     MetricSettings,
-    finite,
     gain_per_100_labels,
     learning_series,
+    loggable,
     paired_gain_per_100_labels,
     rows_in_slices,
     slice_rows,
@@ -181,7 +181,7 @@ def test_rows_of_some_slices_are_in_all_of_them_and_rows_without_a_value_are_unk
 
 def test_a_tracking_store_gets_bounds_beside_each_rate_and_nothing_that_is_no_number():
     assert with_bounds({"rtf": Interval(0.25, 0.125, 0.5, 3)}) == {"rtf": 0.25, "rtf_low": 0.125, "rtf_high": 0.5}
-    assert finite({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
+    assert loggable({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
 
 
 def test_a_training_is_shown_by_epoch_and_a_figure_before_and_after_at_both_ends():

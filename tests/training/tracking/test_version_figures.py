@@ -29,15 +29,16 @@ def test_the_tables_show_a_version_beside_the_champion():
     champion, version = report_of("1", IDS, "set"), report_of("3", IDS, "set")
     rows = {row[0]: row for row in shown.figure_rows(figure_pairs(champion, version))}
     assert all(len(row) == len(shown.FIGURE_COLUMNS) for row in rows.values())
-    assert (rows["wer"][1], rows["wer"][4], rows["wer"][5]) == (0.3, 0.5, -0.2)
+    assert rows["wer"][1:4] == (0.3, 0.5, -0.2)
     places = np.array(["en-GB"] * 30 + ["de"] * 10)
     slices = shown.slice_rows_compared(slice_pairs(champion, version, {"locale": places}))
-    assert [row[:4] for row in slices] == [("locale=en-GB", 30, 7, False), ("locale=de", 10, 7, True)]
+    assert [row[:5] for row in slices] == [("locale=en-GB", 30, 0.3, 0.5, -0.2), ("locale=de", 10, 0.3, 0.5, -0.2)]
+    assert [row[-2:] for row in slices] == [(7, False), (7, True)]
     assert all(len(row) == len(shown.SLICE_COLUMNS) for row in slices)
 
 
 def test_a_version_alone_has_the_same_columns_without_a_champion():
     rates = figures(report_of("1", IDS, "set"))
     rows = {row[0]: row for row in shown.figure_rows_alone(rates)}
-    assert (rows["wer"][1], rows["wer"][4:]) == (0.5, (None, None, None, None))
+    assert rows["wer"][1:6] == (0.5, None, None, None, None)
     assert all(len(row) == len(shown.FIGURE_COLUMNS) for row in rows.values())
