@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -19,6 +20,18 @@ from flows.models.traffic_rates import rates_of_traffic, stored_reports
 from flows.reports.estimate_table import NAMES, rate_text
 from flows.reports.page_table import Table, table
 from flows.runtime.results import Result
+
+OUTCOMES: Final = {
+    "drawn": "drawn",
+    "labelled": "labelled",
+    "accidental": "accidental activations",
+    "unlabelled": "nobody could label them",
+    "waiting": "wait for an answer",
+    "closed": "closed since",
+}
+"""What became of audit rows, in words."""
+
+NO_BREAK: Final = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,43 +100,31 @@ def traffic_table(traffic: NightTraffic) -> Table:
     this, so_far = traffic.this, traffic.so_far
     if so_far is None or so_far.too_few is not None:
         return table((), ())
-    rows = [
-        (NAMES[name], _rate(so_far, name), _size(so_far, name), _rate(this, name), _size(this, name))
-        for name in FIGURES
-    ]
+    rows = [(NAMES[name], _rate(so_far, name), _rate(this, name)) for name in FIGURES]
     nights = "this night" if so_far.nights == 1 else f"all {so_far.nights} nights"
-    return table(("", nights, "rows of speakers", "this night alone", "rows of speakers"), rows)
+    return table(("rate (rows of speakers)", nights, "this night alone"), rows)
 
 
 def audit_table(traffic: NightTraffic) -> Table:
     """Return what became of the audit rows of this night and of all so far."""
     if traffic.so_far is None:
         return table((), ())
-    rows = []
-    for name, estimate in (("all nights so far", traffic.so_far), ("this night", traffic.this)):
-        counts = None if estimate is None else estimate.audit
-        each = (
-            ("-",) * 6
-            if counts is None
-            else tuple(
-                str(count)
-                for count in (
-                    counts.drawn, counts.labelled, counts.accidental, counts.unlabelled, counts.waiting, counts.closed
-                )
-            )
-        )  # fmt: skip
-        rows.append((name, *each))
-    headers = ("audit rows", "drawn", "labelled", "accidental", "nobody could label", "waiting", "closed since")
-    return table(headers, rows, numbers=range(1, 7))
+    together, alone = traffic.so_far.audit, None if traffic.this is None else traffic.this.audit
+    rows = [
+        (words, str(getattr(together, name)), "-" if alone is None else str(getattr(alone, name)))
+        for name, words in OUTCOMES.items()
+    ]
+    return table(("audit rows", "all nights so far", "this night"), rows, numbers=(1, 2))
 
 
 def _rate(estimate: TrafficEstimate | None, name: str) -> str:
-    return rate_text(_of(estimate, name)).replace(" %", "\u00a0%").replace(", ", ",\u00a0")
-
-
-def _size(estimate: TrafficEstimate | None, name: str) -> str:
+    """Return a rate with its interval, and its rows and speakers in brackets, `63.4 % [55.8, 72.2] (132 of 51)`."""
     rate = _of(estimate, name)
-    return "-" if rate is None else f"{rate.n} of {rate.speakers}"
+    if rate is None:
+        return "-"
+    return (
+        f"{rate_text(rate).replace(' %', NO_BREAK + '%').replace(', ', ',' + NO_BREAK)} ({rate.n} of {rate.speakers})"
+    )
 
 
 def _of(estimate: TrafficEstimate | None, name: str) -> Interval | None:

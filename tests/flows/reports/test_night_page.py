@@ -38,16 +38,20 @@ def test_a_night_is_told_in_tables_from_what_came_in_to_what_is_next(tmp_path: P
         "What is next", "The whole traffic, estimated", "In full",
     ]  # fmt: skip
     assert "| received | 43 |" in section(text, "What came in")
-    assert "| audit | a probability sample, which judges the models and never teaches |" in section(
-        text, "What was chosen"
-    )
+    chosen = section(text, "What was chosen")
+    assert "20 of 38 scored utterances were chosen" in chosen
+    assert "| audit | transcribe | 10 | 5 | a probability sample, which judges the models and never teaches |" in chosen
     assert "| clips by outcome | labelled 17, accidental 1 |" in section(text, "What was answered")
+    assert "- of the 20 clips chosen tonight 18 are answered and 17 labelled so far" in section(
+        text, "What was answered"
+    )
     assert "| speech | 3 | 74 | 17 |" in section(text, "What was learned")
-    assert "only 2 labels are new" in section(text, "What was learned")
+    assert "- understanding: only 2 labels are new, 3 are needed" in section(text, "What was learned")
     decided = section(text, "What was decided")
-    assert "| speech | **promote** version 3 | 3 | the interval \\| is below 0 |" in decided
+    assert "| speech | 3 | **promote** | 3 |" in decided
+    assert "- speech: the interval | is below 0" in decided
     assert "- Champion v3 has WER 30.0\u00a0%" in decided
-    assert "20 tasks of this night wait for answers" in section(text, "What is next")
+    assert "| answer | 20 tasks of this night |" in section(text, "What is next")
     assert "```\nPROMOTE\n```" in section(text, "In full")
     assert text.index("## What came in") < text.index("| received") < text.index("## What was chosen")
 
@@ -55,11 +59,19 @@ def test_a_night_is_told_in_tables_from_what_came_in_to_what_is_next(tmp_path: P
 def test_it_links_the_file_with_charts_and_tables() -> None:
     text = night_markdown(REPORT)
     assert "(file:///home/report/night-2026-03-04.html): `/home/report/night-2026-03-04.html`" in text
-    assert "| rows received | 2 |" in text
+    assert "| received | 2 |" in text
     assert "The page with charts was not written: no room" in night_markdown(
         {"night": "2026-11-03", "page": "not written: no room"}
     )
     assert "Charts" not in night_markdown({"night": "2026-11-03"})
+
+
+def test_no_cell_is_longer_than_prefect_shows(tmp_path: Path) -> None:
+    waits = "56 of 100 audit rows, 18 of 24 speakers; at the present rate promotion waits for 3 more nights"
+    page = night_markdown({**REPORT, "retrain asr": {"version": "3", "decision": "indicative", "waits": waits}})
+    assert f"- promotion of speech waits: {waits}" in page
+    cells = [cell for line in page.splitlines() if line.startswith("|") for cell in line.split(" | ")]
+    assert max(map(len, cells)) <= 70
 
 
 def test_a_text_splits_no_cell() -> None:

@@ -57,12 +57,12 @@ def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do
     page = night_markdown(
         {"night": "2026-11-03", "retrain asr": retrained, "score": {"scored": 3, "champions": {"asr": asr}}}
     )
-    assert "| retrain asr | version 2, done by an earlier run yes, decision indicative |" in page
-    assert "| promotion, speech | 56 of 100 audit rows, 18 of 24 speakers |" in page
+    assert "- **retrain asr**: version 2, done by an earlier run yes, decision indicative" in page
+    assert "| promotion of speech waits | 56 of 100 audit rows, 18 of 24 speakers |" in page
     assert "| clear lead, speech | asr/2 is clearly better |" in page
-    assert "| score | clips scored now 3 |" in page
+    assert "- **score**: clips scored now 3" in page
     assert (
-        "| champion on labelled clips | WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER"
+        "- champion on labelled clips: WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER"
         in page
     )
 
