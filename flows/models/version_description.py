@@ -48,7 +48,7 @@ def description(conn: sa.Connection, version: ModelVersion, versions: list[Model
 def data_text(conn: sa.Connection, version: ModelVersion, versions: list[ModelVersion]) -> str:
     """Return what a version learned from; arguments as in `description`."""
     if version.origin == "base":
-        return "no label of this home; it is the base that retraining starts from."
+        return "no label of this home."
     if version.origin == "external":
         return "no label of this home; it was trained elsewhere."
     count = lineage.rows_by_role(conn, version.snapshot_id).get("train", 0)
@@ -72,7 +72,7 @@ def _decision(conn: sa.Connection, version: ModelVersion) -> str:
     is_champion = store.alias(conn, version.kind, "champion") == version.version
     if not decided:
         if version.origin == "base":
-            return "Base, the champion until the gate promotes another version."
+            return "Base, from which retraining starts."
         return "Champion by a person's decision; the gate has not judged it." if is_champion else "Not judged yet."
     latest, overruled = decided[-1].decision, ""
     if is_champion and not any(row.decision == "promote" for row in decided):

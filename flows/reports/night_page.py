@@ -9,7 +9,7 @@ from typing import Any, Final
 from flows.reports.champion_lines import document_lines
 from flows.reports.label_account import account_text
 from flows.reports.night_report import KindReport, NightReport
-from flows.reports.night_sections import WHY, choice_finding, finding
+from flows.reports.night_sections import choice_finding, finding
 from flows.reports.night_traffic import traffic_finding, traffic_table
 from flows.reports.report_words import worded
 from flows.reports.sample_summary import sample_lines
@@ -132,11 +132,8 @@ def _chosen(report: Mapping[str, Any], night: NightReport | None) -> str:
     if sampled.get("skipped"):
         return f"Nothing: {sampled['skipped']}."
     if night is not None and night.choice:
-        rows: list[Cells] = [
-            (row.reason, row.ask.replace("_", " "), row.chosen, row.minutes, WHY.get(row.reason, ""))
-            for row in night.choice
-        ]
-        headers = ("reason", "question", "chosen", "minutes expected", "what it is")
+        rows: list[Cells] = [(row.reason, row.ask.replace("_", " "), row.chosen, row.minutes) for row in night.choice]
+        headers = ("reason", "question", "chosen", "minutes expected")
         return f"{choice_finding(night)}\n\n{markdown_table(headers, rows)}"
     return markdown_table(("reason", "chosen"), list((sampled.get("reasons") or {}).items()))
 
@@ -155,7 +152,7 @@ def _answered_of(night: NightReport | None) -> list[str]:
         return []
     counts = {step: night.funnel.count(step) for step in ("chosen", "answered", "labelled")}
     return [
-        f"of the {counts['chosen']} clips chosen tonight {counts['answered']} are answered and "
+        f"of the {counts['chosen']} clips chosen in this night {counts['answered']} are answered and "
         f"{counts['labelled']} labelled so far"
     ]
 

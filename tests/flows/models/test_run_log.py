@@ -92,4 +92,4 @@ def test_the_registry_says_where_a_version_stands_and_why(settings: Settings):
             text = tracking.client.get_model_version(name, newest.version).description
             assert f"snapshot `{newest.snapshot_id[:12]}`; trained from base version 1." in text
             assert text.startswith(("Promoted at look ", "Refused at look "))
-            assert "Base, the champion" in tracking.client.get_model_version(name, "1").description
+            assert "Base, from which" in tracking.client.get_model_version(name, "1").description

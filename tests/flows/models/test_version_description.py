@@ -42,7 +42,7 @@ def test_a_description_says_what_a_version_learned_from_and_what_the_gate_decide
 
 
 def test_a_base_and_a_version_that_was_not_judged_say_so(corpus: Corpus):
-    assert described(corpus, "1").startswith("Base, the champion until the gate promotes another version.")
+    assert described(corpus, "1").startswith("Base, from which retraining starts.")
     assert described(corpus, "2").startswith("Not judged yet.\n")
     judge(corpus, "2", "indicative")
     assert described(corpus, "2").startswith("Indicative: too few audit rows or speakers to judge it yet.")
