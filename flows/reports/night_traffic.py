@@ -118,13 +118,12 @@ def audit_table(traffic: NightTraffic) -> Table:
 
 
 def _rate(estimate: TrafficEstimate | None, name: str) -> str:
-    """Return a rate with its interval, and its rows and speakers in brackets, `63.4 % [55.8, 72.2] (132 of 51)`."""
+    """Return a rate with its interval, and its rows and speakers in brackets: `63.4 % [55.8, 72.2] (132 of 51)`."""
     rate = _of(estimate, name)
     if rate is None:
         return "-"
-    return (
-        f"{rate_text(rate).replace(' %', NO_BREAK + '%').replace(', ', ',' + NO_BREAK)} ({rate.n} of {rate.speakers})"
-    )
+    shown = rate_text(rate).replace(" %", NO_BREAK + "%").replace(", ", "," + NO_BREAK)
+    return f"{shown} ({rate.n}{NO_BREAK}of{NO_BREAK}{rate.speakers})"
 
 
 def _of(estimate: TrafficEstimate | None, name: str) -> Interval | None:

@@ -43,7 +43,7 @@ def test_the_rates_are_those_of_the_estimate_for_the_night_and_for_all_so_far(ho
     assert [row.cells[0] for row in shown.rows][-1] == "non-response"
     assert len(shown.rows) == len(FIGURES)
     assert shown.headers[1] == "all 2 nights"
-    assert shown.rows[0].cells[1].endswith("] (17 of 6)")
+    assert shown.rows[0].cells[1].endswith("] (17\u00a0of\u00a06)")
     assert [row.cells[1] for row in audit_table(traffic).rows] == ["24", "17", "1", "1", "5", "0"]
     assert "With asr v1 and intent v1, as they are now" in traffic_finding(traffic)
     assert night_traffic(home.corpus, NIGHTS[0]).so_far.last == NIGHTS[0]
