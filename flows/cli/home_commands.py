@@ -117,7 +117,7 @@ def report_night(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Write one night as an HTML page: funnel, models over nights, choice, minutes, slices, decisions, caps."""
+    """Write one night as an HTML page: funnel, models, traffic, choice, minutes, slices, decisions, caps."""
     settings = settings_of(config, overrides)
     from flows.reports.night_html import show_night, write_night_page
     from flows.runtime.session import opened

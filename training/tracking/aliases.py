@@ -8,7 +8,7 @@ from corpus.errors import RecordError
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from training.tracking.registry import changed_files, model_name
-from training.tracking.store import Tracking, store_errors
+from training.tracking.store import LONGEST_TEXT, Tracking, store_errors
 
 ALIASES = ("champion", "challenger", "previous")
 
@@ -59,8 +59,8 @@ def set_descriptions(tracking: Tracking, kind: Kind, descriptions: Mapping[str, 
             str(each.version): each.description for each in tracking.client.search_model_versions(f"name = '{name}'")
         }
         for version, text in descriptions.items():
-            if version in present and present[version] != text:
-                tracking.client.update_model_version(name, version, text)
+            if version in present and present[version] != text[:LONGEST_TEXT]:
+                tracking.client.update_model_version(name, version, text[:LONGEST_TEXT])
 
 
 def registry_problems(

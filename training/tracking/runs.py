@@ -23,7 +23,7 @@ from training.tracking.facts import (
     plain_json,
     tags_of,
 )
-from training.tracking.store import Tracking, store_errors
+from training.tracking.store import LONGEST_TEXT, Tracking, store_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -293,7 +293,7 @@ def log_table(
 def describe_run(tracking: Tracking, run_id: str, markdown: str) -> None:
     """Set the description of the run, which its page shows above all figures."""
     with store_errors(tracking.uri):
-        tracking.client.set_tag(run_id, NOTE_TAG, markdown)
+        tracking.client.set_tag(run_id, NOTE_TAG, markdown[:LONGEST_TEXT])
 
 
 def log_params(tracking: Tracking, run_id: str, params: Mapping[str, str]) -> None:

@@ -43,6 +43,9 @@ class TrackingSettings(BaseModel):
     system_seconds: float = Field(default=5.0, ge=0)
 
 
+LONGEST_TEXT = 4000
+"""Most characters of a description; MLflow refuses those of more than 5000."""
+
 PATHS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),

@@ -249,8 +249,14 @@ def test_a_training_that_was_killed_once_it_was_registered_leaves_no_weights(
         with pytest.raises(KeyboardInterrupt):
             learned(settings)
     assert len(list((home / "work").iterdir())) == 2
-    assert learned(settings).already
+    result = learned(settings)
+    assert result.already
     assert list((home / "work").iterdir()) == []
+    tracking = open_tracking(settings.tracking, settings.home)
+    names = [run.info.run_name for run in tracking.client.search_runs([tracking.experiment_id])]
+    assert [name for name in names if name.startswith(f"intent {result.version} · ")] == [
+        f"intent {result.version} · test · {result.labels} labels · default"
+    ]
 
 
 def test_the_doctor_drops_what_killed_trainings_left(home: Path):
