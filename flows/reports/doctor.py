@@ -175,9 +175,10 @@ def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> 
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
             aliases = standing(conn, kind)
+            older = {name: store.alias(conn, kind, name) for name in aliases}
         counts[kind] = len(versions)
         with progress.track(f"comparing the files of {kind} versions", len(versions), "versions") as advance:
-            problems += registry_problems(tracking, kind, versions, aliases, advance)
+            problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
         return counts, [*problems, *tainted_champions(conn)]
 

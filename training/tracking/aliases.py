@@ -69,6 +69,7 @@ def registry_problems(
     versions: Sequence[ModelVersion],
     aliases: Mapping[str, str | None],
     on_progress: Callable[[int], None] | None = None,
+    older: Mapping[str, str | None] | None = None,
 ) -> list[str]:
     """Return the differences between registry and records, one sentence each; nothing if they agree.
 
@@ -78,8 +79,9 @@ def registry_problems(
         tracking: the open store.
         kind: kind of the models.
         versions: all versions of the kind in the records.
-        aliases: by name the version or None, as in the records.
+        aliases: by name the version or None, as the registry should have them.
         on_progress: called after every version with the number of versions so far.
+        older: aliases as older versions of earmark copied them, which are no problem either.
 
     Raises:
         EarmarkError: the store can't be reached.
@@ -99,7 +101,7 @@ def registry_problems(
             on_progress(done)
     for alias, version_number in aliases.items():
         in_registry = str(present[alias]) if alias in present else None
-        if in_registry != version_number:
+        if in_registry not in (version_number, (older or {}).get(alias, version_number)):
             problems.append(
                 f"{name}: {alias} is {in_registry} in MLflow, {version_number} in the records; earmark doctor --repair"
             )

@@ -33,6 +33,10 @@ def test_the_registry_is_compared_with_the_records(tracking, operation, tmp_path
     aliases.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
     held = {"champion": version, "challenger": None, "previous": None}
     assert aliases.registry_problems(tracking, "asr", [recorded], held) == []
+    promoted = held | {"champion": None, "challenger": version}
+    assert len(aliases.registry_problems(tracking, "asr", [recorded], promoted)) == 2
+    assert len(aliases.registry_problems(tracking, "asr", [recorded], promoted, older={"challenger": None})) == 1
+    assert aliases.registry_problems(tracking, "asr", [recorded], promoted, older=held) == []
     (Path(uri) / "model.safetensors").unlink()
     problems = aliases.registry_problems(
         tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"}
