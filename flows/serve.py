@@ -79,17 +79,21 @@ def serve_pages(settings: Settings, port: int) -> None:
         Refused: Prefect's server does not answer, or MLflow's ended.
     """
     from training.tracking.store import open_tracking, runs_page, tracking_uri, without_password
+    from training.tracking.views import VERSIONS, save_views
 
     uri = tracking_uri(settings.tracking, settings.home)
     tracking = open_tracking(
         settings.tracking, settings.home
     )  # first: MLflow's process may leave a new database half made
+    save_views(tracking)
     pages = None if uri.startswith(("http://", "https://")) else _start_mlflow_pages(uri, port)
     try:
         with prefect_server(settings.home, settings.prefect, ui=True, port=port + 1) as server:
             server.wait_until_ready(settings.prefect.start_timeout)
             address = without_password(uri) if pages is None else _wait_for_pages(pages, port)
             progress.note(f"MLflow: {runs_page(tracking, address)}")
+            for kind, view in VERSIONS.items():
+                progress.note(f"MLflow, {kind} versions: {runs_page(tracking, address, view)}")
             progress.note(f"Prefect: {server.api_url.removesuffix('/api')}")
             progress.note("stop with Ctrl-C")
             if pages is not None:

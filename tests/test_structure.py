@@ -20,7 +20,7 @@ LONGEST = 400
 LONGEST_BODY = 45
 """Lines of a function, its signature and docstring not counted."""
 TEXTS = ("*.md", "*.toml", "*.yaml", "*.py", "Makefile")
-OUTSIDE_A_ROOM = {"__init__", "pipeline", "serve", "demo"}
+OUTSIDE_A_ROOM = {"__init__", "pipeline", "stages", "serve", "demo"}
 PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "fine_tune": "retrain",
@@ -89,6 +89,8 @@ UNTYPED_RESULTS = {
     "flows.reports.annotation_weekly_page._cells": "cells of any table",
     "flows.reports.dry_run_table._retrain_lines": "lines to print, by name",
     "flows.reports.inventory_list.as_config": "a branch of a configuration file, whose keys are names of the corpus",
+    "flows.reports.night_page._due": "cells of any table",
+    "flows.reports.night_page._models": "the document of a retraining, by the model's name",
     "flows.reports.queue_table._short": "a cell of any table",
     "flows.reports.report_words.worded": "a document of any step with words in place of its keys",
     "flows.reports.sample_summary.sample_lines": "lines to print, by name",

@@ -186,7 +186,7 @@ def roll_back(kind: Kind) -> str:
     return f"rollback/{kind}/{uuid.uuid4().hex}"
 
 
-# --- nights, estimate, replay, erasure --------------------------------------------------------------------------------
+# --- nights, estimate, compare, replay, erasure -----------------------------------------------------------------------
 
 
 def nightly(night: str) -> str:
@@ -202,6 +202,11 @@ def estimate(inputs_digest: str) -> str:
 def demo(source_digest: str, night: str) -> str:
     """Return the id of a night of the demo, by the digest of its labelled corpus."""
     return f"demo/{source_digest[:16]}/{night}"
+
+
+def compare(kind: Kind, first: str, second: str, eval_set_id: str) -> str:
+    """Return the id of comparing two versions of a kind on the rows of an evaluation set."""
+    return f"compare/{kind}/{first}/{second}/{eval_set_id}"
 
 
 def replay(problem_digest: str, seeds: int, strategy: str) -> str:

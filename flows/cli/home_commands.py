@@ -116,7 +116,7 @@ def report_night(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Write one night as an HTML page: funnel, models over nights, choice, minutes, slices, decisions, caps."""
+    """Write one night as an HTML page: funnel, models, traffic, choice, minutes, slices, decisions, caps."""
     from flows.reports.night_html import show_night, write_night_page
 
     with open_home(config, overrides) as (corpus, settings):

@@ -78,15 +78,17 @@ def compare(
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two versions on the same accumulated audit rows: a table, and a page with plots in the home."""
+    """Compare two versions on the same accumulated audit rows: a table, a page with plots, and an MLflow run."""
     from flows.reports.compare import compare_versions
     from flows.reports.compare_html import write_page
+    from flows.reports.compare_run import log_comparison
     from flows.reports.compare_table import show_comparison
 
     with open_home(config, overrides) as (corpus, settings):
         compared = compare_versions(corpus, settings, first, second)
-    report = replace(compared.document, page=str(write_page(settings.home, compared)))
-    show_result(report, as_json, show_comparison)
+    page = write_page(settings.home, compared)
+    run = log_comparison(settings.tracking, settings.home, compared, page.read_text(encoding="utf-8"))
+    show_result(replace(compared.document, page=str(page), run=run), as_json, show_comparison)
 
 
 @app.command()

@@ -1,4 +1,8 @@
-"""Aliases: which version is the champion, in the records and in MLflow, and changes of it without the gate."""
+"""Aliases: which version is the champion, in the records and in MLflow, and changes of it without the gate.
+
+In the records a challenger that was promoted stays the challenger until the next is judged. In MLflow a version has one
+alias at most, which says where it stands.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from corpus.errors import PromotionRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.tables import models as store
 from corpus.tables.people import holder
+from flows.models.version_description import descriptions
 from flows.runtime.results import Result
 
 if TYPE_CHECKING:
@@ -37,14 +44,24 @@ class ChampionMoved(Result):
     why: str | None = None
 
 
-def mirror_aliases(corpus: Corpus, tracking: Tracking) -> None:
-    """Set the aliases in MLflow to those of the records."""
-    from training.tracking.aliases import set_aliases
+def standing(conn: sa.Connection, kind: Kind) -> dict[str, str | None]:
+    """Return the version of each alias in MLflow: a version with several in the records has the first of these."""
+    found: dict[str, str | None] = {}
+    for name in ("champion", "previous", "challenger"):
+        version = store.alias(conn, kind, name)
+        found[name] = None if version in found.values() else version
+    return found
+
+
+def mirror_registry(corpus: Corpus, tracking: Tracking) -> None:
+    """Set the aliases and the descriptions of versions in MLflow to what the records say."""
+    from training.tracking.aliases import set_aliases, set_descriptions
 
     for kind in ("asr", "intent"):
         with corpus.read() as conn:
-            aliases = {name: store.alias(conn, kind, name) for name in ("champion", "challenger", "previous")}
+            aliases, texts = standing(conn, kind), descriptions(conn, kind)
         set_aliases(tracking, kind, aliases)
+        set_descriptions(tracking, kind, texts)
 
 
 def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind) -> ChampionMoved:
@@ -69,7 +86,7 @@ def roll_back(corpus: Corpus, home: Path, tracking: TrackingSettings, kind: Kind
         store.move_alias(op.conn, kind, "champion", champion, previous)
         store.move_alias(op.conn, kind, "previous", previous, champion)
         op.result = moved.to_json()
-    mirror_aliases(corpus, open_tracking(tracking, home))
+    mirror_registry(corpus, open_tracking(tracking, home))
     return moved
 
 

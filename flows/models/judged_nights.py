@@ -148,7 +148,7 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
     rows = labels.current(conn, every)
     stored = _Stored(reports, {row.utterance_id: night_of_round.get(row.round, "") for row in rows})
     decisions = _decisions(conn, kind, versions, stored)
-    anchor = _anchor(reports, decisions)
+    anchor = anchor_rows(conn, kind)
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
     base = max((version.version for version in versions if version.origin == "base"), key=int, default="")
@@ -171,6 +171,15 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
         decisions=tuple(each for each in decisions if each.night <= last),
         weights={row.utterance_id: 1.0 / row.inclusion_prob for row in rows},
     )
+
+
+def anchor_rows(conn: sa.Connection, kind: Kind) -> Ids:
+    """Return the rows of the first decision that spent a look: the first that reached the gate's minimum."""
+    for row in store.promotions(conn, kind):
+        report = stored_report(conn, kind, row.challenger, row.eval_set_id)
+        if report is not None:
+            return _ids(report)
+    return frozenset()
 
 
 def slices_of(conn: sa.Connection, report: EvaluationReport) -> dict[str, Strings]:
@@ -242,15 +251,6 @@ def _champions(
     following = sorted(scored)
     today = store.alias(conn, kind, "champion") or ""
     return {night: next((scored[each] for each in following if each > night), today) for night in names}
-
-
-def _anchor(reports: Mapping[str, Sequence[EvaluationReport]], decisions: Sequence[GateDecision]) -> Ids:
-    """Return the rows of the first decision that spent a look: the first that reached the gate's minimum."""
-    for decision in sorted(decisions, key=lambda each: each.look or 0):
-        for report in reports.get(decision.version, ()):
-            if decision.look is not None and report.eval_set_id == decision.eval_set_id:
-                return _ids(report)
-    return frozenset()
 
 
 def _decisions(

@@ -119,6 +119,7 @@ def log_replay(
     picture: Figure,
 ) -> None:
     """Log each strategy as a run in MLflow, nested under the run of the replay."""
+    from training.tracking import run_names
     from training.tracking.facts import RunFacts
     from training.tracking.runs import log_document, log_figures, log_metrics, log_series, tracked_cycle, tracked_run
     from training.tracking.store import open_tracking
@@ -126,12 +127,12 @@ def log_replay(
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     tracking = open_tracking(tracking_settings, home)
     cycle = f"replay-{_plain(corpus)}-{key[:8]}"
-    with tracked_cycle(tracking, cycle):
+    with tracked_cycle(tracking, cycle, name=run_names.replayed(corpus, "", report.seeds)):
         for name, found in report.strategies.items():
             of_strategy = [curve for curve in curves if curve.strategy == name]
             facts = RunFacts(
                 operation_id=operation_ids.replay(key, report.seeds, name),
-                name=f"{corpus} {name}",
+                name=run_names.replayed(corpus, name, report.seeds),
                 kind="intent",
                 cycle=cycle,
                 config=replay.model_dump(),

@@ -130,6 +130,7 @@ class Comparison(Result):
         worse, better: number of utterances on which the second version is worse or better than the first.
         cost: of each version.
         page: file of the comparison as a page; None where none was written.
+        run: id of its run in MLflow; None where it was not logged.
     """
 
     kind: Kind
@@ -146,6 +147,7 @@ class Comparison(Result):
     slices: tuple[SliceComparison, ...]
     cost: tuple[VersionCost, VersionCost]
     page: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

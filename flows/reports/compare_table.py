@@ -74,3 +74,5 @@ def show_comparison(report: Comparison) -> None:
     print(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
     if report.page is not None:
         print(f"page: {report.page}")
+    if report.run is not None:
+        print(f"MLflow run: {report.run}")

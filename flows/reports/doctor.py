@@ -76,10 +76,10 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
                 "work": work_folder.clear(places(settings.corpus).home)
             }
             task_status.sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-            from flows.models.aliases import mirror_aliases
+            from flows.models.aliases import mirror_registry
             from training.tracking.store import open_tracking
 
-            mirror_aliases(corpus, open_tracking(settings.tracking, settings.home))
+            mirror_registry(corpus, open_tracking(settings.tracking, settings.home))
             return replace(_check_all(corpus, settings), repaired=removed)
     with opened(settings, create=False) as corpus:
         report = _check_all(corpus, settings)
@@ -164,7 +164,8 @@ def _counts(corpus: Corpus) -> Found:
 
 def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> Found:
     """Check that MLflow has the same versions and aliases as the records, and that no champion is tainted."""
-    from training.tracking.aliases import ALIASES, registry_problems
+    from flows.models.aliases import standing
+    from training.tracking.aliases import registry_problems
     from training.tracking.store import open_tracking
 
     counts: Counts = {}
@@ -173,10 +174,11 @@ def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> 
     for kind in KINDS:
         with corpus.read() as conn:
             versions = store.versions(conn, kind)
-            aliases = {name: store.alias(conn, kind, name) for name in ALIASES}
+            aliases = standing(conn, kind)
+            older = {name: store.alias(conn, kind, name) for name in aliases}
         counts[kind] = len(versions)
         with progress.track(f"comparing the files of {kind} versions", len(versions), "versions") as advance:
-            problems += registry_problems(tracking, kind, versions, aliases, advance)
+            problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
         return counts, [*problems, *tainted_champions(conn)]
 

@@ -11,6 +11,7 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.storage.durable_write import write_file
 from flows.reports import night_sections as sections
+from flows.reports import night_traffic
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.curve_sketch import sketch
 from flows.reports.night_report import NightReport, night_report
@@ -65,6 +66,9 @@ def night_html(report: NightReport, gate: PromotionSettings) -> str:
         funnel_chart=sections.funnel_chart(report),
         funnel_table=sections.funnel_table(report),
         kinds=[sections.kind_section(report, kind, gate) for kind in report.kinds],
+        traffic_finding=night_traffic.traffic_finding(report.traffic),
+        traffic_table=night_traffic.traffic_table(report.traffic),
+        audit_table=night_traffic.audit_table(report.traffic),
         choice_finding=sections.choice_finding(report),
         choice_chart=sections.choice_chart(report),
         choice_table=sections.choice_table(report),

@@ -1,4 +1,4 @@
-"""Report one night from the records alone: funnel, models over nights, choice, minutes, slices, decisions, caps.
+"""Report one night from the records alone: funnel, models, traffic, choice, minutes, slices, decisions, caps.
 
 The report has ids of versions, counts and rates; no content, and no id of an utterance or a person.
 """
@@ -32,6 +32,7 @@ from flows.models.judged_nights import (
 from flows.models.registry import KINDS
 from flows.nights.night import Night, night_named, night_of
 from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
+from flows.reports.night_traffic import NightTraffic, night_traffic
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from sampling.budget import SamplingSettings
@@ -153,6 +154,7 @@ class NightReport(Result):
         minutes: answers and annotator minutes by night.
         kinds: the models.
         decisions: of the gate, newest first.
+        traffic: rates of the traffic as its audit rows estimate them.
         caps: budget and rules.
         caps_from: `round` where the budget is the one that the round was chosen with, `now` where it is the one that is
             set now, as none was chosen yet; `unknown` where the round is of a version of earmark that did not store it.
@@ -168,6 +170,7 @@ class NightReport(Result):
     minutes: tuple[MinutesRow, ...]
     kinds: tuple[KindReport, ...]
     decisions: tuple[DecisionRow, ...]
+    traffic: NightTraffic
     caps: tuple[CapRow, ...]
     caps_from: CapsFrom
 
@@ -203,6 +206,7 @@ def night_report(
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
             decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
+            traffic=night_traffic(corpus, night.name),
             caps=_caps(when, bound, gate),
             caps_from=caps_from,
         )

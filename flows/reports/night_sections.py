@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -11,6 +11,7 @@ from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
 from flows.reports import svg_chart
 from flows.reports.night_report import KindReport, NightRates, NightReport
+from flows.reports.page_table import Table, table
 from flows.reports.svg_chart import Chart, Series
 from flows.runtime.console import percent
 
@@ -39,31 +40,6 @@ class Tile:
 
     value: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """A row of a table: its texts, and a CSS class."""
-
-    cells: tuple[str, ...]
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table.
-
-    Attributes:
-        headers: of the columns.
-        rows: from top to bottom.
-        numbers: places of the columns that are aligned to the right.
-        wide: places of the columns whose texts may take several lines.
-    """
-
-    headers: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-    numbers: frozenset[int] = frozenset()
-    wide: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +96,7 @@ def funnel_chart(report: NightReport) -> Chart | None:
 def funnel_table(report: NightReport) -> Table:
     """Return the steps of the funnel, with what was left out before each, by reason."""
     rows = [(step.step, f"{step.count:,}", _counts(step.lost)) for step in report.funnel.steps]
-    return _table(("step", "utterances", "left out before it"), rows, numbers=(1,), wide=(2,))
+    return table(("step", "utterances", "left out before it"), rows, numbers=(1,), wide=(2,))
 
 
 def kind_section(report: NightReport, kind: KindReport, gate: PromotionSettings) -> KindSection:
@@ -185,7 +161,7 @@ def _rates_table(report: NightReport, rows: Sequence[NightRates]) -> Table:
         for row in judged
     ]
     headers = ("night", "rows of speakers", "champion", "base", "challenger", "better by, points")
-    return _table(headers, cells, ["this" if row.night == report.night else "" for row in judged])
+    return table(headers, cells, ["this" if row.night == report.night else "" for row in judged])
 
 
 def _slices_table(kind: KindReport) -> Table:
@@ -201,7 +177,7 @@ def _slices_table(kind: KindReport) -> Table:
         )
         for row in kind.slices
     ]
-    return _table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2), wide=(0,))
+    return table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2), wide=(0,))
 
 
 def finding(kind: KindReport) -> str:
@@ -267,7 +243,7 @@ def choice_table(report: NightReport) -> Table:
         (row.reason, WHY.get(row.reason, ""), row.ask.replace("_", " "), str(row.chosen), f"{row.minutes:.1f}")
         for row in report.choice
     ]
-    return _table(("reason", "what it is", "question", "chosen", "expected minutes"), rows, numbers=(3, 4), wide=(1,))
+    return table(("reason", "what it is", "question", "chosen", "expected minutes"), rows, numbers=(3, 4), wide=(1,))
 
 
 def minutes_chart(report: NightReport) -> Chart | None:
@@ -295,7 +271,7 @@ def minutes_table(report: NightReport) -> Table:
         )
     saved = tuple(f"{kind.measure} better by" for kind in report.kinds)
     headers = ("night", "answers", "minutes", "minutes so far", *saved, "minutes a point")
-    return _table(headers, rows, ["this" if row.night == report.night else "" for row in report.minutes], (1, 2, 3))
+    return table(headers, rows, ["this" if row.night == report.night else "" for row in report.minutes], (1, 2, 3))
 
 
 def _minutes_a_point(minutes: float, better: Interval | None) -> str:
@@ -319,7 +295,7 @@ def decisions_table(report: NightReport) -> Table:
         for row in report.decisions
     ]
     kinds = ["this" if row.night == report.night else "" for row in report.decisions]
-    return _table(("night", "version", "decision", "rows of speakers", "look", "reasons"), rows, kinds, wide=(5,))
+    return table(("night", "version", "decision", "rows of speakers", "look", "reasons"), rows, kinds, wide=(5,))
 
 
 def caps_note(report: NightReport) -> str:
@@ -337,20 +313,7 @@ def caps_table(report: NightReport) -> Table:
     rows = [(cap.setting, cap.value, cap.meaning) for cap in report.caps]
     looks = ", ".join(f"{kind.kind} {kind.looks}" for kind in report.kinds)
     rows.append(("looks so far", looks, "decisions of the gate; each makes the next one stricter"))
-    return _table(("setting", "value", "meaning"), rows, wide=(2,))
-
-
-def _table(
-    headers: tuple[str, ...],
-    rows: Iterable[tuple[str, ...]],
-    kinds: Sequence[str] = (),
-    numbers: Iterable[int] = (),
-    wide: Iterable[int] = (),
-) -> Table:
-    of_rows = list(rows)
-    classes = kinds or [""] * len(of_rows)
-    found = tuple(TableRow(cells, kind) for cells, kind in zip(of_rows, classes, strict=True))
-    return Table(headers, found, frozenset(numbers), frozenset(wide))
+    return table(("setting", "value", "meaning"), rows, wide=(2,))
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -16,12 +16,12 @@ from corpus.storage.operations import result_of
 from corpus.tables import judgements
 from corpus.tables import models as store
 from flows.models import registry
-from flows.models.aliases import mirror_aliases
+from flows.models.aliases import mirror_registry
 from flows.models.champion_lead import lead_text
 from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import evaluate_versions
 from flows.models.promotion_wait import promotion_wait
-from flows.models.run_log import log_judgement
+from flows.models.run_log import JudgedVersions, log_judgement
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
@@ -140,7 +140,7 @@ def judge_and_promote(
             row = judgements.Judgement(snapshot.eval_set_id, compared, judgement.decision)
             judgements.put(op.conn, kind, number, row)
             op.result = judgement.to_json()
-    mirror_aliases(corpus, tracking)
+    mirror_registry(corpus, tracking)
     return judgement
 
 
@@ -170,8 +170,8 @@ def _decide(
     compared = by_version[champion.version], by_version[challenger.version]
     with progress.track(f"deciding on {audit.kind}/{number} and logging it to MLflow", None, "rows"):
         decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
-        base_report = by_version[base.version]
-        log_judgement(corpus, settings.night, tracking, challenger, audit, by_version, base_report, decision)
+        judged = JudgedVersions(challenger, champion, base, by_version)
+        log_judgement(corpus, settings.night, tracking, audit, judged, decision)
     return _Decided(decision, lead_text(*compared, settings.promotion, audit.weights))
 
 

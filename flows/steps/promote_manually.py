@@ -14,7 +14,7 @@ from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from corpus.tables import judgements
 from flows.models import registry
-from flows.models.aliases import ChampionMoved, mirror_aliases, move_champion
+from flows.models.aliases import ChampionMoved, mirror_registry, move_champion
 from flows.models.eval_set import current_snapshot
 from flows.runtime.results import Result
 from flows.steps.promote import Judgement, SettingsOfPromote, judge_and_promote, judged_against
@@ -119,7 +119,7 @@ def _moved(
     from training.tracking.runs import mark_promoted
 
     moved = move_champion(corpus, version.kind, champion, version.version, how=how, why=why, actor=actor)
-    mirror_aliases(corpus, tracking)
+    mirror_registry(corpus, tracking)
     mark_promoted(tracking, version.run_id, how)
     return moved
 

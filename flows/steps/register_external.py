@@ -18,19 +18,23 @@ from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.tables import models as store
 from flows.models import registry
+from flows.models.aliases import mirror_registry
+from flows.models.anchor_log import log_anchor
 from flows.models.base_models import ensure_champions
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
+from flows.models.run_log import log_version
+from flows.models.slices import shown_slices
 from flows.runtime import progress
 from flows.runtime.results import Result
-from flows.runtime.settings_parts import HasHome, HasModels, HasPromotion, HasScore, HasTracking
+from flows.runtime.settings_parts import HasHome, HasModels, HasNight, HasPromotion, HasScore, HasTracking
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking
 
 
-class SettingsOfRegister(HasHome, HasModels, HasTracking, HasScore, HasPromotion, Protocol):
-    """The settings that a registration reads; the last two are for the measurement of the version."""
+class SettingsOfRegister(HasHome, HasModels, HasTracking, HasScore, HasPromotion, HasNight, Protocol):
+    """The settings that a registration reads; the last three are for the measurement of the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,11 @@ def register_external(
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:
-        return replace(_measure(corpus, settings, existing), already=True)
+        return replace(_measure(corpus, settings, tracking, existing), already=True)
     with progress.track(f"registering the model as a version of {kind}", None, "files"):
         version = _register(corpus, settings.home, tracking, folder, kind, digest, name or folder.resolve().name)
-    return _measure(corpus, settings, version)
+    mirror_registry(corpus, tracking)
+    return _measure(corpus, settings, tracking, version)
 
 
 def _find_version(corpus: Corpus, tracking: Tracking, kind: Kind, digest: str) -> ModelVersion | None:
@@ -158,15 +163,19 @@ def _register(
     corpus: Corpus, home: Path, tracking: Tracking, folder: Path, kind: Kind, digest: str, name: str
 ) -> ModelVersion:
     """Register the files in MLflow and store the version; a repeat stores nothing twice."""
+    from training.tracking import run_names
     from training.tracking.facts import RunFacts
     from training.tracking.registry import register
-    from training.tracking.runs import tracked_run
+    from training.tracking.runs import rename_run, tracked_run
 
     operation_id = operation_ids.register_external(kind, digest)
     parent = registry.champion(corpus, kind).version
-    facts = RunFacts(operation_id, name, kind, base=digest, parent=parent, strategy="external")
+    facts = RunFacts(
+        operation_id, run_names.external(kind, name), kind, base=digest, parent=parent, strategy="external"
+    )
     with tracked_run(tracking, facts) as run_id:
         number, uri = register(tracking, kind, folder, run_id, operation_id, {"earmark.origin": "external"})
+        rename_run(tracking, run_id, run_names.external(kind, name, number))
     with corpus.operation(operation_id, "register") as op:
         if not op.done:
             made = ModelVersion(kind, number, run_id, "", digest, parent, registry.portable(home, uri))
@@ -175,12 +184,9 @@ def _register(
     return registry.by_name(corpus, kind, number)
 
 
-def _measure(corpus: Corpus, settings: SettingsOfRegister, version: ModelVersion) -> RegisterReport:
+def _measure(corpus: Corpus, settings: SettingsOfRegister, tracking: Tracking, version: ModelVersion) -> RegisterReport:
     """Return the version's error rate on the evaluation set, and log its metrics to its run."""
     from training.evaluation.intervals import IntervalSettings, report_interval
-    from training.evaluation.metrics import finite, metrics
-    from training.tracking import runs
-    from training.tracking.store import open_tracking
 
     audit = audit_set(corpus, settings.promotion, version.kind)
     registered = RegisterReport(version.kind, version.version, version.base, None, MEASURE[version.kind])
@@ -188,8 +194,7 @@ def _measure(corpus: Corpus, settings: SettingsOfRegister, version: ModelVersion
         return registered
     reports = evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [version])
     report = reports[version.version]
-    tracking = open_tracking(settings.tracking, settings.home)
-    runs.log_metrics(tracking, version.run_id, finite(metrics(report, audit.slices, weights=audit.weights)))
-    runs.log_evaluation_set(tracking, version.run_id, audit.eval_set_id)
+    log_anchor(corpus, tracking, audit, reports)
+    log_version(corpus, tracking, version, report, audit, shown_slices(corpus, settings.night, audit, report))
     rate = report_interval(report, IntervalSettings(alpha=0.05), weights=audit.weights)
     return replace(registered, rate=rate, eval_set_id=audit.eval_set_id)

@@ -134,7 +134,8 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
         raise TrainingRefused(reason_in(stored))
     if stored is not None:
         return replace(LearnedVersion.from_json(stored), already=True)
-    from training.tracking.runs import tracked_run
+    from training.tracking.run_names import retrained
+    from training.tracking.runs import rename_run, tracked_run
     from training.tracking.store import open_tracking
     from training.tracking.version_files import folder_digest
 
@@ -145,6 +146,8 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
         with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
             learn = partial(fine_tune, corpus, settings.models, settings.asr, settings.intent, plan, folder)
             number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
+            labelled, strategy = len(plan.snapshot.of("train")), settings.sampling.strategy
+            rename_run(tracking, run_id, retrained(plan.kind, plan.cycle, labelled, strategy, number))
     except TrainingRefused as error:
         _remove(folder, plan.kind)
         with corpus.operation(plan.operation_id, "retrain") as op:
@@ -252,14 +255,16 @@ def _put_version(
 
 def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
     """Return what the version's MLflow run records about its origin."""
+    from training.tracking import run_names
     from training.tracking.facts import RunFacts
 
     finetune = settings.asr if plan.kind == "asr" else settings.intent
     with corpus.read() as conn:
         newest, minutes = rounds.rounds(conn)[-1:], labels.annotator_minutes(conn)
+    labelled = len(plan.snapshot.of("train"))
     return RunFacts(
         operation_id=plan.operation_id,
-        name=f"{plan.kind} {plan.cycle}",
+        name=run_names.retrained(plan.kind, plan.cycle, labelled, settings.sampling.strategy),
         kind=plan.kind,
         cycle=plan.cycle,
         config={
@@ -276,6 +281,6 @@ def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base:
         strategy=settings.sampling.strategy,
         seed=settings.sampling.seed,
         flow_run_id=flow_run,
-        labels=len(plan.snapshot.of("train")),
+        labels=labelled,
         annotator_minutes=minutes,
     )

@@ -150,7 +150,7 @@ def _content(corpus: Any, ids: list[str]) -> list[Any]:
 
 
 def _registered(settings: Settings) -> dict[str, Any]:
-    """Return MLflow's versions and aliases, and how many runs answer to an operation."""
+    """Return MLflow's versions with their descriptions and aliases, and the names of the runs by operation."""
     from training.tracking.store import open_tracking
 
     tracking = open_tracking(settings.tracking, settings.home)
@@ -159,10 +159,10 @@ def _registered(settings: Settings) -> dict[str, Any]:
         name = f"{tracking.model_prefix}-{kind}"
         versions = tracking.client.search_model_versions(f"name = '{name}'")
         found[kind] = {
-            "versions": sorted(version.version for version in versions),
+            "versions": sorted((version.version, version.description) for version in versions),
             "aliases": dict(sorted(tracking.client.get_registered_model(name).aliases.items())),
         }
     runs = tracking.client.search_runs([tracking.experiment_id], max_results=1000)
-    operations = sorted(run.data.tags.get("earmark.operation_id", "") for run in runs)
-    found["runs"] = [operation for operation in operations if operation]
+    operations = sorted((run.data.tags.get("earmark.operation_id", ""), run.info.run_name) for run in runs)
+    found["runs"] = [(operation, name) for operation, name in operations if operation]
     return found

@@ -138,5 +138,5 @@ def test_prefect_and_mlflow_know_the_runs(lived_anywhere):
         metrics = {row[0] for row in conn.execute("SELECT DISTINCT key FROM latest_metrics")}
         tags = {row[0] for row in conn.execute("SELECT DISTINCT key FROM tags")}
     assert {"sample_chosen", "sample_expected_errors_pool"} <= metrics
-    assert {"wer", "wer_low", "wer_high", "intent_accuracy", "labels", "gain_per_100_labels"} <= metrics
+    assert {"audit_wer", "audit_wer_low", "anchor_intent_error", "labels", "gain_per_100_labels"} <= metrics
     assert {"earmark.snapshot_id", "earmark.eval_set_id", "earmark.flow_run_id"} <= tags

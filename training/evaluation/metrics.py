@@ -1,4 +1,4 @@
-"""Figures of a report by name for a tracking store: rates with intervals, calibration, slots and slices."""
+"""Figures for a tracking store: rates by slice, learning curves, gains, and the names that such a store accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
 from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
-from training.evaluation.rates import MAIN, figures
+
+DECIMALS = 4
+"""Decimals of a metric: a hundredth of a percentage point."""
 
 
 class MetricSettings(BaseModel):
@@ -108,50 +110,17 @@ def rows_in_slices(
     return inside
 
 
-def metrics(
-    report: EvaluationReport,
-    slices: Mapping[str, Strings] | None = None,
-    settings: MetricSettings | None = None,
-    weights: npt.ArrayLike | None = None,
-) -> dict[str, float]:
-    """Return the figures of a report by name for a tracking store: all are finite, none is content of utterances.
-
-    These are every figure of `training.evaluation.rates` with `_low` and `_high`, and numbers of rows. Figures of a
-    slice are named `slice/<dimension>/<value>/<figure>`: the rate that the gate decides on, and `thin` (1.0 if the
-    slice is too small for conclusions).
-
-    Args:
-        report: report of one version.
-        slices: by dimension the value of each row, (N,) str.
-        settings: the defaults where None.
-        weights: (N,) 1 / inclusion probability; None counts every row once.
-
-    Raises:
-        RecordError: a dimension has another length than the report.
-    """
-    settings = settings or MetricSettings()
-    values = {"rows": float(len(report)), "speakers": float(len(np.unique(report.speaker_ids)))}
-    for name, rate in figures(report, settings.interval, weights=weights).items():
-        values |= _with_interval(name, rate)
-    if report.kind == "asr":
-        values["words"] = float(report.words.sum())
-    name = MAIN[report.kind]
-    for row in slice_rows(report, slices or {}, settings, weights):
-        prefix = f"slice/{metric_name(row.dimension)}/{metric_name(row.value)}"
-        found = {**_with_interval(name, row.rate), "rows": float(row.rate.n), "speakers": float(row.rate.speakers)}
-        values |= {f"{prefix}/{key}": value for key, value in found.items()}
-        values[f"{prefix}/thin"] = float(row.thin)
-    return values
-
-
 def with_bounds(rates: Mapping[str, Interval]) -> dict[str, float]:
     """Return each rate as `name`, `name_low` and `name_high`."""
     return {key: value for name, rate in rates.items() for key, value in _with_interval(name, rate).items()}
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are finite numbers; a tracking store accepts no others."""
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+def loggable(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are finite numbers by name, sorted and rounded to `DECIMALS`, for a tracking store.
+
+    Such a store accepts no other numbers, and its pages show all decimals in narrow columns.
+    """
+    return {name: round(values[name], DECIMALS) for name in sorted(values) if math.isfinite(values[name])}
 
 
 def learning_series(

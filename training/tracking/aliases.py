@@ -1,4 +1,4 @@
-"""Aliases in MLflow's registry: a copy of those in the records, and a list of differences between the two."""
+"""Aliases and descriptions in MLflow's registry: copies of what the records say, and a list of differences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from corpus.errors import RecordError
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
 from training.tracking.registry import changed_files, model_name
-from training.tracking.store import Tracking, store_errors
+from training.tracking.store import LONGEST_TEXT, Tracking, store_errors
 
 ALIASES = ("champion", "challenger", "previous")
 
@@ -42,12 +42,34 @@ def set_aliases(tracking: Tracking, kind: Kind, aliases: Mapping[str, str | None
                 tracking.client.set_registered_model_alias(name, alias, version)
 
 
+def set_descriptions(tracking: Tracking, kind: Kind, descriptions: Mapping[str, str]) -> None:
+    """Set the descriptions of versions in the registry; the same description is not written again.
+
+    Args:
+        tracking: the open store.
+        kind: kind of the models.
+        descriptions: Markdown by version; versions that the registry does not have are left out.
+
+    Raises:
+        EarmarkError: the store can't be reached.
+    """
+    name = model_name(tracking, kind)
+    with store_errors(tracking.uri):
+        present = {
+            str(each.version): each.description for each in tracking.client.search_model_versions(f"name = '{name}'")
+        }
+        for version, text in descriptions.items():
+            if version in present and present[version] != text[:LONGEST_TEXT]:
+                tracking.client.update_model_version(name, version, text[:LONGEST_TEXT])
+
+
 def registry_problems(
     tracking: Tracking,
     kind: Kind,
     versions: Sequence[ModelVersion],
     aliases: Mapping[str, str | None],
     on_progress: Callable[[int], None] | None = None,
+    older: Mapping[str, str | None] | None = None,
 ) -> list[str]:
     """Return the differences between registry and records, one sentence each; nothing if they agree.
 
@@ -57,8 +79,9 @@ def registry_problems(
         tracking: the open store.
         kind: kind of the models.
         versions: all versions of the kind in the records.
-        aliases: by name the version or None, as in the records.
+        aliases: by name the version or None, as the registry should have them.
         on_progress: called after every version with the number of versions so far.
+        older: aliases as older versions of earmark copied them, which are no problem either.
 
     Raises:
         EarmarkError: the store can't be reached.
@@ -78,7 +101,7 @@ def registry_problems(
             on_progress(done)
     for alias, version_number in aliases.items():
         in_registry = str(present[alias]) if alias in present else None
-        if in_registry != version_number:
+        if in_registry not in (version_number, (older or {}).get(alias, version_number)):
             problems.append(
                 f"{name}: {alias} is {in_registry} in MLflow, {version_number} in the records; earmark doctor --repair"
             )

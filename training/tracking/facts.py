@@ -28,19 +28,21 @@ class RunFacts:
 
     Attributes:
         operation_id: id of the step; a step that is killed and repeated has the same id.
-        name: name of the run in lists.
+        name: name of the run in lists, see `training.tracking.run_names`.
         cycle: night or replay that the run belongs to, shown as its parent; "": none.
-        kind: kind of the model; `estimate` for rates of the traffic, which are of both kinds.
+        kind: kind of the model; `estimate` for rates of the traffic, which are of both kinds; `compare` for two
+            versions.
         config: settings of the training, nested by name; shown as `config.<name>.<key>`.
         snapshot_id, eval_set_id: SHA-256 of the training snapshot and of the evaluation set.
         base, parent: digest of the base's weights; version of the champion.
         round, strategy, seed, flow_run_id: where the labels come from, and the flow run.
-        labels, annotator_minutes: number of labels in the snapshot, and what they cost.
+        labels, annotator_minutes: number of labels in the snapshot, and what they cost; None for a run that learns
+            from none.
     """
 
     operation_id: str
     name: str
-    kind: Kind | Literal["estimate"]
+    kind: Kind | Literal["estimate", "compare"]
     cycle: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
     snapshot_id: str = ""
@@ -51,8 +53,8 @@ class RunFacts:
     strategy: str = ""
     seed: int = 0
     flow_run_id: str = ""
-    labels: int = 0
-    annotator_minutes: float = 0.0
+    labels: int | None = None
+    annotator_minutes: float | None = None
 
     def __post_init__(self) -> None:
         check_operation_id(self.operation_id)
@@ -73,7 +75,7 @@ def params_of(facts: RunFacts) -> dict[str, str]:
     names = ("kind", "snapshot_id", "eval_set_id", "base", "parent", "round", "strategy")
     params = {name: str(getattr(facts, name)) for name in names if getattr(facts, name)}
     params["seed"] = str(facts.seed)
-    for key, value in _flat(plain_json(facts.config), "config"):
+    for key, value in _flat(plain_json(facts.config), "config") if facts.config else ():
         text = without_password(value if isinstance(value, str) else canonical_json(value))
         params[metric_name(key)] = text if len(text) <= LONGEST_PARAM else f"sha256:{digest(text)}"
     return params

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import EarmarkError, RecordError
 from corpus.records.base import canonical_json
 from training.evaluation.metrics import metric_name
+from training.tracking import run_names
 from training.tracking.facts import (
     CYCLE_TAG,
     OPERATION_TAG,
@@ -21,7 +23,7 @@ from training.tracking.facts import (
     plain_json,
     tags_of,
 )
-from training.tracking.store import Tracking, store_errors
+from training.tracking.store import LONGEST_TEXT, Tracking, store_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,12 +32,17 @@ if TYPE_CHECKING:
 SUPERSEDED_TAG = "earmark.superseded_operation_id"
 HOME_TAG = "earmark.home"
 REASON_TAG = "earmark.failed_because"
+TABLES_TAG = "mlflow.loggedArtifacts"
+NOTE_TAG = "mlflow.note.content"
 
 LONGEST_REASON = 500
 """Most characters of a reason."""
 
 LEARNING = ("config.", "snapshot_id", "base", "seed")
 """Prefixes of the parameters that decide what is learned; the others describe where the labels come from."""
+
+DIGITS = 6
+"""Significant digits of a metric; MLflow's columns show the first eight characters of a number."""
 
 BATCH = 100
 """Most parameters or metrics in one call; MLflow's limits are 100 and 1000."""
@@ -53,7 +60,7 @@ def tracked_run(tracking: Tracking, facts: RunFacts) -> Iterator[str]:
 
 
 @contextmanager
-def tracked_cycle(tracking: Tracking, cycle: str, home: str = "") -> Iterator[str]:
+def tracked_cycle(tracking: Tracking, cycle: str, home: str = "", name: str = "") -> Iterator[str]:
     """Yield the id of the parent run of a night, which is RUNNING until the block ends; all its children end before.
 
     The runs of earlier cycles of the same home that are still RUNNING are of processes that were killed, since one
@@ -63,8 +70,9 @@ def tracked_cycle(tracking: Tracking, cycle: str, home: str = "") -> Iterator[st
         tracking: the open store.
         cycle: name of the night.
         home: id of the home; "" for a cycle of no home, such as a replay, after which nothing is ended as KILLED.
+        name: of the run in lists; `run_names.cycle_name` where "".
     """
-    run_id = cycle_run(tracking, cycle)
+    run_id = cycle_run(tracking, cycle, name)
     with store_errors(tracking.uri):
         _end_killed(tracking, home)
         if home:
@@ -128,22 +136,36 @@ def start_run(tracking: Tracking, facts: RunFacts) -> str:
         judged = (facts.eval_set_id, "evaluation")
         _log_inputs(tracking, run_id, {"snapshot": (facts.snapshot_id, "training"), "evaluation-set": judged})
         tracking.client.log_dict(run_id, plain_json(facts.config), "config.json")
-    log_metrics(tracking, run_id, {"labels": facts.labels, "annotator_minutes": facts.annotator_minutes})
+    counts = {"labels": facts.labels, "labels_minutes": facts.annotator_minutes}
+    log_metrics(tracking, run_id, {name: float(count) for name, count in counts.items() if count is not None})
     return str(run_id)
 
 
-def cycle_run(tracking: Tracking, cycle: str) -> str:
-    """Return the id of the parent run of a night or a replay; the run is created, as FINISHED, if there is none."""
+def cycle_run(tracking: Tracking, cycle: str, name: str = "") -> str:
+    """Return the id of the parent run of a night or a replay; the run is created, as FINISHED, if there is none.
+
+    Args:
+        tracking: the open store.
+        cycle: name of the night or replay.
+        name: of the run in lists; `run_names.cycle_name` where "".
+    """
     operation = f"cycle/{cycle}"
     check_operation_id(operation)
     with store_errors(tracking.uri):
         found = _find(tracking, operation)
         if found is not None:
             return str(found.info.run_id)
-        run_id = _create(tracking, cycle, operation, {CYCLE_TAG: cycle, "mlflow.source.git.commit": git_sha()})
+        tags = {CYCLE_TAG: cycle, "mlflow.source.git.commit": git_sha()}
+        run_id = _create(tracking, name or run_names.cycle_name(cycle), operation, tags)
         # Outside of `tracked_cycle` nothing ends it, so it must not be left RUNNING.
         tracking.client.set_terminated(run_id)
         return run_id
+
+
+def rename_run(tracking: Tracking, run_id: str, name: str) -> None:
+    """Give a run another name, such as that with the number of its version, which is known once it is registered."""
+    with store_errors(tracking.uri):
+        tracking.client.update_run(run_id, name=name)
 
 
 def run_tags(tracking: Tracking, run_id: str) -> dict[str, str]:
@@ -156,6 +178,20 @@ def run_params(tracking: Tracking, run_id: str) -> dict[str, str]:
     """Return the parameters of a run by name."""
     with store_errors(tracking.uri):
         return dict(tracking.client.get_run(run_id).data.params)
+
+
+def run_metrics(tracking: Tracking, run_id: str) -> dict[str, float] | None:
+    """Return the latest value of each metric of a run by name; None for a run that was deleted, which takes no more."""
+    from mlflow.exceptions import MlflowException
+
+    with store_errors(tracking.uri):
+        try:
+            run = tracking.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+    return dict(run.data.metrics) if run.info.lifecycle_stage == "active" else None
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
@@ -203,7 +239,8 @@ def log_series(tracking: Tracking, run_id: str, series: Mapping[str, Mapping[int
         fresh = []
         for name, points in series.items():
             logged = _logged_values(tracking, run_id, name) if name in last else {}
-            fresh += [Metric(name, float(v), now, step) for step, v in points.items() if logged.get(step) != float(v)]
+            shown = {step: _short(value) for step, value in points.items()}
+            fresh += [Metric(name, value, now, step) for step, value in shown.items() if logged.get(step) != value]
         for start in range(0, len(fresh), BATCH):
             tracking.client.log_batch(run_id, metrics=fresh[start : start + BATCH])
 
@@ -229,6 +266,34 @@ def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[s
             tracking.client.log_text(run_id, document, name)
         else:
             tracking.client.log_dict(run_id, dict(document), name)
+
+
+def log_table(
+    tracking: Tracking, run_id: str, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Log a table of the run as an artifact that MLflow's pages show as one; a table of the same name is replaced.
+
+    `mlflow.log_table` would add the rows to those of an earlier attempt. The format is its own.
+
+    Args:
+        tracking: the open store.
+        run_id: of the run.
+        name: of the artifact, such as `slices.json`.
+        columns: names of the columns.
+        rows: numbers, texts, booleans or None by column; never content of utterances.
+    """
+    with store_errors(tracking.uri):
+        tracking.client.log_dict(run_id, {"columns": list(columns), "data": [list(row) for row in rows]}, name)
+        known = json.loads(tracking.client.get_run(run_id).data.tags.get(TABLES_TAG, "[]"))
+        table = {"path": name, "type": "table"}
+        if table not in known:
+            tracking.client.set_tag(run_id, TABLES_TAG, json.dumps([*known, table]))
+
+
+def describe_run(tracking: Tracking, run_id: str, markdown: str) -> None:
+    """Set the description of the run, which its page shows above all figures."""
+    with store_errors(tracking.uri):
+        tracking.client.set_tag(run_id, NOTE_TAG, markdown[:LONGEST_TEXT])
 
 
 def log_params(tracking: Tracking, run_id: str, params: Mapping[str, str]) -> None:
@@ -272,6 +337,11 @@ def _supersede(tracking: Tracking, run_id: str, operation_id: str) -> None:
     tracking.client.set_tag(run_id, SUPERSEDED_TAG, operation_id)
     tracking.client.delete_tag(run_id, OPERATION_TAG)
     tracking.client.set_terminated(run_id, "KILLED")
+
+
+def _short(value: float) -> float:
+    """Return the value with `DIGITS` significant digits, or as it is where it is a whole number."""
+    return float(value) if float(value).is_integer() else float(f"{value:.{DIGITS}g}")
 
 
 def _logged_values(tracking: Tracking, run_id: str, name: str) -> dict[int, float]:

@@ -43,6 +43,9 @@ class TrackingSettings(BaseModel):
     system_seconds: float = Field(default=5.0, ge=0)
 
 
+LONGEST_TEXT = 4000
+"""Most characters of a description; MLflow refuses those of more than 5000."""
+
 PATHS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -92,9 +95,16 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
     return Tracking(client, uri, experiment_id, settings.model_prefix, settings.system_seconds)
 
 
-def runs_page(tracking: Tracking, server: str) -> str:
-    """Return the address of the experiment's runs on a server's pages; their own start page is about prompts."""
-    return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning"
+def runs_page(tracking: Tracking, server: str, view: str = "") -> str:
+    """Return the address of the experiment's runs on a server's pages; their own start page is about prompts.
+
+    Args:
+        tracking: the open store.
+        server: address of the pages.
+        view: key of a saved view, see `training.tracking.views`; "" for none.
+    """
+    shown = f"&viewStateShareKey={view}" if view else ""
+    return f"{server.rstrip('/')}/#/experiments/{tracking.experiment_id}/runs?workflowType=machine_learning{shown}"
 
 
 def upgrade_store(settings: TrackingSettings, home: Path) -> None:

@@ -63,8 +63,8 @@ def test_the_page_has_every_section_and_is_well_formed(home: tuple[Corpus, Setti
     tree = Tree()
     tree.feed(page)
     assert tree.open == []
-    assert tree.ids == ["funnel", "asr", "intent", "choice", "minutes", "slices", "decisions", "caps"]
-    assert len(tree.headings) == 8
+    assert tree.ids == ["funnel", "asr", "intent", "traffic", "choice", "minutes", "slices", "decisions", "caps"]
+    assert len(tree.headings) == 9
     charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     for chart in charts:
         ElementTree.fromstring(chart)

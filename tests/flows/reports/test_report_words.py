@@ -57,11 +57,14 @@ def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do
     page = night_markdown(
         {"night": "2026-11-03", "retrain asr": retrained, "score": {"scored": 3, "champions": {"asr": asr}}}
     )
-    assert "| retrain asr | version 2, done by an earlier run yes, decision indicative |" in page
-    assert "\n56 of 100 audit rows, 18 of 24 speakers\n" in page
-    assert "\nasr/2 is clearly better\n" in page
-    assert "| score | clips scored now 3 |" in page
-    assert "- WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER 100.0 %)" in page
+    assert "- **retrain asr**: version 2, done by an earlier run yes, decision indicative" in page
+    assert "| promotion of speech waits | 56 of 100 audit rows, 18 of 24 speakers |" in page
+    assert "| clear lead, speech | asr/2 is clearly better |" in page
+    assert "- **score**: clips scored now 3" in page
+    assert (
+        "- champion on labelled clips: WARNING: asr/1 gets 0.0 % of the words right on your 30 labelled clips (WER"
+        in page
+    )
 
 
 def test_a_yes_is_no_python():

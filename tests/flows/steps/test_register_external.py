@@ -13,6 +13,7 @@ from corpus.storage.database import writing
 from corpus.tables import models as store
 from corpus.tables import snapshots
 from flows.models import registry
+from flows.models.aliases import standing
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import evaluate_versions
 from flows.reports.demo_tables import DemoReport
@@ -52,13 +53,14 @@ def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, t
         assert found.rate.n == len(report) == len(audit.labels)
         with corpus.read() as conn:
             versions = store.versions(conn, "intent")
-            held = {name: store.alias(conn, "intent", name) for name in ("champion", "challenger", "previous")}
+            held = standing(conn, "intent")
     tracking = open_tracking(settings.tracking, settings.home)
     assert registry_problems(tracking, "intent", versions, held) == []
     run = tracking.client.get_run(version.run_id)
-    assert run.info.run_name == "theirs"
+    assert run.info.run_name == f"intent {found.version} · external · theirs"
     assert run.data.tags["earmark.eval_set_id"] == found.eval_set_id
-    assert 0 <= run.data.metrics["intent_error"] <= 1
+    assert 0 <= run.data.metrics["audit_intent_error"] <= 1
+    assert run.data.metrics["audit_rows"] == found.rate.n
 
 
 def test_the_files_of_a_version_that_learned_here_are_that_version_and_stay_tainted(settings: Settings, tmp_path: Path):

@@ -175,8 +175,11 @@ def test_at_night_the_other_model_is_trained_all_the_same(home: Path, prefect_ur
     tracking = open_tracking(settings.tracking, settings.home)
     runs = tracking.client.search_runs([tracking.experiment_id], "tags.`earmark.cycle` = '2026-11-30'")
     by_name = {run.info.run_name: run.info.status for run in runs}
-    assert by_name == {"2026-11-30": "FINISHED", "asr 2026-11-30": "FAILED", "intent 2026-11-30": "FINISHED"}
-    (intent,) = (run for run in runs if run.info.run_name == "intent 2026-11-30")
+    learned = report["retrain intent"]
+    named = f"intent {learned['version']} · night 2026-11-30 · {learned['labels']} labels · default"
+    (failed,) = (name for name in by_name if name.startswith("asr · night 2026-11-30 · "))
+    assert by_name == {"night 2026-11-30": "FINISHED", failed: "FAILED", named: "FINISHED"}
+    (intent,) = (run for run in runs if run.info.run_name == named)
     assert {name: int(intent.data.params[f"labels.{name}"]) for name in account} == account
     assert {"intent epoch 1 of 1", "asr base"} <= {line.split(":")[0] for line in prefect_log(prefect_url)}
     with opened(settings) as corpus:
@@ -246,8 +249,14 @@ def test_a_training_that_was_killed_once_it_was_registered_leaves_no_weights(
         with pytest.raises(KeyboardInterrupt):
             learned(settings)
     assert len(list((home / "work").iterdir())) == 2
-    assert learned(settings).already
+    result = learned(settings)
+    assert result.already
     assert list((home / "work").iterdir()) == []
+    tracking = open_tracking(settings.tracking, settings.home)
+    names = [run.info.run_name for run in tracking.client.search_runs([tracking.experiment_id])]
+    assert [name for name in names if name.startswith(f"intent {result.version} · ")] == [
+        f"intent {result.version} · test · {result.labels} labels · default"
+    ]
 
 
 def test_the_doctor_drops_what_killed_trainings_left(home: Path):

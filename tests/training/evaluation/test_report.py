@@ -13,17 +13,16 @@ from corpus.records.evaluation import Interval
 from training.evaluation.bands import familiarity
 from training.evaluation.metrics import (
     MetricSettings,
-    finite,
     gain_per_100_labels,
     learning_series,
-    metrics,
+    loggable,
     paired_gain_per_100_labels,
     rows_in_slices,
     slice_rows,
     values_of_slice,
     with_bounds,
 )
-from training.evaluation.rates import figure
+from training.evaluation.rates import figure, figures
 from training.evaluation.report import evaluate_asr, evaluate_intent, slot_matches, word_edits
 
 
@@ -95,7 +94,7 @@ def test_rows_are_sorted_and_a_missing_hypothesis_is_named():
 def test_an_empty_set_gives_an_empty_report():
     report = asr_report([], [])
     assert len(report) == 0
-    assert all(np.isfinite(value) for value in metrics(report).values())
+    assert all(np.isfinite(rate.value) for rate in figures(report).values())
 
 
 def test_intents_and_slots_are_judged_by_name_and_words():
@@ -120,8 +119,8 @@ def test_intents_and_slots_are_judged_by_name_and_words():
     )
     assert report.correct.tolist() == [True, False, True]
     assert report.slot_counts.tolist() == [[1, 0, 0], [0, 0, 0], [1, 1, 1]]
-    assert metrics(report)["slot_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
-    assert metrics(report)["intent_error"] == pytest.approx(1 / 3)
+    assert figure(report, "slot_f1").value == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert figure(report, "intent_error").value == pytest.approx(1 / 3)
 
 
 def test_a_slot_that_occurs_twice_must_be_found_twice():
@@ -145,18 +144,16 @@ def test_calibration_error_is_the_gap_between_sure_and_right():
     assert figure(fair, "ece").value == pytest.approx(0.0, abs=1e-6)
 
 
-def test_figures_come_with_intervals_and_by_slice_with_thin_ones_flagged():
+def test_slices_have_a_rate_and_thin_ones_are_flagged():
     report = asr_report(["one two"] * 70, ["one two"] * 50 + ["one too"] * 20)
     values = np.array(["en-GB"] * 60 + [""] * 10)
-    figures = metrics(report, {"locale": values})
-    assert figures["wer_low"] < figures["wer"] < figures["wer_high"]
-    assert figures["slice/locale/en-GB/thin"] == 0.0
-    assert figures["slice/locale/unknown/thin"] == 1.0
-    assert figures["slice/locale/unknown/wer"] == pytest.approx(0.5)
+    unknown, british = slice_rows(report, {"locale": values})
+    assert (unknown.value, unknown.thin, british.value, british.thin) == ("unknown", True, "en-GB", False)
+    assert unknown.rate.value == pytest.approx(0.5)
     rows = slice_rows(report, {"locale": values}, MetricSettings(slice_min_rows=61))
     assert [(row.value, row.rate.n, row.thin) for row in rows] == [("unknown", 10, True), ("en-GB", 60, True)]
     with pytest.raises(RecordError, match="locale has 3 values"):
-        metrics(report, {"locale": values[:3]})
+        slice_rows(report, {"locale": values[:3]})
 
 
 def test_gain_is_given_per_hundred_labels():
@@ -184,7 +181,7 @@ def test_rows_of_some_slices_are_in_all_of_them_and_rows_without_a_value_are_unk
 
 def test_a_tracking_store_gets_bounds_beside_each_rate_and_nothing_that_is_no_number():
     assert with_bounds({"rtf": Interval(0.25, 0.125, 0.5, 3)}) == {"rtf": 0.25, "rtf_low": 0.125, "rtf_high": 0.5}
-    assert finite({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
+    assert loggable({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
 
 
 def test_a_training_is_shown_by_epoch_and_a_figure_before_and_after_at_both_ends():

@@ -33,9 +33,26 @@ def test_the_registry_is_compared_with_the_records(tracking, operation, tmp_path
     aliases.set_aliases(tracking, "asr", {"champion": version, "challenger": None, "previous": None})
     held = {"champion": version, "challenger": None, "previous": None}
     assert aliases.registry_problems(tracking, "asr", [recorded], held) == []
+    promoted = held | {"champion": None, "challenger": version}
+    assert len(aliases.registry_problems(tracking, "asr", [recorded], promoted)) == 2
+    assert len(aliases.registry_problems(tracking, "asr", [recorded], promoted, older={"challenger": None})) == 1
+    assert aliases.registry_problems(tracking, "asr", [recorded], promoted, older=held) == []
     (Path(uri) / "model.safetensors").unlink()
     problems = aliases.registry_problems(
         tracking, "asr", [recorded, replace(recorded, version="99")], held | {"champion": "99"}
     )
     assert [problem.split(" ")[1].rstrip(":") for problem in problems] == [version, "99", "champion"]
     aliases.set_aliases(tracking, "asr", {"champion": None})
+
+
+def test_a_description_is_set_once_and_cut_where_the_registry_has_no_room(tracking, operation, tmp_path):
+    run_id = runs.start_run(tracking, facts(operation, kind="intent"))
+    version, _ = registry.register(tracking, "intent", model(tmp_path / "described"), run_id, operation)
+    aliases.set_descriptions(tracking, "intent", {version: "Promoted at look 1.", "99": "not in the registry"})
+    first = tracking.client.get_model_version("earmark-intent", version)
+    assert first.description == "Promoted at look 1."
+    aliases.set_descriptions(tracking, "intent", {version: "Promoted at look 1."})
+    again = tracking.client.get_model_version("earmark-intent", version)
+    assert again.last_updated_timestamp == first.last_updated_timestamp
+    aliases.set_descriptions(tracking, "intent", {version: "x" * 9000})
+    assert tracking.client.get_model_version("earmark-intent", version).description == "x" * 4000

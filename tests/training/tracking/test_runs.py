@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_run_has_its_facts_and_its_cycle_as_parent(tracking, operation):
     assert found.data.metrics["wer_low"] == 0.15
     assert found.data.metrics["labels"] == 80
     parent = tracking.client.get_run(found.data.tags["mlflow.parentRunId"])
-    assert parent.info.run_name == "2026-11-03"
+    assert parent.info.run_name == "night 2026-11-03"
     assert runs.cycle_run(tracking, "2026-11-03") == parent.info.run_id
     inputs = {each.dataset.name: each.dataset.source for each in found.inputs.dataset_inputs}
     assert inputs == {"snapshot": f'{{"sha256":"{"a" * 64}"}}', "evaluation-set": f'{{"sha256":"{"b" * 64}"}}'}
@@ -126,3 +127,31 @@ def test_parameters_are_logged_once(tracking, operation):
     for value in ("6", "7"):
         runs.log_params(tracking, run_id, {"labels.train": value})
     assert runs.run_params(tracking, run_id)["labels.train"] == "6"
+
+
+def test_a_run_that_was_renamed_and_is_repeated_keeps_its_name(tracking, operation):
+    for _ in range(2):
+        with runs.tracked_run(tracking, facts(operation, name="asr · night 2026-11-03")) as run_id:
+            runs.rename_run(tracking, run_id, "asr 3 · night 2026-11-03")
+    runs.start_run(tracking, facts(operation, name="asr · night 2026-11-03"))
+    assert [run.info.run_name for run in runs_of(tracking, operation)] == ["asr 3 · night 2026-11-03"]
+
+
+def test_a_table_is_one_artifact_that_a_repeat_replaces(tracking, operation):
+    with runs.tracked_run(tracking, facts(operation)) as run_id:
+        for rows in ([["locale=en-GB", 0.5]], [["locale=en-GB", 0.25], ["locale=de", None]]):
+            runs.log_table(tracking, run_id, "slices.json", ("slice", "value"), rows)
+        runs.log_table(tracking, run_id, "figures.json", ("figure", "value"), [["ece", 0.1]])
+    slices = tracking.client.load_table(tracking.experiment_id, "slices.json", [run_id])
+    assert slices["slice"].tolist() == ["locale=en-GB", "locale=de"]
+    assert slices["value"].tolist()[0] == 0.25
+    assert tracking.client.load_table(tracking.experiment_id, "figures.json", [run_id])["value"].tolist() == [0.1]
+
+
+def test_the_newest_value_of_a_metric_counts_also_where_an_older_one_comes_back(tracking, operation):
+    run_id = runs.start_run(tracking, facts(operation))
+    for value in (0.3, 0.2, 0.3, 0.3):
+        runs.log_metrics(tracking, run_id, {"audit_wer": value})
+        time.sleep(0.002)
+    assert runs.run_metrics(tracking, run_id)["audit_wer"] == 0.3
+    assert len(tracking.client.get_metric_history(run_id, "audit_wer")) == 3
