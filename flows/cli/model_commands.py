@@ -79,11 +79,12 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two versions on the same accumulated audit rows: a table, a page with plots, and an MLflow run."""
-    from flows.reports.compare import compare_versions
+    from flows.reports.compare import compare_versions, pair_of
     from flows.reports.compare_html import write_page
     from flows.reports.compare_run import log_comparison
     from flows.reports.compare_table import show_comparison
 
+    pair_of(first, second)  # a slip is named before the home is opened
     with open_home(config, overrides) as (corpus, settings):
         compared = compare_versions(corpus, settings, first, second)
     page = write_page(settings.home, compared)

@@ -168,6 +168,18 @@ class Compared:
     document: Comparison
 
 
+def pair_of(first: str, second: str) -> tuple[Kind, str, str]:
+    """Return the kind of two versions, such as `asr/base` and `asr/3`, and their names.
+
+    Raises:
+        UsageError: one has another form, or they are of two kinds.
+    """
+    (kind, first_name), (second_kind, second_name) = registry.parse(first), registry.parse(second)
+    if kind != second_kind:
+        raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
+    return kind, first_name, second_name
+
+
 def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, second: str) -> Compared:
     """Judge two versions on the same accumulated audit rows; return figures, paired differences, slices and cost.
 
@@ -178,9 +190,7 @@ def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, se
     from training.evaluation.intervals import IntervalSettings, paired_difference, report_interval
     from training.evaluation.report_pairs import slice_pairs
 
-    (kind, first_name), (second_kind, second_name) = registry.parse(first), registry.parse(second)
-    if kind != second_kind:
-        raise UsageError(f"{first} and {second} are of two kinds; compare two versions of one")
+    kind, first_name, second_name = pair_of(first, second)
     versions = registry.by_name(corpus, kind, first_name), registry.by_name(corpus, kind, second_name)
     audit = audit_set(corpus, settings.promotion, kind)
     if not audit.labels:
