@@ -112,6 +112,9 @@ def report_night(
     out: Annotated[
         Path | None, typer.Option(help="HTML file of the page; default `<home>/report/night-<NIGHT>.html`.")
     ] = None,
+    charts: Annotated[
+        Path | None, typer.Option(help="Folder for the charts as SVG files, too, for documents and slides.")
+    ] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -121,6 +124,10 @@ def report_night(
 
     with open_home(config, overrides) as (corpus, settings):
         found, file = write_night_page(corpus, settings, night, out)
+    if charts is not None:
+        from flows.reports.night_charts import write_charts
+
+        write_charts(found, settings.promotion, charts)
     if as_json:
         console.show_json(found.to_json() | {"page": str(file)})
     else:
