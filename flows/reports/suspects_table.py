@@ -36,7 +36,7 @@ def _judged(document: Mapping[str, Any], kind: str, count: int) -> str:
         return str(document["skipped"][kind])
     share = document["share"] if kind == "intent" else None
     parts = [f"{count} judged", *([f"about {console.percent(share)} look wrong"] if share else [])]
-    parts += [f"{number} not: {reason}" for reason, number in document["unjudged"].get(kind, {}).items()]
+    parts += [f"{number} not judged: {reason}" for reason, number in document["unjudged"].get(kind, {}).items()]
     return "; ".join(parts)
 
 

@@ -159,7 +159,9 @@ def _outcome_line(kind: Kind, outcome: Outcome) -> str:
 
     if outcome.state != "trained":
         return f"{outcome.state}: {outcome.why}"
-    return f"dev {measure_of(kind)} {100 * dev_rate(outcome.sums).value:.1f} % in {duration_text(outcome.seconds)}"
+    return (
+        f"dev {measure_of(kind)} {100 * dev_rate(outcome.sums, kind).value:.1f} % in {duration_text(outcome.seconds)}"
+    )
 
 
 def _left(done: Collection[Outcome], waiting: Sequence[Trial]) -> str:
@@ -195,7 +197,7 @@ def _report(plan: SweepPlan, outcomes: Mapping[str, Outcome], run_id: str) -> Tr
     for position, found in sums.items():
         other = position != present and present in sums
         difference = dev_difference(found, sums[present], compared) if other else None
-        tried[position] = replace(tried[position], dev_error=dev_rate(found), difference=difference)
+        tried[position] = replace(tried[position], dev_error=dev_rate(found, plan.kind), difference=difference)
     order = sorted(tried.values(), key=_rank)
     best = order[0] if order[0].state == "trained" else None
     verdict, clear = _verdict(best, tried[present], compared, measure_of(plan.kind))
@@ -208,7 +210,7 @@ def _report(plan: SweepPlan, outcomes: Mapping[str, Outcome], run_id: str) -> Tr
         dev_speakers=len(base.numerator) if base else 0,
         seeds=plan.seeds,
         folds=plan.folds,
-        base_error=dev_rate(base) if base else None,
+        base_error=dev_rate(base, plan.kind) if base else None,
         tried=tuple(order),
         best=best.settings if best else None,
         verdict=verdict,

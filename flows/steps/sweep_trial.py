@@ -122,9 +122,9 @@ def _log(tracking: Tracking, run_id: str, kind: Kind, made: Made, outcome: Outco
 
     figures: dict[str, float] = {"epochs": outcome.epochs, "seconds": outcome.seconds, "examples": made.examples}
     if outcome.units:
-        rate = dev_rate(outcome.sums)
+        rate = dev_rate(outcome.sums, kind)
         figures |= {"final_dev_error": rate.value, "final_dev_error_low": rate.low, "final_dev_error_high": rate.high}
-        figures |= {"base_dev_error": dev_rate(outcome.base_sums).value, "dev_rows": outcome.rows}
+        figures |= {"base_dev_error": dev_rate(outcome.base_sums, kind).value, "dev_rows": outcome.rows}
     runs.log_metrics(tracking, run_id, figures)
 
 

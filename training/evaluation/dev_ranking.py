@@ -7,10 +7,12 @@ paired. A setting may be trained with several seeds: its errors are their mean.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
 from training.evaluation.intervals import IntervalSettings, SpeakerSums, error_interval, ratio_interval
 
@@ -32,9 +34,10 @@ def joined_sums(folds: Sequence[SpeakerSums]) -> SpeakerSums:
     return SpeakerSums(numerator, denominator, sum(fold.rows for fold in folds))
 
 
-def dev_rate(sums: SpeakerSums) -> Interval:
-    """Return the error rate on the dev rows with its 95 % interval over speakers."""
-    return error_interval(sums, IntervalSettings(alpha=ALPHA))
+def dev_rate(sums: SpeakerSums, kind: Kind) -> Interval:
+    """Return the error rate on the dev rows with its 95 % interval over speakers; an intent error is at most 1."""
+    found = error_interval(sums, IntervalSettings(alpha=ALPHA))
+    return replace(found, high=min(1.0, found.high)) if kind == "intent" else found
 
 
 def dev_difference(setting: SpeakerSums, present: SpeakerSums, compared: int) -> Interval | None:

@@ -41,7 +41,7 @@ def test_each_row_has_its_evidence_and_its_words_are_explained(capsys: pytest.Ca
     assert "p 0.010, neighbours 0.10" in printed
     assert "12.3 a word, 2 edits" in printed
     assert "ann, bob" in printed
-    assert "intents: 40 judged; about 5.0 % look wrong; 2 not: may not be opened\n" in printed
+    assert "intents: 40 judged; about 5.0 % look wrong; 2 not judged: may not be opened\n" in printed
     assert "transcripts: 30 judged\n" in printed
     assert "2 of 70 are shown; --top N shows more\n" in printed
     assert "3 more are left out" in printed

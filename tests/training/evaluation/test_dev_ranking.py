@@ -19,14 +19,20 @@ def sums(errors, units=None):
 def test_errors_of_seeds_are_averaged():
     both = mean_sums([sums([1, 2, 3]), sums([3, 2, 5])])
     assert both.numerator.tolist() == [2, 2, 4]
-    assert dev_rate(both).value == pytest.approx(8 / 30)
-    assert dev_rate(both).n == 15
+    assert dev_rate(both, "asr").value == pytest.approx(8 / 30)
+    assert dev_rate(both, "asr").n == 15
 
 
 def test_folds_are_measured_on_different_speakers():
     joined = joined_sums([sums([1, 2]), sums([4], [20])])
     assert (joined.numerator.tolist(), joined.denominator.tolist(), joined.rows) == ([1, 2, 4], [10, 10, 20], 15)
-    assert dev_rate(joined).value == pytest.approx(7 / 40)
+    assert dev_rate(joined, "asr").value == pytest.approx(7 / 40)
+
+
+def test_an_intent_error_is_at_most_one_and_a_wer_may_be_more():
+    nearly_all = sums([10, 2, 10])
+    assert dev_rate(nearly_all, "intent").high == 1.0
+    assert dev_rate(nearly_all, "asr").high > 1.0
 
 
 def test_a_difference_that_all_speakers_share_is_clear_and_one_of_a_few_is_not():
