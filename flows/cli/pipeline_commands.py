@@ -184,6 +184,9 @@ def sample(
     rows = document.pop("rows", None)
     document.pop("night", None)
     title = f"night {of_night.name}: {'would choose' if dry_run else 'chosen'}"
+    if document.pop("already", None):
+        given = "; --clips and --minutes changed nothing" if clips is not None or minutes is not None else ""
+        title = f"night {of_night.name}: chosen before, and a night has one round{given}"
     console.show_pairs(title, worded("sample", sample_lines(document)))
     if rows:
         show_chosen(rows)

@@ -38,6 +38,7 @@ class DatasetReport(Result):
         rows: how many utterances it holds.
         splits: number of utterances by split.
         judging: labels that judge models, and were left out.
+        no_transcript: labels with an intent alone, which formats for speech leave out.
         closed: utterances that may not be opened for training.
     """
 
@@ -49,6 +50,7 @@ class DatasetReport(Result):
     rows: int
     splits: Mapping[str, int]
     judging: int
+    no_transcript: int
     closed: int
 
 
@@ -84,7 +86,7 @@ def export_dataset(
     """
     out = out.expanduser().resolve()
     _check(corpus, home, out, format_, with_audio, expires_at)
-    revisions, splits, judging = _rows_of(corpus, round_)
+    revisions, splits, judging, silent = _rows_of(corpus, round_, for_speech=format_ in NEEDS_AUDIO)
     with corpus.read() as conn:
         closed = door.closures(corpus, conn, sorted(revisions), "train")
     ids = [i for i in sorted(revisions) if i not in closed]
@@ -108,6 +110,7 @@ def export_dataset(
         rows=sum(counts.values()),
         splits=dict(sorted(counts.items())),
         judging=judging,
+        no_transcript=silent,
         closed=len(closed),
     )
 
@@ -150,8 +153,13 @@ def _check(
         raise UsageError(f"dataset {out.name}: exists and is not empty; give a new folder")
 
 
-def _rows_of(corpus: Corpus, round_: str | None) -> tuple[dict[str, int], dict[str, str], int]:
-    """Return the revision of each label, the split of each utterance, and how many labels judge; `-1`: no label."""
+def _rows_of(
+    corpus: Corpus, round_: str | None, *, for_speech: bool
+) -> tuple[dict[str, int], dict[str, str], int, int]:
+    """Return the revision of each label, `-1` for none, the split of each utterance, and how many labels are left out.
+
+    The last two are the labels that judge, and those without a transcript, from which speech would learn silence.
+    """
     with corpus.read() as conn:
         chosen: Sequence[str] | None = None
         audit: set[str] = set()
@@ -164,11 +172,12 @@ def _rows_of(corpus: Corpus, round_: str | None) -> tuple[dict[str, int], dict[s
             audit = {i for i, reason in zip(chosen, selection.reasons.tolist(), strict=True) if reason == "audit"}
         rows = labels.current(conn, chosen)
         judging = {row.utterance_id for row in rows if row.judges} | audit
-        revisions = {row.utterance_id: row.revision for row in rows if not row.judges}
-        unlabelled = [i for i in chosen or () if i not in revisions and i not in judging]
+        silent = {row.utterance_id for row in rows if for_speech and not row.has_transcript and not row.judges}
+        revisions = {row.utterance_id: row.revision for row in rows if row.utterance_id not in judging | silent}
+        unlabelled = [i for i in chosen or () if i not in revisions.keys() | judging | silent]
         ids = sorted([*revisions, *unlabelled])
         splits = dict(zip(ids, utterances.pool_columns(conn, ids).splits.tolist(), strict=True))
-    return revisions | dict.fromkeys(unlabelled, -1), splits, len(judging)
+    return revisions | dict.fromkeys(unlabelled, -1), splits, len(judging), len(silent)
 
 
 def _exported(content: Content, split: str, dataset_id: str) -> ExportedRow:

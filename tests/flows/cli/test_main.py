@@ -135,10 +135,11 @@ def test_drafts_of_a_dry_run_are_shown_only_if_asked_for(lived):
 
 def test_what_was_chosen_is_shown_with_its_night(lived, tmp_path: Path):
     night = lived[1].nights[-1]
-    done = earmark("sample", "--night", night.night, *arguments(copy_of(lived[0].home, tmp_path / "home")))
+    home = copy_of(lived[0].home, tmp_path / "home")
+    done = earmark("sample", "--night", night.night, "--clips", "3", *arguments(home))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"night {night.night}: chosen\n")
-    assert "chosen before; a night has one round" in done.stdout
+    why = "chosen before, and a night has one round; --clips and --minutes changed nothing"
+    assert done.stdout.startswith(f"night {night.night}: {why}\n")
 
 
 def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(lived, tmp_path: Path):

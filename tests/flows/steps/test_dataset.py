@@ -68,6 +68,19 @@ def test_labels_that_judge_stay_out_and_are_counted(world: World, tmp_path: Path
     assert sum(report.splits.values()) == report.rows
 
 
+def test_an_intent_without_a_transcript_teaches_no_speech_model(world: World, tmp_path: Path):
+    (heard,) = arrive(world.corpus, 1, arrived_at=world.now[0] - timedelta(hours=8), start=60, operation_id="ingest/x")
+    with world.corpus.operation("ingest/intent", "ingest") as op:
+        labels.put_labels(world.corpus, op, [Label(heard, None, "play_music", (), 1.0, 0, 1)], source="manifest")
+    for format_, silent in (("nemo", 1), ("lhotse", 1), ("csv", 0), ("hf", 0)):
+        report = export(world, tmp_path / format_, format_)
+        assert (report.no_transcript, report.rows) == (silent, len(trainable(world)) - silent)
+    texts = [row["text"] for row in rows(tmp_path / "nemo", "*.jsonl")]
+    assert texts
+    assert all(texts)
+    assert heard not in {row["utterance_id"] for row in rows(tmp_path / "nemo", "*.jsonl")}
+
+
 def test_nemo_names_the_clips_and_what_was_said(world: World, tmp_path: Path):
     export(world, tmp_path / "out", "nemo")
     for row in rows(tmp_path / "out", "*.jsonl"):
