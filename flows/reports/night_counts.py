@@ -169,7 +169,7 @@ def _use(reason: str, used: Mapping[str, int]) -> str:
     """Return what a label that no version learned from is used for."""
     if reason == "audit" or used.get("audit"):
         return "audit rows, which judge and never teach"
-    return "dev rows, which end a training" if used.get("dev") else "not in a version yet"
+    return "dev rows, on which trainings are checked" if used.get("dev") else "not in a version yet"
 
 
 def _some(counts: Mapping[str, int]) -> dict[str, int]:
