@@ -56,7 +56,6 @@ def _bars() -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         ProgressColumn,
         Task,
@@ -64,7 +63,17 @@ def _bars() -> Progress:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
     from rich.text import Text
+
+    class Count(ProgressColumn):
+        """How many items of how many are done."""
+
+        def render(self, task: Task) -> Text:
+            """Return the count with its unit, empty where neither is known."""
+            if task.total is None:
+                return Text(f"{task.completed:.0f} {task.fields['unit']}" if task.completed else "")
+            return Text(f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}")
 
     class Rate(ProgressColumn):
         """The number of items done in a second."""
@@ -74,13 +83,14 @@ def _bars() -> Progress:
             return Text(f"{task.speed:.3g}/s" if task.speed else "")
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        # on a narrow terminal the name is cut, and the figures stay
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=16, table_column=Column(no_wrap=True)),
+        Count(table_column=Column(no_wrap=True)),
+        Rate(table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
     )

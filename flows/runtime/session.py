@@ -15,7 +15,7 @@ from corpus.errors import EarmarkError
 from corpus.handle import Corpus, open_corpus
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
-from flows.runtime.progress import listening
+from flows.runtime.progress import listening, track
 from flows.runtime.progress_lines import ProgressLines
 from flows.runtime.settings import ACTIVE, Settings, scheduled
 
@@ -64,7 +64,8 @@ def _connected(server: PrefectServer, start_timeout: float) -> Iterator[None]:
     """Connect Prefect to the server until the block ends; its import, which takes time, overlaps the server's start."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    server.wait_until_ready(start_timeout)
+    with track("starting Prefect's server", None, ""):
+        server.wait_until_ready(start_timeout)
     # No heartbeat: each flow would wait up to a second for its thread, and the lock shows that a run was killed.
     with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         try:
