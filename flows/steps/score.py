@@ -153,13 +153,20 @@ def _clips(corpus: Corpus, ids: Sequence[str]) -> Iterator[tuple[str, Floats]]:
             yield content.utterance.utterance_id, content.audio
 
 
+def _why_nothing(plan: ScorePlan) -> str:
+    """Return why there was nothing to score."""
+    if plan.already:
+        return f"all {plan.already} utterances are scored by the champions"
+    return "no utterance arrived in the time that was asked for; earmark nights lists the nights that have some"
+
+
 def total(plan: ScorePlan, reports: Sequence[ShardReport]) -> ScoreReport:
     """Return the reports of all shards as one."""
     aside: Counter[str] = Counter()
     for report in reports:
         aside.update(report.set_aside)
     return ScoreReport(
-        skipped=None if plan.shards else "nothing is unscored",
+        skipped=None if plan.shards else _why_nothing(plan),
         scored=sum(report.scored for report in reports),
         already=plan.already,
         set_aside=dict(sorted(aside.items())),
