@@ -154,7 +154,7 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
             try:
                 annotations.append(read_studio(answer, row.data, _author(answer, authors), tasks))
             except RowError as error:
-                refused.append(RefusedRow(row.number, error.reason, error.field))
+                refused.append(RefusedRow(row.number, error.reason, error.field, error.detail))
                 send_back += [(row, error.reason)] if error.reason in HEADINGS and len(row.annotations) == 1 else []
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
