@@ -69,7 +69,8 @@ def ingest(
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
     report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
-    show_report("ingested", report, as_json)
+    before = "ingested before: nothing changed; the figures are of that time"
+    show_report("ingested", report, as_json, heading=before if report.to_json().get("already") else None)
     _fail_if_none_accepted(report)
 
 
@@ -223,7 +224,12 @@ def merge(
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
     document = report.to_json()
-    show_report("merged", report, as_json)
+    if as_json:
+        console.show_json(document)
+    else:
+        from flows.reports.merge_lines import show_merged
+
+        show_merged(document, people_listed=bool(settings_of(config, overrides).people.people))
     if document.get("proposing") and not as_json:  # the document goes into logs, and names are content
         from flows.reports.inventory_table import show_outside
 

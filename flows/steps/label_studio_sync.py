@@ -39,7 +39,8 @@ from flows.runtime.results import Result
 from flows.runtime.settings import LabelStudioSettings
 from flows.runtime.settings_parts import HasHome, HasInventory, HasLabelStudio, HasPeople, HasSampling, HasTasks
 from flows.steps.export import build_tasks
-from flows.steps.merge import MergeReport, asked_tasks, merge_rows
+from flows.steps.merge import asked_tasks, merge_rows
+from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
 from flows.tasks.task_status import ANYBODY, TaskStatus, task_status

@@ -15,7 +15,7 @@ from flows.runtime.remote import RemoteRun
 from flows.runtime.results import Result, Skipped
 from flows.runtime.upgrade import SchemaChange, UpgradeReport
 from flows.steps.fine_tune import Training
-from flows.steps.merge import MergeReport, RefusedAnswerLine
+from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.steps.merge_total import MergeSkipped, total
 from flows.steps.promote import Judgement
 from flows.steps.promote_manually import PromotionReport

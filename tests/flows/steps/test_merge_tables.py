@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import UsageError
-from flows.steps.merge import RefusedAnswerLine, merge_file
+from flows.steps.merge import merge_file
+from flows.steps.merge_report import RefusedAnswerLine
 from flows.tasks import answer_inbox
 from tests.flows.small_round import World, round_of
 
