@@ -24,7 +24,7 @@ def show_merged(document: Mapping[str, Any], *, people_listed: bool) -> None:
     """
     pairs = dict(document)
     refused, contradicted = pairs.pop("refused_lines", []), pairs.pop("contradicted", [])
-    undecided = pairs.get("undecided", {})
+    undecided = pairs.pop("undecided", {})
     console.show_pairs(merge_title(document), worded("merged", pairs))
     console.show_refused(refused)
     for line in [*contradiction_lines(contradicted, people_listed), *undecided_lines(undecided, people_listed)]:
@@ -67,7 +67,7 @@ def undecided_lines(undecided: Mapping[str, int], people_listed: bool) -> list[s
     """
     lines = []
     for name, count in undecided.items():
-        tasks = f"{count} answered {'task needs' if count == 1 else 'tasks need'} one more answer"
+        tasks = f"{count} answered {'task needs' if count == 1 else 'tasks need'} one more answer (those so far differ, or are too few)"
         if people_listed:
             how = "one more person of people.people gets each; earmark status shows who"
         elif _NIGHT.fullmatch(name):
