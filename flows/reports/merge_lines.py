@@ -67,7 +67,8 @@ def undecided_lines(undecided: Mapping[str, int], people_listed: bool) -> list[s
     """
     lines = []
     for name, count in undecided.items():
-        tasks = f"{count} answered {'task needs' if count == 1 else 'tasks need'} one more answer (those so far differ, or are too few)"
+        need = "task needs" if count == 1 else "tasks need"
+        tasks = f"{count} answered {need} one more answer (those so far differ, or are too few)"
         if people_listed:
             how = "one more person of people.people gets each; earmark status shows who"
         elif _NIGHT.fullmatch(name):
