@@ -314,6 +314,7 @@ def nightly(
         return
     from flows.reports.champion_lines import document_lines
     from flows.reports.label_account import account_text
+    from flows.reports.merge_lines import show_open_questions
     from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
@@ -323,9 +324,10 @@ def nightly(
             shown = sample_lines(result) if step == "sample" else result
             if "label_account" in result:
                 shown = {**shown, "label_account": account_text(result["label_account"])}
-            shown = {k: v for k, v in shown.items() if k not in ("decision_text", "decision")}
-            console.show_pairs(step, worded(step, shown))
+            apart = ("decision_text", "decision", "contradicted", "undecided")
+            console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
             console.show_refused(refused)
+            show_open_questions(result, people_listed=bool(settings_of(config, overrides).people.people))
             if champions:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:

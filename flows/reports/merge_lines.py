@@ -22,11 +22,26 @@ def show_merged(document: Mapping[str, Any], *, people_listed: bool) -> None:
         document: of a `MergeTotal`, or of a `MergeSkipped`.
         people_listed: whether the settings list people, to whom tasks are assigned.
     """
-    pairs = dict(document)
-    refused, contradicted = pairs.pop("refused_lines", []), pairs.pop("contradicted", [])
-    undecided = pairs.pop("undecided", {})
+    apart = ("refused_lines", "contradicted", "undecided", "withdrawn")
+    pairs: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in apart:
+            pairs[key] = value
+        if key == "labels" and document.get("withdrawn"):  # beside the labels, so that 0 of them don't hide it
+            pairs["withdrawn"] = document["withdrawn"]
     console.show_pairs(merge_title(document), worded("merged", pairs))
-    console.show_refused(refused)
+    console.show_refused(document.get("refused_lines", []))
+    show_open_questions(document, people_listed=people_listed)
+
+
+def show_open_questions(document: Mapping[str, Any], *, people_listed: bool) -> None:
+    """Print what no label can be made of yet, and what settles it; nothing where all is settled.
+
+    Args:
+        document: as for `show_merged`.
+        people_listed: whether the settings list people, to whom tasks are assigned.
+    """
+    contradicted, undecided = document.get("contradicted", []), document.get("undecided", {})
     for line in [*contradiction_lines(contradicted, people_listed), *undecided_lines(undecided, people_listed)]:
         print(f"  {line}")
 
