@@ -8,15 +8,15 @@ an unclosed quote would make all following rows part of one cell.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from annotation.answer_faults import unknown_columns
 from annotation.row_parsing import Asked, RowError, annotation_of
 from annotation.schema import AnnotationRow
-from corpus.errors import RecordError, UsageError
+from corpus.errors import UsageError
 from corpus.records.annotations import Annotation
-from corpus.slot_text import find_value, split_slots
-from corpus.text import normalise, place_in_original
 
 SILENCE: Final = "<silence>"
 """Content of the transcript's cell where nobody spoke; an empty cell is a missing transcript."""
@@ -26,6 +26,9 @@ SUFFIXES: Final = {".csv": ",;\t", ".tsv": "\t"}
 
 COLUMNS: Final = tuple(AnnotationRow.model_fields)
 NEEDED: Final = ("task_id", "annotator_id")
+
+N = TypeVar("N", int, float)
+_DECIMAL_COMMA: Final = re.compile(r"[0-9]+,[0-9]+")
 
 
 def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
@@ -45,9 +48,10 @@ def read_header(line: bytes, suffix: str) -> tuple[list[str], str]:
     missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise UsageError(f"the table's first line lacks {', '.join(missing)}; it has to name the columns, {known}")
-    unknown = sum(name not in COLUMNS for name in columns)
+    unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
-        raise UsageError(f"{unknown} of the table's columns are unknown; remove them, {known}")
+        named = unknown_columns(unknown, COLUMNS, columns)
+        raise UsageError(f"the table has unknown columns: {named}; rename or remove them, {known}")
     if len(set(columns)) < len(columns):
         raise UsageError("a column of the table appears twice; keep one of them")
     return columns, separator
@@ -80,20 +84,25 @@ def _fields(line: bytes | None, columns: list[str], separator: str, tasks: Mappi
         cells = _cells(line.decode("utf-8").strip("\r\n"), separator)
     except UnicodeDecodeError:
         cells = None
-    if cells is None or len(cells) != len(columns):
-        raise RowError("malformed")
+    if cells is None:
+        raise RowError("malformed", "", "the line is not UTF-8, or a quote in it is not closed; correct it")
+    if len(cells) != len(columns):
+        raise RowError(
+            "malformed", "", f"the line has {len(cells)} cells and the first line {len(columns)}; correct it"
+        )
     given = {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell.strip()}
     row: dict[str, Any] = {"verdict": "labelled"}
     if "task_id" in given:
         if given["task_id"] not in tasks:
             raise RowError("unknown_task", "task_id")
         row["ask"] = tasks[given["task_id"]].ask
-    for name, cell in given.items():
-        row[name] = _READERS[name](cell) if name in _READERS else cell
+    row |= given
+    if "lead_time" in given:
+        row["lead_time"] = _seconds(given["lead_time"], separator)
+    if "revision" in given:
+        row["revision"] = _number(int, given["revision"], "revision")
     if row.get("transcript") == SILENCE:
         row["transcript"] = ""
-    if "slots" in row:
-        row["slots"] = word_slots(row["slots"], str(row.get("transcript") or ""))
     return row
 
 
@@ -106,33 +115,15 @@ def _cells(text: str, separator: str) -> list[str] | None:
     return found[0] if len(found) == 1 else None
 
 
-def _number(kind: Callable[[str], int | float], field: str) -> Callable[[str], int | float]:
-    def read(cell: str) -> int | float:
-        try:
-            return kind(cell)
-        except ValueError:
-            raise RowError("bad_field", field) from None
-
-    return read
+def _seconds(cell: str, separator: str) -> float:
+    """Return the seconds of a cell; with a decimal comma, as many spreadsheets write, where commas part no cells."""
+    if separator != "," and _DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    return _number(float, cell, "lead_time")
 
 
-_READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "lead_time": _number(float, "lead_time"),
-    "revision": _number(int, "revision"),
-}
-
-
-def word_slots(cell: str, transcript: str) -> list[dict[str, Any]]:
-    """Return the slots of a cell such as `room=kitchen; device=light`, at the place of their words in the transcript.
-
-    Raises:
-        RowError: a slot has no name or no words, or its words are not in the transcript exactly once.
-    """
-    normal = normalise(transcript)
+def _number(kind: Callable[[str], N], cell: str, field: str) -> N:
     try:
-        places = [
-            (name, place_in_original(transcript, *find_value(value, normal))) for name, value in split_slots(cell)
-        ]
-    except RecordError:
-        raise RowError("bad_span", "slots") from None
-    return [{"name": name, "start": start, "end": end} for name, (start, end) in places]
+        return kind(cell)
+    except ValueError:
+        raise RowError("bad_field", field) from None

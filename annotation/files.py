@@ -41,11 +41,13 @@ class RefusedRow:
         line: counted from 1.
         reason: why, in one word.
         field: the published field with the fault, "" where the whole line has it.
+        detail: the fault and its remedy in one line, without content; "" where nothing more is known.
     """
 
     line: int
     reason: RefusedReason
     field: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
         """Return line, reason and field as one line of text."""
@@ -106,7 +108,10 @@ def write_annotations(path: Path, annotations: Sequence[Annotation]) -> Path:
     Raises:
         UsageError: the folder can't be written to.
     """
-    return _write_lines(path, (annotation_row(annotation).model_dump() for annotation in annotations))
+    offsets_alone: Any = {"slots": {"__all__": {"value"}}}
+    return _write_lines(
+        path, (annotation_row(annotation).model_dump(exclude=offsets_alone) for annotation in annotations)
+    )
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
@@ -182,7 +187,7 @@ def parse_annotations(
     parsed = Parsed([], [])
     for number, found in table_rows(lines, suffix, tasks):
         if isinstance(found, RowError):
-            parsed.refused.append(RefusedRow(number, found.reason, found.field))
+            parsed.refused.append(RefusedRow(number, found.reason, found.field, found.detail))
         else:
             parsed.annotations.append(found)
     return parsed
@@ -204,7 +209,7 @@ def _parsed(lines: Iterable[tuple[int, bytes | None]], tasks: Mapping[str, Asked
         try:
             annotations.append(parse_annotation(line, tasks))
         except RowError as error:
-            refused.append(RefusedRow(number, error.reason, error.field))
+            refused.append(RefusedRow(number, error.reason, error.field, error.detail))
     return Parsed(annotations, refused)
 
 

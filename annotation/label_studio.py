@@ -12,13 +12,14 @@ from typing import Any, Final, TypedDict
 from xml.sax.saxutils import quoteattr
 
 from annotation.alignment import carry_spans
-from annotation.csv_tables import word_slots
 from annotation.row_parsing import Asked, RowError, annotation_of
+from corpus.errors import RecordError
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import OTHER_INTENT, Verdict
 from corpus.records.inventory import Inventory, Names
-from corpus.text import normalise_with_spans
+from corpus.slot_text import find_value, split_slots
+from corpus.text import normalise, normalise_with_spans, place_in_original
 
 MODEL_VERSION: Final = "earmark-draft"
 """Model version of the predictions that hold the drafts; the project shows predictions of this version."""
@@ -261,7 +262,7 @@ def _slots(
     """Return the slots as rows: the typed ones, and those that were marked in the machine's transcript."""
     if transcript is None:
         return []
-    found = word_slots(typed, transcript) if typed.strip() else []
+    found = _typed(typed, transcript)
     marked = [slot for row in results if row.get("type") == "labels" and (slot := _marked(row, asr_text)) is not None]
     if not marked:
         return found
@@ -272,6 +273,18 @@ def _slots(
     if lost:
         raise RowError("lost_slot", "slots")
     return found + [{"name": s.name, **_original(s, target, transcript)} for s in carried]
+
+
+def _typed(cell: str, transcript: str) -> list[dict[str, Any]]:
+    """Return slots that were typed as `room=kitchen; device=light`, at the place of their words in the transcript."""
+    normal, rows = normalise(transcript), []
+    try:
+        for name, value in split_slots(cell):
+            start, end = place_in_original(transcript, *find_value(value, normal))
+            rows.append({"name": name, "start": start, "end": end})
+    except RecordError:
+        raise RowError("bad_span", "slots") from None
+    return rows
 
 
 def _original(slot: SlotSpan, normal: str, typed: str) -> dict[str, int]:

@@ -10,15 +10,17 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from annotation.schema import AnnotationRow, DraftRow, SlotRow, TaskRow
+from annotation.answer_faults import fault_of, slot_fault, unknown_field
+from annotation.schema import AnnotationRow, AnswerSlot, DraftRow, SlotRow, TaskRow
 from corpus.errors import RecordError
+from corpus.ingest.manifest_slots import place_slots
 from corpus.names import clean_name
 from corpus.records.annotations import Annotation, AnnotationTask, NameNote
-from corpus.records.arrivals import Hypothesis, SlotSpan, check_spans
+from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import OTHER_INTENT, Ask
 from corpus.records.inventory import Inventory, plain_inventory
 from corpus.storage.json_lines import strict_json
-from corpus.text import normalise_with_spans
+from corpus.text import normalise
 
 MOST_OF_NAME: Final = 256
 """Characters that a name in an answer may have, as those of slots in the published format."""
@@ -68,11 +70,12 @@ def asked(tasks: Iterable[AnnotationTask]) -> dict[str, Asked]:
 
 
 class RowError(Exception):
-    """A row that is refused; `reason` and `field` are as in `annotation.files.RefusedRow`."""
+    """A row that is refused; `reason`, `field` and `detail` are as in `annotation.files.RefusedRow`."""
 
-    def __init__(self, reason: RefusedReason, field: str = "") -> None:
+    def __init__(self, reason: RefusedReason, field: str = "", detail: str = "") -> None:
         self.reason = reason
         self.field = field
+        self.detail = detail or fault_of(reason, field)
         super().__init__(reason)
 
 
@@ -111,14 +114,14 @@ def annotation_row(annotation: Annotation) -> AnnotationRow:
             verdict=annotation.verdict,
             transcript=annotation.transcript,
             intent=annotation.intent or annotation.proposal,
-            slots=_slot_rows(annotation.slots),
+            slots=[AnswerSlot(name=slot.name, start=slot.start, end=slot.end) for slot in annotation.slots],
             lead_time=annotation.lead_time,
             revision=annotation.revision,
             proposal=annotation.proposal if annotation.intent is not None else None,
             question=annotation.question,
         )
     except ValidationError as error:
-        field = _shape_error(error, AnnotationRow).field
+        field = _shape_error(error, AnnotationRow, {}).field
         raise RecordError(f"annotation of task {annotation.task_id}: {field} is outside the published format") from None
 
 
@@ -132,8 +135,9 @@ def parse_task(line: bytes | None) -> AnnotationTask:
     Raises:
         RowError: the line is not a task.
     """
+    value = _json_object(line)
     try:
-        row = TaskRow.model_validate(_json_object(line))
+        row = TaskRow.model_validate(value)
         draft = None
         if row.draft is not None:
             draft = Hypothesis(row.draft.text, 1.0, row.draft.intent, _slots(row.draft.slots))
@@ -152,7 +156,7 @@ def parse_task(line: bytes | None) -> AnnotationTask:
             slot_notes={name: NameNote(text) for name, text in row.slot_notes.items()},
         )
     except ValidationError as error:
-        raise _shape_error(error, TaskRow) from None
+        raise _shape_error(error, TaskRow, value) from None
     except RecordError:
         raise RowError("bad_field") from None
 
@@ -189,30 +193,40 @@ def annotation_of(value: Mapping[str, Any], tasks: Mapping[str, Asked]) -> Annot
     try:
         row = AnnotationRow.model_validate(value)
     except ValidationError as error:
-        raise _shape_error(error, AnnotationRow) from None
+        raise _shape_error(error, AnnotationRow, value) from None
     task = tasks.get(row.task_id)
     if task is None:
         raise RowError("unknown_task", "task_id")
     if task.closed:
         raise RowError("closed_task", "task_id")
     if row.ask != task.ask:
-        raise RowError("wrong_ask", "ask")
+        raise RowError("wrong_ask", "ask", f"field ask: this task asks another question; write {task.ask}")
     return _labelled(row, task) if row.verdict == "labelled" else _unlabelled(row)
 
 
-def _shape_error(error: ValidationError, model: type[BaseModel]) -> RowError:
-    """Return the reason of the first fault; it names only fields of the format, never keys of the row."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = str(first["loc"][0]) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":
-        return RowError("unknown_field", field if field in model.model_fields else "")
+def _shape_error(error: ValidationError, model: type[BaseModel], row: Mapping[str, Any]) -> RowError:
+    """Return the reason of one fault: an unknown name where there is one, as it may be meant for a missing field.
+
+    `field` is a field of the format or "", never a key of the row.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    first = next((each for each in errors if each["type"] == "extra_forbidden" and len(each["loc"]) == 1), errors[0])
+    name, *inside = first["loc"] or ("",)
+    field = str(name) if name in model.model_fields else ""
+    if first["type"] == "extra_forbidden" and not inside:
+        return RowError("unknown_field", "", unknown_field(name, list(model.model_fields), row))
+    if field == "slots" and first["type"] == "slots_text":
+        return RowError("bad_span", field, f"field slots, {first['ctx']['fault']}")
+    reason: RefusedReason = "bad_span" if field == "slots" else "bad_field"
     if first["type"] == "missing":
-        return RowError("missing_field", field)
-    if field == "verdict" and first["type"] == "literal_error":
-        return RowError("unknown_verdict", field)
-    if field == "ask" and first["type"] == "literal_error":
-        return RowError("wrong_ask", field)
-    return RowError("bad_span" if field == "slots" else "bad_field", field)
+        reason = "missing_field"
+    elif first["type"] == "extra_forbidden":
+        reason = "unknown_field"
+    elif field in ("verdict", "ask") and first["type"] == "literal_error":
+        reason = "unknown_verdict" if field == "verdict" else "wrong_ask"
+    return RowError(
+        reason, field, slot_fault(inside, first["type"], row.get(field)) if field == "slots" and inside else ""
+    )
 
 
 def _unlabelled(row: AnnotationRow) -> Annotation:
@@ -263,22 +277,23 @@ def _intent(row: AnnotationRow, task: Asked) -> tuple[str | None, str | None]:
 def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[SlotSpan, ...]]:
     if row.transcript is None:
         if row.slots:
-            raise RowError("bad_span", "slots")
+            raise RowError("bad_span", "slots", "field slots: slots without a transcript; give the transcript")
         return None, ()
+    if not row.slots:
+        return normalise(row.transcript), ()
     names = {slot.name: _slot_name(slot.name, task) for slot in row.slots}
     try:
-        slots = tuple(replace(slot, name=names[slot.name]) for slot in _slots(row.slots))
-        check_spans(row.transcript, slots, "row")
-        return normalise_with_spans(row.transcript, slots)
-    except RecordError:
-        raise RowError("bad_span", "slots") from None
+        transcript, slots = place_slots(row.transcript, row.slots)
+    except RecordError as error:
+        raise RowError("bad_span", "slots", f"field slots, {error}") from None
+    return transcript, tuple(replace(slot, name=names[slot.name]) for slot in slots)
 
 
 def _slot_name(given: str, task: Asked) -> str:
     """Return the name in use that a slot's name means, or the clean name, which is then a proposal."""
     name = clean_name(given)
     if not name or _CONTROL.search(name):
-        raise RowError("bad_span", "slots")
+        raise RowError("bad_span", "slots", "field slots: the name of a slot is empty or holds a control character")
     return task.inventory.slots.resolve(name) or name
 
 

@@ -11,8 +11,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from corpus.errors import RecordError
+from corpus.ingest.manifest_slots import slots_of_text
 from corpus.records.base import Ask, Verdict
 
 SCHEMA_FOLDER: Final = Path(__file__).parent / "schemas"
@@ -36,6 +39,25 @@ class SlotRow(_Row):
     name: Name
     start: Count
     end: Count
+
+
+class AnswerSlot(_Row):
+    """A slot of an answer: `start` and `end` as in a task, or `value`, words that the transcript has once, or all."""
+
+    name: Name
+    start: Count | None = None
+    end: Count | None = None
+    value: str | None = None
+
+
+def _listed(value: object) -> object:
+    """Return slots that are text such as `room=kitchen; device=light` as a list, all others as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return slots_of_text(value)
+    except RecordError as error:
+        raise PydanticCustomError("slots_text", "{fault}", {"fault": str(error)}) from error
 
 
 class DraftRow(_Row):
@@ -88,8 +110,9 @@ class AnnotationRow(_Row):
     adopted.
 
     With the verdict `labelled`, `transcribe` needs a transcript ("" for silence) and an intent, `label_intent` an
-    intent, `triage` nothing more. With any other verdict the texts are ignored. A corrected answer is a new line with
-    a higher `revision`. A `lead_time` of 0 means that it was not measured.
+    intent, `triage` nothing more. With any other verdict the texts are ignored. Without `slots` the answer says that
+    there are none. A corrected answer is a new line with a higher `revision`. A `lead_time` of 0 means that it was not
+    measured.
     """
 
     model_config = ConfigDict(
@@ -102,7 +125,11 @@ class AnnotationRow(_Row):
     verdict: Verdict
     transcript: str | None = None
     intent: str | None = None
-    slots: Annotated[list[SlotRow], Field(description="spans of `transcript`; they don't overlap")] = []
+    slots: Annotated[
+        list[AnswerSlot],
+        BeforeValidator(_listed, json_schema_input_type=list[AnswerSlot] | str),
+        Field(description="spans of `transcript` that don't overlap; or text such as `room=kitchen; device=light`"),
+    ] = []
     lead_time: Seconds = 0.0
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     proposal: Annotated[str | None, Field(description="with the intent `other`: a name for what was meant")] = None

@@ -33,7 +33,7 @@ from flows.steps import score as score_step
 from flows.steps.annotation_backends import NotDone
 from flows.steps.export import ExportReport
 from flows.steps.label_studio_sync import SettleReport
-from flows.steps.merge import MergeReport
+from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import MergeSkipped, MergeTotal
 from flows.steps.retrain import RetrainReport
 from flows.steps.review_annotators import ReviewReport
@@ -155,6 +155,8 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
     if not waiting and not from_backend:
         # a killed run may not have reviewed
         return MergeSkipped("no annotations came back", _review(corpus, settings))
+    for file in files or ():  # all of them before the first is merged: one that is named by mistake stops them all
+        answer_inbox.check(file)
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
     backend = annotation_backends.backend_name(settings.export)
@@ -181,7 +183,7 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
         pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)
         for step, done in (("settle", settled), ("push", pushed)):
             failed |= {step: done.not_done} if isinstance(done, NotDone) else {}
-    return merge_total.total(reports, failed, reviewed)
+    return merge_total.total(reports, failed, reviewed, merge_total.open_questions(corpus))
 
 
 def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:

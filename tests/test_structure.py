@@ -25,6 +25,7 @@ PARTS_OF_STEPS = {
     "annotation_backends": "export",
     "fine_tune": "retrain",
     "label_studio_sync": "export",
+    "merge_report": "merge",
     "merge_total": "merge",
     "night_preview": "retrain",
     "refused_training": "retrain",

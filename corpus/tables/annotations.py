@@ -17,7 +17,7 @@ from corpus.storage import cipher
 from corpus.storage.content_codec import encode_texts, mac, seal_name
 from corpus.storage.database import fetch_among, insert_new
 from corpus.storage.operations import Operation
-from corpus.storage.records_schema import answers, selections, tasks, utterances
+from corpus.storage.records_schema import answers, labels, selections, tasks, utterances
 from corpus.vault import vault
 
 if TYPE_CHECKING:
@@ -104,6 +104,37 @@ def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str
     """Return those of the tasks to which an annotator gave several contents as one revision, sorted."""
     statement = sa.select(answers.c.task_id).where(answers.c.variant > 0).distinct()
     return sorted({row.task_id for row in fetch_among(conn, statement, answers.c.task_id, sorted(set(task_ids)))})
+
+
+def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, int]]:
+    """Return task, its round, annotator and revision of the newest revisions that have several contents, sorted.
+
+    Only of utterances that are neither labelled nor set aside: elsewhere nothing is left to settle.
+    """
+    key = (answers.c.task_id, answers.c.annotator_id)
+    newest = sa.select(*key, sa.func.max(answers.c.revision).label("revision")).group_by(*key).subquery()
+    same = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
+    labelled = sa.exists().where(labels.c.utterance_id == answers.c.utterance_id, labels.c.current)
+    statement = (
+        sa.select(*key, tasks.c.round, answers.c.revision)
+        .join(newest, sa.and_(*same))
+        .join(tasks, tasks.c.task_id == answers.c.task_id)
+        .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
+        .where(answers.c.variant > 0, utterances.c.state == "accepted", ~labelled)
+        .distinct()
+    )
+    return sorted((row.task_id, row.round, row.annotator_id, row.revision) for row in conn.execute(statement))
+
+
+def undecided(conn: sa.Connection) -> list[tuple[str, str]]:
+    """Return task and round of the tasks that have an answer and wait for one more, sorted."""
+    answered = sa.exists().where(answers.c.task_id == tasks.c.task_id)
+    statement = (
+        sa.select(tasks.c.task_id, tasks.c.round)
+        .join(utterances, utterances.c.utterance_id == tasks.c.utterance_id)
+        .where(tasks.c.state.in_(("open", "exported")), utterances.c.state == "accepted", answered)
+    )
+    return sorted((row.task_id, row.round) for row in conn.execute(statement))
 
 
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -128,8 +128,8 @@ def run_flow(flow: FlowName, config: Path | None, overrides: list[str] | None, *
         return report
 
 
-def show_report(title: str, report: Result, as_json: bool) -> None:
-    """Print the report on stdout, as pairs of names and values under the title or as JSON."""
+def show_report(title: str, report: Result, as_json: bool, *, heading: str | None = None) -> None:
+    """Print the report on stdout, as pairs of names and values under the heading, by default the title, or as JSON."""
     document = report.to_json()
     if as_json:
         console.show_json(document)
@@ -138,7 +138,7 @@ def show_report(title: str, report: Result, as_json: bool) -> None:
         from flows.reports.report_words import worded
 
         refused, champions = document.pop("refused_lines", []), document.pop("champions", {})
-        console.show_pairs(title, worded(title, document))
+        console.show_pairs(heading or title, worded(title, document))
         console.show_refused(refused)
         if champions:
             console.show_lines("champions on labelled clips", document_lines(champions))

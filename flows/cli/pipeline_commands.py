@@ -69,7 +69,8 @@ def ingest(
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
     report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
-    show_report("ingested", report, as_json)
+    before = "ingested before: nothing changed; the figures are of that time"
+    show_report("ingested", report, as_json, heading=before if report.to_json().get("already") else None)
     _fail_if_none_accepted(report)
 
 
@@ -226,7 +227,12 @@ def merge(
     paths = [str(file.resolve()) for file in files] if files else None
     report = run_flow("merge", config, overrides, files=paths)
     document = report.to_json()
-    show_report("merged", report, as_json)
+    if as_json:
+        console.show_json(document)
+    else:
+        from flows.reports.merge_lines import show_merged
+
+        show_merged(document, people_listed=bool(settings_of(config, overrides).people.people))
     if document.get("proposing") and not as_json:  # the document goes into logs, and names are content
         from flows.reports.inventory_table import show_outside
 
@@ -311,6 +317,7 @@ def nightly(
         return
     from flows.reports.champion_lines import document_lines
     from flows.reports.label_account import account_text
+    from flows.reports.merge_lines import show_open_questions
     from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
@@ -320,9 +327,10 @@ def nightly(
             shown = sample_lines(result) if step == "sample" else result
             if "label_account" in result:
                 shown = {**shown, "label_account": account_text(result["label_account"])}
-            shown = {k: v for k, v in shown.items() if k not in ("decision_text", "decision")}
-            console.show_pairs(step, worded(step, shown))
+            apart = ("decision_text", "decision", "contradicted", "undecided")
+            console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
             console.show_refused(refused)
+            show_open_questions(result, people_listed=bool(settings_of(config, overrides).people.people))
             if champions:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:

@@ -16,7 +16,19 @@ from flows.reports.sample_summary import sample_lines
 from flows.runtime.console import cell, percent
 
 NOT_IN_A_CELL: Final = frozenset(
-    {"decision_text", "rows_id", "refused_lines", "snapshot", "folder", "up_to", "since", "champions", "waits", "lead"}
+    {
+        "decision_text",
+        "rows_id",
+        "refused_lines",
+        "snapshot",
+        "folder",
+        "up_to",
+        "since",
+        "champions",
+        "waits",
+        "lead",
+        "contradicted",
+    }
 )
 """Keys of a step's document that are long, or of no use without the home."""
 
@@ -26,6 +38,7 @@ FUNNEL_STEPS: Final = ("received", "accepted", "scored", "chosen")
 ANSWERED: Final = {
     "annotations": "answers stored",
     "labels": "labels new or changed",
+    "withdrawn": "labels withdrawn",
     "outcomes": "clips by outcome",
     "refused": "rows refused",
     "conflicting": "answers that contradict a stored one",

@@ -66,6 +66,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "conflicting": "answers that contradict a stored one of the same revision",
         "conflicting_tasks": "tasks with contradicting answers",
         "labels": "labels new or changed",
+        "withdrawn": "labels withdrawn",
+        "undecided": "tasks that need one more answer",
         "outcomes": "clips by outcome",
         "refused": "rows refused",
         "failed": "files that can't be read",

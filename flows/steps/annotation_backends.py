@@ -24,7 +24,8 @@ from flows.runtime.settings_parts import HasExport
 from flows.steps import label_studio_sync
 from flows.steps.export import build_tasks
 from flows.steps.label_studio_sync import PushReport, SettingsOfPush, SettleReport
-from flows.steps.merge import MergeReport, asked_tasks, merge_rows
+from flows.steps.merge import asked_tasks, merge_rows
+from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.task_status import task_status
 

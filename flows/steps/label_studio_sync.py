@@ -39,7 +39,8 @@ from flows.runtime.results import Result
 from flows.runtime.settings import LabelStudioSettings
 from flows.runtime.settings_parts import HasHome, HasInventory, HasLabelStudio, HasPeople, HasSampling, HasTasks
 from flows.steps.export import build_tasks
-from flows.steps.merge import MergeReport, asked_tasks, merge_rows
+from flows.steps.merge import asked_tasks, merge_rows
+from flows.steps.merge_report import MergeReport
 from flows.tasks.clip_address import clip_url, require_clips
 from flows.tasks.label_studio_client import StudioClient
 from flows.tasks.task_status import ANYBODY, TaskStatus, task_status
@@ -154,7 +155,7 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
             try:
                 annotations.append(read_studio(answer, row.data, _author(answer, authors), tasks))
             except RowError as error:
-                refused.append(RefusedRow(row.number, error.reason, error.field))
+                refused.append(RefusedRow(row.number, error.reason, error.field, error.detail))
                 send_back += [(row, error.reason)] if error.reason in HEADINGS and len(row.annotations) == 1 else []
     annotations += _retractions(corpus, rows, annotations)
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import sqlalchemy as sa
 
@@ -32,82 +32,15 @@ from corpus.tables.leases import ANYONE, holders
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.runtime import progress
-from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
+from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.tasks import answer_inbox
 from flows.tasks.task_status import sweep
 
 
 class SettingsOfMerge(SettingsOfExport, HasAnswers, Protocol):
     """The settings that a merge reads: those of an export, which follows it, and the folder of answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedAnswerLine(Result):
-    """A line of an annotation file, or an answer from Label Studio, that was refused.
-
-    Attributes:
-        line: number of the line in the file, or of the task on Label Studio.
-        reason: what is wrong.
-        field: name of the wrong field; "" where the whole line is wrong.
-        file: name of the file; None where the report is of one file.
-    """
-
-    line: int
-    reason: str
-    field: str
-    file: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MergeReport(Result):
-    """What became of the rows of one file.
-
-    Attributes:
-        rows: how many rows the file has.
-        annotations: how many rows are stored as annotations, now or before.
-        repeated: how many of these were stored before.
-        conflicting: how many of these differ from a stored annotation of the same revision.
-        labels: how many labels are new.
-        outcomes: counts of the utterances by the outcome of their merge.
-        proposing: how many of these answers name an `intent` or a `slot` outside the inventory, by kind.
-        refused: counts of refused rows by reason.
-        refused_lines: every refused row.
-        already: whether the file was merged before; then the figures are of that earlier merge.
-        conflicting_tasks: ids of the tasks of the conflicting rows; None where there are none.
-    """
-
-    rows: int
-    annotations: int
-    repeated: int
-    conflicting: int
-    labels: int
-    outcomes: Mapping[str, int]
-    proposing: Mapping[str, int]
-    refused: Mapping[str, int]
-    refused_lines: tuple[RefusedAnswerLine, ...]
-    already: bool | None = None
-    conflicting_tasks: tuple[str, ...] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document; a refused line is a list of its number, reason and field."""
-        lines = [[row.line, row.reason, row.field] for row in self.refused_lines]
-        return {**Result.to_json(self), "refused_lines": lines}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> MergeReport:
-        """Return the report that was stored."""
-        numbers = {name: stored[name] for name in ("rows", "annotations", "repeated", "conflicting", "labels")}
-        lines = (RefusedAnswerLine(line, reason, field) for line, reason, field in stored["refused_lines"])
-        return cls(
-            **numbers,
-            outcomes=stored["outcomes"],
-            proposing=stored.get("proposing", {}),  # reports of older versions have none
-            refused=stored["refused"],
-            refused_lines=tuple(lines),
-            conflicting_tasks=tuple(stored.get("conflicting_tasks", ())) or None,
-        )
 
 
 def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_inbox: bool) -> MergeReport:
@@ -157,7 +90,7 @@ def _merge_data(
     again = ""
     if stored is not None:
         refused, lines = _refused_now(corpus, tasks, parsed)
-        if (stored["refused"], stored["refused_lines"]) == (refused, lines):
+        if (stored["refused"], [row[:3] for row in stored["refused_lines"]]) == (refused, lines):
             return replace(MergeReport.from_json(stored), already=True)
         again = digest([[refused, lines]])
     operation_id = operation_ids.merge_file(sha256, table, again)
@@ -234,8 +167,9 @@ def _merge_rows(
             outcomes=dict(sorted(Counter(row.outcome for row in merged).items())),
             proposing=_proposing(accepted, inventory),
             refused=_refused(parsed, closed=len(parsed.annotations) - len(accepted)),
-            refused_lines=tuple(RefusedAnswerLine(row.line, row.reason, row.field) for row in parsed.refused),
+            refused_lines=_refused_lines(parsed),
             conflicting_tasks=tuple(contradicted) if counts["conflicting"] and contradicted else None,
+            withdrawn=sum(row.withdraws for row in merged) or None,
         )
         op.result = report.to_json()
     return report
@@ -250,12 +184,18 @@ def _proposing(annotations: Sequence[Annotation], inventory: Inventory) -> dict[
 def _refused_now(
     corpus: Corpus, tasks: Mapping[str, Asked], parsed: Parsed
 ) -> tuple[dict[str, int], list[list[int | str]]]:
-    """Return counts of refused rows by reason, and the refused lines, as a stored report has them."""
+    """Return counts of refused rows by reason, and number, reason and field of each, as a stored report has them."""
     ids = sorted({tasks[answer.task_id].utterance_id for answer in parsed.annotations})
     with corpus.read() as conn:
         closed = door.closures(corpus, conn, ids, "annotate")
     rows = sum(tasks[answer.task_id].utterance_id in closed for answer in parsed.annotations)
     return _refused(parsed, closed=rows), [[row.line, row.reason, row.field] for row in parsed.refused]
+
+
+def _refused_lines(parsed: Parsed) -> tuple[RefusedAnswerLine, ...]:
+    return tuple(
+        RefusedAnswerLine(row.line, row.reason, row.field, detail=row.detail or None) for row in parsed.refused
+    )
 
 
 def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:

@@ -4,11 +4,51 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from corpus.handle import Corpus
+from corpus.tables import annotations as annotations_table
 from flows.runtime.results import Result, Skipped
-from flows.steps.merge import MergeReport, RefusedAnswerLine
+from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.steps.review_annotators import ReviewReport
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted(Result):
+    """Two different answers of one person to one task with the same revision; neither counts.
+
+    Attributes:
+        task_id, round, annotator_id: the task, its round and the person.
+        revision: of both answers; one with a higher revision settles it.
+    """
+
+    task_id: str
+    round: str
+    annotator_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """What no label can be made of yet, in the whole home.
+
+    Attributes:
+        contradicted: answers that await a higher revision.
+        undecided: how many other answered tasks need one more answer, by round.
+    """
+
+    contradicted: tuple[Contradicted, ...] = ()
+    undecided: Mapping[str, int] = field(default_factory=dict)
+
+
+def open_questions(corpus: Corpus) -> OpenQuestions:
+    """Return what no label can be made of yet: it depends on all answers so far, not on the files of one merge."""
+    with corpus.read() as conn:
+        contradicted = tuple(Contradicted(*row) for row in annotations_table.contradicted(conn))
+        waiting = annotations_table.undecided(conn)
+    theirs = {each.task_id for each in contradicted}  # nobody else's answer settles these
+    counts = Counter(round_ for task_id, round_ in waiting if task_id not in theirs)
+    return OpenQuestions(contradicted, dict(sorted(counts.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +59,8 @@ class MergeTotal(Result):
         files: how many files were read.
         already: how many of these were merged before; their figures are of that earlier merge, and nothing changed now.
         rows, annotations, repeated, conflicting, labels, outcomes, proposing, refused: see `MergeReport`.
-        refused_lines, conflicting_tasks: see
-            `MergeReport`.
+        refused_lines, conflicting_tasks, withdrawn: see `MergeReport`.
+        contradicted, undecided: see `OpenQuestions`; None where there are none.
         failed: error by name of files that could not be read; None where there are none.
         review: how reliable the annotators are; None where no answer is new.
     """
@@ -39,6 +79,9 @@ class MergeTotal(Result):
     failed: Mapping[str, str] | None = None
     review: ReviewReport | None = None
     conflicting_tasks: tuple[str, ...] | None = None
+    withdrawn: int | None = None
+    contradicted: tuple[Contradicted, ...] | None = None
+    undecided: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +92,10 @@ class MergeSkipped(Skipped):
 
 
 def total(
-    reports: Sequence[tuple[str, MergeReport]], failed: Mapping[str, str], review: ReviewReport | None
+    reports: Sequence[tuple[str, MergeReport]],
+    failed: Mapping[str, str],
+    review: ReviewReport | None,
+    left: OpenQuestions | None = None,
 ) -> MergeTotal:
     """Return the reports of files as one.
 
@@ -57,7 +103,9 @@ def total(
         reports: name of each file, and what became of its rows.
         failed: error by name of files that could not be read.
         review: how reliable the annotators are; None where no answer is new.
+        left: what no label can be made of yet; by default nothing.
     """
+    left = left or OpenQuestions()
     merged = [report for _, report in reports]
     outcomes: Counter[str] = Counter()
     proposing: Counter[str] = Counter()
@@ -81,4 +129,7 @@ def total(
         failed=dict(failed) or None,
         review=review,
         conflicting_tasks=tuple(sorted({task for report in merged for task in report.conflicting_tasks or ()})) or None,
+        withdrawn=sum(report.withdrawn or 0 for report in merged) or None,
+        contradicted=left.contradicted or None,
+        undecided=left.undecided or None,
     )

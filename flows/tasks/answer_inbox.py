@@ -6,6 +6,7 @@ merges. The next run also merges files that a killed run had renamed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Collection
@@ -37,6 +38,8 @@ _LOOKS: Final[dict[FileKind, str]] = {
     "binary": "is binary",
     "text": "is text without a JSON object",
 }
+_OF_A_TASK: Final = frozenset(("task_id", "round", "utterance_id", "audio"))
+_OF_A_MANIFEST: Final = frozenset(("audio", "account", "consent"))
 _NO_TABLE: Final = frozenset(("audio", "Parquet", "compressed", "UTF-16", "binary"))
 
 
@@ -73,11 +76,15 @@ def read(file: Path) -> bytes:
 def check(file: Path) -> None:
     """Check that a file may hold answers: it is empty, or has a line that is a JSON object, or is text of a table.
 
+    A task file and a manifest are recognised by the fields of their first line.
+
     Raises:
         UsageError: it is something else, or it can't be read; the message names the file and what it looks like.
     """
     data, name = read(file), original_name(file)
     kind = kind_of(data[:_START])
+    if other := _other_rows(data):
+        raise UsageError(f"annotation file {name} is {other}")
     is_table = Path(name).suffix.lower() in SUFFIXES
     if (
         kind == "empty"
@@ -90,6 +97,21 @@ def check(file: Path) -> None:
     else:
         what = f"{_LOOKS.get(kind, 'has no line that is a JSON object')}; give JSON Lines or a table (.csv, .tsv)"
     raise UsageError(f"annotation file {name} is no answer file, it {what}")
+
+
+def _other_rows(data: bytes) -> str | None:
+    """Return what a file of JSON Lines is whose first row is no answer, with the remedy; None for any other file."""
+    try:
+        row = json.loads(next((line for line in data.split(b"\n", 99) if line.strip()), b"").decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or "annotator_id" in row or "verdict" in row:
+        return None
+    if row.keys() >= _OF_A_TASK:
+        return "a task file; give the answers to it"
+    if row.keys() >= _OF_A_MANIFEST:
+        return "a manifest; earmark ingest takes it, and earmark merge the answers to the tasks of its clips"
+    return None
 
 
 def take(file: Path) -> tuple[Path, bytes]:

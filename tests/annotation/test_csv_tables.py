@@ -77,6 +77,27 @@ def test_bytes_that_are_no_text_cost_their_line() -> None:
     assert len(parsed.annotations) == 1
 
 
+@pytest.mark.parametrize(("mark", "cell", "seconds"), [(";", "8,9", 8.9), ("\t", "8,9", 8.9), (";", "8.5", 8.5)])
+def test_a_decimal_comma_is_read_where_commas_part_no_cells(mark: str, cell: str, seconds: float) -> None:
+    header = mark.join(["task_id", "annotator_id", "transcript", "intent", "lead_time"])
+    (row,) = read(header, mark.join([IDS[0], "ann", "lights", "other", cell])).annotations
+    assert row.lead_time == seconds
+
+
+@pytest.mark.parametrize("cell", ["1.234,5", "8,9,1", "-1", "1e999", "8,"])
+def test_another_number_is_refused_with_what_is_expected(cell: str) -> None:
+    (refused,) = read("task_id;annotator_id;transcript;intent;lead_time", f"{IDS[0]};ann;lights;other;{cell}").refused
+    assert (refused.reason, refused.detail) == ("bad_field", "field lead_time: give seconds, 0 or more, such as 8.9")
+    quoted = read("task_id,annotator_id,transcript,intent,lead_time", f'{IDS[0]},ann,lights,other,"8,9"')
+    assert [row.reason for row in quoted.refused] == ["bad_field"]
+
+
+def test_unknown_columns_are_named_with_the_ones_that_they_may_mean() -> None:
+    message = r"unknown columns: `text` \(do you mean `transcript`\?\), `notes 2`; rename or remove them, known are"
+    with pytest.raises(UsageError, match=message):
+        read("task_id,annotator_id,text,intent,notes 2", "a,b,c,d,e")
+
+
 @pytest.mark.parametrize("header", ["a,b,c", "task_id,transcript", HEADER + ",notes", HEADER + ",intent", '"task_id'])
 def test_a_file_without_the_columns_is_refused_as_a_whole(header: str) -> None:
     with pytest.raises(UsageError, match=r"known are|twice|lacks"):

@@ -114,6 +114,9 @@ BAD = {
     ),
     "a slot with an invisible name": (row(slots=[slot("\u200b ", 12, 19)]), "bad_span", "slots"),
     "a slot without a name": (row(slots=[{"start": 1, "end": 2}]), "missing_field", "slots"),
+    "a slot with a start alone": (row(slots=[{"name": "room", "start": 12}]), "bad_span", "slots"),
+    "a slot's words that nobody said": (row(slots=[{"name": "room", "value": SECRET}]), "bad_span", "slots"),
+    "text that is no slot": (row(slots=SECRET), "bad_span", "slots"),
 }
 
 
@@ -126,6 +129,32 @@ def test_each_bad_row_is_named_by_line_and_reason_and_costs_only_itself(tmp_path
     assert [a.annotator_id for a in parsed.annotations] == ["ann", "bob"]
     assert SECRET not in str(refused)
     assert SECRET not in repr(refused)
+
+
+def test_slots_have_three_forms_of_the_same_meaning(tmp_path) -> None:
+    words = {"name": "room", "value": "KITCHEN"}
+    forms: list[object] = [[slot("room", 12, 19)], [words], [{**words, **slot("room", 12, 19)}], "room = Kitchen;"]
+    parsed = read(tmp_path, *(row(slots=form) for form in forms))
+    assert parsed.refused == []
+    assert {annotation.slots for annotation in parsed.annotations} == {(SlotSpan("room", 12, 19),)}
+
+
+def test_every_form_of_slots_passes_the_published_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="no jsonschema is installed; pip install 'earmark[dev]'")
+    checker = jsonschema.Draft202012Validator(json.loads(schema_path("annotation").read_text()))
+    for form in ([slot("room", 12, 19)], [{"name": "room", "value": "kitchen"}], "room=kitchen"):
+        checker.validate(row(slots=form))
+
+
+def test_slots_that_are_not_given_are_none(tmp_path) -> None:
+    [annotation] = read(tmp_path, row(slots=...)).annotations
+    assert annotation.slots == ()
+
+
+def test_written_slots_have_offsets_alone(tmp_path) -> None:
+    parsed = read(tmp_path, row())
+    path = write_annotations(tmp_path / "written.jsonl", parsed.annotations)
+    assert json.loads(path.read_text())["slots"] == [slot("room", 12, 19)]
 
 
 def test_a_late_answer_is_set_aside(tmp_path) -> None:

@@ -21,7 +21,8 @@ from flows.models import registry
 from flows.reports.doctor import _task_folder
 from flows.runtime.settings import Settings
 from flows.steps.export import ExportReport, export_round
-from flows.steps.merge import MergeReport, merge_file
+from flows.steps.merge import merge_file
+from flows.steps.merge_report import MergeReport
 from flows.tasks.task_status import SweepReport, sweep
 from tests.corpus.stored import arrive, choose, score
 from tests.flows.homes import small_settings

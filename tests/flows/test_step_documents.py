@@ -15,7 +15,7 @@ from flows.runtime.remote import RemoteRun
 from flows.runtime.results import Result, Skipped
 from flows.runtime.upgrade import SchemaChange, UpgradeReport
 from flows.steps.fine_tune import Training
-from flows.steps.merge import MergeReport, RefusedAnswerLine
+from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.steps.merge_total import MergeSkipped, total
 from flows.steps.promote import Judgement
 from flows.steps.promote_manually import PromotionReport
@@ -208,6 +208,15 @@ def test_what_was_stored_is_read_again():
 
 def test_a_judgement_that_an_older_version_stored_is_read_too():
     assert Judgement.from_json({"decision": "refuse", "why": "worse", "champion": "1"}).against is None
+
+
+def test_a_merge_is_read_again_with_its_remedies_and_one_of_an_older_version_without():
+    line = RefusedAnswerLine(3, "bad_field", "lead_time", detail="field lead_time: give seconds")
+    report = replace(MERGED, refused_lines=(line,), withdrawn=1)
+    assert report.to_json()["refused_lines"] == [[3, "bad_field", "lead_time", "field lead_time: give seconds"]]
+    assert MergeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    document = total([("a.csv", report)], {}, None).to_json()
+    assert (document["withdrawn"], document["refused_lines"][0]["detail"]) == (1, "field lead_time: give seconds")
 
 
 def test_the_refused_lines_of_one_file_are_listed_without_its_name():

@@ -66,6 +66,7 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
     with corpus.read() as conn:
         assert annotations_table.contradicted_tasks(conn, tasks) == [tasks[0]]
         assert annotations_table.contradicted_tasks(conn, tasks[1:]) == []
+        assert annotations_table.contradicted(conn) == [(tasks[0], "night-1", "ann", 1)]
         assert annotations_table.outcomes(conn) == annotations_table.outcomes(conn, "night-1") == {"labelled": 3}
         assert annotations_table.outcomes(conn, "night-2") == {}
         assert [row.revision for row in annotations_table.latest_answers(conn)] != [1, 1, 1]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import HomeBusy, SettingsError
-from flows.cli.options import open_home, show_result
+from flows.cli.options import open_home, show_report, show_result
 from flows.runtime.lock import hold_corpus
 from flows.runtime.results import Skipped
+from flows.steps.ingest import IngestReport
 from tests.flows.homes import small_settings
 
 
@@ -44,3 +45,11 @@ def test_a_result_is_shown_for_people_or_as_json_and_so_is_a_list(capsys: pytest
     assert capsys.readouterr().out == "nothing to do\n"
     show_result([result], True, lambda _: print("for people"))
     assert json.loads(capsys.readouterr().out) == [{"skipped": "nothing to do"}]
+
+
+def test_a_report_has_its_heading_above_the_words_of_its_step(capsys: pytest.CaptureFixture[str]):
+    report = IngestReport(received=2, accepted=2, already=1)
+    show_report("ingested", report, False, heading="ingested before: nothing changed")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "ingested before: nothing changed"
+    assert lines[-1] == "  manifests ingested before  1"

@@ -16,7 +16,7 @@ from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
-from flows.steps.merge import MergeReport
+from flows.steps.merge_report import MergeReport
 from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
 from tests.flows.small_round import answer
 

@@ -14,7 +14,8 @@ from corpus.tables import labels, rounds
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
-from flows.steps.merge import MergeReport, merge_file
+from flows.steps.merge import merge_file
+from flows.steps.merge_report import MergeReport
 from flows.steps.merge_total import total
 from tests.corpus.stored import state_reasons
 from tests.flows.conftest import copy_of

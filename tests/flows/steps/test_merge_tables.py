@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import UsageError
-from flows.steps.merge import RefusedAnswerLine, merge_file
+from flows.steps.merge import merge_file
+from flows.steps.merge_report import RefusedAnswerLine
 from flows.tasks import answer_inbox
 from tests.flows.small_round import World, round_of
 
@@ -34,7 +35,8 @@ def test_a_table_is_merged_and_its_bad_lines_stay_with_their_columns(world: Worl
     (waiting,) = answer_inbox.waiting_files(world.settings.answers)
     report = merge_file(world.corpus, world.settings, waiting, from_inbox=True)
     assert (report.rows, report.labels, report.refused) == (4, 3, {"bad_field": 1})
-    assert report.refused_lines == (RefusedAnswerLine(3, "bad_field", "lead_time"),)
+    detail = "field lead_time: give seconds, 0 or more, such as 8.9"
+    assert report.refused_lines == (RefusedAnswerLine(3, "bad_field", "lead_time", detail=detail),)
     assert [path.name for path in world.settings.answers.iterdir()] == ["monday.refused.csv"]
     mended = (world.settings.answers / "monday.refused.csv").read_text().replace("soon", "8").splitlines()
     assert mended[0] == lines[0]

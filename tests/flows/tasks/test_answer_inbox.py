@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +120,23 @@ def test_what_holds_no_answer_is_named_in_one_line(settings: Settings, name: str
         answer_inbox.check(file)
     assert str(refused.value).startswith(f"annotation file {name} {message}")
     assert names(settings) == [name]
+
+
+A_TASK = {"task_id": "t", "round": "2026-11-22", "utterance_id": "u", "ask": "triage", "audio": "t.wav"}
+A_CLIP = {"audio": "1.wav", "account": "c-1", "consent": ["score"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [(A_TASK, "is a task file; give the answers to it"), (A_CLIP, "is a manifest; earmark ingest takes it")],
+)
+def test_a_task_file_and_a_manifest_are_recognised(settings: Settings, row: dict[str, object], message: str):
+    file = settings.answers / "x.jsonl"
+    file.write_text("\n" + json.dumps(row) + "\n")
+    with pytest.raises(UsageError, match=f"^annotation file x.jsonl {message}"):
+        answer_inbox.check(file)
+    file.write_text(json.dumps({**row, "annotator_id": "ann"}))  # somebody wrote the answers beside the questions
+    answer_inbox.check(file)
 
 
 @pytest.mark.parametrize(

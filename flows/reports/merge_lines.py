@@ -1,0 +1,98 @@
+"""What `earmark merge` prints: counts, refused lines, and what has to happen where the answers make no label yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from flows.reports.report_words import worded
+from flows.runtime import console
+
+MOST_LINES: Final = 10
+"""How many contradicted answers are printed; `--json` lists them all."""
+
+_NIGHT: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def show_merged(document: Mapping[str, Any], *, people_listed: bool) -> None:
+    """Print the document of a merge.
+
+    Args:
+        document: of a `MergeTotal`, or of a `MergeSkipped`.
+        people_listed: whether the settings list people, to whom tasks are assigned.
+    """
+    apart = ("refused_lines", "contradicted", "undecided", "withdrawn")
+    pairs: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in apart:
+            pairs[key] = value
+        if key == "labels" and document.get("withdrawn"):  # beside the labels, so that 0 of them don't hide it
+            pairs["withdrawn"] = document["withdrawn"]
+    console.show_pairs(merge_title(document), worded("merged", pairs))
+    console.show_refused(document.get("refused_lines", []))
+    show_open_questions(document, people_listed=people_listed)
+
+
+def show_open_questions(document: Mapping[str, Any], *, people_listed: bool) -> None:
+    """Print what no label can be made of yet, and what settles it; nothing where all is settled.
+
+    Args:
+        document: as for `show_merged`.
+        people_listed: whether the settings list people, to whom tasks are assigned.
+    """
+    contradicted, undecided = document.get("contradicted", []), document.get("undecided", {})
+    for line in [*contradiction_lines(contradicted, people_listed), *undecided_lines(undecided, people_listed)]:
+        print(f"  {line}")
+
+
+def merge_title(document: Mapping[str, Any]) -> str:
+    """Return the first line: whether anything was merged now."""
+    files, failed = document.get("files", 0), document.get("failed")
+    if files and document["already"] == files and not failed:
+        return "merged before: nothing changed; the figures are of that time"
+    return "merged"
+
+
+def contradiction_lines(contradicted: Sequence[Mapping[str, Any]], people_listed: bool) -> list[str]:
+    """Return for each contradicted answer what happened, and what settles it.
+
+    Args:
+        contradicted: as `MergeTotal` lists them.
+        people_listed: whether the settings list people, to whom tasks are assigned.
+    """
+    lines = []
+    for each in contradicted[:MOST_LINES]:
+        again = "" if people_listed or not _NIGHT.fullmatch(each["round"]) else f"; {_again(each['round'])}"
+        lines.append(
+            f"task {each['task_id']}: {each['annotator_id']} gave two different answers as revision "
+            f"{each['revision']}, so neither counts and the clip has no label; send the right one with "
+            f'"revision": {each["revision"] + 1}{again}'
+        )
+    more = len(contradicted) - MOST_LINES
+    return [*lines, *([f"and {more} more tasks with such answers; --json lists them"] if more > 0 else [])]
+
+
+def undecided_lines(undecided: Mapping[str, int], people_listed: bool) -> list[str]:
+    """Return for each round what becomes of its answered tasks that need one more answer.
+
+    Args:
+        undecided: number of such tasks by round.
+        people_listed: whether the settings list people, to whom tasks are assigned.
+    """
+    lines = []
+    for name, count in undecided.items():
+        need = "task needs" if count == 1 else "tasks need"
+        tasks = f"{count} answered {need} one more answer (those so far differ, or are too few)"
+        if people_listed:
+            how = "one more person of people.people gets each; earmark status shows who"
+        elif _NIGHT.fullmatch(name):
+            how = f"{_again(name)}, for somebody else"
+        else:
+            how = "list people in people.people, so that somebody else gets each"
+        lines.append(f"{name}: {tasks}; {how}")
+    return lines
+
+
+def _again(night: str) -> str:
+    return f"earmark export --night {night} gives the clips again"

@@ -1,0 +1,71 @@
+"""What is left open after merges: a person's contradicting answers, and the disagreement of two people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from corpus.tables import labels
+from flows.steps.merge_total import Contradicted, open_questions, total
+from tests.flows.small_round import ROUND, World, answer, round_of
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with round_of(tmp_path / "home", 4) as made:
+        made.export()
+        yield made
+
+
+def test_a_correction_without_a_revision_withdraws_the_label_and_one_with_it_gives_a_label_again(world: World):
+    task = world.tasks()[0]
+    assert (world.merge(answer(task)).labels, open_questions(world.corpus).contradicted) == (1, ())
+    report = world.merge(answer(task, intent="play_music"))
+    assert (report.labels, report.withdrawn, report.conflicting) == (0, 1, 1)
+    left = open_questions(world.corpus)
+    assert left.contradicted == (Contradicted(task.task_id, ROUND, "ann", 1),)
+    assert left.undecided == {}  # nobody else's answer settles it
+    document = total([("a", report)], {}, None, left).to_json()
+    assert document["contradicted"] == [{"task_id": task.task_id, "round": ROUND, "annotator_id": "ann", "revision": 1}]
+    world.export()
+    assert task.task_id in {each.task_id for each in world.tasks()}
+    report = world.merge(answer(task, intent="play_music", revision=2))
+    assert (report.labels, report.withdrawn) == (1, None)
+    assert open_questions(world.corpus).contradicted == ()
+    assert task.task_id not in {each.task_id for each in world.tasks()}
+
+
+def test_contradicting_answers_end_the_same_in_any_order_of_files(world: World):
+    for task, order in zip(world.tasks(), permutations(range(3)), strict=False):
+        rows = [answer(task), answer(task, intent="play_music"), answer(task, intent="play_music", revision=2)]
+        for k in order:
+            world.merge(rows[k])
+    assert open_questions(world.corpus).contradicted == ()
+    assert world.states() == ["answered"] * 4
+    with world.corpus.read() as conn:
+        assert [(row.revision, row.annotators) for row in labels.current(conn)] == [(3, 1)] * 4
+
+
+def test_two_answers_of_one_revision_contradict_each_other_whichever_came_first(world: World):
+    first, second = world.tasks()[:2]
+    for task, intents in ((first, ("other", "play_music")), (second, ("play_music", "other"))):
+        for intent in intents:
+            world.merge(answer(task, intent=intent))
+    found = {each.task_id for each in open_questions(world.corpus).contradicted}
+    assert found == {first.task_id, second.task_id}
+
+
+def test_a_disagreement_of_two_people_waits_for_a_third(world: World):
+    task = world.tasks()[0]
+    world.merge(answer(task))
+    report = world.merge(answer(task, who="bob", intent="play_music"))
+    assert (report.outcomes, report.withdrawn) == ({"conflict": 1}, 1)
+    assert open_questions(world.corpus).undecided == {ROUND: 1}
+    assert task.task_id not in {each.task_id for each in world.tasks()}
+    world.export()
+    assert task.task_id in {each.task_id for each in world.tasks()}
+    world.merge(answer(task, who="cid"))
+    assert open_questions(world.corpus).undecided == {}
