@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from corpus.ingest import refused_again
 from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before, utterance_of
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
-from corpus.tables import ingest_batches, labels, night_counts, orphans, utterances
+from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
 from corpus.vault import consent
 from tests.corpus.ingest.test_ingest import clip, everything, row, write
 
@@ -78,7 +79,7 @@ def test_rows_are_accepted_once_their_files_are_there(corpus: Corpus, tmp_path: 
     assert books_balance(corpus) == (7, 7, 0)
     with corpus.read() as conn:
         assert len(labels.current(conn)) == 7
-        assert night_counts.refused_alone(conn) == []
+        assert night_funnel.refused_alone(conn) == []
 
 
 def test_a_repeat_without_a_change_writes_nothing(corpus: Corpus, tmp_path: Path) -> None:
@@ -172,10 +173,47 @@ def test_a_missing_file_is_told_from_where_paths_are_read(corpus: Corpus, tmp_pa
 
 
 KILLED = """
-import json, sys
+import os, sys
 from pathlib import Path
-from tests.corpus.killer import count_events
 from corpus.handle import open_corpus
 from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.settings import CorpusSettings
+from tests.corpus.journey import Doom
+doom = Doom(int(sys.argv[3]))
+ingest(open_corpus(CorpusSettings(home=Path(sys.argv[1]))), Path(sys.argv[2]), IngestSettings(), batch_rows=3)
+print(doom.seen)
 """
+
+
+def killed_at(event: int, home: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Ingest again in another process, which dies at an event; 0 for never."""
+    command = [sys.executable, "-c", KILLED, str(home), str(path), str(event)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_killed_anywhere_and_offered_again_it_ends_in_the_same_state(tmp_path: Path) -> None:
+    path = manifest(tmp_path, 7, missing=set(range(7)))
+    template = tmp_path / "home"
+    made = open_corpus(CorpusSettings(home=template))
+    ingest(made, path, SETTINGS, batch_rows=3)
+    made.close()
+    add(tmp_path, {0, 1, 3, 4, 5})
+    shutil.copytree(template, tmp_path / "whole")
+    undisturbed = killed_at(0, tmp_path / "whole", path)
+    events = int(undisturbed.stdout)
+    found = {}
+    for at in (0, *range(2, events, max(1, events // 12))):
+        home = tmp_path / ("whole" if not at else str(at))
+        if at:
+            shutil.copytree(template, home)
+            assert killed_at(at, home, path).returncode == -signal.SIGKILL
+        corpus = open_corpus(CorpusSettings(home=home))
+        assert counts(ingest(corpus, path, SETTINGS, batch_rows=3))[:3] == (7, 5, {"missing_file": 2})
+        assert books_balance(corpus) == (7, 5, 2)
+        assert orphans.missing(corpus) == []
+        found[at] = everything(corpus)
+        found[at]["labels"] = sorted(each[:1] for each in found[at]["labels"])  # the rest is encrypted
+        corpus.close()
+    for at, state in found.items():
+        assert state == found[0], f"killed at event {at} of {events}"

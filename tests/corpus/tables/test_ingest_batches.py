@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from corpus.handle import Corpus
 from corpus.storage.database import writing
-from corpus.tables import ingest_batches
+from corpus.tables import ingest_batches, utterances
 
 
 def test_batches_add_up_and_count_once(corpus: Corpus) -> None:
