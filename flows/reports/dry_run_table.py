@@ -27,7 +27,9 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
     rows = document.get("new_rows")
     inbox = {"manifests in the inbox": document["manifests"], "not ingested before": document["new_manifests"]}
-    console.show_pairs("ingest", inbox | {"rows in those": "not countable" if rows is None else rows})
+    if document["new_manifests"]:
+        inbox["rows in those"] = "unknown, one can't be read" if rows is None else rows
+    console.show_pairs("ingest", inbox)
     if document["sampled"]:
         console.show_pairs("score and sample", {"due": "no: the night's round was chosen before"})
     else:

@@ -108,7 +108,8 @@ def ingest_manifests(
         manifests: JSON Lines or Parquet.
         from_inbox: whether the manifests come from the inbox, where they stay after they are ingested. Then those of
             earlier nights are not counted again but for the rows that are accepted now, and one that can't be read is
-            reported while the others are ingested. A manifest that a person names on the command line shows its counts again.
+            reported while the others are ingested. A manifest that a person names on the command line shows its counts
+            again.
 
     Raises:
         UsageError: not `from_inbox`, and a manifest can't be read, or is no manifest.
