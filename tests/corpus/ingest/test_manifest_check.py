@@ -66,6 +66,8 @@ MISTAKES: dict[str, tuple[Callable[[], bytes], str]] = {
     "UTF-16": (lambda: line().decode().encode("utf-16"), "is text in UTF-16, not a manifest; save it in UTF-8"),
     "gzip": (lambda: gzip.compress(line()), "is compressed, not a manifest; unpack it"),
     "binary": (lambda: bytes(range(256)) * 40, "is neither JSON Lines nor Parquet, so it is no manifest"),
+    "a control character": (lambda: b"\x1c", "is neither JSON Lines nor Parquet, so it is no manifest"),
+    "a space of Unicode": (lambda: b"\xc2\xa0", "is text without a JSON object, not a manifest"),
     "text": (
         lambda: b"The clips of March\nare in the other folder.\n",
         "is text without a JSON object, not a manifest",
