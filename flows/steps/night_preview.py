@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import ingested_before
 from corpus.ingest.manifest import length
@@ -64,7 +66,7 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         judged = costs.newest_evaluation(conn, "asr")
     unscored = 0 if sampled else len(ids)
     manifests = waiting_manifests(settings.inbox)
-    new = [length(manifest) for manifest in manifests if not ingested_before(corpus, manifest)]
+    new = [length(manifest) for manifest in manifests if _is_new(corpus, manifest)]
     return NightPreview(
         night=night.name,
         answers=len(waiting_files(settings.answers)),
@@ -77,3 +79,11 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         scoring_seconds=round(judged.seconds / judged.rows * unscored, 1) if judged else None,
         sampled=sampled,
     )
+
+
+def _is_new(corpus: Corpus, manifest: Path) -> bool:
+    """Return whether a manifest was not ingested yet; a file that can't be read was not."""
+    try:
+        return not ingested_before(corpus, manifest)
+    except UsageError:
+        return True
