@@ -139,7 +139,7 @@ def import_rows(
     received = accepted = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
-    refusals = Refusals()
+    refusals = Refusals("the corpus's folder")
     for batch in _batches(islice(_arrivals(source, mapping, ingest), limit)):
         rows = [_parsed(arrival, mapping, now) for arrival in batch]
         operation_id = operation_ids.ingest_import_batch(_digest([arrival.fingerprint() for arrival in batch]))

@@ -14,6 +14,7 @@ FileKind = Literal["empty", "audio", "Parquet", "compressed", "array", "objects"
 _START: Final = 1 << 16  # [bytes] that are looked at
 _AUDIO: Final = (*wav.MAGIC, flac.MAGIC, ogg.MAGIC, b"FORM", b".snd", b"caff")
 _COMPRESSED: Final = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
+_BLANK: Final = " \t\n\r\x0b\x0c"  # what `bytes.strip` takes for blank; `str.strip` takes more
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
@@ -42,7 +43,7 @@ def kind_of(start: bytes) -> FileKind:
         return "compressed"
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16"
-    text = start.decode("utf-8-sig", errors="replace").lstrip()
+    text = start.decode("utf-8-sig", errors="replace").lstrip(_BLANK)
     if _CONTROL.search(text) or text.count("\ufffd") > len(text) // 10:
         return "binary"
     if text[0] in "[{":

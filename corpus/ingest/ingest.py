@@ -9,28 +9,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpus.audio.decoder_process import Decoder, Decoders, Recording, decode_recording
+from corpus.audio.decoder_process import Decoder, Decoders, decode_recording
 from corpus.audio.limits import REMEDIES, AudioSettings
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.ingest import malloc_trim
-from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch
+from corpus.ingest import malloc_trim, refused_again
+from corpus.ingest.ingest_batch import Batch, batch_report, ingest_batch, ingest_refused
 from corpus.ingest.manifest import MAX_LINE, read
 from corpus.ingest.manifest_check import check_manifest
 from corpus.ingest.manifest_row import BadRow, ManifestRow
 from corpus.ingest.prefetch import DecodeRows, PrefetchedRecordings, ReadRecording
 from corpus.ingest.usable_recordings import SHOWN, Refusal, Refusals, event_key
 from corpus.storage import operation_ids
-from corpus.storage.operations import result_of
+from corpus.storage.operations import committed, result_of
 from corpus.vault import identity
 
 REASONS: Final = ("bad_row", "no_consent", "no_wake", "duplicate", *REMEDIES, "erased")
@@ -58,13 +58,16 @@ class IngestSettings(BaseModel):
 class IngestReport:
     """How many rows of a manifest were accepted and refused; received = accepted + the sum of refused.
 
+    Of a manifest that was ingested before, the counts are those of now: of all its rows, since it was first ingested.
+
     Attributes:
         operation_id: `ingest/` and the SHA-256 of the manifest.
         received: number of rows.
         accepted: number of rows that became utterances.
         refused: number of rows by reason, sorted by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
-        known: the manifest was ingested before; the counts are of that time, and nothing was added now.
+        known: the manifest was ingested before.
+        recovered: number of rows that were refused for their clip before and are accepted now.
     """
 
     operation_id: str
@@ -73,6 +76,7 @@ class IngestReport:
     refused: dict[str, int]
     refused_lines: tuple[Refusal, ...] = ()
     known: bool = False
+    recovered: int = 0
 
 
 def ingest(
@@ -85,8 +89,8 @@ def ingest(
 ) -> IngestReport:
     """Ingest the rows of a manifest, and return how many were accepted and refused.
 
-    Accepted rows are durable, with audio, known labels, key and consent. The same manifest again changes nothing and
-    gives the same counts, as `known`.
+    Accepted rows are durable, with audio, known labels, key and consent. The same manifest again is `known`: rows that
+    were refused for their clip are read again, in case the file was added or replaced; nothing else changes.
 
     Args:
         corpus: the corpus to write to.
@@ -104,15 +108,17 @@ def ingest(
     operation_id = operation_ids.ingest_manifest(sha256)
     with corpus.read() as conn:
         stored = result_of(conn, operation_id)
+    # The clock is read once: a time that is in the future stays so during the whole run.
+    latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     if stored is not None:
-        return _report(operation_id, stored, known=True)
+        first = _report(operation_id, stored, known=True)
+        ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
+        return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
     check_manifest(manifest, MAX_LINE)
     received = accepted = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals()
-    # The clock is read once: a time that is in the future stays so during the whole run.
-    latest = corpus.clock() + timedelta(seconds=settings.clock_skew)
     for rows, read_recording in _prefetch(
         _batches(read(manifest), batch_rows), manifest.parent, settings.audio, decoders
     ):
@@ -134,21 +140,76 @@ def ingest(
         return _report(operation_id, op.result, known=op.done)
 
 
+def ingested_before(corpus: Corpus, manifest: Path) -> bool:
+    """Return whether a manifest with these bytes was ingested.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    operation_id = operation_ids.ingest_manifest(_file_digest(manifest))
+    with corpus.read() as conn:
+        return committed(conn, operation_id)
+
+
 def utterance_of(corpus: Corpus, event_id: str) -> str:
     """Return the utterance id that belongs to the `event_id` of a manifest row, whether it has arrived or not."""
     return identity.utterance_id(corpus.vault, event_key(event_id))
+
+
+def _ingest_again(
+    corpus: Corpus,
+    manifest: Path,
+    settings: IngestSettings,
+    first: IngestReport,
+    batch_ids: list[str],
+    latest: datetime,
+    on_progress: Callable[[int], None] | None,
+    decoders: Decoders | None,
+) -> IngestReport:
+    """Read the rows again that were refused for their clip; return the counts of the whole manifest as they are now.
+
+    Args:
+        corpus: the corpus to write to.
+        manifest: the same bytes as when it was ingested.
+        settings: which arrivals are accepted.
+        first: what its first ingest reported.
+        batch_ids: ids of the operations on its batches.
+        latest: latest accepted time of arrival (UTC).
+        on_progress: called with the number of rows looked at so far.
+        decoders: processes that decode; None to start own ones where more than one batch has changed.
+    """
+    recovered = 0
+    again: list[Refusal] = []
+    refusals = Refusals()
+    before = refused_again.refused_lines(corpus, batch_ids)
+    changed = refused_again.changed(before, manifest, _reader(manifest.parent, settings.audio), on_progress)
+    for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
+        batch_id = before.lines[rows[0].line].batch_id
+        operation_id = refused_again.next_id(corpus, batch_id)
+        batch = ingest_refused(corpus, operation_id, batch_id, rows, read_recording, latest, refusals)
+        recovered += batch.accepted
+        again += batch.refused_lines
+        malloc_trim.trim_malloc()
+    after = refused_again.refused_lines(corpus, batch_ids)
+    refused = Counter(each.reason for each in after.lines.values())
+    details = {line: (line, reason, detail) for line, reason, detail in (*first.refused_lines, *before.details, *again)}
+    return replace(
+        first,
+        accepted=first.received - len(after.lines),
+        refused=dict(sorted(refused.items())),
+        refused_lines=tuple(details[line] for line in sorted(after.lines) if line in details)[:SHOWN],
+        recovered=recovered,
+    )
 
 
 # --- read the manifest in batches -------------------------------------------------------------------------------------
 
 
 def _prefetch(
-    batches: Iterator[Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
+    batches: Iterable[Batch], folder: Path, settings: AudioSettings, decoders: Decoders | None
 ) -> Iterator[tuple[Batch, ReadRecording]]:
     """Yield each batch with a reader of its recordings; the next batches are decoded meanwhile."""
-
-    def read_recording(row: ManifestRow) -> Recording:
-        return decode_recording(folder / row.audio, settings)
+    batches, read_recording = iter(batches), _reader(folder, settings)
 
     def decode_rows(decoder: Decoder) -> DecodeRows:
         return lambda rows: decoder([folder / row.audio for row in rows], settings)
@@ -169,6 +230,10 @@ def _prefetch(
                     waiting.append(rows)
         finally:
             prefetched.close()
+
+
+def _reader(folder: Path, settings: AudioSettings) -> ReadRecording:
+    return lambda row: decode_recording(folder / row.audio, settings)
 
 
 def _batches(rows: Iterator[ManifestRow | BadRow], count: int) -> Iterator[Batch]:

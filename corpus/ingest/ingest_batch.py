@@ -93,6 +93,44 @@ def ingest_batch(
         return batch_report(op.result)
 
 
+def ingest_refused(
+    corpus: Corpus,
+    operation_id: str,
+    batch_id: str,
+    rows: Batch,
+    read_recording: ReadRecording,
+    latest: datetime,
+    refusals: Refusals,
+) -> BatchReport:
+    """Ingest rows of a batch that were refused before; a row that is accepted now is no longer refused.
+
+    What the rows say of consent was applied when they were refused, and a row that is accepted states it again.
+
+    Args:
+        corpus: the corpus to write to.
+        operation_id: of this reading; the same id is the same work.
+        batch_id: id of the operation that refused the rows.
+        rows: refused rows of the batch, in order.
+        read_recording: gives the recording of a row.
+        latest: latest accepted time of arrival (UTC).
+        refusals: of the whole run; collects the rows that stay refused.
+    """
+    with corpus.operation(operation_id, "ingest") as op:
+        if op.done:
+            return batch_report(op.result)
+        refusals.begin()
+        usable = _usable_rows(rows, latest, refusals)
+        recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
+        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
+        lines = {row.line for row in rows} - set(refusals.by_line)
+        ingest_batches.accept_refused(op.conn, batch_id, operation_id, lines)
+        ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
+        counts = Counter(refusals.by_line.values())
+        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
+        op.result["refused_lines"] = list(refusals.shown)
+        return batch_report(op.result)
+
+
 def batch_report(result: dict[str, Any]) -> BatchReport:
     """Return the report from the stored result of an operation on a batch or a manifest."""
     refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])

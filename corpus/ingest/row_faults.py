@@ -51,6 +51,22 @@ _WANTED: Final = {
 """What each field must be."""
 
 
+_REQUIRED: Final = ("audio", "account", "locale", "device_type", "consent", "wake", "arrived_at")
+_USUAL: Final = {
+    "account": ("speaker", "speaker_id", "user", "user_id", "client_id", "customer"),
+    "text": ("transcript", "transcription", "sentence", "utterance"),
+    "audio": ("path", "file", "file_name", "audio_path", "audio_filepath", "wav"),
+    "intent": ("label", "intent_name"),
+    "arrived_at": ("time", "timestamp", "date", "datetime", "created_at"),
+    "locale": ("language", "lang"),
+    "device_type": ("device",),
+    "wake": ("wake_word", "wakeword"),
+    "slots": ("entities",),
+}
+_OTHER_NAMES: Final = {name: field for field, names in _USUAL.items() for name in names}
+"""The field that is meant by a usual name of another format."""
+
+
 def what_is_wrong(error: ValidationError, row: Mapping[Any, Any]) -> str:
     """Return one line on one fault: an unknown name where there is one, as it may be a field that seems to be missing.
 
@@ -62,7 +78,9 @@ def what_is_wrong(error: ValidationError, row: Mapping[Any, Any]) -> str:
     fault = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
     name, *inside = fault["loc"] or ("",)
     if name not in _WANTED:
-        return _unknown_field(name, row)
+        return _unknown_fields(
+            [each["loc"][0] for each in errors if each["loc"] and each["loc"][0] not in _WANTED], row
+        )
     if fault["type"] == "slots_text":
         return f"field slots, {fault['ctx']['fault']}"
     if name == "slots" and inside:
@@ -85,12 +103,43 @@ def _slot_fault(kind: str, inside: Sequence[int | str], slots: object) -> str:
     return f"{title}: {key}{_fault(kind, inside)}"
 
 
-def _unknown_field(name: object, row: Mapping[Any, Any]) -> str:
+def _unknown_fields(names: Sequence[object], row: Mapping[Any, Any]) -> str:
+    """Return what to do about the unknown fields of a row, and which required fields are missing.
+
+    Where a missing field is meant by an unknown one, renaming it is proposed; else the first unknown field is named.
+    """
     absent = [field for field in _WANTED if row.get(field) is None]
-    near = difflib.get_close_matches(str(name).lower(), absent, n=1) if _shown(name) else []
-    meant = f"write `{near[0]}` if you meant that, leave it out," if near else "leave it out,"
-    field = f"unknown field{_shown(name)}" if _shown(name) else "an unknown field"
-    return f"{field}; {meant} or put it into attributes; known are {', '.join(_WANTED)}"
+    meant: dict[object, str] = {}
+    for name in names:
+        field = _meant(name, [each for each in absent if each not in meant.values()])
+        if field:
+            meant[name] = field
+    missing = [field for field in _REQUIRED if field in absent]
+    lacks = f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    if not set(meant.values()) & set(missing):
+        shown = _shown(names[0])
+        written = f"write `{meant[names[0]]}` if you meant that, " if names[0] in meant else ""
+        known = f"{lacks}; known are" if missing else "known are"
+        field = f"unknown field{shown}" if shown else "an unknown field"
+        return f"{field}; {written}leave it out, or put it into attributes; {known} {', '.join(_WANTED)}"
+    if len(meant) == 1:
+        ((name, field),) = meant.items()
+        return f"unknown field{_shown(name)}, and {lacks}: rename it to {field}"
+    renamed = ", ".join(f"`{name}` to {field}" for name, field in meant.items())
+    return f"unknown fields {_listed(list(meant))}, and {lacks}: rename {renamed}"
+
+
+def _meant(name: object, absent: Sequence[str]) -> str:
+    """Return the absent field that is meant by an unknown name; "" where none is."""
+    if not _shown(name):
+        return ""
+    usual = _OTHER_NAMES.get(str(name).lower())
+    near = [usual] if usual in absent else difflib.get_close_matches(str(name).lower(), absent, n=1)
+    return str(near[0]) if near else ""
+
+
+def _listed(names: Sequence[object]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _shown(name: object) -> str:

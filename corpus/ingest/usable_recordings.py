@@ -21,8 +21,8 @@ DUPLICATE: Final = "this event is in the corpus already; leave the row out"
 ERASED: Final = "its customer asked for it to be erased; leave the row out"
 
 _CHUNK_BYTES: Final = 32 << 20  # of audio that is in memory until it is stored
-SHOWN: Final = 20
-"""Refused lines of a manifest that are shown with their remedy; all are counted and stored by reason."""
+SHOWN: Final = 100
+"""Refused lines of a manifest that are listed with their remedy; all are counted and stored by reason."""
 
 Refusal = tuple[int, str, str]
 """Line, reason and detail of a refused row; the detail names field and remedy, never a value."""
@@ -45,11 +45,13 @@ class Refusals:
     """Collects the refused rows of a run, batch by batch.
 
     Attributes:
+        paths_from: from where relative paths of clips are read, in words for a message.
         by_line: reason by line, of the current batch.
         shown: refusals of the current batch with details, as long as the run has shown fewer than `SHOWN`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, paths_from: str = "the manifest's folder") -> None:
+        self.paths_from = paths_from
         self.by_line: dict[int, str] = {}
         self.shown: list[Refusal] = []
         self._to_show = SHOWN
@@ -89,9 +91,15 @@ def usable_recordings(
                 recording = read_recording(row)
                 utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row, recording.sha256))
         except AudioRefused as refusal:
-            refusals.add(row.line, refusal.reason, f"field audio: {refusal}; {REMEDIES[refusal.reason]}")
+            refusals.add(row.line, refusal.reason, audio_detail(refusal.reason, str(refusal), refusals.paths_from))
             continue
         yield UsableRecording(row, utterance_id, recording.pcm)
+
+
+def audio_detail(reason: str, fault: str, paths_from: str) -> str:
+    """Return the detail of a row that is refused for its clip: the field, the fault and the remedy, never a path."""
+    where = f"; relative paths are read from {paths_from}" if reason == "missing_file" else ""
+    return f"field audio: {fault}; {REMEDIES[reason]}{where}"
 
 
 def chunks(recordings: Iterator[UsableRecording]) -> Iterator[list[UsableRecording]]:

@@ -22,6 +22,11 @@ def ingest_manifest_batch(sha256: str, start: int, rows: int) -> str:
     return f"ingest/{sha256}/{start}+{rows}"
 
 
+def ingest_refused_again(batch_id: str, number: int) -> str:
+    """Return the id of reading refused rows of a batch again, by how often a reading changed something, from 1."""
+    return f"{batch_id}/again/{number}"
+
+
 def ingest_import_batch(rows_digest: str) -> str:
     """Return the id of ingesting a batch of a labelled corpus, by the digest of its rows."""
     return f"ingest/import/{rows_digest}"

@@ -1,11 +1,29 @@
-"""Ingest batches: how many rows each batch of a manifest had, and how many of them were accepted."""
+"""Ingest batches: how many rows each batch of a manifest had, how many were accepted, and which were refused."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 
-from corpus.storage.database import insert_new
-from corpus.storage.records_schema import ingest_batches
+from corpus.storage.database import fetch_among, insert_new
+from corpus.storage.records_schema import ingest_batches, refusals
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A refused line of a manifest.
+
+    Attributes:
+        batch_id: id of the operation that ingested its batch.
+        line: number of the line, from 1.
+        reason: why it is refused, in one word.
+    """
+
+    batch_id: str
+    line: int
+    reason: str
 
 
 def put(conn: sa.Connection, operation_id: str, received: int, accepted: int) -> None:
@@ -22,3 +40,38 @@ def totals(conn: sa.Connection) -> dict[str, int]:
     sums = [sa.func.coalesce(sa.func.sum(ingest_batches.c[name]), 0) for name in ("received", "accepted")]
     received, accepted = conn.execute(sa.select(*sums)).one()
     return {"received": int(received), "accepted": int(accepted)}
+
+
+def stored(conn: sa.Connection, batch_ids: Sequence[str]) -> int:
+    """Return how many of these batches are stored."""
+    statement = sa.select(ingest_batches.c.operation_id)
+    return sum(1 for _ in fetch_among(conn, statement, ingest_batches.c.operation_id, batch_ids))
+
+
+def refused_lines(conn: sa.Connection, batch_ids: Sequence[str]) -> dict[int, RefusedLine]:
+    """Return the lines that are refused now in the batches of one manifest, by line, in order."""
+    statement = sa.select(refusals.c.operation_id, refusals.c.line, refusals.c.reason)
+    found = fetch_among(conn, statement, refusals.c.operation_id, batch_ids)
+    lines = sorted((RefusedLine(*row) for row in found), key=lambda each: each.line)
+    return {each.line: each for each in lines}
+
+
+def accept_refused(conn: sa.Connection, batch_id: str, operation_id: str, lines: Collection[int]) -> None:
+    """Move refused lines of a batch, accepted now, into a batch of their own, that of the operation that accepted them.
+
+    Received = accepted + refused holds for both, and no line is counted twice.
+    """
+    if not lines:
+        return
+    for line in sorted(lines):
+        conn.execute(sa.delete(refusals).where(refusals.c.operation_id == batch_id, refusals.c.line == line))
+    fewer = {"received": ingest_batches.c.received - len(lines)}
+    conn.execute(sa.update(ingest_batches).where(ingest_batches.c.operation_id == batch_id).values(fewer))
+    put(conn, operation_id, len(lines), len(lines))
+
+
+def change_reasons(conn: sa.Connection, batch_id: str, reasons: Mapping[int, str]) -> None:
+    """Store why lines of a batch that stay refused are refused now, by line."""
+    for line, reason in sorted(reasons.items()):
+        where = (refusals.c.operation_id == batch_id, refusals.c.line == line)
+        conn.execute(sa.update(refusals).where(*where).values(reason=reason))

@@ -13,7 +13,6 @@ from corpus.storage.records_schema import (
     answers,
     ingest_batches,
     labels,
-    operations,
     rounds,
     scores,
     selections,
@@ -75,16 +74,6 @@ def refused_beside_accepted(conn: sa.Connection, since: datetime) -> list[tuple[
         .join(ingest_batches, ingest_batches.c.operation_id == utterances.c.operation_id)
         .where(utterances.c.arrived_at >= since, refused > 0)
         .group_by(ingest_batches.c.operation_id, ingest_batches.c.received, ingest_batches.c.accepted)
-    )
-    return [(moment, int(count)) for moment, count in conn.execute(statement)]
-
-
-def refused_alone(conn: sa.Connection) -> list[tuple[datetime, int]]:
-    """Return (moment of ingest, refused rows) of each ingested batch of which no row was accepted."""
-    statement = (
-        sa.select(operations.c.at, ingest_batches.c.received)
-        .join(operations, operations.c.operation_id == ingest_batches.c.operation_id)
-        .where(ingest_batches.c.accepted == 0, ingest_batches.c.received > 0)
     )
     return [(moment, int(count)) for moment, count in conn.execute(statement)]
 

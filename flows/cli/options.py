@@ -139,7 +139,7 @@ def show_report(title: str, report: Result, as_json: bool, *, heading: str | Non
 
         refused, champions = document.pop("refused_lines", []), document.pop("champions", {})
         console.show_pairs(heading or title, worded(title, document))
-        console.show_refused(refused)
+        console.show_refused(refused, report.to_json().get("refused"))
         if champions:
             console.show_lines("champions on labelled clips", document_lines(champions))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,7 +75,7 @@ def ingest(
 
 
 def _fail_if_none_accepted(report: Result) -> None:
-    """End an ingest or an import with exit status 1 and the commonest reason where every row was refused.
+    """End a command that ingests with exit status 1 and the commonest reason where every row was refused.
 
     Raises:
         Refused: every row was refused.
@@ -311,10 +311,19 @@ def nightly(
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
         show_result(planned, as_json, show_night_preview)
         return
-    document = run_flow("nightly", config, overrides, night=night).to_json()
+    report = run_flow("nightly", config, overrides, night=night)
     if as_json:
-        console.show_json(document)
-        return
+        console.show_json(report.to_json())
+    else:
+        _show_night(report.to_json(), people_listed=bool(settings_of(config, overrides).people.people))
+    from flows.pipeline import NightlyReport
+
+    if isinstance(report, NightlyReport):
+        _fail_if_none_accepted(report.ingest)
+
+
+def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
+    """Print what a nightly run did, a block for each step."""
     from flows.reports.champion_lines import document_lines
     from flows.reports.label_account import account_text
     from flows.reports.merge_lines import show_open_questions
@@ -329,8 +338,8 @@ def nightly(
                 shown = {**shown, "label_account": account_text(result["label_account"])}
             apart = ("decision_text", "decision", "contradicted", "undecided")
             console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
-            console.show_refused(refused)
-            show_open_questions(result, people_listed=bool(settings_of(config, overrides).people.people))
+            console.show_refused(refused, result.get("refused"))
+            show_open_questions(result, people_listed=people_listed)
             if champions:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:

@@ -25,7 +25,11 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
         print("  their labels are counted only once they are merged, which the night does first")
     for kind in ("asr", "intent"):
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
-    console.show_pairs("ingest", {"manifests in the inbox": document["manifests"]})
+    rows = document.get("new_rows")
+    inbox = {"manifests in the inbox": document["manifests"], "not ingested before": document["new_manifests"]}
+    if document["new_manifests"]:
+        inbox["rows in those"] = "unknown, one can't be read" if rows is None else rows
+    console.show_pairs("ingest", inbox)
     if document["sampled"]:
         console.show_pairs("score and sample", {"due": "no: the night's round was chosen before"})
     else:

@@ -30,7 +30,7 @@ def show_merged(document: Mapping[str, Any], *, people_listed: bool) -> None:
         if key == "labels" and document.get("withdrawn"):  # beside the labels, so that 0 of them don't hide it
             pairs["withdrawn"] = document["withdrawn"]
     console.show_pairs(merge_title(document), worded("merged", pairs))
-    console.show_refused(document.get("refused_lines", []))
+    console.show_refused(document.get("refused_lines", []), document.get("refused"))
     show_open_questions(document, people_listed=people_listed)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from corpus.tables import judgements, night_counts, nights, rounds
+from corpus.tables import judgements, night_counts, night_funnel, nights, rounds
 from corpus.tables import models as store
 from corpus.tables.night_counts import ArrivalCounts, RoundCounts
 from corpus.tables.nights import NightFrame
@@ -30,6 +30,7 @@ class NightRow(Result):
         night: its name.
         received: manifest rows: the accepted ones, and those that were refused beside them. Where a whole batch was
             refused, its rows count in the night that had closed last when it was ingested.
+        refused: those of them that were refused.
         accepted: utterances that arrived in the night.
         scored: those of them that were scored.
         chosen: utterances that the night's round chose; some may have arrived before the night.
@@ -38,12 +39,14 @@ class NightRow(Result):
         learned: versions that the nightly run trained, such as `asr/2`, or that were trained by hand when this was the
             night that had closed last.
         promoted: those of them that became champion.
-        state: `done` where a nightly run did every step, else why it is not done.
+        state: `done` where a nightly run did every step, else why it is not done; with the commonest reason where rows
+            were refused and none was accepted.
         done_at: when a nightly run had done every step.
     """
 
     night: str
     received: int
+    refused: int
     accepted: int
     scored: int
     chosen: int
@@ -64,14 +67,14 @@ class _Home:
         done: when a nightly run had done every step, by night.
         learned: versions by the night that trained them.
         promoted: versions that became champion.
-        refused: refused rows by night, of batches with nothing accepted.
+        refused: refused rows by reason, of batches with nothing accepted, by night.
     """
 
     frames: list[NightFrame]
     done: dict[str, datetime]
     learned: dict[str, list[str]]
     promoted: set[str]
-    refused: Counter[str]
+    refused: dict[str, Counter[str]]
 
 
 def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: datetime) -> tuple[NightRow, ...]:
@@ -91,7 +94,7 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
     if not newest:
         return ()
     windows = [night_named(name, settings.time_zone, settings.ends_at) for name in newest]
-    refused = Counter(home.refused)
+    refused = Counter({name: counts.total() for name, counts in home.refused.items()})
     for moment, count in night_counts.refused_beside_accepted(conn, windows[0].start):
         refused[night_of(moment, settings.time_zone, settings.ends_at).name] += count
     counts = night_counts.round_counts(conn, newest)
@@ -103,6 +106,7 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
         row = NightRow(
             night=night.name,
             received=arrived.accepted + refused[night.name],
+            refused=refused[night.name],
             accepted=arrived.accepted,
             scored=arrived.scored,
             chosen=of_round.chosen,
@@ -110,7 +114,7 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
             labels=of_round.labels,
             learned=learned,
             promoted=tuple(version for version in learned if version in home.promoted),
-            state=DONE if night.name in home.done else _not_done(night, arrived, of_round, now),
+            state=_state(home, night, arrived, of_round, now),
             done_at=home.done.get(night.name),
         )
         found.append(row)
@@ -126,9 +130,9 @@ def _home(conn: sa.Connection, settings: NightSettings) -> _Home:
         learned.setdefault(night, []).append(f"{each.kind}/{each.version}")
     promoted = {f"{kind}/{version}" for kind, version in judgements.promoted(conn)}
     promoted |= {f"{kind}/{store.alias(conn, kind, alias)}" for kind in KINDS for alias in ("champion", "previous")}
-    refused: Counter[str] = Counter()
-    for moment, count in night_counts.refused_alone(conn):
-        refused[last_night(moment, zone, hour).name] += count
+    refused: dict[str, Counter[str]] = {}
+    for moment, reason, count in night_funnel.refused_alone(conn):
+        refused.setdefault(last_night(moment, zone, hour).name, Counter())[reason] += count
     return _Home(nights.frames(conn), nights.done(conn), learned, promoted, refused)
 
 
@@ -139,6 +143,17 @@ def _is_night(cycle: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _state(home: _Home, night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: datetime) -> str:
+    """Return whether the night is done, else why not; and why no row was accepted where all were refused."""
+    state = DONE if night.name in home.done else _not_done(night, arrived, of_round, now)
+    refused = home.refused.get(night.name)
+    if not refused or arrived.accepted:
+        return state
+    reason = max(sorted(refused), key=lambda each: refused[each])
+    more = "mostly " if len(refused) > 1 else ""
+    return f"{state}; {refused.total()} rows refused: {more}{reason}"
 
 
 def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: datetime) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flows.reports.nights import NightRow
 from flows.runtime import console
 
-COUNTS = ("received", "accepted", "scored", "chosen", "answered", "labels")
+COUNTS = ("received", "refused", "accepted", "scored", "chosen", "answered", "labels")
 
 
 def show_nights(rows: Sequence[NightRow], title: str = "nights, newest last") -> None:

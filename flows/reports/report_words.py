@@ -25,6 +25,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "accepted": "rows accepted",
         "refused": "rows refused",
         "already": "manifests ingested before",
+        "recovered": "rows accepted now, refused before",
         "failed": "files that can't be read",
     },
     "score": {

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 MOST_REFUSED: Final = 10
-"""How many refused lines are printed; `--json` lists them all."""
+"""How many reasons of refused lines are printed; `--json` lists every line of the report."""
+
+MOST_NUMBERS: Final = 5
+"""How many line numbers are printed with a reason."""
 
 
 def note(line: str) -> None:
@@ -81,14 +84,35 @@ def show_lines(title: str, lines: Sequence[str]) -> None:
         print(f"  {line}")
 
 
-def show_refused(lines: Sequence[Mapping[str, object]]) -> None:
-    """Print the first refused lines of files on stdout, each with its reason and the field or detail that is wrong."""
+def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) -> None:
+    """Print refused lines of files on stdout: each reason and detail once, with its lines.
+
+    Args:
+        lines: the refused lines that are listed, with the reason and the field or detail that is wrong.
+        refused: counts of all refused rows by reason, where the report has them.
+    """
     several = len({line.get("file") for line in lines}) > 1
-    for line in lines[:MOST_REFUSED]:
-        place = f"{line['file']} line {line['line']}" if several else f"line {line['line']}"
-        print(f"  {place}: {line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}")
-    if len(lines) > MOST_REFUSED:
-        print(f"  and {len(lines) - MOST_REFUSED} more; --json lists them")
+    groups: dict[tuple[str, str], list[object]] = {}
+    for line in lines:
+        place = f"{line['file']} " if several else ""
+        what = f"{line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}"
+        groups.setdefault((place, what), []).append(line["line"])
+    shown = list(groups.items())[:MOST_REFUSED]
+    for (place, what), numbers in shown:
+        print(f"  {place}{_line_numbers(numbers)}: {what}")
+    left = len(lines) - sum(len(numbers) for _, numbers in shown)
+    if left:
+        print(f"  and {left} more; --json lists them")
+    total = sum(refused.values()) if isinstance(refused, Mapping) else 0
+    if lines and total > len(lines):
+        print(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
+
+
+def _line_numbers(numbers: Sequence[object]) -> str:
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    first = ", ".join(str(number) for number in numbers[:MOST_NUMBERS])
+    return f"{len(numbers)} lines ({first}{', ...' if len(numbers) > MOST_NUMBERS else ''})"
 
 
 def cell(value: object) -> str:

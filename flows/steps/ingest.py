@@ -52,6 +52,7 @@ class IngestReport(Result):
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused lines of each manifest; None where there are none.
         already: how many manifests were ingested before; None where none was.
+        recovered: rows of those that were refused for their clip and are accepted now; None where none is.
         failed: error by name of manifests that could not be read; None where there are none.
     """
 
@@ -61,6 +62,7 @@ class IngestReport(Result):
     refused: Mapping[str, int] = field(default_factory=dict)
     refused_lines: tuple[RefusedManifestLine, ...] | None = None
     already: int | None = None
+    recovered: int | None = None
     failed: Mapping[str, str] | None = None
 
     def why_none_accepted(self) -> str | None:
@@ -98,22 +100,23 @@ def waiting_manifests(inbox: Path) -> list[Path]:
 def ingest_manifests(
     corpus: Corpus, settings: SettingsOfIngest, manifests: Sequence[Path], *, from_inbox: bool
 ) -> IngestReport:
-    """Ingest the manifests; one that was ingested before changes nothing.
+    """Ingest the manifests; of one that was ingested before, rows that were refused for their clip are read again.
 
     Args:
         corpus: the handle.
         settings: how rows are read.
         manifests: JSON Lines or Parquet.
         from_inbox: whether the manifests come from the inbox, where they stay after they are ingested. Then those of
-            earlier nights are not counted again, and one that can't be read is reported while the others are ingested.
-            A manifest that a person names on the command line shows its counts again.
+            earlier nights are not counted again but for the rows that are accepted now, and one that can't be read is
+            reported while the others are ingested. A manifest that a person names on the command line shows its counts
+            again.
 
     Raises:
         UsageError: not `from_inbox`, and a manifest can't be read, or is no manifest.
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
-    received = accepted = already = 0
+    received = accepted = already = recovered = 0
     refused: Counter[str] = Counter()
     refused_lines: list[RefusedManifestLine] = []
     failed: dict[str, str] = {}
@@ -130,7 +133,10 @@ def ingest_manifests(
                 failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
                 continue
             already += report.known
+            recovered += report.recovered
             if report.known and from_inbox:
+                received += report.recovered
+                accepted += report.recovered
                 continue
             received += report.received
             accepted += report.accepted
@@ -147,5 +153,6 @@ def ingest_manifests(
         refused=dict(sorted(refused.items())),
         refused_lines=tuple(refused_lines) or None,
         already=already or None,
+        recovered=recovered or None,
         failed=failed or None,
     )

@@ -93,7 +93,7 @@ def _task(utterance_id: str) -> AnnotationTask:
     return AnnotationTask(id_, "night-1", utterance_id, "transcribe", "a.wav", 1.0, ("other",), ())
 
 
-class _Doom:
+class Doom:
     """Counts events and ends the process, as a power cut would, at the one that it was given."""
 
     def __init__(self, at: int) -> None:
@@ -138,7 +138,7 @@ def _in_child(home: Path, settings: dict[str, str], speaker_id: str, at: int) ->
     if child:
         os.waitpid(child, 0)
         return
-    doom = _Doom(at)
+    doom = Doom(at)
     corpus = corpus_at(home, **settings)
     walk(corpus, speaker_id)
     if not at:

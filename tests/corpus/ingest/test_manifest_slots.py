@@ -117,7 +117,33 @@ def test_an_unknown_field_is_named_before_the_field_that_is_missing_for_it() -> 
     for meant in ("arived_at", "recieved_at", "Arrived_At"):
         bad = parse(1, ROW | {"arrived_at": None, meant: ROW["arrived_at"]})
         assert isinstance(bad, BadRow)
-        assert bad.detail.startswith(f"unknown field `{meant}`; write `arrived_at` if you meant that, leave it out, or")
+        assert bad.detail == f"unknown field `{meant}`, and `arrived_at` is missing: rename it to arrived_at"
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        ({"account": "speaker"}, "unknown field `speaker`, and `account` is missing: rename it to account"),
+        ({"audio": "audio_filepath"}, "unknown field `audio_filepath`, and `audio` is missing: rename it to audio"),
+        ({"locale": "Language"}, "unknown field `Language`, and `locale` is missing: rename it to locale"),
+        (
+            {"account": "client_id", "device_type": "device"},
+            "unknown fields `client_id`, `device`, and `account`, `device_type` are missing: rename `client_id` to"
+            " account, `device` to device_type",
+        ),
+        ({"account": "made_up"}, "unknown field `made_up`; leave it out, or put it into attributes; `account` is miss"),
+    ],
+)
+def test_a_field_under_a_usual_other_name_is_to_be_renamed(renamed: dict[str, str], message: str) -> None:
+    bad = parse(1, {renamed.get(name, name): value for name, value in ROW.items()})
+    assert isinstance(bad, BadRow)
+    assert bad.detail.startswith(message), bad.detail
+
+
+def test_an_optional_field_under_another_name_is_proposed() -> None:
+    bad = parse(1, ROW | {"transcript": "secret"})
+    assert isinstance(bad, BadRow)
+    assert bad.detail.startswith("unknown field `transcript`; write `text` if you meant that, leave it out, or put")
 
 
 def test_intents_and_names_of_slots_are_stored_clean_and_locales_canonical() -> None:

@@ -38,13 +38,9 @@ def test_refused_rows_count_with_the_newest_utterance_of_their_batch(corpus: Cor
     arrive(corpus, 2, start=3, arrived_at=NOON + timedelta(days=1), operation_id="ingest/1")
     put_batch(corpus, "ingest/0", 7, 3)
     put_batch(corpus, "ingest/1", 2, 2)
-    with corpus.operation("ingest/2", "ingest") as op:
-        ingest_batches.put(op.conn, "ingest/2", 5, 0)
     with corpus.read() as conn:
         assert night_counts.refused_beside_accepted(conn, NOON) == [(NOON + timedelta(seconds=2), 4)]
         assert night_counts.refused_beside_accepted(conn, NOON + timedelta(hours=1)) == []
-        ((_, refused),) = night_counts.refused_alone(conn)
-    assert refused == 5
 
 
 def test_a_round_is_counted_from_its_choice_to_its_labels(corpus: Corpus) -> None:

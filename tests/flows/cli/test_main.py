@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.conftest import copy_of
 from tests.flows.homes import arguments, earmark
 
@@ -178,3 +179,25 @@ def test_rollback_swaps_champion_and_previous(lived, tmp_path: Path):
         assert roll_back(corpus, settings.home, settings.tracking, kind).was == was
         assert champion(corpus, kind).version != was
         assert roll_back(corpus, settings.home, settings.tracking, kind)["champion"] == was
+
+
+@pytest.mark.slow
+def test_a_night_of_refused_rows_alone_ends_with_the_commonest_reason_until_the_clips_are_there(tmp_path: Path):
+    inbox, later = tmp_path / "home" / "inbox", tmp_path / "later"
+    inbox.mkdir(parents=True)
+    write(inbox / "m.jsonl", [row(inbox, seed) for seed in range(4)])
+    later.mkdir()
+    for clip in inbox.glob("*.wav"):
+        clip.rename(later / clip.name)
+    first = earmark("nightly", EARMARK_HOME=str(tmp_path / "home"))
+    assert first.returncode == 1
+    assert "  4 lines (1, 2, 3, 4): missing_file: field audio" in first.stdout
+    assert "\nexport\n" in first.stdout  # the other steps ran
+    assert first.stderr.splitlines()[-1].startswith(
+        "earmark: none of the 4 rows was accepted, 4 were refused as missing"
+    )
+    for clip in later.glob("*.wav"):
+        clip.rename(inbox / clip.name)
+    second = earmark("nightly", EARMARK_HOME=str(tmp_path / "home"))
+    assert second.returncode == 0, second.stderr
+    assert "rows accepted now, refused before  4" in second.stdout

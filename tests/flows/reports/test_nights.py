@@ -19,7 +19,7 @@ from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import ingest_batches, nights, rounds
+from corpus.tables import ingest_batches, nights, rounds, utterances
 from corpus.tables import models as store
 from corpus.tables.nights import NightFrame
 from flows.reports.nights import NightRow, nights_of
@@ -63,6 +63,7 @@ def test_a_night_says_which_step_is_missing_until_its_run_is_done(corpus: Corpus
     ids = ingest(corpus, 0, 5, refused=3)
     (row,) = listed(corpus)
     assert (row.night, row.received, row.accepted, row.scored, row.chosen) == ("2026-03-02", 8, 5, 0, 0)
+    assert row.refused == 3
     assert row.state == "not scored: earmark score --night 2026-03-02"
     score(corpus, ids[:4])
     assert listed(corpus)[0].scored == 4
@@ -104,8 +105,14 @@ def test_the_newest_nights_come_last_and_those_without_arrivals_are_there_if_the
 def test_rows_of_a_batch_that_was_refused_whole_count_in_the_night_that_had_closed_last(corpus: Corpus) -> None:
     with corpus.operation("ingest/bad", "ingest") as op:
         ingest_batches.put(op.conn, "ingest/bad", 6, 0)
+        reasons = ["bad_row", *["missing_file"] * 5]
+        utterances.refuse_lines(op.conn, "ingest/bad", dict(enumerate(reasons, start=1)))
     (row,) = listed(corpus)
-    assert (row.received, row.accepted) == (6, 0)
+    assert (row.received, row.refused, row.accepted) == (6, 6, 0)
+    assert row.state.endswith("; 6 rows refused: mostly missing_file")
+    with writing(corpus.records) as conn:
+        nights.put_done(conn, row.night, NOW)
+    assert listed(corpus)[0].state == "done; 6 rows refused: mostly missing_file"
     assert row.night == datetime.now(UTC).date().isoformat()  # an operation is stored with the machine's time
 
 

@@ -53,6 +53,26 @@ def test_a_manifest_named_by_hand_shows_its_counts_again(settings: Settings, cor
     assert ingest_manifests(corpus, settings, [manifest], from_inbox=False) == replace(first, already=1)
 
 
+def test_a_night_takes_in_the_clips_that_were_missing_the_night_before(settings: Settings, corpus: Corpus):
+    (settings.inbox / "monday").mkdir()
+    rows = [row(settings.inbox / "monday", seed) for seed in range(3)]
+    for seed in range(3):
+        (settings.inbox / "monday" / f"{seed}.wav").rename(settings.inbox / f"{seed}.wav")
+    write(settings.inbox / "monday" / "a.jsonl", rows)  # a path is read from the manifest's own folder
+    first = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (first.received, first.refused) == (3, {"missing_file": 3})
+    assert first.why_none_accepted() == (
+        "none of the 3 rows was accepted, 3 were refused as missing_file, such as line 1: field audio: the file is not"
+        " there; correct the name, or add the file; relative paths are read from the manifest's folder"
+    )
+    for seed in range(2):
+        (settings.inbox / f"{seed}.wav").rename(settings.inbox / "monday" / f"{seed}.wav")
+    second = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert second == IngestReport(received=2, accepted=2, refused={}, already=1, recovered=2)
+    third = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert third == IngestReport(received=0, accepted=0, refused={}, already=1)
+
+
 def test_a_damaged_manifest_is_named_and_the_others_are_taken_in(settings: Settings, corpus: Corpus):
     damaged = settings.inbox / "a.parquet"
     damaged.write_bytes(b"PAR1 and nothing of the kind")

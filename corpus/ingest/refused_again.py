@@ -1,0 +1,133 @@
+"""Refused rows whose reason lies in their file: which of a manifest's rows are worth reading again.
+
+A file may have been added, or replaced, since its row was refused. What a row's text is refused for stays so, as the
+manifest is the same. A row whose file still has the same fault, or is gone since, keeps its reason: nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from corpus.audio.limits import REMEDIES
+from corpus.errors import AudioRefused
+from corpus.handle import Corpus
+from corpus.ingest.ingest_batch import Batch
+from corpus.ingest.manifest import read
+from corpus.ingest.manifest_row import ManifestRow
+from corpus.ingest.prefetch import ReadRecording
+from corpus.ingest.usable_recordings import Refusal, audio_detail
+from corpus.storage import operation_ids
+from corpus.storage.operations import committed
+from corpus.tables import ingest_batches
+from corpus.tables.ingest_batches import RefusedLine
+
+PATHS_FROM: Final = "the manifest's folder"
+
+
+@dataclass(slots=True)
+class RefusedAgain:
+    """The refused rows of a manifest that was ingested before.
+
+    Attributes:
+        lines: every refused line, by number.
+        details: why lines whose file was looked at stay refused; filled while `changed` is read.
+    """
+
+    lines: Mapping[int, RefusedLine]
+    details: list[Refusal] = field(default_factory=list)
+
+    @property
+    def for_file(self) -> dict[int, RefusedLine]:
+        """Return the lines that are refused for their file."""
+        return {number: each for number, each in self.lines.items() if each.reason in REMEDIES}
+
+
+def batch_ids(corpus: Corpus, sha256: str, received: int, batch_rows: int) -> list[str]:
+    """Return the ids of the operations on an ingested manifest's batches; none where it was ingested in other batches.
+
+    Args:
+        corpus: the corpus.
+        sha256: digest of the manifest's bytes.
+        received: number of its rows.
+        batch_rows: number of rows of a batch.
+    """
+    starts = range(0, received, batch_rows)
+    ids = [operation_ids.ingest_manifest_batch(sha256, at, min(batch_rows, received - at)) for at in starts]
+    with corpus.read() as conn:
+        return ids if ingest_batches.stored(conn, ids) == len(ids) else []
+
+
+def refused_lines(corpus: Corpus, ids: Sequence[str]) -> RefusedAgain:
+    """Return the lines that are refused now in these batches of one manifest."""
+    with corpus.read() as conn:
+        return RefusedAgain(ingest_batches.refused_lines(conn, ids))
+
+
+def changed(
+    refused: RefusedAgain, manifest: Path, read_recording: ReadRecording, on_looked: Callable[[int], None] | None = None
+) -> Iterator[Batch]:
+    """Yield the rows whose file is another than when they were refused, those of each batch together, in order.
+
+    Args:
+        refused: the refused lines; its `details` get the rows that stay refused.
+        manifest: the same bytes as when it was ingested.
+        read_recording: gives the recording of a row.
+        on_looked: called with the number of rows that were looked at so far.
+    """
+    again = refused.for_file
+    looked = 0
+    if not again:  # no need to read the manifest
+        return
+    for _, rows in groupby(read(manifest, again), key=lambda row: again[row.line].batch_id):
+        found: Batch = []
+        for row in rows:
+            fault = _same_fault(row, again[row.line].reason, manifest.parent, read_recording)
+            if isinstance(row, ManifestRow) and fault is None:
+                found.append(row)
+            elif fault is not None:
+                refused.details.append((row.line, again[row.line].reason, fault))
+            looked += 1
+        if on_looked is not None:
+            on_looked(looked)
+        if found:
+            yield found
+
+
+def next_id(corpus: Corpus, batch_id: str) -> str:
+    """Return the id of the next operation that reads refused rows of a batch again.
+
+    It counts the readings that changed something. One that was killed has changed nothing and has the same id again.
+    """
+    number = 1
+    with corpus.read() as conn:
+        while committed(conn, operation_ids.ingest_refused_again(batch_id, number)):
+            number += 1
+    return operation_ids.ingest_refused_again(batch_id, number)
+
+
+def _same_fault(row: object, reason: str, folder: Path, read_recording: ReadRecording) -> str | None:
+    """Return the detail of a row whose file has the same fault as before, or is gone; None where that has changed."""
+    if not isinstance(row, ManifestRow):
+        return audio_detail(reason, "the row can't be read any more", PATHS_FROM)
+    if not _is_there(folder / row.audio):
+        return audio_detail("missing_file", "the file is not there", PATHS_FROM)
+    if reason == "missing_file":
+        return None
+    try:
+        read_recording(row)
+    except AudioRefused as refusal:
+        return audio_detail(reason, str(refusal), PATHS_FROM) if refusal.reason == reason else None
+    return None
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is such a file, without opening it; False where the name can't be one."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from corpus.audio.limits import AudioSettings
+from corpus.errors import AudioRefused
+from corpus.handle import Corpus, open_corpus
+from corpus.ingest import refused_again
+from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before, utterance_of
+from corpus.settings import CorpusSettings
+from corpus.storage import records_schema as schema
+from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
+from corpus.vault import consent
+from tests.corpus.ingest.test_ingest import clip, everything, row, write
+
+SETTINGS = IngestSettings()
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, databases: dict[str, str]) -> Iterator[Corpus]:
+    made = open_corpus(CorpusSettings(home=tmp_path / "home", **databases))
+    yield made
+    made.close()
+
+
+def manifest(folder: Path, count: int, missing: set[int], **changes: Any) -> Path:
+    """Write a manifest with `count` good rows; the clips of `missing` ones lie in a folder beside it."""
+    (folder / "later").mkdir(exist_ok=True)
+    rows = [row(folder, seed, event_id=f"e{seed}", text=f"clip {seed}", **changes) for seed in range(count)]
+    for seed in missing:
+        (folder / f"{seed}.wav").rename(folder / "later" / f"{seed}.wav")
+    return write(folder / "m.jsonl", rows)
+
+
+def add(folder: Path, seeds: set[int]) -> None:
+    for seed in seeds:
+        (folder / "later" / f"{seed}.wav").rename(folder / f"{seed}.wav")
+
+
+def counts(report: IngestReport) -> tuple[int, int, dict[str, int], int]:
+    return report.received, report.accepted, report.refused, report.recovered
+
+
+def books_balance(corpus: Corpus) -> tuple[int, int, int]:
+    """Return received, accepted and refused of the whole home, checked as the doctor does it."""
+    with corpus.read() as conn:
+        recorded, reported = utterances.counts(conn), ingest_batches.totals(conn)
+    assert {name: recorded[name] for name in reported} == reported
+    return recorded["received"], recorded["accepted"], recorded["refused"]
+
+
+def test_rows_are_accepted_once_their_files_are_there(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 7, missing=set(range(7)))
+    assert not ingested_before(corpus, path)
+    assert counts(ingest(corpus, path, SETTINGS, batch_rows=3)) == (7, 0, {"missing_file": 7}, 0)
+    assert ingested_before(corpus, path)
+    add(tmp_path, {0, 1, 3, 4, 5})
+    again = ingest(corpus, path, SETTINGS, batch_rows=3)
+    assert counts(again) == (7, 5, {"missing_file": 2}, 5)
+    assert [line for line, *_ in again.refused_lines] == [3, 7]
+    assert again.known
+    assert books_balance(corpus) == (7, 5, 2)
+    add(tmp_path, {2, 6})
+    assert counts(ingest(corpus, path, SETTINGS, batch_rows=3)) == (7, 7, {}, 2)
+    before = everything(corpus)
+    assert counts(ingest(corpus, path, SETTINGS, batch_rows=3)) == (7, 7, {}, 0)
+    assert everything(corpus) == before
+    assert books_balance(corpus) == (7, 7, 0)
+    with corpus.read() as conn:
+        assert len(labels.current(conn)) == 7
+        assert night_funnel.refused_alone(conn) == []
+
+
+def test_a_repeat_without_a_change_writes_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 4, missing={1})
+    (tmp_path / "2.wav").write_bytes(b"")
+    ingest(corpus, path, SETTINGS)
+    before = everything(corpus)
+    again = ingest(corpus, path, SETTINGS)
+    assert counts(again) == (4, 2, {"empty": 1, "missing_file": 1}, 0)
+    assert everything(corpus) == before
+    (tmp_path / "2.wav").unlink()  # what is gone now keeps the reason that it was refused for
+    assert counts(ingest(corpus, path, SETTINGS)) == (4, 2, {"empty": 1, "missing_file": 1}, 0)
+    assert everything(corpus) == before
+
+
+def test_another_fault_of_a_file_is_its_reason_now(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 2, missing={0})
+    ingest(corpus, path, SETTINGS)
+    for data, reason in ((b"", "empty"), (clip(0)[:600], "truncated"), (b"", "empty"), (clip(0)[:600], "truncated")):
+        (tmp_path / "0.wav").write_bytes(data)
+        report = ingest(corpus, path, SETTINGS)
+        assert counts(report) == (2, 1, {reason: 1}, 0)
+        assert report.refused_lines[0][:2] == (1, reason)
+        assert books_balance(corpus) == (2, 1, 1)
+    (tmp_path / "0.wav").write_bytes(clip(0))
+    assert counts(ingest(corpus, path, SETTINGS)) == (2, 2, {}, 1)
+
+
+def test_what_the_text_of_a_row_is_refused_for_stays_so(corpus: Corpus, tmp_path: Path) -> None:
+    rows = [row(tmp_path, 1, locale=3), row(tmp_path, 2, consent=[]), row(tmp_path, 3)]
+    (tmp_path / "3.wav").unlink()
+    path = write(tmp_path / "m.jsonl", rows)
+    ingest(corpus, path, SETTINGS)
+    (tmp_path / "3.wav").write_bytes(clip(3))
+    report = ingest(corpus, path, SETTINGS)
+    assert counts(report) == (3, 1, {"bad_row": 1, "no_consent": 1}, 1)
+    assert [line for line, *_ in report.refused_lines] == [1, 2]
+
+
+def test_an_event_that_came_another_way_meanwhile_is_a_duplicate(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 2, missing={1})
+    ingest(corpus, path, SETTINGS)
+    add(tmp_path, {1})
+    other = write(tmp_path / "other.jsonl", [row(tmp_path, 1, event_id="e1")])
+    assert ingest(corpus, other, SETTINGS).accepted == 1
+    assert counts(ingest(corpus, path, SETTINGS)) == (2, 1, {"duplicate": 1}, 0)
+    assert books_balance(corpus) == (3, 2, 1)
+
+
+def test_consent_that_was_withdrawn_since_stays_withdrawn(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 1, missing={0})
+    ingest(corpus, path, SETTINGS)
+    later = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    withdrawal = row(tmp_path, 5, arrived_at=later, consent=["score"])  # of the same customer
+    ingest(corpus, write(tmp_path / "other.jsonl", [withdrawal]), SETTINGS)
+    add(tmp_path, {0})
+    assert ingest(corpus, path, SETTINGS).recovered == 1
+    utterance_id = utterance_of(corpus, "e0")
+    assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset({"score"})}
+
+
+def test_it_looks_at_missing_files_without_opening_them(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 3, missing={0, 1})
+    ingest(corpus, path, SETTINGS)
+
+    def read_recording(_: object) -> Any:
+        raise AudioRefused("empty", "it was opened")
+
+    with corpus.read() as conn:
+        (batch_id,) = conn.execute(sa.select(schema.ingest_batches.c.operation_id)).scalars()
+    refused = refused_again.refused_lines(corpus, [batch_id])
+    assert list(refused_again.changed(refused, path, read_recording)) == []
+    assert [line for line, *_ in refused.details] == [1, 2]
+    add(tmp_path, {1})
+    ((found,),) = refused_again.changed(refused, path, read_recording)
+    assert found.line == 2
+
+
+def test_looser_settings_accept_what_was_refused(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 2, missing=set())
+    strict = IngestSettings(audio=AudioSettings(min_duration=1.0))
+    assert ingest(corpus, path, strict).refused == {"too_short": 2}
+    assert counts(ingest(corpus, path, SETTINGS)) == (2, 2, {}, 2)
+
+
+def test_a_missing_file_is_told_from_where_paths_are_read(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 1, missing={0})
+    first = ingest(corpus, path, SETTINGS)
+    assert first.refused_lines[0][2].endswith("relative paths are read from the manifest's folder")
+    assert ingest(corpus, path, SETTINGS).refused_lines == first.refused_lines
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from corpus.handle import open_corpus
+from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.settings import CorpusSettings
+from tests.corpus.journey import Doom
+doom = Doom(int(sys.argv[3]))
+ingest(open_corpus(CorpusSettings(home=Path(sys.argv[1]))), Path(sys.argv[2]), IngestSettings(), batch_rows=3)
+print(doom.seen)
+"""
+
+
+def killed_at(event: int, home: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Ingest again in another process, which dies at an event; 0 for never."""
+    command = [sys.executable, "-c", KILLED, str(home), str(path), str(event)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_killed_anywhere_and_offered_again_it_ends_in_the_same_state(tmp_path: Path) -> None:
+    path = manifest(tmp_path, 7, missing=set(range(7)))
+    template = tmp_path / "home"
+    made = open_corpus(CorpusSettings(home=template))
+    ingest(made, path, SETTINGS, batch_rows=3)
+    made.close()
+    add(tmp_path, {0, 1, 3, 4, 5})
+    shutil.copytree(template, tmp_path / "whole")
+    undisturbed = killed_at(0, tmp_path / "whole", path)
+    events = int(undisturbed.stdout)
+    found = {}
+    for at in (0, *range(2, events, max(1, events // 12))):
+        home = tmp_path / ("whole" if not at else str(at))
+        if at:
+            shutil.copytree(template, home)
+            assert killed_at(at, home, path).returncode == -signal.SIGKILL
+        corpus = open_corpus(CorpusSettings(home=home))
+        assert counts(ingest(corpus, path, SETTINGS, batch_rows=3))[:3] == (7, 5, {"missing_file": 2})
+        assert books_balance(corpus) == (7, 5, 2)
+        assert orphans.missing(corpus) == []
+        found[at] = everything(corpus)
+        found[at]["labels"] = sorted(each[:1] for each in found[at]["labels"])  # the rest is encrypted
+        corpus.close()
+    for at, state in found.items():
+        assert state == found[0], f"killed at event {at} of {events}"
