@@ -16,6 +16,7 @@ from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
 from corpus.tables import labels, scores, snapshots
 from corpus.tables import models as store
+from corpus.tables.inventory import names_now
 from corpus.tables.labels import LabelRow
 from corpus.text import NORMALISER, words
 from corpus.vault import consent
@@ -150,8 +151,9 @@ def _counted(
     pair = champions["asr"].version, champions["intent"].version
     ids_of: dict[Kind, list[str]] = {kind: [row.utterance_id for row in found.rows] for kind, found in clips.items()}
     revisions = {row.utterance_id: row.revision for found in clips.values() for row in found.rows}
-    operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions]))
     with corpus.read() as conn:
+        names = names_now(conn).digest()  # a name that means another is right or wrong on other clips than before
+        operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions, names]))
         stored = result_of(conn, operation_id)
     if stored is None:
         opened = door.open(
