@@ -61,7 +61,7 @@ def names_of(report: EvaluationReport, column: str) -> list[str]:
 
 def test_an_intent_with_another_name_changes_no_figure(settings: Settings):
     with opened(settings) as corpus:
-        before, on_labels = judge(corpus, settings), champions_on_labels(corpus)
+        before, on_labels = judge(corpus, settings), champions_on_labels(corpus, settings.home)
         traffic = rates(estimate_traffic(corpus, settings, None, None))
         right = Counter(name for name, ok in zip(names_of(before, "truth"), before.correct, strict=True) if ok)
         (old, count), *_ = right.most_common(1)
@@ -72,7 +72,7 @@ def test_an_intent_with_another_name_changes_no_figure(settings: Settings):
         same_results(after, before)
         renamed = ["named otherwise" if name == old else name for name in names_of(before, "predicted")]
         assert names_of(after, "predicted") == renamed
-        assert champions_on_labels(corpus) == on_labels
+        assert champions_on_labels(corpus, settings.home) == on_labels
         assert rates(estimate_traffic(corpus, settings, None, None)) == traffic
         asr = registry.champion(corpus, "asr")
         audit = audit_set(corpus, settings.promotion, "asr")
@@ -111,7 +111,10 @@ def test_two_intents_that_the_model_confuses_are_no_error_once_they_are_one(sett
 def test_a_name_that_only_the_model_has_is_read_as_what_it_was_merged_into(settings: Settings):
     """No label changes, so that nothing but the names says that the version is to be judged again."""
     with opened(settings) as corpus:
-        before, learned = judge(corpus, settings), registry.inventory(settings.home, registry.champion(corpus, "intent"))
+        before, learned = (
+            judge(corpus, settings),
+            registry.inventory(settings.home, registry.champion(corpus, "intent")),
+        )
         (unused, *_) = [name for name in learned.intents if name not in names_of(before, "truth") and name != "other"]
         assert change(corpus, settings, "merge", "intent", unused, names_of(before, "truth")[0]).labels == 0
         assert judge(corpus, settings).eval_set_id != before.eval_set_id
