@@ -41,6 +41,7 @@ class Training(Result):
         left_out: how many examples could not be learned from.
         too_long, unspellable: how many of them for which reason, see `training.asr.finetune.FinetuneResult`; None where
             there are none.
+        lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         seconds: how long it took [s].
     """
@@ -49,6 +50,7 @@ class Training(Result):
     left_out: int
     too_long: int | None = None
     unspellable: int | None = None
+    lacks: str | None = None
     resumed_at_step: int | None = None
     seconds: float = field(kw_only=True)
 
@@ -60,6 +62,7 @@ class Training(Result):
             left_out=stored["left_out"],
             too_long=stored.get("too_long"),
             unspellable=stored.get("unspellable"),
+            lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             seconds=stored["seconds"],
         )
@@ -248,6 +251,7 @@ def _of_asr(made: AsrResult) -> Trained:
         left_out=len(made.too_long) + len(made.unspellable),
         too_long=len(made.too_long) or None,
         unspellable=len(made.unspellable) or None,
+        lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         seconds=round(made.seconds, 1),
     )

@@ -139,9 +139,11 @@ def test_a_stored_report_has_the_names_of_now(settings: Settings):
         with corpus.read() as conn:
             found = stored_report(conn, "intent", before.version, before.eval_set_id)
             kept = reports_table.report(conn, "intent", before.version, before.eval_set_id)
-        assert found is not None and kept is not None
+        assert found is not None
+        assert kept is not None
         same_results(found, before)
         assert names_of(found, "truth")[0] == "named otherwise"
         assert names_of(kept, "truth")[0] == old
         one = named_now(before, make_names((), dict.fromkeys(before.intents, "all the same")))
-        assert one.correct.all() and one.intents == ("all the same",)
+        assert one.correct.all()
+        assert one.intents == ("all the same",)
