@@ -73,8 +73,8 @@ def open(
         utterance_ids: (N,) without repeats.
         purpose: what the content is used for; `judge` needs the consent to annotate.
         actor: `person:<id>` for a person, who also needs a lease to annotate; otherwise the name of a program.
-        parts: one or more of `audio`, `hypotheses`, `annotations`, `label`. Hypotheses have the names in use, also where
-            the intent model that made them knows former ones.
+        parts: one or more of `audio`, `hypotheses`, `annotations`, `label`. Hypotheses have the names in use,
+            also where the intent model that made them knows former ones.
         strict: True to refuse the batch if one utterance is closed; False to leave closed ones out and count them.
         versions: ASR and intent version of the hypotheses; None for the latest that scored each utterance.
         label_revisions: revision of the label by utterance id; the current label is used for ids that are not in it.
