@@ -13,6 +13,7 @@ from corpus.errors import TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
 from corpus.records.models import Snapshot
+from corpus.tables.inventory import names_now
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
@@ -168,12 +169,14 @@ def intent_learner(
 
     train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = intent_examples(corpus, train, pseudo), intent_examples(corpus, dev)
+    with corpus.read() as conn:
+        names = names_now(conn)
 
     def learn(settings: IntentFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> IntentResult:
         kept, report = _ready(folder, "intent"), _noted("intent", on_epoch)
         with _steps("intent", len(examples)) as advance:
             return finetune_intent(
-                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report
+                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, names=names
             )
 
     dev_ids = {example.utterance_id.removesuffix(DRAFT) for example in validation}
