@@ -18,6 +18,7 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Purpose, digest
+from corpus.records.inventory import named_now
 from corpus.storage import audit_chain, cipher, packs
 from corpus.storage import content_codec as contents
 from corpus.storage.content_codec import Content, Part, seal_name
@@ -25,6 +26,7 @@ from corpus.storage.database import fetch_among, reading, writing
 from corpus.storage.records_schema import answers, labels, leases, scores, utterances
 from corpus.storage.records_schema import audit as audit_table
 from corpus.storage.records_schema import parts as parts_table
+from corpus.tables.inventory import names_now
 from corpus.tables.leases import ANYONE, PERSON
 from corpus.tables.retention import retention_limits
 from corpus.tables.utterances import as_location, as_utterance
@@ -71,7 +73,8 @@ def open(
         utterance_ids: (N,) without repeats.
         purpose: what the content is used for; `judge` needs the consent to annotate.
         actor: `person:<id>` for a person, who also needs a lease to annotate; otherwise the name of a program.
-        parts: one or more of `audio`, `hypotheses`, `annotations`, `label`.
+        parts: one or more of `audio`, `hypotheses`, `annotations`, `label`. Hypotheses have the names in use,
+            also where the intent model that made them knows former ones.
         strict: True to refuse the batch if one utterance is closed; False to leave closed ones out and count them.
         versions: ASR and intent version of the hypotheses; None for the latest that scored each utterance.
         label_revisions: revision of the label by utterance id; the current label is used for ids that are not in it.
@@ -219,9 +222,15 @@ def _hypotheses(
         statement = statement.where(scores.c.asr_version == versions[0], scores.c.intent_version == versions[1])
     found = sorted(fetch_among(conn, statement, scores.c.utterance_id, batch), key=lambda row: int(row.seq))
     latest = {row.utterance_id: row for row in found}
+    names = names_now(conn)
     return {
-        i: contents.decode_hypotheses(
-            cipher.decrypt(keys[i], row.hypotheses, seal_name(i, f"hypotheses/{row.asr_version}/{row.intent_version}"))
+        i: tuple(
+            named_now(hypothesis, names)
+            for hypothesis in contents.decode_hypotheses(
+                cipher.decrypt(
+                    keys[i], row.hypotheses, seal_name(i, f"hypotheses/{row.asr_version}/{row.intent_version}")
+                )
+            )
         )
         for i, row in latest.items()
     }

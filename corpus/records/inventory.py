@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import Annotation, NameNote
+from corpus.records.arrivals import Hypothesis
 from corpus.records.base import OTHER_INTENT, digest
 
 NameKind = Literal["intent", "slot"]
@@ -36,6 +37,10 @@ class Names:
     def resolve(self, name: str) -> str | None:
         """Return the name in use that a given spelling means, None where it is outside the inventory."""
         return self.spellings.get(name_key(name, self.fold_case))
+
+    def current(self, name: str) -> str:
+        """Return the name in use that a given spelling means; a name that is not known stays as it is."""
+        return self.resolve(name) or name
 
 
 def make_names(
@@ -85,6 +90,12 @@ class Inventory:
     def digest(self) -> str:
         """Return a digest that changes when a name means something else than before."""
         return digest([sorted(self.intents.spellings.items()), sorted(self.slots.spellings.items())])
+
+
+def named_now(hypothesis: Hypothesis, names: Inventory) -> Hypothesis:
+    """Return what a model predicted, with the names in use: models know the names of when they learned."""
+    slots = tuple(replace(slot, name=names.slots.current(slot.name)) for slot in hypothesis.slots)
+    return replace(hypothesis, intent=names.intents.current(hypothesis.intent), slots=slots)
 
 
 def plain_inventory(intents: Iterable[str], slots: Iterable[str]) -> Inventory:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import NameNote
 from corpus.records.base import canonical_json
-from corpus.records.inventory import NAME_KINDS, NameKind
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, make_names
 from corpus.storage.database import insert_new
 from corpus.storage.records_schema import (
     answers,
@@ -57,6 +57,16 @@ def stored_names(conn: sa.Connection) -> dict[NameKind, StoredNames]:
     for row in conn.execute(sa.select(inventory_mappings).order_by(inventory_mappings.c.name)):
         found[row.kind].mapped[row.name] = row.means
     return found
+
+
+def names_now(conn: sa.Connection) -> Inventory:
+    """Return what former names and mapped proposals mean; every other name means itself.
+
+    What a model predicts is read through it before it meets labels or people: a model knows the names of when it
+    learned, and labels have those of today.
+    """
+    stored = stored_names(conn)
+    return Inventory(*(make_names((), stored[kind].mapped) for kind in NAME_KINDS))
 
 
 def add_names(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def lead_text(
-    champion: EvaluationReport, challenger: EvaluationReport, gate: PromotionSettings, weights: Numbers
+    champion: EvaluationReport, challenger: EvaluationReport, gate: PromotionSettings, look: int, weights: Numbers
 ) -> str | None:
     """Return that the challenger is clearly better on few rows, and how to use it; None where it is not.
 
@@ -28,12 +28,14 @@ def lead_text(
         champion: report of the version in use.
         challenger: report of the other version on the same rows in the same order.
         gate: settings of the gate.
+        look: number of the gate's next look.
         weights: (N,) 1 / inclusion probability of the rows.
     """
     from training.evaluation.early_lead import early_lead
+    from training.evaluation.gate import alpha_at
     from training.evaluation.intervals import report_rate
 
-    lead = early_lead(champion, challenger, gate, weights)
+    lead = early_lead(champion, challenger, gate, look, weights)
     if lead is None:
         return None
     before, after = (100 * report_rate(each, weights=weights) for each in (champion, challenger))
@@ -41,7 +43,7 @@ def lead_text(
     return (
         f"{version} is clearly better than the champion on few rows: {MEASURE[challenger.kind]} "
         f"{before:.1f} % -> {after:.1f} %, difference between {100 * lead.low:+.1f} and {100 * lead.high:+.1f} points "
-        f"(95 %) on {lead.n} rows of {lead.speakers} speakers; "
+        f"({100 * (1 - alpha_at(gate.alpha, look)):.4g} %) on {lead.n} rows of {lead.speakers} speakers; "
         f"to use it before the gate can decide: earmark promote {version} --force --why TEXT"
     )
 
@@ -55,9 +57,10 @@ def stored_lead(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> str | No
         both = _stored_pair(conn, kind, champion, challenger)
         if both is None or champion == challenger:
             return None
+        look = store.looks(conn, kind) + 1
         ids = both[0].utterance_ids.tolist()
         chance = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
-    return lead_text(*both, gate, np.array([1.0 / chance.get(i, 1.0) for i in ids], np.float64))
+    return lead_text(*both, gate, look, np.array([1.0 / chance.get(i, 1.0) for i in ids], np.float64))
 
 
 def _stored_pair(

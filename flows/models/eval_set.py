@@ -10,8 +10,10 @@ from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind, Strings, digest
+from corpus.records.inventory import Inventory, Names
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.tables import labels, utterances
+from corpus.tables.inventory import names_now
 from flows.models import registry
 from flows.models.label_reliability import reliable_labels
 from flows.runtime import progress
@@ -28,7 +30,8 @@ class AuditSet:
 
     Attributes:
         kind: kind of the model.
-        eval_set_id: digest of the rows; for the intent model also of the speech model whose transcripts it gets.
+        eval_set_id: digest of the rows; for the intent model also of the speech model whose transcripts it gets, and
+            of what former names mean, where there are any.
         labels: reference labels by utterance id.
         speaker_ids: speakers by utterance id.
         slices: (N,) str, value of each row, by dimension.
@@ -65,9 +68,12 @@ def audit_set(
     with corpus.read() as conn:
         columns = utterances.pool_columns(conn, ids)
         inclusion_probs = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
+        names = names_now(conn)
+    # a name that means another since then is read otherwise in predictions, too, also where no label had it
+    meant = [names.digest()] if names != Inventory(Names(), Names()) else []
     return AuditSet(
         kind=kind,
-        eval_set_id=digest([[[i, revisions[i]] for i in ids], speech_model.version if speech_model else ""]),
+        eval_set_id=digest([[[i, revisions[i]] for i in ids], speech_model.version if speech_model else "", *meant]),
         labels=reference,
         speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},

@@ -13,9 +13,11 @@ from corpus.handle import Corpus
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Floats
 from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.records.inventory import Inventory, named_now
 from corpus.records.models import ModelVersion
 from corpus.storage.content_codec import Content
 from corpus.tables.costs import EvaluationCost
+from corpus.tables.inventory import names_now
 from flows.models import registry
 from flows.runtime import progress
 
@@ -38,6 +40,7 @@ class IntentReading:
         texts: texts by utterance id.
         model: the loaded model.
         output: its output, in the order of `ids`.
+        names: what former names mean now; the model knows the names of when it learned.
     """
 
     version: str
@@ -45,10 +48,11 @@ class IntentReading:
     texts: dict[str, str]
     model: IntentModel
     output: IntentOutput
+    names: Inventory
 
     def intents(self) -> dict[str, str]:
-        """Return the top intent by utterance id."""
-        top = [self.model.intents[place] for place in self.output.top().tolist()]
+        """Return the top intent by utterance id, by the name in use."""
+        top = [self.names.intents.current(self.model.intents[place]) for place in self.output.top().tolist()]
         return dict(zip(self.ids, top, strict=True))
 
     def confidence(self) -> dict[str, float]:
@@ -60,9 +64,12 @@ class IntentReading:
         return dict(zip(self.ids, self.output.raw_confidence().tolist(), strict=True))
 
     def hypotheses(self) -> dict[str, Hypothesis]:
-        """Return each text with its top intent and slots, by utterance id."""
+        """Return each text with its top intent and slots, by utterance id; all by the names in use."""
         found = self.intents()
-        return {i: Hypothesis(self.texts[i], 1.0, found[i], self.output.slots[k]) for k, i in enumerate(self.ids)}
+        return {
+            i: named_now(Hypothesis(self.texts[i], 1.0, found[i], self.output.slots[k]), self.names)
+            for k, i in enumerate(self.ids)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +80,16 @@ class Evaluation:
     cost: EvaluationCost
 
 
-def classify_texts(home: Path, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
-    """Return the predictions of an intent model for texts by utterance id."""
+def classify_texts(corpus: Corpus, home: Path, version: ModelVersion, texts: Mapping[str, str]) -> IntentReading:
+    """Return the predictions of an intent model for texts by utterance id, with the names in use."""
     from training.intent.model import classify
 
     ids = sorted(texts)
+    with corpus.read() as conn:
+        names = names_now(conn)
     with progress.track(f"classifying {len(ids)} texts with intent/{version.version}", None, "texts"):
         model = registry.load_intent(home, version)
-        return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]))
+        return IntentReading(version.version, ids, dict(texts), model, classify(model, [texts[i] for i in ids]), names)
 
 
 def transcribe_clips(home: Path, how: TranscribeSettings, version: ModelVersion, clips: Clips) -> list[AsrOutput]:
@@ -102,10 +111,10 @@ def evaluate(corpus: Corpus, home: Path, how: TranscribeSettings, audit: AuditSe
     texts = {output.utterance_id: output.text for output in outputs}
     if audit.kind == "asr":
         report = _asr_report(
-            audit, version, outputs, sounds, classify_texts(home, registry.champion(corpus, "intent"), texts)
+            audit, version, outputs, sounds, classify_texts(corpus, home, registry.champion(corpus, "intent"), texts)
         )
     else:
-        report = _intent_report(audit, version, classify_texts(home, version, texts), sounds)
+        report = _intent_report(audit, version, classify_texts(corpus, home, version, texts), sounds)
     took = time.perf_counter() - started
     audio = sum(sound.duration for sound in sounds.values())
     with progress.track(f"measuring the speed of {audit.kind}/{version.version}", None, "clips"):

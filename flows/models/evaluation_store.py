@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport
+from corpus.records.inventory import Names
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.tables import costs
 from corpus.tables import reports as reports_table
 from corpus.tables.costs import EvaluationCost
+from corpus.tables.inventory import names_now
 from corpus.text import NORMALISER
 from flows.models.eval_set import AuditSet
 from flows.models.evaluate import evaluate
@@ -75,9 +79,26 @@ def evaluate_versions(
 
 
 def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:
-    """Return a stored report; None where there is none, or it was made with another normal form of texts."""
+    """Return a stored report, with the names in use now; None where there is none, or texts had another normal form."""
     report = reports_table.report(conn, kind, version, eval_set_id)
-    return report if report is not None and report.normaliser == NORMALISER else None
+    if report is None or report.normaliser != NORMALISER:
+        return None
+    return named_now(report, names_now(conn).intents)
+
+
+def named_now(report: EvaluationReport, names: Names) -> EvaluationReport:
+    """Return a report with the intents as they are named now: of two that are one since, both count as this one.
+
+    Slots stay as they were compared: their names are not in a report.
+    """
+    now = [names.current(name) for name in report.intents]
+    if now == list(report.intents):
+        return report
+    kept = sorted(set(now))
+    place = np.array([*map(kept.index, now), -1], np.int64)  # -1, for no intent, is the last place
+    truth, predicted = place[report.truth], place[report.predicted]
+    correct = (truth == predicted) & (predicted >= 0)
+    return replace(report, truth=truth, predicted=predicted, correct=correct, intents=tuple(kept))
 
 
 def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> EvaluationCost:

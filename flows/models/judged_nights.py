@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from corpus.records.models import ModelVersion
 from corpus.tables import judgements, labels, lineage, rounds, scores, utterances
 from corpus.tables import models as store
 from corpus.tables import reports as reports_table
+from corpus.tables.manual_promotions import ManualPromotion, manual_promotions
 from flows.models.evaluation_store import stored_report
 
 MOST_NIGHTS: Final = 30
@@ -26,19 +27,23 @@ MOST_NIGHTS: Final = 30
 TOO_FEW: Final = "too few audit rows or speakers to judge it yet"
 """Reason of an indicative decision."""
 
+BY_HAND: Final = "promoted by hand"
+"""Decision of a person."""
+
 Ids = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """A decision of the gate.
+    """A decision of the gate, or of a person who made a version champion.
 
     Attributes:
         night: night of the newest row that it judged on, or that the version learned from; "" where no night is known.
+            Of a person's decision on a version that learned from no night: the newest one that had closed.
         version, against: challenger, and the champion at that time; "" where that is not stored.
-        decision: `promote`, `refuse` or `indicative`.
+        decision: `promote`, `refuse` or `indicative`; `BY_HAND` where a person made it.
         reasons: one sentence each.
-        look: number of the look that it spent; None for an indicative decision, which spends none.
+        look: number of the look that it spent; None for an indicative decision and a person's, which spend none.
         rows, speakers: that it judged on.
         at: when it was made; None where that is not stored.
         eval_set_id: the rows that it judged on; "" where they are not stored.
@@ -89,7 +94,7 @@ class JudgedNights:
         anchor: on the anchor rows alone, which stay the same, so that nights can be compared.
         anchor_rows: ids of the rows on which the gate decided for the first time; none before.
         anchor_night: night of the newest of them.
-        decisions: of the gate, oldest first.
+        decisions: of the gate, and of people who promoted a version, oldest first.
         weights: 1 / inclusion probability by id; rates with these weights estimate the traffic's.
     """
 
@@ -147,7 +152,7 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
     every = sorted({i for of_version in reports.values() for report in of_version for i in _ids(report)})
     rows = labels.current(conn, every)
     stored = _Stored(reports, {row.utterance_id: night_of_round.get(row.round, "") for row in rows})
-    decisions = _decisions(conn, kind, versions, stored)
+    decisions = _decisions(conn, kind, versions, stored, sorted(set(night_of_round.values())))
     anchor = anchor_rows(conn, kind)
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
@@ -254,10 +259,10 @@ def _champions(
 
 
 def _decisions(
-    conn: sa.Connection, kind: Kind, versions: Sequence[ModelVersion], stored: _Stored
+    conn: sa.Connection, kind: Kind, versions: Sequence[ModelVersion], stored: _Stored, nights: Sequence[str]
 ) -> list[GateDecision]:
-    """Return the decisions that spent a look, and the indicative ones, in the order of their nights."""
-    learned = {each.version: _night_of_version(conn, each) for each in versions if each.snapshot_id}
+    """Return the decisions that spent a look, the indicative ones and those of people, in the order of their nights."""
+    learned = {each.version: night_learned(conn, each) for each in versions if each.snapshot_id}
     found = [_decision(row, stored, learned) for row in store.promotions(conn, kind)]
     for version, night in learned.items():
         smallest = min(stored.reports.get(version, ()), key=len, default=None)
@@ -266,7 +271,17 @@ def _decisions(
             if row.decision == "indicative":
                 against = row.against.partition("-")[0]
                 found.append(GateDecision(night, version, against, row.decision, (TOO_FEW,), None, rows, speakers))
-    return sorted(found, key=lambda each: (each.night, each.look or 0))
+    for hand in (each for each in manual_promotions(conn) if each.kind == kind):
+        closed = max((night for night in nights if night <= hand.at.date().isoformat()), default="")
+        night = learned.get(hand.version, "") or closed
+        found.append(GateDecision(night, hand.version, hand.was, BY_HAND, _why(hand), at=hand.at))
+    first = datetime.min.replace(tzinfo=UTC)  # an indicative decision came before what a person made of it
+    return sorted(found, key=lambda each: (each.night, each.at or first, each.look or 0))
+
+
+def _why(hand: ManualPromotion) -> tuple[str, ...]:
+    allowed = "the gate had allowed it" if hand.how == "gate" else "the gate was overruled"
+    return (f"{allowed}: {hand.why}" if hand.why else allowed,)
 
 
 def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, str]) -> GateDecision:
@@ -287,6 +302,6 @@ def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, st
     )
 
 
-def _night_of_version(conn: sa.Connection, version: ModelVersion) -> str:
+def night_learned(conn: sa.Connection, version: ModelVersion) -> str:
     """Return the night of the newest row in the snapshot of a version; "" where its rows belong to no night."""
     return max((str(row["night"]) for row in lineage.rounds_by_reason(conn, version.snapshot_id)), default="")

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from corpus import door
+from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis
-from corpus.records.base import Kind, digest
+from corpus.records.base import OTHER_INTENT, Kind, digest
+from corpus.records.inventory import Names
 from corpus.records.models import ModelVersion
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
 from corpus.tables import labels, scores, snapshots
 from corpus.tables import models as store
+from corpus.tables.inventory import names_now
 from corpus.tables.labels import LabelRow
 from corpus.text import NORMALISER, words
 from corpus.vault import consent
+from flows.models import registry
 from flows.models.registry import KINDS
 from flows.runtime.results import Result
 
@@ -46,6 +51,8 @@ class ChampionOnLabels(Result):
         hard: whether some of these were chosen because they are hard, as there are too few others.
         error: WER or intent error; None where clips are too few, or no word is in the known texts.
         right: share of the words, or of the intents, that are right.
+        named: share of the labelled intents, by name and without `other`, that the champion can predict; None for
+            `asr`, and where it is not known.
     """
 
     kind: Kind
@@ -57,16 +64,18 @@ class ChampionOnLabels(Result):
     hard: bool
     error: float | None
     right: float | None
+    named: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What was counted on some clips: errors and right ones of so many words or intents."""
+    """What was counted on some clips: errors and right ones of so many words or intents; `named` as in the champion."""
 
     clips: int
     units: int
     errors: int
     right: int
+    named: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +97,20 @@ class _Clips:
     hard: bool
 
 
-def champions_on_labels(corpus: Corpus) -> dict[Kind, ChampionOnLabels]:
+def champions_on_labels(corpus: Corpus, home: Path) -> dict[Kind, ChampionOnLabels]:
     """Return how the champions do on labelled clips, by kind; nothing before there are champions.
 
     The figures of the same labels, champions and consents are computed once: reading the texts is one audit row.
+
+    Args:
+        corpus: the handle.
+        home: folder with the models.
     """
     champions = _champions(corpus)
     if len(champions) < len(KINDS):
         return {}
     clips = _labelled_clips(corpus, champions)
-    counts = _counted(corpus, champions, clips) if any(found.rows for found in clips.values()) else {}
+    counts = _counted(corpus, home, champions, clips) if any(found.rows for found in clips.values()) else {}
     return {kind: _figures(champions[kind], clips[kind], counts.get(kind)) for kind in KINDS}
 
 
@@ -144,14 +157,15 @@ def _usable(rows: Sequence[LabelRow], learned_from: set[str], transcribed: set[s
 
 
 def _counted(
-    corpus: Corpus, champions: Mapping[Kind, ModelVersion], clips: Mapping[Kind, _Clips]
+    corpus: Corpus, home: Path, champions: Mapping[Kind, ModelVersion], clips: Mapping[Kind, _Clips]
 ) -> dict[Kind, _Counts]:
     """Return what is counted on the clips, by kind; it is counted once and stored."""
     pair = champions["asr"].version, champions["intent"].version
     ids_of: dict[Kind, list[str]] = {kind: [row.utterance_id for row in found.rows] for kind, found in clips.items()}
     revisions = {row.utterance_id: row.revision for found in clips.values() for row in found.rows}
-    operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions]))
     with corpus.read() as conn:
+        names = names_now(conn)  # a name that means another is right or wrong on other clips than before
+        operation_id = operation_ids.check_champions(digest([*pair, NORMALISER, ids_of, revisions, names.digest()]))
         stored = result_of(conn, operation_id)
     if stored is None:
         opened = door.open(
@@ -168,7 +182,8 @@ def _counted(
             for content in opened
             if content.label is not None and content.hypotheses
         }
-        found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"]), "intent": _intents(known, ids_of["intent"])}
+        intents = _intents(known, ids_of["intent"], _can_predict(home, champions["intent"], names.intents))
+        found: dict[Kind, _Counts] = {"asr": _words(known, ids_of["asr"]), "intent": intents}
         with corpus.operation(operation_id, "check") as op:
             op.result = op.result or {kind: asdict(counts) for kind, counts in found.items()}
             stored = op.result
@@ -186,10 +201,22 @@ def _words(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) ->
     return _Counts(len(texts), total, int(edits.sum()), total - int(edits[:, :2].sum()))
 
 
-def _intents(known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str]) -> _Counts:
+def _intents(
+    known: Mapping[str, tuple[Label, Hypothesis]], ids: Sequence[str], can_predict: frozenset[str] | None
+) -> _Counts:
     pairs = [(label.intent, best.intent) for i in ids if i in known for label, best in [known[i]]]
     right = sum(intent == best for intent, best in pairs)
-    return _Counts(len(pairs), len(pairs), len(pairs) - right, right)
+    labelled = {intent for intent, _ in pairs} - {OTHER_INTENT}
+    named = len(labelled & can_predict) / len(labelled) if labelled and can_predict is not None else None
+    return _Counts(len(pairs), len(pairs), len(pairs) - right, right, named)
+
+
+def _can_predict(home: Path, champion: ModelVersion, names: Names) -> frozenset[str] | None:
+    """Return the intents that the champion can predict, by the names in use; None where its files can't be read."""
+    try:
+        return frozenset(names.current(name) for name in registry.inventory(home, champion).intents)
+    except EarmarkError:  # the files of a version are examined by the doctor, and the figures don't need them
+        return None
 
 
 def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> ChampionOnLabels:
@@ -204,4 +231,5 @@ def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> C
         hard=clips.hard,
         error=counts.errors / counts.units if counts is not None and enough else None,
         right=counts.right / counts.units if counts is not None and enough else None,
+        named=counts.named if counts is not None and enough else None,
     )

@@ -34,7 +34,8 @@ class ProposalRow(Result):
         answers: how many latest answers name it.
         utterances: on how many utterances.
         people: by how many annotators.
-        like: the name in use that is spelled most like it; None where none is close, and for the rarest of very many.
+        like: the name in use that is spelled most like it; None where none is close but for its digits, and for the
+            rarest of very many.
     """
 
     kind: NameKind
@@ -95,5 +96,12 @@ def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]]) -> Propos
 
 
 def _like(row: ProposalRow, inventory: Inventory) -> str | None:
-    close = difflib.get_close_matches(row.name, inventory.of(row.kind).names, n=1)
+    """Return the name in use that is spelled most like it; names that differ in digits only number different things."""
+    name = _without_digits(row.name)
+    names = [each for each in inventory.of(row.kind).names if _without_digits(each) != name]
+    close = difflib.get_close_matches(row.name, names, n=1)
     return close[0] if close else None
+
+
+def _without_digits(name: str) -> str:
+    return "".join(letter for letter in name if not letter.isdigit())

@@ -15,6 +15,9 @@ POOR: Final = 0.5
 NEARLY_ALL: Final = 0.9
 """Above this WER a base is not expected to learn from labels what it lacks."""
 
+NEARLY_NONE: Final = 0.1
+"""Up to this share of the labelled intents a champion does not know them, and its errors say nothing else."""
+
 REMEDIES: Final[dict[Kind, str]] = {
     "asr": "take another base, see docs/models.md, with --set models.asr=FOLDER",
     "intent": "it learns your intents from labels: earmark retrain intent",
@@ -52,7 +55,9 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     if not is_poor(found):
         return line
     remedy = REMEDIES[found.kind]
-    if found.kind == "intent" and words_are_wrong:
+    if found.named is not None and found.named <= NEARLY_NONE:
+        remedy = "it does not know your intents yet: it learns them from labels, earmark retrain intent"
+    elif found.kind == "intent" and words_are_wrong:
         remedy = "it reads the transcripts of the speech model, so that one comes first"
     elif found.kind == "asr" and found.error is not None and found.error <= NEARLY_ALL:
         remedy = f"more labels may teach it, or {remedy}"

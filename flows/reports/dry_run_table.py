@@ -44,6 +44,8 @@ def _retrain_lines(document: Mapping[str, Any]) -> dict[str, object]:
         "due": f"{'yes' if document['due'] else 'no'}: {document['why']}",
         "labels": account_text(document["label_account"]),
     }
+    if document["due"] and document["kind"] == "asr":
+        lines["left out besides"] = "what the base can't spell, or is too long for its clip: known when it learns"
     if document["pseudo"]:
         lines["pseudo-labels"] = document["pseudo"]
     if document["due"]:

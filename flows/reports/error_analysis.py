@@ -138,7 +138,7 @@ def mistakes(
         [(i, audio) for i, (audio, _) in opened.items()],
     )
     texts = {output.utterance_id: output.text for output in outputs}
-    reading = classify_texts(settings.home, version, texts) if kind == "intent" and texts else None
+    reading = classify_texts(corpus, settings.home, version, texts) if kind == "intent" and texts else None
     shown = []
     for i, row in ((i, row) for i, row in rows.items() if i in opened):
         where = {dimension: str(values[row]) for dimension, values in sorted(slices.items()) if values[row]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 import sqlalchemy as sa
@@ -117,7 +117,7 @@ class KindReport(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow(Result):
-    """A decision of the gate; `look` is None where it spent none, `at` where it is not stored."""
+    """A decision of the gate or of a person; `look` is None where it spent none, `at` where it is not stored."""
 
     night: str
     kind: Kind
@@ -153,7 +153,7 @@ class NightReport(Result):
         pool: scored utterances that the round could choose from; None where it was not chosen yet.
         minutes: answers and annotator minutes by night.
         kinds: the models.
-        decisions: of the gate, newest first.
+        decisions: of the gate, and of people who promoted a version, newest first.
         traffic: rates of the traffic as its audit rows estimate them.
         caps: budget and rules.
         caps_from: `round` where the budget is the one that the round was chosen with, `now` where it is the one that is
@@ -205,7 +205,7 @@ def night_report(
             pool=None if chosen is None else chosen.pool_size,
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
-            decisions=tuple(sorted(_decisions(judged), key=lambda row: (row.night, row.look or 0), reverse=True)),
+            decisions=tuple(_newest_first(_decisions(judged))),
             traffic=night_traffic(corpus, night.name),
             caps=_caps(when, bound, gate),
             caps_from=caps_from,
@@ -295,6 +295,12 @@ def _slices(conn: sa.Connection, judged: JudgedNights, newest: NightReports) -> 
         )
         found.append(row)
     return tuple(found)
+
+
+def _newest_first(decisions: Sequence[DecisionRow]) -> list[DecisionRow]:
+    """Return the decisions by night; within one those without a moment, which are indicative, come last."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return sorted(decisions, key=lambda row: (row.night, row.at or first, row.look or 0), reverse=True)
 
 
 def _decisions(judged: Sequence[JudgedNights]) -> list[DecisionRow]:

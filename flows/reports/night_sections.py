@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
+from flows.models.judged_nights import BY_HAND
 from flows.reports import svg_chart
 from flows.reports.night_report import KindReport, NightRates, NightReport
 from flows.reports.page_table import Table, table
@@ -128,7 +129,7 @@ def _rates_chart(kind: KindReport, rows: Sequence[NightRates]) -> Chart | None:
         f"v{row.champion}" if number == 0 or row.champion != rows[number - 1].champion else ""
         for number, row in enumerate(rows)
     ]
-    promoted = [row.decision == "promote" for row in rows]
+    promoted = [row.decision in ("promote", BY_HAND) for row in rows]
     series = [
         Series("base", "base", "square", [row.base_rate for row in rows]),
         Series(
@@ -190,7 +191,9 @@ def finding(kind: KindReport) -> str:
     if last.champion == kind.base:
         return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."
     better = last.better_by
-    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}, the base {_rate(last.base_rate)}"
+    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}"
+    if last.base_rate is not None:
+        found += f", the base {_rate(last.base_rate)}"
     if better is None:
         return f"{found}."
     sure = "" if better.low > 0 or better.high < 0 else "; the interval contains 0"
@@ -282,13 +285,13 @@ def _minutes_a_point(minutes: float, better: Interval | None) -> str:
 
 
 def decisions_table(report: NightReport) -> Table:
-    """Return the decisions of the gate with their reasons, newest first."""
+    """Return the decisions of the gate and of people with their reasons, newest first."""
     rows = [
         (
             row.night,
             f"{row.kind} v{row.version}" + (f" against v{row.against}" if row.against else ""),
             row.decision,
-            f"{row.rows} of {row.speakers}",
+            f"{row.rows} of {row.speakers}" if row.decision != BY_HAND else "-",
             "none" if row.look is None else str(row.look),
             "; ".join(row.reasons),
         )

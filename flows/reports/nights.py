@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from corpus.tables import judgements, night_counts, night_funnel, nights, rounds
 from corpus.tables import models as store
+from corpus.tables.manual_promotions import manual_promotions
 from corpus.tables.night_counts import ArrivalCounts, RoundCounts
 from corpus.tables.nights import NightFrame
+from flows.models.judged_nights import night_learned
 from flows.models.registry import KINDS
 from flows.nights.night import Night, last_night, night_named, night_of
 from flows.nights.night_list import nights_with_arrivals
@@ -36,8 +38,8 @@ class NightRow(Result):
         chosen: utterances that the night's round chose; some may have arrived before the night.
         answered: tasks of the round with an answer.
         labels: utterances of the round with a label.
-        learned: versions that the nightly run trained, such as `asr/2`, or that were trained by hand when this was the
-            night that had closed last.
+        learned: versions that the nightly run trained, such as `asr/2`, or that were trained by hand with this as the
+            newest night that they learned from; with labels of no night, when this was the night that had closed last.
         promoted: those of them that became champion.
         state: `done` where a nightly run did every step, else why it is not done; with the commonest reason where rows
             were refused and none was accepted.
@@ -124,11 +126,15 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
 def _home(conn: sa.Connection, settings: NightSettings) -> _Home:
     zone, hour = settings.time_zone, settings.ends_at
     learned: dict[str, list[str]] = {}
+    versions = {(each.kind, each.version): each for kind in KINDS for each in store.versions(conn, kind)}
     for each in store.trained(conn):
-        by_hand = each.cycle is None or not _is_night(each.cycle)
-        night = last_night(each.trained_at, zone, hour).name if by_hand else str(each.cycle)
+        night = str(each.cycle)
+        if each.cycle is None or not _is_night(each.cycle):  # trained by hand
+            of_labels = night_learned(conn, versions[each.kind, each.version])
+            night = of_labels or last_night(each.trained_at, zone, hour).name
         learned.setdefault(night, []).append(f"{each.kind}/{each.version}")
     promoted = {f"{kind}/{version}" for kind, version in judgements.promoted(conn)}
+    promoted |= {f"{each.kind}/{each.version}" for each in manual_promotions(conn)}
     promoted |= {f"{kind}/{store.alias(conn, kind, alias)}" for kind in KINDS for alias in ("champion", "previous")}
     refused: dict[str, Counter[str]] = {}
     for moment, reason, count in night_funnel.refused_alone(conn):

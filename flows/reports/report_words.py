@@ -81,6 +81,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "left_out": "examples left out",
         "too_long": "left out, transcript longer than the clip",
         "unspellable": "left out, transcript not spellable",
+        "lacks": "characters that the base can't spell; write them otherwise, or take another base",
         "resumed_at_step": "resumed at step",
         "seconds": "seconds of training",
         "pseudo": "pseudo-labels learned from",

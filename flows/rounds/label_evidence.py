@@ -17,6 +17,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Floats
 from corpus.records.predictions import Predictions
 from corpus.tables import labels, scores, snapshots
+from corpus.tables.inventory import names_now
 from corpus.tables.labels import LabelRow
 from flows.models import registry
 from flows.rounds.annotation_costs import fitted_costs
@@ -170,8 +171,13 @@ def _findings(corpus: Corpus, labelled: LabelledRows, rows: Sequence[LabelRow], 
     edits = word_edits(spoken, transcribed).sum(axis=1).tolist()
     kept = [row_numbers[i] for i in sorted(spoken.keys() | intents.keys())]
     compared = [rows[k] for k in kept]
+    with corpus.read() as conn:
+        names = names_now(conn).intents  # the labels have the names in use, and the predictions may have former ones
     return compare_with_labels(
-        predictions.take(np.array(kept, dtype=np.intp)),
+        replace(
+            predictions.take(np.array(kept, dtype=np.intp)),
+            intents=tuple(names.current(name) for name in predictions.intents),
+        ),
         errors=dict(zip(sorted(spoken), edits, strict=True)),
         words={i: len(words(text)) for i, text in spoken.items()},
         intents=intents,

@@ -13,6 +13,7 @@ from corpus.errors import TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
 from corpus.records.models import Snapshot
+from corpus.tables.inventory import names_now
 from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
@@ -41,6 +42,7 @@ class Training(Result):
         left_out: how many examples could not be learned from.
         too_long, unspellable: how many of them for which reason, see `training.asr.finetune.FinetuneResult`; None where
             there are none.
+        lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         seconds: how long it took [s].
     """
@@ -49,6 +51,7 @@ class Training(Result):
     left_out: int
     too_long: int | None = None
     unspellable: int | None = None
+    lacks: str | None = None
     resumed_at_step: int | None = None
     seconds: float = field(kw_only=True)
 
@@ -60,6 +63,7 @@ class Training(Result):
             left_out=stored["left_out"],
             too_long=stored.get("too_long"),
             unspellable=stored.get("unspellable"),
+            lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             seconds=stored["seconds"],
         )
@@ -165,12 +169,14 @@ def intent_learner(
 
     train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = intent_examples(corpus, train, pseudo), intent_examples(corpus, dev)
+    with corpus.read() as conn:
+        names = names_now(conn)
 
     def learn(settings: IntentFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> IntentResult:
         kept, report = _ready(folder, "intent"), _noted("intent", on_epoch)
         with _steps("intent", len(examples)) as advance:
             return finetune_intent(
-                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report
+                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, names=names
             )
 
     dev_ids = {example.utterance_id.removesuffix(DRAFT) for example in validation}
@@ -248,6 +254,7 @@ def _of_asr(made: AsrResult) -> Trained:
         left_out=len(made.too_long) + len(made.unspellable),
         too_long=len(made.too_long) or None,
         unspellable=len(made.unspellable) or None,
+        lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         seconds=round(made.seconds, 1),
     )

@@ -172,7 +172,7 @@ def _decide(
         decision = decide(*compared, look, settings.promotion, audit.slices, audit.weights)
         judged = JudgedVersions(challenger, champion, base, by_version)
         log_judgement(corpus, settings.night, tracking, audit, judged, decision)
-    return _Decided(decision, lead_text(*compared, settings.promotion, audit.weights))
+    return _Decided(decision, lead_text(*compared, settings.promotion, look, audit.weights))
 
 
 def _judgement(decision: Decision | None, *, champion: str) -> Judgement:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
     import torch
+
+
+MOST_CHARACTERS: Final = 30
+"""How many characters that a model lacks are named."""
 
 
 class AsrFinetuneSettings(BaseModel):
@@ -70,6 +74,7 @@ class FinetuneResult:
         too_long: ids left out because the transcript needs more frames than the clip has, or has more tokens than the
             model allows.
         unspellable: ids left out because no token of the model spells a part of the transcript.
+        lacks: characters in the texts of these that no token of the model spells, sorted; at most `MOST_CHARACTERS`.
         dev_wer: word error rate on the dev examples before and after; None without dev examples.
         dev_errors: word errors of each dev example before and after; None without dev examples.
         first_loss: loss of the first step, which is still the base's.
@@ -85,6 +90,7 @@ class FinetuneResult:
     examples: int
     too_long: tuple[str, ...]
     unspellable: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
     dev_wer: tuple[float, float] | None = None
     dev_errors: DevErrors | None = None
     first_loss: float | None = None
@@ -157,6 +163,7 @@ def finetune_asr(
         examples=len(usable),
         too_long=tuple(too_long),
         unspellable=tuple(unspellable),
+        lacks=missing_characters(asr, [each.text for each in examples if each.utterance_id in set(unspellable)]),
         dev_wer=(_rate(dev, before) or 0.0, _rate(dev, after) or 0.0) if dev else None,
         dev_errors=DevErrors(_word_counts(dev), before, after) if dev else None,
         first_loss=result.first_loss,
@@ -200,6 +207,17 @@ def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[l
         else:
             usable.append(example)
     return usable, too_long, unspellable
+
+
+def missing_characters(asr: AsrModel, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the characters of texts that no token of the model spells, sorted; at most `MOST_CHARACTERS`."""
+    unknown = asr.tokenizer.unk_token_id
+    found = [
+        letter
+        for letter in sorted(set("".join(texts)) - {" "})
+        if unknown is not None and unknown in asr.tokenizer(letter, add_special_tokens=False)["input_ids"]
+    ]
+    return tuple(found[:MOST_CHARACTERS])
 
 
 def freeze_front_end(asr: AsrModel) -> None:

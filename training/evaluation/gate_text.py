@@ -11,11 +11,12 @@ def decision_text(decision: Decision) -> str:
     name = {"wer": "WER", "intent_error": "intent error"}[decision.measure]
     rows, speakers = decision.difference.n, decision.difference.speakers
     form = f", normal form {decision.normaliser}" if decision.normaliser else ""
+    look = "no look is spent" if decision.decision == "indicative" else f"look {decision.look}"
     lines = [
         f"{decision.kind} {decision.challenger_version} against champion {decision.champion_version}: "
         f"{decision.decision.upper()}",
         f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
-        f"  look {decision.look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
+        f"  {look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
         f"  {name:<14}{'champion':<14}{_shown(decision.champion)}",
         f"  {'':<14}{'challenger':<14}{_shown(decision.challenger)}",
         f"  {'':<14}{'difference':<14}{_shown(decision.difference, signed=True)}",

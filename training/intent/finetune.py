@@ -20,8 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import Damaged, UsageError
 from corpus.records.arrivals import SlotSpan
+from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors
-from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit
+from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
+from training.intent.inventory import named_now
 from training.intent.text_noise import NoiseSettings, with_asr_errors
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
@@ -123,6 +125,7 @@ def finetune_intent(
     revision: str | None = None,
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
+    names: Inventory | None = None,
 ) -> FinetuneResult:
     """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
@@ -140,6 +143,7 @@ def finetune_intent(
             removes it.
         on_epoch: called for the base and after each epoch, with the error on the dev examples. That of an epoch is of
             the weights before they are mixed with the base's.
+        names: what former names mean now; what the base knows by a former name goes on by the name of now.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
@@ -154,7 +158,7 @@ def finetune_intent(
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
-    start = _load_base(base, revision, dev, settings)
+    start = _load_base(base, revision, dev, settings, names or Inventory(Names(), Names()))
     _report_base(on_epoch, settings.fit.epochs, 1.0 - float(start.is_right.mean()) if dev else None, started)
     model, loop = _learn(start, examples, dev, settings, on_progress, checkpoint, on_epoch)
     with damaged_is_diverged("intent", RATE_SETTING):
@@ -182,17 +186,24 @@ class _Base:
 
 
 def _load_base(
-    base: str | Path, revision: str | None, dev: Sequence[IntentExample], settings: IntentFinetuneSettings
+    base: str | Path,
+    revision: str | None,
+    dev: Sequence[IntentExample],
+    settings: IntentFinetuneSettings,
+    names: Inventory,
 ) -> _Base:
     from training.intent.model import load_intent
 
     model = load_intent(base, revision=revision, device=chosen_device(settings.fit))
+    config = model.network.config
+    config.intents = named_now(config.intents, names.intents)
+    config.slot_names = named_now(config.slot_names, names.slots)
     is_folder = Path(base).is_dir()
     return _Base(
         model,
         weights_digest(base) if is_folder else str(revision),
         frozenset({*model.intents, *model.slot_names}),
-        read_replay(Path(base)) if is_folder and settings.replay else [],
+        [named_example(row, names) for row in read_replay(Path(base))] if is_folder and settings.replay else [],
         _is_right(model, dev),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from pydantic import Field
 from corpus.errors import RecordError, UsageError
 from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
+from corpus.records.inventory import Inventory
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
 from training.loop.loop import autocast, run_training
 from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
@@ -58,6 +59,12 @@ class IntentExample:
             raise RecordError(f"{item}: the weight must be finite and at least 0")
         if self.slots:
             check_spans(self.text, self.slots, item)
+
+
+def named_example(row: IntentExample, names: Inventory) -> IntentExample:
+    """Return an example with the names in use now."""
+    slots = row.slots and tuple(replace(slot, name=names.slots.current(slot.name)) for slot in row.slots)
+    return replace(row, intent=names.intents.current(row.intent), slots=slots)
 
 
 class FitSettings(StepSettings):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from corpus.errors import Damaged, SettingsError
 from corpus.records.base import OTHER_INTENT
+from corpus.records.inventory import Names
 
 MODEL_TYPE: Final = "earmark-joint-intent"
 """`model_type` in the `config.json` of earmark's intent models; any other is a plain text encoder."""
@@ -46,3 +48,13 @@ def inventory(folder: Path) -> Inventory:
     if not all(isinstance(kind, list) and all(isinstance(name, str) for name in kind) for kind in names):
         raise Damaged(f"intent model {folder}: config.json holds no list of intents or slots; restore the folder")
     return Inventory(tuple(names[0]), tuple(names[1]))
+
+
+def named_now(own: Sequence[str], names: Names) -> list[str]:
+    """Return the outputs of a model by the names of now; of several that are one name now, the first has it."""
+    taken, found = set(own), []
+    for name in own:
+        now = names.current(name)
+        found.append(name if now in taken else now)
+        taken.add(now)
+    return found

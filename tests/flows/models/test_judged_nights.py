@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from corpus.handle import Corpus
+from corpus.records.models import ModelVersion
 from corpus.storage.database import writing
 from corpus.tables import judgements, reports
-from flows.models.judged_nights import difference, is_paired, judged_nights, rates, slices_of
+from corpus.tables import models as store
+from flows.models.aliases import move_champion
+from flows.models.judged_nights import BY_HAND, difference, is_paired, judged_nights, rates, slices_of
 from tests.flows.judged_home import AUDIT, NIGHTS, home_of, report_of
 
 
@@ -61,6 +64,30 @@ def test_decisions_have_their_night_and_reasons(tmp_path: Path) -> None:
         (NIGHTS[2], "3", "promote", 2),
     ]
     assert found[-1].reasons == ("reason 2",)
+
+
+def test_a_version_that_a_person_promoted_is_a_decision_of_its_night(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    with writing(corpus.records) as conn:
+        judgements.put(conn, "asr", "2", judgements.Judgement("rows", "1", "indicative"))
+        store.put_version(
+            conn, ModelVersion("asr", "4", "run", "", "base", "", "elsewhere")
+        )  # it learned from no night
+    move_champion(corpus, "asr", "3", "2", how="forced", why="it knows the alarm words", actor="lena")
+    move_champion(corpus, "asr", "2", "4", how="gate", why="", actor="lena")
+    with corpus.read() as conn:
+        found = judged_nights(conn, "asr", NIGHTS[-1])
+    assert [(each.night, each.version, each.against, each.decision) for each in found.decisions] == [
+        (NIGHTS[0], "2", "1", "indicative"),
+        (NIGHTS[0], "2", "3", BY_HAND),
+        (NIGHTS[1], "2", "1", "refuse"),
+        (NIGHTS[2], "3", "1", "promote"),
+        (NIGHTS[2], "4", "2", BY_HAND),
+    ]
+    assert found.decisions[1].reasons == ("the gate was overruled: it knows the alarm words",)
+    assert found.decisions[-1].reasons == ("the gate had allowed it",)
+    assert found.growing[0].decision == found.decisions[1]
+    assert not any("lena" in str(each) for each in found.decisions)
 
 
 def test_a_home_without_reports_has_nights_without_rates(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Hypothesis
+from corpus.records.base import Kind
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import labels, scores, snapshots
 from corpus.tables import models as store
+from corpus.tables.inventory import StoredNames, put_names, with_mapping
 from corpus.tables.labels import Source
 from corpus.vault import consent
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
@@ -31,6 +33,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from tests.corpus.stored import arrive, choose, corpus_at, predictions_of
 from tests.flows.homes import small_settings
+from training.intent.inventory import MODEL_TYPE
 
 TEXT = "turn the light on"
 """Four words that are the known text of every clip."""
@@ -66,6 +69,10 @@ def label(corpus: Corpus, ids: Sequence[str], source: Source = "manifest", inten
         op.result = {}
 
 
+def on_labels(corpus: Corpus) -> dict[Kind, ChampionOnLabels]:
+    return champions_on_labels(corpus, Path(corpus.root).parent)
+
+
 def openings(corpus: Corpus) -> list[dict]:
     with corpus.read() as conn:
         rows = conn.execute(sa.select(schema.audit.c.detail).where(schema.audit.c.act == "open"))
@@ -77,7 +84,7 @@ def test_words_and_intents_are_counted_on_all_labelled_clips(corpus: Corpus):
     transcribe(corpus, ids, "turn a light on now")  # of four words one is wrong and three are right; one is inserted
     label(corpus, ids[:18])
     label(corpus, ids[18:], intent="light_off")
-    found = champions_on_labels(corpus)
+    found = on_labels(corpus)
     asr, intent = found["asr"], found["intent"]
     assert (asr.clips, asr.error, asr.right, asr.hard) == (24, 0.5, 0.75, False)
     assert (intent.clips, intent.error, intent.right) == (24, 0.25, 0.75)
@@ -92,40 +99,40 @@ def test_the_texts_are_read_once_with_one_audit_row_for_the_same_labels_and_cham
     ids = arrive(corpus, 30)
     transcribe(corpus, ids, TEXT)
     label(corpus, ids[:20])
-    first = champions_on_labels(corpus)
+    first = on_labels(corpus)
     assert [(row["purpose"], row["count"], row["parts"]) for row in openings(corpus)] == [
         ("judge", 20, ["hypotheses", "label"])
     ]
-    assert champions_on_labels(corpus) == first
+    assert on_labels(corpus) == first
     assert len(openings(corpus)) == 1
     label(corpus, ids[20:])
-    assert champions_on_labels(corpus)["asr"].clips == 30
+    assert on_labels(corpus)["asr"].clips == 30
     assert len(openings(corpus)) == 2
     champion(corpus, "asr", "2")
     transcribe(corpus, ids, "turn it off", ("2", "1"))
-    assert champions_on_labels(corpus)["asr"].right == 0.25
+    assert on_labels(corpus)["asr"].right == 0.25
     assert len(openings(corpus)) == 3
 
 
 def test_before_there_are_enough_clips_nothing_is_opened_and_the_line_says_what_is_missing(corpus: Corpus):
-    assert champion_lines(champions_on_labels(corpus))[0] == (
+    assert champion_lines(on_labels(corpus))[0] == (
         "no labelled clips yet: nobody knows how well asr/1 does on your data; import labels or merge answers"
     )
     ids = arrive(corpus, 24)
     label(corpus, ids[:19])
     transcribe(corpus, ids[:19], TEXT)
-    found = champions_on_labels(corpus)
+    found = on_labels(corpus)
     assert (found["asr"].clips, found["asr"].error) == (19, None)
     assert champion_lines(found)[0].startswith("19 labelled clips, 20 others are needed: nobody knows how well asr/1")
     label(corpus, ids[19:])
-    line = champion_lines(champions_on_labels(corpus))[0]
+    line = champion_lines(on_labels(corpus))[0]
     assert line == "24 labelled clips, 5 not scored by the champions: run earmark score, then asr/1 is known"
     assert openings(corpus) == []
 
 
 def test_a_home_without_champions_says_how_to_get_them(tmp_path: Path):
     empty = corpus_at(tmp_path / "empty")
-    assert champions_on_labels(empty) == {}
+    assert on_labels(empty) == {}
     assert champion_lines({})[0].startswith("no champions yet: earmark score registers the bases")
     empty.close()
 
@@ -136,7 +143,7 @@ def test_clips_that_a_champion_learned_from_do_not_judge_it(corpus: Corpus):
     champion(corpus, "asr", "2", learned=ids[:15])
     transcribe(corpus, ids[:15], TEXT, ("2", "1"))
     transcribe(corpus, ids[15:], "nothing of this", ("2", "1"))
-    asr = champions_on_labels(corpus)["asr"]
+    asr = on_labels(corpus)["asr"]
     assert (asr.labelled, asr.learned, asr.clips, asr.right) == (40, 15, 25, 0.0)
 
 
@@ -147,11 +154,11 @@ def test_clips_chosen_as_hard_count_only_where_there_are_too_few_others(corpus: 
     transcribe(corpus, ids[:14], "nothing of this")
     transcribe(corpus, ids[14:], TEXT)
     label(corpus, ids[:20], "annotators")
-    found = champions_on_labels(corpus)["asr"]
+    found = on_labels(corpus)["asr"]
     assert (found.clips, found.hard, found.right) == (20, True, 6 / 20)
     assert "on your 20 labelled clips, some of them chosen as hard" in champion_lines({"asr": found})[0]
     label(corpus, ids[20:])
-    found = champions_on_labels(corpus)["asr"]
+    found = on_labels(corpus)["asr"]
     assert (found.clips, found.hard, found.right) == (30, False, 1.0)
 
 
@@ -159,10 +166,10 @@ def test_a_customer_who_withdrew_the_consent_is_not_counted(corpus: Corpus):
     ids = arrive(corpus, 24, speakers=24)
     transcribe(corpus, ids, TEXT)
     label(corpus, ids)
-    assert champions_on_labels(corpus)["asr"].clips == 24
+    assert on_labels(corpus)["asr"].clips == 24
     at = datetime(2027, 1, 1, tzinfo=UTC)
     consent.set_consent(corpus.vault, "account-3", frozenset({"score"}), at, "test")
-    assert champions_on_labels(corpus)["asr"].clips == 23
+    assert on_labels(corpus)["asr"].clips == 23
 
 
 def test_labels_without_a_word_show_nothing(corpus: Corpus):
@@ -171,7 +178,7 @@ def test_labels_without_a_word_show_nothing(corpus: Corpus):
     with corpus.operation("labels", "ingest") as op:
         labels.put_labels(corpus, op, [Label(i, "", None, (), 1.0, 1, 1) for i in ids], "manifest")
         op.result = {}
-    assert "without a word in them" in champion_lines(champions_on_labels(corpus))[0]
+    assert "without a word in them" in champion_lines(on_labels(corpus))[0]
 
 
 GOOD = ChampionOnLabels("asr", "1", 120, 0, 0, 120, False, 0.2, 0.85)
@@ -195,6 +202,53 @@ def test_poor_intents_are_the_speech_model_s_where_its_words_are_wrong():
         "intent error 81.8 %): it learns your intents from labels" in champion_lines({"asr": GOOD, "intent": intent})[1]
     )
     assert champion_lines({"asr": POOR, "intent": intent})[1].endswith("so that one comes first")
+
+
+def knows(corpus: Corpus, home: Path, *intents: str) -> None:
+    """Make a champion that can predict some intents; of its files only what names them is there."""
+    folder = home / "model"
+    folder.mkdir()
+    config = {"model_type": MODEL_TYPE, "intents": intents, "slot_names": []}
+    (folder / "config.json").write_text(json.dumps(config))
+    with writing(corpus.records) as conn:
+        store.put_version(conn, ModelVersion("intent", "2", "run-2", "", "base", "", str(folder)))
+        store.move_alias(conn, "intent", "champion", "1", "2")
+
+
+@pytest.mark.parametrize(("also", "named"), [((), 0.0), (("light_on",), 0.5), (("former",), 0.5)])
+def test_a_champion_without_the_labelled_names_is_said_not_to_know_them(
+    corpus: Corpus, tmp_path: Path, also: tuple[str, ...], named: float
+):
+    ids = arrive(corpus, 24)
+    knows(corpus, tmp_path, "weather", "other", *also)
+    with writing(corpus.records) as conn:
+        put_names(conn, "intent", with_mapping(StoredNames(), "former", "light_on"), datetime.now(UTC))
+    with corpus.operation("score", "score") as op:
+        best = (Hypothesis("nothing of this", 1.0, "weather"),)
+        scores.put(corpus, op, predictions_of(ids, versions=("1", "2")), dict.fromkeys(ids, best))
+        op.result = {}
+    label(corpus, ids[:18])
+    label(corpus, ids[18:22], intent="light_off")
+    label(corpus, ids[22:], intent="other")  # every model has it, so it says nothing
+    found = on_labels(corpus)
+    assert (found["intent"].named, found["intent"].right, found["asr"].named) == (named, 0.0, None)
+    remedies = [line.partition("): ")[2] for line in champion_lines(found)]
+    assert remedies[0].startswith("take another base")
+    if named:
+        assert remedies[1] == "it reads the transcripts of the speech model, so that one comes first"
+    else:
+        assert remedies[1] == ("it does not know your intents yet: it learns them from labels, earmark retrain intent")
+    assert document_lines({kind: each.to_json() for kind, each in found.items()}) == champion_lines(found)
+
+
+def test_a_prediction_by_a_former_name_is_right(corpus: Corpus):
+    ids = arrive(corpus, 24)
+    transcribe(corpus, ids, TEXT)
+    label(corpus, ids, intent="lamp_on")
+    assert on_labels(corpus)["intent"].right == 0.0
+    with writing(corpus.records) as conn:
+        put_names(conn, "intent", with_mapping(StoredNames(), "light_on", "lamp_on"), datetime.now(UTC))
+    assert on_labels(corpus)["intent"].right == 1.0
 
 
 def test_status_and_doctor_show_the_line_and_the_doctor_does_not_fail(

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import sqlalchemy as sa
 from jinja2 import Environment, FileSystemLoader
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.evaluation import Interval
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
 from corpus.tables import utterances
+from flows.models.aliases import move_champion
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_html import night_file, show_night, write_night_page
+from flows.reports.night_report import KindReport, NightRates, night_report
+from flows.reports.night_sections import finding, kind_section
 from flows.reports.svg_chart import Series, over_nights
 from flows.runtime.settings import Settings
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
@@ -121,3 +128,40 @@ def test_the_page_is_in_the_home_unless_a_file_is_given(
     printed = capsys.readouterr().out
     assert f"page  {file}" in printed
     assert "C champion" in printed
+
+
+def test_a_promotion_by_hand_is_listed_and_its_mark_is_filled(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    with writing(corpus.records) as conn:
+        conn.execute(sa.delete(schema.promotions))
+        conn.execute(sa.update(schema.aliases).values(version="1"))
+    settings = settings_at(tmp_path)
+
+    def filled() -> list[bool]:
+        report = night_report(corpus, settings.night, settings.promotion, settings.sampling, None)
+        chart = kind_section(report, report.kinds[0], settings.promotion).growing_chart
+        assert chart is not None
+        return [point.filled for point in chart.points if point.mark == "diamond"]
+
+    assert filled() == []
+    move_champion(corpus, "asr", "1", "2", how="forced", why="it knows the <alarm> words", actor="lena")
+    assert filled() == [True]  # in the first night, which version 2 learned from
+    page = page_of(corpus, tmp_path)
+    assert "promoted by hand" in page
+    assert "the gate was overruled: it knows the &lt;alarm&gt; words" in page
+    assert "lena" not in page
+    corpus.close()
+
+
+def test_a_champion_beside_a_base_that_was_not_judged_is_told_without_it() -> None:
+    rate = Interval(0.2, 0.1, 0.3, 40, 12)
+    row = NightRates(
+        night=NIGHTS[0], rows=40, speakers=12, champion="2", challenger=None, decision=None,
+        champion_rate=rate, base_rate=None, challenger_rate=None, better_by=None,
+    )  # fmt: skip
+    kind = KindReport(
+        kind="asr", measure="WER", base="1", anchor=(), growing=(row,), anchor_night="", slices=(), slices_night="",
+        looks=0,
+    )  # fmt: skip
+    assert finding(kind) == "Champion v2 has WER 20.0\u00a0% [10.0,\u00a030.0] on the growing set."
+    assert "the base 20.0" in finding(replace(kind, growing=(replace(row, base_rate=rate),)))

@@ -15,13 +15,14 @@ import sqlalchemy as sa
 
 from corpus.handle import Corpus
 from corpus.records.annotations import AnnotationTask, task_id
-from corpus.records.models import ModelVersion
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import operation_ids
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import ingest_batches, nights, rounds, utterances
+from corpus.tables import ingest_batches, nights, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.tables.nights import NightFrame
+from flows.models.aliases import move_champion
 from flows.reports.nights import NightRow, nights_of
 from flows.runtime.settings import NightSettings
 from tests.corpus.stored import arrive, choose, corpus_at, score
@@ -129,6 +130,28 @@ def test_a_version_is_in_the_night_whose_run_trained_it_or_before_which_it_was_t
     first, second = listed(corpus)
     assert (first.learned, first.promoted) == (("asr/2", "intent/2"), ("intent/2",))
     assert (second.night, second.learned, second.promoted) == ("2026-03-03", ("intent/3", "intent/4"), ())
+
+
+def test_a_version_trained_by_hand_is_in_the_newest_night_that_it_learned_from(corpus: Corpus) -> None:
+    ids = ingest(corpus, 0, 4) + ingest(corpus, 1, 4)
+    for start, night in ((0, "2026-03-02"), (4, "2026-03-03")):
+        choose(corpus, ids[start : start + 2], night)
+        with writing(corpus.records) as conn:  # `choose` names another night
+            conn.execute(sa.update(schema.rounds).where(schema.rounds.c.round == night).values(night=night))
+    with writing(corpus.records) as conn:
+        for number, learned in (("2", ids[:1]), ("3", ids[:5]), ("4", ids[2:3])):
+            rows = tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(learned))
+            snapshot_id = snapshots.put_snapshot(conn, Snapshot(rows), "asr")
+            version = ModelVersion("asr", number, "run", snapshot_id, "base", "1", "nowhere")
+            store.put_version(conn, version, "by-hand", NOW)
+        store.put_version(conn, ModelVersion("asr", "1", "run", "", "base", "", "nowhere"))
+        store.move_alias(conn, "asr", "champion", None, "1")
+    for was, number in (("1", "2"), ("2", "3"), ("3", "1"), ("1", "4")):
+        move_champion(corpus, "asr", was, number, how="forced", why="a trial", actor="lena")
+    first, second, last = listed(corpus)
+    assert (first.night, first.learned, first.promoted) == ("2026-03-02", ("asr/2",), ("asr/2",))
+    assert (second.night, second.learned, second.promoted) == ("2026-03-03", ("asr/3",), ("asr/3",))
+    assert (last.night, last.learned) == ("2026-03-10", ("asr/4",))  # its label is of no night
 
 
 def test_a_home_of_a_thousand_nights_is_listed_at_once(corpus: Corpus) -> None:

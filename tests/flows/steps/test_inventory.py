@@ -43,6 +43,13 @@ def test_a_name_outside_the_inventory_is_counted_kept_and_listed(world: Asked):
     assert (row.kind, row.name, row.answers, row.utterances, row.people) == ("intent", "book_cabin", 2, 2, 1)
 
 
+def test_a_name_that_differs_in_digits_only_is_like_no_other(world: Asked):
+    add_names(*changing(world), "intent", ["Dial_89"], NameNote())
+    given(world, "Dial_67", "Dail_89", "Dial_")
+    like = {row.name: row.like for row in list_proposals(*arguments(world)).proposals}
+    assert like == {"Dial_67": None, "Dail_89": "Dial_89", "Dial_": None}
+
+
 def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: Asked):
     given(world, "book_cabin", "book_cabin", "other")
     before = label_of(world, 0)

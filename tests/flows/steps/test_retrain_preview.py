@@ -14,6 +14,7 @@ from corpus.records.base import Kind
 from corpus.storage import records_schema as schema
 from corpus.tables import costs, labels
 from flows.reports.demo_tables import DemoReport
+from flows.reports.dry_run_table import show_retrain_preview
 from flows.reports.label_account import account_text
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
@@ -33,7 +34,9 @@ def written(settings: Settings) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["asr", "intent"])
-def test_it_says_what_is_due_for_how_long_and_writes_nothing(lived: tuple[Settings, DemoReport], kind: Kind):
+def test_it_says_what_is_due_for_how_long_and_writes_nothing(
+    lived: tuple[Settings, DemoReport], kind: Kind, capsys: pytest.CaptureFixture[str]
+):
     settings = small_settings(lived[0].home, f"{'asr.loop' if kind == 'asr' else 'intent.fit'}.epochs=2")
     before = written(settings)
     with opened(settings) as corpus:
@@ -46,6 +49,8 @@ def test_it_says_what_is_due_for_how_long_and_writes_nothing(lived: tuple[Settin
     assert found.account.labels == len(current)
     assert cost is not None
     assert found.measured_on == f"{kind}/{cost.version}"
+    show_retrain_preview(found.to_json())
+    assert ("known when it learns" in capsys.readouterr().out) == (kind == "asr")
     assert found.training_seconds == pytest.approx(cost.seconds * found.account.train / cost.labels, abs=0.06)
     assert found.judging_seconds is not None
     assert found.versions in (2, 3)

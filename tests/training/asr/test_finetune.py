@@ -70,9 +70,10 @@ def test_interpolation_lies_between_base_and_fine_tune(base, tmp_path):
 
 def test_transcripts_that_do_not_fit_are_counted_and_left_out(base, tmp_path):
     short = AsrExample("short", tone_clip("a"), "turn on the light in the kitchen now please")
-    strange = AsrExample("strange", tone_clip("turn it off"), "日本")
+    strange = AsrExample("strange", tone_clip("turn it off"), "off 日本")
     result = finetune_asr(base, [*tone_examples(3), short, strange], tmp_path / "out", QUICK)
     assert (result.too_long, result.unspellable, result.examples) == (("short",), ("strange",), 3)
+    assert result.lacks == ("日", "本")  # and none of the letters that it spells
     with pytest.raises(UsageError, match="none of 2 clips can be learned"):
         finetune_asr(base, [short, strange], tmp_path / "none", QUICK)
     assert not (tmp_path / "none").exists()

@@ -221,3 +221,11 @@ def test_a_decision_is_json_and_a_text_for_people():
     for row in decision.slices:
         line = next(line for line in text.splitlines() if f"={row.value} " in line)
         assert line.split()[3:5] == [f"{row.champion:.4f}", f"{row.challenger:.4f}"]
+
+
+def test_an_indicative_decision_names_no_look_as_it_spends_none():
+    old, new = asr_pair(np.random.default_rng(1), speakers=5, rows=4)
+    text = decision_text(decide(old, new, 2))
+    assert "INDICATIVE" in text
+    assert "  no look is spent, intervals at 99.17 %" in text
+    assert "look 2" not in text

@@ -8,6 +8,7 @@ import torch
 
 from corpus.errors import Damaged, RecordError, Refused, UsageError
 from corpus.records.arrivals import SlotSpan
+from corpus.records.inventory import Inventory, make_names
 from tests.training.tiny_intent import QUICK, SILENT, rows, taught_intent
 from training.intent.finetune import IntentExample, IntentFinetuneSettings, finetune_intent, read_replay
 from training.intent.fit import FitSettings
@@ -49,6 +50,24 @@ def test_it_learns_new_intents_and_slots_and_forgets_nothing(base, tmp_path):
     assert steps[-1][0] == steps[-1][1] == len(steps)
     model = load_intent(tmp_path / "out")
     assert [s.name for s in classify(model, ["wake me at ten"]).slots[0]] == ["time"]
+
+
+def test_what_the_base_knows_by_a_former_name_goes_on_by_the_name_of_now(base, tmp_path):
+    named = Inventory(make_names((), {"lights": "lamps", "music": "songs"}), make_names(()))
+    said = [replace(row, intent=named.intents.current(row.intent)) for row in rows()]
+    result = finetune_intent(base, NEW, tmp_path / "out", PLAIN, dev=said, names=named)
+    assert result.intents == ("lamps", "songs", "other", "alarm")
+    assert result.grown == ("alarm", "time")
+    assert result.dev_accuracy is not None
+    assert result.dev_accuracy[0] > 0.9  # the base is not wrong for its names
+    assert intents(tmp_path / "out", ["turn on the hall light"]) == ["lamps"]
+    one = Inventory(make_names((), {"lights": "house", "music": "house"}), make_names(()))
+    assert finetune_intent(base, NEW, tmp_path / "one", PLAIN, names=one).intents == (
+        "house",
+        "music",
+        "other",
+        "alarm",
+    )
 
 
 def test_the_same_examples_give_the_same_weights_whatever_their_order_and_the_state_outside(base, tmp_path):
