@@ -1,14 +1,14 @@
 """What is wrong with a refused answer, in one line: the field, what it must be, and the nearest name of an unknown one.
 
-A line never has a value, which may be speech. An unknown field is named where its name looks like one that a program
-or a spreadsheet gives; the name of a slot is a word of the inventory.
+A line never has a value, which may be speech, and it is stored. So an unknown field is named only where it resembles a
+known one, and a slot by its number alone.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, get_args
 
 from corpus.records.base import Ask, Verdict
@@ -61,6 +61,9 @@ _REASONS: Final = {
 }
 
 
+_SLOT_NAMED: Final = re.compile(r"(slot \d+) \(.*\)(?=: )", re.DOTALL)
+
+
 def nearest(name: str, known: Collection[str]) -> str | None:
     """Return the known field that an unknown name most likely means; None where none is near."""
     plain = name.strip().lower().replace(" ", "_").replace("-", "_")
@@ -85,7 +88,8 @@ def unknown_field(name: object, known: Collection[str], given: Collection[object
         given: the fields of the row; one that is there already is not suggested.
     """
     listed = f"known are {', '.join(known)}"
-    if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+    # messages are stored: a key that resembles no field may be what somebody said
+    if not isinstance(name, str) or not _PLAIN.fullmatch(name) or nearest(name, known) is None:
         return f"an unknown field; leave it out, {listed}"
     near = nearest(name, [field for field in known if field not in given])
     meant = f"write `{near}` if you meant that, else leave it out" if near else "leave it out"
@@ -112,17 +116,19 @@ def fault_of(reason: str, field: str) -> str:
     return f"field {field}: {'is missing; ' if reason == 'missing_field' else ''}{_WANTED[field]}"
 
 
-def slot_fault(inside: Sequence[int | str], kind: str, slots: object) -> str:
-    """Return the message on a slot whose shape is wrong.
+def without_names(message: str) -> str:
+    """Return a message on slots with their numbers alone: messages are stored, and a name may be what somebody said."""
+    return _SLOT_NAMED.sub(r"\1", message)
+
+
+def slot_fault(inside: Sequence[int | str], kind: str) -> str:
+    """Return the message on a slot whose shape is wrong; it has the slot's number, never its name.
 
     Args:
         inside: its position and, where one key of it is wrong, the key.
         kind: of the fault, as pydantic names it.
-        slots: the slots as they were given.
     """
-    position = int(inside[0])
-    slot = slots[position] if isinstance(slots, list) and position < len(slots) else None
-    title = slot_title(position + 1, slot.get("name") if isinstance(slot, Mapping) else None)
+    title = slot_title(int(inside[0]) + 1, None)
     key = str(inside[1]) if len(inside) > 1 and kind != "extra_forbidden" else ""
     faults: dict[str, Any] = {"missing": "is missing", "extra_forbidden": "holds an unknown key"}
     what = faults.get(kind, "is of the wrong type or out of range")

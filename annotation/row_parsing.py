@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from annotation.answer_faults import fault_of, slot_fault, unknown_field
+from annotation.answer_faults import fault_of, slot_fault, unknown_field, without_names
 from annotation.schema import AnnotationRow, AnswerSlot, DraftRow, SlotRow, TaskRow
 from corpus.errors import RecordError
 from corpus.ingest.manifest_slots import place_slots
@@ -216,7 +216,7 @@ def _shape_error(error: ValidationError, model: type[BaseModel], row: Mapping[st
     if first["type"] == "extra_forbidden" and not inside:
         return RowError("unknown_field", "", unknown_field(name, list(model.model_fields), row))
     if field == "slots" and first["type"] == "slots_text":
-        return RowError("bad_span", field, f"field slots, {first['ctx']['fault']}")
+        return RowError("bad_span", field, f"field slots, {without_names(first['ctx']['fault'])}")
     reason: RefusedReason = "bad_span" if field == "slots" else "bad_field"
     if first["type"] == "missing":
         reason = "missing_field"
@@ -224,9 +224,7 @@ def _shape_error(error: ValidationError, model: type[BaseModel], row: Mapping[st
         reason = "unknown_field"
     elif field in ("verdict", "ask") and first["type"] == "literal_error":
         reason = "unknown_verdict" if field == "verdict" else "wrong_ask"
-    return RowError(
-        reason, field, slot_fault(inside, first["type"], row.get(field)) if field == "slots" and inside else ""
-    )
+    return RowError(reason, field, slot_fault(inside, first["type"]) if field == "slots" and inside else "")
 
 
 def _unlabelled(row: AnnotationRow) -> Annotation:
@@ -285,7 +283,7 @@ def _transcript(row: AnnotationRow, task: Asked) -> tuple[str | None, tuple[Slot
     try:
         transcript, slots = place_slots(row.transcript, row.slots)
     except RecordError as error:
-        raise RowError("bad_span", "slots", f"field slots, {error}") from None
+        raise RowError("bad_span", "slots", f"field slots, {without_names(str(error))}") from None
     return transcript, tuple(replace(slot, name=names[slot.name]) for slot in slots)
 
 

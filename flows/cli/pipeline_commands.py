@@ -69,8 +69,9 @@ def ingest(
         what = "is a folder; name the file in it" if manifest.is_dir() else "no such file"
         raise UsageError(f"manifest {manifest}: {what}")
     report = run_flow("ingest", config, overrides, manifest=str(manifest.resolve()))
-    before = "ingested before: nothing changed; the figures are of that time"
-    show_report("ingested", report, as_json, heading=before if report.to_json().get("already") else None)
+    document = report.to_json()
+    before = "ingested before" + ("" if document.get("recovered") else ": nothing changed")
+    show_report("ingested", report, as_json, heading=before if document.get("already") else None)
     _fail_if_none_accepted(report)
 
 

@@ -22,7 +22,7 @@ from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
 from flows.steps.fine_tune import Learner, asr_learner, intent_learner
-from flows.steps.sweep_plan import Outcome, State, SweepPlan, Trial
+from flows.steps.sweep_plan import FEWEST_SPEAKERS, Outcome, State, SweepPlan, Trial
 from flows.steps.sweep_trial import Place, run_trial
 from flows.steps.training_examples import PseudoLabels
 
@@ -255,6 +255,8 @@ def _verdict(best: TriedSettings | None, present: TriedSettings, compared: int, 
         return f"none of the settings has a lower {measure} than the present ones on {rows}", False
     if best.difference is None:
         return f"the present settings can't be compared: {present.why or 'they were measured on other rows'}", False
+    if best.difference.high < 0 and best.dev_error.speakers < FEWEST_SPEAKERS:
+        return f"lower than with the present settings, and {rows} are too few speakers to tell it from luck", False
     if best.difference.high < 0:
         return f"better than the present settings on {rows}, by more than the luck of the best of {compared}", True
     return f"the difference to the present settings is within noise: {rows} can't tell them apart", False

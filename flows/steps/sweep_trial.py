@@ -47,7 +47,8 @@ def run_trial(
     """
     from training.tracking.runs import tracked_run
 
-    folder = home / "work" / digest(trial.operation_id)[:16]
+    # apart from the work of retrainings, of whose checkpoints each kind keeps the newest alone
+    folder = home / "work" / "trials" / digest(trial.operation_id)[:16]
     began = time.monotonic()
     run_id, outcome = "", None
     try:
@@ -59,10 +60,12 @@ def run_trial(
                 raise TrainingRefused(outcome.why)
     except TrainingRefused as error:
         outcome = outcome or Outcome("diverged", str(error), run_id, _since(began))
-    except EarmarkError as error:
-        outcome = Outcome("failed", str(error), run_id, _since(began))
+    except EarmarkError as error:  # also where only the tracking store was away after the training
+        outcome = outcome or Outcome("failed", str(error), run_id, _since(began))
     for unneeded in (folder, checkpoint_folder(folder, plan.kind)):
         shutil.rmtree(unneeded, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it holds the checkpoint of another trial, which was killed
+        folder.parent.rmdir()
     if outcome.state != "failed":
         with corpus.operation(trial.operation_id, "trial") as op:
             op.result = op.result or outcome.to_json()

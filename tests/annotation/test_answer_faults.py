@@ -60,13 +60,17 @@ def test_an_unknown_field_is_named_before_the_one_that_is_missing_for_it():
         ({"task_id": SECRET}, "field task_id: there is no such task here; give the id of a task, "),
         (
             {"slots": [{"name": "room", "value": SECRET[:5]}]},
-            "field slots, slot 1 (room): its value is not in the text;",
+            "field slots, slot 1: its value is not in the text;",
         ),
-        ({"slots": f"room={SECRET[:5]}"}, "field slots, slot 1 (room): its value is not in the text; correct it, "),
+        ({"slots": f"room={SECRET[:5]}"}, "field slots, slot 1: its value is not in the text; correct it, "),
         ({"slots": "room"}, "field slots, slot 1: is no name=value; write each as room=kitchen, "),
-        ({"slots": [{"name": "room", "start": 12}]}, "field slots, slot 1 (room): has a start but no end; give both"),
+        ({"slots": [{"name": "room", "start": 12}]}, "field slots, slot 1: has a start but no end; give both"),
         ({"slots": [{"value": "kitchen"}]}, "field slots, slot 1: name is missing; give a name, and either start "),
-        ({"slots": [{"name": "room", "words": 1}]}, "field slots, slot 1 (room): holds an unknown key; give a name, "),
+        ({"slots": [{"name": "room", "words": 1}]}, "field slots, slot 1: holds an unknown key; give a name, "),
+        ({"slots": [{"name": SECRET, "value": "nowhere"}]}, "field slots, slot 1: its value is not in the text;"),
+        ({"slots": [{"name": f"{SECRET} (x): y", "words": 1}]}, "field slots, slot 1: holds an unknown key; "),
+        ({"slots": f"{SECRET}=nowhere"}, "field slots, slot 1: its value is not in the text;"),
+        ({SECRET.title().replace(" ", ""): 1}, "an unknown field; leave it out, known are "),
     ],
 )
 def test_each_fault_has_its_field_and_remedy_and_no_content(changes: dict[str, object], message: str):

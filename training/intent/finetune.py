@@ -235,7 +235,8 @@ def _learn(
     model = _made_ready(start.model, examples, dev, settings.calibrate_from)
     weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     draw = _epoch_examples(examples, start.replay, settings)
-    checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r}")
+    heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
+    checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
     loop = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
     _interpolate(model, weights, settings.interpolate)
     return calibrated(model, dev) if len(dev) >= settings.calibrate_from else model, loop

@@ -29,7 +29,8 @@ def test_a_comparison_is_one_run_with_table_page_and_the_set_that_it_was_made_on
     page, report = page_html(compared), compared.document
     ids = {log_comparison(settings.tracking, settings.home, compared, page) for _ in range(2)}
     tracking = open_tracking(settings.tracking, settings.home)
-    (run,) = tracking.client.search_runs([tracking.experiment_id], "tags.`earmark.kind` = 'compare'")
+    compared_runs = tracking.client.search_runs([tracking.experiment_id], "tags.`earmark.kind` = 'compare'")
+    (run,) = [run for run in compared_runs if run.data.params["config.model"] == "intent"]
     assert ids == {run.info.run_id}
     assert run.info.run_name == f"compare · intent 1 with intent 2 · {report.difference.n} rows"
     assert (run.info.status, run.data.tags["earmark.eval_set_id"]) == ("FINISHED", report.eval_set_id)
