@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Set, app, settings_of
+from flows.cli.options import Config, Json, Set, app, open_home
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -39,14 +39,9 @@ def suspects(
     if not ask and (minutes is not None or audit):
         raise UsageError("--minutes and --audit say what is asked again: give --ask, too")
     changes = [*(overrides or []), *([f"sampling.minutes={minutes}"] if minutes is not None else [])]
-    settings = settings_of(config, changes)
-    from contextlib import nullcontext
-
-    from flows.runtime.lock import hold_corpus
-    from flows.runtime.session import opened
     from flows.steps.suspects import find_suspects
 
-    with hold_corpus(settings.corpus, "suspects") if ask else nullcontext(), opened(settings, create=False) as corpus:
+    with open_home(config, changes, lock="suspects" if ask else None) as (corpus, settings):
         report = find_suspects(corpus, settings.home, settings.inventory, [kind] if kind else ["intent", "asr"])
         found, report = len(report.rows), replace(report, rows=report.rows[:top])
         if ask:

@@ -26,6 +26,7 @@ from flows.rounds.label_doubt import Suspect, doubt_of_intents, doubt_of_transcr
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasCost, HasLearned
 from flows.steps.export import ExportReport, SettingsOfExport, export_round
+from flows.tasks.task_status import OPEN
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 from sampling.recheck import Candidate, Recheck, choose_again, random_order
@@ -110,9 +111,10 @@ def find_suspects(
 
 
 def finish_asking(corpus: Corpus, settings: SettingsOfExport) -> None:
-    """Export the rounds of questions whose export a killed run did not reach."""
+    """Export the rounds of questions that are not answered again: a killed run may not have written their files."""
     with corpus.read() as conn:
-        unfinished = [row.round for row in rounds.rounds_again(conn) if not rounds.tasks(conn, row.round)]
+        tasks = {row.round: rounds.tasks(conn, row.round) for row in rounds.rounds_again(conn)}
+        unfinished = [name for name, rows in tasks.items() if not rows or any(row.state in OPEN for row in rows)]
     for name in unfinished:
         export_round(corpus, settings, name)
 

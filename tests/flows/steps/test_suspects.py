@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,16 @@ def test_a_run_that_was_killed_before_its_export_is_finished_by_the_next(labelle
     finish_asking(corpus, settings)
     with corpus.read() as conn:
         assert {row.utterance_id for row in rounds.tasks(conn, asked.round)} == labelled.wrong
+
+
+def test_files_that_a_killed_run_did_not_write_are_written_by_the_next(labelled: Labelled):
+    corpus, settings = labelled.world.corpus, labelled.world.settings
+    folder = settings.task_folder / ask_again(corpus, settings, labelled.find().rows).round
+    written = {file.relative_to(folder): read_tasks(file) for file in folder.rglob(TASK_FILE)}
+    assert sum(len(tasks) for tasks in written.values()) == 4
+    shutil.rmtree(folder)  # its tasks were leased before
+    finish_asking(corpus, settings)
+    assert {file.relative_to(folder): read_tasks(file) for file in folder.rglob(TASK_FILE)} == written
 
 
 def test_an_overdue_question_may_be_asked_once_more(labelled: Labelled):
