@@ -30,7 +30,8 @@ class Merged:
         utterance_id: the utterance.
         outcome: `labelled`, another verdict, or `conflict`, which stays open for one more person.
         label: the valid label, where the outcome is `labelled` and somebody gave an intent or a transcript (`triage`
-            gives neither); else None.
+            gives neither), and the label that stays valid while a question that was asked again is a conflict; else
+            None.
         is_new: `label` is a new revision, to be stored; else it is the current one.
         withdraws: the answers no longer support the current label, so no model may be trained on it. Where all answers
             are `help`, a label that came with the manifest stays valid.
@@ -38,7 +39,7 @@ class Merged:
         annotators: number of people who answered, without `help`.
         people: number of people who answered, `help` included.
         conflict: what the answers disagree on, "" without a conflict; `revision` means that one person gave two
-            different answers with the same revision number.
+            different answers with the same revision number, so that neither counts, and nobody else answered.
         flags: the safety verdicts that anybody ever gave, gravest first; the first of them is the outcome. One that
             its author corrected later still counts: merged alone it would have closed the utterance, and the result
             must not depend on whether the correction is merged with it.
@@ -66,6 +67,7 @@ def merge_annotations(
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
     inventory: Inventory | None = None,
+    again: Collection[str] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Merged]:
     """Return one `Merged` for each utterance that has annotations, sorted by utterance id.
@@ -78,6 +80,9 @@ def merge_annotations(
     A name outside the inventory has its vote like any other. Where it wins, the label has no intent, or not this slot,
     until the name is adopted or mapped and the answers are merged again.
 
+    Where answers to a question that was asked again conflict with the others, the others' label stays valid until one
+    more answer decides: most labels that somebody doubts are right.
+
     Args:
         annotations: utterance id -> all its annotations, superseded and repeated ones included.
         current: utterance id -> its label of the highest revision, even if it is withdrawn.
@@ -87,6 +92,7 @@ def merge_annotations(
         others: utterance id -> number of its label's revisions that do not come from answers, but from a manifest or
             a review of the annotators. By default 1 for a current label without annotators, else 0.
         inventory: the names in use, as they are now; by default every name is one.
+        again: ids of the tasks that ask about labelled utterances again.
         on_progress: called after every utterance with the number of utterances so far.
 
     Returns:
@@ -103,7 +109,12 @@ def merge_annotations(
         if rows:
             names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
             known = renamed(label, inventory) if label is not None and inventory is not None else label
-            one = _merge(utterance_id, names, known, settings, utterance_id in withdrawn, crowd, other)
+            beside = (known, settings, utterance_id in withdrawn, crowd, other)
+            one = _merge(utterance_id, names, *beside)
+            first = [row for row in names if row.task_id not in again]
+            if one.outcome == "conflict" and len(first) < len(names):
+                before = _merge(utterance_id, first, *beside) if first else None
+                one = _with_first_label(one, before, known, utterance_id in withdrawn)
             is_new = one.is_new or (one.label is not None and known != label)
             outside = {
                 name
@@ -130,7 +141,7 @@ def _merge(
     flags = tuple(verdict for verdict in SAFETY if verdict in raised)
     if flags:
         decision = Decision(flags[0])
-    elif answers.contradicted:
+    elif answers.contradicted and all(answer.verdict == "help" for answer in answers.latest):
         decision = Decision("conflict", "revision")
     else:
         decision = decide(answers.latest, settings, crowd)
@@ -165,6 +176,13 @@ def _merge(
         conflict=decision.conflict,
         flags=flags,
     )
+
+
+def _with_first_label(one: Merged, first: Merged | None, current: Label | None, withdrawn: bool) -> Merged:
+    """Return the conflict with the label of the first answers, or with the current one where there are none."""
+    if first is None:
+        return replace(one, label=current, is_new=current is not None and withdrawn, withdraws=False)
+    return replace(one, label=first.label, is_new=first.is_new, withdraws=first.withdraws)
 
 
 def _content(label: Label) -> Content:

@@ -49,7 +49,7 @@ from flows.tasks.task_status import SweepReport
 def run_name() -> str:
     """Return the name of a flow run on Prefect's pages: the flow, its kind of model, and the night or today."""
     given = runtime.flow_run.parameters or {}
-    when = given.get("night") or f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    when = given.get("night") or given.get("round_") or f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
     return " ".join(str(part) for part in (runtime.flow_run.flow_name, given.get("kind"), when) if part)
 
 
@@ -99,10 +99,10 @@ def sample(night: str | None = None, config: str | None = None) -> SampleReport:
 
 @flow(name="export", flow_run_name=run_name)
 @without_content
-def export(night: str | None = None, config: str | None = None) -> ExportReport:
-    """Export the chosen utterances as tasks for annotators."""
+def export(night: str | None = None, round_: str | None = None, config: str | None = None) -> ExportReport:
+    """Export the chosen utterances of a night, or those of a round that asks again, as tasks for annotators."""
     with open_for_flow(config) as (corpus, settings):
-        return stages.export(corpus, settings, closed_night(settings.night, night).name, again=True)
+        return stages.export(corpus, settings, round_ or closed_night(settings.night, night).name, again=True)
 
 
 @flow(name="merge", flow_run_name=run_name)

@@ -40,6 +40,7 @@ from flows.steps.review_annotators import ReviewReport
 from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
 from flows.tasks import answer_inbox, task_status
+from flows.tasks.open_questions import open_questions
 from flows.tasks.task_status import SweepReport
 from training.score import ScoreSettings
 from training.tracking.store import TrackingSettings
@@ -183,7 +184,7 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
         pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)
         for step, done in (("settle", settled), ("push", pushed)):
             failed |= {step: done.not_done} if isinstance(done, NotDone) else {}
-    return merge_total.total(reports, failed, reviewed, merge_total.open_questions(corpus))
+    return merge_total.total(reports, failed, reviewed, open_questions(corpus))
 
 
 def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:

@@ -106,8 +106,8 @@ def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str
     return sorted({row.task_id for row in fetch_among(conn, statement, answers.c.task_id, sorted(set(task_ids)))})
 
 
-def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, int]]:
-    """Return task, its round, annotator and revision of the newest revisions that have several contents, sorted.
+def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, str, int]]:
+    """Return utterance, task, round, annotator and revision of newest revisions with several contents, by task.
 
     Only of utterances that are neither labelled nor set aside: elsewhere nothing is left to settle.
     """
@@ -116,25 +116,28 @@ def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, int]]:
     same = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
     labelled = sa.exists().where(labels.c.utterance_id == answers.c.utterance_id, labels.c.current)
     statement = (
-        sa.select(*key, tasks.c.round, answers.c.revision)
+        sa.select(tasks.c.utterance_id, *key, tasks.c.round, answers.c.revision)
         .join(newest, sa.and_(*same))
         .join(tasks, tasks.c.task_id == answers.c.task_id)
         .join(utterances, utterances.c.utterance_id == answers.c.utterance_id)
         .where(answers.c.variant > 0, utterances.c.state == "accepted", ~labelled)
         .distinct()
     )
-    return sorted((row.task_id, row.round, row.annotator_id, row.revision) for row in conn.execute(statement))
+    rows = [
+        (row.utterance_id, row.task_id, row.round, row.annotator_id, row.revision) for row in conn.execute(statement)
+    ]
+    return sorted(rows, key=lambda row: row[1:])
 
 
-def undecided(conn: sa.Connection) -> list[tuple[str, str]]:
-    """Return task and round of the tasks that have an answer and wait for one more, sorted."""
+def undecided(conn: sa.Connection) -> list[tuple[str, str, str]]:
+    """Return utterance, task and round of the tasks that have an answer and wait for one more, sorted."""
     answered = sa.exists().where(answers.c.task_id == tasks.c.task_id)
     statement = (
-        sa.select(tasks.c.task_id, tasks.c.round)
+        sa.select(tasks.c.utterance_id, tasks.c.task_id, tasks.c.round)
         .join(utterances, utterances.c.utterance_id == tasks.c.utterance_id)
         .where(tasks.c.state.in_(("open", "exported")), utterances.c.state == "accepted", answered)
     )
-    return sorted((row.task_id, row.round) for row in conn.execute(statement))
+    return sorted((row.utterance_id, row.task_id, row.round) for row in conn.execute(statement))
 
 
 def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:

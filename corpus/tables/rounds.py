@@ -142,6 +142,16 @@ def asked_again(conn: sa.Connection, since: str | None = None) -> dict[str, str]
     return {i: state for i, state in found.items() if state != "closed"}
 
 
+def tasks_again(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Return the ids of the tasks that ask about these utterances again."""
+    statement = (
+        sa.select(tasks_table.c.task_id)
+        .join(rounds_table, rounds_table.c.round == tasks_table.c.round)
+        .where(rounds_table.c.night == NO_NIGHT)
+    )
+    return {row.task_id for row in fetch_among(conn, statement, tasks_table.c.utterance_id, ids)}
+
+
 def _rounds(conn: sa.Connection, condition: sa.ColumnElement[bool]) -> list[RoundRow]:
     rows = conn.execute(sa.select(rounds_table).where(condition).order_by(rounds_table.c.seq))
     return [

@@ -195,15 +195,30 @@ def sample(
 
 
 @app.command()
-def export(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def export(
+    night: NightName = None,
+    round_: Annotated[
+        str | None,
+        typer.Option("--round", help="A round of earmark suspects --ask, such as again-1, in place of a night."),
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Export the chosen utterances as tasks for annotators."""
+    from corpus.errors import UsageError
     from flows.nights.sampling_frame import closed_night
-    from flows.steps.export import require_round
+    from flows.steps.export import require_round, require_round_again
 
+    if night is not None and round_ is not None:
+        raise UsageError("--night and --round are both given; a night's round has the name of its night: give one")
     with open_home(config, overrides) as (corpus, settings):
-        # refuse a night without a round before the slow start of a server
-        require_round(corpus, closed_night(settings.night, night).name)
-    show_report("exported", run_flow("export", config, overrides, night=night), as_json)
+        # refuse what has no round before the slow start of a server
+        if round_ is not None:
+            require_round_again(corpus, round_)
+        else:
+            require_round(corpus, closed_night(settings.night, night).name)
+    show_report("exported", run_flow("export", config, overrides, night=night, round_=round_), as_json)
 
 
 @app.command()

@@ -59,10 +59,11 @@ def _asked(corpus: Corpus, settings: Settings, report: SuspectsReport, audit: in
     from flows.steps.annotation_backends import is_external, push
     from flows.steps.suspects import ask_again, finish_asking
 
-    finish_asking(corpus, settings)
+    finished = finish_asking(corpus, settings)
     asked = ask_again(corpus, settings, report.rows, audit)
-    if asked.export is not None and is_external(settings.export):
+    if (finished or asked.export is not None) and is_external(settings.export):
         sent = push(corpus, settings)
-        export = replace(asked.export, sent=sent.sent, removed=sent.removed, open_there=sent.open_there)
-        asked = replace(asked, export=export)
+        if asked.export is not None:
+            export = replace(asked.export, sent=sent.sent, removed=sent.removed, open_there=sent.open_there)
+            asked = replace(asked, export=export)
     return replace(report, asked=asked)

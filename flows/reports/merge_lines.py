@@ -63,11 +63,11 @@ def contradiction_lines(contradicted: Sequence[Mapping[str, Any]], people_listed
     """
     lines = []
     for each in contradicted[:MOST_LINES]:
-        again = "" if people_listed or not _NIGHT.fullmatch(each["round"]) else f"; {_again(each['round'])}"
+        again = "" if people_listed else f"; {_again(each['round'])}"
         lines.append(
             f"task {each['task_id']}: {each['annotator_id']} gave two different answers as revision "
             f"{each['revision']}, so neither counts and the clip has no label; send the right one with "
-            f'"revision": {each["revision"] + 1}{again}'
+            f'"revision": {each["revision"] + 1}, or let somebody else answer{again}'
         )
     more = len(contradicted) - MOST_LINES
     return [*lines, *([f"and {more} more tasks with such answers; --json lists them"] if more > 0 else [])]
@@ -86,13 +86,12 @@ def undecided_lines(undecided: Mapping[str, int], people_listed: bool) -> list[s
         tasks = f"{count} answered {need} one more answer (those so far differ, or are too few)"
         if people_listed:
             how = "one more person of people.people gets each; earmark status shows who"
-        elif _NIGHT.fullmatch(name):
-            how = f"{_again(name)}, for somebody else"
         else:
-            how = "list people in people.people, so that somebody else gets each"
+            how = f"{_again(name)}, for somebody else"
         lines.append(f"{name}: {tasks}; {how}")
     return lines
 
 
-def _again(night: str) -> str:
-    return f"earmark export --night {night} gives the clips again"
+def _again(round_: str) -> str:
+    option = "--night" if _NIGHT.fullmatch(round_) else "--round"
+    return f"earmark export {option} {round_} gives the clips again"

@@ -125,6 +125,21 @@ def require_round(corpus: Corpus, night: str) -> None:
         raise Refused(f"night {night} has no round to export; {known}; earmark sample --night {night} chooses one")
 
 
+def require_round_again(corpus: Corpus, name: str) -> None:
+    """Check that there is a round of this name that asks about labelled utterances again.
+
+    Raises:
+        Refused: there is none; the message names those that there are.
+    """
+    with corpus.read() as conn:
+        names = [row.round for row in rounds.rounds_again(conn)]
+    if name not in names:
+        known = f"there are {', '.join(names)}" if names else "there is none yet"
+        raise Refused(
+            f"round {name} asks nothing again; {known}; earmark suspects --ask makes one, and --night exports a night"
+        )
+
+
 def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
     """Assign open tasks to the people of the settings, and write each person's tasks into that person's folder.
 

@@ -340,7 +340,7 @@ def _relabelled(
     with corpus.read() as conn:
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         rows: dict[str, LabelRow] = {row.utterance_id: row for row in labels.current(conn, ids)}
-        crowd = stored_crowd(conn)
+        crowd, again = stored_crowd(conn), rounds.tasks_again(conn, ids)
     given: dict[str, list[Annotation]] = {}
     current: dict[str, Label] = {}
     opened = door.open(corpus, ids, "annotate", parts=("annotations", "label"), strict=False, label_revisions=withdrawn)
@@ -357,6 +357,7 @@ def _relabelled(
         crowd=crowd,
         others=others,
         inventory=inventory,
+        again=again,
     )
     found: dict[Source, list[Label]] = {"annotators": _new_labels(merged), "manifest": [], "held_out": []}
     for utterance_id, label in current.items():

@@ -279,7 +279,7 @@ def _plan_merge(
         inventory = names.at(conn)
         basis = (merge_basis(corpus, conn, ids), inventory.digest())
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-        crowd = stored_crowd(conn)
+        crowd, again = stored_crowd(conn), rounds.tasks_again(conn, ids)
     parts: tuple[Part, ...] = ("annotations", "label")
     contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     opened = {
@@ -300,6 +300,7 @@ def _plan_merge(
             crowd=crowd,
             others=others,
             inventory=inventory,
+            again=again,
             on_progress=advance,
         )
     return _MergePlan(ids, set(opened), merged, respelled, basis)

@@ -4,51 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from corpus.handle import Corpus
-from corpus.tables import annotations as annotations_table
 from flows.runtime.results import Result, Skipped
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.steps.review_annotators import ReviewReport
-
-
-@dataclass(frozen=True, slots=True)
-class Contradicted(Result):
-    """Two different answers of one person to one task with the same revision; neither counts.
-
-    Attributes:
-        task_id, round, annotator_id: the task, its round and the person.
-        revision: of both answers; one with a higher revision settles it.
-    """
-
-    task_id: str
-    round: str
-    annotator_id: str
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenQuestions:
-    """What no label can be made of yet, in the whole home.
-
-    Attributes:
-        contradicted: answers that await a higher revision.
-        undecided: how many other answered tasks need one more answer, by round.
-    """
-
-    contradicted: tuple[Contradicted, ...] = ()
-    undecided: Mapping[str, int] = field(default_factory=dict)
-
-
-def open_questions(corpus: Corpus) -> OpenQuestions:
-    """Return what no label can be made of yet: it depends on all answers so far, not on the files of one merge."""
-    with corpus.read() as conn:
-        contradicted = tuple(Contradicted(*row) for row in annotations_table.contradicted(conn))
-        waiting = annotations_table.undecided(conn)
-    theirs = {each.task_id for each in contradicted}  # nobody else's answer settles these
-    counts = Counter(round_ for task_id, round_ in waiting if task_id not in theirs)
-    return OpenQuestions(contradicted, dict(sorted(counts.items())))
+from flows.tasks.open_questions import Contradicted, OpenQuestions
 
 
 @dataclass(frozen=True, slots=True)

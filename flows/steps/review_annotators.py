@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.anchoring import DraftComparison
-from annotation.consensus import merge_annotations
-from annotation.crowd import CrowdSettings, learn_crowd
+from annotation.consensus import Merged, merge_annotations
+from annotation.crowd import Crowd, CrowdSettings, learn_crowd
 from annotation.proposals import resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
@@ -66,19 +66,8 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     named, truths = _fair(corpus, inventory, annotations, truths)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
         crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
-    with corpus.read() as conn:
-        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
     of_shared = {i: annotations[i] for i in shared if i in annotations}
-    with progress.track("merging clips with several answers", len(of_shared), "clips") as advance:
-        merged = merge_annotations(
-            of_shared,
-            current,
-            withdrawn=withdrawn,
-            crowd=crowd,
-            others=others,
-            inventory=inventory,
-            on_progress=advance,
-        )
+    merged = _merge_anew(corpus, of_shared, current, crowd, inventory)
     changed = [row.label for row in merged if row.is_new and row.label is not None]
     with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
@@ -93,6 +82,31 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
             report = ReviewReport(len(of_shared), len(crowd.people), careless, len(changed))
         op.result = report.to_json()
     return report
+
+
+def _merge_anew(
+    corpus: Corpus,
+    annotations: Mapping[str, Sequence[Annotation]],
+    current: Mapping[str, Label],
+    crowd: Crowd,
+    inventory: Inventory,
+) -> list[Merged]:
+    """Merge the answers of several people with what is believed of these people now."""
+    ids = sorted(annotations)
+    with corpus.read() as conn:
+        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
+        again = rounds.tasks_again(conn, ids)
+    with progress.track("merging clips with several answers", len(ids), "clips") as advance:
+        return merge_annotations(
+            annotations,
+            current,
+            withdrawn=withdrawn,
+            crowd=crowd,
+            others=others,
+            inventory=inventory,
+            again=again,
+            on_progress=advance,
+        )
 
 
 def _stored_review(result: Mapping[str, Any]) -> ReviewReport | Skipped:

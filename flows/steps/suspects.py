@@ -110,13 +110,18 @@ def find_suspects(
     )
 
 
-def finish_asking(corpus: Corpus, settings: SettingsOfExport) -> None:
-    """Export the rounds of questions that are not answered again: a killed run may not have written their files."""
+def finish_asking(corpus: Corpus, settings: SettingsOfExport) -> list[str]:
+    """Export the rounds that ask again and are not answered, once more: a killed run may not have written their files.
+
+    Returns:
+        The names of these rounds.
+    """
     with corpus.read() as conn:
         tasks = {row.round: rounds.tasks(conn, row.round) for row in rounds.rounds_again(conn)}
         unfinished = [name for name, rows in tasks.items() if not rows or any(row.state in OPEN for row in rows)]
     for name in unfinished:
         export_round(corpus, settings, name)
+    return unfinished
 
 
 def ask_again(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from annotation.dawid_skene import Confusions
 from annotation.latest_answers import latest_answers
 from annotation.rover import medoid
 from annotation.votes import ConsensusSettings, winner
-from corpus.records.annotations import Annotation, Label
+from corpus.records.annotations import Annotation, Label, task_id
 from corpus.records.arrivals import SlotSpan
 from corpus.text import normalise
 from tests.annotation.worlds import answers, judged, labelled
@@ -17,12 +19,15 @@ from tests.annotation.worlds import answers, judged, labelled
 MANIFEST = Label("u1", "turn on the light", "light_on", (), 1.0, 0, 1)
 
 
+AGAIN = task_id("again-1", "u1", "transcribe")
+
+
 def merge(
     *rows: Annotation, current: Label | None = None, withdrawn: bool = False, others: int | None = None
 ) -> Merged:
     held = {"u1": current} if current else {}
     other = {"u1": others} if others is not None else None
-    [merged] = merge_annotations({"u1": rows}, held, withdrawn=["u1"] if withdrawn else (), others=other)
+    [merged] = merge_annotations({"u1": rows}, held, withdrawn=["u1"] if withdrawn else (), others=other, again=[AGAIN])
     return merged
 
 
@@ -40,10 +45,56 @@ def test_the_latest_revision_counts_and_repeats_count_once() -> None:
 
 
 def test_two_contents_under_one_revision_are_a_conflict_until_a_higher_one() -> None:
+    rows = [labelled("ann", intent="light_off"), labelled("ann", intent="light_on")]
+    for more in ([], [judged("bob", "help")]):
+        merged = merge(*rows, *more)
+        assert (merged.outcome, merged.conflict, merged.label) == ("conflict", "revision", None)
+    assert merge(*rows, labelled("ann", revision=2)).label.intent == "light_on"
+
+
+def test_two_contents_under_one_revision_leave_the_decision_to_the_others() -> None:
     rows = [labelled("ann", intent="light_off"), labelled("ann", intent="light_on"), labelled("bob")]
     merged = merge(*rows)
-    assert (merged.outcome, merged.conflict, merged.label) == ("conflict", "revision", None)
-    assert merge(*rows, labelled("ann", revision=2)).label.intent == "light_on"
+    assert (merged.outcome, merged.annotators, merged.people) == ("labelled", 1, 2)
+    assert (merged.label.intent, merged.label.annotators) == ("light_on", 1)
+    assert merge(*rows, labelled("cid", intent="light_off")).outcome == "conflict"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        labelled("bob", intent="light_off", task_id=AGAIN),
+        labelled("bob", transcript="play some music", task_id=AGAIN),
+        replace(judged("bob", "accidental"), task_id=AGAIN),
+    ],
+)
+def test_a_label_that_is_asked_about_again_stays_until_a_third_answer_decides(second: Annotation) -> None:
+    first = labelled("ann")
+    label = merge(first).label
+    for current, withdrawn in ((label, False), (label, True), (None, False)):
+        merged = merge(second, first, current=current, withdrawn=withdrawn)
+        assert (merged.outcome, merged.withdraws) == ("conflict", False)
+        assert (merged.label, merged.is_new) == (label, current is None or withdrawn)
+    confirmed = merge(first, second, labelled("cid", task_id=AGAIN), current=label)
+    assert (confirmed.outcome, confirmed.label.intent, confirmed.is_new) == ("labelled", "light_on", True)
+    overruled = merge(first, second, replace(second, annotator_id="cid"), current=label)
+    assert overruled.label is None or overruled.label != label
+    assert overruled.outcome == second.verdict
+    assert overruled.withdraws == (second.verdict == "accidental")
+
+
+def test_a_label_of_a_manifest_stays_while_those_who_are_asked_again_differ() -> None:
+    rows = [replace(judged("ann", "accidental"), task_id=AGAIN), labelled("bob", task_id=AGAIN)]
+    merged = merge(*rows, current=MANIFEST)
+    assert (merged.label, merged.is_new, merged.withdraws) == (MANIFEST, False, False)
+    restored = merge(*rows, current=MANIFEST, withdrawn=True)  # the first answer alone withdrew it
+    assert (restored.label, restored.is_new, restored.withdraws) == (MANIFEST, True, False)
+
+
+def test_first_answers_that_differ_are_no_label_whoever_is_asked_again() -> None:
+    rows = [labelled("ann"), labelled("bob", intent="light_off"), replace(judged("cid", "help"), task_id=AGAIN)]
+    merged = merge(*rows, current=MANIFEST)
+    assert (merged.outcome, merged.label, merged.withdraws) == ("conflict", None, True)
 
 
 def test_a_repeat_with_another_lead_time_is_a_repeat() -> None:

@@ -49,7 +49,7 @@ def label(corpus: Corpus, new: list[Label], operation_id: str, source: labels.So
 
 
 def test_an_answer_counts_once(corpus: Corpus) -> None:
-    _, tasks = asked(corpus)
+    ids, tasks = asked(corpus)
     answers = [answer(tasks[0]), answer(tasks[0], "bob"), answer(tasks[1])]
     assert merge(corpus, answers, "merge/0") == {"added": 3}
     assert merge(corpus, answers, "merge/0") == {"added": 3}
@@ -66,7 +66,7 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
     with corpus.read() as conn:
         assert annotations_table.contradicted_tasks(conn, tasks) == [tasks[0]]
         assert annotations_table.contradicted_tasks(conn, tasks[1:]) == []
-        assert annotations_table.contradicted(conn) == [(tasks[0], "night-1", "ann", 1)]
+        assert annotations_table.contradicted(conn) == [(ids[0], tasks[0], "night-1", "ann", 1)]
         assert annotations_table.outcomes(conn) == annotations_table.outcomes(conn, "night-1") == {"labelled": 3}
         assert annotations_table.outcomes(conn, "night-2") == {}
         assert [row.revision for row in annotations_table.latest_answers(conn)] != [1, 1, 1]

@@ -40,19 +40,25 @@ def test_a_contradiction_is_told_with_its_label_and_its_remedy(capsys: pytest.Ca
     assert lines[at + 1] == "  labels withdrawn       1"
     assert lines[-2:] == [
         "  task t1: ann gave two different answers as revision 1, so neither counts and the clip has no label; "
-        'send the right one with "revision": 2; earmark export --night 2026-11-22 gives the clips again',
+        'send the right one with "revision": 2, or let somebody else answer; '
+        "earmark export --night 2026-11-22 gives the clips again",
         "  2026-11-22: 2 answered tasks need one more answer (those so far differ, or are too few); "
         "earmark export --night 2026-11-22 gives the clips again, for somebody else",
     ]
 
 
-def test_no_export_is_named_where_people_are_listed_or_the_round_is_of_no_night():
-    for lines in (contradiction_lines([TASK], True), contradiction_lines([{**TASK, "round": "again-1"}], False)):
-        assert lines[0].endswith('send the right one with "revision": 2')
+def test_no_export_is_named_where_people_are_listed_and_a_round_by_its_name_where_it_is_of_no_night():
+    assert contradiction_lines([TASK], True)[0].endswith(
+        'send the right one with "revision": 2, or let somebody else answer'
+    )
+    (again,) = contradiction_lines([{**TASK, "round": "again-1"}], False)
+    assert again.endswith("; earmark export --round again-1 gives the clips again")
     (listed,) = undecided_lines({"2026-11-22": 1}, True)
     assert "1 answered task needs one more answer" in listed
     assert listed.endswith("one more person of people.people gets each; earmark status shows who")
-    assert "list people in people.people" in undecided_lines({"again-1": 1}, False)[0]
+    assert undecided_lines({"again-1": 1}, False)[0].endswith(
+        "--round again-1 gives the clips again, for somebody else"
+    )
 
 
 def test_many_contradictions_are_cut():

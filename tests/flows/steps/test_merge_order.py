@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, permutations
 from typing import Any
 
 import pytest
@@ -75,9 +75,10 @@ def test_any_order_repeated_and_cut_in_any_way_ends_the_same(corpus: Corpus, row
     assert merged(corpus, files, known) == merged(corpus, [[row] for row in in_order], known)
 
 
-def test_two_contents_of_one_revision_leave_no_label_even_when_somebody_else_answers_later(corpus: Corpus):
+def test_two_contents_of_one_revision_leave_the_label_to_somebody_else_in_whatever_order(corpus: Corpus):
     one = Annotation("t", "ann", "transcribe", "labelled", "lights", "light_on")
     other = replace(one, transcript="turn on the light")
     later = replace(one, annotator_id="bob", ask="label_intent", transcript=None)
-    for first, second in ((one, other), (other, one)):
-        assert merged(corpus, [[first], [second], [later]], known=False)["label"] is None
+    for first, second, third in permutations((one, other, later)):
+        assert merged(corpus, [[first], [second]], known=False)["label"] is None or later in (first, second)
+        assert merged(corpus, [[first], [second], [third]], known=False)["label"] == (None, "light_on", ())

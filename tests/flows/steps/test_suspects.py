@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus import door
+from corpus.errors import Refused
 from corpus.records.annotations import Annotation, AnnotationTask, Label
 from corpus.records.models import ModelVersion
 from corpus.storage import records_schema as schema
@@ -22,9 +23,11 @@ from corpus.tables import models as store
 from flows.models import registry
 from flows.models.inventory import names_in_use
 from flows.models.label_reliability import stored_crowd
+from flows.steps.export import export_round, require_round_again
 from flows.steps.merge import merge_file
 from flows.steps.review_annotators import review
 from flows.steps.suspects import ASK_FROM, SuspectsReport, ask_again, find_suspects, finish_asking
+from flows.tasks.open_questions import open_questions
 from tests.flows.small_round import World, round_of
 from tests.sampling.test_label_noise import corpus_of
 
@@ -130,8 +133,10 @@ def test_others_are_asked_blindly_and_their_answers_correct_the_label_as_a_new_r
     revisions = {i: label.revision for i in labelled.wrong if (label := labelled.label(i)) is not None}
 
     assert labelled.answer("again-1") == 4
-    # two people disagree now: nobody learns from these labels until a third one has answered
-    assert [labelled.label(i) for i in sorted(labelled.wrong)] == [None] * 4
+    # two people disagree now: the label stays until a third one has answered
+    left = {i: label.revision for i in labelled.wrong if (label := labelled.label(i)) is not None}
+    assert left == revisions
+    assert open_questions(corpus).undecided == {"again-1": 4}
     assert labelled.answer("again-1") == 4
     for i in labelled.wrong:
         label = labelled.label(i)
@@ -170,7 +175,7 @@ def test_a_run_that_was_killed_before_its_export_is_finished_by_the_next(labelle
         )
         conn.execute(sa.delete(schema.tasks).where(schema.tasks.c.round == asked.round))
     assert labelled.find().asked_before == 4
-    finish_asking(corpus, settings)
+    assert finish_asking(corpus, settings) == ["again-1"]
     with corpus.read() as conn:
         assert {row.utterance_id for row in rounds.tasks(conn, asked.round)} == labelled.wrong
 
@@ -192,6 +197,46 @@ def test_an_overdue_question_may_be_asked_once_more(labelled: Labelled):
     labelled.world.sweep()
     asked = ask_again(corpus, settings, labelled.find().rows)
     assert (asked.round, asked.asked) == ("again-2", 4)
+
+
+def test_a_second_answer_that_nobody_settles_in_time_takes_no_label_away(labelled: Labelled):
+    corpus, settings = labelled.world.corpus, labelled.world.settings
+    ask_again(corpus, settings, labelled.find().rows)
+    before = {i: labelled.label(i) for i in labelled.wrong}
+    assert labelled.answer("again-1") == 4
+    labelled.world.after(31)
+    labelled.world.sweep()
+    assert {i: labelled.label(i) for i in labelled.wrong} == before
+    with corpus.read() as conn:
+        assert {row.state for row in rounds.tasks(conn, "again-1")} == {"closed"}
+        assert len(labels.current(conn)) == COUNT
+    assert open_questions(corpus).undecided == {}
+    # the round can be exported once more; the third answers decide then
+    require_round_again(corpus, "again-1")
+    export_round(corpus, settings, "again-1", again=True)
+    assert labelled.answer("again-1") == 4
+    corrected = {i: label.intent for i in labelled.wrong if (label := labelled.label(i)) is not None}
+    assert corrected == {i: labelled.true[i] for i in labelled.wrong}
+
+
+def test_labels_that_await_a_third_answer_stay_after_a_review_of_the_annotators(labelled: Labelled):
+    corpus, settings = labelled.world.corpus, labelled.world.settings
+    ask_again(corpus, settings, labelled.find().rows)
+    assert labelled.answer("again-1") == 4
+    names = names_in_use(corpus, settings.home, settings.inventory)
+    review(corpus, names, settings.crowd)
+    with corpus.read() as conn:
+        assert len(labels.current(conn)) == COUNT
+
+
+def test_a_round_that_asks_nothing_again_is_refused_with_those_that_do(labelled: Labelled):
+    corpus, settings = labelled.world.corpus, labelled.world.settings
+    with pytest.raises(Refused, match="there is none yet"):
+        require_round_again(corpus, "again-1")
+    ask_again(corpus, settings, labelled.find().rows)
+    for name in ("again-2", "2026-11-03"):
+        with pytest.raises(Refused, match=f"round {name} asks nothing again; there are again-1"):
+            require_round_again(corpus, name)
 
 
 def test_caps_and_people_who_answered_are_named_where_they_prevent_questions(labelled: Labelled):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from corpus.tables import labels
-from flows.steps.merge_total import Contradicted, open_questions, total
+from flows.steps.merge_total import total
+from flows.tasks.open_questions import Contradicted, OpenQuestions, open_questions
 from tests.flows.small_round import ROUND, World, answer, round_of
 
 
@@ -27,7 +28,7 @@ def test_a_correction_without_a_revision_withdraws_the_label_and_one_with_it_giv
     assert (report.labels, report.withdrawn, report.conflicting) == (0, 1, 1)
     left = open_questions(world.corpus)
     assert left.contradicted == (Contradicted(task.task_id, ROUND, "ann", 1),)
-    assert left.undecided == {}  # nobody else's answer settles it
+    assert left.undecided == {}  # it is listed once
     document = total([("a", report)], {}, None, left).to_json()
     assert document["contradicted"] == [{"task_id": task.task_id, "round": ROUND, "annotator_id": "ann", "revision": 1}]
     world.export()
@@ -36,6 +37,24 @@ def test_a_correction_without_a_revision_withdraws_the_label_and_one_with_it_giv
     assert (report.labels, report.withdrawn) == (1, None)
     assert open_questions(world.corpus).contradicted == ()
     assert task.task_id not in {each.task_id for each in world.tasks()}
+
+
+def test_nothing_is_open_where_nobody_may_listen_any_more(world: World):
+    first, second = world.tasks()[:2]
+    world.merge(answer(first), answer(first, intent="play_music"))
+    world.merge(answer(second), answer(second, who="bob", intent="play_music"))
+    left = open_questions(world.corpus)
+    assert (len(left.contradicted), left.undecided) == (1, {ROUND: 1})
+    world.after(40_000)  # longer than anything is kept
+    assert open_questions(world.corpus) == OpenQuestions()
+
+
+def test_somebody_elses_answer_settles_a_contradiction(world: World):
+    task = world.tasks()[0]
+    world.merge(answer(task), answer(task, intent="play_music"))
+    report = world.merge(answer(task, who="bob", intent="play_music"))
+    assert (report.labels, report.outcomes) == (1, {"labelled": 1})
+    assert open_questions(world.corpus) == OpenQuestions()
 
 
 def test_contradicting_answers_end_the_same_in_any_order_of_files(world: World):
