@@ -17,13 +17,16 @@ import pytest
 from annotation.label_studio import MODEL_VERSION
 from corpus import door
 from corpus.errors import Refused, Unreachable
+from corpus.records.annotations import Annotation
 from corpus.storage.database import writing
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from flows.models.inventory import names_in_use
+from flows.rounds.label_doubt import Suspect
 from flows.runtime.settings import LabelStudioSettings
 from flows.steps import label_studio_sync as studio
 from flows.steps.export import distribute
+from flows.steps.suspects import ask_again
 from flows.tasks.clip_server import clip_server
 from flows.tasks.label_studio_client import StudioClient
 from tests.flows.small_round import ROUND, World, round_of
@@ -197,6 +200,34 @@ def test_answers_become_labels_once_and_their_tasks_go(at: Studio):
     with at.world.corpus.read() as conn:
         assert {row.lead_time for row in annotations_table.latest_answers(conn)} == {4.5}
     assert at.push().sent == 0
+
+
+def test_a_label_is_asked_about_again_on_the_server_and_stays_until_a_third_answer_decides(at: Studio):
+    row = at.there()[0]
+    at.answer(row)
+    at.pull()
+    at.settle()
+    with at.world.corpus.read() as conn:
+        (held,) = labels.current(conn)
+    suspect = Suspect(utterance=held.utterance_id, kind="intent", score=0.9, reason="planted", annotators=("lead",))
+    learned = at.settings.learned.model_copy(update={"answers": 0})  # this home's scores have no tokens
+    asked = ask_again(at.world.corpus, at.settings.model_copy(update={"learned": learned}), [suspect])
+    assert (asked.round, asked.asked) == ("again-1", 1)
+    assert at.push().sent == 1
+    with at.world.corpus.read() as conn:
+        (task,) = rounds.tasks(conn, "again-1")
+    (again,) = [each for each in at.there() if each.task_id == task.task_id]
+    assert not again.data["asr_text"]  # blind
+    at.answer(again, result=[choice("intent", "lights")])
+    assert at.pull().merged.outcomes == {"conflict": 1}
+    assert at.labels() == [(held.utterance_id, held.revision, held.annotators)]
+    at.settle()
+    assert at.push().sent == 1  # without that answer, for one more person
+    at.world.merge(Annotation(task.task_id, "cid", "label_intent", "labelled", None, "lights"))
+    (content,) = door.open(at.world.corpus, [held.utterance_id], "annotate", parts=("label",))
+    assert content.label is not None
+    assert (content.label.intent, content.label.transcript) == ("lights", "play some jazz")
+    assert at.settle().removed == 1
 
 
 def test_an_edit_is_a_new_revision_and_a_delete_before_the_pull_is_no_answer(at: Studio):
