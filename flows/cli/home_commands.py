@@ -115,13 +115,18 @@ def report_night(
     charts: Annotated[
         Path | None, typer.Option(help="Folder for the charts as SVG files, too, for documents and slides.")
     ] = None,
+    named: Annotated[str | None, typer.Option("--night", help="The same as the argument.")] = None,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Write one night as an HTML page: funnel, models, traffic, choice, minutes, slices, decisions, caps."""
+    from corpus.errors import UsageError
     from flows.reports.night_html import show_night, write_night_page
 
+    if night is not None and named is not None and night != named:
+        raise UsageError(f"nights {night} and {named} are both given; a page is of one night")
+    night = night or named
     with open_home(config, overrides) as (corpus, settings):
         found, file = write_night_page(corpus, settings, night, out)
     if charts is not None:

@@ -46,6 +46,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         (("status", "--set", "export.backend=magic"), "known are files, label_studio"),
         (("nightly", "--night", "tomorrow"), "tomorrow"),
         (("report", "--weeks", "3", "night"), "--weeks: give options after the name of the report"),
+        (("report", "night", "2026-11-21", "--night", "2026-11-22"), "a page is of one night"),
         (("compare", "asr/1", "intent/1"), "two kinds"),
         (("compare", "asr", "asr/1"), "asr/champion"),
     ],
