@@ -174,6 +174,7 @@ class _Base:
         model: the base; the fine-tuning changes its weights in place.
         digest: see `FinetuneResult.base_digest`.
         names: its intents and slot types.
+        meant: what former names of intents mean now.
         replay: its replay sentences, none if the settings want none.
         is_right: (N,) whether its best intent of each dev example is the right one.
     """
@@ -181,6 +182,7 @@ class _Base:
     model: IntentModel
     digest: str
     names: frozenset[str]
+    meant: Names
     replay: Sequence[IntentExample]
     is_right: npt.NDArray[np.bool_]
 
@@ -203,18 +205,19 @@ def _load_base(
         model,
         weights_digest(base) if is_folder else str(revision),
         frozenset({*model.intents, *model.slot_names}),
+        names.intents,
         [named_example(row, names) for row in read_replay(Path(base))] if is_folder and settings.replay else [],
-        _is_right(model, dev),
+        _is_right(model, dev, names.intents),
     )
 
 
 def _made_ready(
-    base: IntentModel, examples: Sequence[IntentExample], dev: Sequence[IntentExample], enough: int
+    start: _Base, examples: Sequence[IntentExample], dev: Sequence[IntentExample], enough: int
 ) -> IntentModel:
     """Return the base with a temperature for the labelled texts, and with their intents and slots in its inventory."""
     from training.intent.model import extend_inventory
 
-    model = _fit_temperature(base, [*examples, *dev], enough)
+    model = _fit_temperature(start, [*examples, *dev], enough)
     slots = {slot.name for row in examples for slot in row.slots or ()}
     extend_inventory(model.network, sorted({row.intent for row in examples}), sorted(slots))
     return model
@@ -232,14 +235,15 @@ def _learn(
     """Return the fine-tuned model, mixed with the base and calibrated, and the result of the training loop."""
     from training.intent.temperature import calibrated
 
-    model = _made_ready(start.model, examples, dev, settings.calibrate_from)
+    model = _made_ready(start, examples, dev, settings.calibrate_from)
     weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     draw = _epoch_examples(examples, start.replay, settings)
     heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
-    loop = _train(model, draw, settings, on_progress, dev, checkpoint_from, on_epoch)
+    watch = (lambda: 1.0 - float(_is_right(model, dev, start.meant).mean())) if dev else None
+    loop = _train(model, draw, settings, on_progress, watch, checkpoint_from, on_epoch)
     _interpolate(model, weights, settings.interpolate)
-    return calibrated(model, dev) if len(dev) >= settings.calibrate_from else model, loop
+    return calibrated(model, dev, start.meant) if len(dev) >= settings.calibrate_from else model, loop
 
 
 def _result(
@@ -252,7 +256,7 @@ def _result(
     digest: str,
     started: float,
 ) -> FinetuneResult:
-    is_right = _is_right(model, dev)
+    is_right = _is_right(model, dev, start.meant)
     return FinetuneResult(
         digest=digest,
         base_digest=start.digest,
@@ -283,7 +287,7 @@ def _train(
     draw: Callable[[int], list[IntentExample]],
     settings: IntentFinetuneSettings,
     on_progress: Progress | None,
-    dev: Sequence[IntentExample],
+    watch: Callable[[], float] | None,
     checkpoint: tuple[Path, str] | None,
     on_epoch: OnEpoch | None,
 ) -> LoopResult:
@@ -292,7 +296,6 @@ def _train(
     if settings.lora is not None:
         heads = ("intent_head", "slot_head")
         merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
-    watch = (lambda: 1.0 - float(_is_right(model, dev).mean())) if dev else None
     result = fit(model, draw, settings.fit, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
@@ -350,7 +353,7 @@ def _with_asr_errors(
     return replace(row, text=text, slots=None if row.slots is None else slots)
 
 
-def _fit_temperature(base: IntentModel, rows: Sequence[IntentExample], enough: int) -> IntentModel:
+def _fit_temperature(start: _Base, rows: Sequence[IntentExample], enough: int) -> IntentModel:
     """Return the base with a temperature fitted to the labelled texts, if these are of `enough` utterances.
 
     The base's own temperature is for synthetic sentences, in which speech models make fewer errors than in customers'
@@ -359,9 +362,10 @@ def _fit_temperature(base: IntentModel, rows: Sequence[IntentExample], enough: i
     """
     from training.intent.temperature import calibrated
 
+    base = start.model
     labelled = [row for row in rows if row.intent in base.intents and not row.pseudo]
     utterances = {row.utterance_id.removesuffix(DRAFT) for row in labelled}
-    return calibrated(base, labelled) if len(utterances) >= enough and len(base.intents) > 1 else base
+    return calibrated(base, labelled, start.meant) if len(utterances) >= enough and len(base.intents) > 1 else base
 
 
 def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:
@@ -372,14 +376,15 @@ def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: floa
                 tensor.lerp_(start[name], share)
 
 
-def _is_right(model: IntentModel, rows: Sequence[IntentExample]) -> npt.NDArray[np.bool_]:
-    """Return (N,) whether the best intent of each text is the right one."""
+def _is_right(model: IntentModel, rows: Sequence[IntentExample], names: Names) -> npt.NDArray[np.bool_]:
+    """Return (N,) whether the best intent of each text is the right one, both by the names of now."""
     if not rows:
         return np.zeros(0, dtype=bool)
     from training.intent.model import classify
 
     best = classify(model, [row.text for row in rows]).probs.argmax(axis=1)
-    return np.array([model.intents[int(k)] == row.intent for k, row in zip(best, rows, strict=True)], dtype=bool)
+    said = [names.current(model.intents[int(k)]) for k in best]
+    return np.array([one == names.current(row.intent) for one, row in zip(said, rows, strict=True)], dtype=bool)
 
 
 def _errors_by_utterance(

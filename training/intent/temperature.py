@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from corpus.records.inventory import Names
 from training.intent.fit import IntentExample
 
 if TYPE_CHECKING:
@@ -39,14 +40,24 @@ def fit_temperature(
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def calibrated(model: IntentModel, rows: Sequence[IntentExample]) -> IntentModel:
-    """Return the model with a temperature fitted to the rows; rows with intents that it does not have are ignored."""
+def calibrated(model: IntentModel, rows: Sequence[IntentExample], names: Names | None = None) -> IntentModel:
+    """Return the model with a temperature fitted to the rows; rows with intents that it does not have are ignored.
+
+    Args:
+        model: of intents.
+        rows: texts with their intents.
+        names: what former names mean now; of several outputs that are one name now, the likeliest is the right one.
+    """
     from training.intent.model import classify
 
-    index = {name: i for i, name in enumerate(model.intents)}
-    usable = [row for row in rows if row.intent in index]
+    meant = names or Names()
+    index: dict[str, list[int]] = {}
+    for place, name in enumerate(model.intents):
+        index.setdefault(meant.current(name), []).append(place)
+    usable = [row for row in rows if meant.current(row.intent) in index]
     if not usable:
         return model
     logits = classify(model, [row.text for row in usable]).logits
-    targets = np.array([index[row.intent] for row in usable])
+    right = [index[meant.current(row.intent)] for row in usable]
+    targets = np.array([max(places, key=of_row.__getitem__) for places, of_row in zip(right, logits, strict=True)])
     return replace(model, temperature=fit_temperature(logits, targets, np.array([row.weight for row in usable])))

@@ -70,6 +70,23 @@ def test_what_the_base_knows_by_a_former_name_goes_on_by_the_name_of_now(base, t
     )
 
 
+def test_two_names_of_the_base_that_are_one_now_are_no_error_of_it(base, tmp_path):
+    merged = Inventory(make_names((), {"music": "lights"}), make_names(()))
+    said = [replace(row, intent=merged.intents.current(row.intent)) for row in rows()]
+    assert sum(one.intent != now.intent for one, now in zip(rows(), said, strict=True)) > 5  # the base says `music`
+    epochs = []
+    still = IntentFinetuneSettings(interpolate=0.99, fit=QUICK, noise=SILENT)  # the model stays the base
+    result = finetune_intent(base, NEW, tmp_path / "out", still, dev=said, names=merged, on_epoch=epochs.append)
+    assert result.dev_accuracy is not None
+    assert min(result.dev_accuracy) > 0.9
+    assert max(epoch.dev_error for epoch in epochs) < 0.1
+    assert result.dev_errors is not None
+    assert max(result.dev_errors.rates) < 0.1
+    assert result.intents[:2] == ("lights", "music")
+    plain = finetune_intent(base, NEW, tmp_path / "plain", still, dev=rows())
+    assert result.temperature == pytest.approx(plain.temperature, rel=0.05)  # it is as sure as it was of two names
+
+
 def test_the_same_examples_give_the_same_weights_whatever_their_order_and_the_state_outside(base, tmp_path):
     quick = IntentFinetuneSettings(fit=QUICK.model_copy(update={"epochs": 2}))
     one = finetune_intent(base, NEW, tmp_path / "one", quick)
