@@ -89,7 +89,8 @@ def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: st
 def named_now(report: EvaluationReport, names: Names) -> EvaluationReport:
     """Return a report with the intents as they are named now: of two that are one since, both count as this one.
 
-    Slots stay as they were compared: their names are not in a report.
+    Slots stay as they were compared: their names are not in a report. That of a speech model lacks what the intent model
+    understood, so how often both succeeded is no longer known.
     """
     now = [names.current(name) for name in report.intents]
     if now == list(report.intents):
@@ -98,7 +99,9 @@ def named_now(report: EvaluationReport, names: Names) -> EvaluationReport:
     place = np.array([*map(kept.index, now), -1], np.int64)  # -1, for no intent, is the last place
     truth, predicted = place[report.truth], place[report.predicted]
     correct = (truth == predicted) & (predicted >= 0)
-    return replace(report, truth=truth, predicted=predicted, correct=correct, intents=tuple(kept))
+    succeeded = correct & (report.slot_counts[:, 1:].sum(axis=1) == 0)
+    success = np.where((report.success >= 0) & (report.kind == "intent"), succeeded, -1)
+    return replace(report, truth=truth, predicted=predicted, correct=correct, success=success, intents=tuple(kept))
 
 
 def judging_cost(corpus: Corpus, kind: Kind, version: str, eval_set_id: str) -> EvaluationCost:

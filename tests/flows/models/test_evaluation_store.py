@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from flows.steps import inventory
 from flows.steps.estimate import estimate_traffic
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
+from tests.flows.judged_home import report_of
 
 
 @pytest.fixture
@@ -147,3 +149,32 @@ def test_a_stored_report_has_the_names_of_now(settings: Settings):
         one = named_now(before, make_names((), dict.fromkeys(before.intents, "all the same")))
         assert one.correct.all()
         assert one.intents == ("all the same",)
+
+
+def test_a_report_with_merged_intents_counts_the_success_of_both_models_anew():
+    right, wrong = (2, 0, 0), (1, 0, 1)
+    rows = [  # truth, predicted, slots, success, and what it is once `b` is `a`
+        ("a", "b", right, 0, 1),
+        ("a", "b", wrong, 0, 0),
+        ("a", "a", right, 1, 1),
+        ("a", "b", (0, 0, 0), -1, -1),  # without a transcript it was not judged
+        ("c", "a", right, 0, 0),
+    ]
+    names = ("a", "b", "c")
+    ids = [f"u{k}" for k in range(len(rows))]
+    report = report_of("1", ids, "set")
+    columns = {
+        "truth": np.array([names.index(row[0]) for row in rows]),
+        "predicted": np.array([names.index(row[1]) for row in rows]),
+        "correct": np.array([row[0] == row[1] for row in rows]),
+        "slot_counts": np.array([row[2] for row in rows]),
+        "success": np.array([row[3] for row in rows]),
+    }
+    intent = replace(report, kind="intent", intents=names, **columns)
+    merged = make_names((), {"b": "a"})
+    found = named_now(intent, merged)
+    assert found.success.tolist() == [row[4] for row in rows]
+    assert named_now(intent, make_names((), {"b": "otherwise"})).success.tolist() == [row[3] for row in rows]
+    spoken = replace(report, intents=names, truth=columns["truth"], success=columns["success"])
+    assert named_now(spoken, merged).success.tolist() == [-1] * len(rows)  # it lacks what the intent model understood
+    assert named_now(spoken, make_names((), {"unheard of": "d"})).success.tolist() == [row[3] for row in rows]
