@@ -5,24 +5,20 @@ The sentences are those of the page `docs/settings.md`, from the same source.
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from pydantic import BaseModel
 
 from corpus.errors import UsageError
 from flows.cli.setting_reference import Setting
 from flows.cli.setting_reference import settings as described
+from flows.runtime.close_keys import close_keys
 from flows.runtime.environment import Json, without_secrets
 from flows.runtime.results import Result
 from flows.runtime.settings import Settings
 from flows.runtime.settings_layers import DEFAULT, origin_of
-
-CLOSE: Final = 4
-"""How many close names an unknown key is answered with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def known_key(key: str) -> str:
     """
     keys = [setting.key for setting in described(Settings)]
     if key not in keys:
-        close = _close(key, keys)
+        close = close_keys(key, keys)
         remedy = f"close are {', '.join(close)}" if close else "earmark config show lists them all"
         raise UsageError(f"there is no setting {key}; {remedy}")
     return key
@@ -114,17 +110,6 @@ def show_explained(rows: Iterable[ExplainedSetting]) -> None:
 
 def _is_under(setting: Setting, key: str | None) -> bool:
     return key is None or setting.key == key or setting.key.startswith(f"{key}.")
-
-
-def _close(key: str, keys: Sequence[str]) -> list[str]:
-    """Return the keys that are most like an unknown one, by the whole name or by its last part."""
-    last = key.rpartition(".")[2]
-    by_part = [name for name in keys if name.rpartition(".")[2] == last]
-    like = difflib.get_close_matches(key, keys, n=CLOSE, cutoff=0.8)
-    parts = {name.rpartition(".")[2] for name in keys}
-    similar = difflib.get_close_matches(last, sorted(parts), n=2, cutoff=0.75)
-    by_similar = [name for part in similar for name in keys if name.rpartition(".")[2] == part]
-    return list(dict.fromkeys([*by_part, *like, *by_similar]))[:CLOSE]
 
 
 def _text(value: object) -> str:

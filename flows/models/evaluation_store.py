@@ -89,8 +89,8 @@ def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: st
 def named_now(report: EvaluationReport, names: Names) -> EvaluationReport:
     """Return a report with the intents as they are named now: of two that are one since, both count as this one.
 
-    Slots stay as they were compared: their names are not in a report. That of a speech model lacks what the intent model
-    understood, so how often both succeeded is no longer known.
+    Slots stay as they were compared: their names are not in a report. That of a speech model lacks what the intent
+    model understood, so how often both succeeded is no longer known.
     """
     now = [names.current(name) for name in report.intents]
     if now == list(report.intents):

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from corpus.errors import SettingsError
 from corpus.records.base import Kind
+from flows.runtime.close_keys import close_keys
 from flows.runtime.settings import describe
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
@@ -93,7 +94,7 @@ def read_choices(kind: Kind, tried: Sequence[str]) -> dict[str, list[Any]]:
     if not found:
         raise SettingsError(
             f"there is nothing to try; give values separated by commas, such as --set {SEED[kind].rpartition('.')[0]}"
-            f".epochs=5,10; a training of {kind} is influenced by {', '.join(keys_of(kind))}"
+            f".epochs=5,10; these have an influence, {_listed(kind, kind)}"
         )
     # what changes the examples varies slowest, so that they are opened as seldom as possible
     return {key: found[key] for key in sorted(found, key=lambda key: ".pseudo." not in key)}
@@ -198,4 +199,21 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _no_influence(kind: Kind, key: str) -> str:
-    return f"--set {key}: it has no influence on a training of {kind}; these have: {', '.join(keys_of(kind))}"
+    """Return that no training of the kind differs by a key, with the one most like it and those of its branch."""
+    keys = keys_of(kind)
+    branch = key.rpartition(".")[0]
+    while branch and not any(name.startswith(f"{branch}.") for name in keys):
+        branch = branch.rpartition(".")[0]
+    close = close_keys(key, keys) if key.rpartition(".")[2] not in NO_INFLUENCE else []
+    meant = f"; did you mean {close[0]}?" if close else ";"
+    return (
+        f"--set {key}: it has no influence on a training of {kind}{meant} these have, {_listed(kind, branch or kind)}"
+    )
+
+
+def _listed(kind: Kind, branch: str) -> str:
+    """Return which keys below a branch have an influence; a group below it is one of them."""
+    names = [name.removeprefix(f"{branch}.") for name in keys_of(kind) if name.startswith(f"{branch}.")]
+    first = [name.partition(".") for name in names]
+    shown = dict.fromkeys(f"{name}.*" if dot else name for name, dot, _ in first)
+    return f"below {branch}: {', '.join(shown)}"

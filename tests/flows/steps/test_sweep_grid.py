@@ -44,12 +44,31 @@ def test_what_can_not_be_tried_is_refused_in_one_line(given: list[str], error: s
     assert "\n" not in str(caught.value)
 
 
-def test_a_refused_key_names_those_that_have_an_influence():
+def test_a_refused_key_names_the_nearest_and_those_of_its_branch_alone():
+    with pytest.raises(SettingsError) as caught:
+        read_choices("intent", ["intent.fit.epoch=1"])
+    assert "; did you mean intent.fit.epochs? these" in str(caught.value)
+    _, _, listed = str(caught.value).partition("these have, below intent.fit: ")
+    of_branch = [key.removeprefix("intent.fit.") for key in keys_of("intent") if key.startswith("intent.fit.")]
+    assert listed.split(", ") == of_branch
+
+
+def test_a_refused_key_outside_of_all_branches_names_the_groups():
     with pytest.raises(SettingsError) as caught:
         read_choices("asr", ["asr.rate=1"])
-    for key in ("asr.loop.learning_rate", "asr.interpolate", "asr.lora", "asr.lora.rank", "asr.loop.augment.speeds"):
-        assert key in str(caught.value)
-        assert key in keys_of("asr")
+    _, _, listed = str(caught.value).partition("these have, below asr: ")
+    assert listed.split(", ") == [
+        "freeze_feature_encoder", "interpolate", "loop.*", "lora", "lora.*", "pseudo.*",
+    ]  # fmt: skip
+    with pytest.raises(SettingsError, match=r"did you mean intent\.fit\.epochs\? these have, below intent: "):
+        tried_and_other("intent", ["asr.loop.epochs=5,10"])
+    with pytest.raises(SettingsError, match=r"--set intent\.fit\.epochs=5,10; .*, below intent: calibrate_from"):
+        read_choices("intent", [])
+    with pytest.raises(SettingsError, match=r"of intent; these have, below intent\.fit: "):
+        read_choices("intent", ["intent.fit.device=cpu,cuda"])  # it is no slip of the pen
+
+
+def test_what_changes_only_how_long_a_training_takes_is_not_tried():
     assert not [key for key in keys_of("asr") if key.endswith(("device", "threads", "checkpoint_after"))]
 
 
