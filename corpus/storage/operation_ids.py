@@ -126,7 +126,7 @@ def retrain(kind: Kind, snapshot_id: str, inputs_digest: str) -> str:
     Args:
         kind: kind of the model.
         snapshot_id: labels that the model is trained on.
-        inputs_digest: digest of the settings, the base and the pseudo-labels.
+        inputs_digest: digest of the settings, the base, the pseudo-labels and, for intents, what former names mean.
     """
     return f"retrain/{kind}/{snapshot_id}/{inputs_digest[:16]}"
 
@@ -137,7 +137,8 @@ def trial(kind: Kind, rows_digest: str, inputs_digest: str) -> str:
     Args:
         kind: kind of the model.
         rows_digest: digest of the labels that are learned from, and of those that watch the training.
-        inputs_digest: digest of the settings, the base and the pseudo-labels.
+        inputs_digest: digest of the settings, the base, the pseudo-labels and, for intents, the drafts and what former
+            names mean.
     """
     return f"trial/{kind}/{rows_digest[:16]}/{inputs_digest[:16]}"
 

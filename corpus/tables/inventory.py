@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import NameNote
 from corpus.records.base import canonical_json
-from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, make_names
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, Names, make_names
 from corpus.storage.database import insert_new
 from corpus.storage.records_schema import (
     answers,
@@ -67,6 +67,12 @@ def names_now(conn: sa.Connection) -> Inventory:
     """
     stored = stored_names(conn)
     return Inventory(*(make_names((), stored[kind].mapped) for kind in NAME_KINDS))
+
+
+def meaning_digest(conn: sa.Connection) -> str:
+    """Return a digest of what former names mean now, for what depends on it; "" in a home without any."""
+    names = names_now(conn)
+    return "" if names == Inventory(Names(), Names()) else names.digest()
 
 
 def add_names(

@@ -143,6 +143,14 @@ def first_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[s
     return {row.utterance_id: (row.asr_version, row.intent_version) for row in found}
 
 
+def draft_versions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the speech model whose transcript is the draft of each utterance, the latest, by id; without one, none."""
+    columns = (scores.c.utterance_id, scores.c.asr_version, parts.c.seq)
+    statement = sa.select(*columns).join(parts, parts.c.path == scores.c.part).where(scores.c.hypotheses.is_not(None))
+    found = sorted(fetch_among(conn, statement, scores.c.utterance_id, ids), key=lambda row: int(row.seq))
+    return {row.utterance_id: row.asr_version for row in found}
+
+
 def _scored(conn: sa.Connection, ids: Sequence[str], asr_version: str, intent_version: str) -> set[str]:
     statement = sa.select(scores.c.utterance_id).where(
         scores.c.asr_version == asr_version, scores.c.intent_version == intent_version

@@ -10,10 +10,9 @@ from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind, Strings, digest
-from corpus.records.inventory import Inventory, Names
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.tables import labels, utterances
-from corpus.tables.inventory import names_now
+from corpus.tables.inventory import meaning_digest
 from flows.models import registry
 from flows.models.label_reliability import reliable_labels
 from flows.runtime import progress
@@ -68,9 +67,8 @@ def audit_set(
     with corpus.read() as conn:
         columns = utterances.pool_columns(conn, ids)
         inclusion_probs = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
-        names = names_now(conn)
-    # a name that means another since then is read otherwise in predictions, too, also where no label had it
-    meant = [names.digest()] if names != Inventory(Names(), Names()) else []
+        # a name that means another since then is read otherwise in predictions, too, also where no label had it
+        meant = list(filter(None, [meaning_digest(conn)]))
     return AuditSet(
         kind=kind,
         eval_set_id=digest([[[i, revisions[i]] for i in ids], speech_model.version if speech_model else "", *meant]),

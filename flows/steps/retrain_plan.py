@@ -14,6 +14,7 @@ from corpus.storage import operation_ids
 from corpus.storage.operations import committed
 from corpus.tables import judgements, snapshots
 from corpus.tables import models as store
+from corpus.tables.inventory import meaning_digest
 from corpus.tables.judgements import Judgement
 from flows.models import registry
 from flows.models.eval_set import snapshot_and_account
@@ -82,12 +83,14 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
-    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest()])])
     with corpus.read() as conn:
+        # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
+        meant = meaning_digest(conn) if kind == "intent" else ""
         newest = [version for version in store.versions(conn, kind) if version.origin != "external"][-1]
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
+    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len(now ^ before)

@@ -18,7 +18,8 @@ from corpus.records.base import Kind, Role, digest
 from corpus.records.models import Snapshot
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
-from corpus.tables import utterances
+from corpus.tables import scores, utterances
+from corpus.tables.inventory import meaning_digest
 from flows.models import registry
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.results import Result
@@ -264,6 +265,15 @@ def _learned_rows(snapshot: Snapshot) -> str:
     return digest([[[r.utterance_id, r.revision, r.weight] for r in snapshot.of(role)] for role in LEARNING_ROLES])
 
 
+def _texts_and_names(corpus: Corpus, kind: Kind, snapshot: Snapshot) -> list[str]:
+    """Return digests of what an intent model learns from beside labels: the drafts of the rows, and what names mean."""
+    if kind == "asr":
+        return []
+    ids = sorted(row.utterance_id for role in LEARNING_ROLES for row in snapshot.of(role))
+    with corpus.read() as conn:
+        return [digest(scores.draft_versions(conn, ids)), meaning_digest(conn)]
+
+
 def _trials(
     corpus: Corpus,
     night: NightSettings,
@@ -277,7 +287,7 @@ def _trials(
     chosen: dict[tuple[int, PseudoSettings], PseudoLabels] = {}
     made = []
     for fold, part in enumerate(parts):
-        rows = _learned_rows(part)
+        rows, texts = _learned_rows(part), _texts_and_names(corpus, kind, part)
         for position, candidate in enumerate(candidates):
             how = (fold, candidate.finetune.pseudo)
             if how not in chosen:
@@ -285,7 +295,7 @@ def _trials(
             first = sweep_grid.seed_of(kind, candidate.finetune)
             for seed in range(first, first + seeds):
                 finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
-                learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest()])
+                learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest(), *texts])
                 name = candidate_name(candidate) + (f" seed={seed}" if seeds > 1 else "")
                 name += f" fold={fold + 1}/{len(parts)}" if len(parts) > 1 else ""
                 operation_id = operation_ids.trial(kind, rows, learned)

@@ -15,14 +15,15 @@ import sqlalchemy as sa
 from corpus.errors import EarmarkError, TrainingRefused
 from corpus.handle import open_corpus
 from corpus.records.annotations import Label
-from corpus.records.base import Kind
+from corpus.records.base import Kind, digest
 from corpus.records.models import ModelVersion, Snapshot
 from corpus.storage import database, operation_ids, operations
 from corpus.storage import records_schema as schema
-from corpus.tables import erasure, labels, nights
+from corpus.tables import erasure, judgements, labels, nights
 from corpus.tables import models as store
 from corpus.tables.nights import NightFrame
 from flows import pipeline
+from flows.models import registry as model_registry
 from flows.reports.demo_tables import DemoReport
 from flows.reports.doctor import examine
 from flows.reports.lineage import lineage_of
@@ -32,11 +33,13 @@ from flows.runtime.session import opened, running
 from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
+from flows.steps.inventory import merge_names
 from flows.steps.training_examples import asr_examples, choose_pseudo_labels, intent_examples
 from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
-from training.tracking import registry
+from tests.flows.labelled_home import labelled_home
+from training.tracking import registry, version_files
 from training.tracking.store import open_tracking
 
 
@@ -60,6 +63,31 @@ def test_the_same_labels_are_learned_anew_only_in_another_way(home: Path, prefec
     again = retrain(home, prefect_url, "intent.fit.epochs=2")
     assert again == {"skipped": f"version {first['version']} learned from these labels with these settings"}
     assert int(retrain(home, prefect_url, "intent.fit.epochs=3")["version"]) == int(first["version"]) + 1
+
+
+def test_the_same_labels_are_learned_anew_by_the_intent_model_alone_once_a_name_means_another(tmp_path: Path):
+    settings = labelled_home(tmp_path, "intent.fit.epochs=1", "intent.fit.batch_size=8", "intent.replay=0")
+
+    def planned(kind: Kind) -> retrain_plan.RetrainPlan:
+        return retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False)
+
+    with opened(settings) as corpus:
+        before, of_speech = planned("intent"), planned("asr").operation_id
+        base = version_files.folder_digest(model_registry.base_folder(settings.models, "intent"))
+        plain = digest([settings.intent.model_dump(mode="json"), base])
+        # in a home where no name means another, the id is what it was before there were such names
+        assert before.operation_id == operation_ids.retrain("intent", before.snapshot.snapshot_id, plain)
+        first = retrain_step.retrain(corpus, settings, before, "")
+        with database.writing(corpus.records) as conn:
+            judgements.put(conn, "intent", first.version, judgements.Judgement("rows", "1", "refuse"))
+        assert "learned from these labels" in planned("intent").skipped
+        given = (corpus, settings.home, settings.inventory, settings.people)
+        assert merge_names(*given, "intent", "what no label is", "lights").labels == 0
+        after = planned("intent")
+        assert after.snapshot == before.snapshot
+        assert (after.skipped, planned("asr").operation_id) == ("", of_speech)
+        again = retrain_step.retrain(corpus, settings, after, "")
+        assert (again.already, int(again.version)) == (None, int(first.version) + 1)
 
 
 def test_a_version_that_nothing_can_judge_blocks_no_other(home: Path, prefect_url: str):

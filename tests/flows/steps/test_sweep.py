@@ -24,9 +24,11 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
+from flows.steps.inventory import merge_names
 from flows.steps.sweep import TrialsReport, sweep
 from flows.steps.sweep_plan import dev_speakers, plan
 from flows.steps.sweep_preview import preview
+from tests.corpus.stored import score
 from tests.flows.labelled_home import labelled_home, pairs_of, settings_of
 from training.tracking.store import open_tracking
 
@@ -143,6 +145,39 @@ def test_the_same_trial_is_never_trained_again(settings: Settings):
     with opened(settings) as corpus:
         assert len(openings(corpus)) == len(opened_before) + 2  # by the one new trial
     assert len(runs_below(settings, first.run)) == 4
+
+
+def test_a_trial_is_trained_again_once_names_or_drafts_are_others(settings: Settings):
+    def waiting(kind: Kind, *tried: str) -> int:
+        with opened(settings) as corpus:
+            return len(plan(corpus, settings, kind, tried, None, 1, 1).waiting)
+
+    words = "asr.loop.learning_rate=1e-3"
+    first = swept(settings, RATES)
+    with opened(settings) as corpus:
+        of_speech = {each.operation_id for each in plan(corpus, settings, "asr", [words], None, 1, 1).trials}
+        snapshot = current_snapshot(corpus, settings.promotion, "intent")
+        given = (corpus, settings.home, settings.inventory, settings.people)
+        assert merge_names(*given, "intent", "what no label is", "lights").labels == 0
+    assert first.trained == waiting("intent", RATES) == 3
+    assert swept(settings, RATES).already == waiting("intent", RATES) == 0
+    with opened(settings) as corpus:  # of what judges and does not learn, drafts are nothing to it
+        score(corpus, [row.utterance_id for row in snapshot.of("audit")], "score/audit")
+    assert waiting("intent", RATES) == 0
+    learned = [row.utterance_id for role in ("train", "dev") for row in snapshot.of(role)]
+    with opened(settings) as corpus:
+        score(corpus, learned, "score/first")
+    assert waiting("intent", RATES) == 3
+    swept(settings, RATES)
+    with opened(settings) as corpus:  # another intent model read the same transcripts
+        score(corpus, learned, "score/intent", versions=("1", "2"))
+    assert waiting("intent", RATES) == 0
+    with opened(settings) as corpus:  # another speech model heard something else
+        score(corpus, learned[:1], "score/speech", versions=("2", "2"))
+    assert waiting("intent", RATES) == 3
+    with opened(settings) as corpus:
+        now = {each.operation_id for each in plan(corpus, settings, "asr", [words], None, 1, 1).trials}
+    assert now == of_speech
 
 
 def test_a_killed_sweep_goes_on_where_it_was(settings: Settings):
