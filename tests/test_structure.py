@@ -33,6 +33,7 @@ PARTS_OF_STEPS = {
     "retrain_preview": "retrain",
     "review_annotators": "merge",
     "sweep_grid": "sweep",
+    "sweep_outcome": "sweep",
     "sweep_plan": "sweep",
     "sweep_preview": "sweep",
     "sweep_trial": "sweep",

@@ -31,9 +31,12 @@ inventory_mappings: Final = sa.Table(  # former names and mapped proposals, with
     sa.CheckConstraint("kind IN ('intent', 'slot')", name="ck_inventory_mappings_kind"),
 )
 
-inventory_settled: Final = sa.Table(  # one row: digest of the inventory that all labels agree with
-    "inventory_settled",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    text("digest"),
+inventory_settled: Final = (
+    sa.Table(  # one row: digest of the inventory that all labels agree with, and how names compare
+        "inventory_settled",
+        METADATA,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        text("digest"),
+        sa.Column("fold_case", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
 )

@@ -143,6 +143,11 @@ def trial(kind: Kind, rows_digest: str, inputs_digest: str) -> str:
     return f"trial/{kind}/{rows_digest[:16]}/{inputs_digest[:16]}"
 
 
+def trial_again(operation_id: str, number: int) -> str:
+    """Return the id of a trial that is trained again, by how often its rows were measured anew; 0: the trial itself."""
+    return f"{operation_id}/again/{number}" if number else operation_id
+
+
 def register_base(kind: Kind, folder_digest: str) -> str:
     """Return the id of registering a base, by the digest of its files."""
     return f"base/{kind}/{folder_digest}"

@@ -19,6 +19,8 @@ from corpus.storage.records_columns import moment as _moment
 from corpus.storage.records_columns import number as _number
 from corpus.storage.records_columns import text as _text
 from corpus.storage.records_columns import whole as _whole
+from corpus.storage.trial_schema import trial_figures as trial_figures
+from corpus.storage.trial_schema import trial_rows as trial_rows
 
 audit: Final = audit_tables(METADATA)
 

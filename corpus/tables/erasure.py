@@ -18,7 +18,7 @@ from corpus.storage import files, operation_ids, packs, prediction_parts, work_f
 from corpus.storage import records_schema as schema
 from corpus.storage.database import fetch_among, insert_new, reading, scrub, writing
 from corpus.storage.operations import Operation
-from corpus.tables import datasets, left_out, models, pseudo_labels, reports
+from corpus.tables import datasets, left_out, models, pseudo_labels, reports, trials
 from corpus.tables.utterances import as_location
 from corpus.vault import vault
 
@@ -122,6 +122,7 @@ def _erase_rows(corpus: Corpus, op: Operation, ids: Sequence[str], reason: str) 
     tainted = models.taint(op.conn, ids)
     pseudo_labels.erase(op.conn, ids)  # after `taint`, which reads these rows
     left_out.erase(op.conn, ids)
+    trials.erase(op.conn, ids)
     handed_out = datasets.holding(op.conn, ids)
     datasets.erase(op.conn, ids)
     return {

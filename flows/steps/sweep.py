@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from corpus import home_id
 from corpus.handle import Corpus
@@ -22,13 +22,18 @@ from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
 from flows.steps.fine_tune import Learner, asr_learner, intent_learner
-from flows.steps.sweep_plan import FEWEST_SPEAKERS, Outcome, State, SweepPlan, Trial
+from flows.steps.sweep_outcome import Outcome, State
+from flows.steps.sweep_plan import FEWEST_SPEAKERS, SweepPlan, Trial
 from flows.steps.sweep_trial import Place, run_trial
 from flows.steps.training_examples import PseudoLabels
 
 if TYPE_CHECKING:
     from training.evaluation.intervals import SpeakerSums
     from training.tracking.store import TrackingSettings
+
+
+OTHER_ROWS: Final = "its seeds were measured on different rows; run the sweep again, which trains them all anew"
+"""Why settings are not ranked whose seeds were measured before and after a row could not be opened any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,11 @@ def _report(plan: SweepPlan, outcomes: Mapping[str, Outcome], run_id: str) -> Tr
         tried[position] = _tried(plan, position, ended)
         if all(outcome.units for outcome in ended):
             by_seed = [ended[seed :: plan.seeds] for seed in range(plan.seeds)]  # of each seed, its folds
-            sums[position] = mean_sums([joined_sums([each.sums for each in folds]) for folds in by_seed])
+            mean = mean_sums([joined_sums([each.sums for each in folds]) for folds in by_seed])
+            if mean is None:
+                tried[position] = replace(tried[position], state="failed", why=OTHER_ROWS)
+                continue
+            sums[position] = mean
             base = base or joined_sums([each.base_sums for each in by_seed[0]])
     present = next(position for position, each in tried.items() if each.present)
     compared = len(sums) - 1

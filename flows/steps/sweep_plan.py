@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol, TypeAlias
-
-import numpy as np
+from typing import Final, Protocol
 
 from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role, digest
 from corpus.records.models import Snapshot
 from corpus.storage import operation_ids
-from corpus.storage.operations import result_of
 from corpus.tables import scores, utterances
 from corpus.tables.inventory import meaning_digest
 from flows.models import registry
 from flows.models.eval_set import snapshot_and_account
-from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
@@ -34,16 +30,11 @@ from flows.runtime.settings_parts import (
 from flows.steps import sweep_grid
 from flows.steps.fine_tune import LEARNING_ROLES
 from flows.steps.sweep_grid import SEED, Candidate, Finetune
+from flows.steps.sweep_outcome import Outcome, earlier_outcomes
 from flows.steps.training_examples import PseudoLabels, choose_pseudo_labels
 from training.asr.finetune import AsrFinetuneSettings
-from training.evaluation.intervals import SpeakerSums
 from training.pseudo_labels import PseudoSettings
 from training.snapshots import LabelAccount
-
-State: TypeAlias = Literal["trained", "refused", "diverged", "failed"]
-"""How a trial ended: `refused` is clearly worse than the base, as a retraining would refuse it; `failed` is any other
-error, after which it is trained again the next time."""
-
 
 FEWEST_SPEAKERS: Final = 5
 """With fewer speakers an interval over speakers says too little: 11.7 % of best-of-8 settings that are no better
@@ -58,56 +49,11 @@ class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Result):
-    """How a trial ended, as it is stored: numbers and the id of its MLflow run.
-
-    Attributes:
-        state: how it ended.
-        why: the reason in one sentence where it is not `trained`.
-        run_id: MLflow run.
-        seconds: how long it took [s].
-        epochs: how many were run.
-        train_loss: mean loss of the last epoch.
-        rows: how many dev rows it was measured on.
-        errors, base_errors, units: by dev speaker, in the order of their ids, which are not stored: errors of the
-            trained model, those of the base, and how much could be wrong (words, or texts). Empty where nothing was
-            measured.
-    """
-
-    state: State
-    why: str
-    run_id: str
-    seconds: float
-    epochs: int = 0
-    train_loss: float | None = None
-    rows: int = 0
-    errors: tuple[float, ...] = ()
-    base_errors: tuple[float, ...] = ()
-    units: tuple[float, ...] = ()
-
-    @property
-    def sums(self) -> SpeakerSums:
-        """Return the errors by speaker."""
-        return SpeakerSums(np.array(self.errors), np.array(self.units), self.rows)
-
-    @property
-    def base_sums(self) -> SpeakerSums:
-        """Return the errors of the base by speaker."""
-        return SpeakerSums(np.array(self.base_errors), np.array(self.units), self.rows)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Outcome:
-        """Return the outcome that was stored."""
-        by_speaker = {name: tuple(stored[name]) for name in ("errors", "base_errors", "units")}
-        return cls(**{**stored, **by_speaker})
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """One training of a sweep.
 
     Attributes:
-        operation_id: the same for the same labels, base, settings and seed.
+        operation_id: the same for the same labels, base, settings and seed, and for intents the same drafts and names.
         candidate: position of its settings among the plan's candidates.
         name: its settings in a few words.
         finetune: the settings of the training, whole, with the seed of this trial.
@@ -210,9 +156,7 @@ def plan(
         )
     base = folder_digest(registry.base_folder(settings.models, kind))
     made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
-    with corpus.read() as conn:
-        stored = {trial.operation_id: result_of(conn, trial.operation_id) for trial in made}
-    done = {operation_id: Outcome.from_json(result) for operation_id, result in stored.items() if result is not None}
+    made, done = _with_earlier(corpus, made)
     name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base])[:8]}"
     return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, len(parts), tuple(made), done)
 
@@ -263,6 +207,19 @@ def _can_tell(corpus: Corpus, snapshot: Snapshot) -> bool:
 def _learned_rows(snapshot: Snapshot) -> str:
     """Return the digest of the rows that train and of the dev rows; the audit rows have no part in it."""
     return digest([[[r.utterance_id, r.revision, r.weight] for r in snapshot.of(role)] for role in LEARNING_ROLES])
+
+
+def _with_earlier(corpus: Corpus, made: Sequence[Trial]) -> tuple[list[Trial], dict[str, Outcome]]:
+    """Return the trials by the ids that they have now, in their order, and how those of earlier sweeps ended."""
+    found: dict[str, str] = {}
+    done: dict[str, Outcome] = {}
+    with corpus.read() as conn:
+        for part in dict.fromkeys(trial.snapshot.snapshot_id for trial in made):
+            ids = [trial.operation_id for trial in made if trial.snapshot.snapshot_id == part]
+            number, outcomes = earlier_outcomes(conn, ids)
+            done |= outcomes
+            found |= {each: operation_ids.trial_again(each, number) for each in ids}
+    return [replace(trial, operation_id=found[trial.operation_id]) for trial in made], done
 
 
 def _texts_and_names(corpus: Corpus, kind: Kind, snapshot: Snapshot) -> list[str]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from corpus.errors import EarmarkError, TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
-from corpus.tables import labels
+from corpus.tables import labels, utterances
 from flows.models import registry
 from flows.steps.fine_tune import Learner, checkpoint_folder
 from flows.steps.sweep_grid import seed_of
-from flows.steps.sweep_plan import Outcome, SweepPlan, Trial, dev_speakers
+from flows.steps.sweep_outcome import Outcome, put_outcome
+from flows.steps.sweep_plan import SweepPlan, Trial, dev_speakers
 from training.loop.work import Epoch, OnEpoch
 
 if TYPE_CHECKING:
@@ -66,9 +67,19 @@ def run_trial(
         shutil.rmtree(unneeded, ignore_errors=True)
     with contextlib.suppress(OSError):  # it holds the checkpoint of another trial, which was killed
         folder.parent.rmdir()
-    if outcome.state != "failed":
+    return outcome if outcome.state == "failed" else _stored(corpus, trial, outcome, learner.dev_ids)
+
+
+def _stored(corpus: Corpus, trial: Trial, outcome: Outcome, dev_ids: Sequence[str]) -> Outcome:
+    """Store the outcome and return it; of a trial that was measured on a row which was erased meanwhile, nothing is."""
+    try:
         with corpus.operation(trial.operation_id, "trial") as op:
-            op.result = op.result or outcome.to_json()
+            if utterances.erased(op.conn, dev_ids):
+                raise TrainingRefused("a dev row was erased while it learned; the next sweep trains it without the row")
+            if not op.done:
+                put_outcome(op, outcome, dev_ids)
+    except TrainingRefused as error:
+        return Outcome("failed", str(error), outcome.run_id, outcome.seconds)
     return outcome
 
 

@@ -20,10 +20,17 @@ ALPHA: Final = 0.05
 """1 - coverage of an interval."""
 
 
-def mean_sums(trainings: Sequence[SpeakerSums]) -> SpeakerSums:
-    """Return the mean errors by speaker of trainings that differ by their seed; all are measured on the same rows."""
+def mean_sums(trainings: Sequence[SpeakerSums]) -> SpeakerSums | None:
+    """Return the mean errors by speaker of trainings that differ by their seed; None if their rows differ."""
     first = trainings[0]
+    if not all(same_rows(first, each) for each in trainings):
+        return None
     return SpeakerSums(np.mean([each.numerator for each in trainings], axis=0), first.denominator, first.rows)
+
+
+def same_rows(one: SpeakerSums, other: SpeakerSums) -> bool:
+    """Return whether two trainings were measured on the same rows, as far as their sums tell."""
+    return one.rows == other.rows and np.array_equal(one.denominator, other.denominator)
 
 
 def joined_sums(folds: Sequence[SpeakerSums]) -> SpeakerSums:
@@ -54,7 +61,7 @@ def dev_difference(setting: SpeakerSums, present: SpeakerSums, compared: int) ->
     Returns:
         The difference; None where the two were not measured on the same rows.
     """
-    if not np.array_equal(setting.denominator, present.denominator):
+    if not same_rows(setting, present):
         return None
     difference = SpeakerSums(setting.numerator - present.numerator, setting.denominator, setting.rows)
     return ratio_interval(difference, IntervalSettings(alpha=ALPHA / max(1, compared)))

@@ -16,6 +16,7 @@ from corpus.records.base import Kind, digest
 from corpus.storage import audit_chain
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
+from corpus.tables import erasure
 from corpus.tables import models as store
 from flows.cli.main import app
 from flows.models.eval_set import current_snapshot
@@ -25,7 +26,7 @@ from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
 from flows.steps.inventory import merge_names
-from flows.steps.sweep import TrialsReport, sweep
+from flows.steps.sweep import OTHER_ROWS, TrialsReport, sweep
 from flows.steps.sweep_plan import dev_speakers, plan
 from flows.steps.sweep_preview import preview
 from tests.corpus.stored import score
@@ -229,6 +230,73 @@ def test_several_seeds_are_averaged(settings: Settings):
     assert found.dev_error.value == pytest.approx(sum(each.value for each in single if each) / 2)
     with opened(settings) as corpus, pytest.raises(UsageError, match=r"leave intent\.fit\.seed out"):
         plan(corpus, settings, "intent", ["intent.fit.seed=1,2"], None, 2)
+
+
+def test_seeds_on_different_rows_are_not_averaged_and_the_next_sweep_trains_them_all_anew(settings: Settings):
+    first = swept(settings, "intent.fit.encoder_rate=5e-3")
+    with opened(settings) as corpus:  # rows that are still there can't be opened any more
+        dev = [row.utterance_id for row in current_snapshot(corpus, settings.promotion, "intent").of("dev")]
+        speakers = dev_speakers(corpus, dev)
+        lost = [i for i, speaker in zip(dev, speakers, strict=True) if speaker == speakers[0]]
+        with writing(corpus.records) as conn:
+            conn.execute(sa.update(schema.labels).where(schema.labels.c.utterance_id.in_(lost)).values(content=None))
+    mixed = swept(settings, "intent.fit.encoder_rate=5e-3", seeds=2)
+    assert (mixed.trained, mixed.already, mixed.best) == (2, 2, None)
+    assert [each.why for each in mixed.tried] == [OTHER_ROWS] * 2
+    assert "run the sweep again" in OTHER_ROWS
+    again = swept(settings, "intent.fit.encoder_rate=5e-3", seeds=2)
+    assert (again.trained, again.already, again.dev_rows) == (4, 0, first.dev_rows - len(lost))
+    assert [each.state for each in again.tried] == ["trained"] * 2
+    assert swept(settings, "intent.fit.encoder_rate=5e-3", seeds=2).already == 4
+
+
+def test_figures_of_an_erased_dev_speaker_are_erased_with_the_utterances(settings: Settings):
+    swept(settings, "intent.fit.encoder_rate=5e-3")
+    with opened(settings) as corpus:
+        snapshot = current_snapshot(corpus, settings.promotion, "intent")
+        dev = [row.utterance_id for row in snapshot.of("dev")]
+        speaker = dev_speakers(corpus, dev)[0]
+        theirs = {i for i, each in zip(dev, dev_speakers(corpus, dev), strict=True) if each == speaker}
+        with corpus.read() as conn:
+            figures = conn.execute(sa.select(schema.trial_figures)).all()
+            assert set(conn.execute(sa.select(schema.trial_rows.c.utterance_id)).scalars()) == set(dev)
+            results = conn.execute(sa.select(schema.operations.c.result)).scalars().all()
+        assert len(figures) == 2
+        audited = [json.dumps(dict(row.detail)) for row in audit_chain.show(corpus.records, schema.audit, 100_000)]
+        assert not [text for text in [*results, *audited] if '"errors"' in text or '"units"' in text]
+        taught = snapshot.of("train")[0].utterance_id
+        erasure.erase_utterances(corpus, [taught])  # no figure is about it
+        with corpus.read() as conn:
+            assert len(conn.execute(sa.select(schema.trial_figures)).all()) == 2
+        erasure.erase_speaker(corpus, speaker)
+        with corpus.read() as conn:
+            for table in (schema.trial_figures, schema.trial_rows):
+                assert conn.execute(sa.select(table)).all() == []
+            operations = [str(tuple(row)) for row in conn.execute(sa.select(schema.operations))]
+            assert not [row for row in operations if speaker in row or any(i in row for i in theirs)]
+    report = swept(settings, "intent.fit.encoder_rate=5e-3")
+    assert (report.trained, report.already, report.dev_rows) == (2, 0, len(dev) - len(theirs))
+
+
+def test_a_trial_that_was_measured_on_a_row_which_is_erased_meanwhile_stores_nothing(settings: Settings):
+    with opened(settings) as corpus:
+        planned = plan(corpus, settings, "intent", ["intent.fit.encoder_rate=5e-3"], None, 1, 1)
+        erased = planned.snapshot.of("dev")[0].utterance_id
+
+        def erasing(event: progress.Event) -> None:
+            if isinstance(event, progress.Started) and event.unit == "steps" and erased not in gone:
+                gone.append(erased)
+                erasure.erase_utterances(corpus, [erased])
+
+        gone: list[str] = []
+        with progress.listening(erasing):
+            report = sweep(corpus, settings.home, settings.models, settings.tracking, planned, "")
+        assert [each.state for each in report.tried] == ["failed"] * 2
+        assert "a dev row was erased" in report.tried[0].why
+        with corpus.read() as conn:
+            assert conn.execute(sa.select(schema.trial_figures)).all() == []
+    again = swept(settings, "intent.fit.encoder_rate=5e-3")
+    assert (again.trained, [each.state for each in again.tried]) == (2, ["trained"] * 2)
 
 
 def test_in_folds_every_speaker_who_may_train_is_measured_on_once(settings: Settings):

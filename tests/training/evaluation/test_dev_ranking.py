@@ -23,6 +23,11 @@ def test_errors_of_seeds_are_averaged():
     assert dev_rate(both, "asr").n == 15
 
 
+def test_seeds_that_were_measured_on_different_rows_have_no_mean():
+    assert mean_sums([sums([1, 2, 3]), sums([3, 2])]) is None
+    assert mean_sums([sums([1, 2]), sums([1, 2], [10, 20])]) is None
+
+
 def test_folds_are_measured_on_different_speakers():
     joined = joined_sums([sums([1, 2]), sums([4], [20])])
     assert (joined.numerator.tolist(), joined.denominator.tolist(), joined.rows) == ([1, 2, 4], [10, 10, 20], 15)
