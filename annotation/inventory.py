@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.names import clean_name, name_key
+from corpus.names import clean_name
 from corpus.records.annotations import NameNote
 from corpus.records.base import OTHER_INTENT
-from corpus.records.inventory import Inventory, NameKind, Names, make_names
+from corpus.records.inventory import Inventory, NameKind, Names, names_of
 from corpus.tables.inventory import StoredNames
 
 _OTHER_NOTE: Final = NameNote("something else than the other intents")
@@ -98,10 +98,7 @@ def _join(
 ) -> Names:
     configured, known = settings.names(kind), stored[kind]
     learned = champion[kind] if settings.champion else ()
-    always = (OTHER_INTENT,) if kind == "intent" else ()
-    notes = dict.fromkeys(always, _OTHER_NOTE) | known.notes
+    notes = ({OTHER_INTENT: _OTHER_NOTE} if kind == "intent" else {}) | known.notes
     notes |= {name: NameNote(each.description, each.examples) for name, each in configured.items()}
-    kept = {name_key(name, settings.fold_case) for name in always}  # `OTHER` is another spelling, and `other` stays
-    given = [n for n in (*configured, *known.sources, *learned) if name_key(n, settings.fold_case) not in kept]
-    mapped = {old: new for old, new in known.mapped.items() if name_key(old, settings.fold_case) not in kept}
-    return make_names([*given, *always], mapped, notes, fold_case=settings.fold_case)
+    given = (*configured, *known.sources, *learned)
+    return names_of(kind, given, known.mapped, notes, fold_case=settings.fold_case)

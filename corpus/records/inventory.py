@@ -76,6 +76,22 @@ def make_names(
     return Names(tuple(dict.fromkeys([*ordered, *spellings.values()])), spellings, kept, fold_case)
 
 
+def names_of(
+    kind: NameKind,
+    given: Iterable[str],
+    mapped: Mapping[str, str],
+    notes: Mapping[str, NameNote] | None = None,
+    *,
+    fold_case: bool = False,
+) -> Names:
+    """Return the names of a kind, as `make_names` does; of intents, `other` is always the last one and means itself."""
+    always = (OTHER_INTENT,) if kind == "intent" else ()
+    kept = {name_key(name, fold_case) for name in always}  # `OTHER` is another spelling, and `other` stays
+    names = [name for name in given if name_key(name, fold_case) not in kept]
+    former = {old: new for old, new in mapped.items() if name_key(old, fold_case) not in kept}
+    return make_names([*names, *always], former, notes, fold_case=fold_case)
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """The intents and slots that tasks offer and models learn; the intent `other` is always among them."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import NameNote
 from corpus.records.base import canonical_json
-from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, Names, make_names
+from corpus.records.inventory import NAME_KINDS, Inventory, NameKind, Names, make_names, names_of
 from corpus.storage.database import insert_new
 from corpus.storage.records_schema import (
     answers,
@@ -63,10 +63,17 @@ def names_now(conn: sa.Connection) -> Inventory:
     """Return what former names and mapped proposals mean; every other name means itself.
 
     What a model predicts is read through it before it meets labels or people: a model knows the names of when it
-    learned, and labels have those of today.
+    learned, and labels have those of today. Where names compare without regard to case, it has the stored names, too:
+    another spelling of one means that name.
     """
-    stored = stored_names(conn)
-    return Inventory(*(make_names((), stored[kind].mapped) for kind in NAME_KINDS))
+    stored, fold_case = stored_names(conn), folds_case(conn)
+    return Inventory(*(_names_now(kind, stored[kind], fold_case) for kind in NAME_KINDS))
+
+
+def _names_now(kind: NameKind, stored: StoredNames, fold_case: bool) -> Names:
+    if not fold_case or not (stored.sources or stored.mapped):
+        return make_names((), stored.mapped)
+    return names_of(kind, stored.sources, stored.mapped, fold_case=True)
 
 
 def meaning_digest(conn: sa.Connection) -> str:
@@ -182,8 +189,23 @@ def unsettle(conn: sa.Connection) -> None:
 
 def put_settled(conn: sa.Connection, inventory_digest: str) -> None:
     """Store the digest of the inventory that all labels agree with now."""
-    insert_new(conn, inventory_settled, [{"id": 1, "digest": inventory_digest}])
-    conn.execute(sa.update(inventory_settled).values(digest=inventory_digest))
+    _put(conn, digest=inventory_digest)
+
+
+def folds_case(conn: sa.Connection) -> bool:
+    """Return whether names compare without regard to case, by the settings of the last change of the inventory."""
+    return bool(conn.execute(sa.select(inventory_settled.c.fold_case)).scalar())
+
+
+def put_fold_case(conn: sa.Connection, fold_case: bool) -> None:
+    """Store whether names compare without regard to case, for what reads names without the settings."""
+    if fold_case != folds_case(conn):
+        _put(conn, fold_case=fold_case)
+
+
+def _put(conn: sa.Connection, **values: str | bool) -> None:
+    insert_new(conn, inventory_settled, [{"id": 1, "digest": "", "fold_case": False}])
+    conn.execute(sa.update(inventory_settled).values(**values))
 
 
 def labels_by_intent(conn: sa.Connection) -> dict[str, int]:

@@ -163,7 +163,7 @@ def settle(corpus: Corpus, names: NamesInUse, people: PeopleSettings) -> Invento
     """
     with corpus.read() as conn:
         settled = inventory_table.settled(conn)
-        if settled == names.at(conn).digest():
+        if settled == names.at(conn).digest() and inventory_table.folds_case(conn) == names.settings.fold_case:
             return None
         ids = inventory_table.with_transcripts(conn) if settled == inventory_table.OLDER else []
     slots = _slot_names(corpus, ids)
@@ -271,6 +271,7 @@ def _try_change(
         annotations_table.put_proposes(op.conn, plan.proposes)
         answered = {row.task_id: row.utterance_id for row in rounds.tasks(op.conn, states=["answered"])}
         reopen_tasks(corpus, op, {i: u for i, u in answered.items() if u in plan.unsettled})
+        inventory_table.put_fold_case(op.conn, in_use.settings.fold_case)
         if agree or settles:
             inventory_table.put_settled(op.conn, after.digest())
         report = InventoryChange(

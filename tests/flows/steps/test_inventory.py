@@ -11,7 +11,9 @@ from corpus import door
 from corpus.errors import UsageError
 from corpus.records.annotations import Label, NameNote
 from corpus.records.arrivals import SlotSpan
+from corpus.records.inventory import Inventory, make_names
 from corpus.tables import labels
+from corpus.tables.inventory import meaning_digest, names_now
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, list_inventory
@@ -153,3 +155,39 @@ def test_names_that_a_configuration_adds_settle_what_was_proposed_before(world: 
     assert (change.labels, change.withdrawn) == (1, 0)
     assert (label_of(world, 0).intent, label_of(world, 0).slots) == ("Book_Cabin", (DECK,))
     assert settle(corpus, names_in_use(corpus, home, wider), world.settings.people) is None
+
+
+def read_now(world: Asked, *names: str) -> list[str]:
+    """Return what names mean where predictions are read."""
+    with world.corpus.read() as conn:
+        return [names_now(conn).intents.current(name) for name in names]
+
+
+def test_predictions_are_folded_before_they_are_mapped_where_names_compare_without_regard_to_case(world: Asked):
+    given(world, "book_cabin", "find_ship")
+    folding = world.settings.inventory.model_copy(update={"fold_case": True})
+    corpus, home, strict, people = changing(world)
+    rename(corpus, home, strict, people, "intent", "find_ship", "locate_ship")
+    assert read_now(world, "find_ship", "Find_Ship", "OTHER") == ["locate_ship", "Find_Ship", "OTHER"]
+    settle(corpus, names_in_use(corpus, home, folding), people)
+    assert read_now(world, "find_ship", "Find_Ship", "LOCATE_SHIP") == ["locate_ship"] * 3
+    assert read_now(world, "OTHER", "Unheard") == ["other", "Unheard"]
+    adopt(corpus, home, folding, people, "intent", ["book_cabin"])
+    assert read_now(world, "Book_Cabin") == ["book_cabin"]  # it has no former name
+    merge_names(corpus, home, folding, people, "intent", "BOOK_CABIN", "Locate_Ship")
+    assert label_of(world, 0).intent == "locate_ship"
+    assert read_now(world, "Book_Cabin", "book_cabin", "bOOK_cABIN") == ["locate_ship"] * 3
+    settle(corpus, names_in_use(corpus, home, strict), people)
+    assert read_now(world, "book_cabin", "bOOK_cABIN") == ["locate_ship", "bOOK_cABIN"]
+
+
+def test_a_home_whose_names_compare_by_case_reads_predictions_as_before(world: Asked):
+    given(world, "find_ship")
+    corpus, home, settings, people = changing(world)
+    settle(corpus, names_in_use(corpus, home, settings), people)
+    with corpus.read() as conn:
+        assert meaning_digest(conn) == ""
+    merge_names(corpus, home, settings, people, "intent", "seek", "find_ship")
+    with corpus.read() as conn:
+        plain = Inventory(make_names((), {"seek": "find_ship"}), make_names((), {}))
+        assert (names_now(conn), meaning_digest(conn)) == (plain, plain.digest())
