@@ -62,6 +62,14 @@ class LabelRow:
         return self.reason in ("audit", "held_out")
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The round that drew an utterance for what it is for, and the probability with which it did."""
+
+    round: str
+    inclusion_prob: float
+
+
 def put_labels(
     corpus: Corpus, op: Operation, new_labels: Sequence[Label], source: Source = "annotators"
 ) -> dict[str, int]:
@@ -185,6 +193,16 @@ def current(
                 )
             )
     return found
+
+
+def draws(conn: sa.Connection, ids: Sequence[str]) -> dict[str, Draw]:
+    """Return how each utterance was drawn, whatever became of its label since.
+
+    One that was never chosen, or ingested for judging only, stands for itself: it has no round and probability 1.
+    """
+    drawn = _selections(conn, ids)
+    alone = set(_held_out(conn, ids))
+    return {i: Draw(*drawn[i][1:]) if i in drawn and i not in alone else Draw("", 1.0) for i in ids}
 
 
 def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:

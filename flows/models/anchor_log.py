@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from corpus.handle import Corpus
-from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.tables import labels
 from corpus.tables import models as store
-from corpus.tables import reports as reports_table
+from flows.models.anchor_set import AnchorSet, Ids, anchor_set, ids_of, stored_by_version
 from flows.models.eval_set import AuditSet
-from flows.models.evaluation_store import stored_report
-from flows.models.judged_nights import Ids, anchor_rows
+from flows.runtime import progress
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorRates:
+    """What was logged on the anchor rows.
+
+    Attributes:
+        rates: of the versions that were just judged, by version; none where there is no anchor row.
+        note: which rows have left the set, and why; "" where none has.
+    """
+
+    rates: Mapping[str, Interval] = field(default_factory=dict)
+    note: str = ""
 
 
 def log_anchor(
@@ -28,10 +38,11 @@ def log_anchor(
     found: Mapping[str, EvaluationReport],
     *,
     decides: bool = False,
-) -> dict[str, Interval]:
+) -> AnchorRates:
     """Log the error rate on the anchor rows to the run of every version that was judged on all of them.
 
     Versions that were judged before there were anchor rows get it later, where a stored report has all these rows.
+    Where rows have left the set since, all versions get it anew on those that are there: they can still be compared.
 
     Args:
         corpus: the handle.
@@ -39,44 +50,51 @@ def log_anchor(
         audit: the evaluation set of the versions that were just judged.
         found: their reports by version.
         decides: whether the gate decides on this set now, which makes its rows the anchor if there was none.
-
-    Returns:
-        The rate of each of these versions on the anchor rows; nothing where there is no anchor, or a row of it is
-        missing in the set.
     """
+    with corpus.read() as conn:
+        stored = stored_by_version(conn, audit.kind)
+        reports = [*found.values(), *(each for of_version in stored.values() for each in of_version)]
+        anchor = anchor_set(conn, audit.kind, frozenset(audit.labels), reports, decides=decides)
+        versions = store.versions(conn, audit.kind) if anchor.rows else []
+        drawn = labels.draws(conn, sorted(anchor.rows))
+    if anchor.note:
+        progress.note(anchor.note)
+    weights = {i: 1.0 / draw.inclusion_prob for i, draw in drawn.items()}
+    rates: dict[str, Interval] = {}
+    for version in versions:
+        report = found.get(version.version)
+        if _has_rate(tracking, version.run_id, "" if report is not None else anchor.key):
+            continue
+        just_judged = report is not None and anchor.rows <= ids_of(report)
+        if not just_judged:
+            report = _smallest(stored.get(version.version, ()), anchor.rows)
+        if report is not None:
+            rate = _log(tracking, version.run_id, anchor, report, weights)
+            rates |= {version.version: rate} if version.version in found else {}
+    return AnchorRates(rates, anchor.note)
+
+
+def _has_rate(tracking: Tracking, run_id: str, key: str) -> bool:
+    """Return whether a run has the rate on the anchor rows with this key, or was deleted and takes none."""
+    from training.tracking import runs
+
+    return runs.run_metrics(tracking, run_id) is None or runs.anchor_of(tracking, run_id) == key
+
+
+def _smallest(reports: Sequence[EvaluationReport], rows: Ids) -> EvaluationReport | None:
+    return min((each for each in reports if rows <= ids_of(each)), key=len, default=None)
+
+
+def _log(
+    tracking: Tracking, run_id: str, anchor: AnchorSet, report: EvaluationReport, weights: Mapping[str, float]
+) -> Interval:
+    """Log the rate on the anchor rows to a run and return it."""
     from training.evaluation.intervals import interval_on
     from training.evaluation.metrics import loggable
     from training.tracking import runs
     from training.tracking.version_figures import anchor_metrics
 
-    with corpus.read() as conn:
-        anchor = anchor_rows(conn, audit.kind) or (frozenset(audit.labels) if decides else frozenset())
-        versions = store.versions(conn, audit.kind) if anchor else []
-        weights = {row.utterance_id: 1.0 / row.inclusion_prob for row in labels.current(conn, sorted(anchor))}
-    rates: dict[str, Interval] = {}
-    for version in versions:
-        just_judged = version.version in found
-        logged = runs.run_metrics(tracking, version.run_id)
-        if logged is None or (not just_judged and "anchor_rows" in logged):
-            continue
-        with corpus.read() as conn:
-            report = _with_all(conn, audit.kind, version.version, anchor, found.get(version.version))
-        if report is None:
-            continue
-        rate = interval_on(report, sorted(anchor), weights)
-        runs.log_metrics(tracking, version.run_id, loggable(anchor_metrics(audit.kind, rate)))
-        if just_judged:
-            rates[version.version] = rate
-    return rates
-
-
-def _with_all(
-    conn: sa.Connection, kind: Kind, version: str, anchor: Ids, just_judged: EvaluationReport | None
-) -> EvaluationReport | None:
-    """Return the smallest report of a version that has all anchor rows, that just made before the stored ones."""
-    if just_judged is not None and anchor <= set(just_judged.utterance_ids.tolist()):
-        return just_judged
-    sets = reports_table.judged_sets(conn, kind).get(version, ())
-    stored = (stored_report(conn, kind, version, each) for each in sets)
-    complete = [each for each in stored if each is not None and anchor <= set(each.utterance_ids.tolist())]
-    return min(complete, key=len, default=None)
+    rate = interval_on(report, sorted(anchor.rows), weights)
+    runs.log_metrics(tracking, run_id, loggable(anchor_metrics(report.kind, rate)))
+    runs.set_anchor(tracking, run_id, anchor.key)
+    return rate

@@ -59,8 +59,8 @@ def stored_lead(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> str | No
             return None
         look = store.looks(conn, kind) + 1
         ids = both[0].utterance_ids.tolist()
-        chance = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
-    return lead_text(*both, gate, look, np.array([1.0 / chance.get(i, 1.0) for i in ids], np.float64))
+        drawn = labels.draws(conn, ids)
+    return lead_text(*both, gate, look, np.array([1.0 / drawn[i].inclusion_prob for i in ids], np.float64))
 
 
 def _stored_pair(

@@ -66,7 +66,7 @@ def audit_set(
     ids = sorted(reference)
     with corpus.read() as conn:
         columns = utterances.pool_columns(conn, ids)
-        inclusion_probs = {row.utterance_id: row.inclusion_prob for row in labels.current(conn, ids)}
+        drawn = labels.draws(conn, ids)
         # a name that means another since then is read otherwise in predictions, too, also where no label had it
         meant = list(filter(None, [meaning_digest(conn)]))
     return AuditSet(
@@ -75,7 +75,7 @@ def audit_set(
         labels=reference,
         speaker_ids=dict(zip(ids, columns.speaker_ids.tolist(), strict=True)),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
-        weights=traffic_weights([inclusion_probs.get(i, 1.0) for i in ids]),
+        weights=traffic_weights([drawn[i].inclusion_prob for i in ids]),
         speech_model=speech_model,
     )
 

@@ -12,14 +12,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from corpus.errors import RecordError
+from corpus.handle import Corpus
 from corpus.records.base import Kind, Strings
 from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.records.models import ModelVersion
 from corpus.tables import judgements, labels, lineage, rounds, scores, utterances
 from corpus.tables import models as store
-from corpus.tables import reports as reports_table
 from corpus.tables.manual_promotions import ManualPromotion, manual_promotions
-from flows.models.evaluation_store import stored_report
+from flows.models.anchor_set import Ids, anchor_set, ids_of, rows_open, stored_by_version
 
 MOST_NIGHTS: Final = 30
 """How many nights are shown, the latest ones."""
@@ -29,8 +29,6 @@ TOO_FEW: Final = "too few audit rows or speakers to judge it yet"
 
 BY_HAND: Final = "promoted by hand"
 """Decision of a person."""
-
-Ids = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,9 @@ class JudgedNights:
         base: version of the base; "" where none is registered.
         growing: on all rows that were labelled when the night was judged.
         anchor: on the anchor rows alone, which stay the same, so that nights can be compared.
-        anchor_rows: ids of the rows on which the gate decided for the first time; none before.
+        anchor_rows: ids of the rows on which the gate decided for the first time, without those that have left; none
+            before.
+        anchor_note: which rows have left, and why; "" where none has.
         anchor_night: night of the newest of them.
         decisions: of the gate, and of people who promoted a version, oldest first.
         weights: 1 / inclusion probability by id; rates with these weights estimate the traffic's.
@@ -103,13 +103,16 @@ class JudgedNights:
     growing: tuple[NightReports, ...]
     anchor: tuple[NightReports, ...]
     anchor_rows: Ids
+    anchor_note: str
     anchor_night: str
     decisions: tuple[GateDecision, ...]
     weights: Mapping[str, float]
 
     def weights_of(self, report: EvaluationReport) -> list[float]:
         """Return the weight of each row of a report."""
-        return [self.weights.get(utterance_id, 1.0) for utterance_id in report.utterance_ids.tolist()]
+        from training.evaluation.intervals import weights_by_id
+
+        return weights_by_id(report, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,33 +130,30 @@ class _Stored:
 
         Of several, one that also has the rows `at_best` is taken, then the smallest: it is nearest to the night.
         """
-        found = [report for report in self.reports.get(version, ()) if rows <= _ids(report)]
+        found = [report for report in self.reports.get(version, ()) if rows <= ids_of(report)]
         if not rows or not found:
             return None
-        found.sort(key=lambda report: (not at_best <= _ids(report), len(report), -int(report.beside or 0)))
+        found.sort(key=lambda report: (not at_best <= ids_of(report), len(report), -int(report.beside or 0)))
         return found[0].take(np.isin(found[0].utterance_ids, list(rows)))
 
 
-def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
+def judged_nights(corpus: Corpus, conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
     """Return the reports of each night up to the night `last`, oldest first, and the decisions of the gate.
 
     Args:
-        conn: a connection on the records.
+        corpus: the handle.
+        conn: a connection on its records.
         kind: of the models.
         last: name of the last night.
     """
     versions = store.versions(conn, kind)
     night_of_round = {row.round: row.night for row in rounds.rounds(conn)}
-    sets = reports_table.judged_sets(conn, kind)
-    reports = {
-        version: [report for each in ids if (report := stored_report(conn, kind, version, each)) is not None]
-        for version, ids in sets.items()
-    }
-    every = sorted({i for of_version in reports.values() for report in of_version for i in _ids(report)})
-    rows = labels.current(conn, every)
-    stored = _Stored(reports, {row.utterance_id: night_of_round.get(row.round, "") for row in rows})
+    reports = stored_by_version(conn, kind)
+    every = [report for of_version in reports.values() for report in of_version]
+    drawn = labels.draws(conn, sorted({i for report in every for i in ids_of(report)}))
+    stored = _Stored(reports, {i: night_of_round.get(draw.round, "") for i, draw in drawn.items()})
     decisions = _decisions(conn, kind, versions, stored, sorted(set(night_of_round.values())))
-    anchor = anchor_rows(conn, kind)
+    anchor = anchor_set(conn, kind, rows_open(corpus, conn, every), every)
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
     base = max((version.version for version in versions if version.origin == "base"), key=int, default="")
@@ -162,7 +162,7 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
     for night in names:
         judged = _rows_of_night(stored, night)
         decision = next((each for each in reversed(decisions) if each.night == night), None)
-        for target, ids in ((growing, judged), (frozen, anchor)):
+        for target, ids in ((growing, judged), (frozen, anchor.rows)):
             challenger = stored.on(decision.version, ids, judged) if decision is not None else None
             champion, of_base = (stored.on(version, ids, judged) for version in (champions[night], base))
             target.append(NightReports(night, champions[night], ids, champion, of_base, challenger, decision))
@@ -171,20 +171,12 @@ def judged_nights(conn: sa.Connection, kind: Kind, last: str) -> JudgedNights:
         base=base,
         growing=tuple(growing),
         anchor=tuple(frozen),
-        anchor_rows=anchor,
-        anchor_night=stored.newest_night(anchor),
+        anchor_rows=anchor.rows,
+        anchor_note=anchor.note,
+        anchor_night=stored.newest_night(anchor.rows),
         decisions=tuple(each for each in decisions if each.night <= last),
-        weights={row.utterance_id: 1.0 / row.inclusion_prob for row in rows},
+        weights={i: 1.0 / draw.inclusion_prob for i, draw in drawn.items()},
     )
-
-
-def anchor_rows(conn: sa.Connection, kind: Kind) -> Ids:
-    """Return the rows of the first decision that spent a look: the first that reached the gate's minimum."""
-    for row in store.promotions(conn, kind):
-        report = stored_report(conn, kind, row.challenger, row.eval_set_id)
-        if report is not None:
-            return _ids(report)
-    return frozenset()
 
 
 def slices_of(conn: sa.Connection, report: EvaluationReport) -> dict[str, Strings]:
@@ -229,13 +221,9 @@ def rates(report: EvaluationReport | None, weights: Sequence[float]) -> Interval
     return found if report.kind == "asr" else complement(found)
 
 
-def _ids(report: EvaluationReport) -> Ids:
-    return frozenset(report.utterance_ids.tolist())
-
-
 def _rows_of_night(stored: _Stored, night: str) -> Ids:
     """Return the largest set that was judged and whose newest row is of the night; else the held-out rows."""
-    sets = {_ids(report) for of_version in stored.reports.values() for report in of_version}
+    sets = {ids_of(report) for of_version in stored.reports.values() for report in of_version}
     for name in (night, ""):
         found = [rows for rows in sets if rows and stored.newest_night(rows) == name]
         if found:
@@ -289,7 +277,7 @@ def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, st
     judged = row.numbers.get("difference", {})
     on = next((each for each in stored.reports.get(row.challenger, ()) if each.eval_set_id == row.eval_set_id), None)
     return GateDecision(
-        night=(stored.newest_night(_ids(on)) if on is not None else "") or learned.get(row.challenger, ""),
+        night=(stored.newest_night(ids_of(on)) if on is not None else "") or learned.get(row.challenger, ""),
         version=row.challenger,
         against=row.champion,
         decision=row.decision,

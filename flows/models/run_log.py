@@ -12,7 +12,7 @@ from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.records.models import ModelVersion
 from corpus.tables import models as store
 from corpus.tables import snapshots
-from flows.models.anchor_log import log_anchor
+from flows.models.anchor_log import AnchorRates, log_anchor
 from flows.models.champion_history import champion_by_night, gains_per_100_labels
 from flows.models.eval_set import AuditSet
 from flows.models.evaluation_store import MEASURE, judging_cost, stored_report
@@ -147,18 +147,19 @@ def _labels(corpus: Corpus, version: ModelVersion) -> int:
         return len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
 
 
-def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anchored: Mapping[str, Interval]) -> str:
+def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anchored: AnchorRates) -> str:
     """Return the description of the challenger's run in Markdown: what decided, then what it learned from."""
     difference, base = decision.difference, judged.base.version
     level = f"{100 * (1 - decision.alpha_used):.4g} %"
-    anchor = next((f"{rate.n} anchor rows, 95 %" for rate in anchored.values()), "anchor rows")
+    on_anchor = anchored.rates
+    anchor = next((f"{rate.n} anchor rows, 95 %" for rate in on_anchor.values()), "anchor rows")
     rows: list[tuple[str, Interval | None, Interval | None]] = [
-        (f"version {decision.challenger_version}", decision.challenger, anchored.get(decision.challenger_version)),
-        (f"champion, version {decision.champion_version}", decision.champion, anchored.get(decision.champion_version)),
+        (f"version {decision.challenger_version}", decision.challenger, on_anchor.get(decision.challenger_version)),
+        (f"champion, version {decision.champion_version}", decision.champion, on_anchor.get(decision.champion_version)),
     ]
     if base != decision.champion_version:
-        rows.append((f"base, version {base}", None, anchored.get(base)))
-    table = [f"| {name} | {_percent(rate)} | {_percent(on_anchor)} |" for name, rate, on_anchor in rows]
+        rows.append((f"base, version {base}", None, on_anchor.get(base)))
+    table = [f"| {name} | {_percent(rate)} | {_percent(of_anchor)} |" for name, rate, of_anchor in rows]
     change = f"{100 * difference.value:+.1f} points [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
     compared = f"{100 * decision.challenger.value:.1f} % against {100 * decision.champion.value:.1f} % of the champion"
     lines = [
@@ -170,6 +171,7 @@ def _note(kind: Kind, data: str, decision: Decision, judged: JudgedVersions, anc
         f"| change | {change} | |",
         "",
         f"Learned from {data}",
+        *(["", f"{anchored.note[0].upper()}{anchored.note[1:]}."] if anchored.note else []),
     ]
     return "\n".join(lines)
 

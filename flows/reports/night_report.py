@@ -94,6 +94,7 @@ class KindReport(Result):
         anchor: by night, on the rows on which the gate decided for the first time; empty before.
         growing: by night, on all rows that were labelled when the night was judged.
         anchor_night: night of the newest anchor row; "" before there are any.
+        anchor_note: which anchor rows have left the set, and why; "" where none has.
         slices: of the newest judged rows.
         slices_night: the night of these; "" where nothing is judged.
         looks: how many challengers the gate has judged, up to today.
@@ -105,6 +106,7 @@ class KindReport(Result):
     anchor: tuple[NightRates, ...]
     growing: tuple[NightRates, ...]
     anchor_night: str
+    anchor_note: str
     slices: tuple[SliceRates, ...]
     slices_night: str
     looks: int
@@ -193,7 +195,7 @@ def night_report(
     with corpus.read() as conn:
         night = _night(conn, when, name)
         chosen = round_of(conn, night.name)
-        judged = [judged_nights(conn, kind, night.name) for kind in KINDS]
+        judged = [judged_nights(corpus, conn, kind, night.name) for kind in KINDS]
         bound, caps_from = _bound_by(chosen, sampling_settings)
         return NightReport(
             night=night.name,
@@ -241,6 +243,7 @@ def _kind_report(conn: sa.Connection, judged: JudgedNights) -> KindReport:
         anchor=tuple(_rates(judged, each) for each in judged.anchor) if judged.anchor_rows else (),
         growing=tuple(_rates(judged, each) for each in judged.growing),
         anchor_night=judged.anchor_night,
+        anchor_note=judged.anchor_note,
         slices=_slices(conn, judged, newest) if newest is not None else (),
         slices_night=newest.night if newest is not None else "",
         looks=store.looks(conn, judged.kind),

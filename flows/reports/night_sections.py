@@ -52,6 +52,7 @@ class KindSection:
     measure: str
     finding: str
     no_anchor: str
+    anchor_note: str
     no_slices: str
     anchor_chart: Chart | None
     growing_chart: Chart | None
@@ -113,6 +114,7 @@ def kind_section(report: NightReport, kind: KindReport, gate: PromotionSettings)
         measure=kind.measure,
         finding=finding(kind),
         no_anchor=_no_anchor(kind, gate),
+        anchor_note=f"{kind.anchor_note[:1].upper()}{kind.anchor_note[1:]}." if kind.anchor_note else "",
         no_slices=_no_slices(kind),
         anchor_chart=_rates_chart(kind, kind.anchor),
         growing_chart=_rates_chart(kind, kind.growing),
@@ -204,6 +206,8 @@ def finding(kind: KindReport) -> str:
 
 def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
     """Return why there are no anchor rows, with how many rows there are of those that are needed."""
+    if kind.anchor_note and not kind.anchor:
+        return "No anchor row is left to compare versions on."
     newest = kind.growing[-1] if kind.growing else None
     so_far = "none is judged so far"
     if newest is not None and newest.rows:

@@ -59,9 +59,8 @@ def _sums(conn: sa.Connection, count: int, report: EvaluationReport, base: Evalu
     from sampling.stopping_rule import JudgedVersion
     from training.evaluation.rates import error_sums
 
-    inclusion_probs = {
-        row.utterance_id: row.inclusion_prob for row in labels.current(conn, report.utterance_ids.tolist())
-    }
+    drawn = labels.draws(conn, report.utterance_ids.tolist())
+    inclusion_probs = {i: draw.inclusion_prob for i, draw in drawn.items()}
     errors, base_errors = (error_sums(each, inclusion_probs) for each in (report, base))
     return JudgedVersion(
         count, np.unique(report.speaker_ids), errors.numerator, base_errors.numerator, errors.denominator

@@ -177,12 +177,14 @@ def interval_on(
     Args:
         report: of one version.
         utterance_ids: the utterances; those that the report lacks are left out.
-        weight_of: 1 / inclusion probability by utterance; 1 where there is none.
+        weight_of: 1 / inclusion probability by utterance.
         settings: alpha and draws; the defaults where None.
+
+    Raises:
+        RecordError: an utterance has no weight; the message names the first.
     """
-    rows = np.isin(report.utterance_ids, list(utterance_ids))
-    weights = [weight_of.get(utterance_id, 1.0) for utterance_id in report.utterance_ids.tolist()]
-    return report_interval(report, settings, rows=rows, weights=weights)
+    part = report.take(np.isin(report.utterance_ids, list(utterance_ids)))
+    return report_interval(part, settings, weights=weights_by_id(part, weight_of))
 
 
 def report_rate(
@@ -264,6 +266,19 @@ def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> 
     if not same.all():
         first = champion.utterance_ids[~same][0]
         raise RecordError(f"{names} differ at utterance {first} in id, speaker or words; evaluate both on one set")
+
+
+def weights_by_id(report: EvaluationReport, weight_of: Mapping[str, float]) -> list[float]:
+    """Return the weight of each row of a report.
+
+    Raises:
+        RecordError: a row has none; it would count as one that was drawn for certain. The message names the first.
+    """
+    ids = report.utterance_ids.tolist()
+    missing = next((i for i in ids if i not in weight_of), None)
+    if missing is not None:
+        raise RecordError(f"utterance {missing} has no weight; give 1 / inclusion probability of every row")
+    return [weight_of[i] for i in ids]
 
 
 def traffic_weights(probabilities: Sequence[float]) -> Numbers:

@@ -24,6 +24,7 @@ from training.evaluation.intervals import (
     report_interval,
     require_paired,
     speaker_sums,
+    weights_by_id,
 )
 
 BINS = 15
@@ -278,7 +279,10 @@ def error_sums(report: EvaluationReport, inclusion_probs: Mapping[str, float]) -
 
     Args:
         report: report of one version.
-        inclusion_probs: by utterance id, above 0; each row is weighted by 1 / probability, by 1 where it has none.
+        inclusion_probs: by utterance id, above 0; each row is weighted by 1 / probability.
+
+    Raises:
+        RecordError: a row has none; the message names the first.
     """
-    weights = np.array([1.0 / inclusion_probs.get(i, 1.0) for i in report.utterance_ids.tolist()])
+    weights = weights_by_id(report, {i: 1.0 / prob for i, prob in inclusion_probs.items()})
     return speaker_sums(*error_counts(report), report.speaker_ids, weights)

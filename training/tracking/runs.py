@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SUPERSEDED_TAG = "earmark.superseded_operation_id"
 HOME_TAG = "earmark.home"
+ANCHOR_TAG = "earmark.anchor_set"
 REASON_TAG = "earmark.failed_because"
 TABLES_TAG = "mlflow.loggedArtifacts"
 NOTE_TAG = "mlflow.note.content"
@@ -257,6 +258,17 @@ def log_evaluation_set(tracking: Tracking, run_id: str, eval_set_id: str) -> Non
     with store_errors(tracking.uri):
         tracking.client.set_tag(run_id, "earmark.eval_set_id", eval_set_id)
         _log_inputs(tracking, run_id, {"evaluation-set": (eval_set_id, "evaluation")})
+
+
+def anchor_of(tracking: Tracking, run_id: str) -> str | None:
+    """Return the key of the anchor rows that the run has a rate on; None where it has none."""
+    return run_tags(tracking, run_id).get(ANCHOR_TAG)
+
+
+def set_anchor(tracking: Tracking, run_id: str, key: str) -> None:
+    """Log the key of the anchor rows: runs with the same one can be compared."""
+    with store_errors(tracking.uri):
+        tracking.client.set_tag(run_id, ANCHOR_TAG, key)
 
 
 def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[str, Any] | str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from corpus.handle import Corpus
 from corpus.records.models import ModelVersion
 from corpus.storage.database import writing
-from corpus.tables import judgements, reports
+from corpus.tables import judgements, labels, reports
 from corpus.tables import models as store
+from corpus.vault import identity
 from flows.models.aliases import move_champion
 from flows.models.judged_nights import BY_HAND, difference, is_paired, judged_nights, rates, slices_of
+from tests.corpus.stored import NOON, arrive
 from tests.flows.judged_home import AUDIT, NIGHTS, home_of, report_of
 
 
@@ -27,7 +30,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
 
 def test_each_night_has_the_reports_of_its_own_rows(corpus: Corpus) -> None:
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1])
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
     assert [(each.night, each.champion, len(each.rows)) for each in found.growing] == [
         (NIGHTS[0], "1", AUDIT), (NIGHTS[1], "1", 2 * AUDIT), (NIGHTS[2], "3", 3 * AUDIT),
     ]  # fmt: skip
@@ -41,8 +44,8 @@ def test_each_night_has_the_reports_of_its_own_rows(corpus: Corpus) -> None:
 
 def test_the_anchor_rows_are_those_of_the_first_decision_and_stay_the_same(corpus: Corpus) -> None:
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1])
-        earlier = judged_nights(conn, "asr", NIGHTS[0])
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
+        earlier = judged_nights(corpus, conn, "asr", NIGHTS[0])
     assert found.anchor_night == NIGHTS[1]
     assert {each.rows for each in found.anchor} == {found.anchor_rows} == {found.growing[1].rows}
     of_champion = found.anchor[-1].of_champion
@@ -57,7 +60,7 @@ def test_decisions_have_their_night_and_reasons(tmp_path: Path) -> None:
     with writing(corpus.records) as conn:
         judgements.put(conn, "asr", "2", judgements.Judgement("rows", "1", "indicative"))
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1]).decisions
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1]).decisions
     assert [(each.night, each.version, each.decision, each.look) for each in found] == [
         (NIGHTS[0], "2", "indicative", None),  # learned from rows of the first night
         (NIGHTS[1], "2", "refuse", 1),
@@ -76,7 +79,7 @@ def test_a_version_that_a_person_promoted_is_a_decision_of_its_night(tmp_path: P
     move_champion(corpus, "asr", "3", "2", how="forced", why="it knows the alarm words", actor="lena")
     move_champion(corpus, "asr", "2", "4", how="gate", why="", actor="lena")
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1])
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
     assert [(each.night, each.version, each.against, each.decision) for each in found.decisions] == [
         (NIGHTS[0], "2", "1", "indicative"),
         (NIGHTS[0], "2", "3", BY_HAND),
@@ -93,7 +96,7 @@ def test_a_version_that_a_person_promoted_is_a_decision_of_its_night(tmp_path: P
 def test_a_home_without_reports_has_nights_without_rates(tmp_path: Path) -> None:
     corpus = home_of(tmp_path, judged=False)
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1])
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
     assert [each.of_base for each in found.growing] == [None] * 3
     assert found.anchor_rows == frozenset()
     assert rates(None, []) is None
@@ -102,13 +105,39 @@ def test_a_home_without_reports_has_nights_without_rates(tmp_path: Path) -> None
 def test_an_erased_row_leaves_all_curves(tmp_path: Path) -> None:
     corpus = home_of(tmp_path)
     with corpus.read() as conn:
-        erased = min(judged_nights(conn, "asr", NIGHTS[-1]).anchor_rows)
+        erased = min(judged_nights(corpus, conn, "asr", NIGHTS[-1]).anchor_rows)
     with writing(corpus.records) as conn:
         reports.drop_from_reports(conn, [erased])
     with corpus.read() as conn:
-        found = judged_nights(conn, "asr", NIGHTS[-1])
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
     assert len(found.anchor_rows) == 2 * AUDIT - 1
     assert all(each.of_base is not None and erased not in each.rows for each in found.anchor)
+    assert found.anchor_note == f"anchor set: {2 * AUDIT - 1} of {2 * AUDIT} rows, 1 was erased"
+
+
+def test_a_row_that_was_withdrawn_leaves_the_anchor_alone_and_keeps_its_weight(
+    tmp_path: Path,
+) -> None:
+    corpus = home_of(tmp_path)
+    with corpus.read() as conn:
+        before = judged_nights(corpus, conn, "asr", NIGHTS[-1])
+    assert before.anchor_note == ""
+    first = identity.utterance_id(corpus.vault, "event-0")  # the only utterance of its account that judges
+    other = max(before.anchor_rows)
+    assert first in before.anchor_rows - {other}
+    later = NOON + timedelta(days=9)  # the account gives no consent any more
+    arrive(corpus, 1, start=300, speakers=60, consent=frozenset(), operation_id="later", arrived_at=later)
+    with writing(corpus.records) as conn:
+        labels.withdraw(conn, [other])
+    with corpus.read() as conn:
+        found = judged_nights(corpus, conn, "asr", NIGHTS[-1])
+    assert found.anchor_rows == before.anchor_rows - {first, other}
+    assert found.anchor_note == f"anchor set: {2 * AUDIT - 2} of {2 * AUDIT} rows, 2 were withdrawn"
+    assert {each.rows for each in found.anchor} == {found.anchor_rows}
+    assert all(each.of_base is not None for each in found.anchor)
+    assert [each.rows for each in found.growing] == [each.rows for each in before.growing]
+    assert found.weights == before.weights
+    assert found.weights[other] == 2.0
 
 
 def test_reports_of_corrected_labels_are_not_paired() -> None:
@@ -123,7 +152,7 @@ def test_reports_of_corrected_labels_are_not_paired() -> None:
 
 def test_slices_are_those_of_the_gate_and_bands(corpus: Corpus) -> None:
     with corpus.read() as conn:
-        newest = judged_nights(conn, "asr", NIGHTS[-1]).growing[-1]
+        newest = judged_nights(corpus, conn, "asr", NIGHTS[-1]).growing[-1]
         found = slices_of(conn, newest.of_base)
     assert set(found) == {"duration", "snr", "locale", "device", "room"}
     assert {len(values) for values in found.values()} == {3 * AUDIT}

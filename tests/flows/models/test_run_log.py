@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from corpus.records.base import Kind
+from corpus.storage.database import writing
+from corpus.tables import labels
 from corpus.tables import models as store
 from flows.models import registry
-from flows.models.judged_nights import anchor_rows
+from flows.models.eval_set import current_snapshot
+from flows.models.judged_nights import judged_nights
 from flows.reports.demo_tables import DemoReport
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
+from flows.steps.promote import judge_and_promote
 from tests.flows.conftest import copy_of
 from tests.flows.homes import newest_version, small_settings
 from training.tracking.store import open_tracking
@@ -76,10 +80,35 @@ def test_all_versions_are_compared_on_the_same_anchor_rows(settings: Settings):
     with opened(settings) as corpus:
         for kind, measure in KINDS:
             with corpus.read() as conn:
-                anchor, versions = anchor_rows(conn, kind), store.versions(conn, kind)
+                anchor = judged_nights(corpus, conn, kind, "9999").anchor_rows
+                versions = store.versions(conn, kind)
             found = [tracking.client.get_run(each.run_id).data.metrics for each in versions]
             assert {run["anchor_rows"] for run in found} == {len(anchor)}
             assert all(run[f"anchor_{measure}_low"] <= run[f"anchor_{measure}"] for run in found)
+
+
+def test_the_run_of_a_version_says_which_anchor_rows_have_left_and_all_are_compared_without_them(settings: Settings):
+    tracking = open_tracking(settings.tracking, settings.home)
+    with opened(settings) as corpus:
+        with corpus.read() as conn:
+            before = judged_nights(corpus, conn, "asr", "9999").anchor_rows
+            champion = store.alias(conn, "asr", "champion")
+            versions = store.versions(conn, "asr")
+        with writing(corpus.records) as conn:
+            labels.withdraw(conn, [min(before)])
+        judged = next(each for each in versions if each.snapshot_id and each.version != champion)
+        snapshot = current_snapshot(corpus, settings.promotion, "asr")
+        judge_and_promote(corpus, settings, "asr", judged.version, snapshot)
+        with corpus.read() as conn:
+            page = judged_nights(corpus, conn, "asr", "9999")
+    note = f"nchor set: {len(before) - 1} of {len(before)} rows, 1 was withdrawn"
+    assert page.anchor_note == f"a{note}"
+    runs = [tracking.client.get_run(each.run_id).data for each in versions]
+    assert {run.metrics["anchor_rows"] for run in runs} == {len(before) - 1}
+    assert len({run.tags["earmark.anchor_set"] for run in runs}) == 1
+    notes = [run.tags.get("mlflow.note.content", "") for run in runs]
+    (described,) = [each for each in notes if f"A{note}." in each]
+    assert f"| {len(before) - 1} anchor rows, 95 % |" in described
 
 
 def test_the_registry_says_where_a_version_stands_and_why(settings: Settings):

@@ -18,8 +18,9 @@ from corpus.handle import Corpus
 from corpus.records.evaluation import Interval
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import utterances
+from corpus.tables import labels, utterances
 from flows.models.aliases import move_champion
+from flows.models.judged_nights import judged_nights
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_html import night_file, show_night, write_night_page
 from flows.reports.night_report import KindReport, NightRates, night_report
@@ -103,6 +104,22 @@ def test_charts_without_data_say_so(tmp_path: Path) -> None:
     assert "The gate has decided on no version" in page
 
 
+def test_anchor_rows_that_have_left_are_said_beside_the_curves(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    assert "Anchor set:" not in page_of(corpus, tmp_path)
+    with corpus.read() as conn:
+        (first, *others) = sorted(judged_nights(corpus, conn, "asr", NIGHTS[-1]).anchor_rows)
+    with writing(corpus.records) as conn:
+        labels.withdraw(conn, [first])
+    page = page_of(corpus, tmp_path)
+    assert f"Anchor set: {len(others)} of {len(others) + 1} rows, 1 was withdrawn." in page
+    with writing(corpus.records) as conn:
+        labels.withdraw(conn, others)
+    page = page_of(corpus, tmp_path)
+    assert "No anchor row is left" in page
+    assert "There are no anchor rows yet" in page  # of the intent models
+
+
 def test_texts_of_a_chart_are_escaped() -> None:
     rate = Interval(0.5, 0.4, 0.6, 10, 5)
     chart = over_nights("<b>label</b>", ["<i>"], [Series("<script>", "champion", "circle", [rate], ["&"])])
@@ -160,8 +177,8 @@ def test_a_champion_beside_a_base_that_was_not_judged_is_told_without_it() -> No
         champion_rate=rate, base_rate=None, challenger_rate=None, better_by=None,
     )  # fmt: skip
     kind = KindReport(
-        kind="asr", measure="WER", base="1", anchor=(), growing=(row,), anchor_night="", slices=(), slices_night="",
-        looks=0,
+        kind="asr", measure="WER", base="1", anchor=(), growing=(row,), anchor_night="", anchor_note="", slices=(),
+        slices_night="", looks=0,
     )  # fmt: skip
     assert finding(kind) == "Champion v2 has WER 20.0\u00a0% [10.0,\u00a030.0] on the growing set."
     assert "the base 20.0" in finding(replace(kind, growing=(replace(row, base_rate=rate),)))

@@ -182,9 +182,15 @@ def test_a_row_with_inclusion_probability_one_in_four_counts_four_times():
 
 def test_a_rate_on_some_utterances_counts_each_by_its_weight_and_leaves_out_unknown_ones():
     report = asr_report([1, 0, 5, 1], [2, 2, 5, 4], ["a", "b", "a", "c"], ids=["u0", "u1", "u2", "u3"])
-    found = interval_on(report, ["u3", "u0", "elsewhere"], {"u0": 3.0, "u2": 9.0})
+    found = interval_on(report, ["u3", "u0", "elsewhere"], {"u0": 3.0, "u2": 9.0, "u3": 1.0})
     assert found.value == pytest.approx((3 * 1 + 1) / (3 * 2 + 4))
     assert (found.n, found.speakers) == (2, 2)
+
+
+def test_a_row_without_a_weight_is_not_taken_for_one_that_was_drawn_for_certain():
+    report = asr_report([1, 0], [2, 2], ["a", "b"], ids=["u0", "u1"])
+    with pytest.raises(RecordError, match="utterance u1 has no weight"):
+        interval_on(report, ["u0", "u1"], {"u0": 3.0})
 
 
 def test_the_interval_of_one_speaker_holds_a_rate_above_one():

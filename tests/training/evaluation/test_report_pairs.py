@@ -41,7 +41,7 @@ def test_every_slice_has_its_difference():
 
 
 def test_rows_drawn_with_a_small_chance_count_for_more():
-    sums = error_sums(FIRST, {"u00": 0.25})
+    sums = error_sums(FIRST, dict.fromkeys(FIRST.utterance_ids.tolist(), 1.0) | {"u00": 0.25})
     assert sums.numerator.sum() == pytest.approx(24 + 3 * 1)
     assert sums.denominator.sum() == pytest.approx(96 + 3 * 4)
 
