@@ -12,6 +12,8 @@ from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport
 from corpus.tables import labels, reports, snapshots
 from corpus.tables import models as store
+from corpus.tables.inventory import names_now
+from flows.models.evaluation_store import named_now
 from flows.models.registry import KINDS
 
 if TYPE_CHECKING:
@@ -40,15 +42,17 @@ def _judged(conn: sa.Connection, kind: Kind) -> list[JudgedVersion]:
     """Return the newest versions, each compared with its base on the largest evaluation set that judged both."""
     versions, sets = store.versions(conn, kind), reports.judged_sets(conn, kind)
     bases = {version.base: version.version for version in versions if version.origin == "base"}
+    names = names_now(conn).intents
     found = []
     for version in [v for v in versions if v.snapshot_id][-NEWEST:]:
         shared = set(sets.get(version.version, ())) & set(sets.get(bases.get(version.base, ""), ()))
         pairs = []
         for eval_set_id in sorted(shared):
-            both = [reports.report(conn, kind, v, eval_set_id) for v in (version.version, bases[version.base])]
-            if len({report.normaliser for report in both if report is not None}) == 1:
-                pairs.append(tuple(both))
-        report, base = max(pairs, key=lambda pair: len(pair[0] or ()), default=(None, None))
+            stored = [reports.report(conn, kind, v, eval_set_id) for v in (version.version, bases[version.base])]
+            both = [named_now(report, names) for report in stored if report is not None]
+            if len(both) == 2 and both[0].normaliser == both[1].normaliser:
+                pairs.append(both)
+        report, base = max(pairs, key=lambda pair: len(pair[0]), default=(None, None))
         if report is not None and base is not None and len(report):
             count = len(snapshots.snapshot(conn, version.snapshot_id).of("train"))
             found.append(_sums(conn, count, report, base))
