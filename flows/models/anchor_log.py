@@ -51,6 +51,8 @@ def log_anchor(
         found: their reports by version.
         decides: whether the gate decides on this set now, which makes its rows the anchor if there was none.
     """
+    from training.tracking import runs
+
     with corpus.read() as conn:
         stored = stored_by_version(conn, audit.kind)
         reports = [*found.values(), *(each for of_version in stored.values() for each in of_version)]
@@ -63,8 +65,9 @@ def log_anchor(
     rates: dict[str, Interval] = {}
     for version in versions:
         report = found.get(version.version)
-        if _has_rate(tracking, version.run_id, "" if report is not None else anchor.key):
-            continue
+        logged = runs.anchor_of(tracking, version.run_id)
+        if logged is None or (report is None and logged == anchor.key):
+            continue  # it was deleted, or has the rate
         just_judged = report is not None and anchor.rows <= ids_of(report)
         if not just_judged:
             report = _smallest(stored.get(version.version, ()), anchor.rows)
@@ -72,13 +75,6 @@ def log_anchor(
             rate = _log(tracking, version.run_id, anchor, report, weights)
             rates |= {version.version: rate} if version.version in found else {}
     return AnchorRates(rates, anchor.note)
-
-
-def _has_rate(tracking: Tracking, run_id: str, key: str) -> bool:
-    """Return whether a run has the rate on the anchor rows with this key, or was deleted and takes none."""
-    from training.tracking import runs
-
-    return runs.run_metrics(tracking, run_id) is None or runs.anchor_of(tracking, run_id) == key
 
 
 def _smallest(reports: Sequence[EvaluationReport], rows: Ids) -> EvaluationReport | None:

@@ -183,6 +183,23 @@ def run_params(tracking: Tracking, run_id: str) -> dict[str, str]:
 
 def run_metrics(tracking: Tracking, run_id: str) -> dict[str, float] | None:
     """Return the latest value of each metric of a run by name; None for a run that was deleted, which takes no more."""
+    run = _active_run(tracking, run_id)
+    return None if run is None else dict(run.data.metrics)
+
+
+def anchor_of(tracking: Tracking, run_id: str) -> str | None:
+    """Return the key of the anchor rows that a run has a rate on, "" where it has none; None for a deleted run."""
+    run = _active_run(tracking, run_id)
+    return None if run is None else str(run.data.tags.get(ANCHOR_TAG, ""))
+
+
+def set_anchor(tracking: Tracking, run_id: str, key: str) -> None:
+    """Log the key of the anchor rows that a run has a rate on: runs with the same one can be compared."""
+    with store_errors(tracking.uri):
+        tracking.client.set_tag(run_id, ANCHOR_TAG, key)
+
+
+def _active_run(tracking: Tracking, run_id: str) -> Run | None:
     from mlflow.exceptions import MlflowException
 
     with store_errors(tracking.uri):
@@ -192,7 +209,7 @@ def run_metrics(tracking: Tracking, run_id: str) -> dict[str, float] | None:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
-    return dict(run.data.metrics) if run.info.lifecycle_stage == "active" else None
+    return run if run.info.lifecycle_stage == "active" else None
 
 
 def finish_run(tracking: Tracking, run_id: str, status: str = "FINISHED") -> None:
@@ -258,17 +275,6 @@ def log_evaluation_set(tracking: Tracking, run_id: str, eval_set_id: str) -> Non
     with store_errors(tracking.uri):
         tracking.client.set_tag(run_id, "earmark.eval_set_id", eval_set_id)
         _log_inputs(tracking, run_id, {"evaluation-set": (eval_set_id, "evaluation")})
-
-
-def anchor_of(tracking: Tracking, run_id: str) -> str | None:
-    """Return the key of the anchor rows that the run has a rate on; None where it has none."""
-    return run_tags(tracking, run_id).get(ANCHOR_TAG)
-
-
-def set_anchor(tracking: Tracking, run_id: str, key: str) -> None:
-    """Log the key of the anchor rows: runs with the same one can be compared."""
-    with store_errors(tracking.uri):
-        tracking.client.set_tag(run_id, ANCHOR_TAG, key)
 
 
 def log_document(tracking: Tracking, run_id: str, name: str, document: Mapping[str, Any] | str) -> None:
