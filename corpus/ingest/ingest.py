@@ -67,7 +67,7 @@ class IngestReport:
         refused: number of rows by reason, sorted by reason.
         refused_lines: the first refused rows, each with line, reason and remedy.
         known: the manifest was ingested before.
-        recovered: number of rows that were refused for their clip before and are accepted now.
+        recovered: number of rows that were refused for their clip before and that this ingest accepted.
     """
 
     operation_id: str
@@ -131,8 +131,7 @@ def ingest(
         malloc_trim.trim_malloc()
         if on_progress is not None:
             on_progress(received)
-    if _file_digest(manifest) != sha256:
-        raise UsageError("the manifest changed while it was read; ingest it again once it is complete")
+    _check_unchanged(manifest, operation_id)
     with corpus.operation(operation_id, "ingest") as op:
         if not op.done:
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
@@ -177,6 +176,9 @@ def _ingest_again(
         latest: latest accepted time of arrival (UTC).
         on_progress: called with the number of rows looked at so far.
         decoders: processes that decode; None to start own ones where more than one batch has changed.
+
+    Raises:
+        UsageError: the manifest changed meanwhile.
     """
     recovered = 0
     again: list[Refusal] = []
@@ -185,11 +187,11 @@ def _ingest_again(
     changed = refused_again.changed(before, manifest, _reader(manifest.parent, settings.audio), on_progress)
     for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id
-        operation_id = refused_again.next_id(corpus, batch_id)
-        batch = ingest_refused(corpus, operation_id, batch_id, rows, read_recording, latest, refusals)
+        batch = ingest_refused(corpus, batch_id, rows, read_recording, latest, refusals)
         recovered += batch.accepted
         again += batch.refused_lines
         malloc_trim.trim_malloc()
+    _check_unchanged(manifest, first.operation_id)
     after = refused_again.refused_lines(corpus, batch_ids)
     refused = Counter(each.reason for each in after.lines.values())
     details = {line: (line, reason, detail) for line, reason, detail in (*first.refused_lines, *before.details, *again)}
@@ -249,6 +251,16 @@ def _file_digest(path: Path) -> str:
         raise UsageError(
             f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
         ) from (error)
+
+
+def _check_unchanged(manifest: Path, operation_id: str) -> None:
+    """Check that the manifest still has the bytes that it had when its ingest began.
+
+    Raises:
+        UsageError: it has others.
+    """
+    if operation_ids.ingest_manifest(_file_digest(manifest)) != operation_id:
+        raise UsageError("the manifest changed while it was read; ingest it again once it is complete")
 
 
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:

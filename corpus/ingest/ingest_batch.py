@@ -29,8 +29,9 @@ from corpus.ingest.usable_recordings import (
 from corpus.records.annotations import Label
 from corpus.records.arrivals import Utterance
 from corpus.records.base import Split
+from corpus.storage import operation_ids
 from corpus.storage.content_codec import SAMPLE_BYTES
-from corpus.storage.operations import Operation
+from corpus.storage.operations import Operation, committed
 from corpus.storage.packs import PackWriter
 from corpus.tables import ingest_batches, labels, utterances
 from corpus.vault import consent, identity, vault
@@ -78,24 +79,15 @@ def ingest_batch(
     with corpus.operation(operation_id, "ingest") as op:
         if op.done:
             return batch_report(op.result)
-        refusals.begin()
-        usable = _usable_rows(rows, latest, refusals)
-        _apply_consent(corpus, rows, latest, refusals)
-        recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
-        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
-        # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
-        _apply_consent(corpus, rows, latest, refusals)
+        accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
         ingest_batches.put(op.conn, operation_id, len(rows), accepted)
-        counts = Counter(refusals.by_line.values())
-        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
-        op.result["refused_lines"] = list(refusals.shown)
+        op.result = _result(len(rows), accepted, refusals)
         return batch_report(op.result)
 
 
 def ingest_refused(
     corpus: Corpus,
-    operation_id: str,
     batch_id: str,
     rows: Batch,
     read_recording: ReadRecording,
@@ -104,37 +96,71 @@ def ingest_refused(
 ) -> BatchReport:
     """Ingest rows of a batch that were refused before; a row that is accepted now is no longer refused.
 
-    What the rows say of consent was applied when they were refused, and a row that is accepted states it again.
+    Rows that another process has accepted meanwhile are left out, so the counts are those of this call alone.
 
     Args:
         corpus: the corpus to write to.
-        operation_id: of this reading; the same id is the same work.
         batch_id: id of the operation that refused the rows.
         rows: refused rows of the batch, in order.
         read_recording: gives the recording of a row.
         latest: latest accepted time of arrival (UTC).
         refusals: of the whole run; collects the rows that stay refused.
     """
-    with corpus.operation(operation_id, "ingest") as op:
-        if op.done:
+    while True:
+        with corpus.operation(_next_reading(corpus, batch_id), "ingest") as op:
+            if op.done:  # by another process, since the id was found free
+                continue
+            refused = ingest_batches.refused_lines(op.conn, [batch_id])
+            rows = [row for row in rows if row.line in refused]
+            accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
+            lines = {row.line for row in rows} - set(refusals.by_line)
+            ingest_batches.accept_refused(op.conn, batch_id, op.operation_id, lines)
+            ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
+            op.result = _result(len(rows), accepted, refusals)
             return batch_report(op.result)
-        refusals.begin()
-        usable = _usable_rows(rows, latest, refusals)
-        recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
-        accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
-        lines = {row.line for row in rows} - set(refusals.by_line)
-        ingest_batches.accept_refused(op.conn, batch_id, operation_id, lines)
-        ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
-        counts = Counter(refusals.by_line.values())
-        op.result = {"received": len(rows), "accepted": accepted, "refused": dict(sorted(counts.items()))}
-        op.result["refused_lines"] = list(refusals.shown)
-        return batch_report(op.result)
+
+
+def _next_reading(corpus: Corpus, batch_id: str) -> str:
+    """Return the id of the next operation that reads refused rows of a batch again.
+
+    It counts the readings that changed something. One that was killed has changed nothing and has the same id again.
+    """
+    number = 1
+    with corpus.read() as conn:
+        while committed(conn, operation_ids.ingest_refused_again(batch_id, number)):
+            number += 1
+    return operation_ids.ingest_refused_again(batch_id, number)
 
 
 def batch_report(result: dict[str, Any]) -> BatchReport:
     """Return the report from the stored result of an operation on a batch or a manifest."""
     refused_lines = tuple((line, reason, detail) for line, reason, detail in result["refused_lines"])
     return BatchReport(result["received"], result["accepted"], dict(result["refused"]), refused_lines)
+
+
+def _result(received: int, accepted: int, refusals: Refusals) -> dict[str, Any]:
+    counts = Counter(refusals.by_line.values())
+    result: dict[str, Any] = {"received": received, "accepted": accepted, "refused": dict(sorted(counts.items()))}
+    return result | {"refused_lines": list(refusals.shown)}
+
+
+def _store_usable(
+    corpus: Corpus,
+    op: Operation,
+    rows: Batch,
+    read_recording: ReadRecording,
+    latest: datetime,
+    refusals: Refusals,
+) -> int:
+    """Store the rows that are usable, apply the consent of the others, and return how many were stored."""
+    refusals.begin()
+    usable = _usable_rows(rows, latest, refusals)
+    _apply_consent(corpus, rows, latest, refusals)
+    recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
+    accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
+    # Again, for rows that were refused since; before the commit, so that a batch that is done has no more to apply.
+    _apply_consent(corpus, rows, latest, refusals)
+    return accepted
 
 
 def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:

@@ -21,7 +21,6 @@ from corpus.ingest.manifest_row import ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import Refusal, audio_detail
 from corpus.storage import operation_ids
-from corpus.storage.operations import committed
 from corpus.tables import ingest_batches
 from corpus.tables.ingest_batches import RefusedLine
 
@@ -95,18 +94,6 @@ def changed(
             on_looked(looked)
         if found:
             yield found
-
-
-def next_id(corpus: Corpus, batch_id: str) -> str:
-    """Return the id of the next operation that reads refused rows of a batch again.
-
-    It counts the readings that changed something. One that was killed has changed nothing and has the same id again.
-    """
-    number = 1
-    with corpus.read() as conn:
-        while committed(conn, operation_ids.ingest_refused_again(batch_id, number)):
-            number += 1
-    return operation_ids.ingest_refused_again(batch_id, number)
 
 
 def _same_fault(row: object, reason: str, folder: Path, read_recording: ReadRecording) -> str | None:

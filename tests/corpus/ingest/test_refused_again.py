@@ -14,14 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from corpus.audio.limits import AudioSettings
-from corpus.errors import AudioRefused
+from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import refused_again
 from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before, utterance_of
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
+from corpus.storage.database import reading
 from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
-from corpus.vault import consent
+from corpus.vault import consent, vault_schema
 from tests.corpus.ingest.test_ingest import clip, everything, row, write
 
 SETTINGS = IngestSettings()
@@ -170,6 +171,82 @@ def test_a_missing_file_is_told_from_where_paths_are_read(corpus: Corpus, tmp_pa
     first = ingest(corpus, path, SETTINGS)
     assert first.refused_lines[0][2].endswith("relative paths are read from the manifest's folder")
     assert ingest(corpus, path, SETTINGS).refused_lines == first.refused_lines
+
+
+def test_a_manifest_that_changes_while_its_refused_rows_are_read_is_an_error(corpus: Corpus, tmp_path: Path) -> None:
+    path = manifest(tmp_path, 2, missing={0})
+    ingest(corpus, path, SETTINGS)
+    add(tmp_path, {0})
+
+    def change(_: int) -> None:
+        path.write_text(path.read_text() + "\n")
+
+    with pytest.raises(UsageError, match="changed while it was read"):
+        ingest(corpus, path, SETTINGS, change)
+
+
+def test_consent_that_a_vault_of_an_older_backup_lacks_is_applied_again(tmp_path: Path) -> None:
+    home = CorpusSettings(home=tmp_path / "home")
+    corpus = open_corpus(home)
+    later = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    ingest(corpus, write(tmp_path / "full.jsonl", [row(tmp_path, 5, event_id="e5")]), SETTINGS)
+    corpus.close()
+    shutil.copy(tmp_path / "home" / "vault.db", tmp_path / "older.db")
+    corpus = open_corpus(home)
+    path = manifest(tmp_path, 1, missing={0}, consent=["score"], arrived_at=later)  # the same customer withdraws
+    ingest(corpus, path, SETTINGS)
+    corpus.close()
+    for rest in (tmp_path / "home").glob("vault.db-*"):
+        rest.unlink()
+    shutil.copy(tmp_path / "older.db", tmp_path / "home" / "vault.db")
+    corpus = open_corpus(home)
+    utterance_id = utterance_of(corpus, "e5")
+    assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset(consent.CONSENTS)}
+    (tmp_path / "0.wav").write_bytes(b"")
+    assert counts(ingest(corpus, path, SETTINGS)) == (1, 0, {"empty": 1}, 0)
+    assert consent.consents(corpus.vault, [utterance_id]) == {utterance_id: frozenset({"score"})}
+    with reading(corpus.vault.engine) as conn:
+        applied = list(conn.execute(sa.select(vault_schema.accounts)))
+    (tmp_path / "0.wav").write_bytes(clip(0)[:600])
+    assert counts(ingest(corpus, path, SETTINGS)) == (1, 0, {"truncated": 1}, 0)
+    with reading(corpus.vault.engine) as conn:
+        assert list(conn.execute(sa.select(vault_schema.accounts))) == applied
+    corpus.close()
+
+
+TOGETHER = """
+import sys
+from pathlib import Path
+from corpus.handle import open_corpus
+from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.settings import CorpusSettings
+corpus = open_corpus(CorpusSettings(home=Path(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.readline()
+report = ingest(corpus, Path(sys.argv[2]), IngestSettings(), batch_rows=1)
+print(report.recovered, report.accepted)
+"""
+
+
+def test_of_processes_at_the_same_time_each_reports_the_rows_that_it_accepted(tmp_path: Path) -> None:
+    path = manifest(tmp_path, 24, missing=set(range(24)))
+    corpus = open_corpus(CorpusSettings(home=tmp_path / "home"))
+    ingest(corpus, path, SETTINGS, batch_rows=1)
+    add(tmp_path, set(range(24)))
+    command = [sys.executable, "-c", TOGETHER, str(tmp_path / "home"), str(path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) for _ in range(3)]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    reports = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert sum(int(recovered) for recovered, _ in reports) == 24
+    assert books_balance(corpus) == (24, 24, 0)
+    corpus.close()
 
 
 KILLED = """
