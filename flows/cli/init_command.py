@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -62,21 +62,40 @@ def init(
     asked = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     answers = _answers(time_zone, locale, language, base, _budget(clips, minutes), person, asked=asked)
     home = folder.resolve() / ".earmark"
+    override = _override(home)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(starter.config_text(answers, home), encoding="utf-8")
     options = f"--config {shlex.quote(str(path))}"
     following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
     if as_json:
-        console.show_json({"file": str(path), "home": str(home), "next": following})
+        used = {"overridden_by": override.variable, "home_in_use": str(override.home)} if override else {}
+        console.show_json({"file": str(path), "home": str(home), **used, "next": following})
         return
-    print(f"wrote {path}; the home will be {home}")
-    if os.environ.get("EARMARK_HOME"):
-        print("EARMARK_HOME is set and overrides it: unset it to use this home")
+    print(f"wrote {path}; its home is {home}")
+    if override:
+        print(f"{override.variable} is set and overrides it: commands use {override.home} until you unset the variable")
     if answers.needs_base:
         print(f"the base that comes with earmark knows English only: fill in models.asr in {path} before you score")
     print("next:")
     for line in following:
         print(f"  {line}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """The environment variable that gives another home than the file, and that home."""
+
+    variable: str
+    home: Path
+
+
+def _override(home: Path) -> _Override | None:
+    """Return what the environment puts in place of the file's home; None where it names no home, or the same one."""
+    from flows.runtime.environment import from_environment, variable_of
+
+    given = from_environment().get("corpus.home")
+    used = Path(given).expanduser().resolve() if given else home
+    return None if used == home else _Override(variable_of("corpus.home"), used)
 
 
 def _budget(clips: int | None, minutes: float | None) -> Budget | None:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from corpus.errors import Refused, UsageError
 from flows.cli.main import app
@@ -22,6 +23,7 @@ from tests.flows.homes import ROOT
 @pytest.fixture(autouse=True)
 def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EARMARK_HOME", raising=False)
+    monkeypatch.delenv("EARMARK_HOME_FILE", raising=False)
 
 
 def init(*command: str) -> None:
@@ -49,12 +51,27 @@ def test_options_give_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [person.annotator_id for person in settings.people.people] == ["ann", "bob"]
 
 
-def test_a_home_that_the_environment_names_is_mentioned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("variable", ["EARMARK_HOME", "EARMARK_HOME_FILE"])
+def test_the_file_names_its_own_home_and_one_line_says_which_home_the_environment_puts_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
 ):
-    monkeypatch.setenv("EARMARK_HOME", "elsewhere")
-    init(str(tmp_path))
-    assert "EARMARK_HOME is set and overrides it" in capsys.readouterr().out
+    other, own = tmp_path / "elsewhere", tmp_path / "new" / ".earmark"
+    (tmp_path / "home.txt").write_text(f"{other}\n")
+    monkeypatch.setenv(variable, str(other if variable == "EARMARK_HOME" else tmp_path / "home.txt"))
+    init(str(tmp_path / "new"))
+    file = tmp_path / "new" / "earmark.yaml"
+    assert yaml.safe_load(file.read_text())["corpus"] == {"home": str(own)}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"wrote {file}; its home is {own}"
+    assert lines[1] == f"{variable} is set and overrides it: commands use {other} until you unset the variable"
+    assert load_settings(file).home == other
+    init(str(tmp_path / "new"), "--force", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert (document["home"], document["overridden_by"], document["home_in_use"]) == (str(own), variable, str(other))
+    monkeypatch.setenv("EARMARK_HOME", str(own))
+    monkeypatch.delenv("EARMARK_HOME_FILE", raising=False)
+    init(str(tmp_path / "new"), "--force")
+    assert "overrides" not in capsys.readouterr().out
 
 
 def test_a_file_that_is_there_is_overwritten_only_if_asked_to(tmp_path: Path):
