@@ -26,6 +26,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "refused": "rows refused",
         "already": "manifests ingested before",
         "recovered": "rows accepted now, refused before",
+        "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
     },
     "score": {

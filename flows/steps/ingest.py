@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from corpus.audio.decoder_process import Decoders
 from corpus.errors import UsageError
 from corpus.handle import Corpus
+from corpus.ingest.ingest import IngestReport as ManifestReport
 from corpus.ingest.ingest import ingest
 from corpus.ingest.manifest import length
 from flows.runtime import progress
@@ -20,6 +21,7 @@ from flows.tasks.task_status import sweep
 
 ENDINGS = (".jsonl", ".parquet")
 TABLES = (".csv", ".tsv")
+UNTIL_TAKEN_OUT: Final = "a manifest with no row to accept fails each night until it is taken out of the inbox"
 
 
 class SettingsOfIngest(HasInbox, HasIngest, HasTaskFolder, HasAnswers, HasExport, Protocol):
@@ -53,6 +55,8 @@ class IngestReport(Result):
         refused_lines: the first refused lines of each manifest; None where there are none.
         already: how many manifests were ingested before; None where none was.
         recovered: rows of those that were refused for their clip and are accepted now; None where none is.
+        still_refused: counts by reason of the refused rows of those manifests of the inbox of which no row is accepted
+            yet, which `received` and `refused` leave out; None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
     """
 
@@ -63,14 +67,19 @@ class IngestReport(Result):
     refused_lines: tuple[RefusedManifestLine, ...] | None = None
     already: int | None = None
     recovered: int | None = None
+    still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and an example of its remedy where every row was refused.
 
         None where a row was accepted, and where all rows are in the corpus already, since the same clips came twice.
+        The rows that are still refused count as on the night when they came, so that each night gives the same verdict.
         """
-        return why_none_accepted(self.received, self.accepted, self.refused, self.refused_lines or ())
+        still = self.still_refused or {}
+        refused = Counter(self.refused) + Counter(still)
+        why = why_none_accepted(self.received + sum(still.values()), self.accepted, refused, self.refused_lines or ())
+        return f"{why}; {UNTIL_TAKEN_OUT}" if why and still else why
 
 
 def why_none_accepted(
@@ -116,43 +125,66 @@ def ingest_manifests(
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
-    received = accepted = already = recovered = 0
-    refused: Counter[str] = Counter()
-    refused_lines: list[RefusedManifestLine] = []
-    failed: dict[str, str] = {}
+    counted = _Counted(from_inbox)
     with Decoders() as decoders:
         for number, manifest in enumerate(manifests, start=1):
             try:
                 name = f"ingesting manifest {number} of {len(manifests)}"
                 with progress.track(name, length(manifest)) as advance:
-                    report = ingest(corpus, manifest, settings.ingest, advance, decoders)
+                    counted.add(manifest, ingest(corpus, manifest, settings.ingest, advance, decoders))
             except UsageError as error:
                 if not from_inbox:
                     raise
                 named = f"{manifest.name} "  # which a report of failed files has anyway
-                failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
-                continue
-            already += report.known
-            recovered += report.recovered
-            if report.known and from_inbox:
-                received += report.recovered
-                accepted += report.recovered
-                continue
-            received += report.received
-            accepted += report.accepted
-            refused.update(report.refused)
-            refused_lines += [
-                RefusedManifestLine(file=manifest.name, line=line, reason=reason, detail=detail)
-                for line, reason, detail in report.refused_lines
-            ]
+                counted.failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
     # where a row withdraws consent, the person's exported tasks are closed too
     sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
-    return IngestReport(
-        received=received,
-        accepted=accepted,
-        refused=dict(sorted(refused.items())),
-        refused_lines=tuple(refused_lines) or None,
-        already=already or None,
-        recovered=recovered or None,
-        failed=failed or None,
-    )
+    return counted.report()
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What became of the rows of the manifests so far; see `IngestReport`."""
+
+    from_inbox: bool
+    received: int = 0
+    accepted: int = 0
+    already: int = 0
+    recovered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    still_refused: Counter[str] = field(default_factory=Counter)
+    refused_lines: list[RefusedManifestLine] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, manifest: Path, report: ManifestReport) -> None:
+        """Count the rows of one manifest."""
+        self.already += report.known
+        self.recovered += report.recovered
+        earlier = report.known and self.from_inbox
+        if earlier:
+            self.received += report.recovered
+            self.accepted += report.recovered
+            if report.accepted or not set(report.refused) - {"duplicate"}:
+                return
+            self.still_refused.update(report.refused)
+        else:
+            self.received += report.received
+            self.accepted += report.accepted
+            self.refused.update(report.refused)
+        self.refused_lines += [
+            RefusedManifestLine(file=manifest.name, line=line, reason=reason, detail=detail)
+            for line, reason, detail in report.refused_lines
+        ]
+
+    def report(self) -> IngestReport:
+        """Return the counts of all manifests."""
+        return IngestReport(
+            received=self.received,
+            accepted=self.accepted,
+            refused=dict(sorted(self.refused.items())),
+            refused_lines=tuple(self.refused_lines) or None,
+            already=self.already or None,
+            recovered=self.recovered or None,
+            still_refused=dict(sorted(self.still_refused.items())) or None,
+            failed=self.failed or None,
+        )

@@ -118,3 +118,41 @@ def test_a_manifest_of_refused_rows_alone_says_the_commonest_reason_with_a_remed
     same = write(settings.inbox / "c.jsonl", [row(settings.inbox, 5)])
     repeated = ingest_manifests(corpus, settings, [same], from_inbox=False)
     assert (repeated.refused, repeated.why_none_accepted()) == ({"duplicate": 1}, None)
+
+
+def test_while_the_clips_of_a_manifest_are_missing_each_night_gives_the_same_verdict(
+    settings: Settings, corpus: Corpus
+):
+    write(settings.inbox / "good.jsonl", [row(settings.inbox, 1)])
+    ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    write(settings.inbox / "a.jsonl", [row(settings.inbox, seed) for seed in (2, 3)])
+    for seed in (2, 3):
+        (settings.inbox / f"{seed}.wav").rename(settings.inbox / f"later-{seed}.wav")
+    first, second, third = (
+        ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True) for _ in range(3)
+    )
+    assert (first.received, first.refused, first.still_refused) == (2, {"missing_file": 2}, None)
+    assert (second.received, second.refused, second.still_refused) == (0, {}, {"missing_file": 2})
+    assert second == third
+    assert second.refused_lines == first.refused_lines
+    verdict = first.why_none_accepted()
+    assert verdict is not None
+    again = second.why_none_accepted()
+    assert again == f"{verdict}; a manifest with no row to accept fails each night until it is taken out of the inbox"
+    write(settings.inbox / "b.jsonl", [row(settings.inbox, 4)])  # as on a first night, other rows are accepted
+    other = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (other.accepted, other.why_none_accepted()) == (1, None)
+    (settings.inbox / "later-2.wav").rename(settings.inbox / "2.wav")
+    recovered = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (recovered.recovered, recovered.still_refused, recovered.why_none_accepted()) == (1, None, None)
+    quiet = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert (quiet.received, quiet.still_refused, quiet.why_none_accepted()) == (0, None, None)
+
+
+def test_a_manifest_of_clips_that_came_before_is_no_failure_on_any_night(settings: Settings, corpus: Corpus):
+    write(settings.inbox / "a.jsonl", [row(settings.inbox, 1)])
+    ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    write(settings.inbox / "same.jsonl", [row(settings.inbox, 1), ""])
+    for _ in range(2):
+        report = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+        assert (report.still_refused, report.why_none_accepted()) == (None, None)
