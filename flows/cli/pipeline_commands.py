@@ -252,7 +252,7 @@ def merge(
     if document.get("proposing") and not as_json:  # the document goes into logs, and names are content
         from flows.reports.inventory_table import show_outside
 
-        show_outside(_proposals(config, overrides), document["proposing"])
+        show_outside(document["proposing"], _proposals(config, overrides))
     if document.get("failed"):
         raise typer.Exit(1)
     if paths and document["rows"] and not document["annotations"]:  # perhaps these are not annotation files at all
@@ -341,6 +341,7 @@ def nightly(
 def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
     """Print what a nightly run did, a block for each step."""
     from flows.reports.champion_lines import document_lines
+    from flows.reports.inventory_table import show_outside
     from flows.reports.label_account import account_text
     from flows.reports.merge_lines import show_open_questions
     from flows.reports.report_words import worded
@@ -356,6 +357,7 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
             console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
             console.show_refused(refused, result.get("refused"))
             show_open_questions(result, people_listed=people_listed)
+            show_outside(result.get("proposing", {}))  # without the names, which are content: this output is logged
             if champions:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:

@@ -52,29 +52,44 @@ def show_proposals(report: ProposalsReport) -> None:
         print(f"{report.closed} utterances with proposals may not be opened any more")
 
 
-def show_outside(report: ProposalsReport, answers: Mapping[str, int]) -> None:
-    """Print how many merged answers name something outside the inventory, and which names; never for a log.
+def show_outside(answers: Mapping[str, int], report: ProposalsReport | None = None) -> None:
+    """Print how many merged answers name something outside the inventory, and the commands that adopt or map it.
 
     Args:
-        report: all proposals.
         answers: how many of the merged answers name something outside, by kind.
+        report: all proposals, to print their names, which are content: never for a log; None to print no name.
     """
     for kind, count in answers.items():
-        rows = [row for row in report.proposals if row.kind == kind]
-        names = ", ".join(f"{console.printable(row.name)} ({row.answers})" for row in rows[:MOST_NAMES])
-        more = f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else ""
+        rows = [row for row in report.proposals if row.kind == kind] if report else []
         says = "answer names" if count == 1 else "answers name"
-        print(f"{count} {says} {kind}s outside the inventory: {names}{more}")
-        print("\n".join(f"  {line}" for line in next_commands(rows)) if rows else "")
+        which = _names(rows) if report else "earmark inventory proposals lists them"
+        print(f"{count} {says} {kind}s outside the inventory: {which}")
+        if rows or report is None:
+            print("\n".join(f"  {line}" for line in _commands(kind, rows[0] if rows else None)))
+
+
+def _names(rows: Sequence[ProposalRow]) -> str:
+    names = ", ".join(f"{console.printable(row.name)} ({_count(row.answers, 'answer')})" for row in rows[:MOST_NAMES])
+    return names + (f" and {len(rows) - MOST_NAMES} more" if len(rows) > MOST_NAMES else "")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:
     """Return the commands that adopt the first proposal, and that map it onto a known name."""
-    first = proposals[0]
-    slot = " --slot" if first.kind == "slot" else ""
+    return _commands(proposals[0].kind, proposals[0])
+
+
+def _commands(kind: str, proposal: ProposalRow | None) -> list[str]:
+    """Return the commands that adopt a proposal and that map it onto a known name; with `NEW` for its name where None."""
+    slot = " --slot" if kind == "slot" else ""
+    name = quoted(proposal.name) if proposal else "NEW"
+    known = quoted(proposal.like) if proposal and proposal.like else "NAME"
     return [
-        f"adopt: earmark inventory adopt {quoted(first.name)}{slot}",
-        f"or map: earmark inventory merge {quoted(first.name)} {quoted(first.like or 'NAME')}{slot}",
+        f"adopt: earmark inventory adopt {name}{slot}",
+        f"or map: earmark inventory merge {name} {known}{slot}",
     ]
 
 

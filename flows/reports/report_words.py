@@ -68,6 +68,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "conflicting": "answers that contradict a stored one of the same revision",
         "conflicting_tasks": "tasks with contradicting answers",
         "labels": "labels new or changed",
+        "proposing": "answers with names outside the inventory",
         "withdrawn": "labels withdrawn",
         "undecided": "tasks that need one more answer",
         "outcomes": "clips by outcome",
