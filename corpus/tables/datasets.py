@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -50,6 +50,14 @@ def all_datasets(conn: sa.Connection) -> list[Dataset]:
     count = sa.select(sa.func.count()).where(dataset_rows.c.dataset_id == datasets.c.dataset_id).scalar_subquery()
     rows = conn.execute(sa.select(datasets, count.label("rows")).order_by(datasets.c.at, datasets.c.dataset_id))
     return [Dataset(**row._mapping) for row in rows]
+
+
+def until_text(expires_at: datetime) -> str:
+    """Return until when a dataset may be kept: a whole day as the day that was given, not as the midnight after it."""
+    moment = expires_at.astimezone(UTC)
+    if moment.time() == time():
+        return f"the end of {moment - timedelta(days=1):%Y-%m-%d} (UTC)"
+    return f"{moment:%Y-%m-%d %H:%M} (UTC)"
 
 
 def state_of(dataset: Dataset, now: datetime) -> str:

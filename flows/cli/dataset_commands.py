@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Set, dataset_app, open_home, show_report
-from flows.runtime import console
-
-if TYPE_CHECKING:
-    from flows.steps.dataset import DatasetRow
+from flows.cli.options import Config, Json, Set, dataset_app, open_home, show_result
 
 Format = Annotated[
     Literal["hf", "nemo", "lhotse", "csv"],
@@ -27,7 +23,7 @@ def export(
     with_audio: Annotated[bool, typer.Option("--with-audio", help="Write the clips, too; needs --expires.")] = False,
     expires: Annotated[
         datetime | None,
-        typer.Option("--expires", formats=["%Y-%m-%d"], help="Day until which the folder may be kept."),
+        typer.Option("--expires", formats=["%Y-%m-%d"], help="Last day on which the folder may be kept, in UTC."),
     ] = None,
     round_: Annotated[
         str | None, typer.Option("--round", help="The clips that this round chose; default all labels.")
@@ -37,6 +33,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export labels, and clips where asked for, of customers who consent to training; labels that judge stay out."""
+    from flows.reports.dataset_table import show_dataset
     from flows.steps.dataset import export_dataset
 
     until = None if expires is None else expires.replace(tzinfo=UTC) + timedelta(days=1)
@@ -44,32 +41,20 @@ def export(
         report = export_dataset(
             corpus, settings.home, out, format_, with_audio=with_audio, expires_at=until, round_=round_
         )
-    show_report("exported", report, as_json)
+    show_result(report.to_json(), as_json, lambda made: show_dataset("handed out", made))
 
 
 @dataset_app.command("list")
 def list_all(config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
     """List the datasets that were handed out; exit status 1 where one is there after its date."""
+    from flows.reports.dataset_table import show_datasets
     from flows.steps.dataset import list_datasets
 
     with open_home(config, overrides) as (corpus, _):
         found = list_datasets(corpus)
-    if as_json:
-        console.show_json([row.to_json() for row in found])
-    elif found:
-        headers = ("dataset", "format", "clips", "rows", "handed out", "delete by", "state", "place")
-        console.show_table("datasets, times in UTC", headers, [_cells(row) for row in found])
-    else:
-        print("no dataset was handed out")
+    show_result([row.to_json() for row in found], as_json, show_datasets)
     if any(row.state == "expired" for row in found):
         raise typer.Exit(1)
-
-
-def _cells(row: DatasetRow) -> tuple[str | int | None, ...]:
-    """Return the cells of a dataset's row: times to the minute."""
-    until = row.expires_at[:16].replace("T", " ") if row.expires_at else None
-    clips = "yes" if row.with_audio else "no"
-    return row.dataset_id, row.format, clips, row.rows, row.at[:16].replace("T", " "), until, row.state, row.place
 
 
 @dataset_app.command()
@@ -82,6 +67,7 @@ def delete(
 ) -> None:
     """Delete the folder of a dataset and forget it."""
     from corpus.errors import UsageError
+    from flows.reports.dataset_table import show_dataset
     from flows.steps.dataset import delete_dataset, list_datasets
 
     with open_home(config, overrides, lock="dataset delete") as (corpus, _):
@@ -91,4 +77,4 @@ def delete(
                 raise UsageError(f"dataset {dataset_id} is unknown; earmark dataset list shows them")
         else:
             found = delete_dataset(corpus, dataset_id)
-    show_report("would delete" if dry_run else "deleted", found, as_json)
+    show_result(found.to_json(), as_json, lambda row: show_dataset("would delete" if dry_run else "deleted", row))

@@ -120,9 +120,10 @@ def _datasets(corpus: Corpus) -> Found:
         rows = datasets.all_datasets(conn)
     states = [datasets.state_of(row, corpus.clock()) for row in rows]
     problems = [
-        f"{row.dataset_id} was to be deleted by {row.expires_at}; run earmark dataset delete {row.dataset_id}"
+        f"{row.dataset_id} was to be kept until {datasets.until_text(row.expires_at)} only; "
+        f"run earmark dataset delete {row.dataset_id}"
         for row, state in zip(rows, states, strict=True)
-        if state == "expired"
+        if state == "expired" and row.expires_at is not None
     ]
     return {"handed_out": len(rows), "gone": states.count("gone")}, problems
 

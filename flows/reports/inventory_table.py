@@ -83,7 +83,7 @@ def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:
 
 
 def _commands(kind: str, proposal: ProposalRow | None) -> list[str]:
-    """Return the commands that adopt a proposal and that map it onto a known name; with `NEW` for its name where None."""
+    """Return the commands that adopt a proposal and that map it onto a known name; of `NEW` where it is None."""
     slot = " --slot" if kind == "slot" else ""
     name = quoted(proposal.name) if proposal else "NEW"
     known = quoted(proposal.like) if proposal and proposal.like else "NAME"

@@ -76,6 +76,18 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "failed": "files that can't be read",
         "review": "annotators reviewed",
     },
+    "dataset": {
+        "dataset_id": "dataset",
+        "place": "folder",
+        "with_audio": "with clips",
+        "at": "handed out",
+        "expires_at": "may be kept until",
+        "rows": "utterances",
+        "splits": "utterances by split",
+        "judging": "labels that judge, left out",
+        "no_transcript": "labels without a transcript, left out",
+        "closed": "utterances that may not be opened, left out",
+    },
     "retrain": {
         "labels": "labels learned from",
         "new_labels": "labels added or removed since the version before",

@@ -197,7 +197,9 @@ def _exported(content: Content, split: str, dataset_id: str) -> ExportedRow:
 
 
 def _notice(made: Dataset) -> str:
-    until = f"Delete it by {made.expires_at:%Y-%m-%d}.\n" if made.expires_at else ""
+    until = (
+        f"It may be kept until {datasets.until_text(made.expires_at)}; delete it by then.\n" if made.expires_at else ""
+    )
     return (
         f"Dataset {made.dataset_id}: {made.rows} utterances of people who consented to training.\n{until}"
         "An erasure in the home that it came from names this folder: delete these utterances here, too.\n"
