@@ -1,4 +1,4 @@
-"""The funnel of one night: what arrived, what was refused and why, and what became of the chosen utterances."""
+"""The funnel of nights: what arrived, what was refused and why, and what became of the chosen utterances."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from corpus.storage.database import fetch_among
 from corpus.storage.records_schema import (
+    answers,
     ingest_batches,
+    labels,
     left_out,
     model_versions,
     operations,
     refusals,
+    rounds,
     scores,
     selections,
     snapshot_rows,
+    tasks,
     utterances,
 )
+
+_SCORED: Final = sa.exists().where(scores.c.utterance_id == utterances.c.utterance_id)
+"""Whether an utterance has scores of any pair of models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +50,91 @@ class ChosenUtterances:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ArrivalCounts:
+    """The utterances that arrived in a window of time.
+
+    Attributes:
+        accepted: how many, whatever their state is now.
+        scored: how many of them have scores of any pair of models.
+    """
+
+    accepted: int
+    scored: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCounts:
+    """What became of a night's round.
+
+    Attributes:
+        chosen: utterances that were chosen.
+        tasks: tasks that were exported or are about to be.
+        answered: tasks with at least one answer; a request for help is none.
+        labels: chosen utterances that have a current label.
+    """
+
+    chosen: int = 0
+    tasks: int = 0
+    answered: int = 0
+    labels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRows:
+    """Rows of one batch that were refused for one reason.
+
+    Attributes:
+        moment: of the batch, as a refused row has no time of its own: when its newest utterance arrived, or, where no
+            row was accepted, when it was ingested.
+        reason: in one word.
+        count: how many rows.
+    """
+
+    moment: datetime
+    reason: str
+    count: int
+
+
 def arrived(conn: sa.Connection, start: datetime, end: datetime) -> list[ArrivedUtterance]:
     """Return the utterances that arrived in [start, end), whatever their state is now."""
-    scored = sa.exists().where(scores.c.utterance_id == utterances.c.utterance_id)
-    columns = (utterances.c.utterance_id, utterances.c.state, scored.label("scored"))
-    window = (utterances.c.arrived_at >= start, utterances.c.arrived_at < end)
-    rows = conn.execute(sa.select(*columns).where(*window).order_by(utterances.c.utterance_id))
+    columns = (utterances.c.utterance_id, utterances.c.state, _SCORED.label("scored"))
+    rows = conn.execute(sa.select(*columns).where(*_window(start, end)).order_by(utterances.c.utterance_id))
     return [ArrivedUtterance(row.utterance_id, row.state, bool(row.scored)) for row in rows]
 
 
-def refused_beside_accepted(conn: sa.Connection, start: datetime, end: datetime) -> dict[str, int]:
-    """Return the refused rows by reason of the batches whose newest utterance arrived in [start, end).
+def arrivals(conn: sa.Connection, start: datetime, end: datetime) -> ArrivalCounts:
+    """Return how many utterances arrived in [start, end), and how many of them were scored."""
+    scored = sa.func.coalesce(sa.func.sum(sa.case((_SCORED, 1), else_=0)), 0)
+    statement = sa.select(sa.func.count(), scored).select_from(utterances).where(*_window(start, end))
+    accepted, with_scores = conn.execute(statement).one()
+    return ArrivalCounts(int(accepted), int(with_scores))
 
-    Refused rows have no time of their own: they count with the newest utterance of their batch.
-    """
+
+def _window(start: datetime, end: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return utterances.c.arrived_at >= start, utterances.c.arrived_at < end
+
+
+def refused_beside_accepted(conn: sa.Connection, since: datetime) -> list[RefusedRows]:
+    """Return the refused rows of the batches that have accepted rows, too, without those with no arrival since then."""
     newest = sa.func.max(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
     batches = (
-        sa.select(utterances.c.operation_id)
+        sa.select(utterances.c.operation_id, newest.label("newest"))
+        .where(utterances.c.arrived_at >= since)
         .where(utterances.c.operation_id.in_(sa.select(refusals.c.operation_id)))
         .group_by(utterances.c.operation_id)
-        .having(newest >= start, newest < end)
+        .subquery()
     )
-    statement = sa.select(refusals.c.reason, sa.func.count()).where(refusals.c.operation_id.in_(batches))
-    rows = conn.execute(statement.group_by(refusals.c.reason).order_by(refusals.c.reason))
-    return {str(reason): int(count) for reason, count in rows}
+    statement = (
+        sa.select(batches.c.newest, refusals.c.reason, sa.func.count())
+        .join(batches, batches.c.operation_id == refusals.c.operation_id)
+        .group_by(refusals.c.operation_id, batches.c.newest, refusals.c.reason)
+    )
+    return _refused_rows(conn, statement)
 
 
-def refused_alone(conn: sa.Connection) -> list[tuple[datetime, str, int]]:
-    """Return (moment of ingest, reason, rows) of the batches of which no row was accepted."""
+def refused_alone(conn: sa.Connection) -> list[RefusedRows]:
+    """Return the refused rows of the batches of which no row was accepted."""
     statement = (
         sa.select(operations.c.at, refusals.c.reason, sa.func.count())
         .select_from(refusals)
@@ -78,7 +143,45 @@ def refused_alone(conn: sa.Connection) -> list[tuple[datetime, str, int]]:
         .where(ingest_batches.c.accepted == 0)
         .group_by(operations.c.operation_id, operations.c.at, refusals.c.reason)
     )
-    return [(moment, str(reason), int(count)) for moment, reason, count in conn.execute(statement)]
+    return _refused_rows(conn, statement)
+
+
+def _refused_rows(conn: sa.Connection, statement: sa.Select[Any]) -> list[RefusedRows]:
+    return [RefusedRows(moment, str(reason), int(count)) for moment, reason, count in conn.execute(statement)]
+
+
+def round_counts(conn: sa.Connection, nights: Sequence[str]) -> dict[str, RoundCounts]:
+    """Return what became of the rounds of the nights, by night; nights without a round are left out."""
+    of_night = rounds.c.night
+    chosen = sa.select(of_night, sa.func.sum(rounds.c.selected)).group_by(of_night)
+    asked = (
+        sa.select(of_night, sa.func.count())
+        .select_from(rounds)
+        .join(tasks, tasks.c.round == rounds.c.round)
+        .group_by(of_night)
+    )
+    answered = (
+        sa.select(of_night, sa.func.count(sa.distinct(answers.c.task_id)))
+        .select_from(rounds)
+        .join(tasks, tasks.c.round == rounds.c.round)
+        .join(answers, answers.c.task_id == tasks.c.task_id)
+        .where(answers.c.verdict != "help")
+        .group_by(of_night)
+    )
+    labelled = (
+        sa.select(of_night, sa.func.count(sa.distinct(selections.c.utterance_id)))
+        .select_from(rounds)
+        .join(selections, selections.c.round == rounds.c.round)
+        .join(labels, sa.and_(labels.c.utterance_id == selections.c.utterance_id, labels.c.current))
+        .join(utterances, utterances.c.utterance_id == selections.c.utterance_id)
+        .where(utterances.c.state == "accepted")
+        .group_by(of_night)
+    )
+    by_night = [
+        {night: int(count) for night, count in fetch_among(conn, statement, of_night, nights)}
+        for statement in (chosen, asked, answered, labelled)
+    ]
+    return {night: RoundCounts(*(counts.get(night, 0) for counts in by_night)) for night in by_night[0]}
 
 
 def chosen(conn: sa.Connection, round_: str) -> list[ChosenUtterances]:

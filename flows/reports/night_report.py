@@ -31,7 +31,7 @@ from flows.models.judged_nights import (
 )
 from flows.models.registry import KINDS
 from flows.nights.night import Night, night_named, night_of
-from flows.reports.night_counts import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
+from flows.reports.night_funnel import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
 from flows.reports.night_traffic import NightTraffic, night_traffic
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings

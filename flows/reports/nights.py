@@ -9,10 +9,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from corpus.tables import judgements, night_counts, night_funnel, nights, rounds
+from corpus.tables import judgements, night_funnel, nights, rounds
 from corpus.tables import models as store
 from corpus.tables.manual_promotions import manual_promotions
-from corpus.tables.night_counts import ArrivalCounts, RoundCounts
+from corpus.tables.night_funnel import ArrivalCounts, RoundCounts
 from corpus.tables.nights import NightFrame
 from flows.models.judged_nights import night_learned
 from flows.models.registry import KINDS
@@ -97,12 +97,12 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
         return ()
     windows = [night_named(name, settings.time_zone, settings.ends_at) for name in newest]
     refused = Counter({name: counts.total() for name, counts in home.refused.items()})
-    for moment, count in night_counts.refused_beside_accepted(conn, windows[0].start):
-        refused[night_of(moment, settings.time_zone, settings.ends_at).name] += count
-    counts = night_counts.round_counts(conn, newest)
+    for rows in night_funnel.refused_beside_accepted(conn, windows[0].start):
+        refused[night_of(rows.moment, settings.time_zone, settings.ends_at).name] += rows.count
+    counts = night_funnel.round_counts(conn, newest)
     found = []
     for night in windows:
-        arrived = night_counts.arrivals(conn, night.start, night.end)
+        arrived = night_funnel.arrivals(conn, night.start, night.end)
         of_round = counts.get(night.name, RoundCounts())
         learned = tuple(home.learned.get(night.name, ()))
         row = NightRow(
@@ -137,8 +137,8 @@ def _home(conn: sa.Connection, settings: NightSettings) -> _Home:
     promoted |= {f"{each.kind}/{each.version}" for each in manual_promotions(conn)}
     promoted |= {f"{kind}/{store.alias(conn, kind, alias)}" for kind in KINDS for alias in ("champion", "previous")}
     refused: dict[str, Counter[str]] = {}
-    for moment, reason, count in night_funnel.refused_alone(conn):
-        refused.setdefault(last_night(moment, zone, hour).name, Counter())[reason] += count
+    for rows in night_funnel.refused_alone(conn):
+        refused.setdefault(last_night(rows.moment, zone, hour).name, Counter())[rows.reason] += rows.count
     return _Home(nights.frames(conn), nights.done(conn), learned, promoted, refused)
 
 

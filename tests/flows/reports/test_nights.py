@@ -53,6 +53,7 @@ def ingest(corpus: Corpus, day: int, accepted: int, refused: int = 0) -> list[st
     ids = arrive(corpus, accepted, start=100 * day, arrived_at=FIRST + timedelta(days=day), operation_id=name)
     with corpus.operation(f"counts/{day}", "test") as op:
         ingest_batches.put(op.conn, name, accepted + refused, accepted)
+        utterances.refuse_lines(op.conn, name, dict.fromkeys(range(1, refused + 1), "bad_row"))
     return ids
 
 
@@ -157,11 +158,12 @@ def test_a_version_trained_by_hand_is_in_the_newest_night_that_it_learned_from(c
 def test_a_home_of_a_thousand_nights_is_listed_at_once(corpus: Corpus) -> None:
     columns = ("speaker_id", "locale", "device_type", "wake", "split", "attributes", "state_reason")
     row = dict.fromkeys(columns, "") | {"sample_rate": 16000, "num_samples": 1600, "state": "accepted"}
-    rows, batches, frames = [], [], []
+    rows, batches, refused, frames = [], [], [], []
     for day in range(1000):
         moment = FIRST - timedelta(days=day)
         name = f"ingest/{day}"
         batches.append({"operation_id": name, "received": 25, "accepted": 20})
+        refused += [{"operation_id": name, "line": line, "reason": "bad_row"} for line in range(1, 6)]
         frames.append({"night": (moment + timedelta(days=1)).date().isoformat(), "since": 0, "up_to": 1})
         rows += [
             row
@@ -172,6 +174,7 @@ def test_a_home_of_a_thousand_nights_is_listed_at_once(corpus: Corpus) -> None:
         for table, values in (
             (schema.utterances, rows),
             (schema.ingest_batches, batches),
+            (schema.refusals, refused),
             (schema.night_frames, frames),
         ):
             conn.execute(sa.insert(table), values)

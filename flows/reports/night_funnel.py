@@ -127,10 +127,13 @@ def round_of(conn: sa.Connection, night: str) -> RoundRow | None:
 
 def _refused(conn: sa.Connection, settings: NightSettings, night: Night) -> dict[str, int]:
     """Return the refused manifest rows by reason; those of a batch without an accepted row count when it came."""
-    found = Counter(night_funnel.refused_beside_accepted(conn, night.start, night.end))
-    for moment, reason, count in night_funnel.refused_alone(conn):
-        if last_night(moment, settings.time_zone, settings.ends_at).name == night.name:
-            found[reason] += count
+    found: Counter[str] = Counter()
+    for rows in night_funnel.refused_beside_accepted(conn, night.start):
+        if rows.moment < night.end:
+            found[rows.reason] += rows.count
+    for rows in night_funnel.refused_alone(conn):
+        if last_night(rows.moment, settings.time_zone, settings.ends_at).name == night.name:
+            found[rows.reason] += rows.count
     return _sorted(found)
 
 
