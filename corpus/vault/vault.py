@@ -170,6 +170,12 @@ def speaker_of(vault: Vault, account: str) -> str | None:
         return conn.execute(statement).scalar()
 
 
+def record_lookup(vault: Vault, utterance_ids: Sequence[str], actor: str) -> None:
+    """Append to the audit chain that somebody linked source events to these utterances."""
+    with writing(vault.engine) as conn:
+        audit_chain.append(conn, audit_table, "look up", actor, _count_and_digest(utterance_ids))
+
+
 # --- erase ------------------------------------------------------------------------------------------------------------
 
 

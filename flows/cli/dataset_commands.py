@@ -1,4 +1,4 @@
-"""Commands on datasets that are handed out: export, list, delete."""
+"""Commands on datasets that are handed out: export, list, delete, ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Set, dataset_app, open_home, show_result
+from flows.cli.options import By, Config, Json, Set, actor_name, dataset_app, open_home, show_result
+from flows.runtime import console
 
 Format = Annotated[
     Literal["hf", "nemo", "lhotse", "csv"],
@@ -78,3 +79,29 @@ def delete(
         else:
             found = delete_dataset(corpus, dataset_id)
     show_result(found.to_json(), as_json, lambda row: show_dataset("would delete" if dry_run else "deleted", row))
+
+
+@dataset_app.command()
+def ids(
+    manifest: Annotated[Path, typer.Argument(help="The manifest that was ingested; its rows need an event_id.")],
+    by: By = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Print the utterance id of each line of a manifest as CSV, to join datasets and tasks with it; audited."""
+    from flows.steps.dataset_ids import look_up_ids
+
+    with open_home(config, overrides) as (corpus, _):
+        found = look_up_ids(corpus, manifest, actor_name(by))
+    if as_json:
+        console.show_json(found.to_json())
+        return
+    print("line,utterance_id")
+    for row in found.ids:
+        print(f"{row.line},{row.utterance_id}")
+    if found.no_event_id or found.not_there:
+        console.note(
+            f"left out: {found.no_event_id} rows without a readable event_id, "
+            f"{found.not_there} whose utterance is not in the home, was erased or has no consent left"
+        )

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.options import Config, Json, Kind, Set, app, open_home, settings_of, show_report, show_result
+from flows.cli.options import (
+    By,
+    Config,
+    Json,
+    Kind,
+    Set,
+    actor_name,
+    app,
+    open_home,
+    settings_of,
+    show_report,
+    show_result,
+)
 from flows.runtime import console
 
 if TYPE_CHECKING:
@@ -176,19 +188,6 @@ def lineage(
     with open_home(config, overrides) as (corpus, settings):
         report = lineage_of(corpus, settings.home, settings.tracking, item)
     show_result(report, as_json, show_lineage)
-
-
-By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
-
-
-def actor_name(by: str | None) -> str:
-    """Return the name of the person who runs the command: the value of `--by`, else the login name."""
-    import getpass
-
-    try:
-        return (by or getpass.getuser()).strip() or "unknown"
-    except (OSError, KeyError):  # the user of a container may have no name
-        return "unknown"
 
 
 @app.command()

@@ -50,6 +50,7 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]
 
 FlowName: TypeAlias = Literal[
@@ -152,3 +153,13 @@ def show_result(result: T, as_json: bool, show: Callable[[T], None]) -> None:
         console.show_json(document_of(result))
     else:
         show(result)
+
+
+def actor_name(by: str | None) -> str:
+    """Return the name of the person who runs the command: the value of `--by`, else the login name."""
+    import getpass
+
+    try:
+        return (by or getpass.getuser()).strip() or "unknown"
+    except (OSError, KeyError):  # the user of a container may have no name
+        return "unknown"
