@@ -90,7 +90,7 @@ def ids(
     as_json: Json = False,
 ) -> None:
     """Print the utterance id of each line of a manifest as CSV, to join datasets and tasks with it; audited."""
-    from flows.steps.dataset_ids import look_up_ids
+    from flows.steps.dataset import look_up_ids
 
     with open_home(config, overrides) as (corpus, _):
         found = look_up_ids(corpus, manifest, actor_name(by))

@@ -1,4 +1,4 @@
-"""Hand out labelled utterances as a dataset for other tools, list what was handed out, and delete it."""
+"""Hand out labelled utterances as a dataset for other tools, list and delete datasets, and look up ids to join them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from corpus.errors import Refused, UsageError
 from corpus.exporting.rows import NEEDS_AUDIO, ExportedRow, Format
 from corpus.exporting.writers import writer_of
 from corpus.handle import Corpus
+from corpus.ingest.ingest import utterance_of
+from corpus.ingest.manifest import read
+from corpus.ingest.manifest_row import ManifestRow
 from corpus.records.base import digest
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Content, Part
 from corpus.tables import datasets, labels, rounds, utterances
 from corpus.tables.datasets import Dataset
+from corpus.vault import consent, vault
 from flows.runtime import progress
 from flows.runtime.results import Result
 
@@ -270,3 +274,48 @@ def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
         datasets.drop(op.conn, dataset_id)
         op.result = {"rows": found.rows}
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class LineId(Result):
+    """A line of a manifest, from 1, and the utterance that its event is."""
+
+    line: int
+    utterance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetIds(Result):
+    """The utterances of a manifest's events; an event id itself is in none of it.
+
+    Attributes:
+        ids: by line, in order.
+        no_event_id: rows without an `event_id`, or that can't be read.
+        not_there: rows whose utterance is not in the corpus, was erased, or has no consent left.
+    """
+
+    ids: tuple[LineId, ...]
+    no_event_id: int
+    not_there: int
+
+
+def look_up_ids(corpus: Corpus, manifest: Path, actor: str) -> DatasetIds:
+    """Return the utterance ids of a manifest's lines; audited in the vault, as they link events to clips.
+
+    Args:
+        corpus: the handle.
+        manifest: JSON Lines or Parquet, as it was ingested, or a part of it; what else is in it does not matter.
+        actor: who asks, for the audit chain.
+
+    Raises:
+        UsageError: the manifest can't be read, or no row has an `event_id`.
+    """
+    rows = list(read(manifest))
+    events = {row.line: row.event_id for row in rows if isinstance(row, ManifestRow) and row.event_id is not None}
+    if not events:
+        raise UsageError(f"manifest {manifest.name}: no row has an event_id; only events with an id can be looked up")
+    ids = {line: utterance_of(corpus, event_id) for line, event_id in events.items()}
+    consents = consent.consents(corpus.vault, sorted(set(ids.values())))
+    found = tuple(LineId(line, utterance_id) for line, utterance_id in ids.items() if consents[utterance_id])
+    vault.record_lookup(corpus.vault, [each.utterance_id for each in found], actor)
+    return DatasetIds(found, len(rows) - len(events), len(events) - len(found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from corpus.vault import vault
 from flows.reports.audit_log import audit_rows
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
-from flows.steps.dataset import export_dataset
-from flows.steps.dataset_ids import look_up_ids
+from flows.steps.dataset import export_dataset, look_up_ids
 from tests.corpus.ingest.test_ingest import row, write
 from tests.flows.homes import arguments, earmark, small_settings
 
@@ -57,8 +55,7 @@ def test_a_dataset_joins_with_the_manifest_by_the_ids_of_its_lines(settings: Set
     ]  # fmt: skip
     assert "left out: 2 rows without a readable event_id, 1 whose utterance is not in the home" in shown.stderr
     assert "order-" not in shown.stdout + shown.stderr
-    looked = [each for each in audit_rows(settings, 20) if each.act == "look up"]
-    assert [(each.actor, json.loads(json.dumps(each.to_json()))["actor"]) for each in looked] == [("lena", "lena")] * 2
+    assert [each.actor for each in audit_rows(settings, 20) if each.act == "look up"] == ["lena", "lena"]
 
 
 def test_what_was_erased_is_linked_no_more(settings: Settings, corpus: Corpus, tmp_path: Path):
