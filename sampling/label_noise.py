@@ -48,7 +48,10 @@ LEAST_SCALE: Final = 1.0
 """Least typical cost of a right transcript [nats a word]; where nearly all labels equal the model's text it is 0."""
 
 BLOCK: Final = 1024
-"""Rows whose similarities are in memory at a time."""
+"""Most rows whose similarities are in memory at a time."""
+
+CELLS: Final = 1 << 24
+"""Most similarities that are in memory at a time: of more rows, fewer at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +217,31 @@ def neighbour_votes(features: Any, labels: Rows, classes: int, count: int = NEIG
     """
     total, taken = len(labels), min(count, len(labels) - 1)
     votes = np.zeros((total, classes))
-    for start in range(0, total, BLOCK):
-        block = features[start : start + BLOCK] @ features.T
+    size = max(1, min(BLOCK, CELLS // total))
+    for start in range(0, total, size):
+        block = features[start : start + size] @ features.T
         near = np.asarray(block.toarray() if hasattr(block, "toarray") else block, np.float64)
         rows = np.arange(near.shape[0])
         near[rows, start + rows] = -np.inf
         near = np.round(near, 9)  # so that rounding errors break no tie
-        places = np.argsort(-near, axis=1, kind="stable")[:, :taken]
+        places = _largest(near, taken)
         weights = np.maximum(np.take_along_axis(near, places, axis=1), 0.0)
         for k in range(taken):
             np.add.at(votes, (start + rows, labels[places[:, k]]), weights[:, k])
     return np.asarray((votes + FLOOR) / (votes.sum(axis=1, keepdims=True) + FLOOR * classes))
+
+
+def _largest(values: Numbers, count: int) -> Rows:
+    """Return (N, count) the columns of the largest values of each row, largest first; of equal ones the first.
+
+    Rows are not sorted as a whole, which would take most of the time of `neighbour_votes`.
+    """
+    least = np.partition(values, -count, axis=1)[:, -count]
+    found = np.empty((len(values), count), np.intp)
+    for row, lowest, places in zip(values, least, found, strict=True):
+        columns = np.flatnonzero(row >= lowest)
+        places[:] = columns[np.argsort(-row[columns], kind="stable")[:count]]
+    return found
 
 
 def confident_learning(probs: Numbers, labels: Rows) -> tuple[npt.NDArray[np.bool_], float]:

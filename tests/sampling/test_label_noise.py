@@ -183,3 +183,22 @@ def test_transcripts_are_ordered_by_cost_and_each_judge_has_its_own_scale():
     assert ((scores >= 0) & (scores < 1)).all()
     assert ranked(np.array(["b", "a", "c"]), np.array([0.5, 0.5, 0.9])).tolist() == [2, 1, 0]
     assert transcript_scores(np.zeros(0), []).tolist() == []
+
+
+@given(st.integers(2, 40), st.integers(1, 9), st.integers(0, 999))
+def test_the_rows_that_vote_are_those_of_a_whole_sort_however_many_are_in_memory(rows: int, count: int, seed: int):
+    rng = np.random.default_rng(seed)
+    features = rng.integers(0, 3, (rows, 3)).astype(float)  # few values, so that many are equally similar
+    labels = rng.integers(0, 3, rows).astype(np.intp)
+    taken = min(count, rows - 1)
+    near = features @ features.T
+    np.fill_diagonal(near, -np.inf)
+    places = np.argsort(-near, axis=1, kind="stable")[:, :taken]
+    votes = np.zeros((rows, 3))
+    for k, chosen in enumerate(places):
+        np.add.at(votes[k], labels[chosen], near[k, chosen])
+    wanted = (votes + 1e-3) / (votes.sum(axis=1, keepdims=True) + 3e-3)
+    for cells in (1, 100, 1 << 24):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sampling.label_noise.CELLS", cells)
+            np.testing.assert_allclose(neighbour_votes(features, labels, 3, count), wanted, atol=1e-12)
