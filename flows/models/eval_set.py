@@ -55,7 +55,7 @@ def audit_set(
     from training.evaluation.intervals import traffic_weights
 
     if rows is None:
-        rows = current_snapshot(corpus, gate, kind).of("audit")
+        rows = judging_rows(corpus, gate, kind)
     speech_model = registry.champion(corpus, "asr") if kind == "intent" else None
     revisions = {row.utterance_id: row.revision for row in rows}
     reference: dict[str, Label] = {}
@@ -78,6 +78,18 @@ def audit_set(
         weights=traffic_weights([drawn[i].inclusion_prob for i in ids]),
         speech_model=speech_model,
     )
+
+
+def judging_rows(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> tuple[SnapshotRow, ...]:
+    """Return the rows of `current_snapshot` that judge, without reading the labels that are learned."""
+    from corpus.vault import consent
+    from training.snapshots import build_snapshot
+
+    with corpus.read() as conn:
+        rows = labels.judging(conn)
+    allowed = consent.consenting(corpus.vault, [row.utterance_id for row in rows], "annotate").tolist()
+    may_judge = [row for row, may in zip(rows, allowed, strict=True) if may]
+    return build_snapshot(may_judge, kind, judged_on=gate.judged_on).of("audit")
 
 
 def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Snapshot:

@@ -11,7 +11,7 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import Snapshot
 from corpus.tables import labels, rounds
-from flows.models.eval_set import current_snapshot
+from flows.models.eval_set import judging_rows
 from flows.runtime.results import Result
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def promotion_wait(
         kind: `asr` or `intent`.
         snapshot: its audit rows judge; that of today's labels where None.
     """
-    snapshot = snapshot or current_snapshot(corpus, gate, kind)
-    ids = [row.utterance_id for row in snapshot.of("audit")]
+    rows = judging_rows(corpus, gate, kind) if snapshot is None else snapshot.of("audit")
+    ids = [row.utterance_id for row in rows]
     with corpus.read() as conn:
         judging = labels.current(conn, ids)
         order = {row.round: place for place, row in enumerate(rounds.rounds(conn))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -137,12 +138,13 @@ def status_of(settings: Settings) -> StatusReport:
 
 
 def _label_counts(conn: sa.Connection) -> LabelCounts:
-    rows = labels.current(conn)
+    by_source = labels.counts_by_source(conn)
+    judging = Counter(row.reason for row in labels.judging(conn))
     return LabelCounts(
-        current=len(rows),
-        audit=sum(row.reason == "audit" for row in rows),
-        held_out=sum(row.reason == "held_out" for row in rows),
-        from_manifest=sum(row.source == "manifest" for row in rows),
+        current=sum(by_source.values()),
+        audit=judging["audit"],
+        held_out=judging["held_out"],
+        from_manifest=by_source.get("manifest", 0),
     )
 
 

@@ -1,0 +1,37 @@
+"""The rows that judge: found without the labels that are learned, and the same as those of the whole snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpus.records.annotations import Label
+from corpus.tables import labels
+from flows.models.eval_set import current_snapshot, judging_rows
+from tests.corpus.stored import arrive, choose, corpus_at
+from training.evaluation.gate import PromotionSettings
+
+
+@pytest.mark.parametrize("judged_on", ["audit", "held_out"])
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_the_rows_that_judge_are_those_of_the_snapshot(tmp_path: Path, judged_on: str, kind: str):
+    corpus = corpus_at(tmp_path)
+    ids = arrive(corpus, 12, speakers=6)
+    silent = arrive(corpus, 2, start=50, consent=frozenset({"score", "train"}), operation_id="ingest/silent")
+    choose(corpus, [*ids[:4], silent[0]], "night-1", "audit")
+    choose(corpus, ids[4:8], "night-2", "uncertain")
+    for source, some in (("held_out", [*ids[8:10], silent[1]]), ("manifest", ids[10:]), ("annotators", ids[:8])):
+        with corpus.operation(f"labels/{source}", "merge") as op:
+            texts = [("stop", "alarm") if n % 3 else ("stop", None) for n, _ in enumerate(some)]
+            given = [Label(i, *text, (), 1.0, 1, 1) for i, text in zip(some, texts, strict=True)]
+            labels.put_labels(corpus, op, given, source)  # type: ignore[arg-type]
+    gate = PromotionSettings.model_validate({"judged_on": judged_on})
+    found = judging_rows(corpus, gate, kind)  # type: ignore[arg-type]
+    assert found == current_snapshot(corpus, gate, kind).of("audit")  # type: ignore[arg-type]
+    assert found
+    with corpus.read() as conn:
+        rows = labels.current(conn)
+        assert labels.judging(conn) == [row for row in rows if row.judges]
+        assert labels.counts_by_source(conn) == {"annotators": 8, "held_out": 3, "manifest": 2}
+    corpus.close()
