@@ -113,8 +113,8 @@ def summarise_rare(found: Sequence[Curve], random: Sequence[Curve], last: int) -
     errors, by_random = _errors(found, last), _errors(random, last)
     reductions = {name: 1 - np.mean(errors[name]) / max(float(np.mean(by_random[name])), 1e-9) for name in errors}
     shown = {
-        name: f"error {np.mean(errors[name]):.1%} against {np.mean(by_random[name]):.1%} "
-        f"({reductions[name]:+.0%} smaller)"
+        name: f"error rate {100 * np.mean(errors[name]):.1f} %, that of random {100 * np.mean(by_random[name]):.1f} % "
+        f"({100 * reductions[name]:+.1f} % smaller)"
         for name in errors
     }
     return RareSummary(

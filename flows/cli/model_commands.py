@@ -243,5 +243,8 @@ def promote(
     if judgement is not None and not report.promoted:
         raise PromotionRefused(f"{version} was not promoted ({judgement.decision}): {judgement.why}")
     if not as_json:
-        console.show_pairs("champion already" if report.already else "promoted", document)
+        from flows.reports.report_words import worded
+
+        title = "champion already" if report.already else "promoted"
+        console.show_pairs(title, worded(title, document))
     console.note(f"earmark rollback {report.kind} undoes this")

@@ -56,7 +56,8 @@ class PromotionWait(Result):
             f"{self.rows} of {self.min_rows} {ROWS[self.judged_on]}, {self.speakers} of {self.min_speakers} speakers"
         )
         if self.nights == 0:
-            return f"{counts}: the gate decides"
+            have = f"{self.rows} {ROWS[self.judged_on]} of {self.speakers} speakers"
+            return f"{have}, enough ({self.min_rows} of {self.min_speakers}): the gate decides"
         if self.judged_on == "held_out":
             return f"{counts}; bring more labels that judge (held_out: true)"
         if self.rows_a_night is None or self.speakers_a_night is None:

@@ -24,10 +24,11 @@ from flows.runtime.results import Result
 
 WORDS: Final = {
     "compared": "pairs of answers",
-    "alpha_intent": "alpha of intents",
-    "alpha_verdict": "alpha of verdicts",
+    "alpha_intent": "agreement on intents (alpha, 1 at best)",
+    "alpha_verdict": "agreement on verdicts (alpha, 1 at best)",
     "wer_between": "WER between answers",
     "slot_f1": "slot F1 between answers",
+    "weight": "weight of the answers",
     "wer_to_others": "WER to others",
     "accidental": "accidental activations",
     "minutes": "annotator minutes",

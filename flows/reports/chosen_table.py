@@ -33,9 +33,9 @@ def show_chosen(rows: Sequence[Mapping[str, Any]]) -> None:
     drafts = any("draft" in row for row in rows)
     shown = []
     for row in rows:
-        why = row["inclusion"] if row["reason"] == "audit" else "-"
-        cells = [row["utterance"], row["duration"], row["locale"], row["reason"], why, row["ask"]]
-        cells += [row["expected_errors"], row["seconds"]]
+        why = console.percent(row["inclusion"]) if row["reason"] == "audit" else "-"
+        cells = [row["utterance"], round(row["duration"], 1), row["locale"], row["reason"], why, row["ask"]]
+        cells += [round(row["expected_errors"], 1), round(row["seconds"], 1)]
         shown.append([*cells, row.get("draft", "-")] if drafts else cells)
     console.show_table("", [*headers, "draft"] if drafts else headers, shown, last_wide=drafts, first_whole=True)
     for words, key in ((REASONS, "reason"), (ASKS, "ask")):

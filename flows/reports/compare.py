@@ -40,11 +40,11 @@ NAMES = {
     "end_to_end_success": "end-to-end success",
     "ece": "calibration error",
     "ece_before_scaling": "calibration error before scaling",
-    "rtf": "real-time factor",
-    "latency_p50": "latency in seconds, median",
-    "latency_p95": "latency, 95th percentile",
-    "own_latency_p50": "understanding alone, median",
-    "own_latency_p95": "understanding alone, 95th percentile",
+    "rtf": "real-time factor [s for each s of audio]",
+    "latency_p50": "latency, median [s]",
+    "latency_p95": "latency, 95th percentile [s]",
+    "own_latency_p50": "understanding alone, median [s]",
+    "own_latency_p95": "understanding alone, 95th percentile [s]",
 }
 """Names of the figures in tables and pages."""
 

@@ -46,7 +46,7 @@ def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("labels learned from", console.cell(first.labels), console.cell(second.labels)),
         ("annotator minutes", console.cell(first.annotator_minutes), console.cell(second.annotator_minutes)),
-        ("training in seconds", console.cell(first.training_seconds), console.cell(second.training_seconds)),
+        ("training [s]", console.cell(first.training_seconds), console.cell(second.training_seconds)),
     ]
     speeds = [name for name in NAMES if name in first.speed or name in second.speed]
     rows += [(NAMES[n], speed_text(first.speed.get(n)), speed_text(second.speed.get(n))) for n in speeds]

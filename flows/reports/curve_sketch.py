@@ -36,10 +36,9 @@ def sketch(title: str, names: Sequence[str], curves: Mapping[str, Sequence[float
         for place, rate in enumerate(rates):
             if rate is not None:
                 rows[round((rate - low) / step)][place] += name[0]
-    digits = 0 if step >= 0.01 else 1
     lines = [f"{title} ({', '.join(curves)})"]
     for level, row in reversed(list(enumerate(rows))):
-        label = f"{100 * (low + level * step):.{digits}f} %"
+        label = f"{100 * (low + level * step):.1f} %"
         lines.append(f"{label:>8} | {''.join(f'{cell:<{CELL}}' for cell in row)}".rstrip())
     lines.append(f"{'':8} +{'-' * (CELL * len(nights) + 1)}")
     lines.append(f"{'':8}   {''.join(f'{name[5:]:<{CELL}}' for name in nights)}".rstrip())

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flows.reports.champion_lines import champion_lines
 from flows.reports.doctor import DoctorReport
 from flows.runtime import console
 
+WORDS: Final = {
+    "audit chains": "rows of the audit chains",
+    "content": "pieces of content",
+    "counts": "rows and clips",
+    "models": "versions of models",
+    "task folder": "tasks and their files",
+    "datasets": "datasets handed out",
+}
+"""What is counted in each check, by its name."""
+
 
 def show_findings(report: DoctorReport) -> None:
     """Print what was checked, what was repaired and what is wrong."""
-    console.show_pairs("checked", report.checks)
+    checks = {WORDS.get(name, name): console.cell(found) for name, found in report.checks.items()}
+    console.show_pairs("checked", {name: text.replace("_", " ") for name, text in checks.items()})
     if report.repaired:
         console.show_pairs("repaired", report.repaired)
     champions = champion_lines(report.champions)

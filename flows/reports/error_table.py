@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flows.reports.error_analysis import Mistake, MistakesReport, SlotText
+from flows.runtime.console import percent
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -53,7 +54,7 @@ def _lines(row: Mistake, width: int) -> Iterator[Text]:
         line = Text("   intent ").append(row.intent, style="" if correct else "bold red")
         if not correct:
             line.append(", predicted ").append(row.predicted, style="bold yellow")
-        yield line.append(f" at {row.confidence:.2f}")
+        yield line.append(f" at {percent(row.confidence)} confidence")
         if row.slots or row.predicted_slots:
             yield Text(f"   slots  {_slots(row.slots or ())}; predicted {_slots(row.predicted_slots or ())}")
     if row.steps is None:

@@ -33,6 +33,7 @@ from flows.models.registry import KINDS
 from flows.nights.night import Night, night_named, night_of
 from flows.reports.night_funnel import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
 from flows.reports.night_traffic import NightTraffic, night_traffic
+from flows.runtime.console import percent
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 from sampling.budget import SamplingSettings
@@ -337,8 +338,8 @@ def _bound_by(chosen: RoundRow | None, now: SamplingSettings) -> tuple[SamplingS
 
 def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettings) -> tuple[CapRow, ...]:
     """Return the budget of a round and the rules of the gate."""
-    share = f"{100 * sampling.max_fraction:.3g} %"
-    audit = f"{100 * sampling.audit_share:.3g} %, {100 * sampling.audit_share_while_few:.3g} % while few"
+    share = percent(sampling.max_fraction)
+    audit = f"{percent(sampling.audit_share)}, {percent(sampling.audit_share_while_few)} while few"
     return (
         CapRow("sampling.strategy", sampling.strategy, "how the utterances to learn from are ranked"),
         CapRow("sampling.clips", _limit(sampling.clips), "most clips of a round"),
@@ -349,7 +350,7 @@ def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettin
         CapRow("night.min_new_labels", str(when.min_new_labels), "new labels that make a retraining due"),
         CapRow("promotion.min_audit_rows", str(gate.min_audit_rows), "with fewer rows the gate promotes nothing"),
         CapRow("promotion.min_speakers", str(gate.min_speakers), "with fewer speakers the gate promotes nothing"),
-        CapRow("promotion.alpha", f"{gate.alpha:g}", "probability of a false promotion, over all looks together"),
+        CapRow("promotion.alpha", percent(gate.alpha), "probability of a false promotion, over all looks together"),
     )
 
 

@@ -10,7 +10,8 @@ from flows.runtime import console
 
 def show_replay(report: ReplayReport, out: Path) -> None:
     """Print one row for each strategy, the errors on rare speakers, and where curves and plot are."""
-    title = f"{report.corpus}: labels to {report.target:.1%} ({report.until:.0%} of the full pool's accuracy)"
+    target = f"{console.percent(report.target)} ({console.percent(report.until)} of the full pool's)"
+    title = f"{report.corpus}: labels to an accuracy of {target}"
     headers = ["strategy", "labels", "saving against random", "mean accuracy", "minutes", "wins", "never below random"]
     rows = []
     for name, found in report.strategies.items():

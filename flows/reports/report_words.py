@@ -16,6 +16,9 @@ STEP_OF: Final = {
     "retrain intent": "retrain",
     "retrained asr": "retrain",
     "retrained intent": "retrain",
+    "promoted": "retrain",
+    "champion already": "retrain",
+    "rolled back": "retrain",
 }
 """The step whose words a title of the terminal, or a step of a nightly run, takes."""
 
@@ -100,11 +103,25 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "seconds": "seconds of training",
         "pseudo": "pseudo-labels learned from",
         "already": "done by an earlier run",
+        "champion": "champion now, version",
+        "was": "champion before, version",
+        "against": "judged against",
+        "rows_id": "id of the rows that judged",
         "waits": "promotion waits",
         "lead": "clear lead on few rows",
     },
 }
 """Words by step and key; other keys are shown as they are, with blanks."""
+
+
+def against_text(against: str) -> str:
+    """Return what a version was judged against in words: the champion and, for intents, the speech model of both.
+
+    Args:
+        against: their versions, such as `2`, or `2-4` with that of the speech model.
+    """
+    champion, _, asr = against.partition("-")
+    return f"champion version {champion}" + (f", both on transcripts of asr/{asr}" if asr else "")
 
 
 def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,4 +132,5 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
         document: of the step's report, or a part of it.
     """
     words = WORDS.get(STEP_OF.get(title, title), {})
-    return {words.get(key, key.replace("_", " ")): value for key, value in document.items()}
+    shown = {key: against_text(value) if key == "against" else value for key, value in document.items()}
+    return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}

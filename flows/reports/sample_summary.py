@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from sampling.choice_summary import CohortChoice
     from sampling.reliability import Reliability
 
-FIGURES: Final = (("NCE", "nce"), ("AUC-ROC", "auc_roc"), ("AUC-PR", "auc_pr"))
-"""Figures of a calibration: name in the line, and attribute of `Reliability`."""
+FIGURES: Final = (("NCE", "nce", 0.0), ("AUC-ROC", "auc_roc", 0.5), ("AUC-PR", "auc_pr", None))
+"""Figures of a calibration, 1 at best: name in the line, attribute of `Reliability`, and value of a measure that says
+nothing; None for the share of the utterances with an error."""
 
 
 ORDERS: Final = ("since", "up_to")
@@ -68,12 +69,14 @@ def calibration_line(found: Reliability, kind: str) -> str:
         return found.note
     if kind == "words":
         gap = f"{found.ece_before:.2f} word errors an utterance before the curve, {found.ece_after:.2f} after"
-        gap += "" if found.mean is None else f", of {found.mean:.2f}"
+        gap += "" if found.mean is None else f", of {found.mean:.2f} on average"
     else:
         gap = f"{100 * found.ece_before:.1f} points of probability before the curve, {100 * found.ece_after:.1f} after"
     figures = [f"off by {gap}"]
-    figures += [f"{label} {value:.2f}" for label, name in FIGURES if (value := getattr(found, name)) is not None]
     figures.append(f"{percent(found.error_share)} of the utterances with an error")
+    for label, name, nothing in FIGURES:
+        value, at_worst = getattr(found, name), found.error_share if nothing is None else nothing
+        figures += [] if value is None else [f"{label} {value:.2f} (1 is best, {at_worst:.2g} says nothing)"]
     chosen = "" if found.of == "traffic" else " chosen"
     figures.append(f"{found.judged}{chosen} rows of {found.speakers} speakers, curve on {found.rows}")
     return ", ".join(figures) + (f"; {found.note}" if found.note else "")
@@ -92,15 +95,16 @@ def outlook_lines(outlook: Mapping[str, Outlook] | Mapping[Kind, Outlook]) -> di
 def cost_line(cost: QuestionCost) -> str:
     """Return the annotator seconds of one question, and where the figures come from."""
     source = f"{cost.answers} answers" if cost.learned else f"from the settings, {cost.answers} answers so far"
-    return f"{cost.base:.1f} s + {cost.per_second:.2f} s a second + {cost.per_token:.2f} s a token ({source})"
+    parts = f"{cost.base:.1f} s + {cost.per_second:.2f} s for each second of the clip"
+    return f"{parts} + {cost.per_token:.2f} s for each token of the draft ({source})"
 
 
 def cohort_line(cohort: CohortChoice) -> str:
     """Return how many more errors a cohort has than the rest, and how many of its utterances were chosen."""
     return (
         f"{cohort.name.replace('-', ' ')} ({cohort.measure}): {cohort.rows} utterances of "
-        f"{cohort.speakers} speakers, error {percent(cohort.rate)} against {percent(cohort.rest)}, "
-        f"p {cohort.p_value:.2g}; {cohort.pool} in the pool, {cohort.chosen} chosen"
+        f"{cohort.speakers} speakers, error rate {percent(cohort.rate)}, that of all others {percent(cohort.rest)} "
+        f"(by chance alone with p {cohort.p_value:.2g}); {cohort.pool} in the pool, {cohort.chosen} chosen"
     )
 
 
@@ -125,4 +129,4 @@ def labels_line(labelled: int, scored: int, unseen: int) -> str:
 def errors_line(chosen: float | None, pool: float) -> str:
     """Return the mean expected errors of an utterance that was chosen to learn from, and of one in the pool."""
     shown = "-" if chosen is None else f"{chosen:.2f}"
-    return f"{shown} in an utterance chosen to learn from, {pool:.2f} in one of the pool"
+    return f"{shown} wrong words and intents in an utterance chosen to learn from, {pool:.2f} in one of the pool"

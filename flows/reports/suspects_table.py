@@ -45,21 +45,20 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     shown = []
     for row in rows:
         if row["kind"] == "intent":
-            evidence = f"p {row['confidence']:.3f}, neighbours {row['neighbours']:.2f}"
+            evidence = f"p {console.percent(row['confidence'])}, neighbours {console.percent(row['neighbours'])}"
         else:
-            evidence = f"{row['cost']:.1f} a word, {row['edits']} edits"
+            evidence = f"{row['cost']:.1f} nats a word, {row['edits']} word edits"
         people = ", ".join(row["annotators"]) or "-"
-        shown.append([row["utterance"], row["kind"], f"{row['score']:.3f}", people, evidence, row["reason"]])
+        score = console.percent(row["score"]) if row["kind"] == "intent" else f"{row['score']:.3f}"
+        shown.append([row["utterance"], row["kind"], score, people, evidence, row["reason"]])
     console.show_table("", ["utterance", "kind", "score", "given by", "evidence", "why"], shown, first_whole=True)
     kinds = {row["kind"] for row in rows}
     if "intent" in kinds:
         print("  score of an intent: estimated chance that it is wrong")
         print("  p: its probability by a model of other utterances; neighbours: share of similar ones that have it")
     if "asr" in kinds:
-        print("  score of a transcript: a rank, 0.5 beyond what right labels cost; no probability")
-        print(
-            "  a word: what the label costs the named model beside its own text [nats]; edits: between the two [words]"
-        )
+        print("  score of a transcript: a rank from 0 to 1, 0.5 beyond what right labels cost; no probability")
+        print("  nats a word: what the label costs the named model beside its own text; word edits: between the two")
 
 
 def _show_asked(asked: Mapping[str, Any]) -> None:

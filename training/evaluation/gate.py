@@ -276,14 +276,13 @@ def _objections(
         reasons.append(
             f"{worse} of {rows} rows became worse and {better} better, above the cap of {int(most_worse)} worse rows"
         )
+    margin = f"{100 * settings.slice_margin:.1f}"
     for row in table:
         name = f"slice {row.dimension}={row.value}"
         if row.verdict == "harmed":
-            reasons.append(f"{name} is worse by {row.difference.value:+.4f}, margin {settings.slice_margin:.3g}")
+            reasons.append(f"{name} is worse by {100 * row.difference.value:.1f} points, margin {margin}")
         elif row.verdict == "not shown":
-            reasons.append(
-                f"{name} may be worse by up to {row.difference.high:+.4f}, margin {settings.slice_margin:.3g}"
-            )
+            reasons.append(f"{name} may be worse by up to {100 * row.difference.high:.1f} points, margin {margin}")
     return reasons
 
 

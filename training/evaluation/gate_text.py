@@ -17,24 +17,29 @@ def decision_text(decision: Decision) -> str:
         f"{decision.decision.upper()}",
         f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
         f"  {look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
-        f"  {name:<14}{'champion':<14}{_shown(decision.champion)}",
-        f"  {'':<14}{'challenger':<14}{_shown(decision.challenger)}",
-        f"  {'':<14}{'difference':<14}{_shown(decision.difference, signed=True)}",
+        f"  {name:<14}{'champion':<14}{_rate(decision.champion)}",
+        f"  {'':<14}{'challenger':<14}{_rate(decision.challenger)}",
+        f"  {'':<14}{'difference':<14}{_points(decision.difference)}",
         f"  rows that became worse {decision.negative_flips} ({100 * decision.negative_flips / max(1, rows):.1f} %, "
-        f"cap {100 * decision.flip_cap:.3g} % of all rows), better {decision.positive_flips}",
+        f"cap {100 * decision.flip_cap:.1f} % of all rows), better {decision.positive_flips}",
     ]
     lines += [f"  - {reason}" for reason in decision.reasons]
     if decision.slices:
-        lines.append(f"  slices, which may be worse by {decision.slice_margin:.3g}; thin ones can only show harm")
+        margin = f"{100 * decision.slice_margin:.1f} points"
+        lines.append(f"  slices, which may be worse by {margin} at most; thin ones can only show harm")
         sizes = f"{'rows':>6}{'speakers':>10}{'champion':>10}{'challenger':>12}"
-        lines.append(f"  {'slice':<32}{sizes}{'difference':>28}  verdict")
+        lines.append(f"  {'slice':<32}{sizes}{'difference':>32}  verdict")
     for row in decision.slices:
-        sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}{row.champion:>10.4f}{row.challenger:>12.4f}"
-        shown = _shown(row.difference, signed=True)
-        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{shown:>28}  {row.verdict}")
+        rates = f"{100 * row.champion:>8.1f} %{100 * row.challenger:>10.1f} %"
+        sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}{rates}"
+        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{_points(row.difference):>32}  {row.verdict}")
     return "\n".join(lines)
 
 
-def _shown(interval: Interval, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    return f"{interval.value:{sign}.4f} [{interval.low:{sign}.4f}, {interval.high:{sign}.4f}]"
+def _rate(rate: Interval) -> str:
+    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+
+
+def _points(difference: Interval) -> str:
+    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"

@@ -85,7 +85,7 @@ def test_nothing_waits_where_there_is_enough(corpus: Corpus):
         audit(corpus, night, 10, speakers=14)
     found = promotion_wait(corpus, PromotionSettings(min_audit_rows=40, min_speakers=10), "asr")
     assert found.nights == 0
-    assert found.text == "50 of 40 audit rows, 14 of 10 speakers: the gate decides"
+    assert found.text == "50 audit rows of 14 speakers, enough (40 of 10): the gate decides"
 
 
 def test_held_out_rows_come_with_imports_and_not_with_nights(corpus: Corpus):

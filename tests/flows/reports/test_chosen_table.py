@@ -18,8 +18,8 @@ def test_each_clip_has_why_it_was_chosen_and_what_is_asked_with_the_meaning_of_t
     out = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line.startswith("│")]
     assert rows == [
-        ["u1", "3.25", "de-DE", "audit", "0.125", "transcribe", "1.5", "12.5"],
-        ["u2", "3.25", "de-DE", "uncertain", "-", "label_intent", "1.5", "12.5"],
+        ["u1", "3.2", "de-DE", "audit", "12.5 %", "transcribe", "1.5", "12.5"],
+        ["u2", "3.2", "de-DE", "uncertain", "-", "label_intent", "1.5", "12.5"],
     ]
     meanings = [line.split(":")[0].strip() for line in out.splitlines() if line.startswith("  ")]
     assert meanings == ["audit", "uncertain", "transcribe", "label_intent", "errors", "time"]

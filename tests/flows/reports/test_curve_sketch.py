@@ -10,9 +10,9 @@ NIGHTS = ["2026-11-03", "2026-11-04", "2026-11-05"]
 def test_the_best_rate_is_at_the_top_or_bottom_and_equal_ones_share_a_place() -> None:
     lines = sketch("WER", NIGHTS, {"C champion": [0.7, 0.7, 0.6], "b base": [0.7, None, 0.72]})
     assert lines[0] == "WER (C champion, b base)"
-    assert lines[1].split() == ["72", "%", "|", "b"]
-    assert lines[2].split() == ["70", "%", "|", "Cb", "C"]
-    assert lines[7].split() == ["60", "%", "|", "C"]
+    assert lines[1].split() == ["72.0", "%", "|", "b"]
+    assert lines[2].split() == ["70.0", "%", "|", "Cb", "C"]
+    assert lines[7].split() == ["60.0", "%", "|", "C"]
     assert lines[-1].split() == ["11-03", "11-04", "11-05"]
     assert all(line.isascii() for line in lines)
 

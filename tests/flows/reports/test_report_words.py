@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from flows.models.aliases import ChampionMoved
 from flows.reports.night_page import night_markdown
 from flows.reports.report_words import STEP_OF, WORDS, worded
 from flows.runtime.console import cell
+from flows.steps.dataset import DatasetReport, DatasetRow
 from flows.steps.export import ExportReport
 from flows.steps.fine_tune import Training
 from flows.steps.import_corpus import ImportReport
@@ -27,6 +29,14 @@ def test_a_count_of_files_is_no_count_of_rows():
     assert worded("scored", {"already": 5}) == {"clips scored before": 5}
 
 
+def test_what_a_version_was_judged_against_is_said_in_words():
+    assert worded("retrained asr", {"against": "2"}) == {"judged against": "champion version 2"}
+    assert worded("promoted", {"against": "2-4", "was": "1"}) == {
+        "judged against": "champion version 2, both on transcripts of asr/4",
+        "champion before, version": "1",
+    }
+
+
 def test_other_keys_are_shown_with_blanks():
     assert worded("rolled back", {"eval_set_id": "e"}) == {"eval set id": "e"}
 
@@ -39,7 +49,8 @@ def test_every_word_is_for_a_key_that_a_document_has():
         "export": (ExportReport,),
         "sweep": (SweepReport,),
         "merge": (MergeTotal,),
-        "retrain": (LearnedVersion, Training, Judgement),
+        "dataset": (DatasetReport, DatasetRow),
+        "retrain": (LearnedVersion, Training, Judgement, ChampionMoved),
     }
     assert set(of) == set(WORDS)
     assert set(STEP_OF.values()) <= set(WORDS)

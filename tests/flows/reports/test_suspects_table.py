@@ -38,8 +38,8 @@ def test_each_row_has_its_evidence_and_its_words_are_explained(capsys: pytest.Ca
     )
     show_suspects(report.to_json(), 70)
     printed = capsys.readouterr().out
-    assert "p 0.010, neighbours 0.10" in printed
-    assert "12.3 a word, 2 edits" in printed
+    assert "p 1.0 %, neighbours 10.0 %" in printed
+    assert "12.3 nats a word, 2 word edits" in printed
     assert "ann, bob" in printed
     assert "intents: 40 judged; about 5.0 % look wrong; 2 not judged: may not be opened\n" in printed
     assert "transcripts: 30 judged\n" in printed

@@ -349,4 +349,4 @@ def test_the_outlook_needs_three_judged_versions_and_then_speaks(world: World, c
     show_status(report)
     shown = capsys.readouterr().out
     assert "the next 100 labels are expected to bring" in shown
-    assert "a token (120 answers)" in shown
+    assert "for each token of the draft (120 answers)" in shown

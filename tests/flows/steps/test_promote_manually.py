@@ -201,7 +201,7 @@ def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
         report = promote_manually(corpus, settings, f"asr/{other.version}", "lena")
     assert not report.promoted
     assert report.judgement is not None
-    assert f"slice locale={locale} is worse by +1.0000" in report.judgement.why
+    assert f"slice locale={locale} is worse by 100.0 points, margin" in report.judgement.why
 
 
 def test_what_learned_from_the_erased_is_never_promoted(settings: Settings):

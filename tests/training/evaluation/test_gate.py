@@ -130,7 +130,7 @@ def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
     decision = decide(old, new, 1, LOOSE, slices)
     assert decision.difference.high < 0
     assert decision.decision == "refuse"
-    assert any(reason.startswith("slice device_type=far field is worse by +") for reason in decision.reasons)
+    assert any(reason.startswith("slice device_type=far field is worse by ") for reason in decision.reasons)
     assert {row.value: row.verdict for row in decision.slices} == {"far field": "harmed", "near": "not worse"}
     assert decide(old, new, 1, LOOSE).decision == "promote"
 
@@ -217,10 +217,13 @@ def test_a_decision_is_json_and_a_text_for_people():
     assert "look 2, intervals at 99.17 %" in text
     assert "locale=en-GB" in text
     worse, rows = decision.negative_flips, len(old)
-    assert f"rows that became worse {worse} ({100 * worse / rows:.1f} %, cap 100 % of all rows)" in text
+    assert f"rows that became worse {worse} ({100 * worse / rows:.1f} %, cap 100.0 % of all rows)" in text
     for row in decision.slices:
         line = next(line for line in text.splitlines() if f"={row.value} " in line)
-        assert line.split()[3:5] == [f"{row.champion:.4f}", f"{row.challenger:.4f}"]
+        assert line.split()[3:7] == [f"{100 * row.champion:.1f}", "%", f"{100 * row.challenger:.1f}", "%"]
+        difference = 100 * row.difference.value, 100 * row.difference.low, 100 * row.difference.high
+        assert "{:+.1f} points [{:+.1f}, {:+.1f}]".format(*difference) in line
+    assert f"champion      {100 * decision.champion.value:.1f} % [{100 * decision.champion.low:.1f}, " in text
 
 
 def test_an_indicative_decision_names_no_look_as_it_spends_none():
