@@ -232,7 +232,7 @@ def choice_finding(report: NightReport) -> str:
     spent = next((row for row in report.minutes if row.night == report.night), None)
     answers = f"; {spent.answers} answers took {spent.minutes:.1f}" if spent is not None and spent.answers else ""
     expecting = f"for {expected:.1f} expected annotator minutes"
-    return f"{chosen} of {pool:,} scored utterances were chosen{share}, {expecting}{answers}."
+    return f"{chosen} of {pool:,} scored utterances were chosen{_unbroken(share)}, {expecting}{answers}."
 
 
 def choice_chart(report: NightReport) -> Chart | None:

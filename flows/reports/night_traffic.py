@@ -19,6 +19,7 @@ from flows.models.traffic_estimate import FIGURES, TrafficEstimate
 from flows.models.traffic_rates import rates_of_traffic, stored_reports
 from flows.reports.estimate_table import NAMES, rate_text
 from flows.reports.page_table import Table, table
+from flows.runtime.console import percent
 from flows.runtime.results import Result
 
 OUTCOMES: Final = {
@@ -84,7 +85,7 @@ def traffic_finding(traffic: NightTraffic) -> str:
     versions = " and ".join(f"{kind} v{version}" for kind, version in so_far.versions.items())
     if so_far.too_few is not None:
         return f"Nothing can be estimated for {when}: {so_far.too_few}."
-    share = f"{100 * so_far.represented:.0f}\u00a0%"
+    share = percent(so_far.represented).replace(" ", "\u00a0")
     found = (
         f"With {versions}, as they are now, over {when}: {so_far.arrivals:,} arrivals were scored, and audit rows "
         f"with a result represent {share} of them."
