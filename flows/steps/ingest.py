@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from corpus.audio.decoder_process import Decoders
+from corpus.audio.limits import REMEDIES
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport as ManifestReport
@@ -55,8 +56,8 @@ class IngestReport(Result):
         refused_lines: the first refused lines of each manifest; None where there are none.
         already: how many manifests were ingested before; None where none was.
         recovered: rows of those that were refused for their clip and are accepted now; None where none is.
-        still_refused: counts by reason of the refused rows of those manifests of the inbox of which no row is accepted
-            yet, which `received` and `refused` leave out; None where there are none.
+        still_refused: counts by reason of the rows whose clips are still unusable, of those manifests of the inbox of
+            which no row is accepted yet; `received` and `refused` leave them out. None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
     """
 
@@ -164,9 +165,10 @@ class _Counted:
         if earlier:
             self.received += report.recovered
             self.accepted += report.recovered
-            if report.accepted or not set(report.refused) - {"duplicate"}:
+            waiting = {reason: count for reason, count in report.refused.items() if reason in REMEDIES}
+            if report.accepted or not waiting:
                 return
-            self.still_refused.update(report.refused)
+            self.still_refused.update(waiting)
         else:
             self.received += report.received
             self.accepted += report.accepted

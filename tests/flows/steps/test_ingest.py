@@ -156,3 +156,12 @@ def test_a_manifest_of_clips_that_came_before_is_no_failure_on_any_night(setting
     for _ in range(2):
         report = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
         assert (report.still_refused, report.why_none_accepted()) == (None, None)
+
+
+def test_rows_that_no_clip_makes_valid_fail_the_first_night_alone(settings: Settings, corpus: Corpus):
+    write(settings.inbox / "a.jsonl", [row(settings.inbox, 1, consent=[]), row(settings.inbox, 2, account=None)])
+    first, second = (
+        ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True) for _ in range(2)
+    )
+    assert first.why_none_accepted() is not None
+    assert (second.still_refused, second.why_none_accepted()) == (None, None)
