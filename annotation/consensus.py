@@ -67,6 +67,7 @@ def merge_annotations(
     crowd: Crowd | None = None,
     others: Mapping[str, int] | None = None,
     inventory: Inventory | None = None,
+    ingested: Mapping[str, Label] | None = None,
     again: Collection[str] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Merged]:
@@ -74,14 +75,14 @@ def merge_annotations(
 
     The latest revision of each person's answer to each task counts, and repeated rows count once. See
     `annotation.votes.decide` for the weights; `distress` and `critical_data` need one answer and overrule every vote.
-    A field that no task asked for and no answer gives stays as in the current label: an answer with only an intent
-    does not delete the transcript that came with the manifest.
+    A field that no task asked for and no answer gives stays as in the label that was ingested: an answer with only an
+    intent does not delete the transcript that came with the manifest.
 
     A name outside the inventory has its vote like any other. Where it wins, the label has no intent, or not this slot,
     until the name is adopted or mapped and the answers are merged again.
 
     Where answers to a question that was asked again conflict with the others, the others' label stays valid until one
-    more answer decides: most labels that somebody doubts are right.
+    more answer decides, or the ingested one where there are no others: most labels that somebody doubts are right.
 
     Args:
         annotations: utterance id -> all its annotations, superseded and repeated ones included.
@@ -92,6 +93,8 @@ def merge_annotations(
         others: utterance id -> number of its label's revisions that do not come from answers, but from a manifest or
             a review of the annotators. By default 1 for a current label without annotators, else 0.
         inventory: the names in use, as they are now; by default every name is one.
+        ingested: utterance id -> the newest label that was ingested; by default the current one where it has no
+            annotators. Never one of answers: the result must not depend on which of them was merged first.
         again: ids of the tasks that ask about labelled utterances again.
         on_progress: called after every utterance with the number of utterances so far.
 
@@ -109,12 +112,15 @@ def merge_annotations(
         if rows:
             names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
             known = renamed(label, inventory) if label is not None and inventory is not None else label
-            beside = (known, settings, utterance_id in withdrawn, crowd, other)
-            one = _merge(utterance_id, names, *beside)
+            given_before = ingested.get(utterance_id) if ingested is not None else _ingested(label)
+            if given_before is not None and inventory is not None:
+                given_before = renamed(given_before, inventory)
+            beside = _Beside(known, utterance_id in withdrawn, given_before, other)
+            one = _merge(utterance_id, names, beside, settings, crowd)
             first = [row for row in names if row.task_id not in again]
             if one.outcome == "conflict" and len(first) < len(names):
-                before = _merge(utterance_id, first, *beside) if first else None
-                one = _with_first_label(one, before, known, utterance_id in withdrawn)
+                before = _merge(utterance_id, first, beside, settings, crowd) if first else None
+                one = _with_first_label(one, before, beside)
             is_new = one.is_new or (one.label is not None and known != label)
             outside = {
                 name
@@ -127,14 +133,33 @@ def merge_annotations(
     return merged
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What there is of an utterance beside its answers: labels with the names in use.
+
+    Attributes:
+        current, withdrawn: the label of the highest revision, and whether it is withdrawn.
+        ingested: the newest label that was ingested.
+        others: number of the label's revisions that do not come from answers.
+    """
+
+    current: Label | None
+    withdrawn: bool
+    ingested: Label | None
+    others: int
+
+    def is_new(self, label: Label) -> bool:
+        """Return whether the label differs from the valid one."""
+        current = self.current
+        return self.withdrawn or current is None or replace(current, slots=_content(current).slots) != label
+
+
+def _ingested(label: Label | None) -> Label | None:
+    return label if label is not None and not label.annotators else None
+
+
 def _merge(
-    utterance_id: str,
-    given: list[Annotation],
-    current: Label | None,
-    settings: ConsensusSettings,
-    withdrawn: bool,
-    crowd: Crowd,
-    others: int,
+    utterance_id: str, given: list[Annotation], beside: _Beside, settings: ConsensusSettings, crowd: Crowd
 ) -> Merged:
     answers = latest_answers(given)
     raised = {answer.verdict for answer in given}
@@ -148,11 +173,11 @@ def _merge(
     people = {answer.annotator_id for answer in answers.latest if answer.verdict != "help"}
     agreement = mean_agreement(answers.latest, crowd)
     label, is_new = None, False
-    content, complete = _with_current_fields(decision.content, given, current), True
+    content, complete = _with_ingested_fields(decision.content, given, beside.ingested), True
     if content is not None:
         content, complete = without_proposals(content)
     if content is not None and (content.transcript is not None or content.intent is not None):
-        revision = others + len({replace(answer, lead_time=0.0) for answer in given})
+        revision = beside.others + len({replace(answer, lead_time=0.0) for answer in given})
         label = Label(
             utterance_id,
             content.transcript,
@@ -163,13 +188,13 @@ def _merge(
             revision,
             slots_complete=complete,
         )
-        is_new = withdrawn or current is None or replace(current, slots=_content(current).slots) != label
+        is_new = beside.is_new(label)
     return Merged(
         utterance_id=utterance_id,
         outcome=decision.outcome,
         label=label,
         is_new=is_new,
-        withdraws=current is not None and not withdrawn and label is None and raised != {"help"},
+        withdraws=beside.current is not None and not beside.withdrawn and label is None and raised != {"help"},
         agreement=agreement,
         annotators=len(people),
         people=len({answer.annotator_id for answer in given}),
@@ -178,10 +203,14 @@ def _merge(
     )
 
 
-def _with_first_label(one: Merged, first: Merged | None, current: Label | None, withdrawn: bool) -> Merged:
-    """Return the conflict with the label of the first answers, or with the current one where there are none."""
+def _with_first_label(one: Merged, first: Merged | None, beside: _Beside) -> Merged:
+    """Return the conflict with the label of the first answers, or with the ingested one where there are none."""
     if first is None:
-        return replace(one, label=current, is_new=current is not None and withdrawn, withdraws=False)
+        label, current = beside.ingested, beside.current
+        if label is not None and current is not None:
+            label = replace(label, revision=current.revision)  # a label that is valid already is no new one
+        withdraws = label is None and current is not None and not beside.withdrawn
+        return replace(one, label=label, is_new=label is not None and beside.is_new(label), withdraws=withdraws)
     return replace(one, label=first.label, is_new=first.is_new, withdraws=first.withdraws)
 
 
@@ -189,13 +218,16 @@ def _content(label: Label) -> Content:
     return Content(label.transcript, label.intent, tuple(sorted(label.slots, key=lambda slot: slot.start)))
 
 
-def _with_current_fields(content: Content | None, given: Sequence[Annotation], current: Label | None) -> Content | None:
-    """Return the content with the fields of the current label that no task asked for and no answer gives."""
-    if content is None or current is None:
+def _with_ingested_fields(
+    content: Content | None, given: Sequence[Annotation], ingested: Label | None
+) -> Content | None:
+    """Return the content with the fields of the ingested label that no task asked for and no answer gives."""
+    if content is None or ingested is None:
         return content
-    old = _content(current)
-    if not any(annotation.transcript is not None or annotation.ask == "transcribe" for annotation in given):
+    old = _content(ingested)
+    said = [annotation for annotation in given if annotation.verdict != "help"]
+    if not any(annotation.transcript is not None or annotation.ask == "transcribe" for annotation in said):
         content = replace(content, transcript=old.transcript, slots=old.slots)
-    if all(annotation.intent is None for annotation in given):
+    if all(annotation.intent is None for annotation in said):
         content = replace(content, intent=old.intent)
     return content

@@ -189,7 +189,7 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
 
 def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:
     names = names_in_use(corpus, settings.home, settings.inventory)
-    reviewed = run_step("review", review_annotators.review, corpus, names, settings.crowd)
+    reviewed = run_step("review", review_annotators.review, corpus, names, settings.crowd, settings.people)
     return None if isinstance(reviewed, Skipped) else reviewed
 
 

@@ -109,7 +109,8 @@ def contradicted_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> list[str
 def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, str, int]]:
     """Return utterance, task, round, annotator and revision of newest revisions with several contents, by task.
 
-    Only of utterances that are neither labelled nor set aside: elsewhere nothing is left to settle.
+    Only of utterances that are neither labelled nor set aside and have no other answer: elsewhere nothing is left to
+    settle by that person.
     """
     key = (answers.c.task_id, answers.c.annotator_id)
     newest = sa.select(*key, sa.func.max(answers.c.revision).label("revision")).group_by(*key).subquery()
@@ -126,7 +127,14 @@ def contradicted(conn: sa.Connection) -> list[tuple[str, str, str, str, int]]:
     rows = [
         (row.utterance_id, row.task_id, row.round, row.annotator_id, row.revision) for row in conn.execute(statement)
     ]
-    return sorted(rows, key=lambda row: row[1:])
+    others = answers_by_utterance(conn, sorted({row[0] for row in rows}))  # another answer counts, and decides
+    return sorted((row for row in rows if row[0] not in others), key=lambda row: row[1:])
+
+
+def answered_tasks(conn: sa.Connection, task_ids: Sequence[str]) -> set[str]:
+    """Return those of the tasks to which there is an answer."""
+    statement = sa.select(answers.c.task_id).distinct()
+    return {row.task_id for row in fetch_among(conn, statement, answers.c.task_id, sorted(set(task_ids)))}
 
 
 def undecided(conn: sa.Connection) -> list[tuple[str, str, str]]:

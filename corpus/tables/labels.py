@@ -235,6 +235,13 @@ def other_revisions(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def newest_ingested(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Return the revision of the newest ingested label, by id of those utterances that have one."""
+    columns = (labels.c.utterance_id, labels.c.revision)
+    rows = fetch_among(conn, sa.select(*columns).where(labels.c.source != "annotators"), columns[0], ids)
+    return {row.utterance_id: row.revision for row in _by_revision(rows)}
+
+
 def ingested_revisions(conn: sa.Connection) -> dict[str, int]:
     """Return the revision of the ingested label of utterances about which annotators have answered, by id."""
     answered = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)

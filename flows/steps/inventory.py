@@ -26,11 +26,13 @@ from corpus.tables import inventory as inventory_table
 from corpus.tables import labels, rounds
 from corpus.tables.inventory import NameSource, StoredNames, with_mapping, with_names
 from corpus.tables.labels import LabelRow, Source
+from flows.models.ingested_labels import ingested_labels
 from flows.models.inventory import NamesInUse, inventory_of, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.models.proposals import list_proposals
 from flows.runtime.results import Result
-from flows.steps.merge import merge_basis, needs_more_answers, reopen_tasks
+from flows.steps.merge import merge_basis
+from flows.tasks.task_needs import needs_more_answers, reopen_tasks, settle_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ def _try_change(
         annotations_table.put_proposes(op.conn, plan.proposes)
         answered = {row.task_id: row.utterance_id for row in rounds.tasks(op.conn, states=["answered"])}
         reopen_tasks(corpus, op, {i: u for i, u in answered.items() if u in plan.unsettled})
+        settle_tasks(op, plan.merged, people)
         inventory_table.put_fold_case(op.conn, in_use.settings.fold_case)
         if agree or settles:
             inventory_table.put_settled(op.conn, after.digest())
@@ -316,6 +319,7 @@ class _Plan:
     Attributes:
         unsettled: utterances among these that need an answer of one more person.
         proposes: whether any answer has a proposal, by utterance with answers.
+        merged: the answers that were merged anew.
     """
 
     labels: dict[Source, list[Label]]
@@ -323,6 +327,7 @@ class _Plan:
     opened: int
     unsettled: frozenset[str]
     proposes: dict[str, bool]
+    merged: list[Merged]
 
 
 def _relabelled(
@@ -358,6 +363,7 @@ def _relabelled(
         crowd=crowd,
         others=others,
         inventory=inventory,
+        ingested=ingested_labels(corpus, current),
         again=again,
     )
     found: dict[Source, list[Label]] = {"annotators": _new_labels(merged), "manifest": [], "held_out": []}
@@ -369,7 +375,7 @@ def _relabelled(
     proposes = {i: any(answer.proposal is not None for answer in rows) for i, rows in given.items() if rows}
     gone = [row for row in merged if row.withdraws]
     unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1, most_answers))
-    return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes)
+    return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes, merged)
 
 
 def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inventory | None, after: Inventory) -> bool:

@@ -25,10 +25,10 @@ from corpus.records.base import Ask, digest
 from corpus.records.inventory import NAME_KINDS, Inventory, names_outside
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Part
-from corpus.storage.operations import Operation, result_of
+from corpus.storage.operations import result_of
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
-from corpus.tables.leases import ANYONE, holders
+from flows.models.ingested_labels import ingested_labels
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
 from flows.runtime import progress
@@ -36,6 +36,7 @@ from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.tasks import answer_inbox
+from flows.tasks.task_needs import needs_more_answers, reopen_tasks
 from flows.tasks.task_status import sweep
 
 
@@ -206,39 +207,6 @@ def _refused(parsed: Parsed, *, closed: int) -> dict[str, int]:
     return dict(sorted(refused.items()))
 
 
-def needs_more_answers(row: Merged, people: int, most_answers: int) -> bool:
-    """Return whether one more person has to answer: answers conflict or ask for help, or are still too few.
-
-    Args:
-        row: the merged answers to an utterance.
-        people: how many annotators the task needs.
-        most_answers: how many people are asked at most.
-    """
-    if row.flags or row.people >= most_answers:
-        return False
-    return row.outcome in ("conflict", "help") or row.annotators < people
-
-
-def reopen_tasks(corpus: Corpus, op: Operation, unsettled: Mapping[str, str]) -> None:
-    """Set tasks that need one more answer to `exported` where somebody has them already, else to `open`.
-
-    Args:
-        corpus: the handle.
-        op: the operation to write in.
-        unsettled: task id -> utterance id.
-    """
-    now = corpus.clock()
-    leased_to_all = {utterance_id for utterance_id, holder in holders(op.conn, now) if holder == ANYONE}
-    assigned = {each.task_id for each in people.assigned(op.conn, now, sorted(unsettled)) if each.waits}
-    exported = [
-        task_id
-        for task_id, utterance_id in sorted(unsettled.items())
-        if task_id in assigned or utterance_id in leased_to_all
-    ]
-    rounds.set_task_state(op.conn, exported, "exported")
-    rounds.set_task_state(op.conn, sorted(set(unsettled) - set(exported)), "open")
-
-
 @dataclass(frozen=True, slots=True)
 class _MergePlan:
     """The merged answers to some utterances, before they are written.
@@ -292,6 +260,7 @@ def _plan_merge(
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
     current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
+    ingested = ingested_labels(corpus, current)
     with progress.track("merging answers into labels", len(given), "utterances") as advance:
         merged = merge_annotations(
             given,
@@ -300,6 +269,7 @@ def _plan_merge(
             crowd=crowd,
             others=others,
             inventory=inventory,
+            ingested=ingested,
             again=again,
             on_progress=advance,
         )

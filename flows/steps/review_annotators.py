@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.anchoring import DraftComparison
+from annotation.assignment import PeopleSettings
 from annotation.consensus import Merged, merge_annotations
 from annotation.crowd import Crowd, CrowdSettings, learn_crowd
 from annotation.proposals import resolved, without_vote
@@ -16,12 +17,14 @@ from corpus.records.annotations import Annotation, Label
 from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Part
+from corpus.storage.operations import Operation
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
+from flows.tasks.task_needs import needs_more_answers, reopen_tasks, settle_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,14 @@ class ReviewReport(Result):
     labels: int
 
 
-def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> ReviewReport | Skipped:
+def review(
+    corpus: Corpus, names: NamesInUse, settings: CrowdSettings, people_settings: PeopleSettings
+) -> ReviewReport | Skipped:
     """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
     Answers to questions that were asked again have no part in the estimate: their labels were suspect, so whoever is
     right there seems to be wrong. A repeat without new answers changes nothing; a run that is killed has written all or
-    nothing.
+    nothing. Where the answers disagree now, one more person is asked, and nobody where they agree now.
     """
     with corpus.read() as conn:
         basis = people.answers_digest(conn)
@@ -63,12 +68,11 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
     with corpus.read() as conn:
         inventory = names.at(conn)
-    named, truths = _fair(corpus, inventory, annotations, truths)
+    named, fair_truths = _fair(corpus, inventory, annotations, truths)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
-        crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
+        crowd = learn_crowd(named, fair_truths, len(inventory.intents.names), settings, drafts_kept)
     of_shared = {i: annotations[i] for i in shared if i in annotations}
-    merged = _merge_anew(corpus, of_shared, current, crowd, inventory)
-    changed = [row.label for row in merged if row.is_new and row.label is not None]
+    merged = _merge_anew(corpus, of_shared, current, truths, crowd, inventory)
     with corpus.operation(operation_ids.review(basis), "review") as op:
         if op.done:
             return _stored_review(op.result)
@@ -76,10 +80,9 @@ def review(corpus: Corpus, names: NamesInUse, settings: CrowdSettings) -> Review
             report: ReviewReport | Skipped = Skipped("answers came in meanwhile; the next merge reviews them")
         else:
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())
-            labels.put_labels(corpus, op, changed)
-            labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
+            _write_merged(corpus, op, merged, people_settings)
             careless = tuple(crowd.careless())
-            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(changed))
+            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(_changed(merged)))
         op.result = report.to_json()
     return report
 
@@ -88,6 +91,7 @@ def _merge_anew(
     corpus: Corpus,
     annotations: Mapping[str, Sequence[Annotation]],
     current: Mapping[str, Label],
+    ingested: Mapping[str, Label],
     crowd: Crowd,
     inventory: Inventory,
 ) -> list[Merged]:
@@ -104,9 +108,25 @@ def _merge_anew(
             crowd=crowd,
             others=others,
             inventory=inventory,
+            ingested=ingested,
             again=again,
             on_progress=advance,
         )
+
+
+def _changed(merged: Sequence[Merged]) -> list[Label]:
+    return [row.label for row in merged if row.is_new and row.label is not None]
+
+
+def _write_merged(corpus: Corpus, op: Operation, merged: Sequence[Merged], settings: PeopleSettings) -> None:
+    """Store the new labels, withdraw those that lost their support, and bring the tasks' states up to date."""
+    labels.put_labels(corpus, op, _changed(merged))
+    gone = {row.utterance_id for row in merged if row.withdraws}
+    labels.withdraw(op.conn, sorted(gone))
+    open_again = {row.utterance_id for row in merged if needs_more_answers(row, 1, settings.most_answers)} & gone
+    answered = rounds.tasks(op.conn, states=["answered"]) if open_again else []
+    reopen_tasks(corpus, op, {row.task_id: row.utterance_id for row in answered if row.utterance_id in open_again})
+    settle_tasks(op, merged, settings)
 
 
 def _stored_review(result: Mapping[str, Any]) -> ReviewReport | Skipped:

@@ -23,11 +23,17 @@ AGAIN = task_id("again-1", "u1", "transcribe")
 
 
 def merge(
-    *rows: Annotation, current: Label | None = None, withdrawn: bool = False, others: int | None = None
+    *rows: Annotation,
+    current: Label | None = None,
+    withdrawn: bool = False,
+    others: int | None = None,
+    ingested: Label | None = None,
 ) -> Merged:
     held = {"u1": current} if current else {}
     other = {"u1": others} if others is not None else None
-    [merged] = merge_annotations({"u1": rows}, held, withdrawn=["u1"] if withdrawn else (), others=other, again=[AGAIN])
+    came = {"u1": ingested} if ingested else None
+    gone = ["u1"] if withdrawn else ()
+    [merged] = merge_annotations({"u1": rows}, held, withdrawn=gone, others=other, ingested=came, again=[AGAIN])
     return merged
 
 
@@ -261,11 +267,38 @@ def test_merging_again_changes_nothing(rows, current) -> None:
     first = merge(*rows, current=current, others=others)
     held = first.label or current
     withdrawn = first.withdraws
-    second = merge(*rows, current=held, withdrawn=withdrawn, others=others)
+    second = merge(*rows, current=held, withdrawn=withdrawn, others=others, ingested=current)
     assert second.is_new is False
     assert second.withdraws is False
     assert second.label == first.label
     assert second.outcome == first.outcome
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(answers(), min_size=1, max_size=5), st.booleans(), st.data())
+def test_answers_to_a_question_asked_again_end_in_the_same_label_in_any_order(rows, known, data) -> None:
+    asked = [replace(row, task_id=AGAIN) if data.draw(st.booleans()) else row for row in rows]
+    ingested = MANIFEST if known else None
+    ends = []
+    for order in (asked, data.draw(st.permutations(asked))):
+        current, withdrawn = ingested, False
+        for count in range(1, len(order) + 1):
+            last = merge(*order[:count], current=current, withdrawn=withdrawn, others=int(known), ingested=ingested)
+            if last.is_new:
+                current = last.label
+            withdrawn = last.withdraws or (withdrawn and not last.is_new)
+        valid = None if withdrawn or current is None else replace(current, revision=1)
+        ends.append((last.outcome, valid))
+    assert ends[0] == ends[1]
+    once = merge(*asked, current=ingested, others=int(known), ingested=ingested)
+    valid = once.label or (ingested if not once.withdraws else None)
+    assert ends[0] == (once.outcome, valid and replace(valid, revision=1))
+
+
+def test_help_takes_nothing_away_from_what_was_ingested() -> None:
+    rows = [labelled("ann", transcript=None), replace(judged("bob", "help"), task_id=task_id("r2", "u1", "transcribe"))]
+    merged = merge(*rows, current=MANIFEST)
+    assert (merged.label.transcript, merged.label.intent) == (MANIFEST.transcript, "light_on")
 
 
 @settings(max_examples=120, deadline=None)

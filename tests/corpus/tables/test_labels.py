@@ -49,7 +49,7 @@ def label(corpus: Corpus, new: list[Label], operation_id: str, source: labels.So
 
 
 def test_an_answer_counts_once(corpus: Corpus) -> None:
-    ids, tasks = asked(corpus)
+    _, tasks = asked(corpus)
     answers = [answer(tasks[0]), answer(tasks[0], "bob"), answer(tasks[1])]
     assert merge(corpus, answers, "merge/0") == {"added": 3}
     assert merge(corpus, answers, "merge/0") == {"added": 3}
@@ -66,7 +66,7 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
     with corpus.read() as conn:
         assert annotations_table.contradicted_tasks(conn, tasks) == [tasks[0]]
         assert annotations_table.contradicted_tasks(conn, tasks[1:]) == []
-        assert annotations_table.contradicted(conn) == [(ids[0], tasks[0], "night-1", "ann", 1)]
+        assert annotations_table.contradicted(conn) == []  # bob answered, too
         assert annotations_table.outcomes(conn) == annotations_table.outcomes(conn, "night-1") == {"labelled": 3}
         assert annotations_table.outcomes(conn, "night-2") == {}
         assert [row.revision for row in annotations_table.latest_answers(conn)] != [1, 1, 1]
@@ -74,6 +74,16 @@ def test_an_answer_counts_once(corpus: Corpus) -> None:
         row = annotations_table.latest_answers(conn)[0]
         assert (row.lead_time, row.reason, row.draft_shown) == (11.5, "uncertain", False)
         assert row.duration == pytest.approx(0.1, abs=1e-3)
+
+
+def test_contradicting_answers_are_named_until_somebody_else_answers(corpus: Corpus) -> None:
+    ids, tasks = asked(corpus)
+    merge(corpus, [answer(tasks[0]), answer(tasks[0], text="play more jazz")], "merge/0")
+    with corpus.read() as conn:
+        assert annotations_table.contradicted(conn) == [(ids[0], tasks[0], "night-1", "ann", 1)]
+    merge(corpus, [answer(tasks[0], "bob")], "merge/1")
+    with corpus.read() as conn:
+        assert annotations_table.contradicted(conn) == []
 
 
 def test_answers_come_through_the_door_in_all_their_revisions(corpus: Corpus) -> None:

@@ -92,7 +92,8 @@ def test_fields_from_a_manifest_are_renamed_beside_an_answer_that_does_not_give_
     settled(world)
     task = world.first[0]
     row = Annotation(task.task_id, "ann", "triage", "labelled")
-    named = merge_annotations({task.utterance_id: [row]}, {task.utterance_id: label_of(world, 0)})
+    ingested = {task.utterance_id: label_of(world, 0)}
+    named = merge_annotations({task.utterance_id: [row]}, ingested)
     with world.corpus.operation("triaged", "merge") as op:
         labels.put_labels(world.corpus, op, [named[0].label])
     rename(*changing(world), "intent", "find_ship", "find_vessel")
@@ -101,6 +102,7 @@ def test_fields_from_a_manifest_are_renamed_beside_an_answer_that_does_not_give_
         {task.utterance_id: [row]},
         {task.utterance_id: named[0].label},
         inventory=inventory_of(*arguments(world)),
+        ingested=ingested,
     )
     assert (renamed[0].label.intent, renamed[0].label.slots[0].name) == ("find_vessel", "berth")
     assert renamed[0].is_new
@@ -155,11 +157,11 @@ def test_what_is_learned_of_people_holds_no_proposal(world: Asked):
     said = {"ann": "secret_x", "bob": "secret_y", "cid": "secret_x"}
     world.merge(*(proposed(task, name, who) for task in world.first for who, name in said.items()))
     corpus, home, settings = arguments(world)
-    assert review(corpus, names_in_use(corpus, home, settings), world.settings.crowd).people == 3
+    assert review(corpus, names_in_use(corpus, home, settings), world.settings.crowd, world.settings.people).people == 3
     assert "secret" not in stored_people(world)
     adopt(*changing(world), "intent", ["secret_x"])
     world.merge(answer(world.first[0], "dan", intent="secret_x"))
-    review(corpus, names_in_use(corpus, home, settings), world.settings.crowd)
+    review(corpus, names_in_use(corpus, home, settings), world.settings.crowd, world.settings.people)
     assert "secret_x" in stored_people(world)
     assert "secret_y" not in stored_people(world)
 

@@ -174,7 +174,7 @@ def merge_all(world: World) -> None:
     corpus = open_corpus(world.settings.corpus, clock=lambda: world.now[0])
     for file in waiting_files(world.settings.answers):
         merge_file(corpus, world.settings, file, from_inbox=True)
-    review(corpus, names_of(world), world.settings.crowd)
+    review(corpus, names_of(world), world.settings.crowd, world.settings.people)
     corpus.close()
 
 

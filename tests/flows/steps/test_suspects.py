@@ -224,7 +224,7 @@ def test_labels_that_await_a_third_answer_stay_after_a_review_of_the_annotators(
     ask_again(corpus, settings, labelled.find().rows)
     assert labelled.answer("again-1") == 4
     names = names_in_use(corpus, settings.home, settings.inventory)
-    review(corpus, names, settings.crowd)
+    review(corpus, names, settings.crowd, settings.people)
     with corpus.read() as conn:
         assert len(labels.current(conn)) == COUNT
 
@@ -339,7 +339,7 @@ def test_who_corrects_a_wrong_label_of_a_manifest_does_not_seem_careless(tmp_pat
         truth = dict(zip(ids, true, strict=True))
         made = Labelled(world, dict(zip(ids, texts, strict=True)), truth, wrong)
         assert made.answer(asked.round) == asked.asked
-        review(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.crowd)
+        review(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.crowd, settings.people)
         with corpus.read() as conn:
             crowd: Crowd = stored_crowd(conn)
         assert crowd.careless() == []

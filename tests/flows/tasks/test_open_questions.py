@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from corpus.tables import labels
+from flows.steps.inventory import merge_names
 from flows.steps.merge_total import total
 from flows.tasks.open_questions import Contradicted, OpenQuestions, open_questions
 from tests.flows.small_round import ROUND, World, answer, round_of
@@ -55,6 +56,17 @@ def test_somebody_elses_answer_settles_a_contradiction(world: World):
     report = world.merge(answer(task, who="bob", intent="play_music"))
     assert (report.labels, report.outcomes) == (1, {"labelled": 1})
     assert open_questions(world.corpus) == OpenQuestions()
+
+
+def test_a_question_that_a_merge_of_two_names_settles_is_asked_no_more(world: World):
+    task = world.tasks()[0]
+    world.merge(answer(task, intent="other"), answer(task, who="bob", intent="play_music"))
+    assert open_questions(world.corpus).undecided == {ROUND: 1}
+    settings = world.settings
+    merge_names(world.corpus, settings.home, settings.inventory, settings.people, "intent", "play_music", "other")
+    assert open_questions(world.corpus) == OpenQuestions()
+    world.export()
+    assert task.task_id not in {each.task_id for each in world.tasks()}
 
 
 def test_contradicting_answers_end_the_same_in_any_order_of_files(world: World):
