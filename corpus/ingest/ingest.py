@@ -115,6 +115,7 @@ def ingest(
         ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
         return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
     check_manifest(manifest, MAX_LINE)
+    _check_rows(manifest)
     received = accepted = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
@@ -137,6 +138,26 @@ def ingest(
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
             op.result["refused_lines"] = refused_lines[:SHOWN]
         return _report(operation_id, op.result, known=op.done)
+
+
+def _check_rows(manifest: Path) -> None:
+    """Check that at least one row is valid, or says whose it is: else the fields have other names.
+
+    A row that is not valid but has an account may withdraw consent, so it is counted like every other refused row.
+
+    Raises:
+        UsageError: there is none; the message has the first row's fault.
+    """
+    first: BadRow | None = None
+    count = 0
+    for row in read(manifest):
+        if not isinstance(row, BadRow) or row.reason != "bad_row" or row.statement is not None:
+            return
+        first, count = first or row, count + 1
+    if first is not None:
+        rows = "its only row" if count == 1 else f"none of its {count} rows"
+        verb = "can't be read" if count == 1 else "can be read"
+        raise UsageError(f"{manifest.name}: {rows} {verb}, so nothing is counted; line {first.line}: {first.detail}")
 
 
 def ingested_before(corpus: Corpus, manifest: Path) -> bool:

@@ -62,7 +62,7 @@ def show_outside(answers: Mapping[str, int], report: ProposalsReport | None = No
     for kind, count in answers.items():
         rows = [row for row in report.proposals if row.kind == kind] if report else []
         says = "answer names" if count == 1 else "answers name"
-        which = _names(rows) if report else "earmark inventory proposals lists them"
+        which = f"all that are open now are {_names(rows)}" if report else "earmark inventory proposals lists them"
         print(f"{count} {says} {kind}s outside the inventory: {which}")
         if rows or report is None:
             print("\n".join(f"  {line}" for line in _commands(kind, rows[0] if rows else None)))

@@ -153,7 +153,7 @@ def _is_night(cycle: str) -> bool:
 
 def _state(home: _Home, night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: datetime) -> str:
     """Return whether the night is done, else why not; and why no row was accepted where all were refused."""
-    state = DONE if night.name in home.done else _not_done(night, arrived, of_round, now)
+    state = DONE if night.name in home.done else _not_done(night, arrived, of_round, night.name in home.learned, now)
     refused = home.refused.get(night.name)
     if not refused or arrived.accepted:
         return state
@@ -162,8 +162,8 @@ def _state(home: _Home, night: Night, arrived: ArrivalCounts, of_round: RoundCou
     return f"{state}; {refused.total()} rows refused: {more}{reason}"
 
 
-def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: datetime) -> str:
-    """Return why the night is not done: the first step that is missing, with the command that does it."""
+def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, learned: bool, now: datetime) -> str:
+    """Return what was done of a night without a nightly run: the first step that is missing, with its command."""
     if now < night.end:
         return f"open until {night.end:%Y-%m-%d %H:%M} UTC"
     if not of_round.chosen:
@@ -175,5 +175,7 @@ def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, now: 
     if not of_round.tasks:
         return f"not exported: earmark export --night {night.name}"
     if of_round.answered < of_round.chosen:
-        return f"{of_round.answered} of {of_round.chosen} answered; earmark nightly --night {night.name} goes on"
-    return f"answered; earmark nightly --night {night.name} goes on"
+        return f"{of_round.answered} of {of_round.chosen} answered; earmark merge ANSWERS takes the others"
+    if learned:
+        return "answered and learned from"
+    return "answered: earmark retrain asr and earmark retrain intent learn from it"

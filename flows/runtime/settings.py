@@ -5,6 +5,7 @@ Each branch is a settings model that is defined in the module of the functions t
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from corpus.settings import CorpusSettings
 from corpus.synthetic import TrafficSettings
 from corpus.synthetic.labelled_nights import LabelledSettings
 from flows.runtime.prefect_server import PrefectSettings
-from flows.runtime.settings_layers import changes, find_file, merged
+from flows.runtime.settings_layers import DEFAULT, changes, find_file, merged, origin_of, origins
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 from sampling.stopping_rule import StoppingSettings
@@ -233,11 +234,15 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
             line that names the key.
     """
     source = "the settings" if config is None else find_file(config).name
-    tree = merged(changes(config, overrides))
+    layers = changes(config, overrides)
     try:
-        return Settings.model_validate(tree)
+        return Settings.model_validate(merged(layers))
     except ValidationError as error:
-        raise SettingsError(f"{source}: {describe(error)}") from None
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        origin = origin_of(key, origins(layers))
+        raise SettingsError(
+            f"{source if origin == DEFAULT else origin.removeprefix('file ')}: {describe(error)}"
+        ) from None
     except SettingsError as error:  # a backend, strategy or measure that no package offers
         raise SettingsError(f"{source}: {error}") from None
 
@@ -247,8 +252,10 @@ def describe(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(first["loc"]))
-        return f"unknown key {key}" + (f"; known here are {known}" if known else "")
+        known = _known_keys(first["loc"])
+        like = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.6)
+        suggestion = f", did you mean {like[0]}?" if like else ""
+        return f"unknown key {key}{suggestion}" + (f"; known here are {', '.join(known)}" if known else "")
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}"
 

@@ -59,7 +59,7 @@ class LearnedVersion(Result):
         version: its number.
         snapshot: id of the labels that it learned from; None, like the other figures, where an earlier run trained it.
         labels: how many training labels it learned from.
-        new_labels: how many training labels were added or removed since the version before it.
+        new_labels: how many training labels were added, removed or changed since the version before it.
         training: how the fine-tuning ran; None where an earlier run registered the version and was killed then.
         pseudo: how many pseudo-labels it learned from; None where there were none.
         already: True where an earlier run trained it; None where this run did.

@@ -50,7 +50,7 @@ class RetrainPlan:
         skipped: why nothing is due; "" where something is.
         version: a version that is trained and still to be judged, as an earlier run was killed or had too few labelled
             rows; None where a version is to be trained.
-        new_labels: how many training labels were added or removed since the newest version learned.
+        new_labels: how many training labels were added, removed or changed since the newest version learned.
         pseudo: what is learned in addition to the labels.
         account: where all current labels are, of which the snapshot has a part.
     """
@@ -93,7 +93,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
-    new_labels = len(now ^ before)
+    new_labels = len({utterance_id for utterance_id, _ in now ^ before})  # one that has another revision counts once
     draft = RetrainPlan(kind, cycle, operation_id, snapshot, new_labels=new_labels, pseudo=pseudo, account=account)
     # a version that learned from erased utterances can't become champion, and the champion is not judged against itself
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion

@@ -28,7 +28,7 @@ class RetrainPreview(Result):
         kind: `asr` or `intent`.
         due: whether a version would be trained or judged.
         why: the reason, in one sentence.
-        new_labels: how many training labels were added or removed since the newest version learned.
+        new_labels: how many training labels were added, removed or changed since the newest version learned.
         account: where all current labels are.
         pseudo: how many pseudo-labels would be learned besides.
         judged_on: how many rows would judge it.

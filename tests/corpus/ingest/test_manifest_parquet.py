@@ -11,11 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.settings import CorpusSettings
+from corpus.storage import records_schema as schema
 from tests.corpus.arrivals import NAME, NOW, arrives, good_recording, row
 
 
@@ -75,8 +77,6 @@ TABLES: dict[str, tuple[Callable[[], pa.Table], str, str]] = {
     "no UTF-8": (not_utf8, "bad_row", "a value can't be read; write strings in UTF-8"),
     "line break": (lambda: table({"audio": "a\nb.wav"}), "bad_row", "field audio: holds a line break"),
     "bytes for names": (lambda: table({}, audio=pa.binary()), "all", ""),
-    "column twice": (lambda: table({}).append_column("audio", pa.array(["x.wav"] * 3)), "all", ""),
-    "column missing": (lambda: table({}).drop_columns(["account"]), "all", ""),
     "naive times": (lambda: timed(pa.timestamp("us")), "all", ""),
     "times": (lambda: timed(pa.timestamp("ns", "Europe/Berlin")), "accepted", ""),
 }  # fmt: skip
@@ -93,6 +93,31 @@ def test_a_parquet_manifest_costs_its_odd_rows_alone(corpus: Corpus, tmp_path: P
     if outcome == "bad_row":
         assert said[0].startswith("manifest line 2 is refused: bad_row: ")
         assert message in said[0]
+
+
+def operations(corpus: Corpus) -> int:
+    with corpus.read() as conn:
+        return int(conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: table({}).append_column("audio", pa.array(["x.wav"] * 3)),
+        lambda: table({}).drop_columns(["account"]),
+    ],
+    ids=["column twice", "column missing"],
+)
+def test_a_table_with_a_wrong_column_counts_nothing(
+    corpus: Corpus, tmp_path: Path, wrong: Callable[[], pa.Table]
+) -> None:
+    before = operations(corpus)
+    pq.write_table(wrong(), tmp_path / "m.parquet")
+    with pytest.raises(
+        UsageError, match=r"m\.parquet: none of its 3 rows can be read, so nothing is counted; line 1: "
+    ):
+        arrives(corpus, tmp_path / "m.parquet")
+    assert operations(corpus) == before
 
 
 def cut(path: Path) -> None:

@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from corpus.errors import UsageError
 from corpus.handle import Corpus, open_corpus
+from corpus.ingest.ingest import IngestSettings, ingest
 from corpus.ingest.manifest import MAX_LINE
 from corpus.settings import CorpusSettings
+from corpus.storage import records_schema as schema
 from tests.corpus.arrivals import NAME, NOW, arrives, becomes, good_recording, line, row
 
 
@@ -98,10 +102,35 @@ WHOLE: dict[str, tuple[bytes, int, dict[str, int]]] = {
     "CRLF": ((line() + line()).replace(b"\n", b"\r\n"), 2, {}),
     "both, and blank lines": (b"\xef\xbb\xbf" + (line() + b"\n \n" + line()).replace(b"\n", b"\r\n"), 2, {}),
     "no end of line at the end": (line() + line()[:-1], 2, {}),
-    "one object that is no row": (b'[]\nno JSON\n{"a": NaN}\n', 0, {"bad_row": 3}),
     "a damaged array before a row": (b"[1, 2\n" + line(), 1, {"bad_row": 1}),
     "a repeated key alone": (line()[:-2] + b', "locale": "en"}\n', 0, {"bad_row": 1}),
 }
+
+
+def operations(corpus: Corpus) -> int:
+    with corpus.read() as conn:
+        return int(conn.execute(sa.select(sa.func.count()).select_from(schema.operations)).scalar_one())
+
+
+@pytest.mark.parametrize("rename", ["account", "consent"])
+def test_a_manifest_without_one_valid_row_or_a_customer_counts_nothing(
+    corpus: Corpus, tmp_path: Path, rename: str
+) -> None:
+    before = operations(corpus)
+    good_recording(tmp_path)
+    wrong = line().replace(f'"{rename}"'.encode(), f'"my_{rename}"'.encode())
+    (tmp_path / "m.jsonl").write_bytes(wrong * 2)
+    with pytest.raises(
+        UsageError, match=r"none of its 2 rows can be read, so nothing is counted; line 1: unknown field"
+    ):
+        arrives(corpus, tmp_path / "m.jsonl")
+    (tmp_path / "m.jsonl").write_bytes(b'[]\nno JSON\n{"a": NaN}\n')
+    with pytest.raises(UsageError, match="none of its 3 rows can be read"):
+        arrives(corpus, tmp_path / "m.jsonl")
+    assert operations(corpus) == before
+    (tmp_path / "m.jsonl").write_bytes(wrong + line())
+    report = ingest(corpus, tmp_path / "m.jsonl", IngestSettings())
+    assert (report.accepted, report.refused) == (1, {"bad_row": 1})
 
 
 @pytest.mark.parametrize("name", WHOLE)

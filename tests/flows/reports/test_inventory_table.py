@@ -20,10 +20,10 @@ PROPOSALS = ProposalsReport(
 def test_a_terminal_gets_the_names_with_their_answers_and_the_commands(capsys: pytest.CaptureFixture[str]):
     show_outside({"intent": 1, "slot": 2}, PROPOSALS)
     assert capsys.readouterr().out.splitlines() == [
-        "1 answer names intents outside the inventory: book cabin (1 answer)",
+        "1 answer names intents outside the inventory: all that are open now are book cabin (1 answer)",
         "  adopt: earmark inventory adopt 'book cabin'",
         "  or map: earmark inventory merge 'book cabin' book_table",
-        "2 answers name slots outside the inventory: deck (3 answers)",
+        "2 answers name slots outside the inventory: all that are open now are deck (3 answers)",
         "  adopt: earmark inventory adopt deck --slot",
         "  or map: earmark inventory merge deck NAME --slot",
     ]
