@@ -189,3 +189,12 @@ def test_marks_tell_texts_of_one_length_apart_and_nothing_else(corpus: Corpus) -
     assert labels.text_marks(corpus, [replace(spoken, utterance_id=other)])[other] != mark
     assert labels.text_marks(corpus, [replace(spoken, transcript=None)]) == {}
     assert "four" not in mark
+
+
+def test_a_stored_time_that_is_longer_than_a_day_counts_as_not_measured(corpus: Corpus) -> None:
+    _, tasks = asked(corpus, 3)
+    for task, seconds in zip(tasks, (1e308, 86_400.0, 30.0), strict=True):  # older versions took any
+        merge(corpus, [replace(answer(task), lead_time=seconds)], f"merge/{task}")
+    with corpus.read() as conn:
+        assert sorted(row.lead_time for row in annotations_table.latest_answers(conn)) == [0.0, 30.0, 86_400.0]
+        assert labels.annotator_minutes(conn) == 1440.5
