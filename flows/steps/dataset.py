@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -158,7 +159,10 @@ def _check(
         raise UsageError("--expires is in the past; give a later date")
     if out.is_relative_to(home.resolve()) or home.resolve().is_relative_to(out):
         raise UsageError("the dataset would lie in the home; give a folder elsewhere")
-    if out.exists() and (not out.is_dir() or _is_filled(out)) and _unfinished_in(out) is None:
+    above = next(path for path in (out, *out.parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"dataset {out.name}: no folder can be made in {above}; give another folder")
+    if out.exists() and _is_filled(out) and _unfinished_in(out) is None:
         raise UsageError(f"dataset {out.name}: exists and is not empty; give a new folder")
 
 
@@ -222,8 +226,12 @@ def _named_in(folder: Path) -> str:
 
 
 def _is_filled(folder: Path) -> bool:
-    """Return whether a folder holds something but the draft of a notice, of an export that was killed."""
-    return any(not path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    """Return whether it is no folder, or holds something but the draft of a notice, of an export that was killed."""
+    return (
+        folder.is_symlink()
+        or not folder.is_dir()
+        or any(not path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    )
 
 
 def _unfinished_in(folder: Path) -> str | None:
@@ -315,7 +323,8 @@ def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
         raise UsageError(f"dataset {dataset_id} is unknown; earmark dataset list shows them")
     folder = Path(found.place)
     if folder.exists() and not _is_of_another(folder, dataset_id, handed_out):
-        if _is_filled(folder) and not _named_in(folder).startswith(f"Dataset {dataset_id}:"):
+        is_it = _named_in(folder).startswith(f"Dataset {dataset_id}:") and not folder.is_symlink()
+        if _is_filled(folder) and not is_it:
             raise Refused(
                 f"dataset {dataset_id}: its folder holds something else now, as {NOTICE} does not name it; "
                 "move that away or delete it by hand, then run this again"

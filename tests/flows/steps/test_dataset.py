@@ -177,6 +177,14 @@ def test_a_folder_that_holds_something_else_by_now_is_never_deleted(world: World
         with pytest.raises(Refused, match="holds something else now"):
             delete_dataset(world.corpus, report.dataset_id)
         assert list((tmp_path / "out").glob("*.csv")) != []
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "moved" / NOTICE).write_text(f"Dataset {report.dataset_id}: moved by hand\n")
+    for put in (lambda place: place.symlink_to(tmp_path / "moved"), Path.touch):
+        put(tmp_path / "out")
+        with pytest.raises(Refused, match="holds something else now"):
+            delete_dataset(world.corpus, report.dataset_id)
+        (tmp_path / "out").unlink()
+    assert (tmp_path / "moved" / NOTICE).exists()
     assert [row.dataset_id for row in list_datasets(world.corpus)] == [report.dataset_id]
 
 
@@ -197,6 +205,9 @@ def test_what_must_not_be_handed_out_is_refused_before_anything_is_written(world
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="is not empty"):
         export(world, tmp_path / "full", "csv", with_audio=False)
+    for place in (tmp_path / "full" / "mine.txt", tmp_path / "full" / "mine.txt" / "out", Path("/dev/null/out")):
+        with pytest.raises(UsageError, match="no folder can be made in"):
+            export(world, place, "csv", with_audio=False)
     assert not out.exists()
     assert list_datasets(world.corpus) == []
 
