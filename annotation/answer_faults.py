@@ -44,7 +44,7 @@ _WANTED: Final = {
     "transcript": 'give a string, "" (in a table <silence>) where nobody spoke',
     "intent": "give a name of at most 256 characters, without control characters",
     "slots": "give a list of objects with name, and start and end or value, or text such as room=kitchen; device=light",
-    "lead_time": "give seconds, 0 or more, such as 8.9",
+    "lead_time": "give seconds, 0 to 86400 (24 hours), such as 8.9",
     "revision": "give a whole number from 1 on; the first correction of an answer is 2",
     "proposal": "give a name of at most 256 characters, without control characters",
     "question": "give a string of at most 2000 characters",

@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from annotation.alignment import carry_spans
 from annotation.row_parsing import Asked, RowError, annotation_of
 from corpus.errors import RecordError
-from corpus.records.annotations import Annotation, AnnotationTask
+from corpus.records.annotations import LONGEST_LEAD_TIME, Annotation, AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import OTHER_INTENT, Verdict
 from corpus.records.inventory import Inventory, Names
@@ -239,12 +239,17 @@ def read_studio(
         "transcript": transcript,
         "intent": choices.get("intent") or texts.get("proposal") or None,
         "slots": slots,
-        "lead_time": max(0.0, float(annotation.get("lead_time") or 0.0)),
+        "lead_time": _lead_time(float(annotation.get("lead_time") or 0.0)),
         "proposal": texts.get("proposal") or None,
         "question": texts.get("question") or None,
     }
     revision = revision_of(str(annotation.get("updated_at", "")))
     return replace(annotation_of(row, tasks), revision=revision)
+
+
+def _lead_time(seconds: float) -> float:
+    """Return the time of an answer; 0 for "not measured" where the server counted a tab that stayed open for days."""
+    return seconds if 0.0 <= seconds <= LONGEST_LEAD_TIME else 0.0
 
 
 def _value(row: Mapping[str, Any], key: str) -> str:

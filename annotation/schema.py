@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from corpus.errors import RecordError
 from corpus.ingest.manifest_slots import slots_of_text
+from corpus.records.annotations import LONGEST_LEAD_TIME
 from corpus.records.base import Ask, Verdict
 
 SCHEMA_FOLDER: Final = Path(__file__).parent / "schemas"
@@ -130,7 +131,7 @@ class AnnotationRow(_Row):
         BeforeValidator(_listed, json_schema_input_type=list[AnswerSlot] | str),
         Field(description="spans of `transcript` that don't overlap; or text such as `room=kitchen; device=light`"),
     ] = []
-    lead_time: Seconds = 0.0
+    lead_time: Annotated[float, Field(ge=0, le=LONGEST_LEAD_TIME, allow_inf_nan=False, description="[s]")] = 0.0
     revision: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     proposal: Annotated[str | None, Field(description="with the intent `other`: a name for what was meant")] = None
     question: Annotated[

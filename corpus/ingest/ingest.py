@@ -215,12 +215,12 @@ def _ingest_again(
     _check_unchanged(manifest, first.operation_id)
     after = refused_again.refused_lines(corpus, batch_ids)
     refused = Counter(each.reason for each in after.lines.values())
-    details = {line: (line, reason, detail) for line, reason, detail in (*first.refused_lines, *before.details, *again)}
+    shown = after.with_details([*first.refused_lines, *before.details, *again])
     return replace(
         first,
         accepted=first.received - len(after.lines),
         refused=dict(sorted(refused.items())),
-        refused_lines=tuple(details[line] for line in sorted(after.lines) if line in details)[:SHOWN],
+        refused_lines=tuple(shown[:SHOWN]),
         recovered=recovered,
     )
 

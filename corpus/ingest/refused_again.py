@@ -19,12 +19,15 @@ from corpus.ingest.ingest_batch import Batch
 from corpus.ingest.manifest import read
 from corpus.ingest.manifest_row import ManifestRow
 from corpus.ingest.prefetch import ReadRecording
-from corpus.ingest.usable_recordings import Refusal, audio_detail
+from corpus.ingest.usable_recordings import DUPLICATE, ERASED, Refusal, audio_detail
 from corpus.storage import operation_ids
 from corpus.tables import ingest_batches
 from corpus.tables.ingest_batches import RefusedLine
 
 PATHS_FROM: Final = "the manifest's folder"
+
+_OF_ROW: Final = {"duplicate": DUPLICATE, "erased": ERASED}
+"""What is said of a row that was refused for its file before and for itself since: its file is not read again."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,20 @@ class RefusedAgain:
     def for_file(self) -> dict[int, RefusedLine]:
         """Return the lines that are refused for their file."""
         return {number: each for number, each in self.lines.items() if each.reason in REMEDIES}
+
+    def with_details(self, known: Sequence[Refusal]) -> list[Refusal]:
+        """Return the lines in order, with the last known detail of the reason that each has now.
+
+        A line whose reason became another one since its detail was written gets what is said of any row with that
+        reason; one of whose row nothing is known is left out.
+        """
+        details = {(line, reason): detail for line, reason, detail in known}
+        said = {line for line, _ in details}
+        return [
+            (line, each.reason, details.get((line, each.reason)) or _OF_ROW.get(each.reason, ""))
+            for line, each in sorted(self.lines.items())
+            if line in said
+        ]
 
 
 def batch_ids(corpus: Corpus, sha256: str, received: int, batch_rows: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,10 @@ class AnnotationTask:
         _require(
             self.task_id == expected, f"task {self.task_id}: the id does not belong to its round, utterance and ask"
         )
+
+
+LONGEST_LEAD_TIME: Final = 86_400.0
+"""Longest time that an answer can have taken [s], a day: a longer one was not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class EvaluationReport:
         raw_confidence: (N,) float32 of the top intent before temperature scaling; the same as `confidence` for `asr`.
         success: (N,) int64 1 where the intent and all slots that were found from the audio are right, 0 where not, -1
             where the label has no transcript and so no slots.
+        marks: (N,) str keyed digests of the normalised reference texts (kind `asr`): with another mark, a row has
+            another text, also of the same length; empty in reports of older versions and for `intent`.
         intents: names, sorted.
         beside: version of the other kind's model that took part: the speech model whose transcripts an intent model
             read, or the intent model that read the transcripts of a speech model; "" where there was none.
@@ -88,6 +90,7 @@ class EvaluationReport:
     predicted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     raw_confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     success: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    marks: Strings = field(default_factory=lambda: np.zeros(0, np.str_))
     intents: tuple[str, ...] = ()
     beside: str = ""
     normaliser: str = ""
@@ -99,12 +102,14 @@ class EvaluationReport:
                 same = len(getattr(self, name)) == length
                 _require(same, f"report of {self.kind} {self.version}: {name} has another length")
 
+        _require(len(self.marks) in (0, rows), f"report of {self.kind} {self.version}: marks has another length")
+
     def __len__(self) -> int:
         return len(self.utterance_ids)
 
     def take(self, rows: npt.NDArray[np.bool_]) -> EvaluationReport:
         """Return the report of some of its rows, (N,) bool, in their order."""
-        names = REPORT_COLUMNS + (REPORT_DETAILS if self.detailed else ())
+        names = REPORT_COLUMNS + (REPORT_DETAILS if self.detailed else ()) + (("marks",) if len(self.marks) else ())
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     @property

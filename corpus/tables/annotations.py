@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from corpus.records.annotations import Annotation
+from corpus.records.annotations import LONGEST_LEAD_TIME, Annotation
 from corpus.records.base import OTHER_INTENT, canonical_json
 from corpus.records.inventory import Inventory, names_outside
 from corpus.storage import cipher
@@ -29,7 +29,8 @@ class AnswerRow:
     """The latest answer of one annotator to one task, without its texts.
 
     Attributes:
-        lead_time: time that the annotator took [s].
+        lead_time: time that the annotator took [s]; 0 where it was not measured, or is longer than an answer can take,
+            as in rows of older versions.
         duration: length of the clip [s].
         draft_shown: whether the task showed a draft transcript.
         reason: why its utterance was chosen.
@@ -190,12 +191,14 @@ def latest_answers(conn: sa.Connection, round_: str | None = None) -> list[Answe
     same_answer = [answers.c[name] == newest.c[name] for name in ("task_id", "annotator_id", "revision")]
     same_selection = [selections.c[name] == tasks.c[name] for name in ("round", "utterance_id")]
     duration = sa.cast(utterances.c.num_samples, sa.Double) / utterances.c.sample_rate
-    columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict", "lead_time")]
+    columns = [answers.c[name] for name in ("utterance_id", "ask", "verdict")]
+    took = sa.case((answers.c.lead_time > LONGEST_LEAD_TIME, 0.0), else_=answers.c.lead_time).label("lead_time")
     statement = (
         sa.select(
             *newest.c,
             tasks.c.round,
             *columns,
+            took,
             duration,
             tasks.c.draft_shown,
             selections.c.reason,

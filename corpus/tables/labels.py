@@ -21,6 +21,7 @@ from corpus.storage.records_schema import answers, labels, operations, rounds, s
 from corpus.tables import inventory
 from corpus.tables.annotations import latest_answers
 from corpus.tables.rounds import NO_NIGHT
+from corpus.text import normalise
 from corpus.vault import vault
 
 if TYPE_CHECKING:
@@ -133,6 +134,16 @@ def _add_names(corpus: Corpus, op: Operation, new_labels: Sequence[Label], sourc
         inventory.add_names(op.conn, kind, new, "labels", now)
         if new and source != "annotators":
             inventory.unsettle(op.conn)
+
+
+def text_marks(corpus: Corpus, given: Iterable[Label]) -> dict[str, str]:
+    """Return a keyed digest of the normalised transcript of each label that has one, by id: texts can be compared.
+
+    It is keyed by the utterance, so equal texts of two have different marks, and an erasure takes its meaning.
+    """
+    texts = {label.utterance_id: label.transcript for label in given if label.transcript is not None}
+    keys = vault.data_keys(corpus.vault, list(texts))
+    return {i: mac(keys[i], normalise(text).encode())[:32] for i, text in texts.items() if i in keys}
 
 
 def withdraw(conn: sa.Connection, ids: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ _REPORT_TYPES: dict[str, Any] = {
     "predicted": np.int64,
     "raw_confidence": np.float32,
     "success": np.int64,
+    "marks": np.str_,
 }
 """Columns with one row for each utterance, whose ids are in a table of their own."""
 

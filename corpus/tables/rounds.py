@@ -193,18 +193,26 @@ def put_tasks(conn: sa.Connection, tasks: Sequence[AnnotationTask]) -> None:
 
 def tasks(conn: sa.Connection, round_: str | None = None, states: Sequence[TaskState] | None = None) -> list[TaskRow]:
     """Return the tasks of a round (of all where None) in the given states, in the order of selection."""
-    columns = [tasks_table.c[name] for name in ("task_id", "round", "utterance_id", "ask", "state")]
-    statement = (
-        sa.select(*columns, selections.c.reason, selections.c.inclusion_prob, tasks_table.c.draft_shown)
-        .join(selections)
-        .join(rounds_table, rounds_table.c.round == tasks_table.c.round)
-        .order_by(rounds_table.c.seq, selections.c.rank, tasks_table.c.task_id)
-    )
+    statement = _tasks().order_by(rounds_table.c.seq, selections.c.rank, tasks_table.c.task_id)
     if round_ is not None:
         statement = statement.where(tasks_table.c.round == round_)
     if states is not None:
         statement = statement.where(tasks_table.c.state.in_(states))
     return [TaskRow(*row) for row in conn.execute(statement)]
+
+
+def tasks_among(conn: sa.Connection, task_ids: Sequence[str]) -> list[TaskRow]:
+    """Return those of the tasks that there are, in any order."""
+    return [TaskRow(*row) for row in fetch_among(conn, _tasks(), tasks_table.c.task_id, task_ids)]
+
+
+def _tasks() -> sa.Select[Any]:
+    columns = [tasks_table.c[name] for name in ("task_id", "round", "utterance_id", "ask", "state")]
+    return (
+        sa.select(*columns, selections.c.reason, selections.c.inclusion_prob, tasks_table.c.draft_shown)
+        .join(selections)
+        .join(rounds_table, rounds_table.c.round == tasks_table.c.round)
+    )
 
 
 def drafts_shown(conn: sa.Connection, ids: Sequence[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -252,6 +252,17 @@ def counts(conn: sa.Connection) -> dict[str, int]:
 def set_aside(conn: sa.Connection, ids: Sequence[str], reason: str) -> int:
     """Set accepted utterances aside, for a reason in one or two words; return how many."""
     return _move(conn, ids, "accepted", "set_aside", reason)
+
+
+def state_graver(conn: sa.Connection, ids: Sequence[str], reason: str, lesser: Collection[str]) -> None:
+    """Give a reason to those utterances that are set aside for a lesser one."""
+    statement = sa.select(utterances.c.utterance_id).where(
+        utterances.c.state == "set_aside", utterances.c.state_reason.in_(lesser)
+    )
+    found = [{"id": row.utterance_id} for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)]
+    if found:
+        update = sa.update(utterances).where(utterances.c.utterance_id == sa.bindparam("id"))
+        conn.execute(update.values(state_reason=reason), found)
 
 
 def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:

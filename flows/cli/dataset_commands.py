@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,9 +34,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export labels, and clips where asked for, of customers who consent to training; labels that judge stay out."""
+    from corpus.errors import UsageError
     from flows.reports.dataset_table import show_dataset
     from flows.steps.dataset import export_dataset
 
+    if expires is not None and expires.year >= MAXYEAR:
+        raise UsageError(f"--expires {expires:%Y-%m-%d} is too far away; give the last day on which it may be kept")
     until = None if expires is None else expires.replace(tzinfo=UTC) + timedelta(days=1)
     with open_home(config, overrides, lock="dataset export") as (corpus, settings):
         report = export_dataset(

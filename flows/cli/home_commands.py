@@ -33,6 +33,7 @@ def status(
         typer.Option(
             "--late-after",
             min=0,
+            max=87_600,
             help="Exit with status 1 if the newest night is not done this many hours after it closed.",
         ),
     ] = None,

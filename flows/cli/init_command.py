@@ -59,12 +59,18 @@ def init(
         raise Refused(f"{path} exists; --force overwrites it")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give a folder")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; move it away or give another folder")
     asked = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     answers = _answers(time_zone, locale, language, base, _budget(clips, minutes), person, asked=asked)
     home = folder.resolve() / ".earmark"
     override = _override(home)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(starter.config_text(answers, home), encoding="utf-8")
+    text = starter.config_text(answers, home)  # before the folder is made: a refusal leaves nothing
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}; give another folder") from None
     options = f"--config {shlex.quote(str(path))}"
     following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
     if as_json:

@@ -38,11 +38,15 @@ def replay(
     ] = "linear",
     seeds: Annotated[int, typer.Option(min=1, help="How many paired runs of each strategy.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="How many labels a round buys.")] = 20,
-    until: Annotated[float, typer.Option(help="Share of the full pool's accuracy that a run has to reach.")] = 0.97,
+    until: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the full pool's accuracy that a run has to reach.")
+    ] = 0.97,
     skew: Annotated[
         str, typer.Option(help="Skew of the pool: none, or zipf (intents as unequal as 1 / rank).")
     ] = "none",
-    label_noise: Annotated[float, typer.Option(help="Share of labels that are given a wrong intent.")] = 0.0,
+    label_noise: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of labels that are given a wrong intent.")
+    ] = 0.0,
     rare: Annotated[
         list[str] | None, typer.Option(help="Cut a speaker to a share of the pool, such as theo=0.05.")
     ] = None,

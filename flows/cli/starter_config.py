@@ -31,6 +31,9 @@ ENGLISH: Final = "en"
 SHORTEST_ANSWER: Final = 10.0
 """Time that the quickest answers take [s]: so many clips at most fit a budget in minutes."""
 
+MOST: Final = 1_000_000
+"""Most clips, and most minutes, of a night's budget."""
+
 WIDTH: Final = 118
 """Longest line of a comment."""
 
@@ -49,10 +52,19 @@ INVENTORY: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What annotators may label of a night: clips, minutes, or both caps at once."""
+    """What annotators may label of a night: clips, minutes, or both caps at once.
+
+    Raises:
+        UsageError: a cap is above `MOST`, or not finite.
+    """
 
     clips: int | None = None
     minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, cap in (("clips", self.clips), ("minutes", self.minutes)):
+            if cap is not None and not cap <= MOST:
+                raise UsageError(f"a budget of so many {name} is more than {MOST:,}; give the {name} of one night")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +175,7 @@ def budget_of(text: str) -> Budget:
         UsageError: it is neither, or not above 0.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(clips?|min(?:ute)?s?)\s*", text)
-    number = float(match.group(1)) if match else 0.0
+    number = min(float(match.group(1)), MOST + 1.0) if match else 0.0  # thousands of digits are inf, refused by Budget
     if match is None or not number or (match.group(2).startswith("clip") and number != int(number)):
         raise UsageError(f"budget {text.strip()!r} is not clear; give it as 40 clips or 20 minutes")
     return Budget(clips=int(number)) if match.group(2).startswith("clip") else Budget(minutes=number)

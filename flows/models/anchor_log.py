@@ -24,7 +24,7 @@ class AnchorRates:
 
     Attributes:
         rates: of the versions that were just judged, by version; none where there is no anchor row.
-        note: which rows have left the set, and why; "" where none has.
+        note: which rows have left the set, and why, or are not judged any more; "" where there are none.
     """
 
     rates: Mapping[str, Interval] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def log_anchor(
     with corpus.read() as conn:
         stored = stored_by_version(conn, audit.kind)
         reports = [*found.values(), *(each for of_version in stored.values() for each in of_version)]
-        anchor = anchor_set(conn, audit.kind, frozenset(audit.labels), reports, decides=decides)
+        anchor = anchor_set(corpus, conn, audit.kind, reports, frozenset(audit.labels), decides=decides)
         versions = store.versions(conn, audit.kind) if anchor.rows else []
         drawn = labels.draws(conn, sorted(anchor.rows))
     if anchor.note:

@@ -1,13 +1,14 @@
 """Anchor rows: those of the gate's first decision, as far as all versions can still be compared on them.
 
-Rows never come in. One leaves where its utterance was erased, where its consent or its label was withdrawn, and where
-its reference was corrected, since versions that were judged before and after that can't be compared on it.
+Rows never come in, also where all have left. One leaves where its utterance was erased, where its consent or its label
+was withdrawn, where its label lacks now what the kind of model is judged by, and where its reference was corrected,
+since versions that were judged before and after that can't be compared on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -26,6 +27,9 @@ Ids = frozenset[str]
 
 Reference = tuple[object, ...]
 
+_NEEDED = {"asr": "transcript", "intent": "intent"}
+"""What a label must have to judge the kind of model."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnchorSet:
@@ -34,61 +38,94 @@ class AnchorSet:
     Attributes:
         rows: ids of the rows; none where all have left.
         first: how many there were when the gate decided for the first time; 0 before.
-        erased, withdrawn, corrected: how many have left, by reason.
+        left: how many have left, by reason, in words that follow a number.
+        elsewhere: how many of the rows the newest judgement left out, as it was on other rows.
         key: digest of the rows, their references and what names mean: with the same key, rates can be compared.
     """
 
     rows: Ids
     first: int
-    erased: int = 0
-    withdrawn: int = 0
-    corrected: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
     key: str = ""
 
     @property
     def note(self) -> str:
-        """Return in one line which rows have left, and why; "" where all are there."""
-        if len(self.rows) == self.first:
-            return ""
-        left = {"erased": self.erased, "withdrawn": self.withdrawn, "corrected": self.corrected}
-        why = [f"{count} {'was' if count == 1 else 'were'} {how}" for how, count in left.items() if count]
-        return f"anchor set: {len(self.rows)} of {self.first} rows, {', '.join(why)}"
+        """Return in one line which rows have left, and why, and which are not judged any more; "" where all are."""
+        said = [f"{count} {how}" for how, count in self.left.items()]
+        if self.elsewhere:
+            why = "(promotion.judged_on), so its versions have no rate here"
+            said.append(f"the newest judgement left out {self.elsewhere} {why}")
+        return f"anchor set: {len(self.rows)} of {self.first} rows, {', '.join(said)}" if said else ""
 
 
 def anchor_set(
-    conn: sa.Connection, kind: Kind, open_rows: Ids, reports: Iterable[EvaluationReport], *, decides: bool = False
+    corpus: Corpus,
+    conn: sa.Connection,
+    kind: Kind,
+    reports: Iterable[EvaluationReport],
+    judged: Ids | None,
+    *,
+    decides: bool = False,
 ) -> AnchorSet:
     """Return the anchor rows on which all reports agree what is right.
 
     Args:
-        conn: a connection on the records.
+        corpus: the handle.
+        conn: a connection on its records.
         kind: of the models.
-        open_rows: ids of rows that judge now, see `rows_open`.
         reports: of all versions, on any rows.
-        decides: whether the gate decides on the open rows now, which makes them the anchor rows if there were none.
+        judged: ids of the rows of the newest judgement; None where there was none.
+        decides: whether the gate decides on the first report now, whose rows are the anchor if there were none.
     """
     given = list(reports)
     found = _first_decision(conn, kind)
     if found is None and not (decides and given):
         return AnchorSet(frozenset(), 0)
-    report, first = found or (given[0], len(open_rows))
-    rows, right = ids_of(report), _references(report)
-    left = rows - open_rows
-    corrected = {
-        i for each in given for i, reference in _references(each).items() if i in right and reference != right[i]
+    report, first = found or (given[0], len(given[0]))
+    rows = ids_of(report) if report is not None else frozenset()
+    labelled, usable = _labelled(corpus, conn, kind, rows)
+    corrected = _corrected(given, rows) & usable
+    kept = usable - corrected
+    counts = {
+        ("was erased", "were erased"): first - len(rows),
+        ("was withdrawn", "were withdrawn"): len(rows - labelled),
+        (f"has no {_NEEDED[kind]} now", f"have no {_NEEDED[kind]} now"): len(labelled - usable),
+        ("was corrected", "were corrected"): len(corrected),
     }
-    kept = rows - left - corrected
+    right = _references(report) if report is not None else {}
     meant = meaning_digest(conn) if kind == "intent" else ""
-    key = digest([NORMALISER, [[i, *right[i]] for i in sorted(kept)], meant])
-    return AnchorSet(kept, first, first - len(rows), len(left), len(corrected - left), key)
+    return AnchorSet(
+        rows=kept,
+        first=first,
+        left={one if count == 1 else many: count for (one, many), count in counts.items() if count},
+        elsewhere=0 if judged is None else len(kept - judged),
+        key=digest([NORMALISER, [[i, *right[i]] for i in sorted(kept)], meant]),
+    )
 
 
-def rows_open(corpus: Corpus, conn: sa.Connection, reports: Iterable[EvaluationReport]) -> Ids:
-    """Return which rows of the reports have a label and the consent to judge by it now."""
-    ids = sorted({i for report in reports for i in ids_of(report)})
-    labelled = [row.utterance_id for row in labels.current(conn, ids)]
-    allowed = consent.consenting(corpus.vault, labelled, "annotate").tolist()
-    return frozenset(i for i, may in zip(labelled, allowed, strict=True) if may)
+def _labelled(corpus: Corpus, conn: sa.Connection, kind: Kind, rows: Ids) -> tuple[Ids, Ids]:
+    """Return which rows have a label and the consent to judge by it now, and which of these the kind can use.
+
+    Whether they are judged on now, see `promotion.judged_on`, makes no difference: figures on them stay right.
+    """
+    current = {row.utterance_id: row for row in labels.current(conn, sorted(rows))}
+    allowed = consent.consenting(corpus.vault, list(current), "annotate").tolist()
+    labelled = frozenset(i for i, may in zip(current, allowed, strict=True) if may)
+    usable = (i for i in labelled if (current[i].has_transcript if kind == "asr" else current[i].has_intent))
+    return labelled, frozenset(usable)
+
+
+def _corrected(reports: Iterable[EvaluationReport], rows: Ids) -> Ids:
+    """Return the rows on which two reports do not agree what is right; a report without marks says nothing by them."""
+    references: dict[str, set[Reference]] = {}
+    marks: dict[str, set[str]] = {}
+    for report in reports:
+        for i, reference in _references(report).items():
+            references.setdefault(i, set()).add(reference)
+        for i, mark in zip(report.utterance_ids.tolist(), report.marks.tolist(), strict=False):
+            marks.setdefault(i, set()).add(mark)
+    return frozenset(i for i in rows if max(len(references.get(i, ())), len(marks.get(i, ()))) > 1)
 
 
 def stored_by_version(conn: sa.Connection, kind: Kind) -> dict[str, list[EvaluationReport]]:
@@ -105,12 +142,26 @@ def ids_of(report: EvaluationReport) -> Ids:
     return frozenset(report.utterance_ids.tolist())
 
 
-def _first_decision(conn: sa.Connection, kind: Kind) -> tuple[EvaluationReport, int] | None:
-    """Return the report of the first version on which a decision spent a look, and its number of rows at that time."""
+def newest_judged(conn: sa.Connection, kind: Kind, reports: Iterable[EvaluationReport]) -> Ids | None:
+    """Return the ids of the rows of the newest decision that spent a look; None where none is left of them."""
+    on = {(each.version, each.eval_set_id): ids_of(each) for each in reports}
+    newest = next(iter(reversed(store.promotions(conn, kind))), None)
+    return None if newest is None else on.get((newest.challenger, newest.eval_set_id))
+
+
+def _first_decision(conn: sa.Connection, kind: Kind) -> tuple[EvaluationReport | None, int] | None:
+    """Return the report on which a decision spent the first look, and its number of rows at that time.
+
+    The report is None where all its rows were erased. One under another normal form of texts is passed over: what was
+    counted there can be compared with nothing that is counted now.
+    """
     for row in store.promotions(conn, kind):
+        decided = row.numbers.get("difference", {}).get("n", 0)
         report = stored_report(conn, kind, row.challenger, row.eval_set_id)
         if report is not None:
-            return report, max(len(report), row.numbers.get("difference", {}).get("n", 0))
+            return report, max(len(report), decided)
+        if reports_table.report(conn, kind, row.challenger, row.eval_set_id) is None:
+            return None, decided
     return None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corpus import door
@@ -37,6 +37,7 @@ class AuditSet:
         weights: (N,) float64, 1 / inclusion probability, so that rates are estimates for the traffic and not for the
             rows that were drawn; held-out rows have weight 1.
         speech_model: the speech model whose transcripts the intent model gets; None for `asr`.
+        marks: keyed digests of the reference texts by utterance id, see `EvaluationReport`; none for `intent`.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class AuditSet:
     slices: dict[str, Strings]
     weights: Numbers
     speech_model: ModelVersion | None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def audit_set(
@@ -77,6 +79,7 @@ def audit_set(
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
         weights=traffic_weights([drawn[i].inclusion_prob for i in ids]),
         speech_model=speech_model,
+        marks=labels.text_marks(corpus, reference.values()) if kind == "asr" else {},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ def evaluate_versions(
             reports[version.version] = on_record
             continue
         evaluation = evaluate(corpus, home, how, audit, version)
-        report = evaluation.report
+        report = _marked(evaluation.report, audit.marks)
         reports[version.version] = report
         # `earlier` gives a repeated evaluation, whose report was removed, an operation of its own
         operation_id = operation_ids.evaluate(*key, report.beside, earlier)
@@ -76,6 +76,13 @@ def evaluate_versions(
                     "audio": evaluation.cost.audio,
                 }
     return reports
+
+
+def _marked(report: EvaluationReport, marks: Mapping[str, str]) -> EvaluationReport:
+    """Return the report with the marks of its reference texts; without any where a row has none."""
+    ids = report.utterance_ids.tolist()
+    known = all(i in marks for i in ids)
+    return replace(report, marks=np.array([marks[i] for i in ids] if known else [], np.str_))
 
 
 def stored_report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> EvaluationReport | None:

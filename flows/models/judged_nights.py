@@ -19,7 +19,7 @@ from corpus.records.models import ModelVersion
 from corpus.tables import judgements, labels, lineage, rounds, scores, utterances
 from corpus.tables import models as store
 from corpus.tables.manual_promotions import ManualPromotion, manual_promotions
-from flows.models.anchor_set import Ids, anchor_set, ids_of, rows_open, stored_by_version
+from flows.models.anchor_set import Ids, anchor_set, ids_of, newest_judged, stored_by_version
 
 MOST_NIGHTS: Final = 30
 """How many nights are shown, the latest ones."""
@@ -92,7 +92,7 @@ class JudgedNights:
         anchor: on the anchor rows alone, which stay the same, so that nights can be compared.
         anchor_rows: ids of the rows on which the gate decided for the first time, without those that have left; none
             before.
-        anchor_note: which rows have left, and why; "" where none has.
+        anchor_note: which rows have left, and why, or are not judged any more; "" where there are none.
         anchor_night: night of the newest of them.
         decisions: of the gate, and of people who promoted a version, oldest first.
         weights: 1 / inclusion probability by id; rates with these weights estimate the traffic's.
@@ -153,7 +153,7 @@ def judged_nights(corpus: Corpus, conn: sa.Connection, kind: Kind, last: str) ->
     drawn = labels.draws(conn, sorted({i for report in every for i in ids_of(report)}))
     stored = _Stored(reports, {i: night_of_round.get(draw.round, "") for i, draw in drawn.items()})
     decisions = _decisions(conn, kind, versions, stored, sorted(set(night_of_round.values())))
-    anchor = anchor_set(conn, kind, rows_open(corpus, conn, every), every)
+    anchor = anchor_set(corpus, conn, kind, every, newest_judged(conn, kind, every))
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
     base = max((version.version for version in versions if version.origin == "base"), key=int, default="")

@@ -19,6 +19,7 @@ from flows.reports.annotation_weekly import (
     cost_of_a_point,
     weeks,
 )
+from flows.reports.markdown import markdown_table
 from flows.runtime import console
 from flows.runtime.results import Result
 
@@ -159,9 +160,7 @@ def _markdown(report: WeeklyReport) -> str:
 def _table(rows: Sequence[Result]) -> list[str]:
     if not rows:
         return ["none"]
-    headers, cells = _cells(rows)
-    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
-    return lines + ["| " + " | ".join(console.cell(value) for value in row) + " |" for row in cells]
+    return [markdown_table(*_cells(rows))]
 
 
 def _cells(rows: Sequence[Result]) -> tuple[list[str], list[list[object]]]:

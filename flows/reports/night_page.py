@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from flows.reports.champion_lines import document_lines
 from flows.reports.label_account import account_text
+from flows.reports.markdown import Cells, markdown_table, plain_text
 from flows.reports.night_report import KindReport, NightReport
 from flows.reports.night_sections import choice_finding, finding
 from flows.reports.night_traffic import traffic_finding, traffic_table
@@ -53,8 +54,6 @@ LONGEST_CELL: Final = 60
 REASONS: Final = 3
 """How many reasons are named beside a step, the most frequent ones."""
 
-Cells = Sequence[object]
-
 
 def night_markdown(report: Mapping[str, Any], night: NightReport | None = None) -> str:
     """Return a night as Markdown: what came in, was chosen, answered, learned and decided, and what is next.
@@ -78,21 +77,9 @@ def night_markdown(report: Mapping[str, Any], night: NightReport | None = None) 
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def markdown_table(headers: Sequence[str], rows: Sequence[Cells]) -> str:
-    """Return a table in Markdown; "" where it has no row. A bar or a line break in a text splits no cell."""
-    if not rows:
-        return ""
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join(f"| {' | '.join(_plain(each) for each in line)} |" for line in lines)
-
-
-def _plain(value: object) -> str:
-    return cell(value).replace("|", "\\|").replace("\n", " ") if value != "" else ""
-
-
 def _section(title: str, table: str, *sentences: str) -> list[str]:
     """Return a heading, a table and sentences below it; only sentences where there is no table."""
-    lines = "\n".join(f"- {sentence}" for sentence in sentences)
+    lines = "\n".join(f"- {plain_text(sentence)}" for sentence in sentences)
     return [f"## {title}", table or ("" if lines else "Nothing."), lines]
 
 
@@ -143,11 +130,11 @@ def _most(lost: Mapping[str, int]) -> str:
 def _chosen(report: Mapping[str, Any], night: NightReport | None) -> str:
     sampled = report.get("sample", {})
     if sampled.get("skipped"):
-        return f"Nothing: {sampled['skipped']}."
+        return f"Nothing: {plain_text(sampled['skipped'])}."
     if night is not None and night.choice:
         rows: list[Cells] = [(row.reason, row.ask.replace("_", " "), row.chosen, row.minutes) for row in night.choice]
         headers = ("reason", "question", "chosen", "minutes expected")
-        return f"{choice_finding(night)}\n\n{markdown_table(headers, rows)}"
+        return f"{plain_text(choice_finding(night))}\n\n{markdown_table(headers, rows)}"
     return markdown_table(("reason", "chosen"), list((sampled.get("reasons") or {}).items()))
 
 
@@ -155,7 +142,7 @@ def _answered(report: Mapping[str, Any]) -> str:
     """Return what this run merged: answers to earlier rounds, as those to this night's come after it."""
     merged = report.get("merge", {})
     if merged.get("skipped"):
-        return f"Nothing: {merged['skipped']}."
+        return f"Nothing: {plain_text(merged['skipped'])}."
     rows: list[Cells] = [(words, merged[key]) for key, words in ANSWERED.items() if merged.get(key)]
     return markdown_table(("answers to earlier nights", "count"), rows)
 
@@ -220,14 +207,14 @@ def _traffic(night: NightReport | None) -> list[str]:
         return []
     shown = traffic_table(night.traffic)
     rows = markdown_table(shown.headers, [row.cells for row in shown.rows])
-    return ["## The whole traffic, estimated", traffic_finding(night.traffic), rows]
+    return ["## The whole traffic, estimated", plain_text(traffic_finding(night.traffic)), rows]
 
 
 def _in_full(report: Mapping[str, Any]) -> list[str]:
     """Return every step with all its figures, and the decisions of the gate with every number."""
     steps = {step: result for step, result in report.items() if isinstance(result, Mapping)}
     lines = [
-        f"- **{step}**: {_step_text(step, sample_lines(result) if step == 'sample' else result)}"
+        f"- **{step}**: {plain_text(_step_text(step, sample_lines(result) if step == 'sample' else result))}"
         for step, result in steps.items()
     ]
     parts = ["## In full", "\n".join(lines)] if lines else []

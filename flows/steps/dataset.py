@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from corpus.ingest.manifest_row import ManifestRow
 from corpus.records.base import digest
 from corpus.storage import operation_ids
 from corpus.storage.content_codec import Content, Part
+from corpus.storage.durable_write import TEMPORARY, write_file
 from corpus.tables import datasets, labels, rounds, utterances
 from corpus.tables.datasets import Dataset
 from corpus.vault import consent, vault
@@ -72,12 +75,13 @@ def export_dataset(
 
     Left out are utterances whose customers do not consent to training, and labels that judge models: whoever trained
     on them would judge on what was learned. Where the folder lies is recorded before anything is written, so that an
-    erasure names it even after a kill.
+    erasure names it even after a kill. What a killed export left is replaced: until all is written, the notice in the
+    folder says that it is not complete.
 
     Args:
         corpus: the handle.
         home: folder of the home.
-        out: a new or empty folder outside the home.
+        out: a new or empty folder outside the home, or one that a killed export began.
         format_: format of the files.
         with_audio: write clips, too; then `expires_at` is needed.
         expires_at: when the folder has to be deleted (UTC).
@@ -100,6 +104,7 @@ def export_dataset(
             "label some whose customers consent to training"
         )
     dataset_id = digest([str(out), format_, with_audio, corpus.clock().isoformat(), ids])[:12]
+    _delete_unfinished(corpus, out)
     made = Dataset(dataset_id, str(out), format_, with_audio, corpus.clock(), expires_at, len(ids))
     with corpus.operation(operation_ids.dataset(dataset_id), "dataset") as op:
         datasets.put(op.conn, made, ids)
@@ -125,7 +130,7 @@ def _write(
     """Write the files of a dataset; return the number of rows by split."""
     out, ids = Path(made.place), list(revisions)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (out / NOTICE).write_text(_notice(made), encoding="utf-8")
+    write_file(out / NOTICE, [_unfinished(made).encode()])
     parts: tuple[Part, ...] = ("audio", "label") if made.with_audio else ("label",)
     counts: Counter[str] = Counter()
     writer = writer_of(format_, out, with_audio=made.with_audio)
@@ -139,6 +144,7 @@ def _write(
                 advance(number)
     finally:
         writer.close()
+    write_file(out / NOTICE, [_notice(replace(made, rows=sum(counts.values()))).encode()])
     return counts
 
 
@@ -153,7 +159,10 @@ def _check(
         raise UsageError("--expires is in the past; give a later date")
     if out.is_relative_to(home.resolve()) or home.resolve().is_relative_to(out):
         raise UsageError("the dataset would lie in the home; give a folder elsewhere")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    above = next(path for path in (out, *out.parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"dataset {out.name}: no folder can be made in {above}; give another folder")
+    if out.exists() and _is_filled(out) and _unfinished_in(out) is None:
         raise UsageError(f"dataset {out.name}: exists and is not empty; give a new folder")
 
 
@@ -198,6 +207,53 @@ def _exported(content: Content, split: str, dataset_id: str) -> ExportedRow:
         slots=label.slots if label is not None and label.slots_complete else None,
         audio=content.audio,
     )
+
+
+def _unfinished(made: Dataset) -> str:
+    return (
+        f"Dataset {made.dataset_id}: not complete, it is being written or its export was killed.\n"
+        "Export into this folder again, which replaces what is here.\n"
+        f"earmark dataset delete {made.dataset_id} deletes the folder.\n"
+    )
+
+
+def _named_in(folder: Path) -> str:
+    """Return the first line of the notice in a folder; "" where there is none."""
+    try:
+        return (folder / NOTICE).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _is_filled(folder: Path) -> bool:
+    """Return whether it is no folder, or holds something but the draft of a notice, of an export that was killed."""
+    return (
+        folder.is_symlink()
+        or not folder.is_dir()
+        or any(not path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    )
+
+
+def _unfinished_in(folder: Path) -> str | None:
+    """Return the id of the dataset whose export into the folder was killed; None where there is none."""
+    found = re.match(r"Dataset ([0-9a-f]+): not complete", _named_in(folder))
+    return None if found is None else found[1]
+
+
+def _delete_unfinished(corpus: Corpus, folder: Path) -> None:
+    """Delete what a killed export of this home left in a folder, and forget it.
+
+    Raises:
+        UsageError: it is of another home.
+    """
+    left = _unfinished_in(folder)
+    if left is None:
+        for path in folder.glob(f"{TEMPORARY}*"):  # a notice that was not written yet
+            path.unlink()
+        return
+    if left not in {row.dataset_id for row in list_datasets(corpus)}:
+        raise UsageError(f"dataset {folder.name}: exists and is not of this home; give a new folder")
+    delete_dataset(corpus, left)
 
 
 def _notice(made: Dataset) -> str:
@@ -254,26 +310,46 @@ def list_datasets(corpus: Corpus) -> list[DatasetRow]:
 def delete_dataset(corpus: Corpus, dataset_id: str) -> DatasetRow:
     """Delete the folder of a dataset and forget it; a folder that is gone already is forgotten.
 
+    A deletion that was killed is repeated: the notice, by which the folder is known, is deleted last. A folder that
+    another dataset has by now is left as it is.
+
     Raises:
         UsageError: there is no such dataset.
         Refused: the folder is no longer the dataset; nothing was deleted.
     """
-    found = next((row for row in list_datasets(corpus) if row.dataset_id == dataset_id), None)
+    handed_out = {row.dataset_id: row for row in list_datasets(corpus)}
+    found = handed_out.get(dataset_id)
     if found is None:
         raise UsageError(f"dataset {dataset_id} is unknown; earmark dataset list shows them")
     folder = Path(found.place)
-    if folder.exists():
-        notice = folder / NOTICE
-        if not notice.is_file() or f"Dataset {dataset_id}:" not in notice.read_text(encoding="utf-8"):
+    if folder.exists() and not _is_of_another(folder, dataset_id, handed_out):
+        is_it = _named_in(folder).startswith(f"Dataset {dataset_id}:") and not folder.is_symlink()
+        if _is_filled(folder) and not is_it:
             raise Refused(
                 f"dataset {dataset_id}: its folder holds something else now, as {NOTICE} does not name it; "
                 "move that away or delete it by hand, then run this again"
             )
-        shutil.rmtree(folder)
+        _delete_folder(folder)
     with corpus.operation(operation_ids.delete_dataset(dataset_id), "delete dataset") as op:
         datasets.drop(op.conn, dataset_id)
         op.result = {"rows": found.rows}
     return found
+
+
+def _is_of_another(folder: Path, dataset_id: str, known: Collection[str]) -> bool:
+    named = _named_in(folder)
+    return any(named.startswith(f"Dataset {each}:") for each in known if each != dataset_id)
+
+
+def _delete_folder(folder: Path) -> None:
+    """Delete a folder, its notice last."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != NOTICE:
+            path.unlink()
+    (folder / NOTICE).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True)

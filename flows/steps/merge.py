@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -38,6 +39,9 @@ from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.tasks import answer_inbox
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks
 from flows.tasks.task_status import sweep
+
+_TASK_ID: Final = re.compile(rb"t[0-9a-f]{31}")
+"""A task id, see `corpus.records.annotations.task_id`, in the bytes of a file of answers."""
 
 
 class SettingsOfMerge(SettingsOfExport, HasAnswers, Protocol):
@@ -85,9 +89,7 @@ def _merge_data(
         stored = result_of(conn, operation_ids.merge_file(sha256, table))
     if stored is not None and not stored["refused"]:
         return replace(MergeReport.from_json(stored), already=True)
-    tasks = asked_tasks(corpus, names, people_settings)
-    with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
-        parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
+    tasks, parsed = _parsed(corpus, names, people_settings, data, suffix)
     again = ""
     if stored is not None:
         refused, lines = _refused_now(corpus, tasks, parsed)
@@ -99,6 +101,23 @@ def _merge_data(
         repeated = result_of(conn, operation_id)
     report = merge_rows(corpus, tasks, parsed, operation_id, names, people_settings.most_answers)
     return replace(report, already=repeated is not None)
+
+
+def _parsed(
+    corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings, data: bytes, suffix: str
+) -> tuple[dict[str, Asked], Parsed]:
+    """Return the tasks that the bytes of a file name, and its rows.
+
+    All tasks are read only where a row names one that can't be seen in the bytes: a wrong id, or one that is escaped.
+    """
+    named = sorted({found.decode() for found in _TASK_ID.findall(data)})
+    for among in (named, None):
+        tasks = asked_tasks(corpus, names, people_settings, among)
+        with progress.track("reading lines of answers", data.count(b"\n"), "lines") as advance:
+            parsed = parse_annotations(data, tasks, suffix=suffix, on_progress=advance)
+        if not any(row.reason == "unknown_task" for row in parsed.refused):
+            break
+    return tasks, parsed
 
 
 def merge_rows(
@@ -148,8 +167,7 @@ def _merge_rows(
         new = [row.label for row in merged if row.is_new and row.label is not None]
         labels.put_labels(corpus, op, new)
         labels.withdraw(op.conn, [row.utterance_id for row in merged if row.withdraws])
-        for verdict in SAFETY:  # one such answer is enough: nobody else listens to it, and no model learns from it
-            utterances.set_aside(op.conn, [row.utterance_id for row in merged if row.flags[:1] == (verdict,)], verdict)
+        _set_aside(op.conn, tasks, plan, parsed.annotations)
         contradicted = annotations_table.contradicted_tasks(op.conn, [a.task_id for a in accepted])
         by_id = {row.utterance_id: row for row in merged}
         answered = {a.task_id: tasks[a.task_id] for a in accepted}
@@ -174,6 +192,18 @@ def _merge_rows(
         )
         op.result = report.to_json()
     return report
+
+
+def _set_aside(conn: sa.Connection, tasks: Mapping[str, Asked], plan: _MergePlan, given: Sequence[Annotation]) -> None:
+    """Set aside what has a safety verdict: one is enough, nobody else listens to it, and no model learns from it.
+
+    Of several the gravest is the reason, also where another file set the utterance aside before.
+    """
+    for rank, verdict in enumerate(SAFETY):
+        ids = [row.utterance_id for row in plan.merged if row.flags[:1] == (verdict,)]
+        utterances.set_aside(conn, ids, verdict)
+        late = {tasks[answer.task_id].utterance_id for answer in given if answer.verdict == verdict} - plan.open_ids
+        utterances.state_graver(conn, sorted(late), verdict, SAFETY[rank + 1 :])
 
 
 def _proposing(annotations: Sequence[Annotation], inventory: Inventory) -> dict[str, int]:
@@ -290,11 +320,13 @@ def _respelled(stored: Sequence[Annotation], new: Sequence[Annotation], inventor
     )
 
 
-def asked_tasks(corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings) -> dict[str, Asked]:
-    """Return, by task id, what is needed to read the answers to every task that was ever exported."""
+def asked_tasks(
+    corpus: Corpus, names: NamesInUse, people_settings: PeopleSettings, among: Sequence[str] | None = None
+) -> dict[str, Asked]:
+    """Return, by task id, what is needed to read the answers to the tasks; to all ever exported where None."""
     with corpus.read() as conn:
         inventory = names.at(conn)
-        rows = rounds.tasks(conn, None, None)
+        rows = rounds.tasks(conn) if among is None else rounds.tasks_among(conn, among)
     return {
         row.task_id: Asked(
             row.utterance_id,

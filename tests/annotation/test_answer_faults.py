@@ -54,7 +54,10 @@ def test_an_unknown_field_is_named_before_the_one_that_is_missing_for_it():
         ({"verdict": SECRET}, "field verdict: give one of labelled, unintelligible, accidental, critical_data, "),
         ({"verdict": ...}, "field verdict: is missing; give one of labelled, "),
         ({"transcript": ...}, 'field transcript: is missing; give a string, "" (in a table <silence>) where nobody '),
-        ({"lead_time": "8,9"}, "field lead_time: give seconds, 0 or more, such as 8.9"),
+        (
+            {"lead_time": "8,9"},
+            "field lead_time: give seconds, 0 to 86400 (24 hours), such as 8.9",
+        ),
         ({"revision": 0}, "field revision: give a whole number from 1 on; the first correction of an answer is 2"),
         ({"ask": "triage"}, "field ask: this task asks another question; write transcribe"),
         ({"task_id": SECRET}, "field task_id: there is no such task here; give the id of a task, "),

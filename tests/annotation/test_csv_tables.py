@@ -87,7 +87,10 @@ def test_a_decimal_comma_is_read_where_commas_part_no_cells(mark: str, cell: str
 @pytest.mark.parametrize("cell", ["1.234,5", "8,9,1", "-1", "1e999", "8,"])
 def test_another_number_is_refused_with_what_is_expected(cell: str) -> None:
     (refused,) = read("task_id;annotator_id;transcript;intent;lead_time", f"{IDS[0]};ann;lights;other;{cell}").refused
-    assert (refused.reason, refused.detail) == ("bad_field", "field lead_time: give seconds, 0 or more, such as 8.9")
+    assert (refused.reason, refused.detail) == (
+        "bad_field",
+        "field lead_time: give seconds, 0 to 86400 (24 hours), such as 8.9",
+    )
     quoted = read("task_id,annotator_id,transcript,intent,lead_time", f'{IDS[0]},ann,lights,other,"8,9"')
     assert [row.reason for row in quoted.refused] == ["bad_field"]
 

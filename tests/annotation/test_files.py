@@ -100,6 +100,7 @@ BAD = {
     "a true revision": (row(revision=True), "bad_field", "revision"),
     "a revision past the database": (row(revision=2**31), "bad_field", "revision"),
     "a negative time": (row(lead_time=-1), "bad_field", "lead_time"),
+    "a time of more than a day": (row(lead_time=86_400.5), "bad_field", "lead_time"),
     "a time in words": (row(lead_time="4"), "bad_field", "lead_time"),
     "a span after the text": (row(slots=[slot("room", 12, 99)]), "bad_span", "slots"),
     "an empty span": (row(slots=[slot("room", 12, 12)]), "bad_span", "slots"),

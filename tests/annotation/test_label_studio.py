@@ -83,6 +83,8 @@ def test_what_was_shown_and_left_comes_back_as_it_was() -> None:
     assert (answer.transcript, answer.intent, answer.slots) == (TASK.draft.text, TASK.draft.intent, TASK.draft.slots)
     assert (answer.annotator_id, answer.verdict, answer.lead_time) == ("ann", "labelled", 8.25)
     assert answer.revision == revision_of(AT) == 1795352400123456
+    for days in (86_400.5, -1.0, 1e308):  # a tab that stayed open: the answer counts, its time does not
+        assert read({**said(None), "result": results, "lead_time": days}).lead_time == 0.0
 
 
 def test_slots_marked_on_what_was_heard_lie_on_the_corrected_words() -> None:

@@ -263,9 +263,11 @@ def require_paired(champion: EvaluationReport, challenger: EvaluationReport) -> 
         raise RecordError(f"{names} have {len(champion)} and {len(challenger)} rows; evaluate both on one set")
     same = (champion.utterance_ids == challenger.utterance_ids) & (champion.speaker_ids == challenger.speaker_ids)
     same &= champion.words == challenger.words
+    if len(champion.marks) and len(challenger.marks):  # reports of older versions have none
+        same &= champion.marks == challenger.marks
     if not same.all():
         first = champion.utterance_ids[~same][0]
-        raise RecordError(f"{names} differ at utterance {first} in id, speaker or words; evaluate both on one set")
+        raise RecordError(f"{names} differ at utterance {first} in id, speaker or reference; evaluate both on one set")
 
 
 def weights_by_id(report: EvaluationReport, weight_of: Mapping[str, float]) -> list[float]:

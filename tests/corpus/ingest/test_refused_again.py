@@ -18,6 +18,7 @@ from corpus.errors import AudioRefused, UsageError
 from corpus.handle import Corpus, open_corpus
 from corpus.ingest import refused_again
 from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_before, utterance_of
+from corpus.ingest.usable_recordings import DUPLICATE
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
 from corpus.storage.database import reading
@@ -219,6 +220,7 @@ import sys
 from pathlib import Path
 from corpus.handle import open_corpus
 from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.ingest.usable_recordings import DUPLICATE
 from corpus.settings import CorpusSettings
 corpus = open_corpus(CorpusSettings(home=Path(sys.argv[1])))
 print("ready", flush=True)
@@ -254,6 +256,7 @@ import os, sys
 from pathlib import Path
 from corpus.handle import open_corpus
 from corpus.ingest.ingest import IngestSettings, ingest
+from corpus.ingest.usable_recordings import DUPLICATE
 from corpus.settings import CorpusSettings
 from tests.corpus.journey import Doom
 doom = Doom(int(sys.argv[3]))
@@ -294,3 +297,18 @@ def test_killed_anywhere_and_offered_again_it_ends_in_the_same_state(tmp_path: P
         corpus.close()
     for at, state in found.items():
         assert state == found[0], f"killed at event {at} of {events}"
+
+
+def test_a_row_that_became_a_duplicate_is_listed_with_that_reason_in_every_later_report(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    path = manifest(tmp_path, 3, missing={0, 2})
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([*rows, rows[2]]))  # the event of line 3 again
+    assert counts(ingest(corpus, path, SETTINGS)) == (4, 1, {"missing_file": 3}, 0)
+    add(tmp_path, {2})
+    for recovered in (1, 0, 0):
+        report = ingest(corpus, path, SETTINGS)
+        assert counts(report) == (4, 2, {"duplicate": 1, "missing_file": 1}, recovered)
+        assert [line[:2] for line in report.refused_lines] == [(1, "missing_file"), (4, "duplicate")]
+        assert report.refused_lines[1][2] == DUPLICATE

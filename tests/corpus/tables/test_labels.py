@@ -187,3 +187,24 @@ def test_no_text_is_stored_in_clear(corpus: Corpus, tmp_path: Path) -> None:
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for secret in (b"play some", b"jazz", b"tunes"):
         assert secret not in stored
+
+
+def test_marks_tell_texts_of_one_length_apart_and_nothing_else(corpus: Corpus) -> None:
+    one, other = arrive(corpus, 2)
+    spoken = Label(one, "set four", "timer", (), 1.0, 1, 1)
+    mark = labels.text_marks(corpus, [spoken])[one]
+    same = replace(spoken, transcript="Set  FOUR", intent="alarm", agreement=0.5, annotators=2, revision=2)
+    assert labels.text_marks(corpus, [same]) == {one: mark}
+    assert labels.text_marks(corpus, [replace(spoken, transcript="set five")])[one] != mark
+    assert labels.text_marks(corpus, [replace(spoken, utterance_id=other)])[other] != mark
+    assert labels.text_marks(corpus, [replace(spoken, transcript=None)]) == {}
+    assert "four" not in mark
+
+
+def test_a_stored_time_that_is_longer_than_a_day_counts_as_not_measured(corpus: Corpus) -> None:
+    _, tasks = asked(corpus, 3)
+    for task, seconds in zip(tasks, (1e308, 86_400.0, 30.0), strict=True):  # older versions took any
+        merge(corpus, [replace(answer(task), lead_time=seconds)], f"merge/{task}")
+    with corpus.read() as conn:
+        assert sorted(row.lead_time for row in annotations_table.latest_answers(conn)) == [0.0, 30.0, 86_400.0]
+        assert labels.annotator_minutes(conn) == 1440.5

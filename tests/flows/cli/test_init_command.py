@@ -127,3 +127,26 @@ def _typed(folder: Path, options: list[str], replies: list[str]) -> str:
     os.close(controller)
     assert process.wait(10) == 0, shown
     return shown
+
+
+@pytest.mark.parametrize("given", [("--minutes", "inf"), ("--minutes", "1e308"), ("--clips", "1" + 30 * "0")])
+def test_a_budget_that_is_none_is_refused_and_leaves_nothing(tmp_path: Path, given: tuple[str, str]):
+    with pytest.raises(UsageError, match="is more than 1,000,000; give the"):
+        init(str(tmp_path / "new"), *given)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_or_a_folder_in_place_of_the_file_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    for place in (Path("/dev/null/x"), tmp_path / "file" / "x"):
+        with pytest.raises(UsageError, match="can't be written: "):
+            init(str(place))
+    (tmp_path / "earmark.yaml").mkdir()
+    with pytest.raises(UsageError, match=r"earmark\.yaml is a folder"):
+        init(str(tmp_path), "--force")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_day_that_is_no_end_of_a_dataset_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="9999-12-31 is too far away"):
+        app(["dataset", "export", str(tmp_path / "out"), "--expires", "9999-12-31"], standalone_mode=False)

@@ -129,8 +129,26 @@ def test_a_row_whose_reference_was_corrected_leaves_the_anchor_of_all_versions(c
 
 def test_where_no_anchor_row_is_left_nothing_is_logged_and_the_reason_is_said(corpus: Corpus, tracking: Tracking):
     with_runs(corpus, tracking)
+    with corpus.read() as conn:
+        anchor = reports.report(conn, "asr", "2", "set-1").utterance_ids.tolist()
+    with writing(corpus.records) as conn:
+        labels.withdraw(conn, anchor)
     logged = log_anchor(corpus, tracking, audit_of(["new"], "set-3"), {"3": report_of("3", ["new"], "set-3")})
     assert logged == AnchorRates({}, "anchor set: 0 of 20 rows, 20 were withdrawn")
+
+
+def test_figures_stay_where_the_gate_judges_on_other_rows_now(corpus: Corpus, tracking: Tracking):
+    run_ids = with_runs(corpus, tracking)
+    with corpus.read() as conn:
+        every = reports.report(conn, "asr", "3", "set-2").utterance_ids.tolist()
+    log_anchor(corpus, tracking, audit_of(every, "set-2"), {"3": report_of("3", every, "set-2")})
+    before = metrics_of(tracking, run_ids)
+    keys = [runs.anchor_of(tracking, run_id) for run_id in run_ids.values()]
+    logged = log_anchor(corpus, tracking, audit_of(["held"], "set-3"), {"3": report_of("3", ["held"], "set-3")})
+    assert "withdrawn" not in logged.note
+    assert "20 of 20 rows, the newest judgement left out 20 (promotion.judged_on)" in logged.note
+    assert metrics_of(tracking, run_ids) == before
+    assert [runs.anchor_of(tracking, run_id) for run_id in run_ids.values()] == keys
 
 
 def test_before_the_first_decision_nothing_is_logged_and_the_first_one_makes_the_anchor(

@@ -178,3 +178,14 @@ def test_a_report_with_merged_intents_counts_the_success_of_both_models_anew():
     spoken = replace(report, intents=names, truth=columns["truth"], success=columns["success"])
     assert named_now(spoken, merged).success.tolist() == [-1] * len(rows)  # it lacks what the intent model understood
     assert named_now(spoken, make_names((), {"unheard of": "d"})).success.tolist() == [row[3] for row in rows]
+
+
+def test_a_stored_report_knows_a_text_that_was_corrected_to_one_of_the_same_length(settings: Settings):
+    with opened(settings) as corpus:
+        audit, champion = audit_set(corpus, settings.promotion, "asr"), registry.champion(corpus, "asr")
+        evaluate_versions(corpus, settings.home, settings.score.transcribe, audit, [champion])
+        with corpus.read() as conn:
+            report = stored_report(conn, "asr", champion.version, audit.eval_set_id)
+        assert report is not None
+        assert dict(zip(report.utterance_ids.tolist(), report.marks.tolist(), strict=True)) == audit.marks
+        assert len(report.take(report.words > 1).marks) == (report.words > 1).sum()

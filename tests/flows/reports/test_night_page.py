@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.reports.night_page import markdown_table, night_markdown
+from flows.reports.night_page import night_markdown
 from flows.reports.night_report import night_report
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
 
@@ -74,6 +74,18 @@ def test_no_cell_is_longer_than_prefect_shows(tmp_path: Path) -> None:
     assert max(map(len, cells)) <= 70
 
 
-def test_a_text_splits_no_cell() -> None:
-    assert markdown_table(("a", "b"), [("x|y", "one\ntwo")]).splitlines()[2] == "| x\\|y | one two |"
-    assert markdown_table(("a",), []) == ""
+def test_no_text_of_a_night_is_read_as_html_or_as_a_link() -> None:
+    evil = "<img src=x onerror=alert(1)> [a](b) | `c`"
+    text = night_markdown(
+        {
+            "night": "2026-11-03",
+            "sample": {"skipped": evil},
+            "merge": {"outcomes": {evil: 1}},
+            "retrain asr": {"version": "3", "decision": "refuse", "why": evil, "waits": evil},
+        }
+    )
+    assert "<img" not in text
+    assert "[a](b)" not in text
+    assert text.count("&lt;img") >= 5
+    (outcomes,) = [line for line in text.splitlines() if line.startswith("| clips by outcome")]
+    assert outcomes.count("|") - outcomes.count("\\|") == 3

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -175,6 +177,14 @@ def test_a_folder_that_holds_something_else_by_now_is_never_deleted(world: World
         with pytest.raises(Refused, match="holds something else now"):
             delete_dataset(world.corpus, report.dataset_id)
         assert list((tmp_path / "out").glob("*.csv")) != []
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "moved" / NOTICE).write_text(f"Dataset {report.dataset_id}: moved by hand\n")
+    for put in (lambda place: place.symlink_to(tmp_path / "moved"), Path.touch):
+        put(tmp_path / "out")
+        with pytest.raises(Refused, match="holds something else now"):
+            delete_dataset(world.corpus, report.dataset_id)
+        (tmp_path / "out").unlink()
+    assert (tmp_path / "moved" / NOTICE).exists()
     assert [row.dataset_id for row in list_datasets(world.corpus)] == [report.dataset_id]
 
 
@@ -195,5 +205,92 @@ def test_what_must_not_be_handed_out_is_refused_before_anything_is_written(world
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="is not empty"):
         export(world, tmp_path / "full", "csv", with_audio=False)
+    for place in (tmp_path / "full" / "mine.txt", tmp_path / "full" / "mine.txt" / "out", Path("/dev/null/out")):
+        with pytest.raises(UsageError, match="no folder can be made in"):
+            export(world, place, "csv", with_audio=False)
     assert not out.exists()
     assert list_datasets(world.corpus) == []
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from corpus.handle import open_corpus
+from corpus.settings import CorpusSettings
+from flows.steps.dataset import delete_dataset, export_dataset
+
+home, out, now, number, dataset_id = sys.argv[1:]
+left, now = int(number), datetime.fromisoformat(now)
+corpus = open_corpus(CorpusSettings(home=Path(home)), clock=lambda: now)
+
+def watch(event, arguments):
+    global left
+    changes = ("os.remove", "os.rmdir") if dataset_id else ("open", "os.mkdir", "os.rename")
+    if event in changes and (dataset_id and event == "os.remove" or str(arguments[0]).startswith(out)):
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+sys.addaudithook(watch)
+if dataset_id:
+    delete_dataset(corpus, dataset_id)
+else:
+    export_dataset(corpus, Path(home), Path(out), "nemo", with_audio=True, expires_at=now + timedelta(days=30))
+"""
+
+
+def killed(world: World, out: Path, number: int, dataset_id: str = "") -> bool:
+    """Export to a folder, or delete a dataset, in a process that dies before its change of a number; whether it did."""
+    arguments = [str(world.settings.home), str(out), world.now[0].isoformat(), str(number), dataset_id]
+    command = [sys.executable, "-c", KILLED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def test_a_deletion_that_was_killed_anywhere_is_repeated(world: World, tmp_path: Path):
+    left = []
+    for number in count():
+        out = tmp_path / f"out-{number}"
+        made = export(world, out, "nemo")
+        died = killed(world, out, number, made.dataset_id)
+        left.append(len([path for path in out.rglob("*") if path.is_file()]))
+        if not died:
+            break
+        delete_dataset(world.corpus, made.dataset_id)
+        assert not out.exists()
+        assert list_datasets(world.corpus) == []
+    assert sorted(left, reverse=True) == left
+    assert (len(set(left)) > 3, left[-3:]) == (True, [1, 0, 0])  # the notice was the last one
+
+
+def test_an_export_that_was_killed_anywhere_is_repeated_and_nothing_says_before_that_it_is_complete(
+    world: World, tmp_path: Path
+):
+    report = export(world, tmp_path / "whole", "nemo")
+    delete_dataset(world.corpus, report.dataset_id)
+    for number in count():
+        out = tmp_path / f"out-{number}"
+        if not killed(world, out, number):
+            break
+        said = (out / NOTICE).read_text() if (out / NOTICE).exists() else "not complete"
+        world.after(0.001)
+        if "not complete" not in said:  # it died after its last file
+            with pytest.raises(UsageError, match="is not empty"):
+                export(world, out, "nemo")
+        report = export(world, out, "nemo") if "not complete" in said else report
+        assert f"{report.rows} utterances" in (out / NOTICE).read_text()
+        assert len(list(out.rglob("*.wav"))) == len(rows(out, "*.jsonl")) == report.rows
+        for row in list_datasets(world.corpus):  # one that was killed before it wrote a notice is listed, too
+            delete_dataset(world.corpus, row.dataset_id)
+        assert not out.exists()
+    assert number > 5
+
+
+def test_an_unfinished_export_of_another_home_is_not_replaced(world: World, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NOTICE).write_text("Dataset 0123456789ab: not complete, it is being written\n")
+    with pytest.raises(UsageError, match="is not of this home"):
+        export(world, tmp_path / "out", "nemo")
+    assert (tmp_path / "out" / NOTICE).exists()

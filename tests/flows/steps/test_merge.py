@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,27 @@ def test_one_voice_closes_an_utterance_to_everybody(settings: Settings, tmp_path
             assert labels.current(conn, [utterance_id]) == []
     late = merge(settings, tmp_path, answer(task_id, "help", 1, "third"))
     assert late.refused == {"closed_utterance": 1}
+
+
+@pytest.mark.parametrize("order", [("critical_data", "distress"), ("distress", "critical_data")])
+def test_the_gravest_of_two_safety_verdicts_is_the_reason_in_whatever_order_their_files_come(
+    settings: Settings, tmp_path: Path, order: tuple[str, str]
+):
+    task_id, _, _ = a_label(settings)
+    for number, verdict in enumerate(order):
+        merge(settings, tmp_path, answer(task_id, verdict, 1, f"person {number}"))
+    with opened(settings) as corpus, corpus.read() as conn:
+        assert state_reasons(conn, "set_aside")["distress"] == 1
+        assert "critical_data" not in state_reasons(conn, "set_aside")
+
+
+def test_a_task_whose_id_is_escaped_is_found_and_a_wrong_id_refused(settings: Settings, tmp_path: Path):
+    task_id, _, _ = a_label(settings)
+    row = {"task_id": task_id, "annotator_id": "second", "ask": "transcribe", "verdict": "unintelligible"}
+    escaped = json.dumps(row).replace(f'"{task_id}"', '"' + "".join(f"\\u{ord(each):04x}" for each in task_id) + '"')
+    assert task_id not in escaped
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join([escaped, json.dumps({**row, "task_id": "t" + 31 * "0"})]))
+    with opened(settings) as corpus:
+        report = merge_file(corpus, settings, file, from_inbox=False)
+    assert (report.annotations, report.refused) == (1, {"unknown_task": 1})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from training.evaluation.intervals import (
     rate_by_speaker,
     ratio_interval,
     report_interval,
+    require_paired,
     reversed_difference,
     speaker_sums,
     traffic_weights,
@@ -196,3 +199,12 @@ def test_a_row_without_a_weight_is_not_taken_for_one_that_was_drawn_for_certain(
 def test_the_interval_of_one_speaker_holds_a_rate_above_one():
     found = report_interval(asr_report([4, 4], [2, 2], ["a", "a"]))
     assert (found.value, found.low, found.high) == (2.0, 0.0, 2.0)
+
+
+def test_reports_on_other_texts_of_the_same_length_are_not_paired():
+    first = asr_report([0, 1], [2, 2], ["s", "t"])
+    marked = replace(first, marks=np.array(["a", "b"]))
+    require_paired(first, marked)  # reports of older versions say nothing about it
+    require_paired(marked, replace(first, marks=np.array(["a", "b"])))
+    with pytest.raises(RecordError, match="u00001"):
+        require_paired(marked, replace(first, marks=np.array(["a", "c"])))
