@@ -1,4 +1,4 @@
-"""Commands on the inventory of intents and slots: show, add, rename, merge, proposals, adopt, export."""
+"""Commands on the inventory of intents and slots: show, add, rename, merge, unmap, proposals, adopt, export."""
 
 from __future__ import annotations
 
@@ -98,6 +98,22 @@ def merge(
     with open_home(config, overrides, lock="inventory merge", create=True) as (corpus, settings):
         change = merge_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name, into)
     _show_change("merged", change, as_json)
+
+
+@inventory_app.command()
+def unmap(
+    name: Annotated[str, typer.Argument(help="A former name, or a proposal that was merged into a name.")],
+    slot: Slot = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Undo a rename or a merge for the answers that gave a name: it is an intent or a proposal of its own again."""
+    from flows.steps import inventory as step
+
+    with open_home(config, overrides, lock="inventory unmap", create=True) as (corpus, settings):
+        change = step.unmap(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name)
+    _show_change("means itself again", change, as_json)
 
 
 @inventory_app.command()
