@@ -138,14 +138,11 @@ def export(
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Export the inventory as the branch `inventory` of a configuration file (YAML)."""
-    import yaml
-
-    from flows.reports.inventory_list import as_config, list_inventory
+    """Export the inventory as the branch `inventory` of a configuration file (YAML), with former names in comments."""
+    from flows.reports.inventory_list import as_yaml, list_inventory
 
     with open_home(config, overrides) as (corpus, settings):
-        document = as_config(list_inventory(corpus, settings.home, settings.inventory))
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+        text = as_yaml(list_inventory(corpus, settings.home, settings.inventory))
     if out is None:
         print(text, end="")
     else:
