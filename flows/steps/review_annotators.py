@@ -54,8 +54,8 @@ def review(
 
     Answers to questions that were asked again have no part in the estimate: their labels were suspect, so whoever is
     right there seems to be wrong. A repeat without new answers changes nothing, unless a name means another now; a run
-    that is killed has written all or nothing. Where the answers disagree now, one more person is asked, and nobody where
-    they agree now.
+    that is killed has written all or nothing. Where the answers disagree now, one more person is asked, and nobody
+    where they agree now.
     """
     with corpus.read() as conn:
         basis, inventory = _basis(conn), names.at(conn)
