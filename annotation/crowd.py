@@ -6,8 +6,8 @@ clips that are asked again. A new annotator has the usual weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import Any
 
@@ -121,6 +121,14 @@ class Crowd:
         named = [(person, intent) for person, intent in labelled if intent is not None]
         confidence = min(1.0, self.intents.confidence(named) / self.intents.settings.accuracy) if named else 1.0
         return round(min(1.0, transcript * confidence), 6)
+
+    def renamed(self, current: Callable[[str], str]) -> Crowd:
+        """Return the crowd with other names of the intents; see `Confusions.renamed`.
+
+        Args:
+            current: returns the name that an intent has now.
+        """
+        return replace(self, intents=self.intents.renamed(current))
 
     def as_json(self) -> dict[str, Any]:
         """Return all estimates as a JSON object of ids and numbers."""

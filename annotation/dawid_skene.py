@@ -9,8 +9,8 @@ wrong values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import exp, log
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ Vote = tuple[str, str, str]
 """Item, annotator, value."""
 
 LEAST: Final = 1e-9
+
+MOST: Final = 1.0 - 1e-4
+"""Highest accuracy of a person."""
 
 
 class DawidSkeneSettings(BaseModel):
@@ -118,6 +121,49 @@ class Confusions:
         other = sum(log(self.likelihood(person, given, "")) for person, given in ordered) if unseen else top
         return best / (sum(weight) + unseen * exp(other - top))
 
+    def renamed(self, current: Callable[[str], str]) -> Confusions:
+        """Return the confusions with other names of the values; where two values are one now, their numbers are added.
+
+        Answers that named the other one of the two were wrong and are right now. Where each value stays a value of its
+        own, every number stays as it is.
+
+        Args:
+            current: returns the name that a value has now.
+        """
+        values = {*self.prior, *(name for row in self.wrong.values() for name in row)}
+        values |= {name for rows in self.rows.values() for true, row in rows.items() for name in (true, *row)}
+        names = {value: current(value) for value in sorted(values)}
+        if all(value == name for value, name in names.items()):
+            return self
+        joined = len(names) - len(set(names.values()))
+        rows: dict[str, dict[str, dict[str, float]]] = {}
+        for person, by_true in self.rows.items():
+            for true, row in by_true.items():
+                _add(rows.setdefault(person, {}).setdefault(names[true], {}), row, names)
+        found = replace(
+            self,
+            classes=max(2, self.classes - joined),
+            prior=_add({}, self.prior, names),
+            wrong={person: _add({}, row, names) for person, row in self.wrong.items()},
+            rows=rows,
+        )
+        return found._with_right_answers(self) if joined else found
+
+    def _with_right_answers(self, before: Confusions) -> Confusions:
+        """Return these confusions, in which values were joined, with what is right now counted as right."""
+        wrong: dict[str, dict[str, float]] = {}
+        accuracy = dict(self.accuracy)
+        for person, rows in self.rows.items():
+            right_now = sum(row.get(true, 0.0) for true, row in rows.items())
+            right = sum(row.get(true, 0.0) for true, row in before.rows[person].items())
+            if right_now - right > LEAST:
+                total = self.answers.get(person, 0.0) + self.settings.strength
+                accuracy[person] = min(MOST, accuracy[person] + (right_now - right) / max(total, LEAST))
+            wrong[person] = {}
+            for true, row in rows.items():
+                _add(wrong[person], {given: count for given, count in row.items() if given != true}, {})
+        return replace(self, accuracy=accuracy, wrong=wrong)
+
     def as_json(self) -> dict[str, Any]:
         """Return the confusions as a JSON object with rounded numbers, to be stored."""
         return {
@@ -134,6 +180,14 @@ class Confusions:
     def from_json(cls, value: Mapping[str, Any]) -> Confusions:
         """Return the confusions from the JSON object of `as_json`."""
         return cls(**{**value, "settings": DawidSkeneSettings.model_validate(value["settings"])})
+
+
+def _add(to: dict[str, float], row: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
+    """Add the numbers of a row to another one by the names of today, and return it."""
+    for value, number in row.items():
+        name = names.get(value, value)
+        to[name] = to.get(name, 0.0) + number
+    return to
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:
@@ -233,7 +287,7 @@ class _Table:
         total = np.bincount(self.person, weight, n)
         accuracy = np.clip(
             (right + settings.strength * settings.accuracy) / np.maximum(total + settings.strength, LEAST),
-            1.0 / (4 * classes), 1.0 - 1e-4,
+            1.0 / (4 * classes), MOST,
         )  # fmt: skip
         wrong = self._wrong_shares(weight, classes)
         wrong_given, wrong_true = wrong[self.person, self.given], wrong[self.person, self.truth[self.pair]]

@@ -19,6 +19,7 @@ from corpus.errors import UsageError
 from corpus.records.annotations import Annotation, AnnotationTask
 from corpus.records.arrivals import SlotSpan
 from corpus.records.base import OTHER_INTENT, Verdict, digest
+from corpus.settings import MOST_SEED
 from corpus.text import normalise_with_spans, words
 
 
@@ -76,7 +77,7 @@ class AnnotatorSettings(BaseModel):
     false_unintelligible_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     draft_trust: float = Field(default=0.0, ge=0.0, le=1.0)
     manner: Literal["careful", "random", "first", "flips"] = "careful"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 def answer(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.records.base import Split
+
+MOST_SEED: Final = 2**32 - 1
+"""Highest seed of any setting: NumPy's and scikit-learn's older generators take 32 bits."""
 
 
 class CorpusSettings(BaseModel):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpus import plugins
 from corpus.errors import SettingsError
 from corpus.locales import canonical_locale
+from corpus.settings import MOST_SEED
 from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
 
@@ -56,7 +57,7 @@ class SamplingSettings(BaseModel):
     near_duplicate: float | None = Field(default=0.98, gt=0, le=1)
     cold_start_labels: int = Field(default=20, ge=0)
     triage_below: float | None = Field(default=None, gt=0, le=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
     @field_validator("strategy")
     @classmethod

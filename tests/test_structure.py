@@ -29,6 +29,7 @@ PARTS_OF_STEPS = {
     "merge_total": "merge",
     "night_preview": "retrain",
     "refused_training": "retrain",
+    "relabel": "inventory",
     "retrain_plan": "retrain",
     "retrain_preview": "retrain",
     "review_annotators": "merge",

@@ -19,6 +19,7 @@ from corpus.errors import RecordError
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS, Predictions
+from corpus.settings import MOST_SEED
 from training.asr.transcribe import AsrOutput, TranscribeSettings, transcribe
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ScoreSettings(BaseModel):
     chunk_seconds: float = Field(default=900.0, gt=0)
     text_tokens: int = Field(default=4096, ge=1)
     dropout_passes: int = Field(default=0, ge=0)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,22 @@ def make_names(
     return Names(tuple(dict.fromkeys([*ordered, *spellings.values()])), spellings, kept, fold_case)
 
 
+def fold_collisions(names: Names) -> list[tuple[str, str]]:
+    """Return former names that would mean another name if case did not count, and that name, sorted.
+
+    Args:
+        names: the names while case counts.
+    """
+    spelled: dict[str, dict[str, str]] = {}
+    for key in sorted(names.spellings, key=lambda key: (name_key(names.spellings[key]) != key, key)):
+        spelled.setdefault(name_key(key, True), {})[key] = names.spellings[key]  # names in use first
+    found = []
+    for meanings in spelled.values():
+        (_, first), *others = meanings.items()
+        found += [(key, first) for key, means in others if name_key(means, True) != name_key(first, True)]
+    return sorted(found)
+
+
 def names_of(
     kind: NameKind,
     given: Iterable[str],

@@ -112,9 +112,15 @@ def merge_backend(name: str, answers_digest: str) -> str:
     return f"merge/{name}/{answers_digest}"
 
 
-def review(answers_digest: str) -> str:
-    """Return the id of a review of all annotators, by the digest of all answers."""
-    return f"review/{answers_digest}"
+def review(answers_digest: str, inventory_digest: str, after: int) -> str:
+    """Return the id of a review of all annotators.
+
+    Args:
+        answers_digest: digest of all answers, and of what former names in them mean.
+        inventory_digest: digest of the names in use.
+        after: number of the review before it, 0 for the first: names can mean again what they meant before.
+    """
+    return f"review/{answers_digest}/{inventory_digest}/{after}"
 
 
 # --- retrain, judge, promote, register --------------------------------------------------------------------------------

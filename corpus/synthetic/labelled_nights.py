@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from corpus.errors import UsageError
 from corpus.locales import canonical_locale
+from corpus.settings import MOST_SEED
 from corpus.storage.json_lines import read_objects
 from corpus.synthetic.nights import NightFiles
 
@@ -50,7 +51,7 @@ class LabelledSettings(BaseModel):
     locale: Annotated[str, AfterValidator(canonical_locale)] = "en-US"
     device_type: str = "microphone"
     attributes: tuple[str, ...] = ()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 def labelled_window(settings: LabelledSettings, night: int) -> tuple[datetime, datetime]:

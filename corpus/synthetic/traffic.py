@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from corpus.errors import RecordError
 from corpus.records.base import Floats, Verdict
+from corpus.settings import MOST_SEED
 from corpus.synthetic.acoustics import AugmentSettings, augment, doorbell
 from corpus.synthetic.language import Sentence, background, sentence
 from corpus.synthetic.speakers import Speaker, speakers
@@ -56,7 +57,7 @@ class TrafficSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
     nights: int = Field(default=3, ge=1)
     utterances_per_night: int = Field(default=400, ge=1)
     speakers: int = Field(default=60, ge=2)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -155,26 +155,39 @@ def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     return dict(sorted(Counter(row.utterance_id for row in rows).items()))
 
 
-def answers_by_utterance(
-    conn: sa.Connection, ids: Sequence[str] | None = None
-) -> dict[str, list[tuple[str, str, str | None]]]:
-    """Return (annotator, verdict, intent) of the latest answers about each utterance, by id.
+class GivenAnswer(NamedTuple):
+    """An answer without its texts.
+
+    Attributes:
+        intent: as it was said, maybe by a name that means another now; None beside a proposal alone.
+        proposes: whether it named something outside the inventory of its time; None in rows of older versions.
+    """
+
+    annotator_id: str
+    verdict: str
+    intent: str | None
+    proposes: bool | None
+
+
+def answers_by_utterance(conn: sa.Connection, ids: Sequence[str] | None = None) -> dict[str, list[GivenAnswer]]:
+    """Return the latest answers about each utterance, by id.
 
     A request for help is no answer. If a latest revision has several contents, none is returned, as in
     `annotation.latest_answers`. The answers to all tasks about an utterance are returned.
     """
-    names = ("utterance_id", "task_id", "annotator_id", "revision", "variant", "verdict", "intent")
+    names = ("utterance_id", "task_id", "annotator_id", "revision", "variant", "verdict", "intent", "proposes")
     statement = sa.select(*(answers.c[name] for name in names))
     rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, answers.c.utterance_id, ids))
     latest: dict[tuple[str, str], list[sa.Row[Any]]] = {}
     for row in sorted(rows, key=lambda r: (r.task_id, r.annotator_id, -r.revision, r.variant)):
         latest.setdefault((row.task_id, row.annotator_id), []).append(row)
-    found: dict[str, list[tuple[str, str, str | None]]] = {}
+    found: dict[str, list[GivenAnswer]] = {}
     for revisions in latest.values():
         newest = [row for row in revisions if row.revision == revisions[0].revision]
         if len(newest) == 1 and newest[0].verdict != "help":
             row = newest[0]
-            found.setdefault(row.utterance_id, []).append((row.annotator_id, row.verdict, row.intent))
+            given = GivenAnswer(row.annotator_id, row.verdict, row.intent, row.proposes)
+            found.setdefault(row.utterance_id, []).append(given)
     return found
 
 

@@ -146,6 +146,19 @@ def with_mapping(stored: StoredNames, name: str, means: str) -> StoredNames:
     return StoredNames(sources, stored.notes, mapped | {name: means})
 
 
+def without_mapping(stored: StoredNames, name: str, fold_case: bool = False) -> StoredNames:
+    """Return the stored names after a former or foreign name means nothing any more.
+
+    Args:
+        stored: the names so far.
+        name: the former or foreign name, in any spelling.
+        fold_case: whether names compare without regard to case.
+    """
+    key = name_key(name, fold_case)
+    mapped = {old: means for old, means in stored.mapped.items() if name_key(old, fold_case) != key}
+    return StoredNames(stored.sources, stored.notes, mapped)
+
+
 def put_names(conn: sa.Connection, kind: NameKind, stored: StoredNames, now: datetime) -> None:
     """Write the names of a kind; those that are not given are deleted.
 
@@ -235,6 +248,10 @@ def with_intents(conn: sa.Connection, intents: Iterable[str]) -> list[str]:
 
 
 def with_transcripts(conn: sa.Connection) -> list[str]:
-    """Return the ids of the utterances with a current label that has a transcript, and so may have slots; sorted."""
-    statement = sa.select(labels.c.utterance_id).where(labels.c.current, labels.c.has_transcript)
-    return sorted(conn.execute(statement).scalars())
+    """Return the ids of the utterances with a label or an answer that has a transcript, and so may have slots; sorted.
+
+    Answers count also where the utterance has no label yet: a later answer may settle it.
+    """
+    labelled = sa.select(labels.c.utterance_id).where(labels.c.current, labels.c.has_transcript)
+    answered = sa.select(answers.c.utterance_id).where(answers.c.ask == "transcribe", answers.c.verdict == "labelled")
+    return sorted(set(conn.execute(labelled).scalars()) | set(conn.execute(answered.distinct()).scalars()))

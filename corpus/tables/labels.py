@@ -253,6 +253,12 @@ def newest_ingested(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     return {row.utterance_id: row.revision for row in _by_revision(rows)}
 
 
+def current_intents(conn: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the intent of the current label of each utterance, by id; those without one are missing."""
+    statement = sa.select(labels.c.utterance_id, labels.c.intent).where(labels.c.current, labels.c.intent.is_not(None))
+    return {row.utterance_id: row.intent for row in fetch_among(conn, statement, labels.c.utterance_id, ids)}
+
+
 def ingested_revisions(conn: sa.Connection) -> dict[str, int]:
     """Return the revision of the ingested label of utterances about which annotators have answered, by id."""
     answered = sa.exists().where(answers.c.utterance_id == labels.c.utterance_id)

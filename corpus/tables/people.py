@@ -47,7 +47,8 @@ class CrowdRow(NamedTuple):
 
     Attributes:
         seq: number of the review, from 1.
-        answers_digest: `answers_digest` of the answers that it was computed from.
+        answers_digest: `answers_digest` of the answers that it was computed from, and a digest of what former names
+            meant then, where there were any.
         numbers: the estimates, as `annotation.crowd.Crowd` stores them.
     """
 

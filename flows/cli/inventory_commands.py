@@ -1,4 +1,4 @@
-"""Commands on the inventory of intents and slots: show, add, rename, merge, proposals, adopt, export."""
+"""Commands on the inventory of intents and slots: show, add, rename, merge, unmap, proposals, adopt, export."""
 
 from __future__ import annotations
 
@@ -101,6 +101,22 @@ def merge(
 
 
 @inventory_app.command()
+def unmap(
+    name: Annotated[str, typer.Argument(help="A former name, or a proposal that was merged into a name.")],
+    slot: Slot = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Undo a rename or a merge for the answers that gave a name: it is an intent or a proposal of its own again."""
+    from flows.steps import inventory as step
+
+    with open_home(config, overrides, lock="inventory unmap", create=True) as (corpus, settings):
+        change = step.unmap(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name)
+    _show_change("means itself again", change, as_json)
+
+
+@inventory_app.command()
 def adopt(
     names: Names,
     slot: Slot = False,
@@ -122,14 +138,11 @@ def export(
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Export the inventory as the branch `inventory` of a configuration file (YAML)."""
-    import yaml
-
-    from flows.reports.inventory_list import as_config, list_inventory
+    """Export the inventory as the branch `inventory` of a configuration file (YAML), with former names in comments."""
+    from flows.reports.inventory_list import as_yaml, list_inventory
 
     with open_home(config, overrides) as (corpus, settings):
-        document = as_config(list_inventory(corpus, settings.home, settings.inventory))
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+        text = as_yaml(list_inventory(corpus, settings.home, settings.inventory))
     if out is None:
         print(text, end="")
     else:

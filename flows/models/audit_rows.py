@@ -73,7 +73,7 @@ def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows
     oldest, _ = retention_limits(corpus)
     closed |= {row.utterance_id for row in found if row.reason == "held_out"}
     labelled = {row.utterance_id for row in found}
-    verdicts = {i: [verdict for _, verdict, _ in given] for i, given in answers.items()}
+    verdicts = {i: [each.verdict for each in given] for i, given in answers.items()}
     outcomes = [_outcome(i in closed, i in labelled, verdicts.get(i, [])) for i in ids]
     return AuditRows(
         nights=tuple(dict.fromkeys(row.night for row in within)),

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from corpus.errors import ChainBroken, EarmarkError
+from corpus.errors import ChainBroken, EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.settings import places
 from corpus.storage import work_folder
 from corpus.storage.records_schema import audit as records_chain
-from corpus.tables import datasets, ingest_batches, orphans, utterances
+from corpus.tables import datasets, ingest_batches, inventory, orphans, utterances
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
+from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
@@ -97,6 +98,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "models": lambda: _models(corpus, settings.home, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
+        "inventory": lambda: _inventory(corpus, settings),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -126,6 +128,18 @@ def _datasets(corpus: Corpus) -> Found:
         if state == "expired" and row.expires_at is not None
     ]
     return {"handed_out": len(rows), "gone": states.count("gone")}, problems
+
+
+def _inventory(corpus: Corpus, settings: Settings) -> Found:
+    """Return how many former names there are; where case does not count, check that none is another name without it."""
+    with corpus.read() as conn:
+        former = sum(len(stored.mapped) for stored in inventory.stored_names(conn).values())
+    if settings.inventory.fold_case:
+        try:
+            inventory_of(corpus, settings.home, settings.inventory)
+        except UsageError as error:
+            return {"former names": former}, [str(error)]
+    return {"former names": former}, []
 
 
 def _chains(corpus: Corpus) -> Found:

@@ -14,6 +14,7 @@ WORDS: Final = {
     "counts": "rows and clips",
     "models": "versions of models",
     "task folder": "tasks and their files",
+    "inventory": "former names of intents and slots",
     "datasets": "datasets handed out",
 }
 """What is counted in each check, by its name."""

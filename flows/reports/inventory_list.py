@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from annotation.inventory import InventorySettings, join_inventory
 from corpus.handle import Corpus
@@ -113,3 +116,18 @@ def as_config(report: InventoryReport) -> dict[str, Any]:
         note |= {"examples": list(row.examples)} if row.examples else {}
         branches["intents" if row.kind == "intent" else "slots"][row.name] = note
     return {"inventory": branches}
+
+
+def as_yaml(report: InventoryReport) -> str:
+    """Return the branch `inventory` as YAML; former names, which no configuration has, are commands in its comments."""
+    text = yaml.safe_dump(as_config(report), sort_keys=False, allow_unicode=True, width=100)
+    commands = [
+        f"#   earmark inventory merge {'--slot ' if row.kind == 'slot' else ''}{shlex.join(['--', old, row.name])}\n"
+        for row in report.names
+        for old in row.also
+    ]
+    return (
+        text
+        + ("# Former names; in another home these commands give them their meaning:\n" if commands else "")
+        + ("".join(commands))
+    )

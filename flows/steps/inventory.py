@@ -5,34 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
-
-import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
-from annotation.consensus import Merged, merge_annotations
 from annotation.inventory import InventorySettings
-from annotation.proposals import renamed, resolved
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.names import clean_name, name_key
-from corpus.records.annotations import Annotation, Label, NameNote
+from corpus.records.annotations import NameNote
 from corpus.records.base import OTHER_INTENT
-from corpus.records.inventory import Inventory, NameKind, Names
+from corpus.records.inventory import NameKind, Names, make_names
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table
 from corpus.tables import labels, rounds
-from corpus.tables.inventory import NameSource, StoredNames, with_mapping, with_names
-from corpus.tables.labels import LabelRow, Source
-from flows.models.ingested_labels import ingested_labels
+from corpus.tables.inventory import NameSource, StoredNames, with_mapping, with_names, without_mapping
 from flows.models.inventory import NamesInUse, inventory_of, names_in_use
-from flows.models.label_reliability import stored_crowd
 from flows.models.proposals import list_proposals
 from flows.runtime.results import Result
 from flows.steps.merge import merge_basis
-from flows.tasks.task_needs import needs_more_answers, reopen_tasks, settle_tasks
+from flows.steps.relabel import concerned, names_given, relabelled
+from flows.tasks.task_needs import reopen_tasks, settle_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +58,15 @@ def add_names(
     names: Sequence[str],
     note: NameNote,
 ) -> InventoryChange:
-    """Add names to the inventory, or give names that are in it a new note."""
+    """Add names to the inventory, or give names that are in it a new note.
+
+    Raises:
+        UsageError: a name can't be one, or is a former name of another.
+    """
+    known = inventory_of(corpus, home, settings).of(kind)
     for name in names:
         require_name(name)
+        _require_no_former(known, kind, name)
     given = note if note != NameNote() else None
     return _change(
         corpus,
@@ -89,16 +88,18 @@ def adopt(
     """Take proposed names into the inventory; the answers that named them become labels.
 
     Raises:
-        UsageError: no answer proposes a name.
+        UsageError: no answer proposes a name, or it is a former name of another.
     """
-    known = {
+    known = inventory_of(corpus, home, settings).of(kind)
+    proposed = {
         name_key(row.name, settings.fold_case)
         for row in list_proposals(corpus, home, settings).proposals
         if row.kind == kind
     }
     for name in names:
         require_name(name)
-        if name_key(name, settings.fold_case) not in known:
+        _require_no_former(known, kind, name)
+        if name_key(name, settings.fold_case) not in proposed:
             raise UsageError(
                 f"no answer names the {kind} {clean_name(name)}; earmark inventory add adds it all the same"
             )
@@ -116,21 +117,33 @@ def rename(
 ) -> InventoryChange:
     """Give a name of the inventory a new spelling, also in all labels.
 
+    A former name of another that no answer gave and no champion knows may be given anew; it means the other no more.
+
     Raises:
-        UsageError: the old name is not in the inventory, or is `other`, or the new one is another name in it.
+        UsageError: the old name is not in the inventory, or is `other`, or the new one is another name in it, or is
+            a former name that an answer gave.
     """
     require_name(new)
+    in_use = names_in_use(corpus, home, settings)
     names = inventory_of(corpus, home, settings).of(kind)
+    _require_no_former(names, kind, old)
     known = _require_known(names.resolve(old), kind, old)
     _require_free(known, kind)
-    if names.resolve(new) not in (None, known):
-        raise UsageError(f"{kind} {clean_name(new)} is in the inventory already; earmark inventory merge joins the two")
+    other = names.resolve(new)
+    if other not in (None, known):
+        if not _is_former(names, new):
+            raise UsageError(
+                f"{kind} {clean_name(new)} is in the inventory already; earmark inventory merge joins the two"
+            )
+        _require_unsaid(corpus, in_use, kind, new, f"{kind} {clean_name(new)} is a former name of {other}")
     note = names.notes.get(known)
 
     def change(stored: StoredNames, _: Names) -> StoredNames:
-        return with_mapping(with_names(stored, [new], stored.sources.get(known, "added"), note), known, new)
+        free = without_mapping(stored, new, settings.fold_case) if other != known else stored
+        named = with_names(free, [new], stored.sources.get(known, "added"), note)
+        return _with_mappings(named, in_use.spelled_like(stored, kind, known), known, new)
 
-    return _change(corpus, names_in_use(corpus, home, settings), people, {kind: change}, [new])
+    return _change(corpus, in_use, people, {kind: change}, [new])
 
 
 def merge_names(
@@ -139,8 +152,10 @@ def merge_names(
     """Make a name of the inventory, or a proposed one, mean another, also in all labels.
 
     Raises:
-        UsageError: the name to merge into is not in the inventory, both are one name, or the first is `other`.
+        UsageError: the name to merge into is not in the inventory, both are one name, or the first is `other`, or a
+            former name of another.
     """
+    in_use = names_in_use(corpus, home, settings)
     names = inventory_of(corpus, home, settings).of(kind)
     target = _require_known(names.resolve(into), kind, into)
     source = names.resolve(old) or clean_name(old)
@@ -148,14 +163,47 @@ def merge_names(
         raise UsageError(f"{kind} {target}: both names mean the same already")
     if not source or not source.isprintable():
         raise UsageError("a name has at least 1 character and no control character")
+    _require_no_former(names, kind, old)
     _require_free(source, kind)
     return _change(
         corpus,
-        names_in_use(corpus, home, settings),
+        in_use,
         people,
-        {kind: lambda stored, _: with_mapping(stored, source, target)},
+        {kind: lambda stored, _: _with_mappings(stored, in_use.spelled_like(stored, kind, source), source, target)},
         [target],
     )
+
+
+def unmap(
+    corpus: Corpus, home: Path, settings: InventorySettings, people: PeopleSettings, kind: NameKind, name: str
+) -> InventoryChange:
+    """Make a former name, or a proposal that was mapped, mean itself again, also in the labels of the answers.
+
+    A name that answers gave while it was in the inventory is in it again; another name is a proposal again. Labels that
+    came without answers keep the name that they have.
+
+    Raises:
+        UsageError: it is no former name.
+    """
+    with corpus.read() as conn:
+        mapped = inventory_table.stored_names(conn)[kind].mapped
+        given = set(inventory_table.intents_in_use(conn)) if kind == "intent" else set()
+        ids = set(inventory_table.with_transcripts(conn)) - set(annotations_table.proposing(conn))
+    found: list[str] = []
+    for fold_case in (False, settings.fold_case):  # the same spelling comes first
+        found = found or [each for each in mapped if name_key(each, fold_case) == name_key(name, fold_case)]
+    if not found:
+        raise UsageError(f"{kind} {clean_name(name)} is no former name; earmark inventory show lists them")
+    if kind == "slot":
+        given = names_given(corpus, kind, ids)
+    own = [each for each in found if name_key(each) in set(map(name_key, given))]
+
+    def change(stored: StoredNames, _: Names) -> StoredNames:
+        for each in found:
+            stored = without_mapping(stored, each)
+        return with_names(stored, own, "added", None)
+
+    return _change(corpus, names_in_use(corpus, home, settings), people, {kind: change}, found)
 
 
 def settle(corpus: Corpus, names: NamesInUse, people: PeopleSettings) -> InventoryChange | None:
@@ -182,12 +230,13 @@ def _slot_names(corpus: Corpus, ids: Sequence[str]) -> list[str]:
     return sorted({slot.name for content in opened if content.label is not None for slot in content.label.slots})
 
 
-def _in_use(stored: StoredNames, known: Names) -> StoredNames:
-    """Return the stored names, each as the name in use that it means."""
+def _in_use(stored: StoredNames, _: Names) -> StoredNames:
+    """Return the stored names, a former one as the name that it means; spellings in other case stay."""
+    known = make_names((), stored.mapped)
     sources: dict[str, NameSource] = {}
     notes: dict[str, NameNote] = {}
     for name, source in stored.sources.items():
-        kept = known.resolve(name) or name
+        kept = known.current(name)
         sources.setdefault(kept, source)
         if kept not in notes or notes[kept] == NameNote():
             notes[kept] = stored.notes.get(name, NameNote())
@@ -203,6 +252,48 @@ def require_name(name: str) -> None:
     clean = clean_name(name)
     if not clean or len(clean) > 128 or not clean.isprintable():
         raise UsageError("a name has 1 to 128 characters, none of them a control character")
+
+
+def _with_mappings(stored: StoredNames, spellings: Iterable[str], name: str, means: str) -> StoredNames:
+    """Return the stored names after a name means another, in all given spellings but that of the other."""
+    for each in (*spellings, name):
+        if name_key(each) != name_key(means) or each == name:
+            stored = with_mapping(stored, each, means)
+    return stored
+
+
+def _is_former(names: Names, name: str) -> bool:
+    """Return whether a name means another one."""
+    known = names.resolve(name)
+    return known is not None and name_key(known, names.fold_case) != name_key(name, names.fold_case)
+
+
+def _require_no_former(names: Names, kind: NameKind, name: str) -> None:
+    if _is_former(names, name):
+        former, slot = clean_name(name), " --slot" if kind == "slot" else ""
+        raise UsageError(
+            f"{kind} {former} is a former name of {names.resolve(name)}; name that one, or run earmark inventory "
+            f"unmap{slot} {former} first"
+        )
+
+
+def _require_unsaid(corpus: Corpus, in_use: NamesInUse, kind: NameKind, name: str, what: str) -> None:
+    """Check that no answer and no champion has a name: what they say would mean something else than before."""
+    key = name_key(name, in_use.settings.fold_case)
+
+    def same(given: str) -> bool:
+        return name_key(given, in_use.settings.fold_case) == key
+
+    if any(same(each) for each in in_use.champion[kind]):
+        raise UsageError(f"{what}, and the champion predicts it; choose another name")
+    with corpus.read() as conn:
+        ids = set(annotations_table.proposing(conn))
+        if kind == "intent":
+            ids |= set(inventory_table.with_intents(conn, filter(same, inventory_table.intents_in_use(conn))))
+        else:
+            ids |= set(inventory_table.with_transcripts(conn))
+    if any(same(each) for each in names_given(corpus, kind, ids)):
+        raise UsageError(f"{what}, and answers gave it, which would mean something else; choose another name")
 
 
 def _require_known(known: str | None, kind: NameKind, given: str) -> str:
@@ -256,13 +347,17 @@ def _try_change(
 ) -> InventoryChange:
     with corpus.read() as conn:
         stored = inventory_table.stored_names(conn)
-        before = in_use.joined(stored)
-        changed = {kind: change(stored[kind], before.of(kind)) for kind, change in changes.items()}
+        folded = inventory_table.folds_case(conn)
+        before = in_use.by_case(folded).joined(stored)
+        now = in_use.joined(stored)
+        changed = {kind: change(stored[kind], now.of(kind)) for kind, change in changes.items()}
+        if not folded:
+            in_use.check_case(stored | changed)
         after = in_use.joined(stored | changed)
-        ids = sorted({i for kind in changes for i in _concerned(conn, kind, before, after, stored[kind].sources)})
-        basis = merge_basis(corpus, conn, ids)
         agree = inventory_table.settled(conn) == before.digest()
-    plan = _relabelled(corpus, ids, after, before if agree and not settles else None, people.most_answers)
+        ids = concerned(conn, before, after, stored, agree=agree)
+        basis = merge_basis(corpus, conn, ids)
+    plan = relabelled(corpus, ids, after, before if agree and not settles else None, people.most_answers)
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
@@ -286,106 +381,3 @@ def _try_change(
         op.result = {"kind": ", ".join(changes), "names": len(names)}
         op.result |= {"labels": report.labels, "withdrawn": report.withdrawn}
     return report
-
-
-def _concerned(
-    conn: sa.Connection, kind: NameKind, before: Inventory, after: Inventory, given: Iterable[str]
-) -> set[str]:
-    """Return the ids of the utterances whose labels a change of the names may change.
-
-    Args:
-        conn: a connection on the records.
-        kind: what the names are of.
-        before: the inventory so far.
-        after: the inventory from now on.
-        given: the names that labels brought.
-    """
-    old, new = before.of(kind), after.of(kind)
-    ids = set(annotations_table.proposing(conn))
-    if kind == "intent":
-        moved = [name for name in inventory_table.intents_in_use(conn) if new.resolve(name) != name]
-        ids |= set(inventory_table.with_intents(conn, moved))
-    elif any(new.resolve(name) != name for name in given) or any(
-        new.spellings.get(key) != name for key, name in old.spellings.items()
-    ):
-        ids |= set(inventory_table.with_transcripts(conn))
-    return ids
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """New labels by source, utterances whose label is withdrawn, and how many utterances were opened.
-
-    Attributes:
-        unsettled: utterances among these that need an answer of one more person.
-        proposes: whether any answer has a proposal, by utterance with answers.
-        merged: the answers that were merged anew.
-    """
-
-    labels: dict[Source, list[Label]]
-    withdrawn: list[str]
-    opened: int
-    unsettled: frozenset[str]
-    proposes: dict[str, bool]
-    merged: list[Merged]
-
-
-def _relabelled(
-    corpus: Corpus, ids: Sequence[str], inventory: Inventory, before: Inventory | None, most_answers: int
-) -> _Plan:
-    """Merge the answers to the utterances anew with the names in use, and rename the labels without answers.
-
-    Args:
-        corpus: the handle.
-        ids: the utterances.
-        inventory: the names in use from now on.
-        before: the inventory that all labels agree with so far, so that only what it reads otherwise is merged anew;
-            None where some may not agree.
-        most_answers: how many people are asked at most where the answers disagree.
-    """
-    with corpus.read() as conn:
-        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-        rows: dict[str, LabelRow] = {row.utterance_id: row for row in labels.current(conn, ids)}
-        crowd, again = stored_crowd(conn), rounds.tasks_again(conn, ids)
-    given: dict[str, list[Annotation]] = {}
-    current: dict[str, Label] = {}
-    opened = door.open(corpus, ids, "annotate", parts=("annotations", "label"), strict=False, label_revisions=withdrawn)
-    count = 0
-    for content in opened:
-        count += 1
-        given[content.utterance.utterance_id] = list(content.annotations)
-        if content.label is not None:
-            current[content.utterance.utterance_id] = content.label
-    merged = merge_annotations(
-        {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)},
-        current,
-        withdrawn=withdrawn,
-        crowd=crowd,
-        others=others,
-        inventory=inventory,
-        ingested=ingested_labels(corpus, current),
-        again=again,
-    )
-    found: dict[Source, list[Label]] = {"annotators": _new_labels(merged), "manifest": [], "held_out": []}
-    for utterance_id, label in current.items():
-        if not given[utterance_id] and utterance_id in rows:
-            new = renamed(label, inventory)
-            if new != label:
-                found[cast(Source, rows[utterance_id].source)].append(new)
-    proposes = {i: any(answer.proposal is not None for answer in rows) for i, rows in given.items() if rows}
-    gone = [row for row in merged if row.withdraws]
-    unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1, most_answers))
-    return _Plan(found, [row.utterance_id for row in gone], count, unsettled, proposes, merged)
-
-
-def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inventory | None, after: Inventory) -> bool:
-    """Return whether there are answers, and the inventory reads them, or the label beside them, otherwise now."""
-    if before is None or (label is not None and renamed(label, after) != label):
-        return bool(rows)
-    return any(resolved(row, before) != resolved(row, after) for row in rows)
-
-
-def _new_labels(merged: Iterable[Merged]) -> list[Label]:
-    """Return the new labels; this revision counts beside those of the answers, see `labels.other_revisions`."""
-    found = [row.label for row in merged if row.is_new and row.label is not None]
-    return [replace(label, revision=label.revision + 1) for label in found]

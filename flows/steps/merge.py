@@ -277,7 +277,7 @@ def _plan_merge(
         inventory = names.at(conn)
         basis = (merge_basis(corpus, conn, ids), inventory.digest())
         withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-        crowd, again = stored_crowd(conn), rounds.tasks_again(conn, ids)
+        crowd, again = stored_crowd(conn, inventory), rounds.tasks_again(conn, ids)
     parts: tuple[Part, ...] = ("annotations", "label")
     contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
     opened = {

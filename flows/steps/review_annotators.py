@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import sqlalchemy as sa
 
 from annotation.anchoring import DraftComparison
 from annotation.assignment import PeopleSettings
 from annotation.consensus import Merged, merge_annotations
 from annotation.crowd import Crowd, CrowdSettings, learn_crowd
-from annotation.proposals import resolved, without_vote
+from annotation.proposals import renamed, resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
@@ -20,6 +22,7 @@ from corpus.storage.content_codec import Part
 from corpus.storage.operations import Operation
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds
+from corpus.tables.inventory import meaning_digest
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
 from flows.runtime import progress
@@ -50,33 +53,33 @@ def review(
     """Estimate from all answers how reliable each annotator is, and merge anew the clips that several answered.
 
     Answers to questions that were asked again have no part in the estimate: their labels were suspect, so whoever is
-    right there seems to be wrong. A repeat without new answers changes nothing; a run that is killed has written all or
-    nothing. Where the answers disagree now, one more person is asked, and nobody where they agree now.
+    right there seems to be wrong. A repeat without new answers changes nothing, unless a name means another now; a run
+    that is killed has written all or nothing. Where the answers disagree now, one more person is asked, and nobody
+    where they agree now.
     """
     with corpus.read() as conn:
-        basis = people.answers_digest(conn)
+        basis, inventory = _basis(conn), names.at(conn)
         stored = people.crowd(conn)
         answers = annotations_table.answers_by_utterance(conn)
         shared = [i for i, rows in answers.items() if len({annotator_id for annotator_id, *_ in rows}) > 1]
         ingested = labels.ingested_revisions(conn)
-    if stored is not None and stored[1] == basis:
+    if stored is not None and stored.answers_digest == basis:
         return Skipped("no answer is new")
     ids = sorted({*shared, *ingested})
     if not ids and not _several_annotators(corpus):
         return Skipped("no two people answered on the same clip")
     annotations, current, truths = _open_content(corpus, ids, ingested)
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
-    with corpus.read() as conn:
-        inventory = names.at(conn)
     named, fair_truths = _fair(corpus, inventory, annotations, truths)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
         crowd = learn_crowd(named, fair_truths, len(inventory.intents.names), settings, drafts_kept)
     of_shared = {i: annotations[i] for i in shared if i in annotations}
     merged = _merge_anew(corpus, of_shared, current, truths, crowd, inventory)
-    with corpus.operation(operation_ids.review(basis), "review") as op:
+    operation_id = operation_ids.review(basis, inventory.digest(), stored.seq if stored is not None else 0)
+    with corpus.operation(operation_id, "review") as op:
         if op.done:
             return _stored_review(op.result)
-        if people.answers_digest(op.conn) != basis or names.at(op.conn) != inventory:
+        if _basis(op.conn) != basis or names.at(op.conn) != inventory:
             report: ReviewReport | Skipped = Skipped("answers came in meanwhile; the next merge reviews them")
         else:
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())
@@ -85,6 +88,12 @@ def review(
             report = ReviewReport(len(of_shared), len(crowd.people), careless, len(_changed(merged)))
         op.result = report.to_json()
     return report
+
+
+def _basis(conn: sa.Connection) -> str:
+    """Return a digest of the answers and of what former names in them mean, where there are any."""
+    meaning = meaning_digest(conn)
+    return people.answers_digest(conn) + (f"/{meaning}" if meaning else "")
 
 
 def _merge_anew(
@@ -115,7 +124,8 @@ def _merge_anew(
 
 
 def _changed(merged: Sequence[Merged]) -> list[Label]:
-    return [row.label for row in merged if row.is_new and row.label is not None]
+    new = [row.label for row in merged if row.is_new and row.label is not None]
+    return [replace(label, revision=label.revision + 1) for label in new]  # see `labels.other_revisions`
 
 
 def _write_merged(corpus: Corpus, op: Operation, merged: Sequence[Merged], settings: PeopleSettings) -> None:
@@ -172,7 +182,7 @@ def _fair(
         again = {row.task_id for row in rounds.tasks(conn) if row.reason == "again"}
     fair = {i: [row for row in rows if row.task_id not in again] for i, rows in annotations.items()}
     named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in fair.items() if rows}
-    return named, {i: label for i, label in truths.items() if i in named}
+    return named, {i: renamed(label, inventory) for i, label in truths.items() if i in named}
 
 
 def _several_annotators(corpus: Corpus) -> bool:

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from corpus.errors import SettingsError
-from corpus.records.base import Kind
+from corpus.records.base import Kind, canonical_json
 from flows.runtime.close_keys import close_keys
 from flows.runtime.settings import describe
 from training.asr.finetune import AsrFinetuneSettings
@@ -130,9 +130,11 @@ def candidates(
         drawn = np.random.default_rng(seed_of(kind, present)).permutation(count)[:trials]
         combinations = [combinations[index] for index in sorted(drawn.tolist())]
     found: list[Candidate] = []
+    known: set[str] = set()
     for combination in combinations:
         made = with_values(kind, present, dict(zip(choices, combination, strict=True)))
-        if made not in [each.finetune for each in found]:
+        if (settings := canonical_json(made.model_dump(mode="json"))) not in known:
+            known.add(settings)
             found.append(Candidate(_values_at(kind, made, choices), made, made == present))
     if not any(each.present for each in found):
         found.insert(0, Candidate(_values_at(kind, present, choices), present, present=True))

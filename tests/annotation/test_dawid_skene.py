@@ -106,3 +106,32 @@ def test_likelihoods_are_a_distribution_over_the_values() -> None:
     for who in (*ACCURACY, "stranger"):
         for true in ("c0", "c5"):
             assert sum(model.likelihood(who, f"c{k}", true) for k in range(6)) == pytest.approx(1.0, abs=0.02)
+
+
+def test_renamed_values_leave_every_number_as_it_is() -> None:
+    given, _ = votes(200, 4, seed=2)
+    names = {"c0": "x", "c1": "c2", "c2": "c1"}
+    model = learn_confusions(given).renamed(lambda name: names.get(name, name))
+    anew = learn_confusions([(item, who, names.get(value, value)) for item, who, value in given])
+    assert model.accuracy == pytest.approx(anew.accuracy, abs=1e-5)
+    assert model.prior == pytest.approx(anew.prior, abs=1e-5)
+    back = {new: old for old, new in names.items()}
+    assert model.renamed(lambda name: back.get(name, name)) == learn_confusions(given)
+
+
+def test_of_values_that_are_one_now_the_confusion_counts_as_right() -> None:
+    sure = {f"i{k}": f"c{k % 4}" for k in range(200)}
+    given = [(item, "bob", "c1" if true == "c0" and int(item[1:]) % 3 else true) for item, true in sure.items()]
+
+    def current(name: str) -> str:
+        return "c0" if name == "c1" else name
+
+    model = learn_confusions(given, sure).renamed(current)
+    anew = learn_confusions(
+        [(item, who, current(value)) for item, who, value in given], {i: current(true) for i, true in sure.items()}
+    )
+    assert model.classes == anew.classes == 3
+    assert model.accuracy == pytest.approx(anew.accuracy)
+    assert model.rows["bob"] == anew.rows["bob"]
+    assert model.wrong["bob"] == {}
+    assert learn_confusions(given, sure).accuracy["bob"] < model.accuracy["bob"] - 0.1

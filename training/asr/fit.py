@@ -17,6 +17,7 @@ from pydantic import Field
 
 from corpus.errors import UsageError
 from corpus.records.base import Floats, canonical_json
+from corpus.settings import MOST_SEED
 from training.asr.augment import AugmentSettings, mask_features, vary_clip
 from training.asr.ctc import ctc_losses, fits_frames
 from training.asr.model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
@@ -72,7 +73,7 @@ class AsrLoopSettings(StepSettings):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     freeze_norms: bool = False
     augment: AugmentSettings = AugmentSettings()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
     threads: int = Field(1, ge=1)
 
 

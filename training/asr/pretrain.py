@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import SettingsError
+from corpus.settings import MOST_SEED
 from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import save_asr, to_asr_model
@@ -78,7 +79,7 @@ class AsrPretrainSettings(BaseModel):
         batch_seconds=16.0,
         augment=AugmentSettings(noise_share=0.2, narrow_share=0.0, time_masks=1, mel_masks=1),
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 _SALAD_SEED = 606  # first number of the seeds, so that they differ from those of sentences

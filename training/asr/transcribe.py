@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS
+from corpus.settings import MOST_SEED
 from corpus.text import normalise
 from training.asr.ctc import FramePosterior, frame_posteriors
 from training.asr.model import AsrModel, padded_lengths
@@ -45,7 +46,7 @@ class TranscribeSettings(BaseModel):
 
     draws: int = Field(16, ge=1)
     batch_seconds: float = Field(60.0, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.errors import RecordError
 from corpus.records.base import Strings
 from corpus.records.evaluation import EvaluationReport, Interval
+from corpus.settings import MOST_SEED
 
 Numbers = npt.NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class IntervalSettings(BaseModel):
     tail_draws: int = Field(default=20, ge=1)
     max_resamples: int = Field(default=200_000, ge=100)
     t_below: int = Field(default=20, ge=2)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 @dataclass(frozen=True, slots=True)

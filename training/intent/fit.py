@@ -15,6 +15,7 @@ from corpus.errors import RecordError, UsageError
 from corpus.records.arrivals import SlotSpan, check_spans
 from corpus.records.base import canonical_json
 from corpus.records.inventory import Inventory
+from corpus.settings import MOST_SEED
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
 from training.loop.loop import autocast, run_training
 from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
@@ -90,7 +91,7 @@ class FitSettings(StepSettings):
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     slot_weight: float = Field(default=1.0, ge=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 def fit(

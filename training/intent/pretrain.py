@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import OTHER_INTENT
+from corpus.settings import MOST_SEED
 from training.intent.finetune import REPLAY
 from training.intent.fit import FitSettings, IntentExample, fit
 from training.intent.text_noise import NoiseSettings, text_with_slots, with_asr_errors, words_with_slots
@@ -62,7 +63,7 @@ class IntentPretrainSettings(BaseModel):
     replay: int = Field(default=400, ge=0)
     noise: NoiseSettings = NoiseSettings()
     fit: FitSettings = FitSettings(epochs=8, encoder_rate=1e-3, head_rate=1e-3, slot_weight=0.5)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
 def pretrain(out: Path, settings: IntentPretrainSettings | None = None, on_progress: Progress | None = None) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from corpus.names import name_key
 from corpus.records.annotations import Annotation, NameNote
 from corpus.records.arrivals import SlotSpan
-from corpus.records.inventory import make_names, names_outside, plain_inventory
+from corpus.records.inventory import fold_collisions, make_names, names_outside, plain_inventory
 
 NAMES = st.text("ab AÅ\u0041\u030a\u00a0ﬁ", min_size=1, max_size=4).filter(lambda name: bool(name.strip()))
 
@@ -31,6 +31,12 @@ def test_a_mapping_of_a_mapped_name_is_followed():
     assert [names.resolve(name) for name in ("ship", "vessel", "boat", "car")] == ["boat", "boat", "boat", None]
     assert names.names == ("boat",)
     assert names.notes == {"boat": NameNote("goes to sea")}
+
+
+def test_former_names_that_would_be_other_names_without_case_are_found():
+    names = make_names(["a", "b", "play", "Play"], {"A": "b", "x": "a", "PLAY": "play", "c": "a", "C": "b"})
+    assert fold_collisions(names) == [("A", "a"), ("c", "b")]
+    assert fold_collisions(make_names(["find_ship", "Find_Ship"], {"find_ship": "Find_Ship"})) == []
 
 
 def test_other_is_always_in_the_inventory_and_last():

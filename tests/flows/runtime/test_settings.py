@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from corpus.errors import SettingsError
 from flows.runtime.settings import Settings, load_settings
@@ -36,6 +39,24 @@ def test_what_config_show_prints_loads_as_the_same_settings(tmp_path: Path):
     file = tmp_path / "whole.yaml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     assert load_settings(file) == settings
+
+
+def seeds(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the keys of all seeds below a group of settings."""
+    for name, field in model.model_fields.items():
+        if name == "seed":
+            yield f"{prefix}seed"
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from seeds(kind, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("key", sorted(seeds(Settings)))
+def test_a_seed_is_one_that_every_generator_takes(key: str):
+    assert load_settings(None, [f"{key}={2**32 - 1}"]) != Settings()
+    for wrong in (-1, 2**32):
+        with pytest.raises(SettingsError, match=key.replace(".", r"\.")):
+            load_settings(None, [f"{key}={wrong}"])
 
 
 @pytest.mark.parametrize(

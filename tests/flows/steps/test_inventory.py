@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from annotation.inventory import InventorySettings
 from corpus import door
@@ -16,7 +18,7 @@ from corpus.tables import labels
 from corpus.tables.inventory import meaning_digest, names_now
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
-from flows.reports.inventory_list import as_config, list_inventory
+from flows.reports.inventory_list import as_config, as_yaml, list_inventory
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.merge_report import MergeReport
 from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
@@ -129,6 +131,19 @@ def test_the_exported_inventory_is_a_configuration(world: Asked, tmp_path: Path)
     settings = type(world.settings.inventory).model_validate(branch)
     assert settings.slots["deck"].examples == ("upper deck",)
     assert settings.intents["find_ship"].description == "asks for a ship"
+
+
+def test_the_exported_inventory_says_what_former_names_mean(world: Asked):
+    assert "earmark inventory merge" not in as_yaml(list_inventory(*arguments(world)))
+    merge_names(*changing(world), "intent", "it's a boat", "find_ship")
+    rename(*changing(world), "slot", "room", "berth")
+    text = as_yaml(list_inventory(*arguments(world)))
+    assert yaml.safe_load(text) == as_config(list_inventory(*arguments(world)))
+    commands = [shlex.split(line.removeprefix("#")) for line in text.splitlines() if "inventory merge" in line]
+    assert commands == [
+        ["earmark", "inventory", "merge", "--", "it's a boat", "find_ship"],
+        ["earmark", "inventory", "merge", "--slot", "--", "room", "berth"],
+    ]
 
 
 def test_a_row_refused_before_is_read_again_when_its_file_is_offered_again(world: Asked):

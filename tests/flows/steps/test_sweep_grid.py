@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from corpus.errors import SettingsError
@@ -115,3 +117,12 @@ def test_a_wrong_value_names_its_key_and_a_grid_has_bounds():
         candidates("intent", IntentFinetuneSettings(), {"intent.fit.epochs": [0]})
     with pytest.raises(SettingsError, match="combinations are too many"):
         candidates("intent", IntentFinetuneSettings(), {f"intent.{n}": list(range(10)) for n in range(5)})
+
+
+def test_a_large_grid_takes_seconds():
+    """Comparing each combination with all others took half a minute."""
+    rates = ",".join(str(k * 1e-7) for k in range(1, 3001))
+    before = time.monotonic()
+    found = candidates("intent", IntentFinetuneSettings(), read_choices("intent", [f"intent.fit.encoder_rate={rates}"]))
+    assert time.monotonic() - before < 10
+    assert len({each.values["intent.fit.encoder_rate"] for each in found}) == len(found) >= 3000
