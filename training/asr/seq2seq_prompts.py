@@ -15,6 +15,9 @@ TOKENS_PER_SECOND: Final = 20.0
 SPARE_TOKENS: Final = 8
 """Tokens that a transcript may have beyond that, for short clips."""
 
+NO_SPEECH_TOKENS: Final = ("<|nospeech|>", "<|nocaptions|>")
+"""Names of Whisper's no-speech token, today's and that of the first models."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodingRules:
@@ -26,6 +29,7 @@ class DecodingRules:
         never: tokens that no text contains: special ones, and those that the generation config suppresses.
         never_first: tokens that no text begins with.
         longest: largest number of tokens of a text.
+        no_speech: token whose probability at the start says that nobody speaks; None for models without one.
     """
 
     prefix: tuple[int, ...]
@@ -33,6 +37,7 @@ class DecodingRules:
     never: tuple[int, ...]
     never_first: tuple[int, ...]
     longest: int
+    no_speech: int | None = None
 
 
 def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
@@ -62,6 +67,7 @@ def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
         # end tokens are allowed first, since silence is an empty text and the model decides on that
         never_first=tuple(sorted(set(general.begin_suppress_tokens or ()) - set(ends))),
         longest=most - len(prefix) - 1,
+        no_speech=_no_speech(asr),
     )
 
 
@@ -83,6 +89,11 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
             found.append(int(tasks["transcribe"]))
     untimed = getattr(general, "no_timestamps_token_id", None)
     return found if untimed is None else [*found, int(untimed)]
+
+
+def _no_speech(asr: AsrModel) -> int | None:
+    names = asr.tokenizer.convert_ids_to_tokens(sorted(asr.marks))
+    return next((mark for mark, name in zip(sorted(asr.marks), names, strict=True) if name in NO_SPEECH_TOKENS), None)
 
 
 def max_tokens(rules: DecodingRules, seconds: float) -> int:

@@ -1,0 +1,66 @@
+"""Silence has no words and loops are cut, while what people say stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.asr.seq2seq_checks import compression_ratio, is_silent, without_loop
+
+
+def cut(text: str, seconds: float) -> str:
+    """The text after the check; its words are the tokens."""
+    words = text.split()
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    names = dict(map(reversed, numbers.items()))
+
+    def spelled(tokens):
+        return " ".join(names[token] for token in tokens)
+
+    return spelled(without_loop([numbers[word] for word in words], seconds, spelled))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "kept"),
+    [
+        (f"play {'music ' * 40}", 10.0, "play music"),
+        (f"turn {'the lights off and ' * 20}", 10.0, "turn the lights off and"),
+        (f"{'a b c d e f g ' * 9}and more", 30.0, "a b c d e f g"),
+        ("8 8 8 8", 0.4, "8"),
+        ("one 8 8 8 8 8", 0.6, "one 8"),
+        ("thank you thank you thank you thank you", 0.9, "thank you"),
+        (f"{'no ' * 30}{'yes ' * 20}", 10.0, "no"),
+    ],
+)
+def test_a_loop_is_said_once_and_what_follows_is_left_out(text, seconds, kept):
+    assert cut(text, seconds) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", 1.0),
+        ("no no no no", 1.0),
+        ("call zero zero zero zero seven", 2.0),
+        ("seven seven seven seven seven seven", 2.0),
+        ("row row row your boat gently down the stream merrily merrily merrily merrily life is but a dream", 8.0),
+        ("play the song again and again and again", 2.0),
+        ("no no", 0.1),
+    ],
+)
+def test_what_people_repeat_stays(text, seconds):
+    assert cut(text, seconds) == text
+
+
+def test_a_loop_with_changes_keeps_a_beginning_that_is_like_other_texts():
+    text = " ".join(f"so i said to him that i would do it {word} time" for word in "abcdefghijklmnop")
+    kept = cut(text, 60.0)
+    assert compression_ratio(text) > 2.4
+    assert 2.0 < compression_ratio(kept) <= 2.4
+    assert text.startswith(kept)
+
+
+def test_both_signs_of_silence_are_needed():
+    assert is_silent(0.7, -1.2)
+    assert not is_silent(0.7, -0.9)
+    assert not is_silent(0.5, -3.0)
+    assert not is_silent(0.0, -9.0)

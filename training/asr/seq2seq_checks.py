@@ -1,0 +1,95 @@
+"""Checks of what a seq2seq model wrote: silence has no words, and a loop is cut.
+
+A model that writes token after token also writes where nobody speaks, and it can repeat itself until it is stopped.
+The checks are those of Whisper (Radford et al. 2022, "Robust speech recognition via large-scale weak supervision",
+section 4.5), with the thresholds of OpenAI's `transcribe`. They look at one text at a time, the best or a drawn one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+NO_SPEECH: Final = 0.6
+"""Probability of Whisper's no-speech token above which a clip can be silent (`no_speech_threshold`)."""
+
+LEAST_LOG_PROB: Final = -1.0
+"""Mean log probability of a text's tokens below which it is not believed there (`logprob_threshold`) [nats]."""
+
+MOST_COMPRESSION: Final = 2.4
+"""How many times shorter zlib makes a text at most; more is a loop (`compression_ratio_threshold`)."""
+
+LEAST_REPEATS: Final = 3
+"""How often in a row a loop says the same."""
+
+MOST_WORDS_PER_SECOND: Final = 8.0
+"""Rate at which nobody repeats a word; fast speech has some 6 words a second. Texts of short clips are too short for
+zlib to find their loops."""
+
+
+def is_silent(no_speech: float, mean_log_prob: float) -> bool:
+    """Return whether a clip has no speech, although the model wrote a text.
+
+    The no-speech probability alone is not sure enough, so that the text has to be improbable as well.
+
+    Args:
+        no_speech: probability of the no-speech token at the start of the text; 0 where the model has none.
+        mean_log_prob: mean log probability of the text's tokens, its end included [nats].
+    """
+    return no_speech > NO_SPEECH and mean_log_prob < LEAST_LOG_PROB
+
+
+def without_loop(tokens: Sequence[int], seconds: float, to_text: Callable[[Sequence[int]], str]) -> tuple[int, ...]:
+    """Return the text up to its first loop: what comes before it, and once what it repeats; the rest is left out.
+
+    Args:
+        tokens: the text.
+        seconds: length of the clip [s].
+        to_text: spells tokens.
+    """
+    kept = tuple(tokens)
+    while (end := _end(kept, seconds, to_text)) < len(kept):
+        kept = kept[:end]
+    return kept
+
+
+def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str]) -> int:
+    """Return how many tokens come before the repetitions of the longest loop; all, where there is none."""
+    compressible = compression_ratio(to_text(tokens)) > MOST_COMPRESSION
+    start, unit, length = _longest_repetition(tokens)
+    if length >= LEAST_REPEATS * unit > 0:
+        repeated = len(to_text(tokens[start : start + length]).split())
+        if compressible or repeated > MOST_WORDS_PER_SECOND * seconds:
+            return start + unit
+    if not compressible:
+        return len(tokens)
+    # a loop with changes in it: the longest beginning that is like other texts
+    ends = range(len(tokens) - 1, 0, -1)
+    return next((end for end in ends if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)
+
+
+def compression_ratio(text: str) -> float:
+    """Return how many times longer the text is than zlib makes it; 0 for an empty one."""
+    content = text.strip().encode()
+    return len(content) / len(zlib.compress(content))
+
+
+def _longest_repetition(tokens: Sequence[int]) -> tuple[int, int, int]:
+    """Return start, unit and length of the longest stretch in which a unit of tokens repeats itself; 0, 0, 0 if none.
+
+    Of several equally long the one with the shortest unit is returned.
+    """
+    given, best = np.asarray(tokens), (0, 0, 0)
+    for unit in range(1, len(given) // LEAST_REPEATS + 1):
+        same = np.concatenate([[False], given[unit:] == given[:-unit], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        starts, ends = edges[::2], edges[1::2]
+        if len(starts):
+            row = int(np.argmax(ends - starts))
+            length = int(ends[row] - starts[row]) + unit
+            if length >= LEAST_REPEATS * unit and length > best[2]:
+                best = (int(starts[row]), unit, length)
+    return best
