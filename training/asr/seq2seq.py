@@ -25,7 +25,7 @@ from training.asr.model import (
     unit_embedding,
     window_samples,
 )
-from training.asr.seq2seq_checks import is_silent, without_loop
+from training.asr.seq2seq_checks import NO_SPEECH, is_silent, without_loop
 from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _decode_group(
     states = encoded[0].float().cpu().numpy()
     embeddings = [unit_embedding(state[:length].mean(axis=0)) for state, length in zip(states, lengths, strict=True)]
     return [
-        _checked(asr, rules, one, length, embedding)
+        _checked(asr, rules, one, (length, window), embedding)
         for one, length, embedding in zip(written, seconds, embeddings, strict=True)
     ]
 
@@ -169,15 +169,13 @@ def _write(
     return written
 
 
-def _checked(asr: AsrModel, rules: DecodingRules, written: _Written, seconds: float, embedding: Floats) -> DecodedClip:
-    """Return the decoded clip, with the texts of silence emptied and loops cut."""
-    no_speech = 0.0 if rules.no_speech is None else math.exp(written.start[rules.no_speech])
-    silent = [
-        is_silent(no_speech, log_prob / (len(_text(tokens, rules)) + 1))
-        for tokens, log_prob in zip(written.tokens, written.summed, strict=True)
-    ]
+def _checked(
+    asr: AsrModel, rules: DecodingRules, written: _Written, clip: tuple[float, int | None], embedding: Floats
+) -> DecodedClip:
+    """Return the decoded clip, with the texts of silence emptied and loops cut; `clip` is its length [s] and window."""
+    silent = _silent_texts(asr, rules, written, clip[1])
     texts = [_text(tokens, rules) for tokens in written.tokens]
-    kept = {text: without_loop(text, seconds, lambda tokens: plain_text(asr, tokens)) for text in set(texts)}
+    kept = {text: without_loop(text, clip[0], lambda tokens: plain_text(asr, tokens)) for text in set(texts)}
     drawn = tuple(() if is_empty else kept[text] for text, is_empty in zip(texts[1:], silent[1:], strict=True))
     path, log_probs, text = written.tokens[0], written.log_probs, kept[texts[0]]
     if silent[0] and rules.no_speech is not None:
@@ -185,6 +183,49 @@ def _checked(asr: AsrModel, rules: DecodingRules, written: _Written, seconds: fl
     elif len(text) < len(texts[0]):
         path, log_probs = [*text] or [rules.ends[0]], log_probs[: max(1, len(text))]
     return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, drawn, embedding)
+
+
+def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window: int | None) -> list[bool]:
+    """Return for each text whether the clip has no speech; only a clip that may have none is compared with silence."""
+    no_speech = 0.0 if rules.no_speech is None else math.exp(written.start[rules.no_speech])
+    if no_speech <= NO_SPEECH:
+        return [False] * len(written.tokens)
+    distinct = dict.fromkeys(map(tuple, written.tokens))
+    for_silence = dict(zip(distinct, _silence_log_probs(asr, rules, list(distinct), window), strict=True))
+    return [
+        is_silent(no_speech, log_prob / (len(_text(tokens, rules)) + 1), log_prob - for_silence[tuple(tokens)])
+        for tokens, log_prob in zip(written.tokens, written.summed, strict=True)
+    ]
+
+
+def _silence_log_probs(
+    asr: AsrModel, rules: DecodingRules, texts: Sequence[Sequence[int]], window: int | None
+) -> list[float]:
+    """Return the log probability that each text, as it was written, has for digital silence [nats]."""
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput
+
+    (states, _), _ = _encode(asr, [np.zeros(0, dtype=np.float32)], window)
+    longest = max(map(len, texts))
+    given = [[*rules.prefix, *text, *[rules.ends[0]] * (longest - len(text))] for text in texts]
+    made = asr.model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=states.expand(len(texts), -1, -1)),
+        decoder_input_ids=torch.tensor(given, device=asr.device)[:, :-1],
+        use_cache=False,
+    )
+    logits = made.logits[:, len(rules.prefix) - 1 :].float()
+    log_probs = [_allowed(logits[:, position], rules, position) for position in range(longest)]
+    return [sum(float(log_probs[at][row, token]) for at, token in enumerate(text)) for row, text in enumerate(texts)]
+
+
+def _allowed(logits: torch.Tensor, rules: DecodingRules, position: int) -> torch.Tensor:
+    """Return (B, V) log probabilities of the tokens of one position, by the rules."""
+    import torch
+
+    logits[:, list(rules.never)] = -math.inf
+    if position == 0:
+        logits[:, list(rules.never_first)] = -math.inf
+    return torch.log_softmax(logits, dim=-1)
 
 
 def _encode(asr: AsrModel, clips: Sequence[Floats], window: int | None) -> tuple[tuple[torch.Tensor, Any], list[int]]:
@@ -224,9 +265,7 @@ def _steps(
         past, logits = made.past_key_values, made.logits[:, -1].float()
         if position == 0:
             start = torch.log_softmax(made.logits[:, 0].float(), dim=-1)
-            logits[:, list(rules.never_first)] = -math.inf
-        logits[:, list(rules.never)] = -math.inf
-        yield torch.log_softmax(logits, dim=-1), start
+        yield _allowed(logits, rules, position), start
         inputs = torch.tensor(last, device=asr.device)
 
 

@@ -59,8 +59,9 @@ def test_a_loop_with_changes_keeps_a_beginning_that_is_like_other_texts():
     assert text.startswith(kept)
 
 
-def test_both_signs_of_silence_are_needed():
-    assert is_silent(0.7, -1.2)
-    assert not is_silent(0.7, -0.9)
-    assert not is_silent(0.5, -3.0)
-    assert not is_silent(0.0, -9.0)
+def test_silence_needs_the_models_word_for_it_and_a_text_that_is_improbable_or_one_of_silence():
+    assert is_silent(0.7, -1.2, 9.0)
+    assert is_silent(0.7, -0.3, 0.1)
+    assert not is_silent(0.7, -0.9, 2.0)
+    assert not is_silent(0.5, -3.0, 0.0)
+    assert not is_silent(0.0, -9.0, -9.0)
