@@ -115,7 +115,8 @@ def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
     delimiter = np.array([token == gap for token in tokens])
     starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
     marks = {int(token) for token in tokenizer.all_special_ids} - set(np.flatnonzero(delimiter).tolist())
-    if head == "seq2seq":  # Whisper's times; English-only tokenizers have no names for them
+    if head == "seq2seq":  # also Whisper's languages and times; English-only tokenizers have no names for the latter
+        marks |= {place for place, token in tokenizer.added_tokens_decoder.items() if token.special}
         marks |= {place for place, token in enumerate(tokens) if not token or TIME.fullmatch(token)}
     rate = int(extractor.sampling_rate)
     asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))

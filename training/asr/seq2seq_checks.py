@@ -15,6 +15,8 @@ from typing import Final
 
 import numpy as np
 
+from corpus.text import normalise
+
 NO_SPEECH: Final = 0.6
 """Probability of Whisper's no-speech token above which a clip can be silent (`no_speech_threshold`)."""
 
@@ -70,16 +72,28 @@ def without_loop(tokens: Sequence[int], seconds: float, to_text: Callable[[Seque
 def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str]) -> int:
     """Return how many tokens come before the repetitions of the longest loop; all, where there is none."""
     compressible = compression_ratio(to_text(tokens)) > MOST_COMPRESSION
-    start, unit, length = _longest_repetition(tokens)
-    if length >= LEAST_REPEATS * unit > 0:
-        repeated = len(to_text(tokens[start : start + length]).split())
-        if compressible or repeated > MOST_WORDS_PER_SECOND * seconds:
-            return start + unit
+    words, ends = _words(tokens, to_text)
+    start, unit, length = _longest_repetition(words)
+    if length and (compressible or length > MOST_WORDS_PER_SECOND * seconds):
+        return ends[start + unit - 1]
     if not compressible:
         return len(tokens)
+    start, unit, length = _longest_repetition(tokens)  # of languages without spaces
+    if length:
+        return start + unit
     # a loop with changes in it: the longest beginning that is like other texts
-    ends = range(len(tokens) - 1, 0, -1)
-    return next((end for end in ends if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)
+    shorter = range(len(tokens) - 1, 0, -1)
+    return next((end for end in shorter if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)
+
+
+def _words(tokens: Sequence[int], to_text: Callable[[Sequence[int]], str]) -> tuple[list[str], list[int]]:
+    """Return the words of the normal form, and how many tokens each reaches to, with the marks that follow it."""
+    words = normalise(to_text(tokens)).split()
+    counts = [len(normalise(to_text(tokens[: end + 1])).split()) for end in range(len(tokens))]
+    ends = [
+        next((at for at, count in enumerate(counts) if count > word + 1), len(tokens)) for word in range(len(words))
+    ]
+    return words, ends
 
 
 def compression_ratio(text: str) -> float:
@@ -88,12 +102,12 @@ def compression_ratio(text: str) -> float:
     return len(content) / len(zlib.compress(content))
 
 
-def _longest_repetition(tokens: Sequence[int]) -> tuple[int, int, int]:
-    """Return start, unit and length of the longest stretch in which a unit of tokens repeats itself; 0, 0, 0 if none.
+def _longest_repetition(items: Sequence[object]) -> tuple[int, int, int]:
+    """Return start, unit and length of the longest stretch in which a unit of items repeats itself; 0, 0, 0 if none.
 
     Of several equally long the one with the shortest unit is returned.
     """
-    given, best = np.asarray(tokens), (0, 0, 0)
+    given, best = np.unique(np.asarray(items), return_inverse=True)[1], (0, 0, 0)
     for unit in range(1, len(given) // LEAST_REPEATS + 1):
         same = np.concatenate([[False], given[unit:] == given[:-unit], [False]])
         edges = np.flatnonzero(same[1:] != same[:-1])

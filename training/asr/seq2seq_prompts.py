@@ -92,8 +92,10 @@ def _language_and_task(asr: AsrModel, name: str) -> list[int]:
 
 
 def _no_speech(asr: AsrModel) -> int | None:
-    names = asr.tokenizer.convert_ids_to_tokens(sorted(asr.marks))
-    return next((mark for mark, name in zip(sorted(asr.marks), names, strict=True) if name in NO_SPEECH_TOKENS), None)
+    """Return the no-speech token; a name that the tokenizer lacks is that of its unknown token."""
+    ids = {name: asr.tokenizer.convert_tokens_to_ids(name) for name in NO_SPEECH_TOKENS}
+    found = [mark for name, mark in ids.items() if asr.tokenizer.convert_ids_to_tokens(mark or 0) == name]
+    return int(found[0]) if found else None
 
 
 def max_tokens(rules: DecodingRules, seconds: float) -> int:

@@ -8,15 +8,16 @@ from training.asr.seq2seq_checks import compression_ratio, is_silent, without_lo
 
 
 def cut(text: str, seconds: float) -> str:
-    """The text after the check; its words are the tokens."""
-    words = text.split()
-    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
-    names = dict(map(reversed, numbers.items()))
+    """The text after the check; its words are the tokens, or its letters where it has no spaces."""
+    gap = " " if " " in text else ""
+    pieces = text.split() if gap else list(text)
+    names = dict(enumerate(dict.fromkeys(pieces)))
+    numbers = {name: number for number, name in names.items()}
 
     def spelled(tokens):
-        return " ".join(names[token] for token in tokens)
+        return gap.join(names[token] for token in tokens)
 
-    return spelled(without_loop([numbers[word] for word in words], seconds, spelled))
+    return spelled(without_loop([numbers[piece] for piece in pieces], seconds, spelled))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ def cut(text: str, seconds: float) -> str:
         ("one 8 8 8 8 8", 0.6, "one 8"),
         ("thank you thank you thank you thank you", 0.9, "thank you"),
         (f"{'no ' * 30}{'yes ' * 20}", 10.0, "no"),
+        ("okay Stop... stop! STOP stop. stop", 0.5, "okay Stop..."),
+        ("\u3042\u3044\u3046\u3048\u304a" * 20, 10.0, "\u3042\u3044\u3046\u3048\u304a"),
     ],
 )
 def test_a_loop_is_said_once_and_what_follows_is_left_out(text, seconds, kept):
