@@ -100,11 +100,16 @@ def library_text(asr: Any, clip: Floats) -> str:
     from training.asr.transcribe import token_text
 
     rules = decoding_rules(asr)
+    how: dict[str, Any] = {
+        "do_sample": False,
+        "num_beams": 1,
+        "suppress_tokens": list(rules.never),
+        "begin_suppress_tokens": list(rules.never_first),
+        "max_length": None,
+        "max_new_tokens": max_tokens(rules, len(clip) / RATE),
+    }
     with torch.inference_mode():
-        tokens = asr.model.generate(
-            **extract_features(asr, [clip]), do_sample=False, max_length=None, num_beams=1, suppress_tokens=list(rules.never),
-            begin_suppress_tokens=list(rules.never_first), max_new_tokens=max_tokens(rules, len(clip) / RATE),
-        )[0].tolist()  # fmt: skip
+        tokens = asr.model.generate(**extract_features(asr, [clip]), **how)[0].tolist()
     return token_text(asr, [token for token in tokens if token not in (*rules.prefix, *rules.ends)])
 
 

@@ -175,14 +175,16 @@ def _checked(
     """Return the decoded clip, with the texts of silence emptied and loops cut; `clip` is its length [s] and window."""
     silent = _silent_texts(asr, rules, written, clip[1])
     texts = [_text(tokens, rules) for tokens in written.tokens]
-    kept = {text: without_loop(text, clip[0], lambda tokens: plain_text(asr, tokens)) for text in set(texts)}
-    drawn = tuple(() if is_empty else kept[text] for text, is_empty in zip(texts[1:], silent[1:], strict=True))
-    path, log_probs, text = written.tokens[0], written.log_probs, kept[texts[0]]
+    kept = [
+        () if no_words else without_loop(text, clip[0], lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
+        for text, tokens, no_words in zip(texts, written.tokens, silent, strict=True)
+    ]
+    path, log_probs, text = written.tokens[0], written.log_probs, kept[0]
     if silent[0] and rules.no_speech is not None:
-        path, log_probs, text = [rules.no_speech], [written.start], ()
+        path, log_probs = [rules.no_speech], [written.start]
     elif len(text) < len(texts[0]):
         path, log_probs = [*text] or [rules.ends[0]], log_probs[: max(1, len(text))]
-    return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, drawn, embedding)
+    return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, tuple(kept[1:]), embedding)
 
 
 def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window: int | None) -> list[bool]:

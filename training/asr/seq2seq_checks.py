@@ -55,32 +55,36 @@ def is_silent(no_speech: float, mean_log_prob: float, gain: float) -> bool:
     return no_speech > NO_SPEECH and (mean_log_prob < LEAST_LOG_PROB or gain < LEAST_GAIN)
 
 
-def without_loop(tokens: Sequence[int], seconds: float, to_text: Callable[[Sequence[int]], str]) -> tuple[int, ...]:
+def without_loop(
+    tokens: Sequence[int], seconds: float, to_text: Callable[[Sequence[int]], str], ended: bool = True
+) -> tuple[int, ...]:
     """Return the text up to its first loop: what comes before it, and once what it repeats; the rest is left out.
 
     Args:
         tokens: the text.
         seconds: length of the clip [s].
         to_text: spells tokens.
+        ended: whether the model ended the text; if not, it was stopped, and repetitions at its end are a loop.
     """
     kept = tuple(tokens)
-    while (end := _end(kept, seconds, to_text)) < len(kept):
-        kept = kept[:end]
+    while (end := _end(kept, seconds, to_text, ended)) < len(kept):
+        kept, ended = kept[:end], True
     return kept
 
 
-def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str]) -> int:
+def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str], ended: bool) -> int:
     """Return how many tokens come before the repetitions of the longest loop; all, where there is none."""
     compressible = compression_ratio(to_text(tokens)) > MOST_COMPRESSION
     words, ends = _words(tokens, to_text)
     start, unit, length = _longest_repetition(words)
-    if length and (compressible or length > MOST_WORDS_PER_SECOND * seconds):
+    stopped = not ended and start + length == len(words)
+    if length and (compressible or stopped or length > MOST_WORDS_PER_SECOND * seconds):
         return ends[start + unit - 1]
+    start, unit, length = _longest_repetition(tokens)  # of letters, and of languages without spaces
+    if length and (compressible or (not ended and start + length == len(tokens))):
+        return start + unit
     if not compressible:
         return len(tokens)
-    start, unit, length = _longest_repetition(tokens)  # of languages without spaces
-    if length:
-        return start + unit
     # a loop with changes in it: the longest beginning that is like other texts
     shorter = range(len(tokens) - 1, 0, -1)
     return next((end for end in shorter if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)

@@ -7,7 +7,7 @@ import pytest
 from training.asr.seq2seq_checks import compression_ratio, is_silent, without_loop
 
 
-def cut(text: str, seconds: float) -> str:
+def cut(text: str, seconds: float, ended: bool = True) -> str:
     """The text after the check; its words are the tokens, or its letters where it has no spaces."""
     gap = " " if " " in text else ""
     pieces = text.split() if gap else list(text)
@@ -17,7 +17,7 @@ def cut(text: str, seconds: float) -> str:
     def spelled(tokens):
         return gap.join(names[token] for token in tokens)
 
-    return spelled(without_loop([numbers[piece] for piece in pieces], seconds, spelled))
+    return spelled(without_loop([numbers[piece] for piece in pieces], seconds, spelled, ended))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,13 @@ def test_a_loop_is_said_once_and_what_follows_is_left_out(text, seconds, kept):
 )
 def test_what_people_repeat_stays(text, seconds):
     assert cut(text, seconds) == text
+
+
+def test_a_text_that_was_stopped_while_it_repeated_itself_is_a_loop():
+    assert cut("call zero zero zero", 4.0) == "call zero zero zero"
+    assert cut("call zero zero zero", 4.0, ended=False) == "call zero"
+    assert cut("aaaaaaaa", 0.3, ended=False) == "a"
+    assert cut("zero zero zero seven one", 4.0, ended=False) == "zero zero zero seven one"
 
 
 def test_a_loop_with_changes_keeps_a_beginning_that_is_like_other_texts():
