@@ -75,11 +75,12 @@ def without_loop(
 def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[int]], str], ended: bool) -> int:
     """Return how many tokens come before the repetitions of the longest loop; all, where there is none."""
     compressible = compression_ratio(to_text(tokens)) > MOST_COMPRESSION
-    words, ends = _words(tokens, to_text)
+    words = normalise(to_text(tokens)).split()
     start, unit, length = _longest_repetition(words)
     stopped = not ended and start + length == len(words)
     if length and (compressible or stopped or length > MOST_WORDS_PER_SECOND * seconds):
-        return ends[start + unit - 1]
+        spoken = (len(normalise(to_text(tokens[: end + 1])).split()) for end in range(len(tokens)))
+        return next((end for end, count in enumerate(spoken) if count > start + unit), len(tokens))
     start, unit, length = _longest_repetition(tokens)  # of letters, and of languages without spaces
     if length and (compressible or (not ended and start + length == len(tokens))):
         return start + unit
@@ -88,16 +89,6 @@ def _end(tokens: tuple[int, ...], seconds: float, to_text: Callable[[Sequence[in
     # a loop with changes in it: the longest beginning that is like other texts
     shorter = range(len(tokens) - 1, 0, -1)
     return next((end for end in shorter if compression_ratio(to_text(tokens[:end])) <= MOST_COMPRESSION), 0)
-
-
-def _words(tokens: Sequence[int], to_text: Callable[[Sequence[int]], str]) -> tuple[list[str], list[int]]:
-    """Return the words of the normal form, and how many tokens each reaches to, with the marks that follow it."""
-    words = normalise(to_text(tokens)).split()
-    counts = [len(normalise(to_text(tokens[: end + 1])).split()) for end in range(len(tokens))]
-    ends = [
-        next((at for at, count in enumerate(counts) if count > word + 1), len(tokens)) for word in range(len(words))
-    ]
-    return words, ends
 
 
 def compression_ratio(text: str) -> float:

@@ -116,9 +116,9 @@ def _language(asr: AsrModel, name: str, untimed: int) -> int:
 
 
 def _token(asr: AsrModel, name: str) -> int | None:
-    """Return the id of a token; None if the tokenizer lacks it, which then gives that of its unknown token."""
-    found = asr.tokenizer.convert_tokens_to_ids(name)
-    return int(found) if found is not None and asr.tokenizer.convert_ids_to_tokens(found) == name else None
+    """Return the id of a special token; None if the tokenizer lacks it."""
+    found: int | None = asr.tokenizer.added_tokens_encoder.get(name)
+    return found
 
 
 def _no_speech(asr: AsrModel) -> int | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.families import family_folder
+from tests.training.families import family_folder, hear_nothing
 from tests.training.tiny import tone_clip
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, padded_lengths, plain_text
@@ -54,19 +54,10 @@ def test_a_loop_of_the_model_is_cut_with_all_its_figures(asr: AsrModel):
     assert best_texts(asr, [CLIP]) == [output.text]
 
 
-def hears_nothing(asr: AsrModel) -> None:
-    """Make the model sure, at the start of every text, that nobody speaks."""
-    rules = decoding_rules(asr)
-    given = torch.tensor([[rules.prefix[0]]])
-    with torch.no_grad():
-        made = asr.model.model(**extract_features(asr, [CLIP]), decoder_input_ids=given).last_hidden_state[0, 0]
-        asr.model.model.decoder.embed_tokens.weight[rules.no_speech] = 30 * made / made.norm()
-
-
 def test_a_clip_without_speech_has_the_no_speech_token_alone(whisper: AsrModel):
     before = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
     assert before.text or any(before.drawn)
-    hears_nothing(whisper)
+    hear_nothing(whisper)
     written = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
     assert written.text == ()
     assert written.drawn == ((),) * 5
