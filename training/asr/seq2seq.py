@@ -25,7 +25,7 @@ from training.asr.model import (
     unit_embedding,
     window_samples,
 )
-from training.asr.seq2seq_checks import NO_SPEECH, is_silent, without_loop
+from training.asr.seq2seq_checks import LEAST_LOG_PROB, NO_SPEECH, is_silent, without_loop
 from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
@@ -188,36 +188,37 @@ def _checked(
 
 
 def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window: int | None) -> list[bool]:
-    """Return for each text whether the clip has no speech; only a clip that may have none is compared with silence."""
+    """Return for each text whether the clip has no speech; only a probable text of such a clip is tried on silence."""
     no_speech = 0.0 if rules.no_speech is None else math.exp(written.start[rules.no_speech])
     if no_speech <= NO_SPEECH:
         return [False] * len(written.tokens)
-    distinct = dict.fromkeys(map(tuple, written.tokens))
-    for_silence = dict(zip(distinct, _silence_log_probs(asr, rules, list(distinct), window), strict=True))
+    texts = [tuple(tokens) for tokens in written.tokens]
+    means = [total / (len(_text(text, rules)) + 1) for text, total in zip(texts, written.summed, strict=True)]
+    probable = dict.fromkeys(text for text, mean in zip(texts, means, strict=True) if mean >= LEAST_LOG_PROB)
+    for_silence = _silence_log_probs(asr, rules, list(probable), window) if probable else {}
     return [
-        is_silent(no_speech, log_prob / (len(_text(tokens, rules)) + 1), log_prob - for_silence[tuple(tokens)])
-        for tokens, log_prob in zip(written.tokens, written.summed, strict=True)
+        is_silent(no_speech, mean, total - for_silence.get(text, total))
+        for text, mean, total in zip(texts, means, written.summed, strict=True)
     ]
 
 
 def _silence_log_probs(
-    asr: AsrModel, rules: DecodingRules, texts: Sequence[Sequence[int]], window: int | None
-) -> list[float]:
+    asr: AsrModel, rules: DecodingRules, texts: Sequence[tuple[int, ...]], window: int | None
+) -> dict[tuple[int, ...], float]:
     """Return the log probability that each text, as it was written, has for digital silence [nats]."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
     (states, _), _ = _encode(asr, [np.zeros(0, dtype=np.float32)], window)
-    longest = max(map(len, texts))
-    given = [[*rules.prefix, *text, *[rules.ends[0]] * (longest - len(text))] for text in texts]
-    made = asr.model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=states.expand(len(texts), -1, -1)),
-        decoder_input_ids=torch.tensor(given, device=asr.device)[:, :-1],
-        use_cache=False,
-    )
-    logits = made.logits[:, len(rules.prefix) - 1 :].float()
-    log_probs = [_allowed(logits[:, position], rules, position) for position in range(longest)]
-    return [sum(float(log_probs[at][row, token]) for at, token in enumerate(text)) for row, text in enumerate(texts)]
+    found: dict[tuple[int, ...], float] = {}
+    for text in texts:  # one by one, as the logits of many long texts take hundreds of megabytes
+        given = torch.tensor([[*rules.prefix, *text[:-1]]], device=asr.device)
+        output = BaseModelOutput(last_hidden_state=states)
+        logits = asr.model(encoder_outputs=output, decoder_input_ids=given, use_cache=False).logits
+        rows = logits[0, len(rules.prefix) - 1 :].float()
+        log_probs = torch.cat([_allowed(rows[:1], rules, 0), _allowed(rows[1:], rules, 1)])
+        found[text] = float(log_probs[range(len(text)), list(text)].sum())
+    return found
 
 
 def _allowed(logits: torch.Tensor, rules: DecodingRules, position: int) -> torch.Tensor:
