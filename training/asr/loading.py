@@ -8,6 +8,7 @@ family is named here: all of `AutoModelForCTC` (Parakeet, Wav2Vec2, HuBERT, WavL
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ from training.loop.model_files import check_model_folder, replaced_folder, weigh
 
 MAX_FLOAT16: Final = 6e4
 """Largest magnitude of a weight that is saved as float16."""
+
+TIME: Final = re.compile(r"<\|\d+\.\d\d\|>")
+"""A token of Whisper that marks a time; it is no part of a text."""
 
 
 def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu") -> AsrModel:
@@ -111,6 +115,9 @@ def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
     delimiter = np.array([token == gap for token in tokens])
     starts = np.array([token.startswith(("\u2581", "\u0120")) for token in tokens])  # SentencePiece's and GPT-2's marks
     marks = {int(token) for token in tokenizer.all_special_ids} - set(np.flatnonzero(delimiter).tolist())
+    if head == "seq2seq":  # also Whisper's languages and times; English-only tokenizers have no names for the latter
+        marks |= {place for place, token in tokenizer.added_tokens_decoder.items() if token.special}
+        marks |= {place for place, token in enumerate(tokens) if not token or TIME.fullmatch(token)}
     rate = int(extractor.sampling_rate)
     asr = AsrModel(model.eval(), processor, int(blank), starts, delimiter, rate, head, frozenset(marks))
     if head == "seq2seq":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -77,15 +79,58 @@ def extract_features(asr: AsrModel, clips: Sequence[Floats]) -> dict[str, torch.
     return {name: tensor.to(asr.device) for name, tensor in inputs.items()}
 
 
-def window_samples(asr: AsrModel) -> int | None:
-    """Return the fixed length [samples] to which a family such as Whisper pads every clip; None for other families."""
+def window_samples(asr: AsrModel, length: int = 0, shorter: float | None = None) -> int | None:
+    """Return the fixed length [samples] to which a family such as Whisper pads every clip; None for other families.
+
+    Args:
+        asr: the model.
+        length: of a clip [samples].
+        shorter: window in place of the model's own, for a clip that fits into it [s].
+    """
     samples = getattr(asr.processor.feature_extractor, "n_samples", None)
-    return int(samples) if samples is not None and asr.head == "seq2seq" else None
+    if samples is None or asr.head != "seq2seq":
+        return None
+    wanted = int(samples) if shorter is None else math.ceil(shorter * asr.sample_rate)
+    return wanted if length <= wanted < int(samples) else int(samples)
 
 
-def padded_lengths(asr: AsrModel, clips: Sequence[Floats]) -> list[int]:
+def padded_lengths(asr: AsrModel, clips: Sequence[Floats], window: float | None = None) -> list[int]:
     """Return the length of each clip as the model processes it [samples], before it is padded to its batch."""
-    return [max(1, window_samples(asr) or len(clip)) for clip in clips]
+    return [max(1, window_samples(asr, len(clip), window) or len(clip)) for clip in clips]
+
+
+@contextmanager
+def shorter_window(asr: AsrModel, inputs: dict[str, torch.Tensor], samples: int | None) -> Iterator[None]:
+    """Let the encoder process only the first samples of its window; what follows in the inputs is cut off.
+
+    Its positions are fixed and start at 0, so that those of a shorter window are the first ones. Nothing changes where
+    `samples` is the whole window.
+    """
+    import torch
+
+    whole = window_samples(asr)
+    if whole is None or samples is None or samples == whole:
+        yield
+        return
+    encoder, config = asr.model.get_encoder(), asr.model.get_encoder().config
+    positions, most = encoder.embed_positions, config.max_source_positions
+    kept = math.ceil(most * samples / whole)
+    name = asr.model.main_input_name
+    inputs[name] = inputs[name][..., : inputs[name].shape[-1] * kept // most]
+    encoder.embed_positions = torch.nn.Embedding.from_pretrained(positions.weight[:kept])
+    config.max_source_positions = kept
+    try:
+        yield
+    finally:
+        encoder.embed_positions, config.max_source_positions = positions, most
+
+
+def plain_text(asr: AsrModel, tokens: Sequence[int]) -> str:
+    """Return the text of tokens as the model spells it, without special ones."""
+    kept = [token for token in tokens if token not in asr.marks]
+    if asr.tokenizer.is_fast:  # without the wrapper, which takes ten times as long as the decoding
+        return str(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
+    return str(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
 
 
 def masks_padding(asr: AsrModel) -> bool:

@@ -15,7 +15,6 @@ from training.asr.fit import AsrExample, encode_targets
 from training.asr.model import AsrModel, extract_features, padded_lengths
 from training.asr.posterior import collapse
 from training.asr.seq2seq import decode_clips, seq2seq_losses
-from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import token_text
 from training.loop.batching import length_batches
 
@@ -109,9 +108,8 @@ def _seq2seq_losses(asr: AsrModel, clips: Sequence[Clip]) -> list[tuple[str, flo
     """Return the best text of each clip, and the losses of the given and of the best text [nats]."""
     import torch
 
-    ends, samples = decoding_rules(asr).ends, [samples for _, samples, _ in clips]
-    decoded = decode_clips(asr, samples, 0, [None] * len(clips))
-    best = [token_text(asr, [t for t in one.path.tolist() if t not in ends]) for one in decoded]
+    samples = [samples for _, samples, _ in clips]
+    best = [token_text(asr, one.text) for one in decode_clips(asr, samples, 0, [None] * len(clips))]
     losses = []
     for texts in (
         [text for _, _, text in clips],

@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records.base import Floats
-from training.asr.model import AsrModel, extract_features, masks_padding, unit_embedding, window_samples
+from training.asr.model import (
+    AsrModel,
+    extract_features,
+    masks_padding,
+    plain_text,
+    shorter_window,
+    unit_embedding,
+    window_samples,
+)
+from training.asr.seq2seq_checks import LEAST_LOG_PROB, NO_SPEECH, is_silent, without_loop
 from training.asr.seq2seq_prompts import DecodingRules, decoding_rules, max_tokens
 
 if TYPE_CHECKING:
@@ -31,23 +40,30 @@ MOST_TEXTS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """What the model decodes from one clip.
+    """What the model decodes from one clip, after the checks for silence and loops.
 
     Attributes:
-        log_probs: (T, V) float32 log probabilities of the tokens along the greedy text, its end token included [nats].
-        path: (T,) the most probable token of each position.
+        log_probs: (T, V) float32 log probabilities of the tokens along the path [nats].
+        path: (T,) the most probable token of each position: those of `text`, then the end token unless the text was
+            cut. Where nobody speaks it is the no-speech token alone.
+        text: the greedy text as tokens, the first ones of the path.
         drawn: K texts as tokens, each drawn from the model's distribution, without end tokens.
         embedding: (D,) float32 mean encoder state, of unit length.
     """
 
     log_probs: Floats
     path: npt.NDArray[np.intp]
+    text: tuple[int, ...]
     drawn: tuple[tuple[int, ...], ...]
     embedding: Floats
 
 
 def decode_clips(
-    asr: AsrModel, clips: Sequence[Floats], draws: int, generators: Sequence[np.random.Generator | None]
+    asr: AsrModel,
+    clips: Sequence[Floats],
+    draws: int,
+    generators: Sequence[np.random.Generator | None],
+    window: float | None = None,
 ) -> list[DecodedClip]:
     """Return the greedy text and K drawn texts of each clip; clips are (S,) float32 at the model's sample rate.
 
@@ -56,18 +72,24 @@ def decode_clips(
         clips: the clips of one batch.
         draws: K, the number of drawn texts.
         generators: one random generator for each clip's draws; None where K is 0.
+        window: shorter window for the clips that fit into it, of a model with a fixed one [s].
     """
     import torch
 
     size = len(clips) if masks_padding(asr) else 1
     size = max(1, min(size, MOST_TEXTS // (draws + 1)))
     rules = decoding_rules(asr)
-    decoded: list[DecodedClip] = []
+    windows = [window_samples(asr, len(clip), window) for clip in clips]
+    decoded: dict[int, DecodedClip] = {}
     with torch.inference_mode():
-        for first in range(0, len(clips), size):
-            group = slice(first, first + size)
-            decoded += _decode_group(asr, rules, clips[group], draws, generators[group])
-    return decoded
+        for samples in dict.fromkeys(windows):
+            rows = [row for row in range(len(clips)) if windows[row] == samples]
+            for first in range(0, len(rows), size):
+                group = rows[first : first + size]
+                chosen = [clips[row] for row in group]
+                found = _decode_group(asr, rules, chosen, draws, [generators[row] for row in group], samples)
+                decoded.update(zip(group, found, strict=True))
+    return [decoded[row] for row in range(len(clips))]
 
 
 def _decode_group(
@@ -76,55 +98,157 @@ def _decode_group(
     clips: Sequence[Floats],
     draws: int,
     generators: Sequence[np.random.Generator | None],
+    window: int | None,
 ) -> list[DecodedClip]:
-    encoded, lengths = _encode(asr, clips)
-    limits = [max_tokens(rules, len(clip) / asr.sample_rate) for clip in clips]
+    encoded, lengths = _encode(asr, clips, window)
+    seconds = [len(clip) / asr.sample_rate for clip in clips]
+    limits = [max_tokens(rules, length) for length in seconds]
     # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
     uniforms = [
         np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
         for rng, limit in zip(generators, limits, strict=True)
     ]
-    texts = draws + 1  # of each clip
-    tokens: list[list[int]] = [[] for _ in range(texts * len(clips))]
-    best: list[list[Floats]] = [[] for _ in clips]
-    done = np.zeros(len(tokens), dtype=bool)
-    for position, log_probs in enumerate(_steps(asr, rules, encoded, texts, tokens)):
-        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms])
-        best_log_probs = log_probs[::texts].cpu().numpy()
-        for text, token in enumerate(next_tokens):
-            clip, draw = divmod(text, texts)
-            if draw == 0 and not done[text]:
-                best[clip].append(best_log_probs[clip])
-            tokens[text].append(rules.ends[0] if done[text] else token)  # a finished text is padded with end tokens
-            done[text] |= token in rules.ends or position + 1 >= limits[clip]
-        if done.all():
-            break
+    written = _write(asr, rules, encoded, uniforms, limits)
     states = encoded[0].float().cpu().numpy()
+    embeddings = [unit_embedding(state[:length].mean(axis=0)) for state, length in zip(states, lengths, strict=True)]
     return [
-        DecodedClip(
-            log_probs=np.stack(best[clip]),
-            path=np.array(tokens[clip * texts][: len(best[clip])], dtype=np.intp),
-            drawn=tuple(_text(tokens[clip * texts + 1 + draw], rules) for draw in range(draws)),
-            embedding=unit_embedding(states[clip, : lengths[clip]].mean(axis=0)),
-        )
-        for clip in range(len(clips))
+        _checked(asr, rules, one, (length, window), embedding)
+        for one, length, embedding in zip(written, seconds, embeddings, strict=True)
     ]
 
 
-def _encode(asr: AsrModel, clips: Sequence[Floats]) -> tuple[tuple[torch.Tensor, Any], list[int]]:
+@dataclass(slots=True)
+class _Written:
+    """What the model wrote for one clip.
+
+    Attributes:
+        tokens: the greedy text, then K drawn ones, each with its end token if it was reached.
+        summed: log probability of each [nats].
+        log_probs: of all tokens, at each position of the greedy text [nats].
+        start: (V,) log probabilities of all tokens at the start, none of them suppressed [nats].
+    """
+
+    tokens: list[list[int]]
+    summed: list[float]
+    log_probs: list[Floats]
+    start: Floats
+
+
+def _write(
+    asr: AsrModel,
+    rules: DecodingRules,
+    encoded: tuple[torch.Tensor, Any],
+    uniforms: Sequence[npt.NDArray[np.float64]],
+    limits: Sequence[int],
+) -> list[_Written]:
+    """Return what the model writes for each clip, each text up to its end token or the clip's limit of tokens."""
+    texts = len(uniforms[0]) + 1  # of each clip
+    count = texts * len(limits)
+    last = [[rules.prefix[-1]] for _ in range(count)]
+    done = np.zeros(count, dtype=bool)
+    written: list[_Written] = []
+    for position, (log_probs, start) in enumerate(_steps(asr, rules, encoded, texts, last)):
+        if position == 0:
+            rows = start[::texts].cpu().numpy()
+            written = [_Written([[] for _ in range(texts)], [0.0] * texts, [], row) for row in rows]
+        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms])
+        costs = log_probs[range(count), next_tokens].tolist()
+        best_log_probs = log_probs[::texts].cpu().numpy()
+        for text, token in enumerate(next_tokens):
+            clip, draw = divmod(text, texts)
+            last[text][0] = rules.ends[0] if done[text] else token  # a finished text is padded with end tokens
+            if done[text]:
+                continue
+            if draw == 0:
+                written[clip].log_probs.append(best_log_probs[clip])
+            written[clip].tokens[draw].append(token)
+            written[clip].summed[draw] += costs[text]
+            done[text] = token in rules.ends or position + 1 >= limits[clip]
+        if done.all():
+            break
+    return written
+
+
+def _checked(
+    asr: AsrModel, rules: DecodingRules, written: _Written, clip: tuple[float, int | None], embedding: Floats
+) -> DecodedClip:
+    """Return the decoded clip, with the texts of silence emptied and loops cut; `clip` is its length [s] and window."""
+    silent = _silent_texts(asr, rules, written, clip[1])
+    texts = [_text(tokens, rules) for tokens in written.tokens]
+    kept = [
+        () if no_words else without_loop(text, clip[0], lambda tokens: plain_text(asr, tokens), len(text) < len(tokens))
+        for text, tokens, no_words in zip(texts, written.tokens, silent, strict=True)
+    ]
+    path, log_probs, text = written.tokens[0], written.log_probs, kept[0]
+    if silent[0] and rules.no_speech is not None:
+        path, log_probs = [rules.no_speech], [written.start]
+    elif len(text) < len(texts[0]):
+        path, log_probs = [*text] or [rules.ends[0]], log_probs[: max(1, len(text))]
+    return DecodedClip(np.stack(log_probs), np.array(path, dtype=np.intp), text, tuple(kept[1:]), embedding)
+
+
+def _silent_texts(asr: AsrModel, rules: DecodingRules, written: _Written, window: int | None) -> list[bool]:
+    """Return for each text whether the clip has no speech; only a probable text of such a clip is tried on silence."""
+    no_speech = 0.0 if rules.no_speech is None else math.exp(written.start[rules.no_speech])
+    if no_speech <= NO_SPEECH:
+        return [False] * len(written.tokens)
+    texts = [tuple(tokens) for tokens in written.tokens]
+    means = [total / (len(_text(text, rules)) + 1) for text, total in zip(texts, written.summed, strict=True)]
+    probable = dict.fromkeys(text for text, mean in zip(texts, means, strict=True) if mean >= LEAST_LOG_PROB)
+    for_silence = _silence_log_probs(asr, rules, list(probable), window) if probable else {}
+    return [
+        is_silent(no_speech, mean, total - for_silence.get(text, total))
+        for text, mean, total in zip(texts, means, written.summed, strict=True)
+    ]
+
+
+def _silence_log_probs(
+    asr: AsrModel, rules: DecodingRules, texts: Sequence[tuple[int, ...]], window: int | None
+) -> dict[tuple[int, ...], float]:
+    """Return the log probability that each text, as it was written, has for digital silence [nats]."""
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput
+
+    (states, _), _ = _encode(asr, [np.zeros(0, dtype=np.float32)], window)
+    found: dict[tuple[int, ...], float] = {}
+    for text in texts:  # one by one, as the logits of many long texts take hundreds of megabytes
+        given = torch.tensor([[*rules.prefix, *text[:-1]]], device=asr.device)
+        output = BaseModelOutput(last_hidden_state=states)
+        logits = asr.model(encoder_outputs=output, decoder_input_ids=given, use_cache=False).logits
+        rows = logits[0, len(rules.prefix) - 1 :].float()
+        log_probs = torch.cat([_allowed(rows[:1], rules, 0), _allowed(rows[1:], rules, 1)])
+        found[text] = float(log_probs[range(len(text)), list(text)].sum())
+    return found
+
+
+def _allowed(logits: torch.Tensor, rules: DecodingRules, position: int) -> torch.Tensor:
+    """Return (B, V) log probabilities of the tokens of one position, by the rules."""
+    import torch
+
+    logits[:, list(rules.never)] = -math.inf
+    if position == 0:
+        logits[:, list(rules.never_first)] = -math.inf
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _encode(asr: AsrModel, clips: Sequence[Floats], window: int | None) -> tuple[tuple[torch.Tensor, Any], list[int]]:
     """Return the encoder's states (B, T, D) with its whole output, and the number of frames without padding by clip."""
     inputs = extract_features(asr, clips)
-    output = asr.model.get_encoder()(**inputs)
+    with shorter_window(asr, inputs, window):
+        output = asr.model.get_encoder()(**inputs)
     states = output.last_hidden_state
-    padded = window_samples(asr) or max(len(clip) for clip in clips)
+    padded = window or max(len(clip) for clip in clips)
     frames = [math.ceil(states.shape[1] * min(1.0, len(clip) / padded)) for clip in clips]
     return (states, output), [max(1, count) for count in frames]
 
 
 def _steps(
-    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], texts: int, tokens: list[list[int]]
-) -> Iterator[torch.Tensor]:
-    """Yield (B * texts, V) log probabilities of the next tokens; the caller appends each choice to `tokens`."""
+    asr: AsrModel, rules: DecodingRules, encoded: tuple[torch.Tensor, Any], texts: int, last: Sequence[Sequence[int]]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield (B * texts, V) log probabilities of the next tokens by the rules, and without them those at the start.
+
+    The caller puts each choice into `last`.
+    """
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
@@ -136,16 +260,16 @@ def _steps(
             last_hidden_state=repeated.last_hidden_state,
             attention_mask=None if mask is None else mask.repeat_interleave(texts, dim=0),
         )
-    inputs = torch.tensor([list(rules.prefix)] * len(tokens), device=asr.device)
+    inputs = torch.tensor([list(rules.prefix)] * len(last), device=asr.device)
     past: Any = None
+    start: Any = None
     for position in range(rules.longest):
         made = asr.model(encoder_outputs=repeated, decoder_input_ids=inputs, past_key_values=past, use_cache=True)
         past, logits = made.past_key_values, made.logits[:, -1].float()
-        logits[:, list(rules.never)] = -math.inf
         if position == 0:
-            logits[:, list(rules.never_first)] = -math.inf
-        yield torch.log_softmax(logits, dim=-1)
-        inputs = torch.tensor([[text[-1]] for text in tokens], device=asr.device)
+            start = torch.log_softmax(made.logits[:, 0].float(), dim=-1)
+        yield _allowed(logits, rules, position), start
+        inputs = torch.tensor(last, device=asr.device)
 
 
 def _numbers_at(numbers: npt.NDArray[np.float64], position: int) -> npt.NDArray[np.float64]:

@@ -8,12 +8,19 @@ from typing import Final
 
 from corpus.errors import SettingsError
 from training.asr.model import AsrModel
+from training.asr.whisper_config import MULTILINGUAL
+from training.asr.whisper_tokens import LANGUAGE, UNTIMED
 
 TOKENS_PER_SECOND: Final = 20.0
 """Most tokens of a transcript per second of audio, enough for single letters; an untrained model may find no end."""
 
 SPARE_TOKENS: Final = 8
 """Tokens that a transcript may have beyond that, for short clips."""
+
+TASK: Final = "transcribe"
+
+NO_SPEECH_TOKENS: Final = ("<|nospeech|>", "<|nocaptions|>")
+"""Names of Whisper's no-speech token, today's and that of the first models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class DecodingRules:
         never: tokens that no text contains: special ones, and those that the generation config suppresses.
         never_first: tokens that no text begins with.
         longest: largest number of tokens of a text.
+        no_speech: token whose probability at the start says that nobody speaks; None for models without one.
     """
 
     prefix: tuple[int, ...]
@@ -33,6 +41,7 @@ class DecodingRules:
     never: tuple[int, ...]
     never_first: tuple[int, ...]
     longest: int
+    no_speech: int | None = None
 
 
 def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
@@ -62,27 +71,59 @@ def decoding_rules(asr: AsrModel, name: str = "") -> DecodingRules:
         # end tokens are allowed first, since silence is an empty text and the model decides on that
         never_first=tuple(sorted(set(general.begin_suppress_tokens or ()) - set(ends))),
         longest=most - len(prefix) - 1,
+        no_speech=_no_speech(asr),
     )
 
 
 def _language_and_task(asr: AsrModel, name: str) -> list[int]:
-    """Return the tokens that follow the start in Whisper's texts: language and task, where it has several."""
+    """Return the tokens that follow the start in Whisper's texts: language and task, where it has several.
+
+    What the generation config of an older checkpoint lacks is read from the tokenizer.
+    """
     general, found = asr.model.generation_config, []
-    languages = getattr(general, "lang_to_id", None) or {}
-    if languages and getattr(general, "is_multilingual", True):
-        language = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "")
-        token = language if language in languages else f"<|{language}|>"
-        if token not in languages:
-            raise SettingsError(
-                f"speech model {name}: it has several languages; set one, such as en, as `language` in a copy of its "
-                "folder's generation_config.json"
-            )
-        found.append(int(languages[token]))
-        tasks = getattr(general, "task_to_id", None) or {}
-        if "transcribe" in tasks:
-            found.append(int(tasks["transcribe"]))
     untimed = getattr(general, "no_timestamps_token_id", None)
-    return found if untimed is None else [*found, int(untimed)]
+    untimed = _token(asr, UNTIMED) if untimed is None else int(untimed)
+    if untimed is None:
+        return []
+    multilingual = getattr(general, "is_multilingual", None)
+    if asr.vocab_size >= MULTILINGUAL if multilingual is None else multilingual:
+        found.append(_language(asr, name, untimed))
+        task = (getattr(general, "task_to_id", None) or {}).get(TASK, _token(asr, f"<|{TASK}|>"))
+        found += [] if task is None else [int(task)]
+    return [*found, untimed]
+
+
+def _language(asr: AsrModel, name: str, untimed: int) -> int:
+    """Return the token of the language that is set: by its code, its name in English, or its token."""
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    general = asr.model.generation_config
+    languages = getattr(general, "lang_to_id", None)
+    if not languages:  # they stand before <|notimestamps|>, and there are some 100 of them
+        before = range(max(0, untimed - 150), untimed)
+        names = asr.tokenizer.convert_ids_to_tokens(list(before))
+        languages = {
+            token: place for token, place in zip(names, before, strict=True) if LANGUAGE.fullmatch(token or "")
+        }
+    wanted = str(getattr(general, "language", None) or getattr(asr.tokenizer, "language", None) or "").lower()
+    token = wanted if wanted in languages else f"<|{TO_LANGUAGE_CODE.get(wanted, wanted)}|>"
+    if token not in languages:
+        raise SettingsError(
+            f"speech model {name}: it has several languages{f' and no {wanted}' if wanted else ''}; set one, such as "
+            "en, as `language` in a copy of its folder's generation_config.json"
+        )
+    return int(languages[token])
+
+
+def _token(asr: AsrModel, name: str) -> int | None:
+    """Return the id of a special token; None if the tokenizer lacks it."""
+    found: int | None = asr.tokenizer.added_tokens_encoder.get(name)
+    return found
+
+
+def _no_speech(asr: AsrModel) -> int | None:
+    found = (_token(asr, name) for name in NO_SPEECH_TOKENS)
+    return next((token for token in found if token is not None), None)
 
 
 def max_tokens(rules: DecodingRules, seconds: float) -> int:

@@ -15,7 +15,7 @@ from corpus.records.predictions import ASR_COLUMNS
 from corpus.settings import MOST_SEED
 from corpus.text import normalise
 from training.asr.ctc import FramePosterior, frame_posteriors
-from training.asr.model import AsrModel, padded_lengths
+from training.asr.model import AsrModel, padded_lengths, plain_text
 from training.asr.posterior import (
     asr_columns,
     collapse,
@@ -29,7 +29,6 @@ from training.asr.posterior import (
     word_numbers,
 )
 from training.asr.seq2seq import DecodedClip, decode_clips
-from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.batching import length_batches
 
 
@@ -40,6 +39,9 @@ class TranscribeSettings(BaseModel):
         draws: K, how many transcripts are drawn from the model's distribution.
         batch_seconds: Largest padded batch [s].
         seed: Seed of the draws, together with each utterance's id.
+        window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:
+            the model's own. 12 s take half the time, less saves nothing more; the model repeats itself more, which is
+            cut, and takes more clips for silence [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class TranscribeSettings(BaseModel):
     draws: int = Field(16, ge=1)
     batch_seconds: float = Field(60.0, gt=0)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
+    window: float | None = Field(None, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def transcribe(
     for row in set(range(len(clips))) - set(usable):
         utterance_id, samples = clips[row]
         done[row] = _unusable(utterance_id, "no samples" if not len(samples) else "non-finite samples")
-    for batch in _batches(asr, [clips[row][1] for row in usable], settings.batch_seconds):
+    for batch in _batches(asr, [clips[row][1] for row in usable], settings.batch_seconds, settings.window):
         chosen = [clips[usable[place]] for place in batch]
         for place, output in zip(batch, TRANSCRIBERS[asr.head](asr, chosen, settings), strict=True):
             done[usable[place]] = output
@@ -142,22 +145,19 @@ def transcribe_seq2seq_batch(
 ) -> list[AsrOutput]:
     """Return the outputs of a batch of clips from a seq2seq model."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
-    written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators)
-    ends = decoding_rules(asr).ends
+    written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators, settings.window)
     return [
-        _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate, ends)
+        _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate)
         for (utterance_id, samples), one in zip(clips, written, strict=True)
     ]
 
 
-def _output_of_decoded(
-    asr: AsrModel, utterance_id: str, written: DecodedClip, duration: float, ends: tuple[int, ...]
-) -> AsrOutput:
+def _output_of_decoded(asr: AsrModel, utterance_id: str, written: DecodedClip, duration: float) -> AsrOutput:
     log_probs, path = written.log_probs, written.path
     if not (np.isfinite(written.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
-    spoken = ~np.isin(path, ends)
-    found = hypotheses(token_text(asr, path[spoken].tolist()), [token_text(asr, tokens) for tokens in written.drawn])
+    spoken = np.arange(len(path)) < len(written.text)
+    found = hypotheses(token_text(asr, written.text), [token_text(asr, tokens) for tokens in written.drawn])
     words = number_words(path, spoken, spoken, asr.starts_word, asr.delimiter)
     columns = asr_columns(log_probs, path, spoken, int(spoken.sum()), words, found, duration)
     return _output(utterance_id, log_probs, words, found, columns, written.embedding)
@@ -171,10 +171,7 @@ TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], Transc
 
 def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
     """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
-    kept = [token for token in tokens if token not in asr.marks]
-    if asr.tokenizer.is_fast:  # without the wrapper, which takes ten times as long as the decoding
-        return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
-    return normalise(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
+    return normalise(plain_text(asr, tokens))
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
@@ -186,16 +183,16 @@ def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60
             paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
             spelled = [collapse(path, asr.blank) for path in paths]
         else:
-            ends = decoding_rules(asr).ends
-            written = decode_clips(asr, chosen, 0, [None] * len(chosen))
-            spelled = [tuple(token for token in one.path.tolist() if token not in ends) for one in written]
+            spelled = [one.text for one in decode_clips(asr, chosen, 0, [None] * len(chosen))]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 
 
-def _batches(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float) -> Iterator[list[int]]:
+def _batches(
+    asr: AsrModel, clips: Sequence[Floats], batch_seconds: float, window: float | None = None
+) -> Iterator[list[int]]:
     limit = max(1, int(batch_seconds * asr.sample_rate))
-    for batch in length_batches(padded_lengths(asr, clips), limit):
+    for batch in length_batches(padded_lengths(asr, clips, window), limit):
         yield batch.tolist()
 
 

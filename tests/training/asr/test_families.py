@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -224,7 +225,27 @@ def test_whispers_texts_begin_with_its_language_and_task(folders, tmp_path):
     config = json.loads((tmp_path / "asr" / "generation_config.json").read_text())
     del config["language"]
     (tmp_path / "asr" / "generation_config.json").write_text(json.dumps(config))
-    with pytest.raises(SettingsError, match="has several languages"):
+    with pytest.raises(SettingsError, match="has several languages; set one"):
+        load_asr(tmp_path / "asr")
+
+
+@pytest.mark.parametrize("language", ["de", "German", "<|de|>", None])
+def test_an_older_checkpoint_of_whisper_names_its_tokens_in_the_tokenizer_alone(language, folders, tmp_path):
+    shutil.copytree(folders("whisper"), tmp_path / "asr")
+    file = tmp_path / "asr" / "generation_config.json"
+    config = json.loads(file.read_text())
+    for key in ("lang_to_id", "task_to_id", "no_timestamps_token_id", "language"):
+        del config[key]
+    if language is None:
+        del config["is_multilingual"]  # then the size of the vocabulary says it
+    file.write_text(json.dumps(config | ({} if language is None else {"language": language})))
+    asr = load_asr(tmp_path / "asr")
+    marks = asr.tokenizer.convert_ids_to_tokens(list(decoding_rules(asr).prefix))
+    spoken = [] if language is None else ["<|de|>", "<|transcribe|>"]
+    assert marks == ["<|startoftranscript|>", *spoken, "<|notimestamps|>"]
+    assert asr.tokenizer.convert_ids_to_tokens([decoding_rules(asr).no_speech]) == ["<|nospeech|>"]
+    file.write_text(json.dumps(config | {"is_multilingual": True, "language": "Klingon"}))
+    with pytest.raises(SettingsError, match="several languages and no klingon; set one"):
         load_asr(tmp_path / "asr")
 
 

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from corpus.text import normalise
 from tests.surroundings import environment_kept
 from tests.training.bare import bare_environment, bare_python
-from tests.training.families import FAMILIES, family_folder
+from tests.training.families import FAMILIES, family_folder, hear_nothing
 from tests.training.tiny import tone_clip
 from tests.training.tiny_intent import rows as commands
 from tests.training.tiny_intent import taught_intent
-from training.asr.loading import load_asr
+from training.asr.loading import load_asr, save_asr
 from training.asr.transcribe import TranscribeSettings, transcribe
 from training.intent.model import IntentModel, classify, load_intent, save_intent
 from training.tracking import aliases, export, facts, registry, runs, serving, store
@@ -262,12 +262,26 @@ def _asked(url, body, server):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_model_family_gives_the_same_results_when_served(family, tmp_path):
+    serves_the_same(family_folder(family, tmp_path))
+
+
+def test_silence_and_the_language_are_those_of_earmark_when_served(tmp_path):
+    asr = load_asr(family_folder("whisper", tmp_path))
+    hear_nothing(asr)
+    asr.model.generation_config.lang_to_id = None
+    asr.model.generation_config.language = "German"
+    save_asr(asr, tmp_path / "silent")
+    assert serves_the_same(tmp_path / "silent") == ["", "", ""]
+
+
+def serves_the_same(folder) -> list[str]:
+    """What a folder serves is what earmark transcribes; return the texts."""
     import pandas as pd
 
-    folder = family_folder(family, tmp_path)
     clips = [tone_clip("turn it off"), tone_clip("stop", 1), np.zeros(400, np.float32)]
     settings = TranscribeSettings(draws=1, batch_seconds=0.001)
     here = transcribe(load_asr(folder), [(f"u{k}", clip) for k, clip in enumerate(clips)], settings)
     there = serving.speech_model(folder)(pd.DataFrame({"audio": [clip.tolist() for clip in clips]}))
     assert there["text"].tolist() == [output.text for output in here]
     assert there["confidence"].tolist() == pytest.approx([float(o.confidences.mean()) for o in here], abs=1e-5)
+    return there["text"].tolist()

@@ -1,0 +1,99 @@
+"""The checks of decoded texts, and windows shorter than a model's own, on random models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.families import family_folder, hear_nothing
+from tests.training.tiny import tone_clip
+from training.asr.loading import load_asr
+from training.asr.model import AsrModel, extract_features, padded_lengths, plain_text
+from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq_checks import without_loop
+from training.asr.seq2seq_prompts import decoding_rules, max_tokens
+from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
+
+CLIP = tone_clip("stop", 0)
+RATE = 16_000
+
+
+@pytest.fixture(params=["whisper", "moonshine"])
+def asr(request, tmp_path):
+    return load_asr(family_folder(request.param, tmp_path))
+
+
+@pytest.fixture
+def whisper(tmp_path):
+    return load_asr(family_folder("whisper", tmp_path))
+
+
+def library_text(asr: AsrModel, clip) -> tuple[int, ...]:
+    rules = decoding_rules(asr)
+    tokens = asr.model.generate(
+        **extract_features(asr, [clip]), max_new_tokens=max_tokens(rules, len(clip) / RATE), do_sample=False,
+        num_beams=1, suppress_tokens=list(rules.never),
+    )[0].tolist()  # fmt: skip
+    return tuple(token for token in tokens if token not in (*rules.prefix, *rules.ends))
+
+
+def test_a_loop_of_the_model_is_cut_with_all_its_figures(asr: AsrModel):
+    raw = library_text(asr, CLIP)
+    assert len(raw) > 10
+    assert len(set(raw)) < 5  # an untrained model repeats itself
+    written = decode_clips(asr, [CLIP], 8, [np.random.default_rng(0)])[0]
+    assert written.text == without_loop(raw, len(CLIP) / RATE, lambda tokens: plain_text(asr, tokens), ended=False)
+    assert written.text != raw
+    assert len(written.path) == len(written.log_probs) == max(1, len(written.text))
+    assert tuple(written.path[: len(written.text)]) == written.text
+    output = transcribe(asr, [("u", CLIP)], TranscribeSettings(draws=4))[0]
+    assert output.problem == ""
+    assert len(output.confidences) == max(1, len(output.text.split()))
+    assert output.columns[11] == len(written.text)  # num_tokens
+    assert best_texts(asr, [CLIP]) == [output.text]
+
+
+def test_a_clip_without_speech_has_the_no_speech_token_alone(whisper: AsrModel):
+    before = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
+    assert before.text or any(before.drawn)
+    hear_nothing(whisper)
+    written = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
+    assert written.text == ()
+    assert written.drawn == ((),) * 5
+    assert written.path.tolist() == [decoding_rules(whisper).no_speech]
+    assert written.log_probs.shape == (1, whisper.vocab_size)
+    assert np.exp(written.log_probs[0, written.path[0]]) > 0.99
+    output = transcribe(whisper, [("u", CLIP)], TranscribeSettings(draws=4))[0]
+    assert (output.text, len(output.hypotheses), output.problem) == ("", 1, "")
+    assert np.isfinite(output.columns).all()
+
+
+def test_times_and_special_tokens_are_never_written(whisper: AsrModel):
+    rules = decoding_rules(whisper)
+    names = whisper.tokenizer.get_vocab()
+    marks = {place for name, place in names.items() if name.startswith("<|")} - set(rules.ends)
+    assert marks <= set(rules.never)
+
+
+def test_a_shorter_window_is_for_the_clips_that_fit_into_it(whisper: AsrModel):
+    short, long = CLIP[: RATE // 2], np.tile(CLIP, 4)[: RATE * 3 // 2]
+    assert padded_lengths(whisper, [short, long], 1.0) == [RATE, 2 * RATE]
+    assert padded_lengths(whisper, [short, long], 9.0) == [2 * RATE, 2 * RATE]
+    positions = whisper.model.get_encoder().embed_positions
+    narrow = decode_clips(whisper, [short, long, short], 0, [None] * 3, 1.0)
+    whole = decode_clips(whisper, [short, long, short], 0, [None] * 3)
+    assert not np.allclose(narrow[0].embedding, whole[0].embedding, atol=1e-4)
+    np.testing.assert_allclose(narrow[0].embedding, narrow[2].embedding, atol=1e-5)
+    np.testing.assert_allclose(narrow[1].embedding, whole[1].embedding, atol=1e-5)
+    assert whisper.model.get_encoder().embed_positions is positions
+    assert whisper.model.config.max_source_positions == 100
+
+
+def test_the_first_positions_of_a_window_are_those_of_a_shorter_one(whisper: AsrModel):
+    """Where the encoder looks at single positions alone, the window changes nothing."""
+    for layer in whisper.model.get_encoder().layers:
+        torch.nn.init.zeros_(layer.self_attn.out_proj.weight)
+    narrow = decode_clips(whisper, [CLIP[: RATE // 2]], 0, [None], 1.0)[0]
+    whole = decode_clips(whisper, [CLIP[: RATE // 2]], 0, [None])[0]
+    np.testing.assert_allclose(narrow.embedding, whole.embedding, atol=1e-5)
