@@ -49,6 +49,10 @@ Set = Annotated[
     typer.Option("--set", help="One setting, key=value, such as sampling.clips=40; it overrides the file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+SwitchBase = Annotated[
+    bool,
+    typer.Option("--switch-base", help="Learn from the base of the settings from now on, where it is another one."),
+]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
 By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]

@@ -14,11 +14,9 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
 from corpus.records.models import Snapshot
 from corpus.tables.inventory import names_now
-from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
-from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -93,7 +91,7 @@ def checkpoint_folder(folder: Path, kind: Kind) -> Path:
 
 def fine_tune(
     corpus: Corpus,
-    models: ModelSettings,
+    base: Path,
     asr: AsrFinetuneSettings,
     intent: IntentFinetuneSettings,
     plan: RetrainPlan,
@@ -106,7 +104,7 @@ def fine_tune(
 
     Args:
         corpus: the handle.
-        models: which bases are fine-tuned.
+        base: folder of the base.
         asr: how a speech model is fine-tuned.
         intent: how an intent model is fine-tuned.
         plan: what is learned.
@@ -116,7 +114,6 @@ def fine_tune(
     Raises:
         TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows.
     """
-    base = registry.base_folder(models, plan.kind)
     if plan.kind == "asr":
         return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(asr, folder, on_epoch))
     return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(intent, folder, on_epoch))

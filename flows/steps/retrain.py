@@ -137,14 +137,14 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     from training.tracking.run_names import retrained
     from training.tracking.runs import rename_run, tracked_run
     from training.tracking.store import open_tracking
-    from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
-    base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
+    found = model_registry.base_to_learn_from(corpus, settings.home, settings.models, plan.kind).checked()
+    base = found.digest
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     try:
         with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
-            learn = partial(fine_tune, corpus, settings.models, settings.asr, settings.intent, plan, folder)
+            learn = partial(fine_tune, corpus, found.folder, settings.asr, settings.intent, plan, folder)
             number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
             labelled, strategy = len(plan.snapshot.of("train")), settings.sampling.strategy
             rename_run(tracking, run_id, retrained(plan.kind, plan.cycle, labelled, strategy, number))

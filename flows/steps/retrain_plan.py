@@ -77,12 +77,10 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
             audit rows: those decide about promotion alone.
     """
-    from training.tracking.version_files import folder_digest
-
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
-    base = folder_digest(registry.base_folder(settings.models, kind))
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind).digest
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""

@@ -22,6 +22,7 @@ from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
+    HasHome,
     HasIntent,
     HasModels,
     HasNight,
@@ -44,7 +45,7 @@ FOLDS: Final = 5
 """How many folds there are where nobody says so: each trial then learns from four fifths of the labels."""
 
 
-class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
+class SettingsOfSweepPlan(HasHome, HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
     """The settings that decide what the trials of a sweep learn from."""
 
 
@@ -140,8 +141,6 @@ def plan(
         SettingsError: a key or value is wrong.
         UsageError: there are no labels to train on, or no dev rows to compare on.
     """
-    from training.tracking.version_files import folder_digest
-
     choices = sweep_grid.read_choices(kind, tried)
     if seeds > 1 and SEED[kind] in choices:
         raise SettingsError(f"--seeds tries seeds: leave {SEED[kind]} out of --set, or give --seeds 1")
@@ -154,7 +153,7 @@ def plan(
             f"folds: the champion that gives pseudo-labels learned from the rows that measure; set {kind}.pseudo.weight"
             " to 0, or label utterances of dev speakers and give --folds 1"
         )
-    base = folder_digest(registry.base_folder(settings.models, kind))
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind).digest
     made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
     made, done = _with_earlier(corpus, made)
     name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base])[:8]}"
