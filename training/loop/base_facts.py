@@ -1,0 +1,132 @@
+"""Facts on a base beside its files: where it is from, its licence and languages, and settings that are safe for it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corpus.errors import Damaged
+from corpus.records.base import Kind
+
+FILE: Final = "earmark_base.json"
+"""Name of the file in the folder of a base."""
+
+LONGEST_HEADER: Final = 100_000_000
+"""Largest header of a safetensors file [bytes], the limit of its format."""
+
+
+class BaseFacts(BaseModel):
+    """What is known about a base.
+
+    Attributes:
+        name: of the base, by which the settings name it.
+        kind: `asr` or `intent`.
+        source: where it is from: a hub id, a folder, or `embedded`.
+        commit: of the hub id.
+        digest: SHA-256 of its weights.
+        licence: of its weights; "" where nobody says.
+        family: model type of its configuration.
+        languages: that it knows; `many` for one that has to be told which.
+        sampling_rate: of its clips [Hz].
+        window: longest clip [s], to which every clip is padded; None where there is none.
+        megabytes: size of its files [MB].
+        parameters: how many weights it has, in millions.
+        safe: what a fine-tuning takes where the setting is null, by key below the branch of the kind.
+        added: when it was added, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: Kind
+    source: str
+    commit: str | None = None
+    digest: str = ""
+    licence: str = ""
+    family: str = ""
+    languages: tuple[str, ...] = ()
+    sampling_rate: int | None = None
+    window: float | None = None
+    megabytes: float | None = None
+    parameters: float | None = None
+    safe: Mapping[str, bool | float] = {}
+    added: str = ""
+
+
+def write_facts(facts: BaseFacts, folder: Path) -> None:
+    """Write the facts into the folder of the base."""
+    text = json.dumps(facts.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_facts(folder: Path) -> BaseFacts | None:
+    """Return the facts in the folder of a base, None where it has none.
+
+    Raises:
+        Damaged: they can't be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return BaseFacts.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise Damaged(f"base {folder}: {FILE} can't be read; restore it or add the base again") from None
+
+
+def family_of(folder: Path) -> str:
+    """Return the model type in the configuration of a model, "" where it names none."""
+    return str(_json(folder / "config.json").get("model_type") or "")
+
+
+def sampling_rate_of(folder: Path) -> int | None:
+    """Return the sampling rate that a speech model was trained for [Hz], None where no file says it."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        found = _json(folder / name)
+        extractor = found.get("feature_extractor")
+        rate = (extractor if isinstance(extractor, dict) else found).get("sampling_rate")
+        if isinstance(rate, int):
+            return rate
+    return None
+
+
+def parameters_of(folder: Path) -> int:
+    """Return how many weights a model has, by the headers of its safetensors files; the weights are not read.
+
+    Raises:
+        Damaged: a header can't be read.
+    """
+    total = 0
+    for path in sorted(folder.glob("model*.safetensors")):
+        for shape in _shapes(path):
+            count = 1
+            for side in shape:
+                count *= side
+            total += count
+    return total
+
+
+def _shapes(path: Path) -> Iterator[list[int]]:
+    """Yield the shape of each tensor."""
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > LONGEST_HEADER:
+                raise ValueError(length)
+            header = json.loads(stream.read(length))
+        yield from ([int(side) for side in each["shape"]] for name, each in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise Damaged(f"{path}: the header of its weights can't be read; restore the file") from None
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
