@@ -92,8 +92,6 @@ def checkpoint_folder(folder: Path, kind: Kind) -> Path:
 def fine_tune(
     corpus: Corpus,
     base: Path,
-    asr: AsrFinetuneSettings,
-    intent: IntentFinetuneSettings,
     plan: RetrainPlan,
     folder: Path,
     on_epoch: OnEpoch,
@@ -105,18 +103,17 @@ def fine_tune(
     Args:
         corpus: the handle.
         base: folder of the base.
-        asr: how a speech model is fine-tuned.
-        intent: how an intent model is fine-tuned.
-        plan: what is learned.
+        plan: what is learned, and how.
         folder: of the model.
         on_epoch: called for the base and after each epoch.
 
     Raises:
         TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows.
     """
-    if plan.kind == "asr":
-        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(asr, folder, on_epoch))
-    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(intent, folder, on_epoch))
+    how = plan.finetune
+    if isinstance(how, AsrFinetuneSettings):
+        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
+    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
 
 
 S = TypeVar("S", AsrFinetuneSettings, IntentFinetuneSettings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
@@ -18,6 +18,7 @@ from corpus.storage import operation_ids
 from corpus.tables import scores, utterances
 from corpus.tables.inventory import meaning_digest
 from flows.models import registry
+from flows.models.by_base import finetune_of, safe_values
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
@@ -141,10 +142,11 @@ def plan(
         SettingsError: a key or value is wrong.
         UsageError: there are no labels to train on, or no dev rows to compare on.
     """
-    choices = sweep_grid.read_choices(kind, tried)
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind)
+    choices = _by_base(sweep_grid.read_choices(kind, tried), safe_values(base))
     if seeds > 1 and SEED[kind] in choices:
         raise SettingsError(f"--seeds tries seeds: leave {SEED[kind]} out of --set, or give --seeds 1")
-    present = settings.asr if kind == "asr" else settings.intent
+    present = finetune_of(settings, base)
     candidates = sweep_grid.candidates(kind, present, choices, trials)
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     parts = _parts(corpus, snapshot, folds)
@@ -153,11 +155,22 @@ def plan(
             f"folds: the champion that gives pseudo-labels learned from the rows that measure; set {kind}.pseudo.weight"
             " to 0, or label utterances of dev speakers and give --folds 1"
         )
-    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind).digest
-    made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
+    made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base.digest)
     made, done = _with_earlier(corpus, made)
-    name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base])[:8]}"
-    return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, len(parts), tuple(made), done)
+    name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base.digest])[:8]}"
+    return SweepPlan(
+        kind, name, snapshot, account, base.digest, tuple(candidates), seeds, len(parts), tuple(made), done
+    )
+
+
+def _by_base(choices: Mapping[str, list[Any]], safe: Mapping[str, bool | float]) -> dict[str, list[Any]]:
+    """Return the values to try, each once, with the base's value in place of null where that means by the base."""
+    return {
+        key: list(dict.fromkeys(safe.get(key) if value is None else value for value in values))
+        if key in safe
+        else values
+        for key, values in choices.items()
+    }
 
 
 def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:

@@ -6,12 +6,14 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from corpus.errors import Damaged
+from corpus.errors import Damaged, UsageError
 from corpus.records.base import Kind
+
+S = TypeVar("S", bound=BaseModel)
 
 FILE: Final = "earmark_base.json"
 """Name of the file in the folder of a base."""
@@ -77,6 +79,42 @@ def read_facts(folder: Path) -> BaseFacts | None:
         return BaseFacts.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         raise Damaged(f"base {folder}: {FILE} can't be read; restore it or add the base again") from None
+
+
+def known(key: str, value: float | None) -> float:
+    """Return the value of a setting that a fine-tuning filled in.
+
+    Raises:
+        UsageError: it is null: only a fine-tuning knows the base.
+    """
+    if value is None:
+        raise UsageError(f"{key} is null, which means by the base: give a value where no base is fine-tuned")
+    return value
+
+
+def filled(settings: S, values: Mapping[str, bool | float]) -> S:
+    """Return settings with values in place of those that are null.
+
+    Args:
+        settings: of a fine-tuning.
+        values: by dotted key.
+
+    Raises:
+        Damaged: a value is none that the setting can have, so the facts on the base are wrong.
+    """
+    tree: dict[str, Any] = settings.model_dump()
+    for key, value in values.items():
+        branch = tree
+        *groups, last = key.split(".")
+        for name in groups:
+            branch = branch.get(name) or {}
+        if branch.get(last, "") is None:
+            branch[last] = value
+    try:
+        return type(settings).model_validate(tree)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise Damaged(f"base: {FILE} has a value that {where} can't have; add the base again") from None
 
 
 def family_of(folder: Path) -> str:

@@ -48,6 +48,16 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
         ) from None
 
 
+def local_base(base: str | Path, revision: str | None) -> Path:
+    """Return the folder of a base: itself, or where the files of a hub id at its commit are.
+
+    Raises:
+        SettingsError: there is no such folder, and the hub's model can't be had.
+    """
+    folder = Path(base)
+    return folder if folder.is_dir() or not HUB_ID.fullmatch(str(base)) else hub_folder(str(base), revision, "base")
+
+
 def licence_of(name: str, revision: str | None) -> str:
     """Return the licence that the card of a hub model names, "" where it names none or the hub can't be reached."""
     from huggingface_hub import HfApi
