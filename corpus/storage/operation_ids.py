@@ -158,6 +158,11 @@ def use_base(kind: Kind) -> str:
     return f"base/{kind}/use/{uuid.uuid4().hex}"
 
 
+def replace_blocked(kind: Kind) -> str:
+    """Return the id of putting another base in place of a model that can't be used; it is new in every call."""
+    return f"base/{kind}/replace/{uuid.uuid4().hex}"
+
+
 def register_external(kind: Kind, folder_digest: str) -> str:
     """Return the id of registering an external model, by the digest of its files.
 

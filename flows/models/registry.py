@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -163,12 +165,24 @@ def parse(reference: str) -> tuple[Kind, str]:
 
 def load_asr(home: Path, version: ModelVersion) -> AsrModel:
     """Return the speech model of a version, which is loaded once a run."""
-    return _asr(located(home, version.model_uri))
+    with _named(version):
+        return _asr(located(home, version.model_uri))
 
 
 def load_intent(home: Path, version: ModelVersion) -> IntentModel:
     """Return the intent model of a version, which is loaded once a run."""
-    return _intent(located(home, version.model_uri))
+    with _named(version):
+        return _intent(located(home, version.model_uri))
+
+
+@contextmanager
+def _named(version: ModelVersion) -> Iterator[None]:
+    """Name the version and the remedy in the errors of the block."""
+    try:
+        yield
+    except (SettingsError, Damaged) as error:
+        name = f"{version.kind}/{version.version}"
+        raise type(error)(f"{name} can't be used: {error}; earmark doctor says what to do") from None
 
 
 def inventory(home: Path, version: ModelVersion) -> Inventory:
@@ -202,6 +216,16 @@ def _intent(uri: str) -> IntentModel:
     from training.intent.model import load_intent
 
     return load_intent(_folder(uri))
+
+
+def local_files(uri: str) -> Path:
+    """Return the folder on this machine with the files at a full path or URI of a version.
+
+    Raises:
+        Damaged: they are missing.
+        EarmarkError: they are on another machine and can't be downloaded.
+    """
+    return _folder(uri)
 
 
 @lru_cache(maxsize=6)
