@@ -104,6 +104,7 @@ UNTYPED_RESULTS = {
     "flows.steps.sweep_grid._values": "values of any setting",
     "flows.steps.sweep_grid._values_at": "values of any settings, by their keys",
     "flows.steps.sweep_grid.read_choices": "values of any settings, by their keys",
+    "flows.steps.sweep_plan._by_base": "values of any settings, by their keys",
     "flows.tasks.label_studio_client.StudioClient._mapping": "whatever the server answers",
     "flows.tasks.label_studio_client.StudioClient.call": "whatever the server answers",
 }

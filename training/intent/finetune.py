@@ -7,7 +7,6 @@ base's replay sentences, which are synthetic, keep the model from forgetting int
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.errors import Damaged, UsageError
-from corpus.records.arrivals import SlotSpan
+from corpus.errors import UsageError
 from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors
 from training.intent.base_defaults import safe_settings
 from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
 from training.intent.inventory import named_now
+from training.intent.replay import read_replay
 from training.intent.text_noise import NoiseSettings, with_asr_errors
 from training.loop.base_facts import filled
 from training.loop.hub import local_base
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 __all__ = ["FinetuneResult", "IntentExample", "IntentFinetuneSettings", "finetune_intent", "read_replay"]
-
-REPLAY = "replay.jsonl"
-"""File in the folder of a base with synthetic sentences of its recipe, one `{text, intent, slots}` a line."""
 
 
 class IntentFinetuneSettings(BaseModel):
@@ -313,26 +309,6 @@ def _train(
     if merge is not None:
         merge()
     return result
-
-
-def read_replay(folder: Path) -> list[IntentExample]:
-    """Return the replay sentences in the folder of a base, an empty list where it has none.
-
-    Raises:
-        Damaged: a line can't be read; the message names it.
-    """
-    file = folder / REPLAY
-    if not file.is_file():
-        return []
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])
-            rows.append(IntentExample(f"replay-{number:05d}", row["text"], row["intent"], slots))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"replay set of the intent base: line {number} can't be read; restore the base") from error
-    return rows
 
 
 def _epoch_examples(

@@ -114,7 +114,7 @@ def test_a_champion_whose_files_are_away_or_that_learned_is_left_to_a_person(set
             ("1", ("base",), True),
         ]
         assert "earmark rollback asr" in found[0].problem
-        with pytest.raises(Damaged, match="asr/1 can't be used: .*earmark doctor says what to do"):
+        with pytest.raises(Damaged, match=r"asr/1 can't be used: .*earmark doctor says what to do"):
             registry.load_asr(settings.home, first)
         shutil.rmtree(registry.located(settings.home, first.model_uri))
         registry._folder.cache_clear()
