@@ -32,6 +32,7 @@ from training.loop.base_facts import (
     parameters_of,
     read_facts,
     sampling_rate_of,
+    window_of,
     write_facts,
 )
 from training.loop.hub import ALLOWED_FILES, COMMIT, HUB_ID, hub_folder, licence_of
@@ -241,6 +242,10 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
     """Return the facts on a base: of the catalogue, of an earlier addition, of the hub, and of its files."""
     known = None if found.hub_id else read_facts(found.folder)
     entry = found.entry or known
+    if kind == "asr":
+        from training.asr.base_defaults import safe_settings
+    else:
+        from training.intent.base_defaults import safe_settings
     size = sum(path.stat().st_size for path in draft.iterdir())
     licence = entry.licence if entry else licence_of(found.hub_id, found.commit) if found.hub_id else ""
     licence = licence or _licence_in(found.folder / "README.md")
@@ -254,10 +259,10 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
         family=family_of(draft),
         languages=(language,) if language else entry.languages if entry else (),
         sampling_rate=sampling_rate_of(draft) if kind == "asr" else None,
-        window=entry.window if entry else None,
+        window=window_of(draft) if kind == "asr" else None,
         megabytes=round(size / 1e6, 1),
         parameters=round(parameters_of(draft) / 1e6, 2),
-        safe=entry.safe if entry else {},
+        safe={**safe_settings(draft), **(entry.safe if entry else {})},
         added=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
     )
 

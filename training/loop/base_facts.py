@@ -124,12 +124,23 @@ def family_of(folder: Path) -> str:
 
 def sampling_rate_of(folder: Path) -> int | None:
     """Return the sampling rate that a speech model was trained for [Hz], None where no file says it."""
+    rate = _of_extractor(folder, "sampling_rate")
+    return None if rate is None else int(rate)
+
+
+def window_of(folder: Path) -> float | None:
+    """Return the length to which a speech model pads every clip [s], None where no file says one."""
+    return _of_extractor(folder, "chunk_length")
+
+
+def _of_extractor(folder: Path, key: str) -> float | None:
+    """Return a number in the configuration of the feature extractor."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         found = _json(folder / name)
         extractor = found.get("feature_extractor")
-        rate = (extractor if isinstance(extractor, dict) else found).get("sampling_rate")
-        if isinstance(rate, int):
-            return rate
+        value = (extractor if isinstance(extractor, dict) else found).get(key)
+        if isinstance(value, int | float):
+            return float(value)
     return None
 
 
