@@ -331,11 +331,14 @@ def nightly(
 ) -> None:
     """Run the main job: merge answers, retrain if enough labels are new, ingest, score, sample, export."""
     if dry_run:
+        from flows.models.base_models import other_bases
         from flows.nights.sampling_frame import closed_night
         from flows.reports.dry_run_table import show_night_preview
         from flows.steps.night_preview import preview_night
 
         with open_home(config, overrides) as (corpus, settings):
+            for line in [] if switch_base else other_bases(corpus, settings.home, settings.models):
+                console.note(f"WARNING  {line}")
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
         show_result(planned, as_json, show_night_preview)
         return

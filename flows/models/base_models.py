@@ -92,18 +92,26 @@ def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tra
     return known[-1]
 
 
+def other_bases(corpus: Corpus, home: Path, models: ModelSettings) -> list[str]:
+    """Return a line for each kind whose settings name another base than the home's; for previews."""
+    found = []
+    for kind in registry.KINDS:
+        with corpus.read() as conn:
+            number = store.base_of_home(conn, kind)
+            version = None if number is None else store.version(conn, kind, number)
+        if version is not None and _other(home, models, kind, version)[0] is not None:
+            found.append(_remedy(kind, models, version))
+    return found
+
+
 def refuse_other_base(corpus: Corpus, home: Path, models: ModelSettings) -> None:
     """Refuse settings that name another base than the home's, as the command itself would; for previews.
 
     Raises:
         Refused: they do.
     """
-    for kind in registry.KINDS:
-        with corpus.read() as conn:
-            number = store.base_of_home(conn, kind)
-            version = None if number is None else store.version(conn, kind, number)
-        if version is not None and _other(home, models, kind, version)[0] is not None:
-            raise Refused(_remedy(kind, models, version))
+    for line in other_bases(corpus, home, models):
+        raise Refused(line)
 
 
 def _ensure_base(

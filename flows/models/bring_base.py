@@ -252,7 +252,7 @@ def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | N
     return BaseFacts(
         name=name,
         kind=kind,
-        source=found.hub_id or (known.source if known else str(found.folder)),
+        source=found.hub_id or (known.source if known else f"folder {found.folder.name}"),
         commit=found.commit or (known.commit if known else None),
         digest=weights_digest(draft),
         licence=licence,

@@ -84,7 +84,7 @@ def register_external(
     with progress.track("checking the model's files", None, "files"):
         check_model(folder, kind)
         digest = folder_digest(folder)
-    ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+    ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:

@@ -26,6 +26,8 @@ def test_a_night_keeps_the_homes_base_with_one_warning_and_a_command_switches_it
     assert "\n" not in warning
     refused = earmark("retrain", "asr", "--dry-run", *where)
     assert (refused.returncode, "--switch-base" in refused.stderr) == (1, True)
+    preview = earmark("nightly", "--dry-run", *where)
+    assert (preview.returncode, "WARNING  models.asr" in preview.stderr) == (0, True)
     switched = earmark("score", "--switch-base", *where)
     assert switched.returncode == 0, switched.stderr
     with opened(settings) as corpus:

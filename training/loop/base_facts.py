@@ -28,7 +28,7 @@ class BaseFacts(BaseModel):
     Attributes:
         name: of the base, by which the settings name it.
         kind: `asr` or `intent`.
-        source: where it is from: a hub id, a folder, or `embedded`.
+        source: where it is from: a hub id, the name of a folder, or `embedded`.
         commit: of the hub id.
         digest: SHA-256 of its weights.
         licence: of its weights; "" where nobody says.

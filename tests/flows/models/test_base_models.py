@@ -14,6 +14,7 @@ from corpus.storage.records_schema import aliases
 from corpus.tables import models as store
 from flows.models import registry
 from flows.models.base_models import ensure_champions, refuse_other_base, use_base
+from flows.models.version_description import descriptions
 from flows.runtime.settings import Settings, load_settings
 from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
@@ -132,6 +133,12 @@ def test_a_switch_learns_from_the_other_base_and_leaves_the_champion(home: Path)
         base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr")
         assert base.digest == folder_digest(home / "other")
         assert registry.by_name(corpus, "asr", "base").version == "2"
+        with corpus.read() as conn:
+            texts = descriptions(conn, "asr")
+        assert [texts[number].partition(".")[0] for number in ("1", "2")] == [
+            "Base, from which retraining started",
+            "Base, from which retraining starts",
+        ]
     finally:
         corpus.close()
     assert ensured(settings) == ()  # the settings and the home agree now

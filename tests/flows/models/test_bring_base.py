@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_base_with_its_facts_and_without_files_that_could_run
     home = tmp_path / "home"
     added = add_base(home, str(folder))
     facts = added.facts
-    assert (facts.name, facts.kind, facts.source, facts.licence) == ("theirs", "asr", str(folder), "mit")
+    assert (facts.name, facts.kind, facts.source, facts.licence) == ("theirs", "asr", "folder theirs", "mit")
     assert (facts.family, facts.sampling_rate) == ("parakeet_ctc", 16000)
     assert facts.digest == weights_digest(folder)
     assert facts.parameters == pytest.approx(load_asr(folder).model.num_parameters() / 1e6, rel=0.2)
@@ -111,6 +111,7 @@ def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_down
     with hub_server() as hub:
         hub.models[(str(entry.hub_id), entry.commit)] = folder
         where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(home)}
+        where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}  # of a machine that is busy
         wrong = earmark("base", "add", f"{entry.hub_id}@{'b' * 40}", **where)
         assert wrong.returncode == 2
         assert f"has no commit {'b' * 40}" in wrong.stderr

@@ -90,7 +90,7 @@ def test_the_commands_in_order(tmp_path: Path):
         assert done.returncode == 0, done.stderr
         assert "theirs" in done.stdout
     found = json.loads(earmark("base", "show", "theirs", "--json", "--config", str(config)).stdout)[0]
-    assert (found["version"], found["in_use"], found["source"]) == ("1", True, str(folder))
+    assert (found["version"], found["in_use"], found["source"]) == ("1", True, "folder theirs")
     other = tiny_asr_folder(tmp_path / "other", seed=1)
     done = earmark("score", "--config", str(config), "--set", f"models.asr={other}")
     assert done.returncode == 1
