@@ -7,6 +7,7 @@ task is a step or a shard, never an utterance.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from corpus.handle import Corpus
 from corpus.storage import operation_ids
 from corpus.tables import nights, utterances
 from flows import stages
-from flows.models.base_models import ensure_champions
+from flows.models.base_models import OnOther, ensure_champions
 from flows.models.inventory import names_in_use
 from flows.models.known_texts import champions_on_labels
 from flows.models.registry import KINDS
@@ -28,7 +29,7 @@ from flows.nights.sampling_frame import closed_night, is_sampled, sampling_frame
 from flows.reports.night_page import night_markdown
 from flows.runtime.results import Result, Skipped
 from flows.runtime.session import open_for_flow, without_content
-from flows.runtime.settings import Settings
+from flows.runtime.settings import ACTIVE, Settings
 from flows.stages import run_step
 from flows.steps import import_corpus as import_corpus_step
 from flows.steps import ingest as ingest_step
@@ -44,6 +45,13 @@ from flows.steps.score import ScoreReport
 from flows.steps.sweep import TrialsReport
 from flows.steps.sweep_plan import plan as plan_sweep
 from flows.tasks.task_status import SweepReport
+
+
+def _on_other(switch_base: bool, *, unattended: bool = False) -> OnOther:
+    """Return what to do where the settings name another base than the home's."""
+    if switch_base:
+        return "switch"
+    return "keep" if unattended else "refuse"
 
 
 def run_name() -> str:
@@ -77,10 +85,10 @@ def import_corpus(
 
 @flow(name="score", flow_run_name=run_name)
 @without_content
-def score(night: str | None = None, config: str | None = None) -> ScoreReport:
+def score(night: str | None = None, config: str | None = None, switch_base: bool = False) -> ScoreReport:
     """Score the utterances that the champions have not scored yet."""
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         when = closed_night(settings.night, night) if night else None
         with corpus.read() as conn:
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
@@ -115,23 +123,25 @@ def merge(files: list[str] | None = None, config: str | None = None) -> MergeTot
 
 @flow(name="retrain", flow_run_name=run_name)
 @without_content
-def retrain(kind: str, config: str | None = None) -> RetrainReport | Skipped:
+def retrain(kind: str, config: str | None = None, switch_base: bool = False) -> RetrainReport | Skipped:
     """Train a version of the kind, `asr` or `intent`, judge it, and promote it where the gate allows."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         return stages.retrain(corpus, settings, kind, cycle="by-hand", only_if_due=False)
 
 
 @flow(name="sweep", flow_run_name=run_name)
 @without_content
-def sweep(kind: str, tried: list[str], trials: int | None, seeds: int, folds: int | None) -> TrialsReport:
+def sweep(
+    kind: str, tried: list[str], trials: int | None, seeds: int, folds: int | None, switch_base: bool = False
+) -> TrialsReport:
     """Try settings of a kind's training on the labels of today; nothing is registered or judged."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; known are {', '.join(KINDS)}")
     with open_for_flow(None) as (corpus, settings):
-        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking, _on_other(switch_base))
         inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
         plan = plan_sweep(corpus, settings, kind, tried, trials, seeds, folds)
         where = (settings.home, settings.models, settings.tracking)
@@ -149,7 +159,11 @@ class MorningReport(Result):
 
 @dataclass(frozen=True, slots=True)
 class NightlyReport(Result):
-    """What a nightly run did, step by step; `night` is its name, `page` the file of its page or why there is none."""
+    """What a nightly run did, step by step.
+
+    `night` is its name, `page` the file of its page or why there is none; `warning` says that the settings name a base
+    which the home does not learn from.
+    """
 
     night: str
     sweep: SweepReport
@@ -162,17 +176,22 @@ class NightlyReport(Result):
     sample: SampleReport
     export: ExportReport
     page: str = ""
+    warning: str | None = None
 
 
 @flow(name="nightly", flow_run_name=run_name)
 @without_content
-def nightly(night: str | None = None, config: str | None = None) -> NightlyReport:
-    """Run the main job for one night; a step with nothing due says why it was skipped."""
+def nightly(night: str | None = None, config: str | None = None, switch_base: bool = False) -> NightlyReport:
+    """Run the main job for one night; a step with nothing due says why it was skipped.
+
+    A run that nobody watches asks nothing: where the settings name another base than the home's, it keeps the home's.
+    """
+    on_other = _on_other(switch_base, unattended=ACTIVE.get() is None or not sys.stdin.isatty())
     with open_for_flow(config) as (corpus, settings):
         when = closed_night(settings.night, night)
-        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        warnings = ensure_champions(corpus, settings.home, settings.models, settings.tracking, on_other)
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, when.name):
-            report = _night(corpus, settings, when)
+            report = replace(_night(corpus, settings, when), warning="; ".join(warnings) or None)
         with corpus.operation(operation_ids.nightly(when.name), "nightly") as op:
             nights.put_done(op.conn, when.name, corpus.clock())
             op.result = {"night": when.name}
@@ -187,7 +206,7 @@ def nightly(night: str | None = None, config: str | None = None) -> NightlyRepor
 def morning(night: str, config: str | None = None) -> MorningReport:
     """Run the first half of a nightly run: merge the answers, and retrain where enough labels are new."""
     with open_for_flow(config) as (corpus, settings):
-        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
         with stages.mlflow_cycle(corpus, settings.home, settings.tracking, night):
             merged = stages.merge(corpus, settings, None)
             asr = stages.retrain(corpus, settings, "asr", cycle=night, only_if_due=True)

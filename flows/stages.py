@@ -12,7 +12,7 @@ from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from corpus import home_id
-from corpus.errors import EarmarkError, TrainingRefused, UsageError
+from corpus.errors import Damaged, EarmarkError, TrainingRefused, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from flows.models.inventory import names_in_use
@@ -198,21 +198,22 @@ def retrain(
 ) -> RetrainReport | Skipped:
     """Train a version and let the gate judge it, or only judge one that was trained before, where any is due.
 
-    At night a training that diverged, or made the model clearly worse, is reported and the other steps go on.
+    At night a training that diverged, or made the model clearly worse, or whose base is damaged, is reported and the
+    other steps go on.
     """
     inventory.settle(corpus, names_in_use(corpus, settings.home, settings.inventory), settings.people)
-    plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
-    if plan.skipped:
-        return Skipped(plan.skipped)
     flow_run = str(runtime.flow_run.id or "")
     own_cycle = nullcontext() if only_if_due else mlflow_cycle(corpus, settings.home, settings.tracking, cycle)
     try:
+        plan = retrain_plan.plan(corpus, settings, kind, cycle, only_if_due=only_if_due)
+        if plan.skipped:
+            return Skipped(plan.skipped)
         with own_cycle:
             learned = run_step(f"retrain {kind}", retrain_step.retrain, corpus, settings, plan, flow_run)
             judgement = run_step(
                 f"judge {kind}", promote.judge_and_promote, corpus, settings, kind, learned.version, plan.snapshot
             )
-    except TrainingRefused as error:
+    except (TrainingRefused, Damaged) as error:
         if not only_if_due:
             raise
         progress.note(str(error))

@@ -89,6 +89,7 @@ UNUSED = {
 """Public names that no module of the packages uses: the ways in from outside, each with its reason."""
 
 UNTYPED_RESULTS = {
+    "flows.models.bring_base._read": "a JSON file of any model",
     "flows.reports.annotation_weekly_page._cells": "cells of any table",
     "flows.reports.dry_run_table._retrain_lines": "lines to print, by name",
     "flows.reports.inventory_list.as_config": "a branch of a configuration file, whose keys are names of the corpus",
@@ -104,6 +105,7 @@ UNTYPED_RESULTS = {
     "flows.steps.sweep_grid._values": "values of any setting",
     "flows.steps.sweep_grid._values_at": "values of any settings, by their keys",
     "flows.steps.sweep_grid.read_choices": "values of any settings, by their keys",
+    "flows.steps.sweep_plan._by_base": "values of any settings, by their keys",
     "flows.tasks.label_studio_client.StudioClient._mapping": "whatever the server answers",
     "flows.tasks.label_studio_client.StudioClient.call": "whatever the server answers",
 }

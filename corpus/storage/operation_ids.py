@@ -159,6 +159,16 @@ def register_base(kind: Kind, folder_digest: str) -> str:
     return f"base/{kind}/{folder_digest}"
 
 
+def use_base(kind: Kind) -> str:
+    """Return the id of learning from a base that is registered already; it is new in every call."""
+    return f"base/{kind}/use/{uuid.uuid4().hex}"
+
+
+def replace_blocked(kind: Kind) -> str:
+    """Return the id of putting another base in place of a model that can't be used; it is new in every call."""
+    return f"base/{kind}/replace/{uuid.uuid4().hex}"
+
+
 def register_external(kind: Kind, folder_digest: str) -> str:
     """Return the id of registering an external model, by the digest of its files.
 

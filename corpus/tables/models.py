@@ -125,6 +125,15 @@ def alias(conn: sa.Connection, kind: Kind, name: str) -> str | None:
     return conn.execute(sa.select(aliases.c.version).where(*one)).scalar()
 
 
+def base_of_home(conn: sa.Connection, kind: Kind) -> str | None:
+    """Return the version of the base that models of a kind learn from, None where no base is registered.
+
+    It has the alias `base`. Homes that never changed their base may not have it: there it is the newest base.
+    """
+    bases = [each.version for each in versions(conn, kind) if each.origin == "base"]
+    return alias(conn, kind, "base") or max(bases, key=int, default=None)
+
+
 def move_alias(conn: sa.Connection, kind: Kind, name: str, expected: str | None, new: str) -> None:
     """Move an alias to the version `new` if it is at `expected` (None for not set).
 

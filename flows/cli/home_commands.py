@@ -146,11 +146,12 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Delete orphans and unfinished files of killed runs; make MLflow's aliases agree with the records.",
+            help="Delete orphans and unfinished files of killed runs, replace a base that can't be used as champion, "
+            "and make MLflow's aliases agree with the records.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what --repair would delete; delete nothing.")
+        bool, typer.Option("--dry-run", help="List what --repair would delete or replace; change nothing.")
     ] = False,
     all_orphans: Annotated[
         bool, typer.Option("--all-orphans", help="With --repair: delete orphans, however large their share is.")

@@ -31,10 +31,12 @@ inventory_app = typer.Typer(
 dataset_app = typer.Typer(
     help="Hand out labelled utterances as a dataset for other tools, list and delete datasets.", no_args_is_help=True
 )
+base_app = typer.Typer(help="List, add or use bases, from which learning starts.", no_args_is_help=True)
 report_app = typer.Typer(help="Report annotation by week, or one night.", invoke_without_command=True)
 app.add_typer(report_app, name="report")
 app.add_typer(audit_app, name="audit")
 app.add_typer(config_app, name="config")
+app.add_typer(base_app, name="base")
 app.add_typer(inventory_app, name="inventory")
 app.add_typer(dataset_app, name="dataset")
 
@@ -49,6 +51,10 @@ Set = Annotated[
     typer.Option("--set", help="One setting, key=value, such as sampling.clips=40; it overrides the file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+SwitchBase = Annotated[
+    bool,
+    typer.Option("--switch-base", help="Learn from the base of the settings from now on, where it is another one."),
+]
 NightName = Annotated[str | None, typer.Option("--night", help="Day on which the night closes, such as 2026-11-22.")]
 By = Annotated[str | None, typer.Option("--by", help="Your name for the audit chain; default your login name.")]
 Kind = Annotated[Literal["asr", "intent"], typer.Argument(help="Which model: speech or intent.")]

@@ -15,6 +15,7 @@ from flows.cli.options import (
     Kind,
     NightName,
     Set,
+    SwitchBase,
     app,
     open_home,
     run_flow,
@@ -134,9 +135,15 @@ def import_corpus(
 
 
 @app.command()
-def score(night: NightName = None, config: Config = None, overrides: Set = None, as_json: Json = False) -> None:
+def score(
+    night: NightName = None,
+    switch_base: SwitchBase = False,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
     """Score the utterances of a night, or all in the home, that the champions have not scored yet."""
-    show_report("scored", run_flow("score", config, overrides, night=night), as_json)
+    show_report("scored", run_flow("score", config, overrides, night=night, switch_base=switch_base), as_json)
 
 
 @app.command()
@@ -274,6 +281,7 @@ def retrain(
         bool, typer.Option("--remote", help="Run on the machine of `earmark serve` or of a worker.")
     ] = False,
     wait: Annotated[bool, typer.Option(help="With --remote: wait until the run has ended.")] = True,
+    switch_base: SwitchBase = False,
     dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
@@ -281,10 +289,13 @@ def retrain(
 ) -> None:
     """Fine-tune the base on all labels, register and judge the version, and promote it or report why not."""
     if dry_run:
+        from flows.models.base_models import refuse_other_base
         from flows.reports.dry_run_table import show_retrain_preview
         from flows.steps.retrain_preview import preview
 
         with open_home(config, overrides) as (corpus, settings):
+            if not switch_base:
+                refuse_other_base(corpus, settings.home, settings.models)
             planned = preview(corpus, settings, kind, only_if_due=False).to_json()
         show_result(planned, as_json, show_retrain_preview)
         return
@@ -292,10 +303,10 @@ def retrain(
         from flows.runtime.remote import retrain_remotely
 
         settings = settings_of(config, overrides)
-        run = retrain_remotely(settings.home, settings.prefect, kind, wait=wait)
+        run = retrain_remotely(settings.home, settings.prefect, kind, wait=wait, switch_base=switch_base)
         show_report("retrained remotely", run, as_json)
         return
-    document = run_flow("retrain", config, overrides, kind=kind).to_json()
+    document = run_flow("retrain", config, overrides, kind=kind, switch_base=switch_base).to_json()
     if as_json:
         console.show_json(document)
         return
@@ -312,6 +323,7 @@ def retrain(
 @app.command()
 def nightly(
     night: NightName = None,
+    switch_base: SwitchBase = False,
     dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
@@ -319,15 +331,18 @@ def nightly(
 ) -> None:
     """Run the main job: merge answers, retrain if enough labels are new, ingest, score, sample, export."""
     if dry_run:
+        from flows.models.base_models import other_bases
         from flows.nights.sampling_frame import closed_night
         from flows.reports.dry_run_table import show_night_preview
         from flows.steps.night_preview import preview_night
 
         with open_home(config, overrides) as (corpus, settings):
+            for line in [] if switch_base else other_bases(corpus, settings.home, settings.models):
+                console.note(f"WARNING  {line}")
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
         show_result(planned, as_json, show_night_preview)
         return
-    report = run_flow("nightly", config, overrides, night=night)
+    report = run_flow("nightly", config, overrides, night=night, switch_base=switch_base)
     if as_json:
         console.show_json(report.to_json())
     else:

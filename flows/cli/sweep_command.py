@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import Config, Json, Kind, app, run_flow, settings_of
+from flows.cli.options import Config, Json, Kind, SwitchBase, app, run_flow, settings_of
 from flows.runtime import console
 
 
@@ -32,6 +32,7 @@ def sweep(
             "default 1 where those are enough, else 5.",
         ),
     ] = None,
+    switch_base: SwitchBase = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the trials, their rows and how long they take; write nothing.")
     ] = False,
@@ -40,6 +41,7 @@ def sweep(
 ) -> None:
     """Try settings of a training on the labels of today; rank them by the dev rows. Nothing is registered or judged."""
     from corpus.errors import Refused
+    from flows.models.base_models import refuse_other_base
     from flows.reports.sweep_table import show_sweep, show_sweep_preview
     from flows.runtime.session import opened
     from flows.steps.sweep_grid import read_choices, tried_and_other
@@ -50,13 +52,15 @@ def sweep(
     read_choices(kind, mine)
     settings = settings_of(config, other)
     with opened(settings, create=False) as corpus:  # refuse what can't be tried before the slow start of a server
+        if not switch_base:
+            refuse_other_base(corpus, settings.home, settings.models)
         planned = plan(corpus, settings, kind, mine, trials, seeds, folds)
         if dry_run:
             shown = preview(corpus, planned).to_json()
             console.show_json(shown) if as_json else show_sweep_preview(shown)
             return
     document = run_flow(
-        "sweep", config, other, kind=kind, tried=mine, trials=trials, seeds=seeds, folds=folds
+        "sweep", config, other, kind=kind, tried=mine, trials=trials, seeds=seeds, folds=folds, switch_base=switch_base
     ).to_json()
     console.show_json(document) if as_json else show_sweep(document)
     if document["best"] is None:

@@ -156,7 +156,7 @@ def judged_nights(corpus: Corpus, conn: sa.Connection, kind: Kind, last: str) ->
     anchor = anchor_set(corpus, conn, kind, every, newest_judged(conn, kind, every))
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
-    base = max((version.version for version in versions if version.origin == "base"), key=int, default="")
+    base = store.base_of_home(conn, kind) or ""
     growing: list[NightReports] = []
     frozen: list[NightReports] = []
     for night in names:

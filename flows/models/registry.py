@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
-from corpus.errors import SettingsError, UsageError
+from corpus.errors import Damaged, SettingsError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.models import ModelVersion
@@ -23,24 +26,102 @@ KINDS: tuple[Kind, ...] = ("asr", "intent")
 
 BASES = Path(__file__).resolve().parents[2] / "training" / "bases"
 
+EMBEDDED: Final = "embedded"
+"""Name of the bases that come with earmark."""
 
-def base_folder(settings: ModelSettings, kind: Kind) -> Path:
-    """Return the folder of the base that models of this kind start from.
+
+NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*")
+"""Name of a base that was added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The base that models of a kind learn from.
+
+    Attributes:
+        kind: `asr` or `intent`.
+        folder: its files on this machine.
+        digest: of its files.
+        version: its version; None where no base is registered yet.
+    """
+
+    kind: Kind
+    folder: Path
+    digest: str
+    version: str | None = None
+
+    def checked(self) -> Base:
+        """Return the base itself, whose files are those of its digest.
+
+        Raises:
+            Damaged: they are not, or they are missing.
+        """
+        from training.tracking.version_files import files_differ
+
+        if files_differ(self.folder, self.digest):
+            raise Damaged(
+                f"the base {self.kind}/{self.version} is not what was registered, or it is missing; restore "
+                f"{self.folder}, or take another with earmark base use"
+            )
+        return self
+
+
+def base_to_learn_from(corpus: Corpus, home: Path, settings: ModelSettings, kind: Kind) -> Base:
+    """Return the base that the home registered; before it registered one, that of the settings.
+
+    A folder that vanished, or a new base that comes with earmark, changes nothing for a home that has a base.
+
+    Raises:
+        SettingsError: no base is registered yet, and that of the settings can't be had.
+    """
+    from training.tracking.version_files import folder_digest
+
+    with corpus.read() as conn:
+        number = store.base_of_home(conn, kind)
+        version = None if number is None else store.version(conn, kind, number)
+    if version is not None:
+        return Base(kind, _folder(located(home, version.model_uri)), version.base, version.version)
+    folder = base_folder(home, settings, kind)
+    return Base(kind, folder, folder_digest(folder))
+
+
+def base_folder(home: Path, settings: ModelSettings, kind: Kind) -> Path:
+    """Return the folder of the base that the settings name, or of the one that comes with earmark.
 
     Raises:
         SettingsError: there is no such folder, and no hub model of that id that can be downloaded.
+    """
+    return named_base(home, settings, kind) or BASES / kind
+
+
+def named_base(home: Path, settings: ModelSettings, kind: Kind) -> Path | None:
+    """Return the folder of the base that the settings name; None where they name none.
+
+    Raises:
+        SettingsError: there is no base of that name, no such folder, and no hub model of that id that can be had.
     """
     from training.loop.hub import HUB_ID, hub_folder
 
     given: str | None = getattr(settings, kind)
     if given is None:
+        return None
+    if given == EMBEDDED:
         return BASES / kind
-    folder = Path(given).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
-    if not HUB_ID.fullmatch(given):
-        raise SettingsError(f"models.{kind}: there is no folder {given}; give a folder or a hub id such as owner/name")
-    return hub_folder(given, getattr(settings, f"{kind}_revision"), f"models.{kind}")
+    added = [added_bases(home) / given] if NAME.fullmatch(given) else []
+    for folder in (*added, Path(given).expanduser()):
+        if folder.is_dir():
+            return folder.resolve()
+    if HUB_ID.fullmatch(given):
+        return hub_folder(given, getattr(settings, f"{kind}_revision"), f"models.{kind}")
+    raise SettingsError(
+        f"models.{kind}: there is no folder {given}, and no base of that name; earmark base list shows those that "
+        "there are, or give a hub id such as owner/name"
+    )
+
+
+def added_bases(home: Path) -> Path:
+    """Return the folder of the bases that `earmark base add` brought."""
+    return home / "bases"
 
 
 def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
@@ -53,15 +134,14 @@ def champion(corpus: Corpus, kind: Kind) -> ModelVersion:
 
 
 def by_name(corpus: Corpus, kind: Kind, name: str) -> ModelVersion:
-    """Return a version by its number, by an alias, or by `base` for the base that was registered last.
+    """Return a version by its number, by an alias, or by `base` for the base that models learn from.
 
     Raises:
         UsageError: there is no version of that name.
     """
     with corpus.read() as conn:
         versions = store.versions(conn, kind)
-        bases = [version.version for version in versions if version.origin == "base"]
-        number = max(bases, key=int, default=None) if name == "base" else store.alias(conn, kind, name)
+        number = store.base_of_home(conn, kind) if name == "base" else store.alias(conn, kind, name)
         number = name if name.isdigit() else number
         numbers = [version.version for version in versions]
         if not numbers:
@@ -85,12 +165,24 @@ def parse(reference: str) -> tuple[Kind, str]:
 
 def load_asr(home: Path, version: ModelVersion) -> AsrModel:
     """Return the speech model of a version, which is loaded once a run."""
-    return _asr(located(home, version.model_uri))
+    with _named(version):
+        return _asr(located(home, version.model_uri))
 
 
 def load_intent(home: Path, version: ModelVersion) -> IntentModel:
     """Return the intent model of a version, which is loaded once a run."""
-    return _intent(located(home, version.model_uri))
+    with _named(version):
+        return _intent(located(home, version.model_uri))
+
+
+@contextmanager
+def _named(version: ModelVersion) -> Iterator[None]:
+    """Name the version and the remedy in the errors of the block."""
+    try:
+        yield
+    except (SettingsError, Damaged) as error:
+        name = f"{version.kind}/{version.version}"
+        raise type(error)(f"{name} can't be used: {error}; earmark doctor says what to do") from None
 
 
 def inventory(home: Path, version: ModelVersion) -> Inventory:
@@ -124,6 +216,16 @@ def _intent(uri: str) -> IntentModel:
     from training.intent.model import load_intent
 
     return load_intent(_folder(uri))
+
+
+def local_files(uri: str) -> Path:
+    """Return the folder on this machine with the files at a full path or URI of a version.
+
+    Raises:
+        Damaged: they are missing.
+        EarmarkError: they are on another machine and can't be downloaded.
+    """
+    return _folder(uri)
 
 
 @lru_cache(maxsize=6)

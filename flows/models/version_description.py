@@ -72,7 +72,8 @@ def _decision(conn: sa.Connection, version: ModelVersion) -> str:
     is_champion = store.alias(conn, version.kind, "champion") == version.version
     if not decided:
         if version.origin == "base":
-            return "Base, from which retraining starts."
+            learned_from = store.base_of_home(conn, version.kind) == version.version
+            return f"Base, from which retraining {'starts' if learned_from else 'started'}."
         return "Champion by a person's decision; the gate has not judged it." if is_champion else "Not judged yet."
     latest, overruled = decided[-1].decision, ""
     if is_champion and not any(row.decision == "promote" for row in decided):

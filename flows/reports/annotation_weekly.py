@@ -192,11 +192,11 @@ def cost_of_a_point(corpus: Corpus) -> PointCost:
         minutes = sum(row.lead_time for row in annotations_table.latest_answers(conn)) / 60
         champion = store.alias(conn, "asr", "champion")
         decisions = store.promotions(conn, "asr")
-        bases = [version.version for version in store.versions(conn, "asr") if version.origin == "base"]
-        if not decisions or champion is None or not bases:
+        base = store.base_of_home(conn, "asr")
+        if not decisions or champion is None or base is None:
             return PointCost(round(minutes, 1))
         eval_set_id = decisions[-1].eval_set_id
-        of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (bases[-1], champion))
+        of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (base, champion))
     if of_base is None or of_champion is None:
         return PointCost(round(minutes, 1))
     a_point = minutes_per_point(minutes, of_base.wer, of_champion.wer)

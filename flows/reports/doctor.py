@@ -17,6 +17,7 @@ from corpus.tables import datasets, ingest_batches, inventory, orphans, utteranc
 from corpus.tables import models as store
 from corpus.tables.orphans import Orphan
 from corpus.vault.vault_schema import audit as vault_chain
+from flows.models.blocked_models import BlockedModel, blocked_models, replace_blocked
 from flows.models.inventory import inventory_of
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.registry import KINDS
@@ -43,6 +44,8 @@ class DoctorReport(Result):
         problems: one line each, with the remedy.
         repaired: how many items were removed, by kind; None without `repair`.
         orphans: what a repair would delete; None without `dry_run`.
+        replaced: champions and bases that can't be used in whose place a repair put another base or, with `dry_run`,
+            would; None without them.
         champions: how the champions do on labelled clips, by kind; no problem, however poorly. Empty where an audit
             chain is broken, since reading the texts adds a row to it.
     """
@@ -51,6 +54,7 @@ class DoctorReport(Result):
     problems: tuple[str, ...]
     repaired: Counts | None = None
     orphans: tuple[Orphan, ...] | None = None
+    replaced: tuple[BlockedModel, ...] | None = None
     champions: Mapping[Kind, ChampionOnLabels] = field(default_factory=dict)
 
 
@@ -59,8 +63,9 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
 
     Args:
         settings: of the home.
-        repair: delete orphans and the unfinished files of killed runs, and make MLflow's aliases agree.
-        dry_run: list as `orphans` what a repair would delete, and delete nothing.
+        repair: delete orphans and the unfinished files of killed runs, put a base that loads in place of a champion
+            that does not and learned from nobody, and make MLflow's aliases agree.
+        dry_run: list as `orphans` and `replaced` what a repair would do, and do nothing.
         all_orphans: delete orphans however large their share is.
 
     Raises:
@@ -80,11 +85,17 @@ def examine(settings: Settings, *, repair: bool, dry_run: bool = False, all_orph
             from flows.models.aliases import mirror_registry
             from training.tracking.store import open_tracking
 
-            mirror_registry(corpus, open_tracking(settings.tracking, settings.home))
-            return replace(_check_all(corpus, settings), repaired=removed)
+            tracking = open_tracking(settings.tracking, settings.home)
+            replaced = tuple(replace_blocked(corpus, settings.home, tracking))
+            mirror_registry(corpus, tracking)
+            removed |= {"models": len(replaced)} if replaced else {}
+            return replace(_check_all(corpus, settings), repaired=removed, replaced=replaced or None)
     with opened(settings, create=False) as corpus:
         report = _check_all(corpus, settings)
-        return replace(report, orphans=tuple(orphans.orphans(corpus))) if dry_run else report
+        if not dry_run:
+            return report
+        blocked = tuple(each for each in blocked_models(corpus, settings.home) if each.repairable)
+        return replace(report, orphans=tuple(orphans.orphans(corpus)), replaced=blocked or None)
 
 
 def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
@@ -178,7 +189,7 @@ def _counts(corpus: Corpus) -> Found:
 
 
 def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> Found:
-    """Check that MLflow has the same versions and aliases as the records, and that no champion is tainted."""
+    """Check that MLflow has the same versions and aliases, and that champions and bases load and are not tainted."""
     from flows.models.aliases import standing
     from training.tracking.aliases import registry_problems
     from training.tracking.store import open_tracking
@@ -195,7 +206,8 @@ def _models(corpus: Corpus, home: Path, tracking_settings: TrackingSettings) -> 
         with progress.track(f"comparing the files of {kind} versions", len(versions), "versions") as advance:
             problems += registry_problems(tracking, kind, versions, aliases, advance, older)
     with corpus.read() as conn:
-        return counts, [*problems, *tainted_champions(conn)]
+        problems += tainted_champions(conn)
+    return counts, [*problems, *(each.problem for each in blocked_models(corpus, home))]
 
 
 def _task_folder(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> Found:

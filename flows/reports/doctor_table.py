@@ -30,6 +30,8 @@ def show_findings(report: DoctorReport) -> None:
     console.show_lines("champions on labelled clips", champions)
     for orphan in report.orphans or ():
         print(f"would delete  {orphan.kind}  {orphan.name}")
+    for blocked in report.replaced or ():
+        print(f"{'done' if report.repaired else 'would do'}  {blocked.repair}")
     for problem in report.problems:
         print(f"PROBLEM  {problem}")
     poor = sum(line.startswith("WARNING") for line in champions)

@@ -65,6 +65,7 @@ def night_markdown(report: Mapping[str, Any], night: NightReport | None = None) 
     parts = [
         f"# Night {report['night']}",
         _link(str(report.get("page", ""))),
+        f"**Warning**: {report['warning']}" if report.get("warning") else "",
         *_section("What came in", _came_in(report, night)),
         *_section("What was chosen", _chosen(report, night)),
         *_section("What was answered", _answered(report), *_answered_of(night)),

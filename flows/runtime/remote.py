@@ -46,7 +46,9 @@ class RemoteRun(Result):
     state: str
 
 
-def retrain_remotely(home: Path, prefect: PrefectSettings, kind: Kind, *, wait: bool) -> RemoteRun:
+def retrain_remotely(
+    home: Path, prefect: PrefectSettings, kind: Kind, *, wait: bool, switch_base: bool = False
+) -> RemoteRun:
     """Start the served deployment `retrain/retrain`; return its run.
 
     Args:
@@ -54,6 +56,7 @@ def retrain_remotely(home: Path, prefect: PrefectSettings, kind: Kind, *, wait: 
         prefect: with the address of the server if it is another machine's.
         kind: which model is retrained.
         wait: return only when the run has ended.
+        switch_base: learn from the base of the served settings from now on, where it is another one.
 
     Raises:
         Refused: no server is found, it has no such deployment, it does not answer, or the run did not complete.
@@ -67,7 +70,7 @@ def retrain_remotely(home: Path, prefect: PrefectSettings, kind: Kind, *, wait: 
         try:
             run: Any = run_deployment(  # Prefect types it as a run or a coroutine
                 "retrain/retrain",
-                parameters={"kind": kind},
+                parameters={"kind": kind, "switch_base": switch_base},
                 timeout=None if wait else 0,
                 poll_interval=2,
                 as_subflow=False,

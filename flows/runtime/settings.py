@@ -140,10 +140,10 @@ class ModelSettings(BaseModel):
     """Which base models are fine-tuned.
 
     Attributes:
-        asr: Base of the speech model: a folder, or a hub id such as `owner/name`; null means the base that comes with
-            earmark.
+        asr: Base of the speech model: the name of one that `earmark base add` brought, a folder, or a hub id such as
+            `owner/name`; null means the one that the home learns from, at first the base that comes with earmark.
         asr_revision: Commit of the hub id of `asr`.
-        intent: Base of the intent model: a folder, or a hub id; null means the base that comes with earmark.
+        intent: Base of the intent model, in the same way.
         intent_revision: Commit of the hub id of `intent`.
     """
 

@@ -14,11 +14,9 @@ from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
 from corpus.records.models import Snapshot
 from corpus.tables.inventory import names_now
-from flows.models import registry
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
-from flows.runtime.settings import ModelSettings
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -93,9 +91,7 @@ def checkpoint_folder(folder: Path, kind: Kind) -> Path:
 
 def fine_tune(
     corpus: Corpus,
-    models: ModelSettings,
-    asr: AsrFinetuneSettings,
-    intent: IntentFinetuneSettings,
+    base: Path,
     plan: RetrainPlan,
     folder: Path,
     on_epoch: OnEpoch,
@@ -106,20 +102,18 @@ def fine_tune(
 
     Args:
         corpus: the handle.
-        models: which bases are fine-tuned.
-        asr: how a speech model is fine-tuned.
-        intent: how an intent model is fine-tuned.
-        plan: what is learned.
+        base: folder of the base.
+        plan: what is learned, and how.
         folder: of the model.
         on_epoch: called for the base and after each epoch.
 
     Raises:
         TrainingRefused: the training diverged, or the model is clearly worse than its base on the dev rows.
     """
-    base = registry.base_folder(models, plan.kind)
-    if plan.kind == "asr":
-        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(asr, folder, on_epoch))
-    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(intent, folder, on_epoch))
+    how = plan.finetune
+    if isinstance(how, AsrFinetuneSettings):
+        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
+    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
 
 
 S = TypeVar("S", AsrFinetuneSettings, IntentFinetuneSettings)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from corpus.errors import EarmarkError, UsageError
+from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
@@ -23,6 +19,7 @@ from flows.models.anchor_log import log_anchor
 from flows.models.base_models import ensure_champions
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
+from flows.models.model_check import check_model
 from flows.models.run_log import log_version
 from flows.models.slices import shown_slices
 from flows.runtime import progress
@@ -85,9 +82,9 @@ def register_external(
     if not folder.is_dir():
         raise UsageError(f"model {folder}: no such folder; give one with config.json, model.safetensors and tokenizer")
     with progress.track("checking the model's files", None, "files"):
-        _check(folder, kind)
+        check_model(folder, kind)
         digest = folder_digest(folder)
-    ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+    ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:
@@ -108,55 +105,6 @@ def _find_version(corpus: Corpus, tracking: Tracking, kind: Kind, digest: str) -
     # `base` is the digest of a version's own files for bases and external models, which have no snapshot
     found = [each for each in versions if each.version in with_files or (not each.snapshot_id and each.base == digest)]
     return min(found, key=lambda version: not version.snapshot_id, default=None)
-
-
-def _check(folder: Path, kind: Kind) -> None:
-    """Check that the model loads, and that its outputs for silence or for a sentence are finite."""
-    try:
-        with _without_warnings():
-            is_finite = _transcribes(folder) if kind == "asr" else _predicts_intents(folder)
-    except EarmarkError:
-        raise
-    except Exception as error:  # a model of another kind fails in any of many ways
-        raise UsageError(f"model {folder} is none that earmark can use as {kind} ({type(error).__name__})") from None
-    if not is_finite:
-        raise UsageError(f"model {folder}: its numbers are not finite; repair its weights")
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silence the warnings of transformers until the block ends, so that a user sees only the one-line error."""
-    import corpus.audio.torchaudio_guard  # noqa: F401  (has to come before transformers)
-
-    # isort: split
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-def _transcribes(folder: Path) -> bool:
-    from corpus.audio.resample import RATE
-    from training.asr.loading import load_asr
-    from training.asr.transcribe import TranscribeSettings, transcribe
-
-    asr = load_asr(folder)
-    if asr.sample_rate != RATE:
-        raise UsageError(
-            f"model {folder}: it takes clips of {asr.sample_rate} Hz, and clips here have {RATE} Hz; "
-            f"register a model for {RATE} Hz"
-        )
-    return not transcribe(asr, [("silence", np.zeros(RATE, np.float32))], TranscribeSettings(draws=1))[0].problem
-
-
-def _predicts_intents(folder: Path) -> bool:
-    from training.intent.model import classify, load_intent
-
-    return bool(np.isfinite(classify(load_intent(folder), ["turn on the light"]).logits).all())
 
 
 def _register(

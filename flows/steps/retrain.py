@@ -23,9 +23,7 @@ from flows.models import registry as model_registry
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import (
-    HasAsr,
     HasHome,
-    HasIntent,
     HasModels,
     HasPromotion,
     HasSampling,
@@ -47,7 +45,7 @@ Learn = Callable[[Callable[[Epoch], None]], Trained]
 """Trains, and calls its argument after each epoch."""
 
 
-class SettingsOfRetrain(HasHome, HasModels, HasAsr, HasIntent, HasTracking, HasSampling, HasPromotion, Protocol):
+class SettingsOfRetrain(HasHome, HasModels, HasTracking, HasSampling, HasPromotion, Protocol):
     """The settings that a retraining reads; the last two are only recorded with the version."""
 
 
@@ -137,14 +135,14 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     from training.tracking.run_names import retrained
     from training.tracking.runs import rename_run, tracked_run
     from training.tracking.store import open_tracking
-    from training.tracking.version_files import folder_digest
 
     tracking = open_tracking(settings.tracking, settings.home)
-    base = folder_digest(model_registry.base_folder(settings.models, plan.kind))
+    found = model_registry.base_to_learn_from(corpus, settings.home, settings.models, plan.kind).checked()
+    base = found.digest
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     try:
         with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
-            learn = partial(fine_tune, corpus, settings.models, settings.asr, settings.intent, plan, folder)
+            learn = partial(fine_tune, corpus, found.folder, plan, folder)
             number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
             labelled, strategy = len(plan.snapshot.of("train")), settings.sampling.strategy
             rename_run(tracking, run_id, retrained(plan.kind, plan.cycle, labelled, strategy, number))
@@ -258,7 +256,6 @@ def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base:
     from training.tracking import run_names
     from training.tracking.facts import RunFacts
 
-    finetune = settings.asr if plan.kind == "asr" else settings.intent
     with corpus.read() as conn:
         newest, minutes = rounds.rounds(conn)[-1:], labels.annotator_minutes(conn)
     labelled = len(plan.snapshot.of("train"))
@@ -268,7 +265,7 @@ def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base:
         kind=plan.kind,
         cycle=plan.cycle,
         config={
-            plan.kind: finetune.model_dump(mode="json"),
+            plan.kind: plan.finetune.model_dump(mode="json"),
             "sampling": settings.sampling.model_dump(mode="json"),
             "promotion": settings.promotion.model_dump(mode="json"),
             "text": {"normaliser": NORMALISER},

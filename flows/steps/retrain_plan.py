@@ -17,6 +17,7 @@ from corpus.tables import models as store
 from corpus.tables.inventory import meaning_digest
 from corpus.tables.judgements import Judgement
 from flows.models import registry
+from flows.models.by_base import Finetune, finetune_of
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
@@ -47,6 +48,7 @@ class RetrainPlan:
         cycle: name of the nightly run, or `by-hand`.
         operation_id: the same for the same labels, settings and base, so that they give one version.
         snapshot: the training labels and the evaluation set.
+        finetune: how it is learned, with what the settings leave to the base filled in.
         skipped: why nothing is due; "" where something is.
         version: a version that is trained and still to be judged, as an earlier run was killed or had too few labelled
             rows; None where a version is to be trained.
@@ -59,6 +61,7 @@ class RetrainPlan:
     cycle: str
     operation_id: str
     snapshot: Snapshot
+    finetune: Finetune
     skipped: str = ""
     version: str | None = None
     new_labels: int = 0
@@ -77,12 +80,11 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         only_if_due: whether to wait for the number of new labels that the settings ask for. No retraining waits for
             audit rows: those decide about promotion alone.
     """
-    from training.tracking.version_files import folder_digest
-
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
-    finetune = settings.asr if kind == "asr" else settings.intent
-    pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
-    base = folder_digest(registry.base_folder(settings.models, kind))
+    given = settings.asr if kind == "asr" else settings.intent
+    pseudo = choose_pseudo_labels(corpus, settings.night, given.pseudo, kind, snapshot)
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind)
+    finetune = finetune_of(settings, base)
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""
@@ -90,11 +92,13 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant])])
+    how = digest([finetune.model_dump(mode="json"), base.digest, *filter(None, [pseudo.digest(), meant])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len({utterance_id for utterance_id, _ in now ^ before})  # one that has another revision counts once
-    draft = RetrainPlan(kind, cycle, operation_id, snapshot, new_labels=new_labels, pseudo=pseudo, account=account)
+    draft = RetrainPlan(
+        kind, cycle, operation_id, snapshot, finetune, new_labels=new_labels, pseudo=pseudo, account=account
+    )
     # a version that learned from erased utterances can't become champion, and the champion is not judged against itself
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:

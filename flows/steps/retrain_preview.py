@@ -112,9 +112,8 @@ def _measured(
     rows = len(snapshot.of("audit"))
     with corpus.read() as conn:
         trained, judged = costs.newest_training(conn, kind), costs.newest_evaluation(conn, kind)
-        champion = store.alias(conn, kind, "champion")
-    bases = [version.version for version in versions if version.origin == "base"]
-    count = 1 + len({champion, *bases[-1:]} - {None}) if due else 0
+        standing = {store.alias(conn, kind, "champion"), store.base_of_home(conn, kind)} - {None}
+    count = 1 + len(standing) if due else 0
     training = trained.seconds * account.train / trained.labels if trained and trained.labels and trains else None
     judging = judged.seconds / judged.rows * rows * count if judged and due else None
     return RetrainPreview(

@@ -120,7 +120,7 @@ def sweep(
 
     tracking = open_tracking(store, home)
     with runs.tracked_cycle(tracking, plan.name, home_id.of_records(corpus.records)) as run_id:
-        base = registry.base_folder(models, plan.kind)
+        base = registry.base_to_learn_from(corpus, home, models, plan.kind).checked().folder
         outcomes = {**plan.done, **_run_all(corpus, home, plan, base, Place(tracking, flow_run))}
         report = _report(plan, outcomes, run_id)
         best = report.tried[0].dev_error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from corpus.errors import SettingsError, UsageError
 from corpus.handle import Corpus
@@ -18,10 +18,12 @@ from corpus.storage import operation_ids
 from corpus.tables import scores, utterances
 from corpus.tables.inventory import meaning_digest
 from flows.models import registry
+from flows.models.by_base import finetune_of, safe_values
 from flows.models.eval_set import snapshot_and_account
 from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import (
     HasAsr,
+    HasHome,
     HasIntent,
     HasModels,
     HasNight,
@@ -44,7 +46,7 @@ FOLDS: Final = 5
 """How many folds there are where nobody says so: each trial then learns from four fifths of the labels."""
 
 
-class SettingsOfSweepPlan(HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
+class SettingsOfSweepPlan(HasHome, HasModels, HasAsr, HasIntent, HasPromotion, HasNight, Protocol):
     """The settings that decide what the trials of a sweep learn from."""
 
 
@@ -140,12 +142,11 @@ def plan(
         SettingsError: a key or value is wrong.
         UsageError: there are no labels to train on, or no dev rows to compare on.
     """
-    from training.tracking.version_files import folder_digest
-
-    choices = sweep_grid.read_choices(kind, tried)
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind)
+    choices = _by_base(sweep_grid.read_choices(kind, tried), safe_values(base))
     if seeds > 1 and SEED[kind] in choices:
         raise SettingsError(f"--seeds tries seeds: leave {SEED[kind]} out of --set, or give --seeds 1")
-    present = settings.asr if kind == "asr" else settings.intent
+    present = finetune_of(settings, base)
     candidates = sweep_grid.candidates(kind, present, choices, trials)
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     parts = _parts(corpus, snapshot, folds)
@@ -154,11 +155,22 @@ def plan(
             f"folds: the champion that gives pseudo-labels learned from the rows that measure; set {kind}.pseudo.weight"
             " to 0, or label utterances of dev speakers and give --folds 1"
         )
-    base = folder_digest(registry.base_folder(settings.models, kind))
-    made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base)
+    made = _trials(corpus, settings.night, kind, parts, candidates, seeds, base.digest)
     made, done = _with_earlier(corpus, made)
-    name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base])[:8]}"
-    return SweepPlan(kind, name, snapshot, account, base, tuple(candidates), seeds, len(parts), tuple(made), done)
+    name = f"sweep-{kind}-{digest([_learned_rows(snapshot), base.digest])[:8]}"
+    return SweepPlan(
+        kind, name, snapshot, account, base.digest, tuple(candidates), seeds, len(parts), tuple(made), done
+    )
+
+
+def _by_base(choices: Mapping[str, list[Any]], safe: Mapping[str, bool | float]) -> dict[str, list[Any]]:
+    """Return the values to try, each once, with the base's value in place of null where that means by the base."""
+    return {
+        key: list(dict.fromkeys(safe.get(key) if value is None else value for value in values))
+        if key in safe
+        else values
+        for key, values in choices.items()
+    }
 
 
 def dev_speakers(corpus: Corpus, utterance_ids: Sequence[str]) -> list[str]:

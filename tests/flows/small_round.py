@@ -85,7 +85,9 @@ def round_of(home: Path, clips: int, *overrides: str) -> Iterator[World]:
     ids = arrive(corpus, clips, arrived_at=now[0] - timedelta(hours=9), speakers=clips)
     score(corpus, ids)
     choose(corpus, ids, ROUND)
-    base = ModelVersion("intent", "1", "run", "", "base", "", str(registry.base_folder(settings.models, "intent")))
+    base = ModelVersion(
+        "intent", "1", "run", "", "base", "", str(registry.base_folder(settings.home, settings.models, "intent"))
+    )
     with writing(corpus.records) as conn:
         store.put_version(conn, base)
         store.move_alias(conn, "intent", "champion", None, "1")

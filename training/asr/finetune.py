@@ -14,12 +14,15 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
+from training.asr.base_defaults import safe_settings
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
 from training.evaluation.dev_check import DevErrors
 from training.evaluation.report import word_edits
+from training.loop.base_facts import filled
+from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
@@ -39,18 +42,19 @@ class AsrFinetuneSettings(BaseModel):
 
     Attributes:
         loop: Epochs, learning rate, batches, augmentation and seed.
-        freeze_feature_encoder: The front end of the base is not trained.
+        freeze_feature_encoder: The front end of the base is not trained; null: by the base.
         lora: Low-rank adapters, which are trained with the output layer; null: all weights are trained.
-        interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022).
+        interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022);
+            null: by the base.
         pseudo: What is learned from utterances that nobody labelled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loop: AsrLoopSettings = AsrLoopSettings(epochs=8, learning_rate=1e-3, batch_seconds=20.0, freeze_norms=True)
-    freeze_feature_encoder: bool = False
+    loop: AsrLoopSettings = AsrLoopSettings(epochs=8, learning_rate=None, batch_seconds=None, freeze_norms=True)
+    freeze_feature_encoder: bool | None = None
     lora: LoraSettings | None = None
-    interpolate: float = Field(0.5, ge=0, lt=1)
+    interpolate: float | None = Field(None, ge=0, lt=1)
     pseudo: PseudoSettings = PseudoSettings()
 
     @field_validator("loop", mode="before")
@@ -58,6 +62,15 @@ class AsrFinetuneSettings(BaseModel):
     def _over_the_defaults(cls, value: Any) -> Any:
         # a single key that is set leaves the others at the defaults above, not at those of pretraining
         return {**cls.model_fields["loop"].default.model_dump(), **value} if isinstance(value, dict) else value
+
+
+def by_base(settings: AsrFinetuneSettings, base: Path) -> AsrFinetuneSettings:
+    """Return the settings with those that are null filled in by the base, a folder; see `base_defaults`.
+
+    Raises:
+        Damaged: the facts on the base, or the headers of its weights, can't be read.
+    """
+    return filled(settings, safe_settings(base))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ def finetune_asr(
         base: folder, or hub id with `revision`.
         examples: labelled clips at the base's sample rate; their order does not matter.
         out: folder of the model, replaced as a whole at the end; after an error it is as before.
-        settings: the fine-tuning settings; None for the defaults.
+        settings: the fine-tuning settings, see `by_base`; None for the defaults.
         on_progress: called after each step with steps done, steps in all, and the loss.
         dev: clips on which the word error rate is measured before and after, and after each epoch if `patience` is
             set.
@@ -132,7 +145,7 @@ def finetune_asr(
         RecordError: a clip is empty or not finite, or a weight is not above 0.
         TrainingRefused: the loss or a weight is not finite. Nothing is saved.
     """
-    settings = settings or AsrFinetuneSettings()
+    settings = by_base(settings or AsrFinetuneSettings(), local_base(base, revision))
     started = time.monotonic()
     if not examples:
         raise UsageError("there is nothing to fine-tune a speech model on; label utterances first")
@@ -150,7 +163,7 @@ def finetune_asr(
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
     result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
-    interpolate(asr, base_state, settings.interpolate)
+    interpolate(asr, base_state, settings.interpolate or 0.0)
     after = _word_errors(asr, dev)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)

@@ -22,6 +22,7 @@ from training.asr.augment import AugmentSettings, mask_features, vary_clip
 from training.asr.ctc import ctc_losses, fits_frames
 from training.asr.model import AsrModel, extract_features, masks_padding, padded_lengths, window_samples
 from training.asr.seq2seq import fits_window, seq2seq_losses
+from training.loop.base_facts import known
 from training.loop.batching import length_batches
 from training.loop.loop import autocast, run_training, seeded_torch
 from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
@@ -51,10 +52,10 @@ class AsrLoopSettings(StepSettings):
 
     Attributes:
         epochs: Passes over the examples.
-        learning_rate: Learning rate at the top of the schedule.
+        learning_rate: Learning rate at the top of the schedule; null: by the base.
         warmup_share: Share of the steps during which the rate rises.
         weight_decay: Weight decay of AdamW.
-        batch_seconds: Largest padded batch [s].
+        batch_seconds: Largest padded batch [s]; null: by the base.
         clip_norm: Gradients are clipped to this norm.
         label_smoothing: Label smoothing of the loss of seq2seq models.
         freeze_norms: Batch norms keep their running statistics, which is right where batches are few.
@@ -65,10 +66,10 @@ class AsrLoopSettings(StepSettings):
     """
 
     epochs: int = Field(10, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float | None = Field(1e-3, gt=0)
     warmup_share: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(1e-3, ge=0)
-    batch_seconds: float = Field(60.0, gt=0)
+    batch_seconds: float | None = Field(60.0, gt=0)
     clip_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     freeze_norms: bool = False
@@ -143,7 +144,9 @@ def _work(
     counts = [len(batches) for batches in plan]
     total = sum(-(-count // settings.accumulate) for count in counts)
     parameters = [p for p in asr.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=known(RATE_SETTING, settings.learning_rate), weight_decay=settings.weight_decay
+    )
 
     def loss(batch: Any) -> torch.Tensor:
         chosen = [examples[i] for i in batch]
@@ -171,7 +174,7 @@ def _epoch_batches(
     asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, rng: np.random.Generator
 ) -> list[Any]:
     lengths = padded_lengths(asr, [example.samples for example in examples])
-    limit = max(1, int(settings.batch_seconds * asr.sample_rate))
+    limit = max(1, int(known("asr.loop.batch_seconds", settings.batch_seconds) * asr.sample_rate))
     return list(length_batches(lengths, limit, 256 if masks_padding(asr) else 1, rng))
 
 

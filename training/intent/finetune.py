@@ -7,7 +7,6 @@ base's replay sentences, which are synthetic, keep the model from forgetting int
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from corpus.errors import Damaged, UsageError
-from corpus.records.arrivals import SlotSpan
+from corpus.errors import UsageError
 from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors
+from training.intent.base_defaults import safe_settings
 from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
 from training.intent.inventory import named_now
+from training.intent.replay import read_replay
 from training.intent.text_noise import NoiseSettings, with_asr_errors
+from training.loop.base_facts import filled
+from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
 from training.loop.model_files import weights_digest
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FinetuneResult", "IntentExample", "IntentFinetuneSettings", "finetune_intent", "read_replay"]
 
-REPLAY = "replay.jsonl"
-"""File in the folder of a base with synthetic sentences of its recipe, one `{text, intent, slots}` a line."""
-
 
 class IntentFinetuneSettings(BaseModel):
     """How an intent model is fine-tuned.
@@ -51,7 +50,8 @@ class IntentFinetuneSettings(BaseModel):
         replay_weight: Weight of a replayed sentence, where a labelled text has weight 1 on average.
         noise: How recognition errors are imitated anew in each epoch.
         lora: Low-rank adapters of the encoder, which are trained with both heads; null: all weights are trained.
-        interpolate: Share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022).
+        interpolate: Share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022); null: by
+            the base.
         calibrate_from: Number of dev examples from which on the temperature is fitted to them. With fewer, the base's
             predictions are calibrated on all texts that people labelled; where these are of fewer utterances than this
             number, the temperature of the base is kept.
@@ -60,12 +60,12 @@ class IntentFinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fit: FitSettings = FitSettings(epochs=15, encoder_rate=1e-3, slot_weight=0.5)
+    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5)
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()
     lora: LoraSettings | None = None
-    interpolate: float = Field(default=0.3, ge=0, lt=1)
+    interpolate: float | None = Field(default=None, ge=0, lt=1)
     calibrate_from: int = Field(default=30, ge=1)
     pseudo: PseudoSettings = PseudoSettings()
 
@@ -74,6 +74,15 @@ class IntentFinetuneSettings(BaseModel):
     def _over_the_defaults(cls, value: Any) -> Any:
         # a single key that is set leaves the others at the defaults above, not at those of pretraining
         return {**cls.model_fields["fit"].default.model_dump(), **value} if isinstance(value, dict) else value
+
+
+def by_base(settings: IntentFinetuneSettings, base: Path) -> IntentFinetuneSettings:
+    """Return the settings with those that are null filled in by the base, a folder; see `base_defaults`.
+
+    Raises:
+        Damaged: the facts on the base, or the headers of its weights, can't be read.
+    """
+    return filled(settings, safe_settings(base))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,7 @@ def finetune_intent(
         base: folder, or hub id with `revision`; a joint model or a plain text encoder.
         examples: labelled texts, transcripts and hypotheses; their order does not matter.
         out: folder of the model, replaced as a whole at the end; after an error it is as before.
-        settings: the fine-tuning settings; None for the defaults.
+        settings: the fine-tuning settings, see `by_base`; None for the defaults.
         on_progress: called after each step with steps done, steps in all, and the loss.
         dev: texts on which the accuracy is measured before and after, and to which the temperature is fitted.
         revision: pinned revision of a hub id.
@@ -154,7 +163,7 @@ def finetune_intent(
     """
     from training.intent.model import save_intent
 
-    settings = settings or IntentFinetuneSettings()
+    settings = by_base(settings or IntentFinetuneSettings(), local_base(base, revision))
     started = time.monotonic()
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
@@ -242,7 +251,7 @@ def _learn(
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
     watch = (lambda: 1.0 - float(_is_right(model, dev, start.meant).mean())) if dev else None
     loop = _train(model, draw, settings, on_progress, watch, checkpoint_from, on_epoch)
-    _interpolate(model, weights, settings.interpolate)
+    _interpolate(model, weights, settings.interpolate or 0.0)
     return calibrated(model, dev, start.meant) if len(dev) >= settings.calibrate_from else model, loop
 
 
@@ -300,26 +309,6 @@ def _train(
     if merge is not None:
         merge()
     return result
-
-
-def read_replay(folder: Path) -> list[IntentExample]:
-    """Return the replay sentences in the folder of a base, an empty list where it has none.
-
-    Raises:
-        Damaged: a line can't be read; the message names it.
-    """
-    file = folder / REPLAY
-    if not file.is_file():
-        return []
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            slots = tuple(SlotSpan(slot["name"], slot["start"], slot["end"]) for slot in row["slots"])
-            rows.append(IntentExample(f"replay-{number:05d}", row["text"], row["intent"], slots))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"replay set of the intent base: line {number} can't be read; restore the base") from error
-    return rows
 
 
 def _epoch_examples(

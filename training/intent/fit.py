@@ -17,6 +17,7 @@ from corpus.records.base import canonical_json
 from corpus.records.inventory import Inventory
 from corpus.settings import MOST_SEED
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
+from training.loop.base_facts import known
 from training.loop.loop import autocast, run_training
 from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
 
@@ -74,7 +75,7 @@ class FitSettings(StepSettings):
     Attributes:
         epochs: Passes over the examples.
         batch_size: Texts of one batch.
-        encoder_rate: Peak learning rate of the encoder.
+        encoder_rate: Peak learning rate of the encoder; null: by the base.
         head_rate: Peak learning rate of the two heads.
         warmup: Share of the steps in which the rates rise; they fall linearly to 0 after it.
         weight_decay: Weight decay of AdamW.
@@ -85,7 +86,7 @@ class FitSettings(StepSettings):
 
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=32, ge=1)
-    encoder_rate: float = Field(default=5e-4, gt=0)
+    encoder_rate: float | None = Field(default=5e-4, gt=0)
     head_rate: float = Field(default=2e-3, gt=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -235,7 +236,10 @@ def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[A
     network = model.network
     heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
     groups = [
-        {"params": [p for p in network.encoder.parameters() if p.requires_grad], "lr": settings.encoder_rate},
+        {
+            "params": [p for p in network.encoder.parameters() if p.requires_grad],
+            "lr": known("intent.fit.encoder_rate", settings.encoder_rate),
+        },
         {"params": heads, "lr": settings.head_rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, betas=(0.9, 0.98), fused=True)

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.records.base import OTHER_INTENT
 from corpus.settings import MOST_SEED
-from training.intent.finetune import REPLAY
 from training.intent.fit import FitSettings, IntentExample, fit
+from training.intent.replay import REPLAY
 from training.intent.text_noise import NoiseSettings, text_with_slots, with_asr_errors, words_with_slots
 from training.loop.model_files import replaced_folder
 from training.loop.work import Progress

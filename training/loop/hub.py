@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from corpus.errors import SettingsError
 
@@ -30,12 +32,55 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
     if revision is None or not COMMIT.fullmatch(revision):
         raise SettingsError(f"{key}: hub id {name} needs {key}_revision, the 40 hex digits of one commit")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        with _quiet_hub():
+            return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+    except RevisionNotFoundError:
+        raise SettingsError(f"{key}: the hub's {name} has no commit {revision}; check it on its page") from None
+    except RepositoryNotFoundError:
+        raise SettingsError(f"{key}: the hub has no model {name}, or not for everybody; check the id") from None
+    except Exception as error:  # the client lets through the errors of whichever library it downloads with
         raise SettingsError(
-            f"{key}: {name} at {revision[:12]} can't be had from the hub ({type(error).__name__}); "
-            "check id and network, or give a folder"
+            f"{key}: {name} at {revision[:12]} can't be had from the hub ({type(error).__name__}); check id and "
+            "network and run it again, which goes on with the files that are missing, or give a folder"
         ) from None
+
+
+def local_base(base: str | Path, revision: str | None) -> Path:
+    """Return the folder of a base: itself, or where the files of a hub id at its commit are.
+
+    Raises:
+        SettingsError: there is no such folder, and the hub's model can't be had.
+    """
+    folder = Path(base)
+    return folder if folder.is_dir() or not HUB_ID.fullmatch(str(base)) else hub_folder(str(base), revision, "base")
+
+
+def licence_of(name: str, revision: str | None) -> str:
+    """Return the licence that the card of a hub model names, "" where it names none or the hub can't be reached."""
+    from huggingface_hub import HfApi
+
+    try:
+        card = HfApi().model_info(name, revision=revision, timeout=10).card_data
+    except Exception:  # a download has worked just before; the licence alone is no reason to fail
+        return ""
+    return str(card.get("license") or "") if card else ""
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Turn off the bars and warnings of the hub's client within the block; its errors say what went wrong."""
+    from huggingface_hub import utils
+
+    client: Any = utils
+    level, hidden = client.logging.get_verbosity(), client.are_progress_bars_disabled()
+    client.logging.set_verbosity_error()
+    client.disable_progress_bars()
+    try:
+        yield
+    finally:
+        client.logging.set_verbosity(level)
+        if not hidden:
+            client.enable_progress_bars()

@@ -19,8 +19,14 @@ FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", 
 """Suffixes of a model's files: weights as safetensors, tokenizers, text; no format that runs code when loaded."""
 
 
+FACTS = "earmark_base.json"
+"""File of `training.loop.base_facts` in the folder of a base."""
+
+
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256 of the names and contents of a model's files; other files in the folder do not count.
+
+    Nor do the facts on a base, such as when it was added: they are no part of the model.
 
     Raises:
         RecordError: the folder has no model files.
@@ -30,6 +36,8 @@ def folder_digest(folder: Path) -> str:
     if not files:
         raise RecordError(f"model folder {folder.name} holds no model; save weights, config and tokenizer into it")
     for path in files:
+        if path.name == FACTS:
+            continue
         with path.open("rb") as stream:
             each = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{path.relative_to(folder).as_posix()}\0{each}\n".encode())

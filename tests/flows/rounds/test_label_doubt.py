@@ -25,7 +25,7 @@ COUNT = 24
 def world(tmp_path: Path) -> Iterator[World]:
     """A home with labels to come, whose champion asr/2 learned from every third clip; its weights are the base's."""
     with round_of(tmp_path / "home", COUNT) as made:
-        base = str(registry.base_folder(made.settings.models, "asr"))
+        base = str(registry.base_folder(made.settings.home, made.settings.models, "asr"))
         learned = tuple(SnapshotRow(i, 1, "train", 1.0) for i in sorted(made.ids)[::3])
         with writing(made.corpus.records) as conn:
             snapshot_id = snapshots.put_snapshot(conn, Snapshot(learned), "asr")

@@ -39,6 +39,7 @@ from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 from tests.flows.labelled_home import labelled_home
+from training.intent.finetune import by_base
 from training.tracking import registry, version_files
 from training.tracking.store import open_tracking
 
@@ -73,8 +74,9 @@ def test_the_same_labels_are_learned_anew_by_the_intent_model_alone_once_a_name_
 
     with opened(settings) as corpus:
         before, of_speech = planned("intent"), planned("asr").operation_id
-        base = version_files.folder_digest(model_registry.base_folder(settings.models, "intent"))
-        plain = digest([settings.intent.model_dump(mode="json"), base])
+        folder = model_registry.base_folder(settings.home, settings.models, "intent")
+        how = by_base(settings.intent, folder).model_dump(mode="json")
+        plain = digest([how, version_files.folder_digest(folder)])
         # in a home where no name means another, the id is what it was before there were such names
         assert before.operation_id == operation_ids.retrain("intent", before.snapshot.snapshot_id, plain)
         first = retrain_step.retrain(corpus, settings, before, "")
@@ -421,7 +423,8 @@ def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Pat
     with opened(settings) as corpus:
         with database.writing(corpus.records) as conn:
             for kind in ("asr", "intent"):
-                store.put_version(conn, ModelVersion(kind, "1", "run", "", "base", "", "nowhere"))
+                where = str(model_registry.BASES / kind)
+                store.put_version(conn, ModelVersion(kind, "1", "run", "", "base", "", where))
                 store.move_alias(conn, kind, "champion", None, "1")
         ids = arrive(corpus, 3)
         with corpus.operation("labels/1", "ingest") as op:

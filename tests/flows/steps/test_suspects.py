@@ -292,7 +292,7 @@ def test_transcripts_that_the_base_would_never_write_are_first(tmp_path: Path):
     from training.asr.transcribe import best_texts
 
     with round_of(tmp_path / "home", 24, INVENTORY, "sampling.max_per_speaker=50") as world:
-        base = str(registry.base_folder(world.settings.models, "asr"))
+        base = str(registry.base_folder(world.settings.home, world.settings.models, "asr"))
         version = ModelVersion("asr", "1", "run", "", "base", "", base)
         with writing(world.corpus.records) as conn:
             store.put_version(conn, version)

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from corpus.errors import SettingsError
+from flows.models import registry
 from flows.steps.sweep_grid import candidates, keys_of, read_choices, tried_and_other
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune import IntentFinetuneSettings, by_base
 
 
 def test_commas_separate_values_except_within_brackets_and_a_repeated_key_has_them_all():
@@ -82,7 +83,7 @@ def test_settings_of_the_home_stay_settings_and_others_can_not_have_several_valu
 
 
 def test_every_combination_is_tried_and_the_present_settings_are_always_among_them():
-    present = IntentFinetuneSettings()
+    present = by_base(IntentFinetuneSettings(), registry.BASES / "intent")
     choices = read_choices("intent", ["intent.fit.epochs=5,10", "intent.interpolate=0.1,0.2"])
     found = candidates("intent", present, choices)
     assert [each.present for each in found] == [True, False, False, False, False]

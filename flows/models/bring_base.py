@@ -1,0 +1,289 @@
+"""Bring a base into the home: from the catalogue, the hub or a folder, checked before it has a name there.
+
+A base that was added is registered nowhere: `earmark base use` does that.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Final
+
+from corpus.errors import Damaged, EarmarkError, Refused, UsageError
+from corpus.records.base import Kind
+from flows.models import registry
+from flows.models.base_catalog import CatalogueEntry, entry_of
+from flows.models.model_check import check_base
+from flows.runtime import progress
+from flows.runtime.results import Result
+from training.loop.base_facts import (
+    FILE,
+    BaseFacts,
+    family_of,
+    parameters_of,
+    read_facts,
+    sampling_rate_of,
+    window_of,
+    write_facts,
+)
+from training.loop.hub import ALLOWED_FILES, COMMIT, HUB_ID, hub_folder, licence_of
+from training.loop.model_files import replaced_folder, weights_digest
+
+WANTED: Final = (*ALLOWED_FILES, "replay.jsonl")
+"""Files that are brought: those that are downloaded, and the replay sentences of an intent model of earmark."""
+
+WORDS: Final = frozenset({registry.EMBEDDED, "null"})
+"""Names that mean something else in the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedBase(Result):
+    """A base that is in the home now.
+
+    Attributes:
+        facts: what is known about it.
+        folder: where its files are.
+        changed: what was changed in its files so that earmark can use it, in one sentence each.
+        already: True where the same base was there before.
+    """
+
+    facts: BaseFacts
+    folder: Path
+    changed: tuple[str, ...] = ()
+    already: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document: the facts, the folder and what was changed."""
+        rest = {"folder": str(self.folder), "changed": list(self.changed)}
+        return self.facts.model_dump(mode="json") | rest | ({"already": True} if self.already else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a base is from: a folder on this machine, of the hub where it has an id."""
+
+    folder: Path
+    name: str
+    hub_id: str | None = None
+    commit: str | None = None
+    entry: CatalogueEntry | None = None
+
+
+def add_base(
+    home: Path, source: str, *, name: str | None = None, kind: Kind | None = None, language: str | None = None
+) -> AddedBase:
+    """Bring a base into the home, check it there, and give it a name that settings can have; register nothing.
+
+    Args:
+        home: EARMARK_HOME.
+        source: name in the catalogue, folder, or `owner/name@COMMIT`.
+        name: of the base in this home; default the name in the catalogue, or that of the folder or the hub's model.
+        kind: `asr` or `intent`; default by its configuration.
+        language: that a speech model of several languages writes.
+
+    Raises:
+        UsageError: there is no such source, or the base does not pass its check; the home is as before.
+        SettingsError: the hub has no such model, or it can't be had.
+        Refused: another base has the name.
+    """
+    found = _source(source)
+    chosen = name or found.name
+    if not registry.NAME.fullmatch(chosen) or chosen in WORDS:
+        raise UsageError(f"base {chosen!r}: give --name a name of letters, digits, dots and dashes")
+    place = registry.added_bases(home) / chosen
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with replaced_folder(place) as draft, _named(draft, place):
+        _bring(found.folder, draft, language)
+        of_kind = kind or (found.entry.kind if found.entry else _kind_of(draft))
+        changed = _adapted(draft, chosen, of_kind, language)
+        facts = _facts(found, chosen, of_kind, draft, language)
+        already = _is_there(place, facts)
+        write_facts(facts, draft)
+        with progress.track(f"checking {chosen}", None, "files"):
+            check_base(draft, of_kind)
+    return AddedBase(facts, place, changed, already or None)
+
+
+def _source(source: str) -> _Source:
+    """Return where a base is from; one of the hub is downloaded.
+
+    Raises:
+        UsageError: it is neither in the catalogue nor a folder nor a hub id with its commit.
+        SettingsError: the hub has no such model, or it can't be had.
+    """
+    entry = entry_of(source)
+    if entry is not None and entry.hub_id is not None:
+        return _of_hub(entry.hub_id, entry.commit, entry.name, entry)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return _Source(folder.resolve(), folder.resolve().name)
+    hub_id, _, commit = source.partition("@")
+    if not HUB_ID.fullmatch(hub_id):
+        raise UsageError(
+            f"base {source}: it is neither in the catalogue (earmark base list) nor a folder; or give a hub id at a "
+            "commit, owner/name@COMMIT"
+        )
+    if not COMMIT.fullmatch(commit):
+        raise UsageError(f"base {hub_id}: give the commit, too, 40 hex digits: {hub_id}@COMMIT")
+    return _of_hub(hub_id, commit, hub_id.partition("/")[2], None)
+
+
+def _of_hub(hub_id: str, commit: str | None, name: str, entry: CatalogueEntry | None) -> _Source:
+    with progress.track(f"fetching {hub_id}", None, "files"):
+        return _Source(hub_folder(hub_id, commit, f"base {name}"), name, hub_id, commit, entry)
+
+
+@contextmanager
+def _named(draft: Path, place: Path) -> Iterator[None]:
+    """Name the base, and not the draft of its folder, in the errors of the block."""
+    try:
+        yield
+    except EarmarkError as error:
+        if str(draft) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(draft), place.name)) from None
+
+
+def _bring(folder: Path, draft: Path, language: str | None) -> None:
+    """Copy the files of a model into the draft; convert those in CTranslate2's format."""
+    with tempfile.TemporaryDirectory(prefix="earmark-base-") as work:
+        if _is_ctranslate2(folder):
+            folder = _converted(folder, Path(work) / "converted", language)
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name != FILE and any(fnmatch(path.name, each) for each in WANTED):
+                shutil.copyfile(path, draft / path.name)  # the hub's files are links into its cache
+
+
+def _is_ctranslate2(folder: Path) -> bool:
+    parts = any((folder / name).is_file() for name in ("model.bin", "model.bin.part1"))
+    return parts and not any(folder.glob("model*.safetensors"))
+
+
+def _converted(folder: Path, out: Path, language: str | None) -> Path:
+    """Convert a model of CTranslate2 to transformers' format; return its folder."""
+    try:
+        converter = importlib.import_module("training.asr.ctranslate2")
+    except ImportError:
+        raise UsageError(
+            f"base {folder.name} is in CTranslate2's format, which this earmark can't read; give one in transformers'"
+        ) from None
+    converter.convert(folder, out, language)
+    return out
+
+
+def _kind_of(folder: Path) -> Kind:
+    """Return the kind of a model by its configuration: speech where transformers knows its family as such."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CTC_MAPPING_NAMES,
+        MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    )
+
+    speech = {*MODEL_FOR_CTC_MAPPING_NAMES, *MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES}
+    return "asr" if family_of(folder) in speech else "intent"
+
+
+def _adapted(draft: Path, name: str, kind: Kind, language: str | None) -> tuple[str, ...]:
+    """Change what keeps a speech model from being used as it is; return what was changed.
+
+    A Whisper of several languages is told which one it writes. A tokenizer that has upper-case letters alone is told
+    that texts are in lower case.
+
+    Raises:
+        UsageError: the language is missing, or the model does not know it.
+    """
+    if kind != "asr":
+        return ()
+    changed = []
+    general, path = _read(draft / "generation_config.json"), draft / "generation_config.json"
+    known = sorted(str(token).strip("<|>") for token in general.get("lang_to_id") or ())
+    if known and general.get("is_multilingual", True):
+        wanted = language or str(general.get("language") or "").strip("<|>")
+        if not wanted:
+            raise UsageError(f"base {name} knows {len(known)} languages: give --language, such as --language en")
+        if wanted not in known:
+            raise UsageError(f"base {name} does not know the language {wanted}; it knows {', '.join(known)}")
+        if wanted != general.get("language"):
+            path.write_text(json.dumps({**general, "language": wanted, "task": "transcribe"}, indent=2) + "\n")
+            changed.append(f"it writes {wanted}")
+    tokens, path = _read(draft / "vocab.json"), draft / "tokenizer_config.json"
+    letters = [token for token in tokens if len(token) == 1 and token.isalpha()]
+    tokenizer = _read(path)
+    if letters and all(token.isupper() for token in letters) and not tokenizer.get("do_lower_case"):
+        path.write_text(json.dumps({**tokenizer, "do_lower_case": True}, indent=2) + "\n")
+        changed.append("its tokenizer takes texts in lower case")
+    return tuple(changed)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Return the mapping in a JSON file of a model, an empty one where there is none.
+
+    Raises:
+        Damaged: the file is not JSON.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Damaged(f"base: {path.name} can't be read; restore it") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _facts(found: _Source, name: str, kind: Kind, draft: Path, language: str | None) -> BaseFacts:
+    """Return the facts on a base: of the catalogue, of an earlier addition, of the hub, and of its files."""
+    known = None if found.hub_id else read_facts(found.folder)
+    entry = found.entry or known
+    if kind == "asr":
+        from training.asr.base_defaults import safe_settings
+    else:
+        from training.intent.base_defaults import safe_settings
+    size = sum(path.stat().st_size for path in draft.iterdir())
+    licence = entry.licence if entry else licence_of(found.hub_id, found.commit) if found.hub_id else ""
+    licence = licence or _licence_in(found.folder / "README.md")
+    return BaseFacts(
+        name=name,
+        kind=kind,
+        source=found.hub_id or (known.source if known else f"folder {found.folder.name}"),
+        commit=found.commit or (known.commit if known else None),
+        digest=weights_digest(draft),
+        licence=licence,
+        family=family_of(draft),
+        languages=(language,) if language else entry.languages if entry else (),
+        sampling_rate=sampling_rate_of(draft) if kind == "asr" else None,
+        window=window_of(draft) if kind == "asr" else None,
+        megabytes=round(size / 1e6, 1),
+        parameters=round(parameters_of(draft) / 1e6, 2),
+        safe={**safe_settings(draft), **(entry.safe if entry else {})},
+        added=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+    )
+
+
+def _licence_in(card: Path) -> str:
+    """Return the licence that the head of a model's card names, "" where it names none."""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    head = text.split("---")[1] if text.startswith("---") and text.count("---") > 1 else ""
+    named = re.search(r"^license:[ \t]*([\w.-]+)[ \t]*$", head, re.MULTILINE)
+    return named.group(1) if named else ""
+
+
+def _is_there(place: Path, facts: BaseFacts) -> bool:
+    """Return whether the same base has the name already.
+
+    Raises:
+        Refused: another base has it.
+    """
+    before = None
+    with suppress(Damaged):
+        before = read_facts(place)
+    if place.is_dir() and before is not None and before.digest != facts.digest:
+        raise Refused(f"there is a base {facts.name} with other weights, of {before.source}; give another --name")
+    return before is not None

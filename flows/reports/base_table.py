@@ -1,0 +1,75 @@
+"""Bases in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.models.bring_base import AddedBase
+from flows.reports.base_list import ListedBase
+from flows.runtime import console
+from training.loop.base_facts import BaseFacts
+
+SHORT = 12
+"""Characters of a commit or digest that are shown."""
+
+
+def show_bases(bases: Sequence[ListedBase]) -> None:
+    """Print one line for each base, those of the home first."""
+    rows = [
+        (
+            each.facts.name,
+            each.facts.kind,
+            each.facts.licence or "not said",
+            f"{each.facts.megabytes:.0f} MB" if each.facts.megabytes else "-",
+            ", ".join(each.facts.languages) or "-",
+            _state(each),
+            each.facts.source,
+        )
+        for each in bases
+    ]
+    headers = ("name", "kind", "licence", "size", "languages", "here", "from")
+    console.show_table("bases", headers, rows, first_whole=True)
+    print("earmark base add NAME fetches and checks one, earmark base use NAME learns from it from now on")
+
+
+def show_base(bases: Sequence[ListedBase]) -> None:
+    """Print what is known about a base."""
+    for each in bases:
+        pairs = _pairs(each.facts) | {"here": _state(each)} | ({"note": each.note} if each.note else {})
+        console.show_pairs(f"base {each.facts.name}", pairs)
+
+
+def show_added(added: AddedBase) -> None:
+    """Print what was added, what was changed in it, and how it is used."""
+    there = "was there before and is checked again" if added.already else "is checked and added"
+    console.show_pairs(f"base {added.facts.name} {there}", _pairs(added.facts))
+    for line in added.changed:
+        print(f"  changed: {line}")
+
+
+def _state(base: ListedBase) -> str:
+    version = f"{base.facts.kind}/{base.version}" if base.version else ""
+    if base.in_use:
+        return f"in use, {version}"
+    return version or ("yes" if base.added else "no")
+
+
+def _pairs(facts: BaseFacts) -> dict[str, str]:
+    """Return the facts that there are, by name."""
+    commit = f" at {facts.commit[:SHORT]}" if facts.commit else ""
+    found: dict[str, str] = {
+        "kind": facts.kind,
+        "from": f"{facts.source}{commit}",
+        "licence": facts.licence or "not said; look at where it is from",
+        "family": facts.family,
+        "languages": ", ".join(facts.languages),
+        "sampling rate": f"{facts.sampling_rate} Hz" if facts.sampling_rate else "",
+        "longest clip": f"{facts.window:g} s" if facts.window else "",
+        "size": f"{facts.megabytes:g} MB, {facts.parameters:g} million weights"
+        if facts.megabytes and facts.parameters
+        else "",
+        "weights": facts.digest[:SHORT],
+        "fine-tuned with": ", ".join(f"{facts.kind}.{key}={value}" for key, value in facts.safe.items()),
+        "added": facts.added,
+    }
+    return {name: value for name, value in found.items() if value}

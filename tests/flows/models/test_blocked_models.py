@@ -1,0 +1,123 @@
+"""Champions that can't be used are found, and a base takes the place of one that learned from nobody."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corpus.errors import Damaged
+from corpus.handle import Corpus, open_corpus
+from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
+from corpus.storage.database import writing
+from corpus.tables import models as store
+from corpus.tables import snapshots
+from flows.models import registry
+from flows.models.base_models import ensure_champions, use_base
+from flows.models.blocked_models import blocked_models
+from flows.reports.doctor import examine
+from flows.runtime.settings import Settings, load_settings
+from tests.flows.homes import earmark
+from tests.training.tiny import tiny_asr_folder
+from training.tracking.facts import RunFacts
+from training.tracking.registry import register
+from training.tracking.runs import tracked_run
+from training.tracking.store import open_tracking
+from training.tracking.version_files import folder_digest
+
+
+def registered_unchecked(corpus: Corpus, settings: Settings, folder: Path) -> str:
+    """Register a base as it was done before bases were checked, and make it the champion where there is none."""
+    tracking, base = open_tracking(settings.tracking, settings.home), folder_digest(folder)
+    with tracked_run(tracking, RunFacts(f"base/asr/{base}", "asr base", "asr", base=base, labels=0)) as run_id:
+        number, uri = register(tracking, "asr", folder, run_id, f"base/asr/{base}")
+    with writing(corpus.records) as conn:
+        version = ModelVersion("asr", number, run_id, "", base, "", registry.portable(settings.home, uri))
+        store.put_version(conn, version)
+        if store.alias(conn, "asr", "champion") is None:
+            store.move_alias(conn, "asr", "champion", None, number)
+    return number
+
+
+def standing(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the champion and the base of asr."""
+    corpus = open_corpus(settings.corpus)
+    try:
+        with corpus.read() as conn:
+            return store.alias(conn, "asr", "champion"), store.base_of_home(conn, "asr")
+    finally:
+        corpus.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home whose base and champion of asr does not load."""
+    found = load_settings(None, [f"corpus.home={tmp_path / 'home'}"])
+    folder = tiny_asr_folder(tmp_path / "broken")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100])
+    corpus = open_corpus(found.corpus)
+    try:
+        assert registered_unchecked(corpus, found, folder) == "1"
+        ensure_champions(corpus, found.home, found.models, found.tracking)
+    finally:
+        corpus.close()
+    return found
+
+
+def test_a_home_that_was_blocked_is_healed_by_repair_and_listed_by_dry_run(settings: Settings):
+    where = ["--set", f"corpus.home={settings.home}"]
+    report = examine(settings, repair=False)
+    assert len(report.problems) == 1
+    for part in ("asr/1 is champion and the base", "can't be read", "earmark doctor --repair"):
+        assert part in report.problems[0]
+    preview = examine(settings, repair=True, dry_run=True)
+    assert [each.repair for each in preview.replaced or ()] == [
+        "the base that comes with earmark becomes champion and base in place of asr/1, which can't be used"
+    ]
+    assert standing(settings) == ("1", "1")
+    done = earmark("doctor", "--repair", *where)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in place of asr/1" in done.stdout
+    assert standing(settings) == ("2", "2")
+    assert examine(settings, repair=True).replaced is None
+    score = earmark("score", *where)
+    assert score.returncode == 0, score.stderr
+
+
+def test_a_base_of_the_home_that_loads_is_preferred(settings: Settings, tmp_path: Path):
+    corpus = open_corpus(settings.corpus)
+    try:
+        tracking = open_tracking(settings.tracking, settings.home)
+        use_base(corpus, settings.home, tiny_asr_folder(tmp_path / "good"), "asr", tracking)
+    finally:
+        corpus.close()
+    assert standing(settings) == ("1", "2")
+    report = examine(settings, repair=True)
+    assert [(each.roles, each.instead) for each in report.replaced or ()] == [(("champion",), "2")]
+    assert (standing(settings), report.problems) == (("2", "2"), ())
+
+
+def test_a_champion_whose_files_are_away_or_that_learned_is_left_to_a_person(settings: Settings):
+    corpus = open_corpus(settings.corpus)
+    try:
+        with writing(corpus.records) as conn:
+            snapshot = Snapshot((SnapshotRow("u", 1, "train", 1.0),))
+            snapshots.put_snapshot(conn, snapshot, "asr")
+            first = store.version(conn, "asr", "1")
+            learned = ModelVersion("asr", "2", "run", snapshot.snapshot_id, first.base, "1", first.model_uri)
+            store.put_version(conn, learned)
+            store.move_alias(conn, "asr", "champion", "1", "2")
+        found = blocked_models(corpus, settings.home)
+        assert [(each.version, each.roles, each.repairable) for each in found] == [
+            ("2", ("champion",), False),
+            ("1", ("base",), True),
+        ]
+        assert "earmark rollback asr" in found[0].problem
+        with pytest.raises(Damaged, match=r"asr/1 can't be used: .*earmark doctor says what to do"):
+            registry.load_asr(settings.home, first)
+        shutil.rmtree(registry.located(settings.home, first.model_uri))
+        registry._folder.cache_clear()
+        assert [each.repairable for each in blocked_models(corpus, settings.home)] == [False, False]
+    finally:
+        corpus.close()

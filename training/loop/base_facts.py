@@ -1,0 +1,181 @@
+"""Facts on a base beside its files: where it is from, its licence and languages, and settings that are safe for it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corpus.errors import Damaged, UsageError
+from corpus.records.base import Kind
+
+S = TypeVar("S", bound=BaseModel)
+
+FILE: Final = "earmark_base.json"
+"""Name of the file in the folder of a base."""
+
+LONGEST_HEADER: Final = 100_000_000
+"""Largest header of a safetensors file [bytes], the limit of its format."""
+
+
+class BaseFacts(BaseModel):
+    """What is known about a base.
+
+    Attributes:
+        name: of the base, by which the settings name it.
+        kind: `asr` or `intent`.
+        source: where it is from: a hub id, the name of a folder, or `embedded`.
+        commit: of the hub id.
+        digest: SHA-256 of its weights.
+        licence: of its weights; "" where nobody says.
+        family: model type of its configuration.
+        languages: that it knows; `many` for one that has to be told which.
+        sampling_rate: of its clips [Hz].
+        window: longest clip [s], to which every clip is padded; None where there is none.
+        megabytes: size of its files [MB].
+        parameters: how many weights it has, in millions.
+        safe: what a fine-tuning takes where the setting is null, by key below the branch of the kind.
+        added: when it was added, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: Kind
+    source: str
+    commit: str | None = None
+    digest: str = ""
+    licence: str = ""
+    family: str = ""
+    languages: tuple[str, ...] = ()
+    sampling_rate: int | None = None
+    window: float | None = None
+    megabytes: float | None = None
+    parameters: float | None = None
+    safe: Mapping[str, bool | float] = {}
+    added: str = ""
+
+
+def write_facts(facts: BaseFacts, folder: Path) -> None:
+    """Write the facts into the folder of the base."""
+    text = json.dumps(facts.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_facts(folder: Path) -> BaseFacts | None:
+    """Return the facts in the folder of a base, None where it has none.
+
+    Raises:
+        Damaged: they can't be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return BaseFacts.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise Damaged(f"base {folder}: {FILE} can't be read; restore it or add the base again") from None
+
+
+def known(key: str, value: float | None) -> float:
+    """Return the value of a setting that a fine-tuning filled in.
+
+    Raises:
+        UsageError: it is null: only a fine-tuning knows the base.
+    """
+    if value is None:
+        raise UsageError(f"{key} is null, which means by the base: give a value where no base is fine-tuned")
+    return value
+
+
+def filled(settings: S, values: Mapping[str, bool | float]) -> S:
+    """Return settings with values in place of those that are null.
+
+    Args:
+        settings: of a fine-tuning.
+        values: by dotted key.
+
+    Raises:
+        Damaged: a value is none that the setting can have, so the facts on the base are wrong.
+    """
+    tree: dict[str, Any] = settings.model_dump()
+    for key, value in values.items():
+        branch = tree
+        *groups, last = key.split(".")
+        for name in groups:
+            branch = branch.get(name) or {}
+        if branch.get(last, "") is None:
+            branch[last] = value
+    try:
+        return type(settings).model_validate(tree)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise Damaged(f"base: {FILE} has a value that {where} can't have; add the base again") from None
+
+
+def family_of(folder: Path) -> str:
+    """Return the model type in the configuration of a model, "" where it names none."""
+    return str(_json(folder / "config.json").get("model_type") or "")
+
+
+def sampling_rate_of(folder: Path) -> int | None:
+    """Return the sampling rate that a speech model was trained for [Hz], None where no file says it."""
+    rate = _of_extractor(folder, "sampling_rate")
+    return None if rate is None else int(rate)
+
+
+def window_of(folder: Path) -> float | None:
+    """Return the length to which a speech model pads every clip [s], None where no file says one."""
+    return _of_extractor(folder, "chunk_length")
+
+
+def _of_extractor(folder: Path, key: str) -> float | None:
+    """Return a number in the configuration of the feature extractor."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        found = _json(folder / name)
+        extractor = found.get("feature_extractor")
+        value = (extractor if isinstance(extractor, dict) else found).get(key)
+        if isinstance(value, int | float):
+            return float(value)
+    return None
+
+
+def parameters_of(folder: Path) -> int:
+    """Return how many weights a model has, by the headers of its safetensors files; the weights are not read.
+
+    Raises:
+        Damaged: a header can't be read.
+    """
+    total = 0
+    for path in sorted(folder.glob("model*.safetensors")):
+        for shape in _shapes(path):
+            count = 1
+            for side in shape:
+                count *= side
+            total += count
+    return total
+
+
+def _shapes(path: Path) -> Iterator[list[int]]:
+    """Yield the shape of each tensor."""
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > LONGEST_HEADER:
+                raise ValueError(length)
+            header = json.loads(stream.read(length))
+        yield from ([int(side) for side in each["shape"]] for name, each in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise Damaged(f"{path}: the header of its weights can't be read; restore the file") from None
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
