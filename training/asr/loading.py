@@ -8,12 +8,14 @@ family is named here: all of `AutoModelForCTC` (Parakeet, Wav2Vec2, HuBERT, WavL
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from corpus.errors import Damaged, SettingsError
+from training.asr.beam_files import folder_beam
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
@@ -64,7 +66,8 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
-    return to_asr_model(model.to(device), processor, str(folder))
+    asr = to_asr_model(model.to(device), processor, str(folder))
+    return replace(asr, beam=folder_beam(asr, Path(folder))) if Path(folder).is_dir() else asr
 
 
 def _writes_tokens(config: Any) -> bool:

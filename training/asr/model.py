@@ -14,6 +14,8 @@ from corpus.records.base import Floats
 if TYPE_CHECKING:
     import torch
 
+    from training.asr.word_beam import WordBeam
+
 Head = Literal["ctc", "seq2seq"]
 
 MAX_EMBEDDING: Final = 256
@@ -36,6 +38,7 @@ class AsrModel:
         sample_rate: sample rate of its input [Hz].
         head: how it produces text: one symbol a frame (`ctc`), or one token after the other (`seq2seq`).
         marks: ids of special tokens, which are no part of a text. Word delimiters are not among them.
+        beam: the beam search that its folder has; None where it decodes greedily.
     """
 
     model: Any
@@ -46,6 +49,7 @@ class AsrModel:
     sample_rate: int
     head: Head = "ctc"
     marks: frozenset[int] = frozenset()
+    beam: WordBeam | None = None
 
     @property
     def tokenizer(self) -> Any:
