@@ -1,7 +1,8 @@
-"""Language models as ARPA files, which KenLM and most other tools read and write, and phrases that are made likelier."""
+"""Language models as ARPA files, which most tools read and write, and phrases that are made likelier in them."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -97,7 +98,7 @@ def with_phrases(model: NgramModel, phrases: Iterable[str], boost: float) -> Ngr
         for level in levels:
             for gram in [gram for gram in level if gram[-1] == word] if level is not unigrams else [(word,)]:
                 level[gram] = max(level[gram], min(level[gram] * math.exp(boost), common))
-    for left, right in sorted({pair for words in spoken for pair in zip(words, words[1:], strict=False)}):
+    for left, right in sorted({pair for words in spoken for pair in itertools.pairwise(words)}):
         follows = FOLLOWS if before[left] < common else FOLLOWS / 10.0
         levels[1][(left, right)] = max(levels[1].get((left, right), 0.0), follows)
     return NgramModel(tuple(levels), dict(model.backoffs), tuple(sorted({*model.vocabulary, *before})))

@@ -1,7 +1,7 @@
 """N-gram language models from weighted texts, by interpolated Kneser-Ney smoothing.
 
-The method is that of Kneser & Ney 1995 in the interpolated form of Chen & Goodman 1998: an n-gram keeps its count less a
-discount, and what the discounts free goes to the shorter history, whose counts say in how many contexts a word occurs.
+The method is that of Kneser & Ney 1995 in the interpolated form of Chen & Goodman 1998: an n-gram keeps its count less
+a discount, and what the discounts free goes to shorter histories, whose counts say in how many contexts a word occurs.
 Under it all lies a word list, so that every known word has a probability. Weights may be fractions: they scale the
 counts of the longest n-grams, and each history still sums to 1.
 """
@@ -31,7 +31,7 @@ FALLBACK_DISCOUNT: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NgramModel:
-    """A language model with back-off; p(word | history) is listed, or the history's back-off times that of a shorter one.
+    """A language model: p(word | history) is listed, or the history's back-off weight times that of a shorter history.
 
     Attributes:
         probs: probability of each n-gram's last word after the others, by order, from 1.

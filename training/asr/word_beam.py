@@ -1,9 +1,9 @@
 """Beam search over the words of a lexicon, with an n-gram language model, in the frames of a CTC model.
 
-The search is that of Flashlight (Collobert et al. 2016, Kahn et al. 2022). It finds token sequences; here each one gets
-its exact score, log p(tokens | audio) by CTC's forward algorithm + the language model's, so that the scores of an n-best
-list are comparable and their softmax is a posterior over it. Words that are not in the lexicon can be written, too: the
-search spells them from pieces, at a price, and the greedy transcript always takes part. This module needs neither a
+The search is that of Flashlight (Collobert et al. 2016, Kahn et al. 2022). It finds token sequences. Each of them gets
+its exact score here: log p(tokens | audio) by CTC's forward algorithm, and that of the language model. So the scores of
+an n-best list can be compared, and their softmax is a posterior over it. Words outside the lexicon can be written, too:
+the search spells them from pieces, at a price, and the greedy transcript always takes part. This module needs neither a
 tokenizer nor transformers.
 """
 
@@ -202,12 +202,12 @@ def search(beam: WordBeam, log_probs: Floats, spell: Callable[[Sequence[int]], s
         spell: returns the normalised text of collapsed tokens.
     """
     blank = beam.lexicon.blank
-    paths = {collapse(path, blank): path for path in reversed(_paths(beam, log_probs))}
+    paths = {collapse(path, blank): path for path in reversed(best_paths(beam, log_probs))}
     greedy = log_probs.argmax(axis=1)
     paths.setdefault(collapse(greedy, blank), greedy)
     sequences = list(paths)
     found: dict[str, BeamText] = {}
-    for tokens, acoustic in zip(sequences, acoustic_scores(log_probs, sequences, blank), strict=True):
+    for tokens, acoustic in zip(sequences, acoustic_scores(log_probs, sequences, blank).tolist(), strict=True):
         text = spell(tokens)
         if math.isfinite(acoustic) and (text not in found or acoustic > found[text].acoustic):
             found[text] = _scored(beam, text, paths[tokens], acoustic)
@@ -245,8 +245,11 @@ def _scored(beam: WordBeam, text: str, path: Ids, acoustic: float) -> BeamText:
     return BeamText(text, path, acoustic, total * math.log(10.0), len(words), unknown, 0.0, 0.0)
 
 
-def _paths(beam: WordBeam, log_probs: Floats) -> list[Ids]:
-    """Return the symbols of the frames on the way to each transcript that the search found, best first."""
+def best_paths(beam: WordBeam, log_probs: Floats) -> list[Ids]:
+    """Return (T,) the symbol of each frame on the way to each transcript that the search found, best first.
+
+    Of those that are equally likely any may be left out at the end of the beam.
+    """
     from flashlight.lib.text.decoder import CriterionType, LexiconDecoder, LexiconDecoderOptions
 
     lexicon, settings = beam.lexicon, beam.settings
@@ -275,9 +278,7 @@ def _paths(beam: WordBeam, log_probs: Floats) -> list[Ids]:
     return [np.array(each.tokens[1 : 1 + len(log_probs)], dtype=np.intp) for each in found]
 
 
-def acoustic_scores(
-    log_probs: Floats, sequences: Sequence[tuple[int, ...]], blank: int
-) -> npt.NDArray[np.float64]:
+def acoustic_scores(log_probs: Floats, sequences: Sequence[tuple[int, ...]], blank: int) -> npt.NDArray[np.float64]:
     """Return (N,) log p(tokens | audio) of collapsed token sequences [nats]; -inf for those too long for the clip."""
     import torch
 

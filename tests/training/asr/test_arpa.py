@@ -34,7 +34,7 @@ def test_kenlm_reads_the_file_and_gives_the_same_probabilities(model, tmp_path):
     file = tmp_path / "lm.arpa"
     file.write_text(to_arpa(model))
     words = words_of(model)
-    beam = make_beam(Lexicon({word: (1,) for word in words}, 0, 2, (), 3), file, BeamSettings())
+    beam = make_beam(Lexicon(dict.fromkeys(words, (1,)), 0, 2, (), 3), file, BeamSettings())
     state, history, expected, total = beam.lm.start(False), (START,), 0.0, 0.0
     for word in ("play", "the", "volume", "jazz"):
         state, score = beam.lm.score(state, beam.dictionary.get_index(word))
