@@ -97,14 +97,15 @@ def posteriors(asr: Any, clips: Sequence[tuple[Any, str]]) -> list[tuple[Any, st
 def make(asr: Any, texts: Sequence[str], words: Sequence[str], dev: Sequence[Any], phrases: Sequence[str] = ()) -> Any:
     """Return the beam with weights chosen on the dev clips."""
     from training.asr.arpa import to_arpa
-    from training.asr.beam_files import model_beam
+    from training.asr.beam_files import with_decoder
     from training.asr.beam_weights import choose_weights
     from training.asr.language_model import build_ngrams
-    from training.asr.transcribe import token_text
-    from training.asr.word_beam import BeamSettings
+    from training.asr.model import token_text
+    from training.asr.word_beam import BeamSettings, DecoderFiles
 
     arpa = to_arpa(build_ngrams([(text, 1.0) for text in texts], dict.fromkeys(words, 0.0)))
-    beam = model_beam(asr, BeamSettings(), arpa, phrases)
+    beam = with_decoder(asr, DecoderFiles(BeamSettings(), arpa, tuple(phrases))).beam
+    assert beam is not None
     return replace(beam, settings=choose_weights(beam, dev, partial(token_text, asr)).settings)
 
 
@@ -112,14 +113,14 @@ def make(asr: Any, texts: Sequence[str], words: Sequence[str], dev: Sequence[Any
 
 
 def greedy(asr: Any, clips: Sequence[tuple[Any, str]]) -> list[str]:
+    from training.asr.model import token_text
     from training.asr.posterior import collapse
-    from training.asr.transcribe import token_text
 
     return [token_text(asr, collapse(log_probs.argmax(axis=1), asr.blank)) for log_probs, _ in clips]
 
 
 def found_by(asr: Any, beam: Any, clips: Sequence[tuple[Any, str]]) -> list[Any]:
-    from training.asr.transcribe import token_text
+    from training.asr.model import token_text
     from training.asr.word_beam import search
 
     return [search(beam, log_probs, partial(token_text, asr)) for log_probs, _ in clips]
@@ -152,8 +153,8 @@ def auc(asr: Any, found: dict[str, Any], groups: dict[str, Any]) -> dict[str, fl
     from sklearn.metrics import roc_auc_score
 
     from corpus.edits import distance
+    from training.asr.model import token_text
     from training.asr.posterior import collapse, draw_tokens, utterance_rng
-    from training.asr.transcribe import token_text
 
     rows: dict[str, list[float]] = {"n-best": [], "draws": [], "greedy, draws": []}
     wrong: list[bool] = []

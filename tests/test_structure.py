@@ -23,6 +23,7 @@ TEXTS = ("*.md", "*.toml", "*.yaml", "*.py", "Makefile")
 OUTSIDE_A_ROOM = {"__init__", "pipeline", "stages", "serve", "demo"}
 PARTS_OF_STEPS = {
     "annotation_backends": "export",
+    "decoder": "retrain",
     "fine_tune": "retrain",
     "label_studio_sync": "export",
     "merge_report": "merge",

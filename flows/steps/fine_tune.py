@@ -19,6 +19,7 @@ from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
 from flows.runtime.settings import ModelSettings
+from flows.steps.decoder import decoder_of
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -44,6 +45,7 @@ class Training(Result):
             there are none.
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
+        language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
         seconds: how long it took [s].
     """
 
@@ -53,6 +55,7 @@ class Training(Result):
     unspellable: int | None = None
     lacks: str | None = None
     resumed_at_step: int | None = None
+    language_model: str | None = None
     seconds: float = field(kw_only=True)
 
     @classmethod
@@ -65,6 +68,7 @@ class Training(Result):
             unspellable=stored.get("unspellable"),
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
+            language_model=stored.get("language_model"),
             seconds=stored["seconds"],
         )
 
@@ -154,8 +158,11 @@ def asr_learner(
 
     def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
         kept, report = _ready(folder, "asr"), _noted("asr", on_epoch)
+        decoder = decoder_of(corpus, settings, examples, frozenset(pseudo.ids))
         with _steps("asr", len(examples)) as advance:
-            return finetune_asr(base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report)
+            return finetune_asr(
+                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, decoder=decoder
+            )
 
     return Learner(learn, len(examples), tuple(example.utterance_id for example in validation))
 
@@ -256,6 +263,7 @@ def _of_asr(made: AsrResult) -> Trained:
         unspellable=len(made.unspellable) or None,
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
+        language_model=made.decoder.digest() if made.decoder is not None else None,
         seconds=round(made.seconds, 1),
     )
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})

@@ -30,6 +30,7 @@ from flows.runtime.settings_parts import (
 )
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
+from training.asr.beam_build import files_digest
 from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 
@@ -83,6 +84,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
+    files = files_digest(settings.asr.beam) if kind == "asr" and settings.asr.decoder == "beam" else ""
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""
@@ -90,7 +92,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant])])
+    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant, files])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len(now ^ before)

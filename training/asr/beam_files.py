@@ -7,19 +7,23 @@ digest covers them, and every use of the version decodes in the same way.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from pydantic import ValidationError
 
 from corpus.errors import SettingsError
+from corpus.records.base import Floats
 from corpus.text import normalise
 from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
-from training.asr.model import AsrModel
-from training.asr.word_beam import BeamSettings, Lexicon, WordBeam, make_beam
+from training.asr.beam_weights import choose_weights
+from training.asr.model import AsrModel, token_text
+from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, make_beam
 
 DECODER: Final = "decoder"
 SETTINGS, LANGUAGE_MODEL, PHRASES = "beam.json", "lm.arpa", "phrases.txt"
@@ -27,47 +31,63 @@ BARE_MARKS: Final = ("\u2581", "\u0120")
 """SentencePiece's and GPT-2's mark of a word's begin, where it is a token of its own."""
 
 
-def write_decoder(folder: Path, settings: BeamSettings, arpa: str, phrases: Sequence[str] = ()) -> None:
-    """Write a decoder into the folder of a model."""
+def write_decoder(folder: Path, decoder: DecoderFiles) -> None:
+    """Write a decoder into the folder of a model, in place of another one."""
     target = folder / DECODER
-    target.mkdir(parents=True, exist_ok=True)
-    (target / SETTINGS).write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (target / LANGUAGE_MODEL).write_text(arpa, encoding="utf-8")
-    if phrases:
-        (target / PHRASES).write_text("".join(f"{phrase}\n" for phrase in phrases), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / SETTINGS).write_text(decoder.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (target / LANGUAGE_MODEL).write_text(decoder.arpa, encoding="utf-8")
+    if decoder.phrases:
+        (target / PHRASES).write_text("".join(f"{phrase}\n" for phrase in decoder.phrases), encoding="utf-8")
 
 
-def folder_beam(asr: AsrModel, folder: Path) -> WordBeam | None:
-    """Return the beam search of a model's folder; None where it has none.
+def read_decoder(folder: Path) -> DecoderFiles | None:
+    """Return the decoder in a model's folder; None where it has none.
 
     Raises:
-        SettingsError: the model has no CTC head, a file is missing or wrong, or the extra `beam` is not installed.
+        SettingsError: a file is missing or wrong.
     """
     source = folder / DECODER
     if not (source / SETTINGS).is_file():
         return None
-    if asr.head != "ctc":
-        raise SettingsError(f"speech model {folder.name}: only CTC models take a beam; remove its folder {DECODER}")
     try:
         settings = BeamSettings.model_validate_json((source / SETTINGS).read_text(encoding="utf-8"))
         arpa = (source / LANGUAGE_MODEL).read_text(encoding="utf-8")
-        phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
-    return model_beam(asr, settings, arpa, phrases)
+    phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
+    return DecoderFiles(settings, arpa, tuple(phrases))
 
 
-def model_beam(asr: AsrModel, settings: BeamSettings, arpa: str, phrases: Sequence[str] = ()) -> WordBeam:
-    """Return the beam search of a model with a language model, an ARPA file, and phrases; its words are the lexicon."""
-    model = read_arpa(arpa, LANGUAGE_MODEL)
-    if phrases:
-        model = with_phrases(model, phrases, settings.phrase_boost)
+def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
+    """Return the model with a decoder, whose language model's words are the lexicon; None makes it greedy.
+
+    Raises:
+        SettingsError: the model has no CTC head, the language model can't be read, or the extra `beam` is missing.
+    """
+    if decoder is None:
+        return replace(asr, beam=None, decoder=None)
+    if asr.head != "ctc":
+        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
+    model, arpa = read_arpa(decoder.arpa, LANGUAGE_MODEL), decoder.arpa
+    if decoder.phrases:
+        model = with_phrases(model, decoder.phrases, decoder.settings.phrase_boost)
         arpa = to_arpa(model)
     with tempfile.TemporaryDirectory(prefix="earmark-lm-") as made:
         file = Path(made) / LANGUAGE_MODEL
         file.write_text(arpa, encoding="utf-8")
-        return make_beam(model_lexicon(asr, words_of(model)), file, settings)
+        beam = make_beam(model_lexicon(asr, words_of(model)), file, decoder.settings)
+    return replace(asr, beam=beam, decoder=decoder)
+
+
+def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> AsrModel:
+    """Return the model with the weights of its beam that are best on clips, frames (T, V) [nats] with their texts."""
+    if asr.beam is None or asr.decoder is None:
+        return asr
+    settings = choose_weights(asr.beam, clips, partial(token_text, asr)).settings
+    return replace(asr, beam=replace(asr.beam, settings=settings), decoder=replace(asr.decoder, settings=settings))
 
 
 def read_phrases(file: Path) -> list[str]:

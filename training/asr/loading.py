@@ -8,14 +8,13 @@ family is named here: all of `AutoModelForCTC` (Parakeet, Wav2Vec2, HuBERT, WavL
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from corpus.errors import Damaged, SettingsError
-from training.asr.beam_files import folder_beam
+from training.asr.beam_files import read_decoder, with_decoder, write_decoder
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
@@ -67,7 +66,7 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
     asr = to_asr_model(model.to(device), processor, str(folder))
-    return replace(asr, beam=folder_beam(asr, Path(folder))) if Path(folder).is_dir() else asr
+    return with_decoder(asr, read_decoder(Path(folder)))
 
 
 def _writes_tokens(config: Any) -> bool:
@@ -122,7 +121,7 @@ def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
 
 
 def save_asr(asr: AsrModel, folder: Path) -> str:
-    """Write the model as float16 safetensors and its processor to the folder; return the digest of the weights.
+    """Write the model as float16 safetensors, with processor and decoder, to the folder; return its weights' digest.
 
     Raises:
         Damaged: a weight is not finite or too large for float16; nothing is written.
@@ -141,5 +140,7 @@ def save_asr(asr: AsrModel, folder: Path) -> str:
         asr.processor.save_pretrained(draft)
         if asr.head == "seq2seq":  # the decoding rules are read from it
             asr.model.generation_config.save_pretrained(draft)
+        if asr.decoder is not None:
+            write_decoder(draft, asr.decoder)
         (draft / "model.safetensors").write_bytes(save(halved, metadata={"format": "pt"}))
     return weights_digest(folder)

@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS
-from corpus.text import normalise
 from training.asr.ctc import FramePosterior, frame_posteriors
-from training.asr.model import AsrModel, padded_lengths
+from training.asr.model import AsrModel, padded_lengths, token_text
 from training.asr.posterior import (
     Ids,
     asr_columns,
@@ -177,14 +176,6 @@ TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], Transc
     "ctc": transcribe_ctc_batch,
     "seq2seq": transcribe_seq2seq_batch,
 }
-
-
-def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
-    kept = [token for token in tokens if token not in asr.marks]
-    if asr.tokenizer.is_fast:  # without the wrapper, which takes ten times as long as the decoding
-        return normalise(asr.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
-    return normalise(asr.tokenizer.decode(kept, **({"group_tokens": False} if asr.head == "ctc" else {})))
 
 
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:

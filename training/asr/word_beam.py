@@ -10,6 +10,7 @@ tokenizer nor transformers.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 import sys
@@ -61,6 +62,25 @@ class BeamSettings(BaseModel):
     word_score: float = 0.0
     unknown_score: float = Field(default=-4.0, le=0.0)
     phrase_boost: float = Field(default=4.0, ge=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderFiles:
+    """What the folder `decoder` of a model holds.
+
+    Attributes:
+        settings: the weights of the search.
+        arpa: the language model, an ARPA file.
+        phrases: in normal form.
+    """
+
+    settings: BeamSettings
+    arpa: str
+    phrases: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of language model and phrases."""
+        return hashlib.sha256("\0".join([self.arpa, *self.phrases]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

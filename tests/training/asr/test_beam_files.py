@@ -11,13 +11,22 @@ from corpus.records.predictions import ASR_COLUMNS
 from tests.training.families import family_folder
 from tests.training.tiny import TEXTS, tiny_asr_folder, tone_clip
 from training.asr.arpa import to_arpa
-from training.asr.beam_files import DECODER, folder_beam, model_beam, model_lexicon, read_phrases, write_decoder
+from training.asr.beam_files import (
+    DECODER,
+    model_lexicon,
+    read_decoder,
+    read_phrases,
+    with_chosen_weights,
+    with_decoder,
+    write_decoder,
+)
 from training.asr.ctc import frame_posteriors
 from training.asr.language_model import build_ngrams
-from training.asr.loading import load_asr
+from training.asr.loading import load_asr, save_asr
+from training.asr.model import token_text
 from training.asr.posterior import draw_tokens, utterance_rng
-from training.asr.transcribe import TranscribeSettings, best_texts, token_text, transcribe
-from training.asr.word_beam import BeamSettings, search
+from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
+from training.asr.word_beam import BeamSettings, DecoderFiles, search
 from training.tracking.version_files import folder_digest
 
 pytest.importorskip("flashlight.lib.text")
@@ -30,7 +39,7 @@ CTC = ("wav2vec2", "hubert", "wavlm", "wav2vec2_bert", "parakeet")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tiny_asr_folder(tmp_path_factory.mktemp("model") / "asr")
-    write_decoder(made, BeamSettings(unknown_score=-200.0), ARPA)
+    write_decoder(made, DecoderFiles(BeamSettings(unknown_score=-200.0), ARPA))
     return made
 
 
@@ -48,7 +57,7 @@ def test_every_ctc_family_is_decoded_by_its_own_spelling(family, tmp_path):
     folder = family_folder(family, tmp_path)
     plain = load_asr(folder)
     assert plain.beam is None
-    write_decoder(folder, BeamSettings(), ARPA)
+    write_decoder(folder, DecoderFiles(BeamSettings(), ARPA))
     asr = load_asr(folder)
     assert sorted(asr.beam.lexicon.spellings) == WORDS
     for text in TEXTS:
@@ -94,19 +103,20 @@ def test_words_that_the_model_can_not_spell_are_left_out_and_capitals_are_found(
     )
     capital = load_asr(tmp_path / "asr")
     assert list(model_lexicon(capital, ["tea"]).spellings) == ["tea"]
-    beam = model_beam(capital, BeamSettings(), ARPA)
-    found = search(beam, said(capital, "CALL ANNA"), lambda tokens: token_text(capital, tokens))
+    found = search(
+        with_decoder(capital, DecoderFiles(BeamSettings(), ARPA)).beam,
+        said(capital, "CALL ANNA"),
+        lambda tokens: token_text(capital, tokens),
+    )
     assert (found[0].text, found[0].unknown) == ("call anna", 0)
 
 
 def test_phrases_win_where_the_sound_leaves_it_open(folder):
     asr = load_asr(folder)
     log_probs = said(asr, "call hannah", 0.6)
-    plain = model_beam(asr, BeamSettings(unknown_score=-8.0), ARPA)
-    boosted = model_beam(asr, BeamSettings(unknown_score=-8.0), ARPA, ["hannah"])
-    spell = lambda tokens: token_text(asr, tokens)  # noqa: E731
-    assert search(plain, log_probs, spell)[0].text == "call anna"
-    assert search(boosted, log_probs, spell)[0].text == "call hannah"
+    for phrases, text in (((), "call anna"), (("hannah",), "call hannah")):
+        beam = with_decoder(asr, DecoderFiles(BeamSettings(unknown_score=-8.0), ARPA, phrases)).beam
+        assert search(beam, log_probs, lambda tokens: token_text(asr, tokens))[0].text == text
 
 
 def test_phrases_are_read_a_line_each_in_normal_form(tmp_path, folder):
@@ -132,10 +142,33 @@ def test_a_decoder_that_can_not_be_read_is_an_error_that_names_the_model(folder,
 
 def test_a_model_without_frames_takes_no_beam(tmp_path):
     folder = family_folder("moonshine", tmp_path)
-    write_decoder(folder, BeamSettings(), ARPA)
-    with pytest.raises(SettingsError, match="only CTC models take a beam"):
+    write_decoder(folder, DecoderFiles(BeamSettings(), ARPA))
+    with pytest.raises(SettingsError, match="with a CTC head take a beam"):
         load_asr(folder)
 
 
 def test_a_folder_without_a_decoder_has_no_beam(folder, tmp_path):
-    assert folder_beam(load_asr(folder), tmp_path) is None
+    assert read_decoder(tmp_path) is None
+    greedy = with_decoder(load_asr(folder), None)
+    assert (greedy.beam, greedy.decoder) == (None, None)
+
+
+def test_a_saved_model_keeps_its_decoder(folder, tmp_path):
+    asr = load_asr(folder)
+    save_asr(asr, tmp_path / "asr")
+    assert read_decoder(tmp_path / "asr") == asr.decoder == read_decoder(folder)
+    save_asr(with_decoder(asr, DecoderFiles(BeamSettings(), ARPA, ("anna", "ben"))), tmp_path / "asr")
+    assert read_decoder(tmp_path / "asr").phrases == ("anna", "ben")
+    save_asr(with_decoder(asr, None), tmp_path / "asr")
+    assert not (tmp_path / "asr" / DECODER).exists()
+
+
+def test_weights_are_chosen_on_enough_clips_and_kept_in_the_files(folder):
+    asr = with_decoder(load_asr(folder), DecoderFiles(BeamSettings(lm_weight=3.0, unknown_score=-90.0), ARPA))
+    clips = [(said(asr, f"call ann{'e' * (i % 2)}"), f"call ann{'e' * (i % 2)}") for i in range(20)]
+    assert with_chosen_weights(asr, clips[:19]).decoder.settings == asr.decoder.settings
+    chosen = with_chosen_weights(asr, clips)
+    assert chosen.decoder.settings == chosen.beam.settings != asr.decoder.settings
+    spell = lambda tokens: token_text(asr, tokens)  # noqa: E731
+    assert {search(chosen.beam, frames, spell)[0].text for frames, _ in clips} == {"call ann", "call anne"}
+    assert {search(asr.beam, frames, spell)[0].text for frames, _ in clips} != {"call ann", "call anne"}
