@@ -77,6 +77,8 @@ class VersionLineage(Result):
         judged_on: ids of the evaluation sets that it was judged on.
         run_id, cycle, flow_run_id, git_sha, eval_set_id: of the run that made it, from the tracking store.
         label_account: where all labels were when it learned, from the tracking store; None for bases and old versions.
+        language_model: SHA-256 of the language model and phrases of its beam, which is built from the train rows of its
+            snapshot, from the tracking store; None for bases, and for versions that decode greedily.
     """
 
     version: str
@@ -99,6 +101,7 @@ class VersionLineage(Result):
     git_sha: str
     eval_set_id: str
     label_account: Mapping[str, int] | None = None
+    language_model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document; without pseudo-labels `pseudo` is an empty mapping."""
@@ -126,7 +129,7 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(home, tracking, version),
-            label_account=_account_of(home, tracking, version),
+            **_params_of(home, tracking, version),
         )
 
 
@@ -149,7 +152,7 @@ def _pseudo_source(conn: sa.Connection, version: ModelVersion) -> PseudoSource |
     return PseudoSource(found.count, found.weight, by, unlearned)
 
 
-def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
+def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, Any]:
     """Return the tags that the tracking store has of the run that made a version; "" where it has none."""
     from training.tracking.runs import run_tags
     from training.tracking.store import open_tracking
@@ -164,15 +167,18 @@ def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> di
     return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
 
 
-def _account_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, int] | None:
-    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; None if not known."""
+def _params_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, Any]:
+    """Return where all labels were when a version learned, see `LabelAccount.as_counts`, and its language model.
+
+    Each is None if it is not known.
+    """
     from training.tracking.runs import run_params
     from training.tracking.store import open_tracking
 
     prefix = "labels."
     params = run_params(open_tracking(tracking, home), version.run_id)
     found = {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
-    return found or None
+    return {"label_account": found or None, "language_model": params.get("language_model")}
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------

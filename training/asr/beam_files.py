@@ -21,7 +21,7 @@ from corpus.errors import SettingsError
 from corpus.records.base import Floats
 from corpus.text import normalise
 from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
-from training.asr.beam_weights import choose_weights
+from training.asr.beam_weights import ChosenWeights, choose_weights
 from training.asr.model import AsrModel, token_text
 from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, make_beam
 
@@ -82,12 +82,18 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     return replace(asr, beam=beam, decoder=decoder)
 
 
-def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> AsrModel:
-    """Return the model with the weights of its beam that are best on clips, frames (T, V) [nats] with their texts."""
+def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> tuple[AsrModel, ChosenWeights]:
+    """Return the model with the weights of its beam that are best on clips, and how they were chosen.
+
+    Args:
+        asr: with a decoder.
+        clips: (T, V) log posterior of each clip [nats], with its text in normal form.
+    """
     if asr.beam is None or asr.decoder is None:
-        return asr
-    settings = choose_weights(asr.beam, clips, partial(token_text, asr)).settings
-    return replace(asr, beam=replace(asr.beam, settings=settings), decoder=replace(asr.decoder, settings=settings))
+        raise SettingsError("a model that decodes greedily has no weights to choose; give it a decoder")
+    chosen = choose_weights(asr.beam, clips, partial(token_text, asr))
+    beam, decoder = replace(asr.beam, settings=chosen.settings), replace(asr.decoder, settings=chosen.settings)
+    return replace(asr, beam=beam, decoder=decoder), chosen
 
 
 def read_phrases(file: Path) -> list[str]:

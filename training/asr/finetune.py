@@ -172,7 +172,7 @@ def finetune_asr(
     result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
     interpolate(asr, base_state, settings.interpolate)
     if decoder is not None:
-        asr = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
+        asr, _ = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
     after = _word_errors(asr, dev)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)

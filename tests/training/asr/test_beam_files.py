@@ -166,8 +166,9 @@ def test_a_saved_model_keeps_its_decoder(folder, tmp_path):
 def test_weights_are_chosen_on_enough_clips_and_kept_in_the_files(folder):
     asr = with_decoder(load_asr(folder), DecoderFiles(BeamSettings(lm_weight=3.0, unknown_score=-90.0), ARPA))
     clips = [(said(asr, f"call ann{'e' * (i % 2)}"), f"call ann{'e' * (i % 2)}") for i in range(20)]
-    assert with_chosen_weights(asr, clips[:19]).decoder.settings == asr.decoder.settings
-    chosen = with_chosen_weights(asr, clips)
+    assert with_chosen_weights(asr, clips[:19])[0].decoder.settings == asr.decoder.settings
+    chosen, how = with_chosen_weights(asr, clips)
+    assert (how.clips, how.errors, how.words) == (20, (0, 0), 40)
     assert chosen.decoder.settings == chosen.beam.settings != asr.decoder.settings
     spell = lambda tokens: token_text(asr, tokens)  # noqa: E731
     assert {search(chosen.beam, frames, spell)[0].text for frames, _ in clips} == {"call ann", "call anne"}
