@@ -112,6 +112,7 @@ class VersionLineage(Result):
 def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, version: ModelVersion) -> VersionLineage:
     """Return the sources of a version: run, commit, snapshot, labels, annotators and rounds."""
     snapshot_id = version.snapshot_id
+    params = _params_of(home, tracking, version)
     with corpus.read() as conn:
         return VersionLineage(
             version=f"{version.kind}/{version.version}",
@@ -129,7 +130,8 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(home, tracking, version),
-            **_params_of(home, tracking, version),
+            label_account=_account_of(params),
+            language_model=params.get("language_model"),
         )
 
 
@@ -152,7 +154,7 @@ def _pseudo_source(conn: sa.Connection, version: ModelVersion) -> PseudoSource |
     return PseudoSource(found.count, found.weight, by, unlearned)
 
 
-def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, Any]:
+def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
     """Return the tags that the tracking store has of the run that made a version; "" where it has none."""
     from training.tracking.runs import run_tags
     from training.tracking.store import open_tracking
@@ -167,18 +169,19 @@ def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> di
     return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
 
 
-def _params_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, Any]:
-    """Return where all labels were when a version learned, see `LabelAccount.as_counts`, and its language model.
-
-    Each is None if it is not known.
-    """
+def _params_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
+    """Return the parameters that the tracking store has of the run that made a version."""
     from training.tracking.runs import run_params
     from training.tracking.store import open_tracking
 
+    return run_params(open_tracking(tracking, home), version.run_id)
+
+
+def _account_of(params: Mapping[str, str]) -> dict[str, int] | None:
+    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; None if not known."""
     prefix = "labels."
-    params = run_params(open_tracking(tracking, home), version.run_id)
     found = {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
-    return {"label_account": found or None, "language_model": params.get("language_model")}
+    return found or None
 
 
 # --- an utterance -----------------------------------------------------------------------------------------------------

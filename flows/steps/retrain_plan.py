@@ -31,6 +31,8 @@ from flows.runtime.settings_parts import (
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
 from training.asr.beam_build import files_digest
+from training.asr.finetune import AsrFinetuneSettings
+from training.intent.finetune import IntentFinetuneSettings
 from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 
@@ -84,7 +86,6 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     finetune = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, finetune.pseudo, kind, snapshot)
     base = folder_digest(registry.base_folder(settings.models, kind))
-    files = files_digest(settings.asr.beam) if kind == "asr" and settings.asr.decoder == "beam" else ""
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""
@@ -92,7 +93,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-    how = digest([finetune.model_dump(mode="json"), base, *filter(None, [pseudo.digest(), meant, files])])
+    how = digest([*_recorded(finetune), base, *filter(None, [pseudo.digest(), meant])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len(now ^ before)
@@ -110,6 +111,18 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
+
+
+def _recorded(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> list[object]:
+    """Return the settings by which two trainings are compared, with a digest of the files that they name.
+
+    A decoder that is not asked for is left out, so that its settings make no training another one.
+    """
+    document = finetune.model_dump(mode="json")
+    if isinstance(finetune, AsrFinetuneSettings) and finetune.decoder == "beam":
+        return [document, files_digest(finetune.beam)]
+    unused = ("beam", "decoder") if document.get("decoder") is None else ("beam",)
+    return [{name: value for name, value in document.items() if name not in unused}]
 
 
 def _nothing_to_learn(snapshot: Snapshot) -> str:

@@ -61,7 +61,7 @@ class BeamSettings(BaseModel):
     lm_weight: float = Field(default=0.5, ge=0.0)
     word_score: float = 0.0
     unknown_score: float = Field(default=-4.0, le=0.0)
-    phrase_boost: float = Field(default=4.0, ge=0.0)
+    phrase_boost: float = Field(default=6.0, ge=0.0)
 
 
 @dataclass(frozen=True, slots=True)

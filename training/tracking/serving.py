@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import math
 import re
 import sys
@@ -32,6 +33,11 @@ TSALLIS_ALPHA = 1.0 / 3.0
 
 TOKENS_PER_SECOND = 20
 """Most tokens that a decoder may write per second of audio, because a decoder in a loop would never end."""
+
+GREEDILY = (
+    "this version was judged with a beam, a lexicon and a language model; here it decodes greedily, "
+    "so its transcripts have more errors than in its reports"
+)
 
 TEXTS_AT_ONCE = 64
 """Texts of one batch."""
@@ -81,6 +87,8 @@ def speech_model(folder: Path) -> Any:
     """
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
 
+    if (folder / "decoder" / "beam.json").is_file():
+        logging.getLogger("earmark.serving").warning(GREEDILY)
     where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     processor = AutoProcessor.from_pretrained(str(folder), **where)
     extractor, tokenizer = processor.feature_extractor, processor.tokenizer

@@ -92,6 +92,20 @@ def test_another_list_of_phrases_makes_another_version(home: Path, tmp_path: Pat
         assert operation_id() != before
 
 
+def test_settings_of_a_decoder_that_is_not_asked_for_make_no_other_training(home: Path):
+    with opened(small_settings(home)) as corpus:
+
+        def operation_id(*overrides: str) -> str:
+            return retrain_plan.plan(
+                corpus, small_settings(home, *overrides), "asr", "test", only_if_due=False
+            ).operation_id
+
+        assert operation_id() == operation_id("asr.beam.width=7")
+        assert operation_id("asr.decoder=greedy") == operation_id("asr.decoder=greedy", "asr.beam.width=7")
+        decoders = ("asr.decoder=greedy",), ("asr.decoder=beam",), ("asr.decoder=beam", "asr.beam.width=7"), ()
+        assert len({operation_id(*each) for each in decoders}) == 4
+
+
 def test_an_erasure_taints_the_version_and_the_next_one_has_none_of_the_words(home: Path):
     settings = small_settings(home, "asr.decoder=beam", "asr.beam.min_speakers=1")
     first = learned(settings)
