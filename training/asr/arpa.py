@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from corpus.errors import SettingsError
+from corpus.text import normalise
 from training.asr.language_model import END, START, UNKNOWN, Ngram, NgramModel
 
 COMMON: Final = 0.01
@@ -70,6 +71,30 @@ def read_arpa(text: str, name: str) -> NgramModel:
     if not probs or not probs[0]:
         raise SettingsError(f"language model {name} has no unigrams; give an ARPA file")
     return NgramModel(tuple(probs), backoffs, tuple(sorted(gram[0] for gram in probs[0])))
+
+
+def with_normal_words(model: NgramModel) -> NgramModel:
+    """Return the model with its words in normal form, since files of others may have capitals and signs.
+
+    Of words with one normal form the likelier counts. What is no word, or several ones, is left out with its n-grams.
+    """
+    signs = {START: START, END: END, UNKNOWN: UNKNOWN}
+    written = [gram[0] for gram in model.probs[0]]
+    forms = {word: signs.get(word.lower()) or normalise(word) for word in written}
+    forms = {word: form for word, form in forms.items() if form and " " not in form} | signs
+
+    def renamed(rows: dict[Ngram, float]) -> dict[Ngram, float]:
+        found: dict[Ngram, float] = {}
+        for gram, value in rows.items():
+            if all(word in forms for word in gram):
+                normal = tuple(forms[word] for word in gram)
+                found[normal] = max(found.get(normal, 0.0), value)
+        return found
+
+    levels = tuple(renamed(level) for level in model.probs)
+    if not levels[0]:
+        raise SettingsError("the language model has no word in letters or digits; give another one")
+    return NgramModel(levels, renamed(model.backoffs), tuple(sorted(gram[0] for gram in levels[0])))
 
 
 def words_of(model: NgramModel) -> list[str]:

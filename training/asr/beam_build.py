@@ -14,7 +14,7 @@ from pydantic import Field
 
 from corpus.errors import SettingsError
 from corpus.text import normalise
-from training.asr.arpa import read_arpa, to_arpa
+from training.asr.arpa import read_arpa, to_arpa, with_normal_words
 from training.asr.beam_files import read_phrases
 from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
 from training.asr.word_beam import BeamSettings, DecoderFiles
@@ -82,9 +82,8 @@ def build_decoder(
     """
     phrases = tuple(read_phrases(settings.phrases)) if settings.phrases is not None else ()
     if settings.lm is not None:
-        arpa = _read(settings.lm)
-        read_arpa(arpa, settings.lm.name)
-        return DecoderFiles(settings.search, arpa, phrases)
+        given = with_normal_words(read_arpa(_read(settings.lm), settings.lm.name))
+        return DecoderFiles(settings.search, to_arpa(given), phrases)
     texts = [(text, 1.0) for each in examples if (text := normalise(each))]
     if settings.texts is not None:
         lines = (normalise(line) for line in _read(settings.texts).splitlines())

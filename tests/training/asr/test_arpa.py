@@ -6,7 +6,7 @@ import pytest
 
 from corpus.errors import SettingsError
 from tests.training.asr.test_language_model import probability
-from training.asr.arpa import COMMON, FOLLOWS, read_arpa, to_arpa, with_phrases, words_of
+from training.asr.arpa import COMMON, FOLLOWS, read_arpa, to_arpa, with_normal_words, with_phrases, words_of
 from training.asr.language_model import START, build_ngrams
 
 TEXTS = ["play the song", "play the news", "stop the song", "play jazz"]
@@ -48,6 +48,18 @@ def test_kenlm_reads_the_file_and_gives_the_same_probabilities(model, tmp_path):
 def test_a_file_of_another_form_is_refused(text):
     with pytest.raises(SettingsError, match=r"lm\.arpa"):
         read_arpa(text, "lm.arpa")
+
+
+def test_words_of_a_foreign_file_get_their_normal_form():
+    rows = ["\\data\\", "\\1-grams:", "-1.0 <UNK>", "-99 <s> -0.3", "-1.2 </s>", "-0.5 PLAY -0.2", "-1.5 Play", "-2 --"]
+    rows += ["-2.5 e-mail", "\\2-grams:", "-0.1 <s> PLAY", "-0.7 PLAY --", "-0.9 PLAY </s>", "\\end\\"]
+    given = with_normal_words(read_arpa("\n".join(rows), "lm.arpa"))
+    assert words_of(given) == ["play"]
+    assert given.probs[0] == pytest.approx({("<unk>",): 0.1, ("</s>",): 10**-1.2, ("play",): 10**-0.5})
+    assert given.probs[1] == pytest.approx({("<s>", "play"): 10**-0.1, ("play", "</s>"): 10**-0.9})
+    assert given.backoffs == pytest.approx({("<s>",): 10**-0.3, ("play",): 10**-0.2})
+    with pytest.raises(SettingsError, match="no word"):
+        with_normal_words(read_arpa("\\1-grams:\n-1.0 --\n", "lm.arpa"))
 
 
 def test_phrases_become_likelier_and_common_words_do_not(model):

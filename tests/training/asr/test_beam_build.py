@@ -63,7 +63,7 @@ def test_all_sources_are_joined_and_their_order_does_not_matter(tmp_path):
     assert build_decoder(settings, LABELS[::-1], ["anna", "call beatrix"]) == decoder
 
 
-def test_a_given_language_model_is_taken_as_it_is(tmp_path):
+def test_a_given_language_model_is_taken_in_place_of_the_labels(tmp_path):
     (tmp_path / "lm.arpa").write_text(build_decoder(BeamBuildSettings(), LABELS).arpa)
     given = BeamBuildSettings(lm=tmp_path / "lm.arpa", lm_weight=0.2)
     decoder = build_decoder(given, [LabelText("other words", 1.0, "s1")])

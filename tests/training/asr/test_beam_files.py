@@ -9,7 +9,7 @@ import pytest
 from corpus.errors import SettingsError
 from corpus.records.predictions import ASR_COLUMNS
 from tests.training.families import family_folder
-from tests.training.tiny import TEXTS, tiny_asr_folder, tone_clip
+from tests.training.tiny import TEXTS, TINY, tiny_asr_folder, tone_clip
 from training.asr.arpa import to_arpa
 from training.asr.beam_files import (
     DECODER,
@@ -25,6 +25,7 @@ from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import token_text
 from training.asr.posterior import draw_tokens, utterance_rng
+from training.asr.pretrain import build_asr
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.asr.word_beam import BeamSettings, DecoderFiles, search
 from training.tracking.version_files import folder_digest
@@ -66,6 +67,18 @@ def test_every_ctc_family_is_decoded_by_its_own_spelling(family, tmp_path):
         assert found[0].unknown == 0
     found = search(asr.beam, said(asr, "call ann"), lambda tokens: token_text(asr, tokens))
     assert {"call ann", "call anna"} <= {each.text for each in found}
+
+
+def test_a_vocabulary_of_pieces_is_decoded_too(tmp_path):
+    made = build_asr(TEXTS, TINY.model_copy(update={"vocabulary": 90}), 0)
+    save_asr(made, tmp_path / "asr")
+    write_decoder(tmp_path / "asr", DecoderFiles(BeamSettings(), ARPA))
+    asr = load_asr(tmp_path / "asr")
+    assert asr.beam.lexicon.end is None
+    assert max(len(asr.tokenizer.convert_ids_to_tokens(token)) for token in range(asr.vocab_size)) > 3
+    for text in (*TEXTS, "call zoe", "quiz what's the time"):
+        found = search(asr.beam, said(asr, text), lambda tokens: token_text(asr, tokens))
+        assert found[0].text == text
 
 
 def test_transcripts_are_those_of_the_beam_and_draws_are_counted_beside_them(folder):
