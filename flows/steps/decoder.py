@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from corpus.handle import Corpus
 from corpus.tables import utterances
-from corpus.tables.inventory import names_now
+from corpus.tables.inventory import stored_names
 from training.asr.finetune import AsrFinetuneSettings
 
 if TYPE_CHECKING:
@@ -32,8 +34,13 @@ def decoder_of(
         return None
     labelled = [each for each in examples if each.utterance_id not in pseudo]
     with corpus.read() as conn:
-        names = names_now(conn)
+        examples_of_names = inventory_examples(conn)
         speakers = utterances.pool_columns(conn, [each.utterance_id for each in labelled]).speaker_ids.tolist()
-    notes = [note for kind in (names.intents, names.slots) for note in kind.notes.values()]
     labels = [LabelText(each.text, each.weight, speaker) for each, speaker in zip(labelled, speakers, strict=True)]
-    return build_decoder(settings.beam, labels, [example for note in notes for example in note.examples])
+    return build_decoder(settings.beam, labels, examples_of_names)
+
+
+def inventory_examples(conn: sa.Connection) -> list[str]:
+    """Return the examples of intents and slots that `earmark inventory add` stored, sorted."""
+    notes = [note for stored in stored_names(conn).values() for note in stored.notes.values()]
+    return sorted(example for note in notes for example in note.examples)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import Snapshot
@@ -28,6 +30,7 @@ from flows.runtime.settings_parts import (
     HasPromotion,
     HasTracking,
 )
+from flows.steps.decoder import inventory_examples
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
 from training.asr.beam_build import files_digest
@@ -93,7 +96,8 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-    how = digest([*_recorded(finetune), base, *filter(None, [pseudo.digest(), meant])])
+        how_learned = _recorded(conn, finetune)
+    how = digest([*how_learned, base, *filter(None, [pseudo.digest(), meant])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len(now ^ before)
@@ -113,14 +117,14 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     return replace(draft, skipped=why)
 
 
-def _recorded(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> list[object]:
-    """Return the settings by which two trainings are compared, with a digest of the files that they name.
+def _recorded(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> list[object]:
+    """Return the settings by which two trainings are compared, and what a decoder is built from beside the labels.
 
     A decoder that is not asked for is left out, so that its settings make no training another one.
     """
     document = finetune.model_dump(mode="json")
     if isinstance(finetune, AsrFinetuneSettings) and finetune.decoder == "beam":
-        return [document, files_digest(finetune.beam)]
+        return [document, files_digest(finetune.beam), inventory_examples(conn)]
     unused = ("beam", "decoder") if document.get("decoder") is None else ("beam",)
     return [{name: value for name, value in document.items() if name not in unused}]
 

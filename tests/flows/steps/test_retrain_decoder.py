@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from corpus.records.annotations import NameNote
 from corpus.records.models import ModelVersion
 from corpus.tables import erasure, scores, utterances
 from corpus.tables import models as store
@@ -17,6 +18,8 @@ from flows.runtime.settings import Settings
 from flows.steps import retrain as retrain_step
 from flows.steps import retrain_plan
 from flows.steps import score as score_step
+from flows.steps.decoder import decoder_of
+from flows.steps.inventory import add_names
 from flows.steps.training_examples import asr_examples
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
@@ -89,7 +92,15 @@ def test_another_list_of_phrases_makes_another_version(home: Path, tmp_path: Pat
         before = operation_id()
         assert operation_id() == before
         file.write_text("bonobo\n")
-        assert operation_id() != before
+        other = operation_id()
+        assert other != before
+        note = NameNote("calls somebody", ("ring zebedee",))
+        add_names(corpus, home, settings.inventory, settings.people, "intent", ["call_contact"], note)
+        assert operation_id() not in (before, other)
+        decoder = decoder_of(corpus, settings.asr, [])
+        assert decoder is not None
+        assert words_of(read_arpa(decoder.arpa, "lm")) == ["ring", "zebedee"]
+        assert decoder_of(corpus, small_settings(home).asr, []) is None
 
 
 def test_settings_of_a_decoder_that_is_not_asked_for_make_no_other_training(home: Path):
