@@ -96,8 +96,9 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-        how_learned = _recorded(conn, finetune)
-    how = digest([*how_learned, base, *filter(None, [pseudo.digest(), meant])])
+        sources = _decoder_sources(conn, finetune)
+    document = finetune.model_dump(mode="json", exclude=_unused(finetune))
+    how = digest([document, base, *filter(None, [pseudo.digest(), meant, sources])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len(now ^ before)
@@ -117,16 +118,18 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     return replace(draft, skipped=why)
 
 
-def _recorded(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> list[object]:
-    """Return the settings by which two trainings are compared, and what a decoder is built from beside the labels.
+def _unused(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> set[str]:
+    """Return the settings that make no training another one: those of a decoder that is not asked for."""
+    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder == "beam":
+        return set()
+    return {"beam", "decoder"} if finetune.decoder is None else {"beam"}
 
-    A decoder that is not asked for is left out, so that its settings make no training another one.
-    """
-    document = finetune.model_dump(mode="json")
-    if isinstance(finetune, AsrFinetuneSettings) and finetune.decoder == "beam":
-        return [document, files_digest(finetune.beam), inventory_examples(conn)]
-    unused = ("beam", "decoder") if document.get("decoder") is None else ("beam",)
-    return [{name: value for name, value in document.items() if name not in unused}]
+
+def _decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
+    """Return a digest of what a decoder is built from beside the labels; "" where none is asked for."""
+    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
+        return ""
+    return digest([files_digest(finetune.beam), inventory_examples(conn)])
 
 
 def _nothing_to_learn(snapshot: Snapshot) -> str:
