@@ -12,7 +12,7 @@ import numpy.typing as npt
 from corpus.records.base import Floats, Strings, _require
 
 ASR_COLUMNS: Final = (
-    "expected_errors",  # word errors of the best transcript, mean over the posterior draws
+    "expected_errors",  # word errors of the best transcript, mean over the posterior draws or a beam's n-best list
     "expected_wer",  # expected_errors / words of the best transcript (at least 1)
     "logprob_sum",  # log probability of the best path, summed over frames [nats]
     "logprob_mean",  # the same, mean over frames [nats]

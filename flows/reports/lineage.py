@@ -77,6 +77,8 @@ class VersionLineage(Result):
         judged_on: ids of the evaluation sets that it was judged on.
         run_id, cycle, flow_run_id, git_sha, eval_set_id: of the run that made it, from the tracking store.
         label_account: where all labels were when it learned, from the tracking store; None for bases and old versions.
+        language_model: SHA-256 of the language model and phrases of its beam, which is built from the train rows of its
+            snapshot, from the tracking store; None for bases, and for versions that decode greedily.
     """
 
     version: str
@@ -99,6 +101,7 @@ class VersionLineage(Result):
     git_sha: str
     eval_set_id: str
     label_account: Mapping[str, int] | None = None
+    language_model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document; without pseudo-labels `pseudo` is an empty mapping."""
@@ -109,6 +112,7 @@ class VersionLineage(Result):
 def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, version: ModelVersion) -> VersionLineage:
     """Return the sources of a version: run, commit, snapshot, labels, annotators and rounds."""
     snapshot_id = version.snapshot_id
+    params = _params_of(home, tracking, version)
     with corpus.read() as conn:
         return VersionLineage(
             version=f"{version.kind}/{version.version}",
@@ -126,7 +130,8 @@ def version_lineage(corpus: Corpus, home: Path, tracking: TrackingSettings, vers
             rounds=_round_reasons(conn, snapshot_id),
             judged_on=tuple(reports.judged_sets(conn, version.kind).get(version.version, ())),
             **_run_of(home, tracking, version),
-            label_account=_account_of(home, tracking, version),
+            label_account=_account_of(params),
+            language_model=params.get("language_model"),
         )
 
 
@@ -164,13 +169,17 @@ def _run_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> di
     return {"run_id": version.run_id} | {name: tags.get(tag, "") for name, tag in tag_names.items()}
 
 
-def _account_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, int] | None:
-    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; None if not known."""
+def _params_of(home: Path, tracking: TrackingSettings, version: ModelVersion) -> dict[str, str]:
+    """Return the parameters that the tracking store has of the run that made a version."""
     from training.tracking.runs import run_params
     from training.tracking.store import open_tracking
 
+    return run_params(open_tracking(tracking, home), version.run_id)
+
+
+def _account_of(params: Mapping[str, str]) -> dict[str, int] | None:
+    """Return where all labels were when a version learned, see `LabelAccount.as_counts`; None if not known."""
     prefix = "labels."
-    params = run_params(open_tracking(tracking, home), version.run_id)
     found = {name.removeprefix(prefix): int(value) for name, value in params.items() if name.startswith(prefix)}
     return found or None
 

@@ -17,6 +17,7 @@ from corpus.tables.inventory import names_now
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
 from flows.runtime.results import Result
+from flows.steps.decoder import decoder_of
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
@@ -42,6 +43,7 @@ class Training(Result):
             there are none.
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
+        language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
         seconds: how long it took [s].
     """
 
@@ -51,6 +53,7 @@ class Training(Result):
     unspellable: int | None = None
     lacks: str | None = None
     resumed_at_step: int | None = None
+    language_model: str | None = None
     seconds: float = field(kw_only=True)
 
     @classmethod
@@ -63,6 +66,7 @@ class Training(Result):
             unspellable=stored.get("unspellable"),
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
+            language_model=stored.get("language_model"),
             seconds=stored["seconds"],
         )
 
@@ -148,8 +152,11 @@ def asr_learner(
 
     def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
         kept, report = _ready(folder, "asr"), _noted("asr", on_epoch)
+        decoder = decoder_of(corpus, settings, examples, frozenset(pseudo.ids))
         with _steps("asr", len(examples)) as advance:
-            return finetune_asr(base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report)
+            return finetune_asr(
+                base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, decoder=decoder
+            )
 
     return Learner(learn, len(examples), tuple(example.utterance_id for example in validation))
 
@@ -250,6 +257,7 @@ def _of_asr(made: AsrResult) -> Trained:
         unspellable=len(made.unspellable) or None,
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
+        language_model=made.decoder.digest() if made.decoder is not None else None,
         seconds=round(made.seconds, 1),
     )
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})

@@ -199,8 +199,11 @@ def _fine_tune(learn: Learn, tracking: Tracking, run_id: str, plan: RetrainPlan)
     names = {**trained.series, **curves}
     runs.log_series(tracking, run_id, {n: {**trained.series.get(n, {}), **curves.get(n, {})} for n in names})
     account = _account(plan, trained)
-    if account is not None:
-        runs.log_params(tracking, run_id, {f"labels.{name}": str(n) for name, n in account.as_counts().items()})
+    params = {f"labels.{name}": str(n) for name, n in account.as_counts().items()} if account is not None else {}
+    if trained.training.language_model:
+        params["language_model"] = trained.training.language_model
+    if params:
+        runs.log_params(tracking, run_id, params)
     return trained
 
 

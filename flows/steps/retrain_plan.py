@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import Snapshot
@@ -29,8 +31,12 @@ from flows.runtime.settings_parts import (
     HasPromotion,
     HasTracking,
 )
+from flows.steps.decoder import inventory_examples
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
+from training.asr.beam_build import files_digest
+from training.asr.finetune import AsrFinetuneSettings
+from training.intent.finetune import IntentFinetuneSettings
 from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 
@@ -92,7 +98,9 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-    how = digest([finetune.model_dump(mode="json"), base.digest, *filter(None, [pseudo.digest(), meant])])
+        sources = _decoder_sources(conn, finetune)
+    document = finetune.model_dump(mode="json", exclude=_unused(finetune))
+    how = digest([document, base.digest, *filter(None, [pseudo.digest(), meant, sources])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
     new_labels = len({utterance_id for utterance_id, _ in now ^ before})  # one that has another revision counts once
@@ -112,6 +120,20 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
+
+
+def _unused(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> set[str]:
+    """Return the settings that make no training another one: those of a decoder that is not asked for."""
+    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder == "beam":
+        return set()
+    return {"beam", "decoder"} if finetune.decoder is None else {"beam"}
+
+
+def _decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
+    """Return a digest of what a decoder is built from beside the labels; "" where none is asked for."""
+    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
+        return ""
+    return digest([files_digest(finetune.beam), inventory_examples(conn)])
 
 
 def _nothing_to_learn(snapshot: Snapshot) -> str:

@@ -7,18 +7,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import RecordError, Refused, UsageError
+from corpus.records.base import Floats
 from training.asr.base_defaults import safe_settings
+from training.asr.beam_build import BeamBuildSettings
+from training.asr.beam_files import with_chosen_weights, with_decoder
+from training.asr.ctc import frame_posteriors
 from training.asr.fit import FITS, RATE_SETTING, AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
+from training.asr.word_beam import DecoderFiles
 from training.evaluation.dev_check import DevErrors
 from training.evaluation.report import word_edits
 from training.loop.base_facts import filled
@@ -36,6 +41,9 @@ if TYPE_CHECKING:
 MOST_CHARACTERS: Final = 30
 """How many characters that a model lacks are named."""
 
+MOST_CHOOSING: Final = 500
+"""Number of dev clips on which the weights of a beam are chosen."""
+
 
 class AsrFinetuneSettings(BaseModel):
     """How a speech model is fine-tuned.
@@ -47,6 +55,9 @@ class AsrFinetuneSettings(BaseModel):
         interpolate: Share of the base's weights in the result, 0 to 1; some of it forgets less (Wortsman et al. 2022);
             null: by the base.
         pseudo: What is learned from utterances that nobody labelled.
+        decoder: How the version decodes: `greedy`, or `beam` with a lexicon and a language model, which is built from
+            the labels with each version (needs the extra `beam` and a CTC model); null: as the base does.
+        beam: The beam search and its language model, where `decoder` is `beam`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +67,8 @@ class AsrFinetuneSettings(BaseModel):
     lora: LoraSettings | None = None
     interpolate: float | None = Field(None, ge=0, lt=1)
     pseudo: PseudoSettings = PseudoSettings()
+    decoder: Literal["greedy", "beam"] | None = None
+    beam: BeamBuildSettings = BeamBuildSettings()
 
     @field_validator("loop", mode="before")
     @classmethod
@@ -93,6 +106,7 @@ class FinetuneResult:
         first_loss: loss of the first step, which is still the base's.
         watched: word error rate on the dev examples after each epoch, if `patience` is set.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
+        decoder: the decoder that the model has; None where it decodes greedily.
     """
 
     digest: str
@@ -109,6 +123,7 @@ class FinetuneResult:
     first_loss: float | None = None
     watched: tuple[float, ...] = ()
     resumed: int = 0
+    decoder: DecoderFiles | None = None
 
 
 @clear_memory_errors("lower asr.loop.batch_seconds and raise asr.loop.accumulate")
@@ -122,6 +137,7 @@ def finetune_asr(
     revision: str | None = None,
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
+    decoder: DecoderFiles | None = None,
 ) -> FinetuneResult:
     """Fine-tune a base on the examples and write the model to the folder `out`; the same inputs give the same weights.
 
@@ -138,6 +154,8 @@ def finetune_asr(
             removes it.
         on_epoch: called for the base and after each epoch, with the word error rate on the dev examples. That of an
             epoch is of the weights before they are mixed with the base's.
+        decoder: the decoder that the model gets, with weights chosen on the dev clips; None: that of the base, or
+            none where `settings.decoder` is `greedy`.
 
     Raises:
         EarmarkError: there is too little memory. Nothing is saved.
@@ -156,6 +174,8 @@ def finetune_asr(
     if not usable:
         raise UsageError(_why_none_is_usable(too_long, unspellable))
     before = _word_errors(asr, dev)
+    if decoder is not None or settings.decoder == "greedy":
+        asr = with_decoder(asr, decoder)
     if on_epoch is not None:
         on_epoch(Epoch(0, settings.loop.epochs, None, _rate(dev, before), time.monotonic() - started, None))
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
@@ -164,6 +184,8 @@ def finetune_asr(
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
     result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
     interpolate(asr, base_state, settings.interpolate or 0.0)
+    if decoder is not None:
+        asr, _ = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
     after = _word_errors(asr, dev)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
@@ -182,7 +204,13 @@ def finetune_asr(
         first_loss=result.first_loss,
         watched=result.watched,
         resumed=result.resumed,
+        decoder=asr.decoder,
     )
+
+
+def _frames(asr: AsrModel, examples: Sequence[AsrExample]) -> list[tuple[Floats, str]]:
+    """Return the frames of each example, (T, V) log posterior [nats], with its text."""
+    return [(frame_posteriors(asr, [each.samples])[0].log_probs, each.text) for each in examples]
 
 
 def _train(

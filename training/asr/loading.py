@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from corpus.errors import Damaged, SettingsError
+from training.asr.beam_files import read_decoder, with_decoder, write_decoder
 from training.asr.model import AsrModel, Head
 from training.asr.seq2seq_prompts import decoding_rules
 from training.loop.model_files import check_model_folder, replaced_folder, weights_digest, without_progress_bars
@@ -68,7 +69,8 @@ def load_asr(folder: str | Path, revision: str | None = None, device: str = "cpu
     lacking = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lacking:
         raise Damaged(f"speech model {folder}: {len(lacking)} weights are missing or misshapen, such as {lacking[0]}")
-    return to_asr_model(model.to(device), processor, str(folder))
+    asr = to_asr_model(model.to(device), processor, str(folder))
+    return with_decoder(asr, read_decoder(Path(folder)))
 
 
 def _writes_tokens(config: Any) -> bool:
@@ -126,7 +128,7 @@ def to_asr_model(model: Any, processor: Any, name: str) -> AsrModel:
 
 
 def save_asr(asr: AsrModel, folder: Path) -> str:
-    """Write the model as float16 safetensors and its processor to the folder; return the digest of the weights.
+    """Write the model as float16 safetensors, with processor and decoder, to the folder; return its weights' digest.
 
     Raises:
         Damaged: a weight is not finite or too large for float16; nothing is written.
@@ -145,5 +147,7 @@ def save_asr(asr: AsrModel, folder: Path) -> str:
         asr.processor.save_pretrained(draft)
         if asr.head == "seq2seq":  # the decoding rules are read from it
             asr.model.generation_config.save_pretrained(draft)
+        if asr.decoder is not None:
+            write_decoder(draft, asr.decoder)
         (draft / "model.safetensors").write_bytes(save(halved, metadata={"format": "pt"}))
     return weights_digest(folder)

@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records.base import Floats
+from corpus.text import normalise
 
 if TYPE_CHECKING:
     import torch
+
+    from training.asr.word_beam import DecoderFiles, WordBeam
 
 Head = Literal["ctc", "seq2seq"]
 
@@ -38,6 +41,8 @@ class AsrModel:
         sample_rate: sample rate of its input [Hz].
         head: how it produces text: one symbol a frame (`ctc`), or one token after the other (`seq2seq`).
         marks: ids of special tokens, which are no part of a text. Word delimiters are not among them.
+        beam: the beam search of its decoder; None where it decodes greedily.
+        decoder: the files of the beam search, which are saved with the model.
     """
 
     model: Any
@@ -48,6 +53,8 @@ class AsrModel:
     sample_rate: int
     head: Head = "ctc"
     marks: frozenset[int] = frozenset()
+    beam: WordBeam | None = None
+    decoder: DecoderFiles | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -159,3 +166,8 @@ def unit_embedding(state: Floats) -> Floats:
     if norm == 0.0:
         state, norm = np.ones_like(state), float(np.sqrt(len(state)))
     return (state / norm).astype(np.float32)
+
+
+def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
+    """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
+    return normalise(plain_text(asr, tokens))

@@ -160,6 +160,7 @@ def asr_columns(
     words: npt.NDArray[np.int64],
     found: Sequence[Hypothesis],
     duration: float,
+    drawn: Sequence[Hypothesis] | None = None,
 ) -> Floats:
     """Return one row of `ASR_COLUMNS`, (14,) float32.
 
@@ -175,6 +176,7 @@ def asr_columns(
         words: (T,) number of the word that each symbol belongs to; -1 for none.
         found: the hypotheses, best first.
         duration: length of the clip [s].
+        drawn: the hypotheses of the draws, where `found` are those of a beam.
     """
     best = log_probs[np.arange(len(path)), path].astype(np.float64)
     words_of_best = found[0].text.split()
@@ -195,7 +197,7 @@ def asr_columns(
         "gibbs_product": gibbs.prod(),
         "nonblank_entropy": entropy[is_text].mean() if is_text.any() else entropy.max(),
         "num_tokens": num_tokens,
-        "num_hypotheses": sum(hypothesis.weight > 0 for hypothesis in found),
+        "num_hypotheses": sum(hypothesis.weight > 0 for hypothesis in (drawn or found)),
         "duration": duration,
     }
     return np.array([values[name] for name in ASR_COLUMNS], dtype=np.float32)

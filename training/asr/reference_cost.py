@@ -12,10 +12,9 @@ from corpus.edits import distance
 from corpus.records.base import Floats
 from training.asr.ctc import frame_posteriors
 from training.asr.fit import AsrExample, encode_targets
-from training.asr.model import AsrModel, extract_features, padded_lengths
+from training.asr.model import AsrModel, extract_features, padded_lengths, token_text
 from training.asr.posterior import collapse
 from training.asr.seq2seq import decode_clips, seq2seq_losses
-from training.asr.transcribe import token_text
 from training.loop.batching import length_batches
 
 MOST: Final = 50.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,10 @@ from corpus.records.arrivals import Hypothesis
 from corpus.records.base import Floats
 from corpus.records.predictions import ASR_COLUMNS
 from corpus.settings import MOST_SEED
-from corpus.text import normalise
 from training.asr.ctc import FramePosterior, frame_posteriors
-from training.asr.model import AsrModel, padded_lengths, plain_text
+from training.asr.model import AsrModel, padded_lengths, token_text
 from training.asr.posterior import (
+    Ids,
     asr_columns,
     collapse,
     draw_tokens,
@@ -29,6 +30,7 @@ from training.asr.posterior import (
     word_numbers,
 )
 from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.word_beam import search
 from training.loop.batching import length_batches
 
 
@@ -57,8 +59,9 @@ class AsrOutput:
     """What the speech model transcribed from one utterance.
 
     Attributes:
-        text: best transcript (greedy), normalised.
-        hypotheses: distinct transcripts with their frequency among the draws, the best first.
+        text: best transcript (greedy, or of the model's beam), normalised.
+        hypotheses: distinct transcripts, the best first, with their frequency among the draws, or their share of the
+            scores of the beam.
         columns: (len(ASR_COLUMNS),) float32, in the order of `ASR_COLUMNS`.
         embedding: (D,) float32 of unit length, D at most 256.
         confidences: (W,) float32 Tsallis confidence of each word of `text`.
@@ -126,17 +129,24 @@ def transcribe_ctc_batch(
 def output_of_posterior(
     asr: AsrModel, utterance_id: str, posterior: FramePosterior, duration: float, settings: TranscribeSettings
 ) -> AsrOutput:
-    """Return the output of one utterance from its CTC posterior; `duration` is the length of the clip [s]."""
+    """Return the output of one utterance from its CTC posterior; `duration` is the length of the clip [s].
+
+    With a beam its n-best list gives the transcripts and their weights, from which `expected_errors` is computed, and
+    the way to the best one the confidences; only `num_hypotheses` remains that of the draws from the frames.
+    """
     log_probs = posterior.log_probs
     if not (np.isfinite(posterior.embedding).all() and not np.isnan(log_probs).any()):
         return _unusable(utterance_id, "non-finite posterior")
     path = log_probs.argmax(axis=1)
     drawn = draw_tokens(log_probs, asr.blank, settings.draws, utterance_rng(settings.seed, utterance_id))
     texts = {tokens: token_text(asr, tokens) for tokens in {collapse(path, asr.blank), *drawn}}
-    found = hypotheses(texts[collapse(path, asr.blank)], [texts[tokens] for tokens in drawn])
+    of_draws = found = hypotheses(texts[collapse(path, asr.blank)], [texts[tokens] for tokens in drawn])
+    if asr.beam is not None:
+        ranked = search(asr.beam, log_probs, partial(token_text, asr))
+        path, found = ranked[0].path, tuple(Hypothesis(each.text, each.weight) for each in ranked)
     words = word_numbers(path, asr.blank, asr.starts_word, asr.delimiter)
     tokens = int(token_starts(path, asr.blank).sum())
-    columns = asr_columns(log_probs, path, path != asr.blank, tokens, words, found, duration)
+    columns = asr_columns(log_probs, path, path != asr.blank, tokens, words, found, duration, of_draws)
     return _output(utterance_id, log_probs, words, found, columns, posterior.embedding)
 
 
@@ -169,23 +179,24 @@ TRANSCRIBERS: dict[str, Callable[[AsrModel, Sequence[tuple[str, Floats]], Transc
 }
 
 
-def token_text(asr: AsrModel, tokens: Sequence[int]) -> str:
-    """Return the normalised text of tokens; those of a CTC model have to be collapsed already."""
-    return normalise(plain_text(asr, tokens))
-
-
 def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60.0) -> list[str]:
     """Return the best transcript of each clip, in order, without draws or confidences."""
     texts: dict[int, str] = dict.fromkeys(range(len(clips)), "")
     for rows in _batches(asr, clips, batch_seconds):
         chosen = [clips[row] for row in rows]
         if asr.head == "ctc":
-            paths = [posterior.log_probs.argmax(axis=1) for posterior in frame_posteriors(asr, chosen)]
-            spelled = [collapse(path, asr.blank) for path in paths]
+            spelled = [collapse(_best_path(asr, each.log_probs), asr.blank) for each in frame_posteriors(asr, chosen)]
         else:
             spelled = [one.text for one in decode_clips(asr, chosen, 0, [None] * len(chosen))]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
+
+
+def _best_path(asr: AsrModel, log_probs: Floats) -> Ids:
+    """Return (T,) the symbol of each frame on the way to the best transcript."""
+    if asr.beam is None:
+        return np.asarray(log_probs.argmax(axis=1), dtype=np.intp)
+    return search(asr.beam, log_probs, partial(token_text, asr))[0].path
 
 
 def _batches(

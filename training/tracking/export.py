@@ -80,7 +80,7 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
             "type": "dataframe",
             "pandas_orient": "split",
         },
-        metadata=facts | ({"sample_rate": rate} if rate else {}),
+        metadata=facts | ({"sample_rate": rate} if rate else {}) | _decoders(model_folder),
     )
     add_to_model(
         model,
@@ -93,6 +93,12 @@ def write_wrapper(folder: Path, kind: Kind, model_folder: Path, digest: str, run
         streamable=False,
     )
     model.save(str(folder / "MLmodel"))
+
+
+def _decoders(model_folder: Path) -> dict[str, str]:
+    """Return how a version with a beam decodes in earmark and where it is served; nothing for other versions."""
+    has_beam = (model_folder / "decoder" / "beam.json").is_file()
+    return {"decoder": "beam", "served_decoder": "greedy"} if has_beam else {}
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:

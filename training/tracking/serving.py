@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import math
 import re
 import sys
@@ -25,16 +26,13 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-MIN_SECONDS = 0.1
-"""Least duration of a clip [s]; shorter clips are padded with silence."""
-
-TSALLIS_ALPHA = 1.0 / 3.0
-"""Entropic index of the word confidence (Laptev & Ginsburg 2023)."""
-
+MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
+TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)
 TOKENS_PER_SECOND = 20
 """Most tokens that a decoder may write per second of audio, because a decoder in a loop would never end."""
 
 NO_SPEECH, LEAST_LOG_PROB, LEAST_GAIN, WORDS_PER_SECOND = 0.6, -1.0, math.log(2.0), 8.0  # of seq2seq_checks.py
+GREEDILY = "this version was judged with a beam and a language model; here it decodes greedily, with more errors"
 
 TEXTS_AT_ONCE = 64
 """Texts of one batch."""
@@ -80,6 +78,8 @@ def speech_model(folder: Path) -> Any:
     """Return a function from a table with `audio`, samples in [-1, 1] at its rate, to one of `text`, `confidence`."""
     from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
 
+    if (folder / "decoder" / "beam.json").is_file():
+        logging.getLogger("earmark.serving").warning(GREEDILY)
     where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     processor = AutoProcessor.from_pretrained(str(folder), **where)
     extractor, tokenizer = processor.feature_extractor, processor.tokenizer

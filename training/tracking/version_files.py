@@ -15,8 +15,9 @@ from corpus.errors import Damaged, RecordError
 from corpus.storage.durable_write import sync
 from training.tracking.store import disable_telemetry, store_errors
 
-FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md"})
-"""Suffixes of a model's files: weights as safetensors, tokenizers, text; no format that runs code when loaded."""
+FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md", ".arpa"})
+"""Suffixes of a model's files: weights as safetensors, tokenizers, text, language models as text; no format that runs
+code when loaded."""
 
 
 FACTS = "earmark_base.json"

@@ -19,10 +19,10 @@ from training.asr.ctc import frame_posteriors
 from training.asr.finetune import AsrFinetuneSettings, finetune_asr, freeze_front_end, learnable_examples
 from training.asr.fit import AsrExample, AsrLoopSettings, encode_targets, train_asr
 from training.asr.loading import load_asr, save_asr
-from training.asr.model import AsrModel, extract_features, masks_padding
+from training.asr.model import AsrModel, extract_features, masks_padding, token_text
 from training.asr.seq2seq import decode_clips, seq2seq_losses
 from training.asr.seq2seq_prompts import decoding_rules, max_tokens
-from training.asr.transcribe import TranscribeSettings, best_texts, token_text, transcribe
+from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.loop.lora import LoraSettings
 from training.score import ScoreSettings, score_utterances
 

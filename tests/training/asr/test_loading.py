@@ -12,8 +12,8 @@ from corpus.records.predictions import ASR_COLUMNS
 from tests.training.tiny import TEXTS, tiny_asr, tiny_asr_folder, tone_clip
 from training.asr.ctc import frame_posteriors, output_frames
 from training.asr.loading import load_asr, save_asr
-from training.asr.model import MAX_EMBEDDING, unit_embedding
-from training.asr.transcribe import TranscribeSettings, best_texts, token_text, transcribe
+from training.asr.model import MAX_EMBEDDING, token_text, unit_embedding
+from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
 from training.loop.model_files import replaced_folder, weights_digest
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.models import Model
 
 from corpus.text import normalise
 from tests.surroundings import environment_kept
@@ -25,8 +26,12 @@ from tests.training.families import FAMILIES, family_folder, hear_nothing
 from tests.training.tiny import tone_clip
 from tests.training.tiny_intent import rows as commands
 from tests.training.tiny_intent import taught_intent
+from training.asr.arpa import to_arpa
+from training.asr.beam_files import write_decoder
+from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr, save_asr
 from training.asr.transcribe import TranscribeSettings, transcribe
+from training.asr.word_beam import BeamSettings, DecoderFiles
 from training.intent.model import IntentModel, classify, load_intent, save_intent
 from training.tracking import aliases, export, facts, registry, runs, serving, store
 
@@ -285,3 +290,22 @@ def serves_the_same(folder) -> list[str]:
     assert there["text"].tolist() == [output.text for output in here]
     assert there["confidence"].tolist() == pytest.approx([float(o.confidences.mean()) for o in here], abs=1e-5)
     return there["text"].tolist()
+
+
+def test_a_version_with_a_beam_says_that_it_is_served_greedily(tmp_path, caplog):
+    folder = family_folder("parakeet", tmp_path / "made")
+    export.write_wrapper(make(tmp_path / "plain"), "asr", folder, "0" * 64, "run", "model")
+    serving.speech_model(folder)
+    assert caplog.messages == []
+    write_decoder(folder, DecoderFiles(BeamSettings(), to_arpa(build_ngrams([("call anna", 1.0)]))))
+    export.write_wrapper(make(tmp_path / "beam"), "asr", folder, "0" * 64, "run", "model")
+    serving.speech_model(folder)
+    assert caplog.messages == [serving.GREEDILY]
+    plain, beam = (Model.load(str(tmp_path / name)).metadata for name in ("plain", "beam"))
+    assert "served_decoder" not in plain
+    assert (beam["decoder"], beam["served_decoder"]) == ("beam", "greedy")
+
+
+def make(folder):
+    folder.mkdir()
+    return folder

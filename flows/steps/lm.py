@@ -1,0 +1,136 @@
+"""Build a base with a decoder: lexicon and language model from files and the inventory, its weights from dev rows.
+
+Labels are no part of it, since a base belongs to no snapshot, and no erasure would find it: a retraining with
+`asr.decoder: beam` adds them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from corpus.errors import UsageError
+from corpus.handle import Corpus
+from corpus.records.base import Floats
+from flows.models import registry
+from flows.models.eval_set import snapshot_and_account
+from flows.models.inventory import inventory_of
+from flows.runtime import progress
+from flows.runtime.results import Result
+from flows.runtime.settings_parts import HasAsr, HasHome, HasInventory, HasModels, HasPromotion
+from flows.steps.training_examples import asr_examples
+
+if TYPE_CHECKING:
+    from training.asr.model import AsrModel
+    from training.asr.word_beam import DecoderFiles
+
+
+class SettingsOfLm(HasHome, HasModels, HasAsr, HasInventory, HasPromotion, Protocol):
+    """The settings that building a base with a decoder reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class LmReport(Result):
+    """The base that was written.
+
+    Attributes:
+        folder: its folder, for `models.asr`.
+        words: how many words the lexicon has.
+        unspellable: how many words of the language model no token of the base spells.
+        phrases: how many phrases are boosted.
+        digest: SHA-256 of language model and phrases.
+        lm_weight, word_score, unknown_score: the weights of the search.
+        dev_rows: labelled rows that the weights were chosen on; 0 where there are fewer than 20, and the weights of the
+            settings remain.
+        wer_greedy, wer_beam: word error rate on these rows, greedily and with the beam.
+    """
+
+    folder: str
+    words: int
+    unspellable: int
+    phrases: int
+    digest: str
+    lm_weight: float
+    word_score: float
+    unknown_score: float
+    dev_rows: int
+    wer_greedy: float | None = None
+    wer_beam: float | None = None
+
+
+def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
+    """Copy the base of the speech model into a new folder, with a decoder from the files of `asr.beam`.
+
+    Examples of the inventory are texts, too. The decoder makes no transcript of a version that is registered already:
+    the folder is a base like any other, and the version that starts from it decodes as it does.
+
+    Raises:
+        UsageError: the folder exists, or there is neither a text nor a word to build from.
+        SettingsError: a file can't be read, the base has no CTC head, or the extra `beam` is not installed.
+    """
+    from training.asr.beam_build import build_decoder
+    from training.asr.beam_files import with_decoder, write_decoder
+    from training.asr.loading import load_asr
+    from training.loop.model_files import replaced_folder
+
+    out = out.expanduser().resolve()
+    if out.exists():
+        raise UsageError(f"{out.name} exists; give a new folder")
+    names = inventory_of(corpus, settings.home, settings.inventory)
+    notes = [note for kind in (names.intents, names.slots) for note in kind.notes.values()]
+    decoder = build_decoder(settings.asr.beam, [], [example for note in notes for example in note.examples])
+    base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr").folder
+    asr = with_decoder(replace(load_asr(base), beam=None), decoder)
+    asr, rows, rates = _weighed(asr, _dev_frames(corpus, settings, asr))
+    assert asr.decoder is not None
+    with replaced_folder(out) as draft:
+        shutil.copytree(base, draft, dirs_exist_ok=True)
+        write_decoder(draft, asr.decoder)
+    return _report(out, asr, asr.decoder, rows, rates)
+
+
+def _report(
+    out: Path, asr: AsrModel, decoder: DecoderFiles, rows: int, rates: tuple[float | None, float | None]
+) -> LmReport:
+    from training.asr.arpa import read_arpa, words_of
+
+    known = len(asr.beam.lexicon.spellings) if asr.beam is not None else 0
+    listed = {word for phrase in decoder.phrases for word in phrase.split()}
+    listed |= set(words_of(read_arpa(decoder.arpa, out.name)))
+    return LmReport(
+        folder=str(out),
+        words=known,
+        unspellable=len(listed) - known,
+        phrases=len(decoder.phrases),
+        digest=decoder.digest(),
+        lm_weight=decoder.settings.lm_weight,
+        word_score=decoder.settings.word_score,
+        unknown_score=decoder.settings.unknown_score,
+        dev_rows=rows,
+        wer_greedy=rates[0],
+        wer_beam=rates[1],
+    )
+
+
+def _dev_frames(corpus: Corpus, settings: SettingsOfLm, asr: AsrModel) -> list[tuple[Floats, str]]:
+    """Return the frames of the labelled dev rows, (T, V) log posterior [nats], with their texts."""
+    from training.asr.ctc import frame_posteriors
+
+    snapshot, _ = snapshot_and_account(corpus, settings.promotion, "asr")
+    examples = asr_examples(corpus, snapshot.of("dev"))
+    read = progress.over(examples, "transcribing dev rows", len(examples), "clips")
+    return [(frame_posteriors(asr, [each.samples])[0].log_probs, each.text) for each in read]
+
+
+def _weighed(asr: AsrModel, clips: list[tuple[Floats, str]]) -> tuple[AsrModel, int, tuple[float | None, float | None]]:
+    """Return the model with the weights chosen on the clips, their number, and the error rates before and after."""
+    from training.asr.beam_files import with_chosen_weights
+
+    with progress.track(f"choosing the weights of the beam on {len(clips)} dev rows", None, "rows"):
+        weighed, chosen = with_chosen_weights(asr, clips)
+    if not chosen.clips:
+        return weighed, 0, (None, None)
+    greedy, best = (round(errors / max(1, chosen.words), 4) for errors in chosen.errors)
+    return weighed, chosen.clips, (greedy, best)

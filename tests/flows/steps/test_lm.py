@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from corpus.errors import SettingsError, UsageError
+from corpus.storage import database
+from corpus.storage import records_schema as schema
+from flows.models import registry
+from flows.models.eval_set import snapshot_and_account
+from flows.runtime.session import opened
+from flows.runtime.settings import Settings, load_settings
+from flows.steps import lm
+from flows.steps.training_examples import asr_examples
+from tests.flows.conftest import copy_of
+from tests.flows.homes import small_settings
+from training.asr.arpa import read_arpa, words_of
+from training.asr.beam_files import read_decoder
+from training.asr.beam_weights import LM_WEIGHTS
+from training.asr.loading import load_asr
+from training.loop.model_files import weights_digest
+
+pytest.importorskip("flashlight.lib.text")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home without a row, texts, words and phrases, and an inventory with an example."""
+    files = {
+        "words": "volume\t5\nc\u00e4sar\n",
+        "texts": "Turn the lights off\nplay some jazz\n",
+        "phrases": "dua lipa\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    inventory = {"intents": {"call": {"examples": ["ring anna"]}}}
+    overrides = [f"corpus.home={tmp_path / 'home'}", f"inventory={json.dumps(inventory)}"]
+    return load_settings(None, [*overrides, *(f"asr.beam.{name}={tmp_path / name}" for name in files)])
+
+
+def test_a_base_gets_a_decoder_from_files_and_the_inventory(settings: Settings, tmp_path: Path):
+    with opened(settings, create=True) as corpus:
+        report = lm.build_base(corpus, settings, tmp_path / "out")
+    decoder = read_decoder(tmp_path / "out")
+    assert decoder is not None
+    expected = ["anna", "c\u00e4sar", "jazz", "lights", "off", "play", "ring", "some", "the", "turn", "volume"]
+    assert words_of(read_arpa(decoder.arpa, "lm")) == expected
+    assert (report.words, report.unspellable, report.phrases, report.dev_rows) == (len(expected) - 1 + 2, 1, 1, 0)
+    assert report.digest == decoder.digest()
+    assert weights_digest(tmp_path / "out") == weights_digest(registry.BASES / "asr")
+    assert sorted(load_asr(tmp_path / "out").beam.lexicon.spellings)[:3] == ["anna", "dua", "jazz"]
+    again = settings.model_copy(update={"models": settings.models.model_copy(update={"asr": str(tmp_path / "out")})})
+    with opened(settings) as corpus:  # the new base is one like any other
+        assert lm.build_base(corpus, again, tmp_path / "other").digest == report.digest
+        with pytest.raises(UsageError, match="out exists"):
+            lm.build_base(corpus, settings, tmp_path / "out")
+
+
+def test_without_texts_and_words_nothing_is_written(tmp_path: Path):
+    settings = load_settings(None, [f"corpus.home={tmp_path / 'home'}"])
+    with opened(settings, create=True) as corpus, pytest.raises(UsageError, match="texts or a word list"):
+        lm.build_base(corpus, settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    gone = load_settings(None, [f"corpus.home={tmp_path / 'home'}", f"asr.beam.words={tmp_path / 'gone'}"])
+    with opened(settings) as corpus, pytest.raises(SettingsError, match="gone"):
+        lm.build_base(corpus, gone, tmp_path / "out")
+
+
+def test_dev_rows_choose_the_weights_and_no_label_is_part_of_it(lived: tuple[Settings, object], tmp_path: Path):
+    home = copy_of(lived[0].home, tmp_path / "home")
+    (tmp_path / "texts").write_text("set an alarm for seven\nplay some jazz\n")
+    settings = small_settings(home, f"asr.beam.texts={tmp_path / 'texts'}", "asr.beam.lm_weight=3.0")
+    with opened(settings) as corpus:
+        with database.writing(corpus.records) as conn:  # a home as small as this draws no dev speaker
+            conn.execute(sa.update(schema.utterances).values(split="dev"))
+            conn.execute(sa.update(schema.selections).values(reason="uncertain"))
+        snapshot, _ = snapshot_and_account(corpus, settings.promotion, "asr")
+        dev = asr_examples(corpus, snapshot.of("dev"))
+        report = lm.build_base(corpus, settings, tmp_path / "out")
+    assert report.dev_rows == len(dev) >= 20
+    assert report.lm_weight <= max(LM_WEIGHTS)
+    assert report.wer_greedy is not None
+    assert report.wer_beam is not None
+    decoder = read_decoder(tmp_path / "out")
+    assert decoder is not None
+    assert decoder.settings.lm_weight == report.lm_weight
+    known = words_of(read_arpa(decoder.arpa, "lm"))
+    assert known == ["alarm", "an", "for", "jazz", "play", "set", "seven", "some"]
+    assert {word for each in dev for word in each.text.split()} - set(known)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from corpus.errors import SettingsError, UsageError
+from tests.training.asr.test_language_model import probability
+from training.asr.arpa import read_arpa, words_of
+from training.asr.beam_build import (
+    BeamBuildSettings,
+    LabelText,
+    build_decoder,
+    files_digest,
+    read_words,
+    without_private_words,
+)
+from training.asr.language_model import START
+from training.asr.word_beam import BeamSettings
+
+LABELS = [
+    LabelText("call anna", 1.0, "s1"),
+    LabelText("call beatrix", 0.5, "s2"),
+    LabelText("play jazz", 1.0, "s2"),
+    LabelText("play jazz", 1.0, "s1"),
+]
+
+
+def model_of(decoder):
+    return read_arpa(decoder.arpa, "lm.arpa")
+
+
+def test_words_that_one_speaker_said_stay_out_unless_they_are_known():
+    texts = without_private_words(LABELS, 2, {"anna"})
+    assert texts == [("call anna", 1.0), ("call <unk>", 0.5), ("play jazz", 1.0), ("play jazz", 1.0)]
+    decoder = build_decoder(BeamBuildSettings(), LABELS)
+    assert words_of(model_of(decoder)) == ["call", "jazz", "play"]
+    assert "beatrix" not in decoder.arpa
+    assert "beatrix" in build_decoder(BeamBuildSettings(min_speakers=1), LABELS).arpa
+    model = model_of(decoder)
+    # it knows that a name follows
+    assert probability(model, (START, "call"), "<unk>") > 3 * probability(model, (START, "play"), "<unk>")
+
+
+def test_all_sources_are_joined_and_their_order_does_not_matter(tmp_path):
+    (tmp_path / "words.txt").write_text("volume\t10\nlights\nvolume\t5\n\n")
+    (tmp_path / "texts.txt").write_text("Turn it UP!\n\nturn it up\n")
+    (tmp_path / "phrases.txt").write_text("Dua Lipa\n")
+    settings = BeamBuildSettings(
+        words=tmp_path / "words.txt",
+        texts=tmp_path / "texts.txt",
+        texts_weight=0.5,
+        phrases=tmp_path / "phrases.txt",
+        order=2,
+        lm_weight=0.8,
+    )
+    decoder = build_decoder(settings, LABELS, ["call Beatrix", "anna"])
+    model = model_of(decoder)
+    expected = ["anna", "beatrix", "call", "it", "jazz", "lights", "play", "turn", "up", "volume"]
+    assert words_of(model) == expected
+    assert probability(model, (), "volume") > probability(model, (), "lights") > 0
+    assert decoder.phrases == ("dua lipa",)
+    assert type(decoder.settings) is BeamSettings
+    assert decoder.settings.lm_weight == 0.8
+    assert build_decoder(settings, LABELS[::-1], ["anna", "call beatrix"]) == decoder
+
+
+def test_a_given_language_model_is_taken_in_place_of_the_labels(tmp_path):
+    (tmp_path / "lm.arpa").write_text(build_decoder(BeamBuildSettings(), LABELS).arpa)
+    given = BeamBuildSettings(lm=tmp_path / "lm.arpa", lm_weight=0.2)
+    decoder = build_decoder(given, [LabelText("other words", 1.0, "s1")])
+    assert decoder.arpa == (tmp_path / "lm.arpa").read_text()
+    assert decoder.settings.lm_weight == 0.2
+
+
+def test_the_digest_follows_the_contents_of_the_files_and_the_decoder(tmp_path):
+    file = tmp_path / "phrases.txt"
+    file.write_text("anna\n")
+    settings = BeamBuildSettings(phrases=file)
+    before, decoder = files_digest(settings), build_decoder(settings, LABELS)
+    file.write_text("ben\n")
+    assert files_digest(settings) != before
+    assert build_decoder(settings, LABELS).digest() != decoder.digest()
+    assert files_digest(BeamBuildSettings()) == ""
+    assert build_decoder(settings, LABELS[:3]).digest() != build_decoder(settings, LABELS).digest()
+
+
+def test_word_lists_are_read_with_and_without_frequencies(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("The\t100\nlights\nthe\t2.5\n")
+    assert read_words(file) == {"the": 102.5, "lights": 0.0}
+
+
+@pytest.mark.parametrize("line", ["two words", "the\tmany", "the\t-1", "the\tinf", "the\tnan"])
+def test_a_line_of_another_form_is_named(tmp_path, line):
+    file = tmp_path / "words.txt"
+    file.write_text(f"fine\n{line}\n")
+    with pytest.raises(SettingsError, match=r"words\.txt: line 2"):
+        read_words(file)
+
+
+@pytest.mark.parametrize("name", ["lm", "words", "texts", "phrases"])
+def test_a_missing_file_is_named(tmp_path, name):
+    settings = BeamBuildSettings(**{name: tmp_path / "gone.txt"})
+    with pytest.raises(SettingsError, match=r"gone\.txt"):
+        build_decoder(settings, LABELS)
+
+
+def test_nothing_gives_no_decoder():
+    with pytest.raises(UsageError):
+        build_decoder(BeamBuildSettings(), [])

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from corpus.errors import SettingsError
+from corpus.records.predictions import ASR_COLUMNS
+from tests.training.families import family_folder
+from tests.training.tiny import TEXTS, TINY, tiny_asr_folder, tone_clip
+from training.asr.arpa import to_arpa
+from training.asr.beam_files import (
+    DECODER,
+    model_lexicon,
+    read_decoder,
+    read_phrases,
+    with_chosen_weights,
+    with_decoder,
+    write_decoder,
+)
+from training.asr.ctc import frame_posteriors
+from training.asr.language_model import build_ngrams
+from training.asr.loading import load_asr, save_asr
+from training.asr.model import token_text
+from training.asr.posterior import draw_tokens, utterance_rng
+from training.asr.pretrain import build_asr
+from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
+from training.asr.word_beam import BeamSettings, DecoderFiles, search
+from training.tracking.version_files import folder_digest
+
+pytest.importorskip("flashlight.lib.text")
+
+WORDS = sorted({word for text in TEXTS for word in text.split()})
+ARPA = to_arpa(build_ngrams([(text, 1.0) for text in TEXTS], order=2))
+CTC = ("wav2vec2", "hubert", "wavlm", "wav2vec2_bert", "parakeet")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tiny_asr_folder(tmp_path_factory.mktemp("model") / "asr")
+    write_decoder(made, DecoderFiles(BeamSettings(unknown_score=-200.0), ARPA))
+    return made
+
+
+def said(asr, text, sure=0.95):
+    """Return the log posterior of a model that is sure of a text, with a blank between its tokens."""
+    tokens = asr.tokenizer(text, add_special_tokens=False)["input_ids"]
+    path = [asr.blank, *(each for token in tokens for each in (token, asr.blank))]
+    probs = np.full((len(path), asr.vocab_size), (1 - sure) / (asr.vocab_size - 1))
+    probs[np.arange(len(path)), path] = sure
+    return np.log(probs).astype(np.float32)
+
+
+@pytest.mark.parametrize("family", CTC)
+def test_every_ctc_family_is_decoded_by_its_own_spelling(family, tmp_path):
+    folder = family_folder(family, tmp_path)
+    plain = load_asr(folder)
+    assert plain.beam is None
+    write_decoder(folder, DecoderFiles(BeamSettings(), ARPA))
+    asr = load_asr(folder)
+    assert sorted(asr.beam.lexicon.spellings) == WORDS
+    for text in TEXTS:
+        found = search(asr.beam, said(asr, text), lambda tokens: token_text(asr, tokens))
+        assert found[0].text == text
+        assert found[0].unknown == 0
+    found = search(asr.beam, said(asr, "call ann"), lambda tokens: token_text(asr, tokens))
+    assert {"call ann", "call anna"} <= {each.text for each in found}
+
+
+def test_a_vocabulary_of_pieces_is_decoded_too(tmp_path):
+    made = build_asr(TEXTS, TINY.model_copy(update={"vocabulary": 90}), 0)
+    save_asr(made, tmp_path / "asr")
+    write_decoder(tmp_path / "asr", DecoderFiles(BeamSettings(), ARPA))
+    asr = load_asr(tmp_path / "asr")
+    assert asr.beam.lexicon.end is None
+    assert max(len(asr.tokenizer.convert_ids_to_tokens(token)) for token in range(asr.vocab_size)) > 3
+    for text in (*TEXTS, "call zoe", "quiz what's the time"):
+        found = search(asr.beam, said(asr, text), lambda tokens: token_text(asr, tokens))
+        assert found[0].text == text
+
+
+def test_transcripts_are_those_of_the_beam_and_draws_are_counted_beside_them(folder):
+    asr, plain = load_asr(folder), load_asr(folder)
+    clips = [(f"u{i}", tone_clip(text, i)) for i, text in enumerate(TEXTS)]
+    how = TranscribeSettings(draws=8)
+    columns = {name: place for place, name in enumerate(ASR_COLUMNS)}
+    for output, (utterance_id, samples) in zip(transcribe(asr, clips, how), clips, strict=True):
+        assert output.text == output.hypotheses[0].text == best_texts(asr, [samples])[0]
+        assert sum(each.weight for each in output.hypotheses) == pytest.approx(1.0)
+        assert max(each.weight for each in output.hypotheses) == output.hypotheses[0].weight
+        log_probs = frame_posteriors(plain, [samples])[0].log_probs
+        drawn = draw_tokens(log_probs, plain.blank, 8, utterance_rng(0, utterance_id))
+        assert output.columns[columns["num_hypotheses"]] == len({token_text(plain, tokens) for tokens in drawn})
+        assert np.isfinite(output.columns).all()
+
+
+def test_the_decoder_is_part_of_the_digest_and_absent_without_its_folder(folder, tmp_path):
+    copy = tmp_path / "asr"
+    shutil.copytree(folder, copy)
+    assert folder_digest(copy) == folder_digest(folder)
+    (copy / DECODER / "lm.arpa").write_text(ARPA.replace("anna", "anne"))
+    assert folder_digest(copy) != folder_digest(folder)
+    shutil.rmtree(copy / DECODER)
+    assert load_asr(copy).beam is None
+
+
+def test_words_that_the_model_can_not_spell_are_left_out_and_capitals_are_found(folder, tmp_path):
+    asr = load_asr(folder)
+    assert sorted(model_lexicon(asr, ["caf\u00e9", "tea"]).spellings) == ["tea"]
+    family_folder("wav2vec2", tmp_path)
+    vocabulary = json.loads((tmp_path / "asr" / "vocab.json").read_text())
+    (tmp_path / "asr" / "vocab.json").write_text(
+        json.dumps({k if k[0] == "<" else k.upper(): v for k, v in vocabulary.items()})
+    )
+    capital = load_asr(tmp_path / "asr")
+    assert list(model_lexicon(capital, ["tea"]).spellings) == ["tea"]
+    found = search(
+        with_decoder(capital, DecoderFiles(BeamSettings(), ARPA)).beam,
+        said(capital, "CALL ANNA"),
+        lambda tokens: token_text(capital, tokens),
+    )
+    assert (found[0].text, found[0].unknown) == ("call anna", 0)
+
+
+def test_phrases_win_where_the_sound_leaves_it_open(folder):
+    asr = load_asr(folder)
+    log_probs = said(asr, "call hannah", 0.6)
+    for phrases, text in (((), "call anna"), (("hannah",), "call hannah")):
+        beam = with_decoder(asr, DecoderFiles(BeamSettings(unknown_score=-8.0), ARPA, phrases)).beam
+        assert search(beam, log_probs, lambda tokens: token_text(asr, tokens))[0].text == text
+
+
+def test_phrases_are_read_a_line_each_in_normal_form(tmp_path, folder):
+    file = tmp_path / "phrases.txt"
+    file.write_text("# artists\nDua Lipa!\n\nanna  # a contact\ndua lipa\n", encoding="utf-8")
+    assert read_phrases(file) == ["anna", "dua lipa"]
+    with pytest.raises(SettingsError, match=r"missing\.txt"):
+        read_phrases(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("beam.json", "{"), ("beam.json", '{"width": 0}'), ("lm.arpa", "none"), ("lm.arpa", None)]
+)
+def test_a_decoder_that_can_not_be_read_is_an_error_that_names_the_model(folder, tmp_path, name, content):
+    copy = tmp_path / "asr"
+    shutil.copytree(folder, copy)
+    (copy / DECODER / name).unlink()
+    if content is not None:
+        (copy / DECODER / name).write_text(content)
+    with pytest.raises(SettingsError, match=r"asr|lm\.arpa"):
+        load_asr(copy)
+
+
+def test_a_model_without_frames_takes_no_beam(tmp_path):
+    folder = family_folder("moonshine", tmp_path)
+    write_decoder(folder, DecoderFiles(BeamSettings(), ARPA))
+    with pytest.raises(SettingsError, match="with a CTC head take a beam"):
+        load_asr(folder)
+
+
+def test_a_folder_without_a_decoder_has_no_beam(folder, tmp_path):
+    assert read_decoder(tmp_path) is None
+    greedy = with_decoder(load_asr(folder), None)
+    assert (greedy.beam, greedy.decoder) == (None, None)
+
+
+def test_a_saved_model_keeps_its_decoder(folder, tmp_path):
+    asr = load_asr(folder)
+    save_asr(asr, tmp_path / "asr")
+    assert read_decoder(tmp_path / "asr") == asr.decoder == read_decoder(folder)
+    save_asr(with_decoder(asr, DecoderFiles(BeamSettings(), ARPA, ("anna", "ben"))), tmp_path / "asr")
+    assert read_decoder(tmp_path / "asr").phrases == ("anna", "ben")
+    save_asr(with_decoder(asr, None), tmp_path / "asr")
+    assert not (tmp_path / "asr" / DECODER).exists()
+
+
+def test_weights_are_chosen_on_enough_clips_and_kept_in_the_files(folder):
+    asr = with_decoder(load_asr(folder), DecoderFiles(BeamSettings(lm_weight=3.0, unknown_score=-90.0), ARPA))
+    clips = [(said(asr, f"call ann{'e' * (i % 2)}"), f"call ann{'e' * (i % 2)}") for i in range(20)]
+    assert with_chosen_weights(asr, clips[:19])[0].decoder.settings == asr.decoder.settings
+    chosen, how = with_chosen_weights(asr, clips)
+    assert (how.clips, how.errors, how.words) == (20, (0, 0), 40)
+    assert chosen.decoder.settings == chosen.beam.settings != asr.decoder.settings
+    spell = lambda tokens: token_text(asr, tokens)  # noqa: E731
+    assert {search(chosen.beam, frames, spell)[0].text for frames, _ in clips} == {"call ann", "call anne"}
+    assert {search(asr.beam, frames, spell)[0].text for frames, _ in clips} != {"call ann", "call anne"}

@@ -1,0 +1,63 @@
+"""The decoder that a fine-tuned speech model gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpus.errors import SettingsError
+from tests.training.families import family_folder
+from tests.training.tiny import TEXTS, tiny_asr_folder, tone_examples
+from training.asr.arpa import to_arpa
+from training.asr.beam_files import DECODER, read_decoder, write_decoder
+from training.asr.finetune import AsrFinetuneSettings, finetune_asr
+from training.asr.fit import AsrLoopSettings
+from training.asr.language_model import build_ngrams
+from training.asr.loading import load_asr
+from training.asr.word_beam import BeamSettings, DecoderFiles
+
+pytest.importorskip("flashlight.lib.text")
+
+QUICK = {"loop": AsrLoopSettings(epochs=1, batch_seconds=8)}
+MADE = DecoderFiles(BeamSettings(lm_weight=3.0), to_arpa(build_ngrams([(text, 1.0) for text in TEXTS])), ("anna",))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny_asr_folder(tmp_path_factory.mktemp("base") / "asr")
+
+
+def test_a_version_gets_the_decoder_with_weights_that_the_dev_clips_choose(base, tmp_path):
+    settings = AsrFinetuneSettings(**QUICK, decoder="beam")
+    made = finetune_asr(base, tone_examples(4), tmp_path / "out", settings, dev=tone_examples(20, 50), decoder=MADE)
+    kept = read_decoder(tmp_path / "out")
+    assert kept == made.decoder == load_asr(tmp_path / "out").decoder
+    assert (kept.arpa, kept.phrases, kept.digest()) == (MADE.arpa, MADE.phrases, MADE.digest())
+    assert kept.settings.lm_weight < 3.0
+    few = finetune_asr(base, tone_examples(4), tmp_path / "out", settings, dev=tone_examples(6, 50), decoder=MADE)
+    assert few.decoder == MADE
+
+
+def test_the_decoder_of_the_base_is_kept_unless_the_version_is_to_be_greedy(base, tmp_path):
+    with_beam = tiny_asr_folder(tmp_path / "base")
+    write_decoder(with_beam, MADE)
+    for decoder, expected in ((None, MADE), ("greedy", None)):
+        settings = AsrFinetuneSettings(**QUICK, decoder=decoder)
+        assert finetune_asr(with_beam, tone_examples(4), tmp_path / "out", settings).decoder == expected
+        assert read_decoder(tmp_path / "out") == expected
+    assert finetune_asr(base, tone_examples(4), tmp_path / "out", AsrFinetuneSettings(**QUICK)).decoder is None
+    assert not (tmp_path / "out" / DECODER).exists()
+
+
+def test_a_model_without_frames_is_refused_before_it_is_trained(tmp_path):
+    folder, steps = family_folder("moonshine", tmp_path / "made"), []
+    with pytest.raises(SettingsError, match=r"set asr\.decoder to greedy"):
+        finetune_asr(
+            folder,
+            tone_examples(2),
+            tmp_path / "out",
+            AsrFinetuneSettings(**QUICK, decoder="beam"),
+            lambda *step: steps.append(step),
+            decoder=MADE,
+        )
+    assert steps == []
+    assert not (tmp_path / "out").exists()

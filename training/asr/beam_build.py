@@ -1,0 +1,147 @@
+"""The decoder of a speech model from texts: labels, examples of the inventory, and files of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from corpus.errors import SettingsError
+from corpus.text import normalise
+from training.asr.arpa import read_arpa, to_arpa, with_normal_words
+from training.asr.beam_files import read_phrases
+from training.asr.language_model import MAX_ORDER, UNKNOWN, build_ngrams
+from training.asr.word_beam import BeamSettings, DecoderFiles
+
+FILES: Final = ("lm", "words", "texts", "phrases")
+"""Settings that name files; their contents count where two trainings are compared."""
+
+
+class BeamBuildSettings(BeamSettings):
+    """The beam search and the language model that a version gets; scores are natural logarithms.
+
+    Attributes:
+        width: Number of hypotheses that are followed.
+        hypotheses: Largest number of transcripts that are returned.
+        lm_weight: Weight of the language model; with 20 dev rows or more it is chosen on them, like the next two.
+        word_score: Added for each word; above 0 more and shorter words are written.
+        unknown_score: Added for each word that is not in the lexicon.
+        phrase_boost: Added where a phrase of `phrases` begins.
+        lm: Language model, an ARPA file; null: one is built from the labels and from what follows.
+        words: Word list, a word a line, with a tab and its frequency where it is known.
+        texts: Further texts, one a line, such as transcripts of another corpus.
+        texts_weight: Weight of each of them; a label has at most 1.
+        phrases: Phrases that are likely to come, one a line, such as a new artist or the contacts of a locale.
+        order: Longest n-gram of the language model.
+        min_speakers: Words of labels that fewer speakers said, such as names in private use, are left out; the
+            language model then knows that an unknown word stands there.
+    """
+
+    lm: Path | None = None
+    words: Path | None = None
+    texts: Path | None = None
+    texts_weight: float = Field(default=1.0, gt=0.0)
+    phrases: Path | None = None
+    order: int = Field(default=MAX_ORDER, ge=2, le=MAX_ORDER)
+    min_speakers: int = Field(default=2, ge=1)
+
+    @property
+    def search(self) -> BeamSettings:
+        """Return the settings of the search alone."""
+        return BeamSettings(**{name: getattr(self, name) for name in BeamSettings.model_fields})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelText:
+    """The transcript of a label in normal form, its weight, and who said it."""
+
+    text: str
+    weight: float
+    speaker: str
+
+
+def build_decoder(
+    settings: BeamBuildSettings, labels: Sequence[LabelText], examples: Iterable[str] = ()
+) -> DecoderFiles:
+    """Return the decoder from labels, examples and the files of the settings; their order does not matter.
+
+    Args:
+        settings: files, weights and limits.
+        labels: transcripts that may train.
+        examples: further texts, such as those of the inventory.
+
+    Raises:
+        SettingsError: a file can't be read.
+        UsageError: there is neither a text nor a word.
+    """
+    phrases = tuple(read_phrases(settings.phrases)) if settings.phrases is not None else ()
+    if settings.lm is not None:
+        given = with_normal_words(read_arpa(_read(settings.lm), settings.lm.name))
+        return DecoderFiles(settings.search, to_arpa(given), phrases)
+    texts = [(text, 1.0) for each in examples if (text := normalise(each))]
+    if settings.texts is not None:
+        lines = (normalise(line) for line in _read(settings.texts).splitlines())
+        texts += [(line, settings.texts_weight) for line in lines if line]
+    listed = read_words(settings.words) if settings.words is not None else {}
+    known = {word for text, _ in texts for word in text.split()} | set(listed)
+    texts += without_private_words(labels, settings.min_speakers, known)
+    return DecoderFiles(settings.search, to_arpa(build_ngrams(texts, listed, settings.order)), phrases)
+
+
+def without_private_words(labels: Sequence[LabelText], min_speakers: int, known: set[str]) -> list[tuple[str, float]]:
+    """Return (text, weight) of labels, with `<unk>` for words that too few speakers said and that are not known."""
+    speakers: defaultdict[str, set[str]] = defaultdict(set)
+    for label in labels:
+        for word in label.text.split():
+            speakers[word].add(label.speaker)
+    shared = {word for word, said_by in speakers.items() if len(said_by) >= min_speakers} | known
+    return [
+        (" ".join(word if word in shared else UNKNOWN for word in label.text.split()), label.weight) for label in labels
+    ]
+
+
+def read_words(file: Path) -> dict[str, float]:
+    """Return the words of a list with their frequencies, 0 where none is given.
+
+    Raises:
+        SettingsError: the file can't be read, or a line is not a word with its frequency.
+    """
+    words: dict[str, float] = {}
+    for number, line in enumerate(_read(file).splitlines(), 1):
+        word, _, frequency = line.partition("\t")
+        spelled = normalise(word)
+        try:
+            count = float(frequency) if frequency.strip() else 0.0
+        except ValueError:
+            count = -1.0
+        if not 0.0 <= count < math.inf or " " in spelled:
+            raise SettingsError(f"{file.name}: line {number} is not one word, or a word, a tab and its frequency")
+        if spelled:
+            words[spelled] = words.get(spelled, 0.0) + count
+    return words
+
+
+def files_digest(settings: BeamBuildSettings) -> str:
+    """Return one SHA-256 of the contents of the files that the settings name; "" where they name none.
+
+    Raises:
+        SettingsError: a file can't be read.
+    """
+    named = [(name, getattr(settings, name)) for name in FILES if getattr(settings, name) is not None]
+    whole = hashlib.sha256()
+    for name, file in named:
+        whole.update(f"{name}\0{hashlib.sha256(_read(file).encode()).hexdigest()}\n".encode())
+    return whole.hexdigest() if named else ""
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file.name}: can't be read as UTF-8 text; check asr.beam") from error

@@ -1,0 +1,141 @@
+"""The decoder of a speech model as files: the folder `decoder` beside its weights.
+
+It has `beam.json` with the weights of the search, `lm.arpa` with the language model, whose words are the lexicon, and
+`phrases.txt` with a phrase a line, where there are some. They are files of the version like its weights, so that its
+digest covers them, and every use of the version decodes in the same way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from corpus.errors import SettingsError
+from corpus.records.base import Floats
+from corpus.text import normalise
+from training.asr.arpa import read_arpa, to_arpa, with_phrases, words_of
+from training.asr.beam_weights import ChosenWeights, choose_weights
+from training.asr.model import AsrModel, token_text
+from training.asr.word_beam import BeamSettings, DecoderFiles, Lexicon, make_beam
+
+DECODER: Final = "decoder"
+SETTINGS, LANGUAGE_MODEL, PHRASES = "beam.json", "lm.arpa", "phrases.txt"
+BARE_MARKS: Final = ("\u2581", "\u0120")
+"""SentencePiece's and GPT-2's mark of a word's begin, where it is a token of its own."""
+
+
+def write_decoder(folder: Path, decoder: DecoderFiles) -> None:
+    """Write a decoder into the folder of a model, in place of another one."""
+    target = folder / DECODER
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / SETTINGS).write_text(decoder.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (target / LANGUAGE_MODEL).write_text(decoder.arpa, encoding="utf-8")
+    if decoder.phrases:
+        (target / PHRASES).write_text("".join(f"{phrase}\n" for phrase in decoder.phrases), encoding="utf-8")
+
+
+def read_decoder(folder: Path) -> DecoderFiles | None:
+    """Return the decoder in a model's folder; None where it has none.
+
+    Raises:
+        SettingsError: a file is missing or wrong.
+    """
+    source = folder / DECODER
+    if not (source / SETTINGS).is_file():
+        return None
+    try:
+        settings = BeamSettings.model_validate_json((source / SETTINGS).read_text(encoding="utf-8"))
+        arpa = (source / LANGUAGE_MODEL).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SettingsError(f"speech model {folder.name}: its decoder can't be read: {reason}") from error
+    phrases = read_phrases(source / PHRASES) if (source / PHRASES).is_file() else []
+    return DecoderFiles(settings, arpa, tuple(phrases))
+
+
+def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
+    """Return the model with a decoder, whose language model's words are the lexicon; None makes it greedy.
+
+    Raises:
+        SettingsError: the model has no CTC head, the language model can't be read, or the extra `beam` is missing.
+    """
+    if decoder is None:
+        return replace(asr, beam=None, decoder=None)
+    if asr.head != "ctc":
+        raise SettingsError("only speech models with a CTC head take a beam; set asr.decoder to greedy")
+    model, arpa = read_arpa(decoder.arpa, LANGUAGE_MODEL), decoder.arpa
+    if decoder.phrases:
+        model = with_phrases(model, decoder.phrases, decoder.settings.phrase_boost)
+        arpa = to_arpa(model)
+    with tempfile.TemporaryDirectory(prefix="earmark-lm-") as made:
+        file = Path(made) / LANGUAGE_MODEL
+        file.write_text(arpa, encoding="utf-8")
+        beam = make_beam(model_lexicon(asr, words_of(model)), file, decoder.settings)
+    return replace(asr, beam=beam, decoder=decoder)
+
+
+def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> tuple[AsrModel, ChosenWeights]:
+    """Return the model with the weights of its beam that are best on clips, and how they were chosen.
+
+    Args:
+        asr: with a decoder.
+        clips: (T, V) log posterior of each clip [nats], with its text in normal form.
+    """
+    if asr.beam is None or asr.decoder is None:
+        raise SettingsError("a model that decodes greedily has no weights to choose; give it a decoder")
+    chosen = choose_weights(asr.beam, clips, partial(token_text, asr))
+    beam, decoder = replace(asr.beam, settings=chosen.settings), replace(asr.decoder, settings=chosen.settings)
+    return replace(asr, beam=beam, decoder=decoder), chosen
+
+
+def read_phrases(file: Path) -> list[str]:
+    """Return the phrases of a file, one a line, in normal form; empty lines and those after `#` are left out.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file.name}: can't be read; give a UTF-8 file with a line each") from error
+    return sorted({text for line in lines if (text := normalise(line.partition("#")[0]))})
+
+
+def model_lexicon(asr: AsrModel, words: Sequence[str]) -> Lexicon:
+    """Return the words as the model spells them; words that it can't spell are left out.
+
+    A model with capital letters alone spells words in capitals.
+    """
+    end = _word_end(asr)
+    spellings: dict[str, tuple[int, ...]] = {}
+    for case in (str, str.upper):
+        left = [word for word in words if word not in spellings]
+        if not left:
+            break
+        for word, tokens in zip(left, _tokens(asr, [case(word) for word in left]), strict=True):
+            kept = tuple(token for token in tokens if token != end)
+            if kept and not asr.marks.intersection(kept):
+                spellings[word] = kept
+    letters = set(range(asr.vocab_size)) - {asr.blank, end} - asr.marks
+    return Lexicon(spellings, asr.blank, end, tuple(sorted(letters)), asr.vocab_size)
+
+
+def _tokens(asr: AsrModel, words: Sequence[str]) -> list[list[int]]:
+    return [list(row) for row in asr.tokenizer(list(words), add_special_tokens=False)["input_ids"]]
+
+
+def _word_end(asr: AsrModel) -> int | None:
+    """Return the token that stands alone between words; None where words begin with pieces of their own."""
+    if asr.delimiter.any():
+        return int(np.flatnonzero(asr.delimiter)[0])
+    starts = np.flatnonzero(asr.starts_word).tolist()
+    alone = len(starts) == 1 and asr.tokenizer.convert_ids_to_tokens(starts[0]) in BARE_MARKS
+    return int(starts[0]) if alone else None
