@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from flows.models.registry import Base
-from flows.runtime.settings_parts import HasAsr, HasIntent
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
 
 Finetune: TypeAlias = AsrFinetuneSettings | IntentFinetuneSettings
 
 
-class SettingsOfFinetune(HasAsr, HasIntent, Protocol):
-    """How models of both kinds are fine-tuned."""
-
-
-def finetune_of(settings: SettingsOfFinetune, base: Base) -> Finetune:
+def finetune_of(asr: AsrFinetuneSettings, intent: IntentFinetuneSettings, base: Base) -> Finetune:
     """Return how the models of a base's kind are fine-tuned, with what is null filled in by the base.
 
     Raises:
@@ -27,8 +22,8 @@ def finetune_of(settings: SettingsOfFinetune, base: Base) -> Finetune:
     from training.intent.finetune import by_base as of_intent
 
     if base.kind == "asr":
-        return of_asr(settings.asr, base.folder)
-    return of_intent(settings.intent, base.folder)
+        return of_asr(asr, base.folder)
+    return of_intent(intent, base.folder)
 
 
 def safe_values(base: Base) -> Mapping[str, bool | float]:

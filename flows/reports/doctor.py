@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from annotation.inventory import InventorySettings
 from corpus.errors import ChainBroken, EarmarkError, UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind
@@ -109,7 +110,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
         "models": lambda: _models(corpus, settings.home, settings.tracking),
         "task folder": lambda: _task_folder(corpus, settings.task_folder, settings.answers, settings.export.due_days),
         "datasets": lambda: _datasets(corpus),
-        "inventory": lambda: _inventory(corpus, settings),
+        "inventory": lambda: _inventory(corpus, settings.home, settings.inventory),
     }
     for name, check in progress.over(check_by_name.items(), "checking the home", len(check_by_name), "checks"):
         try:
@@ -141,13 +142,13 @@ def _datasets(corpus: Corpus) -> Found:
     return {"handed_out": len(rows), "gone": states.count("gone")}, problems
 
 
-def _inventory(corpus: Corpus, settings: Settings) -> Found:
+def _inventory(corpus: Corpus, home: Path, settings: InventorySettings) -> Found:
     """Return how many former names there are; where case does not count, check that none is another name without it."""
     with corpus.read() as conn:
         former = sum(len(stored.mapped) for stored in inventory.stored_names(conn).values())
-    if settings.inventory.fold_case:
+    if settings.fold_case:
         try:
-            inventory_of(corpus, settings.home, settings.inventory)
+            inventory_of(corpus, home, settings)
         except UsageError as error:
             return {"former names": former}, [str(error)]
     return {"former names": former}, []

@@ -21,6 +21,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAsr, HasHome, HasInventory, HasModels, HasPromotion
 from flows.steps.training_examples import asr_examples
+from training.evaluation.gate import PromotionSettings
 
 if TYPE_CHECKING:
     from training.asr.model import AsrModel
@@ -83,7 +84,7 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     decoder = build_decoder(settings.asr.beam, [], [example for note in notes for example in note.examples])
     base = registry.base_to_learn_from(corpus, settings.home, settings.models, "asr").folder
     asr = with_decoder(replace(load_asr(base), beam=None), decoder)
-    asr, rows, rates = _weighed(asr, _dev_frames(corpus, settings, asr))
+    asr, rows, rates = _weighed(asr, _dev_frames(corpus, settings.promotion, asr))
     assert asr.decoder is not None
     with replaced_folder(out) as draft:
         shutil.copytree(base, draft, dirs_exist_ok=True)
@@ -114,11 +115,11 @@ def _report(
     )
 
 
-def _dev_frames(corpus: Corpus, settings: SettingsOfLm, asr: AsrModel) -> list[tuple[Floats, str]]:
+def _dev_frames(corpus: Corpus, promotion: PromotionSettings, asr: AsrModel) -> list[tuple[Floats, str]]:
     """Return the frames of the labelled dev rows, (T, V) log posterior [nats], with their texts."""
     from training.asr.ctc import frame_posteriors
 
-    snapshot, _ = snapshot_and_account(corpus, settings.promotion, "asr")
+    snapshot, _ = snapshot_and_account(corpus, promotion, "asr")
     examples = asr_examples(corpus, snapshot.of("dev"))
     read = progress.over(examples, "transcribing dev rows", len(examples), "clips")
     return [(frame_posteriors(asr, [each.samples])[0].log_probs, each.text) for each in read]

@@ -33,6 +33,8 @@ from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tun
 from flows.steps.promote import Judgement
 from flows.steps.refused_training import RefusedTraining, reason_in
 from flows.steps.retrain_plan import RetrainPlan
+from sampling.budget import SamplingSettings
+from training.evaluation.gate import PromotionSettings
 from training.loop.work import Epoch
 from training.snapshots import LabelAccount
 
@@ -141,7 +143,9 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
     base = found.digest
     folder = settings.home / "work" / digest(plan.operation_id)[:16]
     try:
-        with tracked_run(tracking, _facts(corpus, settings, plan, base, flow_run)) as run_id:
+        with tracked_run(
+            tracking, _facts(corpus, settings.sampling, settings.promotion, plan, base, flow_run)
+        ) as run_id:
             learn = partial(fine_tune, corpus, found.folder, plan, folder)
             number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
             labelled, strategy = len(plan.snapshot.of("train")), settings.sampling.strategy
@@ -254,7 +258,14 @@ def _put_version(
     op.result = learned.to_json()
 
 
-def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base: str, flow_run: str) -> RunFacts:
+def _facts(
+    corpus: Corpus,
+    sampling: SamplingSettings,
+    promotion: PromotionSettings,
+    plan: RetrainPlan,
+    base: str,
+    flow_run: str,
+) -> RunFacts:
     """Return what the version's MLflow run records about its origin."""
     from training.tracking import run_names
     from training.tracking.facts import RunFacts
@@ -264,13 +275,13 @@ def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base:
     labelled = len(plan.snapshot.of("train"))
     return RunFacts(
         operation_id=plan.operation_id,
-        name=run_names.retrained(plan.kind, plan.cycle, labelled, settings.sampling.strategy),
+        name=run_names.retrained(plan.kind, plan.cycle, labelled, sampling.strategy),
         kind=plan.kind,
         cycle=plan.cycle,
         config={
             plan.kind: plan.finetune.model_dump(mode="json"),
-            "sampling": settings.sampling.model_dump(mode="json"),
-            "promotion": settings.promotion.model_dump(mode="json"),
+            "sampling": sampling.model_dump(mode="json"),
+            "promotion": promotion.model_dump(mode="json"),
             "text": {"normaliser": NORMALISER},
             "pseudo": {"count": len(plan.pseudo.ids), "weight": plan.pseudo.weight},
         },
@@ -278,8 +289,8 @@ def _facts(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, base:
         base=base,
         parent=model_registry.champion(corpus, plan.kind).version,
         round=newest[0].round if newest else "",
-        strategy=settings.sampling.strategy,
-        seed=settings.sampling.seed,
+        strategy=sampling.strategy,
+        seed=sampling.seed,
         flow_run_id=flow_run,
         labels=labelled,
         annotator_minutes=minutes,

@@ -90,7 +90,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
     given = settings.asr if kind == "asr" else settings.intent
     pseudo = choose_pseudo_labels(corpus, settings.night, given.pseudo, kind, snapshot)
     base = registry.base_to_learn_from(corpus, settings.home, settings.models, kind)
-    finetune = finetune_of(settings, base)
+    finetune = finetune_of(settings.asr, settings.intent, base)
     with corpus.read() as conn:
         # a base goes on by the names of now, and so do its replay sentences: a speech model knows no names
         meant = meaning_digest(conn) if kind == "intent" else ""

@@ -146,7 +146,7 @@ def plan(
     choices = _by_base(sweep_grid.read_choices(kind, tried), safe_values(base))
     if seeds > 1 and SEED[kind] in choices:
         raise SettingsError(f"--seeds tries seeds: leave {SEED[kind]} out of --set, or give --seeds 1")
-    present = finetune_of(settings, base)
+    present = finetune_of(settings.asr, settings.intent, base)
     candidates = sweep_grid.candidates(kind, present, choices, trials)
     snapshot, account = snapshot_and_account(corpus, settings.promotion, kind)
     parts = _parts(corpus, snapshot, folds)

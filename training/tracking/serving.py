@@ -26,6 +26,7 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+LOCAL: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 MIN_SECONDS = 0.1  # least duration of a clip [s]; shorter clips are padded with silence
 TSALLIS_ALPHA = 1.0 / 3.0  # entropic index of the word confidence (Laptev & Ginsburg 2023)
 TOKENS_PER_SECOND = 20
@@ -80,12 +81,11 @@ def speech_model(folder: Path) -> Any:
 
     if (folder / "decoder" / "beam.json").is_file():
         logging.getLogger("earmark.serving").warning(GREEDILY)
-    where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    processor = AutoProcessor.from_pretrained(str(folder), **where)
+    processor = AutoProcessor.from_pretrained(str(folder), **LOCAL)
     extractor, tokenizer = processor.feature_extractor, processor.tokenizer
-    has_decoder = bool(AutoConfig.from_pretrained(str(folder), **where).is_encoder_decoder)
+    has_decoder = bool(AutoConfig.from_pretrained(str(folder), **LOCAL).is_encoder_decoder)
     kind = AutoModelForSpeechSeq2Seq if has_decoder else AutoModelForCTC
-    model = kind.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **where).eval()
+    model = kind.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **LOCAL).eval()
     symbols = [str(token or "") for token in tokenizer.convert_ids_to_tokens(list(range(model.config.vocab_size)))]
     starts = np.array([symbol.startswith(("\u2581", "\u0120")) for symbol in symbols])
     gap = np.array([symbol == getattr(tokenizer, "word_delimiter_token", None) for symbol in symbols])
@@ -109,8 +109,7 @@ def speech_model(folder: Path) -> Any:
                 log_probs, path, is_text = ctc_output(model, prepared(clip))
                 begins, options = is_text & np.append(True, path[1:] != path[:-1]), {"group_tokens": False}
         text = normalise(tokenizer.decode([int(t) for t in path[begins] if int(t) not in special], **options))
-        new_word = begins & (starts[path] | gap[path])
-        words = np.where(is_text & ~gap[path], np.cumsum(new_word), -1)
+        words = np.where(is_text & ~gap[path], np.cumsum(begins & (starts[path] | gap[path])), -1)
         return text, mean_word_confidence(tsallis_confidence(log_probs), words)
 
     def answer(table: pd.DataFrame) -> pd.DataFrame:
