@@ -70,7 +70,7 @@ def settings(model: type[BaseModel], instance: BaseModel | None = None, prefix: 
         sentence = field.description or sentences.get(name, "")
         if inner is None:
             bounds = [
-                text.format(f"{bound:g}")
+                text.format(bound if isinstance(bound, int) else f"{bound:g}")
                 for bound_name, text in BOUNDS
                 for item in field.metadata
                 if (bound := getattr(item, bound_name, None)) is not None

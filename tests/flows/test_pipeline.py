@@ -59,7 +59,7 @@ def test_damaged_files_cost_only_themselves(tmp_path: Path, prefect_url: str):
 
     answers = [settings.answers / name for name in ("a.jsonl", "audio.jsonl")]
     refused = tmp_path / "refused.jsonl"
-    refused.write_text('{"audio": "a.wav"}\n' * 2)
+    refused.write_text('{"audio": "a.wav", "account": "nobody", "consent": []}\n' * 2)
     commands = [("ingest", damaged, 2), ("ingest", table, 2), ("ingest", refused, 1)]
     for command, name, status in (*commands, *(("merge", file, 2) for file in answers)):
         done = earmark(command, str(name), *arguments(settings.home, *FEW, f"prefect.api_url={prefect_url}"))

@@ -31,12 +31,11 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
     """
     if revision is None or not COMMIT.fullmatch(revision):
         raise SettingsError(f"{key}: hub id {name} needs {key}_revision, the 40 hex digits of one commit")
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         with _quiet_hub():
-            return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+            return _downloaded(name, revision)
     except RevisionNotFoundError:
         raise SettingsError(f"{key}: the hub's {name} has no commit {revision}; check it on its page") from None
     except RepositoryNotFoundError:
@@ -46,6 +45,17 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
             f"{key}: {name} at {revision[:12]} can't be had from the hub ({type(error).__name__}); check id and "
             "network and run it again, which goes on with the files that are missing, or give a folder"
         ) from None
+
+
+def _downloaded(name: str, revision: str) -> Path:
+    """Return the folder of the files; ask once more where the hub gave no answer in time."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
+    except LocalEntryNotFoundError:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(ALLOWED_FILES)))
 
 
 def local_base(base: str | Path, revision: str | None) -> Path:

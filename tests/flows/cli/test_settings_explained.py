@@ -88,7 +88,7 @@ def test_the_terminal_has_value_sentence_type_and_origin(capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines() == [
         "sampling.seed: 3",
         "  Seed of all draws.",
-        "  whole number, 0 or more; from --set, default 0",
+        "  whole number, 0 or more, at most 4294967295; from --set, default 0",
     ]
     show_explained(explain(Settings(), {}, "people.people.*.hours"))
     assert capsys.readouterr().out.splitlines()[0] == "people.people.*.hours"

@@ -24,7 +24,7 @@ def test_the_plan_and_the_run_have_the_values_of_the_base(tmp_path: Path):
         base = registry.base_to_learn_from(corpus, settings.home, settings.models, "intent")
         assert safe_values(base) == {"intent.fit.encoder_rate": 1e-3, "intent.interpolate": 0.3}
         planned = retrain_plan.plan(corpus, settings, "intent", "by-hand", only_if_due=False)
-        assert planned.finetune == finetune_of(settings, base)
+        assert planned.finetune == finetune_of(settings.asr, settings.intent, base)
         assert planned.finetune.interpolate == 0.3
         same = settings_of(tmp_path, *QUICK, "intent.interpolate=0.3", "intent.fit.encoder_rate=1e-3")
         again = retrain_plan.plan(corpus, same, "intent", "by-hand", only_if_due=False)

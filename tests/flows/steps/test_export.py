@@ -98,7 +98,7 @@ def test_a_withdrawn_consent_sweeps_clip_and_line_at_once(world: World):
     world.export()
     consent.set_consent(world.corpus.vault, "account-1", ["score"], world.now[0], "test")
     manifest = world.settings.home / "refused.jsonl"
-    manifest.write_text('{"audio": "missing.wav"}\n')
+    manifest.write_text('{"audio": "missing.wav", "account": "nobody", "consent": []}\n')
     take_in(world.corpus, world.settings, [manifest], from_inbox=False)
     gone = world.ids[1]
     assert gone not in {task.utterance_id for task in world.tasks()}

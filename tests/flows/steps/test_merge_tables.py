@@ -35,7 +35,7 @@ def test_a_table_is_merged_and_its_bad_lines_stay_with_their_columns(world: Worl
     (waiting,) = answer_inbox.waiting_files(world.settings.answers)
     report = merge_file(world.corpus, world.settings, waiting, from_inbox=True)
     assert (report.rows, report.labels, report.refused) == (4, 3, {"bad_field": 1})
-    detail = "field lead_time: give seconds, 0 or more, such as 8.9"
+    detail = "field lead_time: give seconds, 0 to 86400 (24 hours), such as 8.9"
     assert report.refused_lines == (RefusedAnswerLine(3, "bad_field", "lead_time", detail=detail),)
     assert [path.name for path in world.settings.answers.iterdir()] == ["monday.refused.csv"]
     mended = (world.settings.answers / "monday.refused.csv").read_text().replace("soon", "8").splitlines()

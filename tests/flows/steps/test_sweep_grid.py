@@ -61,7 +61,7 @@ def test_a_refused_key_outside_of_all_branches_names_the_groups():
         read_choices("asr", ["asr.rate=1"])
     _, _, listed = str(caught.value).partition("these have, below asr: ")
     assert listed.split(", ") == [
-        "freeze_feature_encoder", "interpolate", "loop.*", "lora", "lora.*", "pseudo.*",
+        "beam.*", "decoder", "freeze_feature_encoder", "interpolate", "loop.*", "lora", "lora.*", "pseudo.*",
     ]  # fmt: skip
     with pytest.raises(SettingsError, match=r"did you mean intent\.fit\.epochs\? these have, below intent: "):
         tried_and_other("intent", ["asr.loop.epochs=5,10"])
