@@ -119,7 +119,8 @@ def merge_annotations(
             one = _merge(utterance_id, names, beside, settings, crowd)
             first = [row for row in names if row.task_id not in again]
             if one.outcome == "conflict" and len(first) < len(names):
-                before = _merge(utterance_id, first, beside, settings, crowd) if first else None
+                said = any(row.verdict != "help" for row in first)
+                before = _merge(utterance_id, first, beside, settings, crowd) if said else None
                 one = _with_first_label(one, before, beside)
             is_new = one.is_new or (one.label is not None and known != label)
             outside = {

@@ -295,6 +295,13 @@ def test_answers_to_a_question_asked_again_end_in_the_same_label_in_any_order(ro
     assert ends[0] == (once.outcome, valid and replace(valid, revision=1))
 
 
+def test_help_is_no_first_answer_beside_a_conflict_of_those_asked_again() -> None:
+    again = [replace(labelled("ann"), task_id=AGAIN), replace(labelled("bob", intent="light_off"), task_id=AGAIN)]
+    label = merge(again[0]).label
+    merged = merge(judged("cid", "help"), *again, current=label)
+    assert (merged.outcome, merged.label, merged.withdraws) == ("conflict", None, True)
+
+
 def test_help_takes_nothing_away_from_what_was_ingested() -> None:
     rows = [labelled("ann", transcript=None), replace(judged("bob", "help"), task_id=task_id("r2", "u1", "transcribe"))]
     merged = merge(*rows, current=MANIFEST)
