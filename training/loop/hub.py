@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from corpus.errors import SettingsError
+from corpus.hub_access import asking_hub
 
 HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -34,7 +35,7 @@ def hub_folder(name: str, revision: str | None, key: str) -> Path:
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        with _quiet_hub():
+        with _quiet_hub(), asking_hub():
             return _downloaded(name, revision)
     except RevisionNotFoundError:
         raise SettingsError(f"{key}: the hub's {name} has no commit {revision}; check it on its page") from None
@@ -73,7 +74,8 @@ def licence_of(name: str, revision: str | None) -> str:
     from huggingface_hub import HfApi
 
     try:
-        card = HfApi().model_info(name, revision=revision, timeout=10).card_data
+        with asking_hub():
+            card = HfApi().model_info(name, revision=revision, timeout=10).card_data
     except Exception:  # a download has worked just before; the licence alone is no reason to fail
         return ""
     return str(card.get("license") or "") if card else ""

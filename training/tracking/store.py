@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpus.errors import EarmarkError, SettingsError
+from corpus.hub_access import keep_off_hub
 from corpus.storage.durable_write import link_new, sync
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def open_tracking(settings: TrackingSettings, home: Path) -> Tracking:
     """Open the store and its experiment; both are created if they do not exist.
 
     From then on MLflow in this process uses this store alone, whatever `MLFLOW_TRACKING_URI` is in the environment, and
-    sends no telemetry. `HF_HUB_OFFLINE` is set unless it was set before.
+    sends no telemetry, and no library of it asks the hub, see `corpus.hub_access`.
 
     Raises:
         SettingsError: the experiment was deleted in the store.
@@ -165,7 +166,7 @@ def disable_telemetry() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    keep_off_hub()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 

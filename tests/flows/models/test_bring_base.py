@@ -134,3 +134,19 @@ def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_down
     shutil.rmtree(tmp_path / "cache")
     show = earmark("base", "list", "--json", EARMARK_HOME=str(home))
     assert {each["name"] for each in json.loads(show.stdout) if each["in_home"]} == {"embedded", "whisper-base"}
+
+
+def test_a_hub_id_in_the_settings_is_fetched_by_the_command_that_needs_it_and_never_again(tmp_path: Path):
+    commit = "a" * 40
+    models = ("--set", "models.asr=openai/whisper-base", "--set", f"models.asr_revision={commit}")
+    with hub_server() as hub:
+        hub.models["openai/whisper-base", commit] = family_folder("whisper", tmp_path)
+        where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(tmp_path / "home")}
+        where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
+        forbidden = earmark("score", *models, HF_HUB_OFFLINE="1", **where)
+        assert (forbidden.returncode, hub.served) == (2, [])
+        done = earmark("score", *models, **where)
+        assert done.returncode == 0, done.stderr
+        assert "model.safetensors" in hub.served
+    again = earmark("score", *models, **where)  # the hub is gone
+    assert again.returncode == 0, again.stderr
