@@ -74,18 +74,20 @@ def ensure_champions(
 def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tracking) -> ModelVersion:
     """Learn from the base in the folder from now on: check and register it where it is new; return its version.
 
-    The champion stays: versions that learn from the new base have to win as all others.
+    The champion stays: versions that learn from the new base have to win as all others. Where it is registered and its
+    files there are damaged or missing, they are restored from the folder.
 
     Raises:
         EarmarkError: the base does not pass its check; nothing is registered.
     """
-    from training.tracking.version_files import folder_digest
+    from training.tracking.version_files import folder_digest, restore_files
 
     base = folder_digest(folder)
     with corpus.read() as conn:
         known = [each for each in store.versions(conn, kind) if each.origin == "base" and each.base == base]
     if not known:
         return _register_base(corpus, home, folder, kind, tracking)
+    restore_files(folder, registry.located(home, known[-1].model_uri), base)
     with corpus.operation(operation_ids.use_base(kind), "register") as op:
         _move(op.conn, kind, known[-1].version)
         op.result = {"kind": kind, "version": known[-1].version, "base": True}
