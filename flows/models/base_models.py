@@ -6,6 +6,7 @@ neither a folder that vanished nor a newer earmark with another embedded base ch
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -80,18 +81,36 @@ def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tra
     Raises:
         EarmarkError: the base does not pass its check; nothing is registered.
     """
-    from training.tracking.version_files import folder_digest, restore_files
+    from training.tracking.version_files import folder_digest
 
     base = folder_digest(folder)
     with corpus.read() as conn:
         known = [each for each in store.versions(conn, kind) if each.origin == "base" and each.base == base]
     if not known:
         return _register_base(corpus, home, folder, kind, tracking)
-    restore_files(folder, registry.located(home, known[-1].model_uri), base)
+    _restore_files(folder, registry.located(home, known[-1].model_uri), base)
     with corpus.operation(operation_ids.use_base(kind), "register") as op:
         _move(op.conn, kind, known[-1].version)
         op.result = {"kind": kind, "version": known[-1].version, "base": True}
     return known[-1]
+
+
+def _restore_files(folder: Path, model_uri: str, digest: str) -> None:
+    """Copy the files of a base from a folder to where it is registered, if those there are not of its digest.
+
+    What is on another machine is left as it is.
+    """
+    from training.loop.model_files import replaced_folder
+    from training.tracking.version_files import files_differ, local_path, model_files
+
+    place = local_path(model_uri)
+    if place is None or not files_differ(place, digest):
+        return
+    with replaced_folder(place) as draft:
+        for path in model_files(folder):
+            target = draft / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def other_bases(corpus: Corpus, home: Path, models: ModelSettings) -> list[str]:

@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlparse
 
 from corpus.errors import Damaged, RecordError
 from corpus.storage.durable_write import sync
-from training.loop.model_files import replaced_folder
 from training.tracking.store import disable_telemetry, store_errors
 
 FILES_ALLOWED = frozenset({".safetensors", ".json", ".jsonl", ".txt", ".model", ".jinja", ".md", ".arpa"})
@@ -98,24 +97,6 @@ def local_folder(model_uri: str, expected_digest: str | None = None) -> Path:
     if expected_digest is not None and folder_digest(folder) != expected_digest:
         raise Damaged(f"model files {model_uri} are not what was registered; restore them or roll back")
     return folder
-
-
-def restore_files(folder: Path, model_uri: str, digest: str) -> None:
-    """Copy the model's files in a folder to those of a version on this machine, where these are not of its digest.
-
-    Args:
-        folder: with the same digest.
-        model_uri: folder or URL of the version's files; what is elsewhere is left as it is.
-        digest: SHA-256 of the version's files, see `folder_digest`.
-    """
-    place = local_path(model_uri)
-    if place is None or not files_differ(place, digest):
-        return
-    with replaced_folder(place) as draft:
-        for path in model_files(folder):
-            target = draft / path.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
 
 
 @cache
