@@ -208,7 +208,8 @@ def _adapted(draft: Path, name: str, kind: Kind, language: str | None) -> tuple[
         return ()
     changed = []
     general, path = _read(draft / "generation_config.json"), draft / "generation_config.json"
-    known = sorted(str(token).strip("<|>") for token in general.get("lang_to_id") or ())
+    languages = general.get("lang_to_id")
+    known = sorted(token.strip("<|>") for token in languages) if isinstance(languages, dict) else []
     if known and general.get("is_multilingual", True):
         wanted = language or str(general.get("language") or "").strip("<|>")
         if not wanted:
