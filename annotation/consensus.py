@@ -205,14 +205,15 @@ def _merge(
 
 
 def _with_first_label(one: Merged, first: Merged | None, beside: _Beside) -> Merged:
-    """Return the conflict with the label of the first answers, or with the ingested one where there are none."""
-    if first is None:
-        label, current = beside.ingested, beside.current
-        if label is not None and current is not None:
-            label = replace(label, revision=current.revision)  # a label that is valid already is no new one
-        withdraws = label is None and current is not None and not beside.withdrawn
-        return replace(one, label=label, is_new=label is not None and beside.is_new(label), withdraws=withdraws)
-    return replace(one, label=first.label, is_new=first.is_new, withdraws=first.withdraws)
+    """Return the conflict with the label of the first answers, or with the ingested one where there are none.
+
+    Its revision is at least that of the current label, so that a label that is valid already is no new one.
+    """
+    label, current = beside.ingested if first is None else first.label, beside.current
+    if label is not None and current is not None:
+        label = replace(label, revision=max(label.revision, current.revision))
+    withdraws = label is None and current is not None and not beside.withdrawn
+    return replace(one, label=label, is_new=label is not None and beside.is_new(label), withdraws=withdraws)
 
 
 def _content(label: Label) -> Content:

@@ -132,7 +132,8 @@ def retrain(kind: Kind, snapshot_id: str, inputs_digest: str) -> str:
     Args:
         kind: kind of the model.
         snapshot_id: labels that the model is trained on.
-        inputs_digest: digest of the settings, the base, the pseudo-labels and, for intents, what former names mean.
+        inputs_digest: digest of the settings, the base, the pseudo-labels and, for intents, what former names mean,
+            for a beam the texts that it is built from beside the labels.
     """
     return f"retrain/{kind}/{snapshot_id}/{inputs_digest[:16]}"
 
@@ -144,7 +145,7 @@ def trial(kind: Kind, rows_digest: str, inputs_digest: str) -> str:
         kind: kind of the model.
         rows_digest: digest of the labels that are learned from, and of those that watch the training.
         inputs_digest: digest of the settings, the base, the pseudo-labels and, for intents, the drafts and what former
-            names mean.
+            names mean, for a beam the texts that it is built from beside the labels.
     """
     return f"trial/{kind}/{rows_digest[:16]}/{inputs_digest[:16]}"
 

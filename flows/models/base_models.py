@@ -6,6 +6,7 @@ neither a folder that vanished nor a newer earmark with another embedded base ch
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -74,7 +75,8 @@ def ensure_champions(
 def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tracking) -> ModelVersion:
     """Learn from the base in the folder from now on: check and register it where it is new; return its version.
 
-    The champion stays: versions that learn from the new base have to win as all others.
+    The champion stays: versions that learn from the new base have to win as all others. Where it is registered and its
+    files there are damaged or missing, they are restored from the folder.
 
     Raises:
         EarmarkError: the base does not pass its check; nothing is registered.
@@ -86,10 +88,29 @@ def use_base(corpus: Corpus, home: Path, folder: Path, kind: Kind, tracking: Tra
         known = [each for each in store.versions(conn, kind) if each.origin == "base" and each.base == base]
     if not known:
         return _register_base(corpus, home, folder, kind, tracking)
+    _restore_files(folder, registry.located(home, known[-1].model_uri), base)
     with corpus.operation(operation_ids.use_base(kind), "register") as op:
         _move(op.conn, kind, known[-1].version)
         op.result = {"kind": kind, "version": known[-1].version, "base": True}
     return known[-1]
+
+
+def _restore_files(folder: Path, model_uri: str, digest: str) -> None:
+    """Copy the files of a base from a folder to where it is registered, if those there are not of its digest.
+
+    What is on another machine is left as it is.
+    """
+    from training.loop.model_files import replaced_folder
+    from training.tracking.version_files import files_differ, local_path, model_files
+
+    place = local_path(model_uri)
+    if place is None or not files_differ(place, digest):
+        return
+    with replaced_folder(place) as draft:
+        for path in model_files(folder):
+            target = draft / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def other_bases(corpus: Corpus, home: Path, models: ModelSettings) -> list[str]:

@@ -25,6 +25,7 @@ from flows.models.base_catalog import CatalogueEntry, entry_of
 from flows.models.model_check import check_base
 from flows.runtime import progress
 from flows.runtime.results import Result
+from training.asr.beam_files import read_decoder, write_decoder
 from training.loop.base_facts import (
     FILE,
     BaseFacts,
@@ -106,7 +107,7 @@ def add_base(
         of_kind = kind or (found.entry.kind if found.entry else _kind_of(draft))
         changed = _adapted(draft, chosen, of_kind, language)
         facts = _facts(found, chosen, of_kind, draft, language)
-        already = _is_there(place, facts)
+        already = _is_there(place, draft, facts)
         write_facts(facts, draft)
         with progress.track(f"checking {chosen}", None, "files"):
             check_base(draft, of_kind)
@@ -154,13 +155,16 @@ def _named(draft: Path, place: Path) -> Iterator[None]:
 
 
 def _bring(folder: Path, draft: Path, language: str | None) -> None:
-    """Copy the files of a model into the draft; convert those in CTranslate2's format."""
+    """Copy the files of a model into the draft, with its decoder; convert those in CTranslate2's format."""
     with tempfile.TemporaryDirectory(prefix="earmark-base-") as work:
         if _is_ctranslate2(folder):
             folder = _converted(folder, Path(work) / "converted", language)
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name != FILE and any(fnmatch(path.name, each) for each in WANTED):
                 shutil.copyfile(path, draft / path.name)  # the hub's files are links into its cache
+        decoder = read_decoder(folder)
+        if decoder is not None:
+            write_decoder(draft, decoder)
 
 
 def _is_ctranslate2(folder: Path) -> bool:
@@ -204,7 +208,8 @@ def _adapted(draft: Path, name: str, kind: Kind, language: str | None) -> tuple[
         return ()
     changed = []
     general, path = _read(draft / "generation_config.json"), draft / "generation_config.json"
-    known = sorted(str(token).strip("<|>") for token in general.get("lang_to_id") or ())
+    languages = general.get("lang_to_id")
+    known = sorted(token.strip("<|>") for token in languages) if isinstance(languages, dict) else []
     if known and general.get("is_multilingual", True):
         wanted = language or str(general.get("language") or "").strip("<|>")
         if not wanted:
@@ -275,7 +280,7 @@ def _licence_in(card: Path) -> str:
     return named.group(1) if named else ""
 
 
-def _is_there(place: Path, facts: BaseFacts) -> bool:
+def _is_there(place: Path, draft: Path, facts: BaseFacts) -> bool:
     """Return whether the same base has the name already.
 
     Raises:
@@ -284,6 +289,9 @@ def _is_there(place: Path, facts: BaseFacts) -> bool:
     before = None
     with suppress(Damaged):
         before = read_facts(place)
-    if place.is_dir() and before is not None and before.digest != facts.digest:
-        raise Refused(f"there is a base {facts.name} with other weights, of {before.source}; give another --name")
+    if place.is_dir() and before is not None:
+        if before.digest != facts.digest:
+            raise Refused(f"there is a base {facts.name} with other weights, of {before.source}; give another --name")
+        if read_decoder(place) != read_decoder(draft):
+            raise Refused(f"there is a base {facts.name} with another decoder; give another --name")
     return before is not None

@@ -150,7 +150,7 @@ def _after_the_choice(conn: sa.Connection, night: Night, reasons: Mapping[str, s
     states = {row.utterance_id: row.state for name in round_names for row in rounds.tasks(conn, name)}
     waiting = {"open": "waiting to be exported", "exported": "waiting for an answer", "closed": "closed unanswered"}
     unanswered = Counter(waiting.get(states.get(i, "open"), "asked for help") for i in set(reasons) - answered)
-    labelled = {row.utterance_id for row in labels.current(conn, sorted(reasons))}
+    labelled = {row.utterance_id for row in labels.current(conn, sorted(answered))}
     unlabelled = Counter(_verdict(i, answers) for i in answered - labelled)
     used = night_funnel.roles(conn, sorted(labelled))
     learned = {i for i in labelled if i in used and used[i]["train"]}

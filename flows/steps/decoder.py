@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from corpus.handle import Corpus
+from corpus.records.base import digest
 from corpus.tables import utterances
 from corpus.tables.inventory import stored_names
+from training.asr.beam_build import LabelText, build_decoder, files_digest
 from training.asr.finetune import AsrFinetuneSettings
+from training.intent.finetune import IntentFinetuneSettings
 
 if TYPE_CHECKING:
     from training.asr.fit import AsrExample
@@ -28,8 +31,6 @@ def decoder_of(
         examples: what the model learns; their texts were opened for training.
         pseudo: utterances among them whose texts nobody confirmed; the language model does not learn these.
     """
-    from training.asr.beam_build import LabelText, build_decoder
-
     if settings.decoder != "beam":
         return None
     labelled = [each for each in examples if each.utterance_id not in pseudo]
@@ -38,6 +39,17 @@ def decoder_of(
         speakers = utterances.pool_columns(conn, [each.utterance_id for each in labelled]).speaker_ids.tolist()
     labels = [LabelText(each.text, each.weight, speaker) for each, speaker in zip(labelled, speakers, strict=True)]
     return build_decoder(settings.beam, labels, examples_of_names)
+
+
+def decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
+    """Return a digest of what a decoder is built from beside the labels; "" where none is asked for.
+
+    Raises:
+        SettingsError: a file that the settings name can't be read.
+    """
+    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
+        return ""
+    return digest([files_digest(finetune.beam), inventory_examples(conn)])
 
 
 def inventory_examples(conn: sa.Connection) -> list[str]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
-
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
 from corpus.records.models import Snapshot
@@ -31,10 +29,9 @@ from flows.runtime.settings_parts import (
     HasPromotion,
     HasTracking,
 )
-from flows.steps.decoder import inventory_examples
+from flows.steps.decoder import decoder_sources
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
-from training.asr.beam_build import files_digest
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
 from training.snapshots import LabelAccount
@@ -98,7 +95,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         champion = store.alias(conn, kind, "champion")
         learned = snapshots.snapshot(conn, newest.snapshot_id) if newest.snapshot_id else Snapshot(rows=())
         judged = judgements.of_version(conn, kind, newest.version)
-        sources = _decoder_sources(conn, finetune)
+        sources = decoder_sources(conn, finetune)
     document = finetune.model_dump(mode="json", exclude=_unused(finetune))
     how = digest([document, base.digest, *filter(None, [pseudo.digest(), meant, sources])])
     before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
@@ -127,13 +124,6 @@ def _unused(finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> set[str]:
     if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder == "beam":
         return set()
     return {"beam", "decoder"} if finetune.decoder is None else {"beam"}
-
-
-def _decoder_sources(conn: sa.Connection, finetune: AsrFinetuneSettings | IntentFinetuneSettings) -> str:
-    """Return a digest of what a decoder is built from beside the labels; "" where none is asked for."""
-    if not isinstance(finetune, AsrFinetuneSettings) or finetune.decoder != "beam":
-        return ""
-    return digest([files_digest(finetune.beam), inventory_examples(conn)])
 
 
 def _nothing_to_learn(snapshot: Snapshot) -> str:

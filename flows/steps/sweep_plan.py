@@ -30,6 +30,7 @@ from flows.runtime.settings_parts import (
     HasPromotion,
 )
 from flows.steps import sweep_grid
+from flows.steps.decoder import decoder_sources
 from flows.steps.fine_tune import LEARNING_ROLES
 from flows.steps.sweep_grid import SEED, Candidate, Finetune
 from flows.steps.sweep_outcome import Outcome, earlier_outcomes
@@ -55,7 +56,8 @@ class Trial:
     """One training of a sweep.
 
     Attributes:
-        operation_id: the same for the same labels, base, settings and seed, and for intents the same drafts and names.
+        operation_id: the same for the same labels, base, settings and seed, for intents the same drafts and names, and
+            for a beam the same files and examples of the inventory.
         candidate: position of its settings among the plan's candidates.
         name: its settings in a few words.
         finetune: the settings of the training, whole, with the seed of this trial.
@@ -255,6 +257,8 @@ def _trials(
     """Return the trainings of all candidates on each part, part by part, since the examples of one are in memory."""
     chosen: dict[tuple[int, PseudoSettings], PseudoLabels] = {}
     made = []
+    with corpus.read() as conn:
+        sources = [decoder_sources(conn, candidate.finetune) for candidate in candidates]
     for fold, part in enumerate(parts):
         rows, texts = _learned_rows(part), _texts_and_names(corpus, kind, part)
         for position, candidate in enumerate(candidates):
@@ -264,7 +268,8 @@ def _trials(
             first = sweep_grid.seed_of(kind, candidate.finetune)
             for seed in range(first, first + seeds):
                 finetune = sweep_grid.with_values(kind, candidate.finetune, {SEED[kind]: seed})
-                learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest(), *texts])
+                beside = [*texts, *filter(None, [sources[position]])]
+                learned = digest([finetune.model_dump(mode="json"), base, chosen[how].digest(), *beside])
                 name = candidate_name(candidate) + (f" seed={seed}" if seeds > 1 else "")
                 name += f" fold={fold + 1}/{len(parts)}" if len(parts) > 1 else ""
                 operation_id = operation_ids.trial(kind, rows, learned)

@@ -18,6 +18,9 @@ COMMON: Final = 0.01
 FOLLOWS: Final = 0.5
 """Probability of a phrase's next word after one that is not common; after a common word a tenth of it."""
 
+LARGEST_BOOST: Final = 700.0
+"""A boost of more changes nothing, and its exponential would be infinite [nats]."""
+
 
 def to_arpa(model: NgramModel) -> str:
     """Return the model as an ARPA file; the same model gives the same text."""
@@ -62,7 +65,7 @@ def read_arpa(text: str, name: str) -> NgramModel:
             backoff = 10.0 ** float(cells[order + 1]) if len(cells) > order + 1 else 1.0
         except (ValueError, IndexError, OverflowError):
             gram, prob, backoff = (), 0.0, 1.0
-        if len(gram) != order:
+        if len(gram) != order or not (math.isfinite(prob) and math.isfinite(backoff)):
             raise SettingsError(f"language model {name}: line {number} is not one of an ARPA file; build it anew")
         if gram != (START,):
             probs[-1][gram] = prob
@@ -109,8 +112,13 @@ def with_phrases(model: NgramModel, phrases: Iterable[str], boost: float) -> Ngr
         model: of at least order 2.
         phrases: texts in normal form, such as names of artists or contacts; their words need not be known.
         boost: how much likelier the first word of a phrase becomes [nats], up to `COMMON` or the mean word.
+
+    Raises:
+        SettingsError: the model has unigrams alone.
     """
-    common = max(COMMON, 1.0 / len(model.vocabulary))
+    if len(model.probs) < 2:
+        raise SettingsError("the language model has no pairs of words, which phrases need; give one of order 2 or 3")
+    common, factor = max(COMMON, 1.0 / len(model.vocabulary)), math.exp(min(boost, LARGEST_BOOST))
     levels = [dict(level) for level in model.probs]
     unigrams = levels[0]
     unlikely = unigrams.get((UNKNOWN,), min(unigrams.values()))
@@ -122,7 +130,7 @@ def with_phrases(model: NgramModel, phrases: Iterable[str], boost: float) -> Ngr
     for word in sorted({words[0] for words in spoken}):
         for level in levels:
             for gram in [gram for gram in level if gram[-1] == word] if level is not unigrams else [(word,)]:
-                level[gram] = max(level[gram], min(level[gram] * math.exp(boost), common))
+                level[gram] = max(level[gram], min(level[gram] * factor, common))
     for left, right in sorted({pair for words in spoken for pair in itertools.pairwise(words)}):
         follows = FOLLOWS if before[left] < common else FOLLOWS / 10.0
         levels[1][(left, right)] = max(levels[1].get((left, right), 0.0), follows)

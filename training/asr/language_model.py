@@ -82,7 +82,7 @@ def _longest_counts(texts: Iterable[tuple[str, float]], order: int) -> list[Coun
     Nothing stands before `<s>`, so these have no contexts to count.
     """
     counts: list[defaultdict[Ngram, float]] = [defaultdict(float) for _ in range(order)]
-    for text, weight in texts:
+    for text, weight in sorted(texts):  # sums of fractions depend on their order
         if not (weight > 0 and math.isfinite(weight)):
             raise UsageError(f"the weight {weight} of a text of the language model is not above 0")
         spoken = text.split()

@@ -54,9 +54,9 @@ class BeamSettings(BaseModel):
         phrase_boost: Added where a phrase of the list of phrases begins.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(default=60, ge=1)
+    width: int = Field(default=60, ge=1, le=10_000)
     hypotheses: int = Field(default=16, ge=1)
     lm_weight: float = Field(default=0.5, ge=0.0)
     word_score: float = 0.0

@@ -21,6 +21,9 @@ FILE: Final = "earmark_base.json"
 LONGEST_HEADER: Final = 100_000_000
 """Largest header of a safetensors file [bytes], the limit of its format."""
 
+LARGEST_NUMBER: Final = 1e9
+"""What a sampling rate [Hz] or a window [s] is below; JSON files may also have numbers that are infinite."""
+
 
 class BaseFacts(BaseModel):
     """What is known about a base.
@@ -107,7 +110,8 @@ def filled(settings: S, values: Mapping[str, bool | float]) -> S:
         branch = tree
         *groups, last = key.split(".")
         for name in groups:
-            branch = branch.get(name) or {}
+            below = branch.get(name)
+            branch = below if isinstance(below, dict) else {}
         if branch.get(last, "") is None:
             branch[last] = value
     try:
@@ -139,7 +143,7 @@ def _of_extractor(folder: Path, key: str) -> float | None:
         found = _json(folder / name)
         extractor = found.get("feature_extractor")
         value = (extractor if isinstance(extractor, dict) else found).get(key)
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and 0 < value < LARGEST_NUMBER:
             return float(value)
     return None
 

@@ -85,6 +85,31 @@ def test_a_home_that_was_blocked_is_healed_by_repair_and_listed_by_dry_run(setti
     assert score.returncode == 0, score.stderr
 
 
+@pytest.mark.parametrize("damage", ["cut", "removed"])
+def test_the_files_of_a_registered_base_that_comes_with_earmark_are_restored(tmp_path: Path, damage: str):
+    settings = load_settings(None, [f"corpus.home={tmp_path / 'home'}"])
+    corpus = open_corpus(settings.corpus)
+    try:
+        ensure_champions(corpus, settings.home, settings.models, settings.tracking)
+        with corpus.read() as conn:
+            version = store.version(conn, "asr", "1")
+        folder = Path(registry.located(settings.home, version.model_uri))
+        if damage == "cut":
+            weights = folder / "model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:-100])
+            assert examine(settings, repair=True).problems == ()
+        else:
+            shutil.rmtree(folder)
+            use_base(
+                corpus, settings.home, registry.BASES / "asr", "asr", open_tracking(settings.tracking, settings.home)
+            )
+        assert folder_digest(folder) == version.base
+        assert blocked_models(corpus, settings.home) == []
+        assert standing(settings) == ("1", "1")
+    finally:
+        corpus.close()
+
+
 def test_a_base_of_the_home_that_loads_is_preferred(settings: Settings, tmp_path: Path):
     corpus = open_corpus(settings.corpus)
     try:

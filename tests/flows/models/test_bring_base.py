@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,15 @@ from tests.hub_server import hub_server
 from tests.training.families import family_folder
 from tests.training.tiny import tiny_asr_folder
 from tests.training.tiny_intent import tiny_intent
+from training.asr.arpa import to_arpa
+from training.asr.beam_files import read_decoder, write_decoder
+from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr
+from training.asr.word_beam import BeamSettings, DecoderFiles
 from training.intent.model import save_intent
 from training.loop.base_facts import read_facts
 from training.loop.model_files import weights_digest
+from training.tracking.version_files import folder_digest
 
 
 def names_in(home: Path) -> list[str]:
@@ -49,6 +55,20 @@ def test_a_folder_becomes_a_base_with_its_facts_and_without_files_that_could_run
     assert read_facts(added.folder).digest == facts.digest
     with pytest.raises(UsageError, match="--name"):
         add_base(home, str(folder), name="../theirs")
+
+
+def test_a_base_comes_with_its_decoder(tmp_path: Path):
+    pytest.importorskip("flashlight.lib.text")
+    folder, home = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "home"
+    decoder = DecoderFiles(BeamSettings(width=7), to_arpa(build_ngrams([("turn it on", 1.0)])), ("dua lipa",))
+    write_decoder(folder, decoder)
+    added = add_base(home, str(folder))
+    assert read_decoder(added.folder) == decoder
+    assert folder_digest(added.folder) == folder_digest(folder)
+    assert add_base(home, str(folder)).already
+    write_decoder(folder, replace(decoder, phrases=()))
+    with pytest.raises(Refused, match="another decoder"):
+        add_base(home, str(folder))
 
 
 def test_the_kind_is_found_by_the_configuration(tmp_path: Path):

@@ -392,3 +392,19 @@ def test_the_command_shows_a_table_and_how_to_go_on(
     assert (document["trained"], document["already"]) == (0, 3)
     rates = {"intent.fit.head_rate": 0.005, "intent.fit.encoder_rate": 0.005}
     assert document["best"] == {"intent.fit.epochs": 24, **rates}
+
+
+def test_a_beam_of_other_phrases_is_another_trial(settings: Settings, tmp_path: Path):
+    file = tmp_path / "phrases.txt"
+    beam = settings_of(tmp_path, *INTENT, "asr.decoder=beam", f"asr.beam.phrases={file}")
+
+    def trials(given: Settings) -> set[str]:
+        with opened(given) as corpus:
+            return {trial.operation_id for trial in plan(corpus, given, "asr", ["asr.loop.epochs=1,2"], folds=1).trials}
+
+    file.write_text("dua lipa\n")
+    before, greedy = trials(beam), trials(settings)
+    assert trials(beam) == before
+    file.write_text("taylor swift\n")
+    assert not trials(beam) & before
+    assert trials(settings) == greedy

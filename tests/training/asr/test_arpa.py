@@ -44,7 +44,18 @@ def test_kenlm_reads_the_file_and_gives_the_same_probabilities(model, tmp_path):
     assert total == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("text", ["", "no model", "\\1-grams:\n-1.0\n", "\\1-grams:\nx\ta\n", "\\1-grams:\n\\end\\\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no model",
+        "\\1-grams:\n-1.0\n",
+        "\\1-grams:\nx\ta\n",
+        "\\1-grams:\n\\end\\\n",
+        "\\1-grams:\nnan\ta\n",
+        "\\1-grams:\ninf\ta\n",
+    ],
+)
 def test_a_file_of_another_form_is_refused(text):
     with pytest.raises(SettingsError, match=r"lm\.arpa"):
         read_arpa(text, "lm.arpa")
@@ -74,3 +85,6 @@ def test_phrases_become_likelier_and_common_words_do_not(model):
     for level in boosted.probs:
         assert max(level.values()) <= 1.0
     assert with_phrases(model, [], 6.0) == model
+    assert with_phrases(model, ["dua lipa"], 1e9) == with_phrases(model, ["dua lipa"], 700.0)
+    with pytest.raises(SettingsError, match="pairs of words"):
+        with_phrases(read_arpa("\\1-grams:\n-1.0 a\n", "lm.arpa"), ["dua lipa"], 6.0)
