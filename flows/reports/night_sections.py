@@ -213,7 +213,7 @@ def finding(kind: KindReport) -> str:
     where = f"on the {_set_of(kind)}"
     last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
     if last is None or last.champion_rate is None:
-        return f"No {kind.kind} model has been judged yet, so nobody knows how good the champion is."
+        return f"No {kind.kind} model has been judged on audit rows yet."
     rate = _rate(last.champion_rate)
     if last.champion == kind.base:
         return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."

@@ -150,7 +150,7 @@ def test_nothing_scrolls_sideways_on_a_phone_and_a_column_keeps_its_name(home: t
 
 def test_charts_without_data_say_so(tmp_path: Path) -> None:
     page = page_of(home_of(tmp_path, judged=False), tmp_path)
-    assert "No asr model has been judged yet" in page
+    assert "No asr model has been judged on audit rows yet." in page
     assert "No version has been judged yet" in page
     assert "There are no anchor rows yet" in page
     assert "No saving can be shown yet" in page
