@@ -20,6 +20,7 @@ from corpus.tables import judgements, labels, lineage, rounds, scores, utterance
 from corpus.tables import models as store
 from corpus.tables.manual_promotions import ManualPromotion, manual_promotions
 from flows.models.anchor_set import Ids, anchor_set, ids_of, newest_judged, stored_by_version
+from flows.models.judgement import Judgement, stored_judgement
 
 MOST_NIGHTS: Final = 30
 """How many nights are shown, the latest ones."""
@@ -45,6 +46,9 @@ class GateDecision:
         rows, speakers: that it judged on.
         at: when it was made; None where that is not stored.
         eval_set_id: the rows that it judged on; "" where they are not stored.
+        better_by: how much better the challenger was than the champion, at the coverage `level`, so that more is
+            better; None where it is not stored.
+        level: coverage of that interval, which depends on the look.
     """
 
     night: str
@@ -57,6 +61,8 @@ class GateDecision:
     speakers: int = 0
     at: datetime | None = None
     eval_set_id: str = ""
+    better_by: Interval | None = None
+    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,18 +259,34 @@ def _decisions(
     learned = {each.version: night_learned(conn, each) for each in versions if each.snapshot_id}
     found = [_decision(row, stored, learned) for row in store.promotions(conn, kind)]
     for version, night in learned.items():
-        smallest = min(stored.reports.get(version, ()), key=len, default=None)
-        rows, speakers = (0, 0) if smallest is None else (len(smallest), len(np.unique(smallest.speaker_ids)))
         for row in judgements.of_version(conn, kind, version):
             if row.decision == "indicative":
-                against = row.against.partition("-")[0]
-                found.append(GateDecision(night, version, against, row.decision, (TOO_FEW,), None, rows, speakers))
+                said = stored_judgement(conn, kind, version, row)
+                found.append(_indicative(night, version, row, said, stored.reports.get(version, ())))
     for hand in (each for each in manual_promotions(conn) if each.kind == kind):
         closed = max((night for night in nights if night <= hand.at.date().isoformat()), default="")
         night = learned.get(hand.version, "") or closed
         found.append(GateDecision(night, hand.version, hand.was, BY_HAND, _why(hand), at=hand.at))
     first = datetime.min.replace(tzinfo=UTC)  # an indicative decision came before what a person made of it
     return sorted(found, key=lambda each: (each.night, each.at or first, each.look or 0))
+
+
+def _indicative(
+    night: str,
+    version: str,
+    row: judgements.Judgement,
+    said: Judgement | None,
+    reports: Sequence[EvaluationReport],
+) -> GateDecision:
+    """Return a decision that spent no look, with what was said when it was made."""
+    on = next((each for each in reports if said is not None and each.eval_set_id == said.eval_set_id), None)
+    on = on or min(reports, key=len, default=None)
+    waits = f"promotion waits: {said.waits}" if said is not None and said.waits else None
+    reasons = (TOO_FEW,) if said is None else tuple(filter(None, (said.why, waits, said.lead)))
+    rows, speakers = (0, 0) if on is None else (len(on), len(np.unique(on.speaker_ids)))
+    return GateDecision(
+        night, version, row.against.partition("-")[0], row.decision, reasons, rows=rows, speakers=speakers
+    )
 
 
 def _why(hand: ManualPromotion) -> tuple[str, ...]:
@@ -274,7 +296,10 @@ def _why(hand: ManualPromotion) -> tuple[str, ...]:
 
 def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, str]) -> GateDecision:
     """Return a decision that spent a look, as it was stored."""
-    judged = row.numbers.get("difference", {})
+    from training.evaluation.intervals import reversed_difference
+
+    judged, alpha = row.numbers.get("difference", {}), row.numbers.get("alpha_used")
+    whole = alpha is not None and {"value", "low", "high", "n", "speakers"} <= set(judged)
     on = next((each for each in stored.reports.get(row.challenger, ()) if each.eval_set_id == row.eval_set_id), None)
     return GateDecision(
         night=(stored.newest_night(ids_of(on)) if on is not None else "") or learned.get(row.challenger, ""),
@@ -287,6 +312,8 @@ def _decision(row: store.PromotionRow, stored: _Stored, learned: Mapping[str, st
         speakers=judged.get("speakers", 0),
         at=row.at,
         eval_set_id=row.eval_set_id,
+        better_by=reversed_difference(Interval(**judged)) if whole else None,
+        level=None if alpha is None else 1.0 - alpha,
     )
 
 

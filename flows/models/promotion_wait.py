@@ -52,8 +52,12 @@ class PromotionWait(Result):
     @property
     def text(self) -> str:
         """Return the wait in one line."""
-        counts = (
-            f"{self.rows} of {self.min_rows} {ROWS[self.judged_on]}, {self.speakers} of {self.min_speakers} speakers"
+        counts = ", ".join(
+            f"{have} of {needed} {what}" if have < needed else f"{have} {what} are enough"
+            for have, needed, what in (
+                (self.rows, self.min_rows, ROWS[self.judged_on]),
+                (self.speakers, self.min_speakers, "speakers"),
+            )
         )
         if self.nights == 0:
             have = f"{self.rows} {ROWS[self.judged_on]} of {self.speakers} speakers"

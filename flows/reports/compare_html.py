@@ -9,9 +9,20 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpus.errors import UsageError
-from corpus.records.evaluation import Interval
 from flows.reports.compare import Compared, FigureRow, SliceComparison
-from flows.reports.compare_table import cost_rows, figure_text, points_text, rate_text, size_text, versions_of
+from flows.reports.compare_table import (
+    cost_rows,
+    figure_change,
+    figure_side,
+    figure_text,
+    notes_of,
+    points_head,
+    size_text,
+    slice_change,
+    slice_side,
+    versions_of,
+)
+from training.evaluation.interval_text import slice_text
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 
@@ -56,6 +67,8 @@ def page_html(compared: Compared) -> str:
     )
     return environment.get_template("compare.html").render(
         names=versions_of(report),
+        points_head=points_head(versions_of(report)),
+        notes=notes_of(report),
         report=report,
         figures=[_figure_row(row) for row in report.figures],
         slices=[_slice_row(row) for row in report.slices],
@@ -68,21 +81,12 @@ def page_html(compared: Compared) -> str:
 
 def _figure_row(row: FigureRow) -> Row:
     texts = (row.name, figure_text(row.first), figure_text(row.second))
-    colour = _better_or_worse(row.difference, -1 if row.better == "less" else 1)
-    return Row([*map(Cell, texts), Cell(points_text(row.difference), colour)])
+    return Row([*map(Cell, texts), Cell(figure_change(row), figure_side(row))])
 
 
 def _slice_row(row: SliceComparison) -> Row:
-    texts = (row.slice, size_text(row), rate_text(row.first), rate_text(row.second))
-    difference = Cell(points_text(row.difference), "" if row.thin else _better_or_worse(row.difference, -1))
-    return Row([*map(Cell, texts), difference], "thin" if row.thin else "")
-
-
-def _better_or_worse(difference: Interval | None, sign: int) -> str:
-    """Return the CSS class of a difference, "" where its interval contains 0; `sign` is 1 where more is better."""
-    if difference is None or difference.low <= 0 <= difference.high:
-        return ""
-    return "better" if difference.value * sign > 0 else "worse"
+    texts = (row.slice, size_text(row), slice_text(row.first), slice_text(row.second))
+    return Row([*map(Cell, texts), Cell(slice_change(row), slice_side(row))], "thin" if row.thin else "")
 
 
 def _slices_picture(compared: Compared) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from corpus.records.evaluation import Interval
 from corpus.storage import operation_ids
 from flows.reports.compare import Compared, Comparison
-from flows.reports.compare_table import figure_text, points_text, versions_of
+from flows.reports.compare_table import figure_text, points_head, versions_of
+from training.evaluation.interval_text import points_text
 
 if TYPE_CHECKING:
     from training.tracking.store import TrackingSettings
@@ -98,7 +99,7 @@ def _note(report: Comparison) -> str:
         f"Both on the same {rows.n} audit rows of {rows.speakers} speakers, 95 % intervals by speaker; the page is the "
         f"artifact `{PAGE}`.",
         "",
-        f"| | {names[0]} | {names[1]} | difference, points |",
+        f"| | {names[0]} | {names[1]} | {points_head(names)} |",
         "| --- | --- | --- | --- |",
     ]
     for row in report.figures:

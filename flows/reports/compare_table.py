@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from corpus.records.evaluation import Interval
-from flows.reports.compare import NAMES, Comparison, SliceComparison
+from flows.reports.compare import NAMES, Comparison, FigureRow, SliceComparison
 from flows.runtime import console
-
-
-def rate_text(rate: Interval | None) -> str:
-    """Return `12.3 % [10.1, 14.6]`, or `-` where there is no rate."""
-    return "-" if rate is None else console.percent(rate.value, rate.low, rate.high)
+from training.evaluation.interval_text import TOO_FEW_NOTE, points_text, rate_text, says_enough, slice_text
+from training.evaluation.metrics import THIN_NOTE
 
 
 def figure_text(rate: Interval | None) -> str:
     """Return `12.3 % [10.1, 14.6]`, or that the figure can't be judged where it has no meaning."""
     return "can't be judged" if rate is None else rate_text(rate)
-
-
-def points_text(difference: Interval | None) -> str:
-    """Return a difference of two rates in points, `-9.6 [-12.3, -7.1]`, or `-` where there is none."""
-    if difference is None:
-        return "-"
-    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def speed_text(rate: Interval | None) -> str:
@@ -36,8 +25,51 @@ def size_text(row: SliceComparison) -> str:
 
 
 def versions_of(report: Comparison) -> tuple[str, str]:
-    """Return the names of the two versions, such as `asr 2`."""
-    return f"{report.kind} {report.first}", f"{report.kind} {report.second}"
+    """Return the names of the two versions, such as `asr/2`."""
+    return f"{report.kind}/{report.first}", f"{report.kind}/{report.second}"
+
+
+def points_head(names: tuple[str, str]) -> str:
+    """Return the name of a column of differences, which says what is subtracted from what."""
+    return f"{names[1]} - {names[0]}, points"
+
+
+def side(difference: Interval | None, sign: int) -> str:
+    """Return `better` or `worse`, or "" where the interval contains 0 or says nothing.
+
+    Args:
+        difference: second - first.
+        sign: 1 where more is better, -1 where less is.
+    """
+    if difference is None or difference.low <= 0 <= difference.high or not says_enough(difference):
+        return ""
+    return "better" if difference.value * sign > 0 else "worse"
+
+
+def figure_side(row: FigureRow) -> str:
+    """Return whether the second version is better or worse by a figure."""
+    return side(row.difference, -1 if row.better == "less" else 1)
+
+
+def slice_side(row: SliceComparison) -> str:
+    """Return whether the second version is better or worse in a slice; a thin one says neither."""
+    return "" if row.thin else side(row.difference, -1)
+
+
+def figure_change(row: FigureRow) -> str:
+    """Return the difference of a figure, and whether that is better or worse."""
+    return f"{points_text(row.difference)} {figure_side(row)}".rstrip()
+
+
+def slice_change(row: SliceComparison) -> str:
+    """Return the difference in a slice, and whether that is better or worse."""
+    return f"{points_text(row.difference)} {slice_side(row)}".rstrip()
+
+
+def notes_of(report: Comparison) -> list[str]:
+    """Return what the words in the table of slices mean, of those that it has."""
+    few = not all(says_enough(row.difference) for row in report.slices)
+    return [*([THIN_NOTE] if any(row.thin for row in report.slices) else []), *([TOO_FEW_NOTE] if few else [])]
 
 
 def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
@@ -45,7 +77,7 @@ def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
     first, second = report.cost
     rows: list[tuple[str, ...]] = [
         ("labels learned from", console.cell(first.labels), console.cell(second.labels)),
-        ("annotator minutes", console.cell(first.annotator_minutes), console.cell(second.annotator_minutes)),
+        ("annotator minutes for these", console.cell(first.annotator_minutes), console.cell(second.annotator_minutes)),
         ("training [s]", console.cell(first.training_seconds), console.cell(second.training_seconds)),
     ]
     speeds = [name for name in NAMES if name in first.speed or name in second.speed]
@@ -54,22 +86,23 @@ def cost_rows(report: Comparison) -> list[tuple[str, ...]]:
 
 
 def show_comparison(report: Comparison) -> None:
-    """Print the comparison: figures, slices and cost."""
+    """Print the comparison: figures, slices and cost, with what their words mean."""
     names, difference = versions_of(report), report.difference
     print(
-        f"{difference.n} audit rows of {difference.speakers} speakers, set {report.eval_set_id[:12]}, "
-        f"normal form {report.normaliser}, 95 % intervals by speaker"
+        f"{difference.n} audit rows of {difference.speakers} speakers, evaluation set {report.eval_set_id[:12]}, "
+        f"normal form {report.normaliser}; intervals are 95 %, by speaker"
     )
     figures = [
-        (row.name, figure_text(row.first), figure_text(row.second), points_text(row.difference))
-        for row in report.figures
+        (row.name, figure_text(row.first), figure_text(row.second), figure_change(row)) for row in report.figures
     ]
-    console.show_table("", ("", *names, "difference, points"), figures)
+    console.show_table("", ("", *names, points_head(names)), figures)
     slices = [
-        (row.slice, size_text(row), rate_text(row.first), rate_text(row.second), points_text(row.difference))
+        (row.slice, size_text(row), slice_text(row.first), slice_text(row.second), slice_change(row))
         for row in report.slices
     ]
-    console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, "difference, points"), slices)
+    console.show_table(f"{report.measure} by slice", ("slice", "rows, speakers", *names, points_head(names)), slices)
+    for line in notes_of(report):
+        print(line)
     console.show_table("cost", ("", *names), cost_rows(report))
     print(f"{report.better} utterances are better in {names[1]}, {report.worse} are worse")
     if report.page is not None:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from corpus.records.base import Kind
 from flows.reports.champion_vs_base import ChampionVsBase, champion_vs_base_from_json
-from flows.reports.compare_table import points_text, rate_text
 from flows.reports.curve_sketch import sketch
 from flows.reports.sample_summary import outlook_lines, sample_lines
 from flows.rounds.sample_evidence import SampleEvidence
@@ -16,6 +15,7 @@ from flows.runtime import console
 from flows.runtime.results import Result
 from sampling.stopping_rule import Outlook
 from training.evaluation.gate import PromotionSettings
+from training.evaluation.interval_text import points_text, rate_text
 
 FEW_SPEAKERS: Final = PromotionSettings().min_speakers
 """With fewer speakers than this an evaluation is called indicative, whatever a config asks of its gate."""
@@ -134,7 +134,7 @@ def _show_champions(nights: Sequence[DemoNight], kind: Kind) -> None:
             points_text(found.difference),
         )
         rows.append((night.night, rows_judged, speakers, *rates))
-    headers = ("night", "rows", "speakers", "champion", "base", "difference to base, points")
+    headers = ("night", "rows", "speakers", "champion", "base", "champion - base, points")
     console.show_table(f"{LABELS[kind]} on the accumulated audit rows, 95 % intervals", headers, rows)
 
 

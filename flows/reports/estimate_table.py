@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from corpus.records.evaluation import Interval
-from flows.models.traffic_estimate import FIGURES, AuditCounts, TrafficEstimate
+from flows.models.traffic_estimate import FIGURES, AuditCounts, SliceEstimate, TrafficEstimate
 from flows.runtime import console
+from training.evaluation.interval_text import LEAST_SPEAKERS, TOO_FEW, TOO_FEW_NOTE, rate_text, says_enough, slice_text
+from training.evaluation.metrics import THIN_NOTE
 
 NAMES: Final = {
     "wer": "WER",
@@ -18,47 +18,54 @@ NAMES: Final = {
 }
 """Names of the figures in tables."""
 
-FAR: Final = 10.0
-"""Bound from which on an interval has no upper end in a table: a rate of 1000 % is known of nothing."""
-
 
 def show_estimate(report: TrafficEstimate) -> None:
     """Print the estimate; one line says where there are too few rows."""
-    print(frame_line(report))
-    print(counts_line(report.audit))
+    for line in filter(None, (frame_line(report), rest_line(report), counts_line(report.audit), report.too_few)):
+        print(line)
     if report.too_few is not None:
-        print(report.too_few)
         return
     versions = " and ".join(f"{kind}/{version}" for kind, version in report.versions.items())
     rows = [
         (NAMES[name], rate_text(rate), "-" if rate is None else rate.n, "-" if rate is None else rate.speakers)
         for name, rate in report.rates.items()
     ]
-    console.show_table(
-        f"traffic with {versions}, 95 % intervals by speaker", ("", "estimate", "rows", "speakers"), rows
-    )
+    console.show_table(f"traffic with {versions}", ("", "estimate [95 % interval]", "rows", "speakers"), rows)
     if report.slices:
         console.show_table(
-            "by slice",
+            "by slice, with 95 % intervals",
             ("slice", "rows, speakers", *(NAMES[name] for name in FIGURES)),
             [
-                (each.slice, f"{each.rows}, {each.speakers}{' thin' if each.thin else ''}", *_texts(each.rates))
+                (each.slice, f"{each.rows}, {each.speakers}{' thin' if each.thin else ''}", *_texts(each))
                 for each in report.slices
             ],
         )
         if any(each.thin for each in report.slices):
-            print("thin: too few labelled rows or speakers to conclude from")
+            print(THIN_NOTE)
+    every = [*report.rates.values(), *(rate for each in report.slices for rate in each.rates.values())]
+    if not all(says_enough(rate) for rate in every if rate is not None):
+        print(TOO_FEW_NOTE)
 
 
 def frame_line(report: TrafficEstimate) -> str:
     """Return of which traffic the rates are, in one line."""
+    when = f"{report.nights} nights from {report.first} to {report.last}"
     if report.nights == 1:
         when = f"the night {report.first}"
-    else:
-        when = f"{report.nights} nights from {report.first} to {report.last}"
     return (
-        f"{when}: {report.arrivals} arrivals were scored; audit rows with a result represent "
-        f"{console.percent(report.represented)} of them"
+        f"{when}: {report.arrivals:,} arrivals were scored; audit rows with a result stand for "
+        f"{console.percent(report.represented)} of them, each for 1 / its probability of being drawn"
+    )
+
+
+def rest_line(report: TrafficEstimate) -> str:
+    """Return of which traffic the rates are not, in one line; "" where that is next to nothing."""
+    rest = console.percent(1.0 - report.represented)
+    if rest == console.percent(0.0):
+        return ""
+    return (
+        f"the rates say nothing of the other {rest}: customers who allow no annotation, and audit rows that wait, "
+        "are closed, or that nobody could label"
     )
 
 
@@ -71,15 +78,8 @@ def counts_line(audit: AuditCounts) -> str:
     )
 
 
-def rate_text(rate: Interval | None) -> str:
-    """Return `12.3 % [10.1, 14.6]`, `-` where there is no rate, and `[10.1, no bound]` where it could be anything."""
-    if rate is None:
-        return "-"
-    if rate.high >= FAR:
-        return f"{console.percent(rate.value)} [{100 * rate.low:.1f}, no bound]"
-    return console.percent(rate.value, rate.low, rate.high)
-
-
-def _texts(rates: Mapping[str, Interval | None]) -> list[str]:
-    """Return the rates for a table by slice, each interval below its rate, so that all fit side by side."""
-    return [rate_text(rates[name]).replace(" [", "\n[") for name in FIGURES]
+def _texts(each: SliceEstimate) -> list[str]:
+    """Return the rates of a slice for a table, each interval below its rate, so that all fit side by side."""
+    missing = TOO_FEW if each.speakers < LEAST_SPEAKERS else "-"
+    found = [each.rates[name] for name in FIGURES]
+    return [missing if rate is None else slice_text(rate).replace(" [", "\n[") for rate in found]

@@ -74,6 +74,7 @@ def night_html(report: NightReport, gate: PromotionSettings) -> str:
         choice_table=sections.choice_table(report),
         minutes_chart=sections.minutes_chart(report),
         minutes_table=sections.minutes_table(report),
+        slices_note=sections.slices_note(),
         decisions_table=sections.decisions_table(report),
         caps_note=sections.caps_note(report),
         caps_table=sections.caps_table(report),

@@ -19,7 +19,7 @@ from flows.runtime.console import cell, percent
 NOT_IN_A_CELL: Final = frozenset(
     {
         "decision_text",
-        "rows_id",
+        "eval_set_id",
         "refused_lines",
         "snapshot",
         "folder",

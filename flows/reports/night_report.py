@@ -120,7 +120,11 @@ class KindReport(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow(Result):
-    """A decision of the gate or of a person; `look` is None where it spent none, `at` where it is not stored."""
+    """A decision of the gate or of a person; `look` is None where it spent none, `at` where it is not stored.
+
+    `better_by` is how much better the challenger was than the champion, with the interval of coverage `level` by which
+    the gate decided; both are None where they are not stored.
+    """
 
     night: str
     kind: Kind
@@ -132,6 +136,8 @@ class DecisionRow(Result):
     speakers: int
     look: int | None
     at: datetime | None
+    better_by: Interval | None
+    level: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +329,8 @@ def _decision(kind: Kind, row: GateDecision) -> DecisionRow:
         speakers=row.speakers,
         look=row.look,
         at=None if row.at is None else row.at.replace(microsecond=0),
+        better_by=row.better_by,
+        level=row.level,
     )
 
 
@@ -350,6 +358,12 @@ def _caps(when: NightSettings, sampling: SamplingSettings, gate: PromotionSettin
         CapRow("night.min_new_labels", str(when.min_new_labels), "new labels that make a retraining due"),
         CapRow("promotion.min_audit_rows", str(gate.min_audit_rows), "with fewer rows the gate promotes nothing"),
         CapRow("promotion.min_speakers", str(gate.min_speakers), "with fewer speakers the gate promotes nothing"),
+        CapRow(
+            "promotion.slice_min_rows, slice_min_speakers",
+            f"{gate.slice_min_rows}, {gate.slice_min_speakers}",
+            f"a slice with as many may not become worse by {100 * gate.slice_margin:g} points; a smaller one can only "
+            "show harm",
+        ),
         CapRow("promotion.alpha", percent(gate.alpha), "probability of a false promotion, over all looks together"),
     )
 

@@ -11,10 +11,12 @@ from corpus.records.base import Kind
 from corpus.records.evaluation import Interval
 from flows.models.judged_nights import BY_HAND
 from flows.reports import svg_chart
-from flows.reports.night_report import KindReport, NightRates, NightReport
+from flows.reports.night_report import DecisionRow, KindReport, NightRates, NightReport
 from flows.reports.page_table import Table, table
 from flows.reports.svg_chart import Chart, Series
 from flows.runtime.console import percent
+from training.evaluation.interval_text import TOO_FEW_NOTE, points_text, rate_text, says_enough, slice_text
+from training.evaluation.metrics import THIN_NOTE, minutes_per_point
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
@@ -30,6 +32,12 @@ WHY: Final = {
     "novel": "least similar to all that is labelled or chosen",
 }
 """Why an utterance is chosen, by reason."""
+
+BETTER: Final = "champion better than base by, points"
+"""Name of the columns that set the champion, never the challenger, against the base."""
+
+INTERVALS: Final = "intervals are 95 %, by speaker"
+"""Above each table of rates."""
 
 STYLES: Final[dict[Kind, str]] = {"asr": "champion", "intent": "intent"}
 """The CSS class of each kind where both are in one chart."""
@@ -76,12 +84,8 @@ def tiles(report: NightReport) -> list[Tile]:
         last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
         if last is not None and last.champion_rate is not None:
             base = f", base {percent(last.base_rate.value)}" if last.base_rate is not None else ""
-            found.append(
-                Tile(
-                    percent(last.champion_rate.value),
-                    f"{kind.measure} of v{last.champion}{base}".replace(" %", "\u00a0%"),
-                )
-            )
+            name = f"{kind.measure} of {kind.kind}/{last.champion}{base}, on the {_set_of(kind)}"
+            found.append(Tile(percent(last.champion_rate.value), _unbroken(name)))
     return found
 
 
@@ -114,13 +118,15 @@ def kind_section(report: NightReport, kind: KindReport, gate: PromotionSettings)
         measure=kind.measure,
         finding=finding(kind),
         no_anchor=_no_anchor(kind, gate),
-        anchor_note=f"{kind.anchor_note[:1].upper()}{kind.anchor_note[1:]}." if kind.anchor_note else "",
+        anchor_note=sentence(kind.anchor_note) if kind.anchor_note else "",
         no_slices=_no_slices(kind),
         anchor_chart=_rates_chart(kind, kind.anchor),
         growing_chart=_rates_chart(kind, kind.growing),
-        slices_chart=svg_chart.by_row("slices with enough rows and speakers", [row.slice for row in thick], slices),
-        anchor_table=_rates_table(report, kind.anchor),
-        growing_table=_rates_table(report, kind.growing),
+        slices_chart=svg_chart.by_row(
+            "slices with enough rows and speakers, 95 % intervals", [row.slice for row in thick], slices
+        ),
+        anchor_table=_rates_table(report, kind, kind.anchor),
+        growing_table=_rates_table(report, kind, kind.growing),
         slices_table=_slices_table(kind),
     )
 
@@ -146,11 +152,11 @@ def _rates_chart(kind: KindReport, rows: Sequence[NightRates]) -> Chart | None:
     ]
     less = "less" if kind.kind == "asr" else "more"
     return svg_chart.over_nights(
-        f"{kind.measure} by night; {less} is better", [_day(row.night) for row in rows], series
+        f"{kind.measure} by night, 95 % intervals; {less} is better", [_day(row.night) for row in rows], series
     )
 
 
-def _rates_table(report: NightReport, rows: Sequence[NightRates]) -> Table:
+def _rates_table(report: NightReport, kind: KindReport, rows: Sequence[NightRates]) -> Table:
     judged = [row for row in rows if row.rows]
     cells = [
         (
@@ -158,50 +164,77 @@ def _rates_table(report: NightReport, rows: Sequence[NightRates]) -> Table:
             f"{row.rows} of {row.speakers}",
             f"v{row.champion} {_rate(row.champion_rate)}" if row.champion_rate is not None else "not judged",
             _rate(row.base_rate),
-            f"v{row.challenger} {_rate(row.challenger_rate)}" if row.challenger_rate is not None else "-",
-            _points(row.better_by),
+            f"v{row.challenger} {_rate(row.challenger_rate)}; gate: {row.decision}"
+            if row.challenger_rate is not None
+            else "-",
+            _better_than_base(kind, row),
         )
         for row in judged
     ]
-    headers = ("night", "rows of speakers", "champion", "base", "challenger", "better by, points")
-    return table(headers, cells, ["this" if row.night == report.night else "" for row in judged])
+    headers = ("night", "rows of speakers", "champion afterwards", "base", "challenger", BETTER)
+    kinds = ["this" if row.night == report.night else "" for row in judged]
+    return table(headers, cells, kinds, caption=f"{kind.measure}; {INTERVALS}")
+
+
+def _better_than_base(kind: KindReport, row: NightRates | None) -> str:
+    if row is not None and row.champion_rate is not None and row.champion == kind.base:
+        return "champion is the base"
+    return _points(None if row is None else row.better_by)
 
 
 def _slices_table(kind: KindReport) -> Table:
-    headers = ("slice", "rows", "speakers", "champion", "base", "better by, points")
+    headers = ("slice", "rows", "speakers", "champion", "base", BETTER)
     cells = [
         (
             row.slice + (" (thin)" if row.thin else ""),
             str(row.rows),
             str(row.speakers),
-            _rate(row.champion),
-            _rate(row.base),
+            _unbroken(slice_text(row.champion)),
+            _unbroken(slice_text(row.base)),
             _points(row.better_by),
         )
         for row in kind.slices
     ]
-    return table(headers, cells, ["thin" if row.thin else "" for row in kind.slices], (1, 2), wide=(0,))
+    kinds = ["thin" if row.thin else "" for row in kind.slices]
+    return table(headers, cells, kinds, (1, 2), wide=(0,), caption=f"{kind.measure}; {INTERVALS}")
+
+
+def slices_note() -> str:
+    """Return what the slices are, and what their words mean."""
+    return (
+        "Base and champion on the newest judged rows. The plots leave out thin slices; the tables show them in grey. "
+        f"{sentence(THIN_NOTE)} {sentence(TOO_FEW_NOTE)} The gate calls a slice small by higher bounds, which are in "
+        "the last table of this page, and tests it at another level."
+    )
 
 
 def finding(kind: KindReport) -> str:
     """Return in one sentence how the champion compares with the base."""
-    where = "on the anchor rows" if kind.anchor else "on the growing set"
+    where = f"on the {_set_of(kind)}"
     last = next((row for row in reversed(kind.shown) if row.champion_rate is not None), None)
     if last is None or last.champion_rate is None:
-        return "Nothing has been judged yet, so nobody knows how good the champion is."
+        return f"No {kind.kind} model has been judged on audit rows yet."
     rate = _rate(last.champion_rate)
     if last.champion == kind.base:
         return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."
     better = last.better_by
-    found = f"Champion v{last.champion} has {kind.measure} {rate} {where}"
+    found = f"Champion {kind.kind}/{last.champion} has {kind.measure} {rate} {where}"
     if last.base_rate is not None:
         found += f", the base {_rate(last.base_rate)}"
     if better is None:
         return f"{found}."
+    if not says_enough(better):
+        return f"{found}. These are too few rows to say which is better."
     sure = "" if better.low > 0 or better.high < 0 else "; the interval contains 0"
     side = "better" if better.value >= 0 else "worse"
-    bounds = f"[{100 * better.low:.1f},\u00a0{100 * better.high:.1f}]"
+    ends = (better.low, better.high) if better.value >= 0 else (-better.high, -better.low)
+    bounds = f"[{100 * ends[0]:.1f},\u00a0{100 * ends[1]:.1f}]"
     return f"{found}: {side} by {abs(100 * better.value):.1f} points {bounds}{sure}."
+
+
+def _set_of(kind: KindReport) -> str:
+    """Return the name of the rows that nights are compared on."""
+    return "anchor rows" if kind.anchor else "growing set"
 
 
 def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
@@ -260,30 +293,29 @@ def minutes_chart(report: NightReport) -> Chart | None:
         gains = {row.night: row.better_by for row in kind.shown}
         points = [gains.get(row.night) for row in report.minutes]
         series.append(Series(kind.measure, STYLES[kind.kind], mark, points))  # type: ignore[arg-type]
-    names = [f"{row.so_far:.0f} min" for row in report.minutes]
-    return svg_chart.over_nights(
-        "points by which the champion is better than the base, by minutes spent so far", names, series
+    names = [f"{_day(row.night)}\n{row.so_far:.0f} min" for row in report.minutes]
+    label = (
+        "points by which the champion is better than the base, 95 % intervals, by night and minutes spent until then"
     )
+    return svg_chart.over_nights(label, names, series, svg_chart.POINTS)
 
 
 def minutes_table(report: NightReport) -> Table:
     """Return answers and minutes by night, and what each champion saved against its base."""
-    gains = [{row.night: row.better_by for row in kind.shown} for kind in report.kinds]
+    judged = [(kind, {row.night: row for row in kind.shown}) for kind in report.kinds]
     rows = []
     for row in report.minutes:
-        better = [of_kind.get(row.night) for of_kind in gains]
-        cost = _minutes_a_point(row.so_far, better[0])
-        rows.append(
-            (row.night, str(row.answers), f"{row.minutes:.1f}", f"{row.so_far:.1f}", *map(_points, better), cost)
-        )
-    saved = tuple(f"{kind.measure} better by" for kind in report.kinds)
-    headers = ("night", "answers", "minutes", "minutes so far", *saved, "minutes a point")
-    return table(headers, rows, ["this" if row.night == report.night else "" for row in report.minutes], (1, 2, 3))
+        better = [_better_than_base(kind, of_kind.get(row.night)) for kind, of_kind in judged]
+        first = judged[0][1].get(row.night)
+        cost = _minutes_a_point(row.so_far, None if first is None else first.better_by)
+        rows.append((row.night, str(row.answers), f"{row.minutes:.1f}", f"{row.so_far:.1f}", *better, cost))
+    saved = tuple(f"{kind.measure}: {BETTER}" for kind in report.kinds)
+    headers = ("night", "answers", "minutes", "minutes so far", *saved, f"minutes a point of {report.kinds[0].measure}")
+    kinds = ["this" if row.night == report.night else "" for row in report.minutes]
+    return table(headers, rows, kinds, (1, 2, 3), caption=INTERVALS)
 
 
 def _minutes_a_point(minutes: float, better: Interval | None) -> str:
-    from training.evaluation.metrics import minutes_per_point
-
     found = None if better is None else minutes_per_point(minutes, better.value, 0.0)
     return "-" if found is None else f"{found:.1f}"
 
@@ -293,16 +325,26 @@ def decisions_table(report: NightReport) -> Table:
     rows = [
         (
             row.night,
-            f"{row.kind} v{row.version}" + (f" against v{row.against}" if row.against else ""),
+            f"{row.kind}/{row.version}" + (f" against {row.kind}/{row.against}" if row.against else ""),
             row.decision,
             f"{row.rows} of {row.speakers}" if row.decision != BY_HAND else "-",
+            _decided_by(row),
             "none" if row.look is None else str(row.look),
             "; ".join(row.reasons),
         )
         for row in report.decisions
     ]
     kinds = ["this" if row.night == report.night else "" for row in report.decisions]
-    return table(("night", "version", "decision", "rows of speakers", "look", "reasons"), rows, kinds, wide=(5,))
+    better = "version better than champion by, points"
+    headers = ("night", "version", "decision", "rows of speakers", better, "look", "reasons")
+    return table(headers, rows, kinds, wide=(6,))
+
+
+def _decided_by(row: DecisionRow) -> str:
+    """Return the difference that the gate decided by, with the level of its interval."""
+    if row.better_by is None or row.level is None:
+        return "-"
+    return _unbroken(f"{_points(row.better_by)} at {100 * row.level:.4g} %")
 
 
 def caps_note(report: NightReport) -> str:
@@ -323,13 +365,18 @@ def caps_table(report: NightReport) -> Table:
     return table(("setting", "value", "meaning"), rows, wide=(2,))
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()) or "-"
 
 
 def _rate(rate: Interval | None) -> str:
     """Return a rate with its interval, which breaks between the two alone; `-` where there is none."""
-    return "-" if rate is None else _unbroken(percent(rate.value, rate.low, rate.high))
+    return _unbroken(rate_text(rate))
 
 
 def _unbroken(text: str) -> str:
@@ -339,11 +386,9 @@ def _unbroken(text: str) -> str:
 
 def _points(better: Interval | None) -> str:
     """Return a difference of two rates in percentage points, with its interval; `-` where there is none."""
-    if better is None:
-        return "-"
-    if better.low == better.high == 0:
+    if better is not None and says_enough(better) and better.low == better.high == 0:
         return "same"
-    return f"{100 * better.value:+.1f} [{100 * better.low:+.1f},\u00a0{100 * better.high:+.1f}]"
+    return _unbroken(points_text(better))
 
 
 def _day(night: str) -> str:

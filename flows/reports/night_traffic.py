@@ -17,10 +17,10 @@ from flows.models.audit_rows import AuditRows, audit_rows
 from flows.models.registry import KINDS
 from flows.models.traffic_estimate import FIGURES, TrafficEstimate
 from flows.models.traffic_rates import rates_of_traffic, stored_reports
-from flows.reports.estimate_table import NAMES, rate_text
+from flows.reports.estimate_table import NAMES, frame_line, rest_line
 from flows.reports.page_table import Table, table
-from flows.runtime.console import percent
 from flows.runtime.results import Result
+from training.evaluation.interval_text import rate_text
 
 OUTCOMES: Final = {
     "drawn": "drawn",
@@ -80,17 +80,12 @@ def traffic_finding(traffic: NightTraffic) -> str:
     so_far = traffic.so_far
     if so_far is None:
         return "Nothing can be estimated: no night up to this one has a round, so no audit row was drawn."
-    many = f"the {so_far.nights} nights from {so_far.first} to {so_far.last}"
-    when = f"the night {so_far.first}" if so_far.nights == 1 else many
-    versions = " and ".join(f"{kind} v{version}" for kind, version in so_far.versions.items())
     if so_far.too_few is not None:
-        return f"Nothing can be estimated for {when}: {so_far.too_few}."
-    share = percent(so_far.represented).replace(" ", "\u00a0")
-    found = (
-        f"With {versions}, as they are now, over {when}: {so_far.arrivals:,} arrivals were scored, and audit rows "
-        f"with a result represent {share} of them."
-    )
-    missing = [f"{kind} v{so_far.versions.get(kind, '?')}" for kind in traffic.unjudged]
+        return f"Nothing can be estimated: {so_far.too_few}."
+    versions = " and ".join(f"{kind}/{version}" for kind, version in so_far.versions.items())
+    lines = [f"with {versions}, as they are now, over {frame_line(so_far)}", rest_line(so_far)]
+    found = " ".join(f"{line[:1].upper()}{line[1:]}.".replace(" %", NO_BREAK + "%") for line in filter(None, lines))
+    missing = [f"{kind}/{so_far.versions.get(kind, '?')}" for kind in traffic.unjudged]
     if missing:
         found += f" No stored report judges {' and '.join(missing)} on audit rows; earmark estimate computes one."
     return found
@@ -101,9 +96,12 @@ def traffic_table(traffic: NightTraffic) -> Table:
     this, so_far = traffic.this, traffic.so_far
     if so_far is None or so_far.too_few is not None:
         return table((), ())
-    rows = [(NAMES[name], _rate(so_far, name), _rate(this, name)) for name in FIGURES]
-    nights = "this night" if so_far.nights == 1 else f"all {so_far.nights} nights"
-    return table(("rate (rows of speakers)", nights, "this night alone"), rows)
+    nights = (
+        {"this night": so_far} if so_far.nights == 1 else {f"all {so_far.nights} nights": so_far, "this night": this}
+    )
+    rows = [(NAMES[name], *(text for each in nights.values() for text in _texts(each, name))) for name in FIGURES]
+    headers = ("rate of the traffic", *(header for each in nights for header in (f"{each} [95 %]", "rows of speakers")))
+    return table(headers, rows)
 
 
 def audit_table(traffic: NightTraffic) -> Table:
@@ -118,13 +116,11 @@ def audit_table(traffic: NightTraffic) -> Table:
     return table(("audit rows", "all nights so far", "this night"), rows, numbers=(1, 2))
 
 
-def _rate(estimate: TrafficEstimate | None, name: str) -> str:
-    """Return a rate with its interval, and its rows and speakers in brackets: `63.4 % [55.8, 72.2] (132 of 51)`."""
+def _texts(estimate: TrafficEstimate | None, name: str) -> tuple[str, str]:
+    """Return a rate with its interval, `63.4 % [55.8, 72.2]`, and its rows and speakers, `132 of 51`."""
     rate = _of(estimate, name)
-    if rate is None:
-        return "-"
     shown = rate_text(rate).replace(" %", NO_BREAK + "%").replace(", ", "," + NO_BREAK)
-    return f"{shown} ({rate.n}{NO_BREAK}of{NO_BREAK}{rate.speakers})"
+    return shown, "-" if rate is None else f"{rate.n}{NO_BREAK}of{NO_BREAK}{rate.speakers}"
 
 
 def _of(estimate: TrafficEstimate | None, name: str) -> Interval | None:

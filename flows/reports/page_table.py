@@ -23,12 +23,14 @@ class Table:
         rows: from top to bottom.
         numbers: places of the columns that are aligned to the right.
         wide: places of the columns whose texts may take several lines.
+        caption: above the columns; "" for none.
     """
 
     headers: tuple[str, ...]
     rows: tuple[TableRow, ...]
     numbers: frozenset[int] = frozenset()
     wide: frozenset[int] = frozenset()
+    caption: str = ""
 
 
 def table(
@@ -37,6 +39,7 @@ def table(
     kinds: Sequence[str] = (),
     numbers: Iterable[int] = (),
     wide: Iterable[int] = (),
+    caption: str = "",
 ) -> Table:
     """Return a table of texts.
 
@@ -46,8 +49,9 @@ def table(
         kinds: CSS class of each row; none where empty.
         numbers: places of the columns that are aligned to the right.
         wide: places of the columns whose texts may take several lines.
+        caption: above the columns; "" for none.
     """
     of_rows = list(rows)
     classes = kinds or [""] * len(of_rows)
     found = tuple(TableRow(cells, kind) for cells, kind in zip(of_rows, classes, strict=True))
-    return Table(headers, found, frozenset(numbers), frozenset(wide))
+    return Table(headers, found, frozenset(numbers), frozenset(wide), caption)

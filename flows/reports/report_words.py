@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 STEP_OF: Final = {
@@ -106,7 +106,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "champion": "champion now, version",
         "was": "champion before, version",
         "against": "judged against",
-        "rows_id": "id of the rows that judged",
+        "eval_set_id": "evaluation set",
         "waits": "promotion waits",
         "lead": "clear lead on few rows",
     },
@@ -124,6 +124,10 @@ def against_text(against: str) -> str:
     return f"champion version {champion}" + (f", both on transcripts of asr/{asr}" if asr else "")
 
 
+SHOWN: Final[Mapping[str, Callable[[str], str]]] = {"against": against_text, "eval_set_id": lambda found: found[:12]}
+"""How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
+
+
 def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a step with words in place of its keys.
 
@@ -132,5 +136,5 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
         document: of the step's report, or a part of it.
     """
     words = WORDS.get(STEP_OF.get(title, title), {})
-    shown = {key: against_text(value) if key == "against" else value for key, value in document.items()}
+    shown = {key: SHOWN[key](value) if key in SHOWN and value else value for key, value in document.items()}
     return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}

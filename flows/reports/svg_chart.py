@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from corpus.records.evaluation import Interval
+from training.evaluation.interval_text import points_text, rate_text, says_enough
 
 Mark = Literal["circle", "square", "diamond"]
 
@@ -23,8 +24,17 @@ TOP: Final = 18
 BOTTOM: Final = 30
 HEIGHT: Final = 230
 ROW: Final = 26
+LEADING: Final = 15
+"""From line to line of a name below a chart."""
+
 MOST_NAMES: Final = 6
 """How many names fit below a chart."""
+
+PERCENT: Final = "{:.3g} %"
+"""How the ticks of an axis of rates are named."""
+
+POINTS: Final = "{:+.3g}"
+"""How those of an axis of differences are named, in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +119,16 @@ class Chart:
     legend: tuple[Series, ...] = ()
 
 
-def over_nights(label: str, names: Sequence[str], series: Sequence[Series]) -> Chart | None:
+def over_nights(label: str, names: Sequence[str], series: Sequence[Series], unit: str = PERCENT) -> Chart | None:
     """Return rates over nights, each with its interval as a vertical line; None where there is no rate.
+
+    An interval of too few rows is not drawn.
 
     Args:
         label: what the chart shows.
-        names: of the nights.
+        names: of the nights, each of one or more lines.
         series: rates of each night.
+        unit: how a tick is named, `PERCENT` or `POINTS`.
     """
     drawn = [each for each in series if any(point is not None for point in each.points)]
     if not drawn:
@@ -130,11 +143,13 @@ def over_nights(label: str, names: Sequence[str], series: Sequence[Series]) -> C
     def height(value: float) -> float:
         return _r(TOP + (HEIGHT - TOP - BOTTOM) * (high - min(max(value, low), high)) / (high - low))
 
-    lines, texts = _grid(low, high, step, height)
+    lines, texts = _grid(low, high, step, height, unit)
+    more = LEADING * max(name.count("\n") for name in names)
     every = max(1, math.ceil(len(names) / MOST_NAMES))
     for index, name in enumerate(names):
         if (len(names) - 1 - index) % every == 0:
-            texts.append(Text(_r(LEFT + inner * (index + 0.5) / len(names)), HEIGHT - 10, name, "middle"))
+            x = _r(LEFT + inner * (index + 0.5) / len(names))
+            texts += [Text(x, HEIGHT - 10 + LEADING * k, each, "middle") for k, each in enumerate(name.split("\n"))]
     points: list[Point] = []
     for of, each in enumerate(drawn):
         own = [
@@ -146,12 +161,16 @@ def over_nights(label: str, names: Sequence[str], series: Sequence[Series]) -> C
             if rate is None:
                 continue
             x, y = place(index, of), height(rate.value)
-            lines.append(Line(x, height(rate.low), x, height(rate.high), f"{each.style} interval"))
+            top = height(rate.high) if says_enough(rate) else y - 6
+            if says_enough(rate):
+                lines.append(Line(x, height(rate.low), x, top, f"{each.style} interval"))
             filled = each.filled[index] if each.filled else True
-            points.append(Point(x, y, each.mark, each.style, filled, f"{names[index]}: {each.name} {_percent(rate)}"))
+            shown = rate_text(rate) if unit == PERCENT else f"{points_text(rate)} points"
+            text = f"{names[index].replace(chr(10), ', ')}: {each.name} {shown}"
+            points.append(Point(x, y, each.mark, each.style, filled, text))
             if each.notes and each.notes[index]:
-                texts.append(Text(x, _r(height(rate.high) - 5), each.notes[index], "middle", each.style))
-    return Chart(label, WIDTH, HEIGHT, tuple(lines), (), tuple(points), tuple(texts), tuple(drawn))
+                texts.append(Text(x, _r(top - 5), each.notes[index], "middle", each.style))
+    return Chart(label, WIDTH, HEIGHT + more, tuple(lines), (), tuple(points), tuple(texts), tuple(drawn))
 
 
 def by_row(label: str, names: Sequence[str], series: Sequence[Series]) -> Chart | None:
@@ -178,7 +197,7 @@ def by_row(label: str, names: Sequence[str], series: Sequence[Series]) -> Chart 
                 continue
             y = _r(TOP + ROW * (row + 0.5) + (of - (len(series) - 1) / 2) * 9)
             lines.append(Line(across(rate.low), y, across(rate.high), y, f"{each.style} interval"))
-            text = f"{name}: {each.name} {_percent(rate)}"
+            text = f"{name}: {each.name} {rate_text(rate)}"
             points.append(Point(across(rate.value), y, each.mark, each.style, True, text))
     return Chart(label, WIDTH, bottom + 24, tuple(lines), (), tuple(points), tuple(texts), tuple(series))
 
@@ -205,11 +224,13 @@ def bars(label: str, rows: Sequence[tuple[str, float, str]], style: str = "champ
     return Chart(label, WIDTH, 4 + ROW * len(rows), (), tuple(drawn), (), tuple(texts))
 
 
-def _grid(low: float, high: float, step: float, height: Callable[[float], float]) -> tuple[list[Line], list[Text]]:
+def _grid(
+    low: float, high: float, step: float, height: Callable[[float], float], unit: str
+) -> tuple[list[Line], list[Text]]:
     """Return a horizontal line and its text for each tick."""
     ticks = _ticks(low, high, step)
     lines = [Line(LEFT, height(tick), WIDTH - RIGHT, height(tick), "grid") for tick in ticks]
-    return lines, [Text(LEFT - 6, height(tick) + 4, f"{100 * tick:.3g} %", "end") for tick in ticks]
+    return lines, [Text(LEFT - 6, height(tick) + 4, unit.format(100 * tick), "end") for tick in ticks]
 
 
 def _axis(found: Sequence[Interval]) -> tuple[float, float, float]:
@@ -218,9 +239,10 @@ def _axis(found: Sequence[Interval]) -> tuple[float, float, float]:
     Intervals of few speakers can be far wider than all values: they are cut so that the values stay readable.
     """
     values = [each.value for each in found]
+    drawn = list(filter(says_enough, found))
     spread = max(max(values) - min(values), 0.05)
-    low = max(min(each.low for each in found), min(values) - 3 * spread)
-    high = min(max(each.high for each in found), max(values) + 3 * spread)
+    low = max(min([*values, *(each.low for each in drawn)]), min(values) - 3 * spread)
+    high = min(max([*values, *(each.high for each in drawn)]), max(values) + 3 * spread)
     step = _nice(max(high - low, 0.02) / 4)
     high = max(high, low + step)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
@@ -234,10 +256,6 @@ def _nice(size: float) -> float:
 
 def _ticks(low: float, high: float, step: float) -> list[float]:
     return [low + index * step for index in range(round((high - low) / step) + 1)]
-
-
-def _percent(rate: Interval) -> str:
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
 
 
 def _short(name: str) -> str:

@@ -151,7 +151,7 @@ def asr_learner(
     examples, validation = asr_examples(corpus, train, pseudo), asr_examples(corpus, dev)
 
     def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
-        kept, report = _ready(folder, "asr"), _noted("asr", on_epoch)
+        kept, report = _ready(folder, "asr"), _noted("asr", on_epoch, len(validation))
         decoder = decoder_of(corpus, settings, examples, frozenset(pseudo.ids))
         with _steps("asr", len(examples)) as advance:
             return finetune_asr(
@@ -170,17 +170,17 @@ def intent_learner(
 
     train, dev = (snapshot.of(role) for role in LEARNING_ROLES)
     examples, validation = intent_examples(corpus, train, pseudo), intent_examples(corpus, dev)
+    dev_ids = {example.utterance_id.removesuffix(DRAFT) for example in validation}
     with corpus.read() as conn:
         names = names_now(conn)
 
     def learn(settings: IntentFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> IntentResult:
-        kept, report = _ready(folder, "intent"), _noted("intent", on_epoch)
+        kept, report = _ready(folder, "intent"), _noted("intent", on_epoch, len(dev_ids))
         with _steps("intent", len(examples)) as advance:
             return finetune_intent(
                 base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, names=names
             )
 
-    dev_ids = {example.utterance_id.removesuffix(DRAFT) for example in validation}
     return Learner(learn, len(examples), tuple(sorted(dev_ids)))
 
 
@@ -195,20 +195,27 @@ def _ready(folder: Path, kind: Kind) -> Path:
     return checkpoints
 
 
-def _noted(kind: Kind, on_epoch: OnEpoch) -> OnEpoch:
+def _noted(kind: Kind, on_epoch: OnEpoch, dev_rows: int) -> OnEpoch:
     """Return what is called after each epoch: it is a note, too."""
 
     def report(epoch: Epoch) -> None:
-        progress.note(epoch_line(kind, epoch))
+        progress.note(epoch_line(kind, epoch, dev_rows))
         on_epoch(epoch)
 
     return report
 
 
-def epoch_line(kind: Kind, epoch: Epoch) -> str:
-    """Return the line on an epoch: loss, figure on the dev rows, time, time left; epoch 0 is the base."""
-    measure = "dev WER" if kind == "asr" else "dev intent error"
-    dev = "no dev rows" if epoch.dev_error is None else f"{measure} {100 * epoch.dev_error:.1f} %"
+def epoch_line(kind: Kind, epoch: Epoch, dev_rows: int) -> str:
+    """Return the line on an epoch: loss, figure on the dev rows, time, time left; epoch 0 is the base.
+
+    Args:
+        kind: `asr` or `intent`.
+        epoch: its figures.
+        dev_rows: utterances of the figure, which are others than the audit rows, and were chosen as hard.
+    """
+    measure = "WER" if kind == "asr" else "intent error"
+    rows = f"{dev_rows} dev row{'s' if dev_rows != 1 else ''}"
+    dev = "no dev rows" if epoch.dev_error is None else f"{measure} {100 * epoch.dev_error:.1f} % on {rows}"
     if epoch.train_loss is None:
         return f"{kind} base: {dev}"
     line = f"{kind} epoch {epoch.number} of {epoch.epochs}: loss {epoch.train_loss:.4g}, {dev}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +19,10 @@ from flows.models.aliases import mirror_registry
 from flows.models.champion_lead import lead_text
 from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import evaluate_versions
+from flows.models.judgement import Judgement
 from flows.models.promotion_wait import promotion_wait
 from flows.models.run_log import JudgedVersions, log_judgement
 from flows.runtime import progress
-from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasScore, HasTracking
 
 if TYPE_CHECKING:
@@ -33,49 +32,6 @@ if TYPE_CHECKING:
 
 class SettingsOfPromote(HasHome, HasPromotion, HasTracking, HasScore, HasNight, Protocol):
     """The settings that a judgement reads: the rule, and how versions are evaluated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement(Result):
-    """The gate's decision on a version.
-
-    Attributes:
-        decision: `promote`, `refuse`, `indicative` where too few rows are labelled to judge, or `champion` where the
-            version is the champion already.
-        why: the reasons, in sentences.
-        decision_text: the whole decision for people to read; "" where nothing was computed.
-        champion: version that is the champion afterwards.
-        rows_id: id of the evaluation set; None where the version is the champion already.
-        against: what the version was judged against, see `judged_against`; None where it is the champion already.
-        already: True where the gate decided this in an earlier run; None where it decided now.
-        waits: for how many audit rows, speakers and nights promotion waits; None where it does not.
-        lead: that the version is clearly better on few rows, and the command that overrules the gate; None where it is
-            not.
-    """
-
-    decision: str
-    why: str
-    decision_text: str
-    champion: str
-    rows_id: str | None = None
-    against: str | None = None
-    already: bool | None = None
-    waits: str | None = None
-    lead: str | None = None
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, str]) -> Judgement:
-        """Return the judgement that was stored; old ones have the first four fields only."""
-        return cls(
-            decision=stored["decision"],
-            why=stored["why"],
-            decision_text=stored.get("decision_text", ""),
-            champion=stored["champion"],
-            rows_id=stored.get("rows_id"),
-            against=stored.get("against"),
-            waits=stored.get("waits"),
-            lead=stored.get("lead"),
-        )
 
 
 TAINTED = "it learned from an utterance that was erased since; the next retraining makes a version without it"
@@ -123,18 +79,18 @@ def judge_and_promote(
         if op.done:
             judgement = Judgement.from_json(op.result)
         else:
-            if decision is not None and decision.decision != "indicative":  # an indicative decision spends no look
-                numbers = decision.as_json()
-                store.put_promotion(
-                    op.conn, kind, number, champion.version, audit.eval_set_id, look, decision.decision, numbers
-                )
             tainted = store.version(op.conn, kind, number).tainted  # an erasure may have tainted it since
+            if decision is not None and decision.decision != "indicative":  # an indicative decision spends no look
+                stored_as = replace(decision, decision="refuse", reasons=(TAINTED,)) if tainted else decision
+                of_rows = (champion.version, audit.eval_set_id, look, stored_as.decision, stored_as.as_json())
+                store.put_promotion(op.conn, kind, number, *of_rows)
             promote = decision is not None and decision.promotes and not tainted
             _move(op.conn, kind, number, champion.version, promote=promote)
+            judged_on = audit.eval_set_id if audit.labels else None
             compared = judged_against(audit.speech_model, champion)
             judgement = _judgement(decision, champion=number if promote else champion.version)
             lead = decided.lead if decided is not None else None
-            judgement = replace(judgement, rows_id=snapshot.eval_set_id, against=compared, waits=waits, lead=lead)
+            judgement = replace(judgement, eval_set_id=judged_on, against=compared, waits=waits, lead=lead)
             if tainted:
                 judgement = replace(judgement, decision="refuse", why=TAINTED, waits=None, lead=None)
             row = judgements.Judgement(snapshot.eval_set_id, compared, judgement.decision)

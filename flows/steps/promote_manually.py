@@ -16,8 +16,9 @@ from corpus.tables import judgements
 from flows.models import registry
 from flows.models.aliases import ChampionMoved, mirror_registry, move_champion
 from flows.models.eval_set import current_snapshot
+from flows.models.judgement import Judgement
 from flows.runtime.results import Result
-from flows.steps.promote import Judgement, SettingsOfPromote, judge_and_promote, judged_against
+from flows.steps.promote import SettingsOfPromote, judge_and_promote, judged_against
 
 if TYPE_CHECKING:
     from training.tracking.store import Tracking

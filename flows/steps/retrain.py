@@ -20,6 +20,7 @@ from corpus.tables import costs, labels, left_out, pseudo_labels, rounds, snapsh
 from corpus.tables import models as store
 from corpus.text import NORMALISER
 from flows.models import registry as model_registry
+from flows.models.judgement import Judgement
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import (
@@ -30,7 +31,6 @@ from flows.runtime.settings_parts import (
     HasTracking,
 )
 from flows.steps.fine_tune import Trained, Training, checkpoint_folder, fine_tune
-from flows.steps.promote import Judgement
 from flows.steps.refused_training import RefusedTraining, reason_in
 from flows.steps.retrain_plan import RetrainPlan
 from sampling.budget import SamplingSettings

@@ -116,8 +116,13 @@ def _judge(corpus: Corpus, number: int, audit: Sequence[str], learned: str) -> N
             store.move_alias(conn, "asr", "champion", None, "1")
             return
         decision = "promote" if number == 2 else "refuse"
-        counts = {"n": len(audit), "speakers": 7, "value": 0.0, "low": 0.0, "high": 0.0}
-        numbers = {"reasons": [f"reason {number}"], "difference": counts}
+        by = -0.1 * number
+        difference = {"n": len(audit), "speakers": 7, "value": by, "low": by - 0.02, "high": by + 0.01}
+        numbers = {
+            "reasons": [f"reason {number}"],
+            "difference": difference,
+            "alpha_used": 0.05 / number / (number + 1),
+        }
         store.put_promotion(conn, "asr", version, "1", set_id, number, decision, numbers)
         if decision == "promote":
             store.move_alias(conn, "asr", "champion", "1", version)

@@ -10,6 +10,7 @@ import pytest
 
 from corpus.records.evaluation import Interval
 from flows.models.aliases import ChampionMoved
+from flows.models.judgement import Judgement
 from flows.reports.champion_vs_base import ChampionVsBase, RateBySpeaker, SpeakerRate
 from flows.runtime.remote import RemoteRun
 from flows.runtime.results import Result, Skipped
@@ -17,7 +18,6 @@ from flows.runtime.upgrade import SchemaChange, UpgradeReport
 from flows.steps.fine_tune import Training
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.steps.merge_total import MergeSkipped, total
-from flows.steps.promote import Judgement
 from flows.steps.promote_manually import PromotionReport
 from flows.steps.refused_training import RefusedTraining
 from flows.steps.register_external import RegisterReport
@@ -33,7 +33,7 @@ JUDGED_JSON = {
     "why": "the challenger is worse",
     "decision_text": "REFUSE\n",
     "champion": "1",
-    "rows_id": "rows",
+    "eval_set_id": "rows",
     "against": "1-2",
 }
 TRAINED = Training(12, 3, 2, 1, resumed_at_step=7, seconds=1.5)

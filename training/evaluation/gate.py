@@ -26,7 +26,7 @@ from training.evaluation.intervals import (
 from training.evaluation.metrics import slice_masks
 
 Verdict = Literal["promote", "refuse", "indicative"]
-SliceVerdict = Literal["not worse", "not shown", "harmed", "thin"]
+SliceVerdict = Literal["not worse", "not shown", "harmed", "small"]
 
 
 class PromotionSettings(BaseModel):
@@ -43,10 +43,10 @@ class PromotionSettings(BaseModel):
         min_audit_rows: With fewer audit rows nothing is promoted; the report is indicative.
         min_speakers: With fewer speakers of audit rows nothing is promoted; the report is indicative.
         alpha: Probability that a challenger that is no better is ever promoted, over all looks together.
-        slice_min_rows: A slice with as many rows and `slice_min_speakers` is thick: the challenger must be shown to be
-            no worse on it.
-        slice_min_speakers: Fewest speakers of a thick slice.
-        slice_margin: How much the error rate of a thick slice may rise and still count as not worse.
+        slice_min_rows: A slice with as many rows and `slice_min_speakers` is large: the challenger must be shown to be
+            no worse on it. Others are small, and can only show harm. Reports have a lower bound, see `MetricSettings`.
+        slice_min_speakers: Fewest speakers of a large slice.
+        slice_margin: How much the error rate of a large slice may rise and still count as not worse.
         slice_alpha: One-sided level of that test.
         max_negative_flips_asr: Share of all rows that may have more word errors than before, however few are better.
         max_negative_flips_intent: Share of all rows that may be wrong now and were right before, however few are
@@ -77,9 +77,10 @@ class PromotionSettings(BaseModel):
 class SliceDecision:
     """The gate's verdict on one slice.
 
-    `not worse`: thick, and not worse by more than the margin. `not shown`: thick, but a rise beyond the margin can't be
-    excluded. `harmed`: worse by more than the margin, and not by chance. `thin`: too small to show that it is not
-    worse, and not harmed. Decisions that older versions stored have `held` in place of `not worse`.
+    `not worse`: large, and not worse by more than the margin. `not shown`: large, but a rise beyond the margin can't be
+    excluded. `harmed`: worse by more than the margin, and not by chance. `small`: too small to show that it is not
+    worse, and not harmed. Decisions that older versions stored have `held` in place of `not worse`, `thin` in that of
+    `small`, and no `level`, which is the coverage of the two-sided interval of the difference.
     """
 
     dimension: str
@@ -88,6 +89,7 @@ class SliceDecision:
     champion: float
     challenger: float
     verdict: SliceVerdict
+    level: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Decision:
         negative_flips, positive_flips: rows that became worse, rows that became better.
         flip_cap: share of rows that may become worse; see `most_negative_flips`.
         slice_margin: by how much a slice's error rate may rise.
+        large_slice: fewest rows and speakers of a slice that is large.
         normaliser: version of the normal form under which words were counted.
     """
 
@@ -125,6 +128,7 @@ class Decision:
     slices: tuple[SliceDecision, ...]
     flip_cap: float
     slice_margin: float
+    large_slice: tuple[int, int]
     normaliser: str
 
     @property
@@ -161,7 +165,7 @@ def decide(
 ) -> Decision:
     """Return the decision whether the challenger becomes the champion.
 
-    The challenger is promoted if the whole interval of the difference is below 0, every thick slice is shown to be no
+    The challenger is promoted if the whole interval of the difference is below 0, every large slice is shown to be no
     worse than the margin allows, no slice is harmed, and few rows became worse, in all or beside those that became
     better. Below the minimum of rows or speakers the decision is `indicative`; it does not count as a look, because it
     can't promote anything.
@@ -190,7 +194,8 @@ def decide(
     worse, better = flips(champion, challenger)
     most = most_negative_flips(champion.kind, len(champion), better, settings)
     missing = _missing_evidence(champion, settings)
-    objections = _objections(difference, (worse, better, len(champion)), most, table, settings)
+    level = f"{100 * (1 - used):.4g} %"
+    objections = _objections(difference, level, (worse, better, len(champion)), most, table, settings)
     verdict: Verdict = "indicative" if missing else "refuse" if objections else "promote"
     return Decision(
         kind=champion.kind,
@@ -198,7 +203,7 @@ def decide(
         challenger_version=challenger.version,
         eval_set_id=champion.eval_set_id,
         decision=verdict,
-        reasons=tuple(missing + objections) or ("the whole interval of the difference is on the better side",),
+        reasons=tuple(missing + objections) or (f"the whole {level} interval of the difference is on the better side",),
         measure="wer" if champion.kind == "asr" else "intent_error",
         difference=difference,
         champion=report_interval(champion, interval, weights=weights),
@@ -210,6 +215,7 @@ def decide(
         slices=tuple(table),
         flip_cap=most / max(1, len(champion)),
         slice_margin=settings.slice_margin,
+        large_slice=(settings.slice_min_rows, settings.slice_min_speakers),
         normaliser=champion.normaliser,
     )
 
@@ -252,6 +258,7 @@ def _missing_evidence(champion: EvaluationReport, settings: PromotionSettings) -
 
 def _objections(
     difference: Interval,
+    level: str,
     flipped: tuple[int, int, int],
     most_worse: float,
     table: list[SliceDecision],
@@ -261,6 +268,7 @@ def _objections(
 
     Args:
         difference: challenger - champion.
+        level: coverage of its interval.
         flipped: numbers of rows that became worse, of rows that became better, and of all rows.
         most_worse: how many rows may become worse.
         table: the verdicts on the slices.
@@ -271,7 +279,7 @@ def _objections(
     if difference.low > 0:
         reasons.append("the challenger is worse")
     elif difference.high >= 0:
-        reasons.append("the interval of the difference reaches 0, so the challenger is not shown to be better")
+        reasons.append(f"the {level} interval of the difference reaches 0, so the challenger is not shown to be better")
     if worse > most_worse:
         reasons.append(
             f"{worse} of {rows} rows became worse and {better} better, above the cap of {int(most_worse)} worse rows"
@@ -282,7 +290,8 @@ def _objections(
         if row.verdict == "harmed":
             reasons.append(f"{name} is worse by {100 * row.difference.value:.1f} points, margin {margin}")
         elif row.verdict == "not shown":
-            reasons.append(f"{name} may be worse by up to {100 * row.difference.high:.1f} points, margin {margin}")
+            most = f"{100 * row.difference.high:.1f} points ({100 * row.level:.4g} % interval)"
+            reasons.append(f"{name} may be worse by up to {most}, margin {margin}")
     return reasons
 
 
@@ -295,30 +304,30 @@ def _slice_decisions(
 ) -> list[SliceDecision]:
     """Return the verdict on each slice, by one-sided tests at `slice_alpha`.
 
-    Thin slices are many and can only show harm, so all of them together share one `slice_alpha` (Bonferroni).
+    Small slices are many and can only show harm, so all of them together share one `slice_alpha` (Bonferroni).
     """
     masks = slice_masks(champion, slices)
-    thick = [_is_thick(int(rows.sum()), len(np.unique(champion.speaker_ids[rows])), settings) for _, rows in masks]
-    shared = max(1, thick.count(False))
+    large = [_is_large(int(rows.sum()), len(np.unique(champion.speaker_ids[rows])), settings) for _, rows in masks]
+    shared = max(1, large.count(False))
     table = []
-    for ((dimension, value), rows), is_thick in zip(masks, thick, strict=True):
-        alpha = 2 * settings.slice_alpha / (1 if is_thick else shared)
+    for ((dimension, value), rows), is_large in zip(masks, large, strict=True):
+        alpha = 2 * settings.slice_alpha / (1 if is_large else shared)
         interval = settings.interval.model_copy(update={"alpha": alpha})
         difference = paired_difference(champion, challenger, interval, rows=rows, weights=weights)
         before, after = (report_rate(each, rows=rows, weights=weights) for each in (champion, challenger))
-        verdict = _slice_verdict(difference, is_thick, settings)
-        table.append(SliceDecision(dimension, value, difference, before, after, verdict))
+        verdict = _slice_verdict(difference, is_large, settings)
+        table.append(SliceDecision(dimension, value, difference, before, after, verdict, 1 - alpha))
     return table
 
 
-def _is_thick(rows: int, speakers: int, settings: PromotionSettings) -> bool:
+def _is_large(rows: int, speakers: int, settings: PromotionSettings) -> bool:
     return rows >= settings.slice_min_rows and speakers >= settings.slice_min_speakers
 
 
-def _slice_verdict(difference: Interval, is_thick: bool, settings: PromotionSettings) -> SliceVerdict:
-    """Return the verdict on a slice: a test of non-inferiority if it is thick; a thin one can only show harm."""
+def _slice_verdict(difference: Interval, is_large: bool, settings: PromotionSettings) -> SliceVerdict:
+    """Return the verdict on a slice: a test of non-inferiority if it is large; a small one can only show harm."""
     if difference.low > 0 and difference.value > settings.slice_margin:
         return "harmed"
-    if not is_thick:
-        return "thin"
+    if not is_large:
+        return "small"
     return "not worse" if difference.high <= settings.slice_margin else "not shown"

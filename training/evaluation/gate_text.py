@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from corpus.records.evaluation import Interval
 from training.evaluation.gate import Decision
+from training.evaluation.interval_text import points_text, rate_text, says_enough
 
 
 def decision_text(decision: Decision) -> str:
@@ -17,29 +17,24 @@ def decision_text(decision: Decision) -> str:
         f"{decision.decision.upper()}",
         f"  judged on {rows} audit rows of {speakers} speakers, evaluation set {decision.eval_set_id[:12]}{form}",
         f"  {look}, intervals at {100 * (1 - decision.alpha_used):.4g} %",
-        f"  {name:<14}{'champion':<14}{_rate(decision.champion)}",
-        f"  {'':<14}{'challenger':<14}{_rate(decision.challenger)}",
-        f"  {'':<14}{'difference':<14}{_points(decision.difference)}",
+        f"  {name:<14}{'champion':<14}{rate_text(decision.champion)}",
+        f"  {'':<14}{'challenger':<14}{rate_text(decision.challenger)}",
+        f"  {'':<14}{'difference':<14}{points_text(decision.difference)} points",
         f"  rows that became worse {decision.negative_flips} ({100 * decision.negative_flips / max(1, rows):.1f} %, "
         f"cap {100 * decision.flip_cap:.1f} % of all rows), better {decision.positive_flips}",
     ]
     lines += [f"  - {reason}" for reason in decision.reasons]
     if decision.slices:
-        margin = f"{100 * decision.slice_margin:.1f} points"
-        lines.append(f"  slices, which may be worse by {margin} at most; thin ones can only show harm")
+        (least_rows, least_speakers), margin = decision.large_slice, f"{100 * decision.slice_margin:.1f} points"
+        small = f"small ones (below {least_rows} rows or {least_speakers} speakers)"
+        lines.append(f"  slices, which may be worse by {margin} at most; {small} can only show harm")
         sizes = f"{'rows':>6}{'speakers':>10}{'champion':>10}{'challenger':>12}"
-        lines.append(f"  {'slice':<32}{sizes}{'difference':>32}  verdict")
+        lines.append(f"  {'slice':<32}{sizes}{'difference, points':>26}{'interval':>10}  verdict")
     for row in decision.slices:
         rates = f"{100 * row.champion:>8.1f} %{100 * row.challenger:>10.1f} %"
+        if not says_enough(row.difference):  # the rates of few people
+            rates = f"{'-':>10}{'-':>12}"
         sizes = f"{row.difference.n:>6}{row.difference.speakers:>10}{rates}"
-        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{_points(row.difference):>32}  {row.verdict}")
+        tested = f"{points_text(row.difference):>26}{f'{100 * row.level:.4g} %':>10}"
+        lines.append(f"  {row.dimension + '=' + row.value:<32}{sizes}{tested}  {row.verdict}")
     return "\n".join(lines)
-
-
-def _rate(rate: Interval) -> str:
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-
-
-def _points(difference: Interval) -> str:
-    value, low, high = (100 * each for each in (difference.value, difference.low, difference.high))
-    return f"{value:+.1f} points [{low:+.1f}, {high:+.1f}]"

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ class MetricSettings(BaseModel):
 
     Attributes:
         interval: settings of the intervals.
-        slice_min_rows, slice_min_speakers: a slice below either is thin: it is shown and marked, but decides nothing.
+        slice_min_rows, slice_min_speakers: a slice below either is thin: it is shown and marked, but nothing is
+            concluded from it. The gate has higher bounds of its own, below which it calls a slice small.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,13 @@ class MetricSettings(BaseModel):
     interval: IntervalSettings = IntervalSettings()
     slice_min_rows: int = Field(default=30, ge=1)
     slice_min_speakers: int = Field(default=5, ge=2)
+
+
+THIN_NOTE: Final = (
+    f"thin: below {MetricSettings().slice_min_rows} rows or {MetricSettings().slice_min_speakers} speakers, "
+    "too few to conclude from"
+)
+"""What is said once where slices are marked as thin."""
 
 
 @dataclass(frozen=True, slots=True)

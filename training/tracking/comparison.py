@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records.base import Floats
+from training.evaluation.interval_text import says_enough
 from training.evaluation.metrics import SliceRow
 from training.tracking.figures import COLOURS, MOST_SLICES, new_figure
 
@@ -25,7 +26,8 @@ def slices_side_by_side(
 ) -> Figure:
     """Return a figure of the rates of both versions by slice with intervals; thin slices are hollow and pale.
 
-    If there are more than `MOST_SLICES`, those with fewest rows are left out, and the title reports their number.
+    Slices of too few rows or speakers for an interval are left out and, of more than `MOST_SLICES` others, those
+    with fewest rows; the title reports their number.
 
     Args:
         first: rates of one version by slice.
@@ -33,7 +35,8 @@ def slices_side_by_side(
         names: names of the versions.
         measure: name of the rate.
     """
-    largest = sorted(range(len(first)), key=lambda k: -first[k].rate.n)[:MOST_SLICES]
+    enough = [k for k, row in enumerate(first) if says_enough(row.rate)]
+    largest = sorted(enough, key=lambda k: -first[k].rate.n)[:MOST_SLICES]
     kept = sorted(largest, key=lambda k: (first[k].dimension, first[k].value), reverse=True)
     figure, axes = new_figure(8.0, 1.8 + 0.34 * max(1, len(kept)))
     for place, k in enumerate(kept):
@@ -47,9 +50,9 @@ def slices_side_by_side(
     labels = [f"{first[k].dimension}={first[k].value} ({first[k].rate.n})" for k in kept]
     axes.set_yticks(range(len(kept)), labels, fontsize=8)
     axes.set_ylim(-0.7, max(1, len(kept)) - 0.3)
-    reach = max([0.1, *(row.rate.value for rows in (first, second) for row in rows)])
+    reach = max([0.1, *(rows[k].rate.value for rows in (first, second) for k in kept)])
     axes.set_xlim(0.0, min(1.25 * reach, max(1.02, 1.05 * reach)))  # thin slices reach far out
-    left_out = f", {len(first) - len(kept)} small ones left out" if len(first) > len(kept) else ""
+    left_out = f", {len(first) - len(kept)} of few rows left out" if len(first) > len(kept) else ""
     axes.set(xlabel=measure, title=f"{measure} by slice (rows), thin ones hollow{left_out}")
     figure.legend(frameon=False, loc="outside upper right", ncols=2)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 
 from corpus.handle import Corpus
 from corpus.records.models import ModelVersion
+from corpus.storage import operation_ids
 from corpus.storage.database import writing
 from corpus.tables import judgements, labels, reports
 from corpus.tables import models as store
 from corpus.vault import identity
 from flows.models.aliases import move_champion
-from flows.models.judged_nights import BY_HAND, difference, is_paired, judged_nights, rates, slices_of
+from flows.models.judged_nights import BY_HAND, TOO_FEW, difference, is_paired, judged_nights, rates, slices_of
+from flows.models.judgement import Judgement
 from tests.corpus.stored import NOON, arrive
 from tests.flows.judged_home import AUDIT, NIGHTS, home_of, report_of
 
@@ -66,7 +69,26 @@ def test_decisions_have_their_night_and_reasons(tmp_path: Path) -> None:
         (NIGHTS[1], "2", "refuse", 1),
         (NIGHTS[2], "3", "promote", 2),
     ]
+    assert found[0].reasons == (TOO_FEW,)  # nothing is stored of what was said
     assert found[-1].reasons == ("reason 2",)
+    assert found[-1].better_by is not None
+    assert (found[-1].better_by.value, found[-1].better_by.low) == pytest.approx((0.2, 0.19))  # more is better
+    assert found[-1].level == pytest.approx(1 - 0.05 / 6)
+
+
+def test_an_indicative_decision_has_the_words_and_the_rows_of_its_time(tmp_path: Path) -> None:
+    corpus = home_of(tmp_path)
+    said = Judgement("indicative", "20 audit rows, 100 are needed", "TEXT", "1", "set-1", "1", waits="20 of 100")
+    for number, judgement in enumerate((said, replace(said, waits=None, eval_set_id="gone", lead="clearly better"))):
+        against = "1" if number else ""
+        with corpus.operation(operation_ids.judge("asr", "2", f"rows-{number}", against), "judge") as op:
+            judgements.put(op.conn, "asr", "2", judgements.Judgement(f"rows-{number}", "1", "indicative"))
+            op.result = judgement.to_json()
+    with corpus.read() as conn:
+        first, second = judged_nights(corpus, conn, "asr", NIGHTS[-1]).decisions[:2]
+    assert first.reasons == ("20 audit rows, 100 are needed", "promotion waits: 20 of 100")
+    assert (first.rows, first.against) == (2 * AUDIT, "1")
+    assert second.reasons == ("20 audit rows, 100 are needed", "clearly better")
 
 
 def test_a_version_that_a_person_promoted_is_a_decision_of_its_night(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
     assert not [words for words in said if len(words.split()) > 1 and words in text]
     show_comparison(compared.document)
     shown = capsys.readouterr().out
-    assert f"{report['better']} utterances are better in {kind} 2, {report['worse']} are worse" in shown
+    assert f"{report['better']} utterances are better in {kind}/2, {report['worse']} are worse" in shown
     assert f"normal form {NORMALISER}" in shown
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from corpus.records.evaluation import Interval
 from flows.models.traffic_estimate import FIGURES, AuditCounts, SliceEstimate, TrafficEstimate
-from flows.reports.estimate_table import rate_text, show_estimate
+from flows.reports.estimate_table import show_estimate
 
 RATE = Interval(0.25, 0.125, 0.5, 40, 8)
 RATES = dict.fromkeys(FIGURES, RATE) | {"end_to_end_success": None}
@@ -27,13 +27,26 @@ def test_an_estimate_shows_its_frame_its_rows_and_its_rates(capsys: pytest.Captu
     show_estimate(FOUND)
     shown = " ".join(capsys.readouterr().out.split())
     assert "3 nights from 2026-11-02 to 2026-11-04: 900 arrivals were scored; audit rows with a result" in shown
-    assert "represent 87.5 % of them" in shown
+    assert "stand for 87.5 % of them, each for 1 / its probability of being drawn" in shown
+    assert "the rates say nothing of the other 12.5 %: customers who allow no annotation" in shown
     assert "50 drawn, 45 answered (40 labelled, 3 accidental, 2 unlabelled), 4 waiting, 1 closed since" in shown
-    assert "traffic with asr/3 and intent/2, 95 % intervals by speaker" in shown
+    assert "traffic with asr/3 and intent/2 " in shown
     assert "│WER │ 25.0 % [12.5, 50.0] │ 40 │ 8│" in shown
     assert "│end-to-end success │ - │ - │ -│" in shown
     assert "│locale=en-GB │ 12, 4 thin │" in shown
-    assert "thin: too few labelled rows or speakers to conclude from" in shown
+    assert "thin: below 30 rows or 5 speakers, too few to conclude from" in shown
+    assert "too few: below" not in shown
+
+
+def test_a_rate_of_one_row_says_too_few_and_what_that_is(capsys: pytest.CaptureFixture[str]):
+    one = dict.fromkeys(FIGURES, Interval(0.0, 0.0, 1.0, 1, 1))
+    show_estimate(replace(FOUND, slices=(SliceEstimate("locale=en-IE", 1, 1, True, one),), represented=1.0))
+    shown = capsys.readouterr().out
+    assert shown.count("too few") == 5 + 2  # the rates, and what both words mean
+    assert "│ 0.0 %" not in shown
+    assert "[0.0, 100.0]" not in shown
+    assert "too few: below 10 rows or 3 speakers" in shown
+    assert "the other" not in shown
 
 
 def test_too_few_rows_are_a_line_in_place_of_the_tables(capsys: pytest.CaptureFixture[str]):
@@ -42,8 +55,3 @@ def test_too_few_rows_are_a_line_in_place_of_the_tables(capsys: pytest.CaptureFi
     assert "the night 2026-11-02: 900 arrivals" in shown
     assert shown.splitlines()[-1] == "too few audit rows"
     assert "│" not in shown
-
-
-def test_a_rate_that_could_be_anything_has_no_upper_bound():
-    assert rate_text(Interval(0.3, 0.001, 1e9, 2, 2)) == "30.0 % [0.1, no bound]"
-    assert rate_text(None) == "-"

@@ -24,9 +24,9 @@ from corpus.tables import labels, utterances
 from flows.models.aliases import move_champion
 from flows.models.judged_nights import judged_nights
 from flows.reports.compare_html import TEMPLATES
-from flows.reports.night_html import night_file, show_night, write_night_page
+from flows.reports.night_html import night_file, night_html, show_night, write_night_page
 from flows.reports.night_report import KindReport, NightRates, night_report
-from flows.reports.night_sections import finding, kind_section
+from flows.reports.night_sections import BETTER, finding, kind_section
 from flows.reports.svg_chart import Series, over_nights
 from flows.runtime.settings import Settings
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
@@ -86,8 +86,30 @@ def test_the_page_has_every_section_and_is_well_formed(home: tuple[Corpus, Setti
         ElementTree.fromstring(chart)
     assert sum('role="img"' in chart for chart in charts) == 6  # funnel, WER twice, choice, minutes, slices
     assert page.count("<table") >= 6
-    assert "Champion v3 has WER 30.0\u00a0% " in page
+    assert "Champion asr/3 has WER 30.0\u00a0% " in page
     assert "reason 2" in page
+    assert "+20.0 [+19.0,\u00a0+22.0] at 99.17\u00a0%" in page  # by which the gate decided, at its own level
+    assert "asr/3 against asr/1" in page
+    assert "v2 40.0\u00a0% [40.0,\u00a040.0]; gate: refuse" in page
+    assert page.count("champion is the base") == 2 + 2 + 2  # both sets of rows, and the minutes
+
+
+def test_words_of_the_slices_are_said_and_few_people_have_no_rate(tmp_path: Path) -> None:
+    corpus, settings = home_of(tmp_path), settings_at(tmp_path)
+    report = night_report(corpus, settings.night, settings.promotion, settings.sampling, None)
+    page = night_html(report, settings.promotion)
+    assert "Thin: below 30 rows or 5 speakers, too few to conclude from." in page
+    assert "Too few: below 10 rows or 3 speakers" in page
+    kind = report.kinds[0]
+    one = Interval(1.0, 0.0, 1.0, 1, 1)
+    alone = replace(kind.slices[0], slice="room=attic", rows=1, speakers=1, thin=True, base=one, champion=one)
+    kinds = (replace(kind, slices=(replace(alone, better_by=one),)), report.kinds[1])
+    page = night_html(replace(report, kinds=kinds), settings.promotion)
+    row = re.search(r"room=attic.*?</tr>", page, re.DOTALL)
+    assert row is not None
+    assert row[0].count("too few") == 3
+    assert "100.0" not in row[0]
+    corpus.close()
 
 
 def test_the_page_needs_no_other_file_and_names_no_utterance(home: tuple[Corpus, Settings]) -> None:
@@ -109,7 +131,7 @@ def test_nothing_scrolls_sideways_on_a_phone_and_a_column_keeps_its_name(home: t
 
     file = write_night_page(*home, None)[1]
     with browser(str(CHROMIUM)) as page:
-        for width in (390, 360, 1280):
+        for width in (390, 360, 700, 1280):
             page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
             page.go(file.as_uri())
             assert page.run(OVERFLOWING) == [], width
@@ -123,12 +145,12 @@ def test_nothing_scrolls_sideways_on_a_phone_and_a_column_keeps_its_name(home: t
             rows = "document.querySelectorAll('.stacked tbody tr')"
             assert page.run(f"[...new Set([...{rows}].map(row => getComputedStyle(row).display))]") == [shown]
         names = page.run("[...document.querySelectorAll('#asr .stacked tbody td')].map(cell => cell.dataset.label)")
-    assert names[:6] == ["night", "rows of speakers", "champion", "base", "challenger", "better by, points"]
+    assert names[:6] == ["night", "rows of speakers", "champion afterwards", "base", "challenger", BETTER]
 
 
 def test_charts_without_data_say_so(tmp_path: Path) -> None:
     page = page_of(home_of(tmp_path, judged=False), tmp_path)
-    assert "Nothing has been judged yet" in page
+    assert "No asr model has been judged on audit rows yet." in page
     assert "No version has been judged yet" in page
     assert "There are no anchor rows yet" in page
     assert "No saving can be shown yet" in page
@@ -211,5 +233,5 @@ def test_a_champion_beside_a_base_that_was_not_judged_is_told_without_it() -> No
         kind="asr", measure="WER", base="1", anchor=(), growing=(row,), anchor_night="", anchor_note="", slices=(),
         slices_night="", looks=0,
     )  # fmt: skip
-    assert finding(kind) == "Champion v2 has WER 20.0\u00a0% [10.0,\u00a030.0] on the growing set."
+    assert finding(kind) == "Champion asr/2 has WER 20.0\u00a0% [10.0,\u00a030.0] on the growing set."
     assert "the base 20.0" in finding(replace(kind, growing=(replace(row, base_rate=rate),)))

@@ -50,7 +50,7 @@ def test_a_night_is_told_in_tables_from_what_came_in_to_what_is_next(tmp_path: P
     decided = section(text, "What was decided")
     assert "| speech | 3 | **promote** | 3 |" in decided
     assert "- speech: the interval | is below 0" in decided
-    assert "- Champion v3 has WER 30.0\u00a0%" in decided
+    assert "- Champion asr/3 has WER 30.0\u00a0%" in decided
     assert "| answer | 20 tasks of this night |" in section(text, "What is next")
     assert "```\nPROMOTE\n```" in section(text, "In full")
     assert text.index("## What came in") < text.index("| received") < text.index("## What was chosen")

@@ -42,10 +42,11 @@ def test_the_rates_are_those_of_the_estimate_for_the_night_and_for_all_so_far(ho
     shown = traffic_table(traffic)
     assert [row.cells[0] for row in shown.rows][-1] == "non-response"
     assert len(shown.rows) == len(FIGURES)
-    assert shown.headers[1] == "all 2 nights"
-    assert shown.rows[0].cells[1].endswith("] (17\u00a0of\u00a06)")
+    assert shown.headers[1:] == ("all 2 nights [95 %]", "rows of speakers", "this night [95 %]", "rows of speakers")
+    assert shown.rows[0].cells[1].endswith("]")
+    assert shown.rows[0].cells[2] == "17\u00a0of\u00a06"
     assert [row.cells[1] for row in audit_table(traffic).rows] == ["24", "17", "1", "1", "5", "0"]
-    assert "With asr v1 and intent v1, as they are now" in traffic_finding(traffic)
+    assert "With asr/1 and intent/1, as they are now" in traffic_finding(traffic)
     assert night_traffic(home.corpus, NIGHTS[0]).so_far.last == NIGHTS[0]
 
 
@@ -59,7 +60,7 @@ def test_without_a_stored_report_nothing_is_computed_and_the_page_says_what_comp
     assert traffic.so_far.rates["wer"] is None
     assert traffic.so_far.rates["accidental"] is not None
     assert traffic.unjudged == ("asr",)
-    assert "No stored report judges asr v1 on audit rows; earmark estimate computes one." in traffic_finding(traffic)
+    assert "No stored report judges asr/1 on audit rows; earmark estimate computes one." in traffic_finding(traffic)
 
 
 def test_without_answers_or_without_a_round_there_is_one_sentence_and_no_rate(home: AuditHome):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from flows.models.aliases import ChampionMoved
+from flows.models.judgement import Judgement
 from flows.reports.night_page import night_markdown
 from flows.reports.report_words import STEP_OF, WORDS, worded
 from flows.runtime.console import cell
@@ -14,7 +15,6 @@ from flows.steps.fine_tune import Training
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
 from flows.steps.merge_total import MergeTotal
-from flows.steps.promote import Judgement
 from flows.steps.retrain import LearnedVersion
 from flows.steps.sample import SampleReport
 from flows.steps.score import ScoreReport
@@ -38,7 +38,7 @@ def test_what_a_version_was_judged_against_is_said_in_words():
 
 
 def test_other_keys_are_shown_with_blanks():
-    assert worded("rolled back", {"eval_set_id": "e"}) == {"eval set id": "e"}
+    assert worded("rolled back", {"run_log_id": "e"}) == {"run log id": "e"}
 
 
 def test_every_word_is_for_a_key_that_a_document_has():

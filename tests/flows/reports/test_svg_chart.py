@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from corpus.records.evaluation import Interval
-from flows.reports.svg_chart import Chart, Series, bars, by_row, over_nights
+from flows.reports.svg_chart import POINTS, Chart, Series, bars, by_row, over_nights
 
 
 def rate(value: float, reach: float = 0.05) -> Interval:
@@ -72,3 +72,25 @@ def test_nothing_to_show_is_no_chart() -> None:
     assert by_row("rates", ["a"], nothing) is None
     assert bars("counts", [("none", 0, "0")]) is None
     assert bars("counts", []) is None
+
+
+def test_points_have_signs_and_no_percent_and_a_name_may_have_lines() -> None:
+    gains = [Interval(0.0, 0.0, 0.0, 50, 20), rate(0.1), rate(0.2)]
+    names = ["11-03\n8 min", "11-04\n15 min", "11-05\n15 min"]
+    chart = over_nights("gain", names, [Series("WER", "champion", "circle", gains)], POINTS)
+    assert chart is not None
+    assert inside(chart)
+    texts = [text.text for text in chart.texts]
+    assert not any("%" in text for text in texts)
+    assert "+20" in texts
+    assert [text for text in texts if text in ("11-04", "11-05")] == ["11-04", "11-05"]
+    assert [text.y for text in chart.texts if text.text == "15 min"] == [chart.height - 10] * 2
+    assert chart.points[1].text == "11-04, 15 min: WER +10.0 [+5.0, +15.0] points"
+
+
+def test_the_interval_of_too_few_rows_is_not_drawn() -> None:
+    few = Interval(0.5, -1.0, 1.0, 1, 1)
+    chart = over_nights("rates", ["a", "b"], [Series("base", "base", "square", [few, rate(0.4)])])
+    assert chart is not None
+    assert len([line for line in chart.lines if "interval" in line.style]) == 1
+    assert chart.points[0].text == "a: base 50.0 % (too few)"

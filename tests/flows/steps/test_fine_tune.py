@@ -53,13 +53,18 @@ def test_a_rate_of_ten_is_refused_by_the_loss_of_a_speech_model_without_dev_rows
 @pytest.mark.parametrize(
     ("epoch", "line"),
     [
-        (Epoch(0, 8, None, 0.2413, 1.0, None), "asr base: dev WER 24.1 %"),
+        (Epoch(0, 8, None, 0.2413, 1.0, None), "asr base: WER 24.1 % on 12 dev rows"),
         (
             Epoch(3, 8, 0.41177, 0.183, 41.0, 68.0),
-            "asr epoch 3 of 8: loss 0.4118, dev WER 18.3 %, 41 s, 1 min 8 s left",
+            "asr epoch 3 of 8: loss 0.4118, WER 18.3 % on 12 dev rows, 41 s, 1 min 8 s left",
         ),
         (Epoch(1, 2, 1.5, None, 2.0, None), "asr epoch 1 of 2: loss 1.5, no dev rows, 2.0 s"),
     ],
 )
 def test_a_line_on_an_epoch_has_loss_dev_figure_time_and_time_left(epoch: Epoch, line: str):
-    assert epoch_line("asr", epoch) == line
+    assert epoch_line("asr", epoch, 12) == line
+
+
+def test_a_figure_of_one_row_says_so():
+    line = epoch_line("intent", Epoch(0, 8, None, 0.5, 1.0, None), 1)
+    assert line == "intent base: intent error 50.0 % on 1 dev row"

@@ -93,7 +93,7 @@ def test_a_clear_gain_is_promoted():
     assert decision.decision == "promote"
     assert decision.difference.high < 0
     assert decision.alpha_used == pytest.approx(0.025)
-    assert decision.reasons == ("the whole interval of the difference is on the better side",)
+    assert decision.reasons == ("the whole 97.5 % interval of the difference is on the better side",)
 
 
 def test_a_planted_regression_is_refused_and_called_worse():
@@ -135,19 +135,39 @@ def test_a_gain_that_is_paid_for_by_one_slice_is_refused():
     assert decide(old, new, 1, LOOSE).decision == "promote"
 
 
-def test_a_thin_slice_proves_nothing_but_harm():
+def test_a_small_slice_proves_nothing_but_harm():
     rng = np.random.default_rng(6)
     old, new = asr_pair(rng, speakers=40, rows=10, before=0.30, after=0.10)
     rare = np.arange(len(old)) % 10 == 0
     slices = {"locale": np.where(rare, "en-IE", "en-GB")}
     decision = decide(old, new, 1, LOOSE, slices)
     assert decision.decision == "promote"
-    assert {row.value: row.verdict for row in decision.slices} == {"en-IE": "thin", "en-GB": "not worse"}
+    assert {row.value: row.verdict for row in decision.slices} == {"en-IE": "small", "en-GB": "not worse"}
     hurt = report("asr", "2", old.speaker_ids, errors=np.where(rare, old.words, new.errors), words=old.words)
     assert decide(old, hurt, 1, LOOSE, slices).slices[1].verdict == "harmed"
+    assert [row.level for row in decision.slices] == pytest.approx([0.9, 0.9])
 
 
-def test_a_thick_slice_that_could_be_worse_by_more_than_the_margin_is_refused():
+def test_small_slices_share_one_level_and_the_text_says_which():
+    old, new = asr_pair(np.random.default_rng(6), speakers=40, rows=10, before=0.30, after=0.10)
+    rare = np.arange(len(old)) % 20 // 4 * (np.arange(len(old)) % 4 == 0)  # four of 20 rows each, the rest together
+    decision = decide(old, new, 1, LOOSE, {"accent": rare.astype(str)})
+    small = [row for row in decision.slices if row.verdict == "small"]
+    assert len(small) == 4
+    assert [row.level for row in small] == pytest.approx([0.975] * 4)
+    lines = [line for line in decision_text(decision).splitlines() if line.endswith("  small")]
+    assert [line.split()[-3:] for line in lines] == [["97.5", "%", "small"]] * 4
+
+
+def test_a_slice_of_one_row_says_too_few():
+    old, new = asr_pair(np.random.default_rng(6), speakers=40, rows=10, before=0.30, after=0.10)
+    one = np.where(np.arange(len(old)) == 0, "alone", "others")
+    text = decision_text(decide(old, new, 1, LOOSE, {"accent": one}))
+    assert "too few" in next(line for line in text.splitlines() if "accent=alone" in line)
+    assert "[-100.0, +100.0]" not in text
+
+
+def test_a_large_slice_that_could_be_worse_by_more_than_the_margin_is_refused():
     old, new = asr_pair(np.random.default_rng(8), speakers=60, rows=10, before=0.35, after=0.10)
     far = np.arange(len(old)) % 5 == 0
     errors = np.where(far, np.random.default_rng(9).permutation(old.errors[far]).repeat(5)[: len(old)], new.errors)
@@ -214,6 +234,8 @@ def test_a_decision_is_json_and_a_text_for_people():
     assert plain["slices"][0]["verdict"] == "not worse"
     text = decision_text(decision)
     assert text.startswith("asr 2 against champion 1: PROMOTE")
+    assert decision.reasons == ("the whole 99.17 % interval of the difference is on the better side",)
+    assert "small ones (below 100 rows or 12 speakers) can only show harm" in text
     assert "look 2, intervals at 99.17 %" in text
     assert "locale=en-GB" in text
     worse, rows = decision.negative_flips, len(old)
@@ -222,7 +244,9 @@ def test_a_decision_is_json_and_a_text_for_people():
         line = next(line for line in text.splitlines() if f"={row.value} " in line)
         assert line.split()[3:7] == [f"{100 * row.champion:.1f}", "%", f"{100 * row.challenger:.1f}", "%"]
         difference = 100 * row.difference.value, 100 * row.difference.low, 100 * row.difference.high
-        assert "{:+.1f} points [{:+.1f}, {:+.1f}]".format(*difference) in line
+        assert "{:+.1f} [{:+.1f}, {:+.1f}]".format(*difference) in line
+        assert line.split()[-3:] == ["%", "not", "worse"]
+        assert line.split()[-4] == "90"  # a one-sided test at 5 %
     assert f"champion      {100 * decision.champion.value:.1f} % [{100 * decision.champion.low:.1f}, " in text
 
 
