@@ -29,9 +29,9 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
     console.show_pairs("score and sample", _scoring_lines(document))
 
 
-def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, object]:
+def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, int | str]:
     """Return the document of an `InboxPreview` as names and values; a broken file counts no rows."""
-    lines: dict[str, object] = {"files in the inbox": inbox["manifests"]}
+    lines: dict[str, int | str] = {"files in the inbox": inbox["manifests"]}
     if inbox["ingested_before"]:
         lines["ingested before"] = inbox["ingested_before"]
     if inbox["to_read"]:
@@ -45,14 +45,15 @@ def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, object]:
     return lines
 
 
-def _scoring_lines(document: Mapping[str, Any]) -> dict[str, object]:
+def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:
     if document["sampled"]:
         return {"due": "no: the night's round was chosen before"}
     stored, waiting = document["unscored"], document["waiting"]
     parts = f": {stored} in the home, {waiting} in the inbox unless their clips are refused" if waiting else ""
-    lines: dict[str, object] = {"clips to score": f"{stored + waiting}{parts}"}
+    lines: dict[str, int | str] = {"clips to score": f"{stored + waiting}{parts}"}
     if stored + waiting:
-        lines["time"] = _time(document.get("scoring_seconds"))
+        seconds = document.get("scoring_seconds")
+        lines["time"] = UNKNOWN if seconds is None else f"at least {duration_text(seconds)}, by the last evaluations"
     others = {night: rows for night, rows in document["inbox"]["nights"].items() if night != document["night"]}
     if others:
         lines["rows of other nights"] = f"{console.cell(others)}; earmark nightly --night NIGHT samples from them"

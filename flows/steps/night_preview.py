@@ -62,8 +62,8 @@ class NightPreview(Result):
         inbox: what the night would read of the manifests in the inbox.
         unscored: how many of the night's ingested utterances the champions have not scored.
         waiting: how many rows of the inbox the night would score besides, unless their clips are refused.
-        scoring_seconds: how long scoring all of them takes [s], by the time that the last evaluation of each kind took
-            for a clip; None where nothing was measured yet.
+        scoring_seconds: how long scoring all of them takes at least [s], by the time that the last evaluation of each
+            kind took for a clip, without the draws and passes of a score; None where nothing was measured yet.
         sampled: whether the round of the night was chosen before.
     """
 
