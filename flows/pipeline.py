@@ -94,7 +94,7 @@ def score(night: str | None = None, config: str | None = None, switch_base: bool
             ids = utterances.in_window(conn, when.start, when.end) if when else utterances.in_window(conn)
         scored, rescored = stages.score(corpus, settings, ids), stages.rescore(corpus, settings)
         again = rescored.scored if isinstance(rescored, ScoreReport) else 0
-        return replace(scored, rescored=again, champions=champions_on_labels(corpus, settings.home))
+        return replace(scored, rescored=again, champions=champions_on_labels(corpus, settings.home, settings.promotion))
 
 
 @flow(name="sample", flow_run_name=run_name)
@@ -228,7 +228,7 @@ def _night(corpus: Corpus, settings: Settings, when: Night) -> NightlyReport:
     scored = skipped if sampled_before else stages.score(corpus, settings, ids)
     rescored = skipped if sampled_before else stages.rescore(corpus, settings)
     if isinstance(scored, ScoreReport):
-        scored = replace(scored, champions=champions_on_labels(corpus, settings.home))
+        scored = replace(scored, champions=champions_on_labels(corpus, settings.home, settings.promotion))
     sampled = stages.sample(corpus, settings, when)
     exported = stages.export(corpus, settings, when.name)
     return NightlyReport(when.name, swept, merged, asr, intent, ingested, scored, rescored, sampled, exported)

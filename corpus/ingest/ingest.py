@@ -114,15 +114,12 @@ def ingest(
         first = _report(operation_id, stored, known=True)
         ids = refused_again.batch_ids(corpus, sha256, first.received, batch_rows)
         return _ingest_again(corpus, manifest, settings, first, ids, latest, on_progress, decoders) if ids else first
-    check_manifest(manifest, MAX_LINE)
-    _check_rows(manifest)
+    readable = readable_rows(manifest)
     received = accepted = 0
     refused: Counter[str] = Counter()
     refused_lines: list[Refusal] = []
     refusals = Refusals()
-    for rows, read_recording in _prefetch(
-        _batches(read(manifest), batch_rows), manifest.parent, settings.audio, decoders
-    ):
+    for rows, read_recording in _prefetch(batches(readable, batch_rows), manifest.parent, settings.audio, decoders):
         batch_id = operation_ids.ingest_manifest_batch(sha256, received, len(rows))
         batch = ingest_batch(corpus, batch_id, rows, read_recording, latest, refusals)
         received += batch.received
@@ -138,6 +135,18 @@ def ingest(
             op.result = {"received": received, "accepted": accepted, "refused": dict(sorted(refused.items()))}
             op.result["refused_lines"] = refused_lines[:SHOWN]
         return _report(operation_id, op.result, known=op.done)
+
+
+def readable_rows(manifest: Path) -> Iterator[ManifestRow | BadRow]:
+    """Return the rows of a manifest, after the check that it is one.
+
+    Raises:
+        UsageError: it is missing, can't be read, or has not one readable row.
+        OSError: it vanished meanwhile.
+    """
+    check_manifest(manifest, MAX_LINE)
+    _check_rows(manifest)
+    return read(manifest)
 
 
 def _check_rows(manifest: Path) -> None:
@@ -259,7 +268,8 @@ def _reader(folder: Path, settings: AudioSettings) -> ReadRecording:
     return lambda row: decode_recording(folder / row.audio, settings)
 
 
-def _batches(rows: Iterator[ManifestRow | BadRow], count: int) -> Iterator[Batch]:
+def batches(rows: Iterator[ManifestRow | BadRow], count: int) -> Iterator[Batch]:
+    """Yield the rows in lists of `count`, the last one shorter."""
     while batch := list(islice(rows, count)):
         yield batch
 
@@ -270,7 +280,7 @@ def _file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(
-            f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
+            f"{path.name} can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
         ) from (error)
 
 
@@ -281,7 +291,7 @@ def _check_unchanged(manifest: Path, operation_id: str) -> None:
         UsageError: it has others.
     """
     if operation_ids.ingest_manifest(_file_digest(manifest)) != operation_id:
-        raise UsageError("the manifest changed while it was read; ingest it again once it is complete")
+        raise UsageError(f"{manifest.name} changed while it was read; ingest it again once it is complete")
 
 
 def _report(operation_id: str, result: dict[str, Any], *, known: bool) -> IngestReport:

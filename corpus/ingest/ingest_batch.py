@@ -154,7 +154,7 @@ def _store_usable(
 ) -> int:
     """Store the rows that are usable, apply the consent of the others, and return how many were stored."""
     refusals.begin()
-    usable = _usable_rows(rows, latest, refusals)
+    usable = usable_rows(rows, latest, refusals)
     _apply_consent(corpus, rows, latest, refusals)
     recordings = usable_recordings(corpus, op, usable, read_recording, refusals)
     accepted = sum(_store(corpus, op, chunk, refusals) for chunk in chunks(recordings))
@@ -163,7 +163,7 @@ def _store_usable(
     return accepted
 
 
-def _usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
+def usable_rows(rows: Iterable[ManifestRow | BadRow], latest: datetime, refusals: Refusals) -> list[ManifestRow]:
     """Return the rows that are complete, with consent to scoring and with evidence of a wake; refuse the others."""
     usable: list[ManifestRow] = []
     for row in rows:

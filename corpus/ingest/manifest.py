@@ -46,7 +46,7 @@ def read(path: Path, lines: Container[int] | None = None) -> Iterator[ManifestRo
                 yield value if isinstance(value, BadRow) else parse(line, value)
     except OSError as error:
         raise UsageError(
-            f"the manifest can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
+            f"{path.name} can't be read ({type(error).__name__}); give a JSON Lines or Parquet file"
         ) from (error)
 
 

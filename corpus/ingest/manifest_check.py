@@ -25,7 +25,7 @@ _MISTAKES: Final[dict[FileKind, str]] = {
     "objects": "has no line that is a JSON object, so it is no manifest; write each object whole, on one line",
     "UTF-16": "is text in UTF-16, not a manifest; save it in UTF-8",
     "table": "is a table such as CSV, not a manifest; write JSON Lines or Parquet",
-    "binary": "is neither JSON Lines nor Parquet, so it is no manifest; name the manifest that lists it",
+    "binary": "is neither JSON Lines nor Parquet, so it is no manifest; write or copy it again",
     "text": "is text without a JSON object, not a manifest; write JSON Lines or Parquet",
 }
 

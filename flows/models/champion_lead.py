@@ -1,7 +1,8 @@
-"""A challenger's clear lead on fewer rows than the gate needs, in one line with the command that overrules the gate."""
+"""A challenger on which the gate waits to decide, and its clear lead on the rows so far, with the command to use it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport
-from corpus.tables import labels, reports
+from corpus.tables import judgements, labels, reports
 from corpus.tables import models as store
 from flows.models.evaluation_store import MEASURE, stored_report
+from flows.runtime.results import Result
 
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
@@ -61,6 +63,31 @@ def stored_lead(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> str | No
         ids = both[0].utterance_ids.tolist()
         drawn = labels.draws(conn, ids)
     return lead_text(*both, gate, look, np.array([1.0 / drawn[i].inclusion_prob for i in ids], np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingVersion(Result):
+    """A version that learned and that the gate has not decided on, for want of audit rows.
+
+    Attributes:
+        version: its number.
+        lead: whether it is clearly better than the champion on the rows so far, as `stored_lead` says.
+    """
+
+    version: str
+    lead: bool
+
+
+def waiting_version(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> WaitingVersion | None:
+    """Return the challenger where the gate still waits for rows to decide on it; None where there is none."""
+    with corpus.read() as conn:
+        champion, challenger = (store.alias(conn, kind, name) for name in ("champion", "challenger"))
+        if challenger in (None, champion) or store.version(conn, kind, challenger).tainted:
+            return None
+        judged = judgements.of_version(conn, kind, challenger)
+    if not judged or judged[-1].decision != "indicative":
+        return None
+    return WaitingVersion(challenger, stored_lead(corpus, gate, kind) is not None)
 
 
 def _stored_pair(

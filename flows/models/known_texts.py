@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from corpus import door
 from corpus.errors import EarmarkError
@@ -24,8 +24,12 @@ from corpus.tables.labels import LabelRow
 from corpus.text import NORMALISER, words
 from corpus.vault import consent
 from flows.models import registry
+from flows.models.champion_lead import WaitingVersion, waiting_version
 from flows.models.registry import KINDS
 from flows.runtime.results import Result
+
+if TYPE_CHECKING:
+    from training.evaluation.gate import PromotionSettings
 
 MIN_CLIPS: Final = 20
 """Fewest clips for a figure."""
@@ -53,6 +57,8 @@ class ChampionOnLabels(Result):
         right: share of the words, or of the intents, that are right.
         named: share of the labelled intents, by name and without `other`, that the champion can predict; None for
             `asr`, and where it is not known.
+        waiting: version that learned from labels and waits for the gate to decide; None where none does.
+        waiting_leads: whether that one is clearly better than the champion on the audit rows so far.
     """
 
     kind: Kind
@@ -65,6 +71,8 @@ class ChampionOnLabels(Result):
     error: float | None
     right: float | None
     named: float | None = None
+    waiting: str | None = None
+    waiting_leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class _Clips:
     hard: bool
 
 
-def champions_on_labels(corpus: Corpus, home: Path) -> dict[Kind, ChampionOnLabels]:
+def champions_on_labels(corpus: Corpus, home: Path, gate: PromotionSettings) -> dict[Kind, ChampionOnLabels]:
     """Return how the champions do on labelled clips, by kind; nothing before there are champions.
 
     The figures of the same labels, champions and consents are computed once: reading the texts is one audit row.
@@ -105,13 +113,15 @@ def champions_on_labels(corpus: Corpus, home: Path) -> dict[Kind, ChampionOnLabe
     Args:
         corpus: the handle.
         home: folder with the models.
+        gate: by which a version that waits for it is clearly better.
     """
     champions = _champions(corpus)
     if len(champions) < len(KINDS):
         return {}
     clips = _labelled_clips(corpus, champions)
     counts = _counted(corpus, home, champions, clips) if any(found.rows for found in clips.values()) else {}
-    return {kind: _figures(champions[kind], clips[kind], counts.get(kind)) for kind in KINDS}
+    waiting = {kind: waiting_version(corpus, gate, kind) for kind in KINDS}
+    return {kind: _figures(champions[kind], clips[kind], counts.get(kind), waiting[kind]) for kind in KINDS}
 
 
 def _champions(corpus: Corpus) -> dict[Kind, ModelVersion]:
@@ -219,7 +229,9 @@ def _can_predict(home: Path, champion: ModelVersion, names: Names) -> frozenset[
         return None
 
 
-def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> ChampionOnLabels:
+def _figures(
+    champion: ModelVersion, clips: _Clips, counts: _Counts | None, waiting: WaitingVersion | None
+) -> ChampionOnLabels:
     enough = counts is not None and counts.clips >= MIN_CLIPS and counts.units > 0
     return ChampionOnLabels(
         kind=champion.kind,
@@ -232,4 +244,6 @@ def _figures(champion: ModelVersion, clips: _Clips, counts: _Counts | None) -> C
         error=counts.errors / counts.units if counts is not None and enough else None,
         right=counts.right / counts.units if counts is not None and enough else None,
         named=counts.named if counts is not None and enough else None,
+        waiting=None if waiting is None else waiting.version,
+        waiting_leads=waiting is not None and waiting.lead,
     )

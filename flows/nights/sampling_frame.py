@@ -61,6 +61,14 @@ def sampling_frame(conn: sa.Connection, settings: NightSettings, night: Night) -
     return sorted(in_frame), NightFrame(night.name, since, newest)
 
 
+def earliest_new(conn: sa.Connection, settings: NightSettings, night: Night) -> datetime:
+    """Return the earliest arrival (UTC) with which an utterance that is ingested now would be in the night's frame.
+
+    It is late only where a round was chosen before; else the frame is the night's own window.
+    """
+    return night.start - _late(settings) if nights.frames(conn) else night.start
+
+
 def past_sampling(conn: sa.Connection, settings: NightSettings) -> set[str]:
     """Return the ids that no later round can choose: those of nights with a round, ingested before the newest one."""
     frames = nights.frames(conn)

@@ -55,6 +55,8 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     if not is_poor(found):
         return line
     remedy = REMEDIES[found.kind]
+    if found.waiting is not None:
+        return f"WARNING: {line}: {_waiting(found, found.waiting)}"
     if found.named is not None and found.named <= NEARLY_NONE:
         remedy = "it does not know your intents yet: it learns them from labels, earmark retrain intent"
     elif found.kind == "intent" and words_are_wrong:
@@ -62,6 +64,18 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     elif found.kind == "asr" and found.error is not None and found.error <= NEARLY_ALL:
         remedy = f"more labels may teach it, or {remedy}"
     return f"WARNING: {line}: {remedy}"
+
+
+def _waiting(found: ChampionOnLabels, version: str) -> str:
+    """Return which version has learned already, and the commands that compare and use it."""
+    use = f"earmark promote {found.kind}/{version} --force --why TEXT"
+    if found.waiting_leads:
+        return f"{found.kind}/{version} is clearly better and waits for audit rows; to use it now: {use}"
+    compare = f"earmark compare {found.kind}/{found.version} {found.kind}/{version}"
+    return (
+        f"{found.kind}/{version} has learned from your labels and waits for audit rows; {compare} shows whether it is "
+        f"better, and {use} uses it now"
+    )
 
 
 def _unknown(name: str, found: ChampionOnLabels) -> str:

@@ -122,7 +122,7 @@ def _check_all(corpus: Corpus, settings: Settings) -> DoctorReport:
     champions: Mapping[Kind, ChampionOnLabels] = {}
     if not any(problem.startswith("audit chains: ") for problem in problems):
         try:
-            champions = champions_on_labels(corpus, settings.home)
+            champions = champions_on_labels(corpus, settings.home, settings.promotion)
         except EarmarkError as error:
             problems.append(f"labelled clips: {error}")
     return DoctorReport(checks, tuple(problems), champions=champions)

@@ -25,18 +25,39 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
         print("  their labels are counted only once they are merged, which the night does first")
     for kind in ("asr", "intent"):
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
-    rows = document.get("new_rows")
-    inbox = {"manifests in the inbox": document["manifests"], "not ingested before": document["new_manifests"]}
-    if document["new_manifests"]:
-        inbox["rows in those"] = "unknown, one can't be read" if rows is None else rows
-    console.show_pairs("ingest", inbox)
+    console.show_pairs("ingest", _inbox_lines(document["inbox"]))
+    console.show_pairs("score and sample", _scoring_lines(document))
+
+
+def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, int | str]:
+    """Return the document of an `InboxPreview` as names and values; a broken file counts no rows."""
+    lines: dict[str, int | str] = {"files in the inbox": inbox["manifests"]}
+    if inbox["ingested_before"]:
+        lines["ingested before"] = inbox["ingested_before"]
+    if inbox["to_read"]:
+        refused = inbox["refused"]
+        but = f", of which {sum(refused.values())} will be refused: {console.cell(refused)}" if refused else ""
+        lines["to be read"] = f"{inbox['to_read']} with {inbox['rows']} rows{but}"
+    if inbox["failed"]:
+        lines["can't be read"] = f"{len(inbox['failed'])}: " + "; ".join(
+            f"{n} {why}" for n, why in inbox["failed"].items()
+        )
+    return lines
+
+
+def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:
     if document["sampled"]:
-        console.show_pairs("score and sample", {"due": "no: the night's round was chosen before"})
-    else:
-        lines = {"utterances to score": document["unscored"]}
-        if document["unscored"]:
-            lines["time"] = _time(document.get("scoring_seconds"))
-        console.show_pairs("score and sample", lines)
+        return {"due": "no: the night's round was chosen before"}
+    stored, waiting = document["unscored"], document["waiting"]
+    parts = f": {stored} in the home, {waiting} in the inbox unless their clips are refused" if waiting else ""
+    lines: dict[str, int | str] = {"clips to score": f"{stored + waiting}{parts}"}
+    if stored + waiting:
+        seconds = document.get("scoring_seconds")
+        lines["time"] = UNKNOWN if seconds is None else f"at least {duration_text(seconds)}, by the last evaluations"
+    others = {night: rows for night, rows in document["inbox"]["nights"].items() if night != document["night"]}
+    if others:
+        lines["rows of other nights"] = f"{console.cell(others)}; earmark nightly --night NIGHT samples from them"
+    return lines
 
 
 def _retrain_lines(document: Mapping[str, Any]) -> dict[str, object]:

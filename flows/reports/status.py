@@ -113,7 +113,7 @@ class StatusReport(Result):
 def status_of(settings: Settings) -> StatusReport:
     """Return what is in the home, in numbers."""
     with opened(settings, create=False) as corpus:
-        champions = champions_on_labels(corpus, settings.home)
+        champions = champions_on_labels(corpus, settings.home, settings.promotion)
         promotion = {kind: promotion_wait(corpus, settings.promotion, kind) for kind in KINDS}
         leads = {kind: lead for kind in KINDS if (lead := stored_lead(corpus, settings.promotion, kind)) is not None}
         with corpus.read() as conn:

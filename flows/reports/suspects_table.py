@@ -19,7 +19,7 @@ def show_suspects(document: Mapping[str, Any], found: int) -> None:
     """
     rows = document["rows"]
     if rows:
-        _show_rows(rows)
+        _show_rows(rows, document.get("asked"))
     for kind, count in document["judged"].items():
         print(f"{NAMES[kind]}: {_judged(document, kind, count)}")
     if found > len(rows):
@@ -28,6 +28,15 @@ def show_suspects(document: Mapping[str, Any], found: int) -> None:
         print(f"{document['asked_before']} more are left out: somebody is or was asked about them again")
     if "asked" in document:
         _show_asked(document["asked"])
+
+
+LEFT: Final = {
+    "people.most_answers": "as many people as people.most_answers allows have answered",
+    "max_fraction, floor or clips": "the round is full (sampling.max_fraction, sampling.floor, sampling.clips)",
+    "max_per_speaker": "the speaker has as many questions as sampling.max_per_speaker allows",
+    "minutes": "beyond sampling.minutes, or --minutes",
+}
+"""Why a label is not asked about again, in words, where the reason is a setting."""
 
 
 def _judged(document: Mapping[str, Any], kind: str, count: int) -> str:
@@ -40,18 +49,21 @@ def _judged(document: Mapping[str, Any], kind: str, count: int) -> str:
     return "; ".join(parts)
 
 
-def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line for each label, and what the words in it mean."""
+def _show_rows(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, Any] | None) -> None:
+    """Print one line for each label, whether it was asked about again where any was, and what the words in it mean."""
     shown = []
+    in_round = None if asked is None else set(asked["utterances"])
     for row in rows:
         if row["kind"] == "intent":
             evidence = f"p {console.percent(row['confidence'])}, neighbours {console.percent(row['neighbours'])}"
         else:
-            evidence = f"{row['cost']:.1f} nats a word, {row['edits']} word edits"
+            evidence = f"{row['cost']:.1f} nats a word, {row['edits']} word edit{'' if row['edits'] == 1 else 's'}"
         people = ", ".join(row["annotators"]) or "-"
         score = console.percent(row["score"]) if row["kind"] == "intent" else f"{row['score']:.3f}"
-        shown.append([row["utterance"], row["kind"], score, people, evidence, row["reason"]])
-    console.show_table("", ["utterance", "kind", "score", "given by", "evidence", "why"], shown, first_whole=True)
+        mark = [] if in_round is None else ["yes" if row["utterance"] in in_round else "no"]
+        shown.append([row["utterance"], row["kind"], score, *mark, people, evidence, row["reason"]])
+    headers = ["utterance", "kind", "score", *([] if in_round is None else ["asked"]), "given by", "evidence", "why"]
+    console.show_table("", headers, shown, first_whole=True)
     kinds = {row["kind"] for row in rows}
     if "intent" in kinds:
         print("  score of an intent: estimated chance that it is wrong")
@@ -73,4 +85,4 @@ def _show_asked(asked: Mapping[str, Any]) -> None:
         if where:
             print(f"  {where}")
     for reason, count in asked["left"].items():
-        print(f"  {count} not asked: {reason}")
+        print(f"  {count} not asked: {LEFT.get(reason, reason)}")

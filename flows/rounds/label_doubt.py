@@ -208,12 +208,13 @@ def doubt_of_transcripts(corpus: Corpus, home: Path) -> Doubt:
         unjudged["may not be opened, or the model has no result"] += len(ids) - len(judged)
         different = _different(judged.values())
         if different > MOST_DIFFERENT:
-            unjudged[f"{name} writes {100 * different:.0f} % of their words differently"] += len(judged)
+            most = f"above {100 * MOST_DIFFERENT:.0f} % a model knows too little to judge"
+            unjudged[f"{name} writes {100 * different:.0f} % of their words differently, and {most}"] += len(judged)
         else:
             costs |= {i: (cost, name) for i, cost in judged.items()}
     unjudged = +unjudged
     if not costs:
-        why = "; ".join(f"{count} {reason}" for reason, count in unjudged.items())
+        why = "; ".join(f"{count} labels: {reason}" for reason, count in unjudged.items())
         return Doubt((), unjudged, skipped=f"no transcript can be judged: {why}")
     found = sorted(costs)
     scores = transcript_scores(np.array([costs[i][0].a_word for i in found]), [costs[i][1] for i in found])

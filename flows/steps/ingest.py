@@ -107,6 +107,11 @@ def waiting_manifests(inbox: Path) -> list[Path]:
     return sorted(path for path in named if path.is_file())
 
 
+def failure(manifest: Path, inbox: Path, error: UsageError) -> dict[str, str]:
+    """Return why a manifest of the inbox can't be read, by its path there, which the text does not repeat."""
+    return {manifest.relative_to(inbox).as_posix(): str(error).removeprefix(manifest.name).lstrip(" :")}
+
+
 def ingest_manifests(
     corpus: Corpus, settings: SettingsOfIngest, manifests: Sequence[Path], *, from_inbox: bool
 ) -> IngestReport:
@@ -136,8 +141,7 @@ def ingest_manifests(
             except UsageError as error:
                 if not from_inbox:
                     raise
-                named = f"{manifest.name} "  # which a report of failed files has anyway
-                counted.failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
+                counted.failed |= failure(manifest, settings.inbox, error)
     # where a row withdraws consent, the person's exported tasks are closed too
     sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return counted.report()

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import datetime
 from typing import Protocol
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.ingest.ingest import ingested_before
-from corpus.ingest.manifest import length
+from corpus.ingest.manifest_survey import survey
 from corpus.tables import costs, scores
 from corpus.tables import models as store
-from flows.nights.night import Night
-from flows.nights.sampling_frame import is_sampled, sampling_frame
+from flows.models.registry import KINDS
+from flows.nights.night import Night, night_of
+from flows.nights.sampling_frame import earliest_new, is_sampled, sampling_frame
 from flows.runtime.results import Result
-from flows.runtime.settings_parts import HasAnswers, HasInbox
-from flows.steps.ingest import waiting_manifests
+from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest
+from flows.steps.ingest import failure, waiting_manifests
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
 from flows.steps.retrain_preview import RetrainPreview, preview
 from flows.tasks.answer_inbox import waiting_files
 
 
-class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasAnswers, Protocol):
+class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasIngest, HasAnswers, Protocol):
     """The settings that decide what a nightly run does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxPreview(Result):
+    """What a nightly run would read of the manifests in the inbox.
+
+    Attributes:
+        manifests: how many files there are; each was ingested before, is to be read, or can't be read.
+        ingested_before: how many were. Only rows that were refused for their clip are looked at again.
+        to_read: how many others are manifests.
+        failed: error by name of those that can't be read.
+        rows: how many rows are in those to be read.
+        refused: how many of the rows are refused whatever their clips are, by reason.
+        nights: how many of the others each night would sample from, by its name.
+    """
+
+    manifests: int
+    ingested_before: int
+    to_read: int
+    failed: Mapping[str, str]
+    rows: int
+    refused: Mapping[str, int]
+    nights: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +59,11 @@ class NightPreview(Result):
         night: name of the night.
         answers: how many files of answers wait to be merged. Their labels are not in the previews of the retrainings.
         retrain_asr, retrain_intent: the retrainings.
-        manifests: how many manifests are in the inbox, those ingested before included.
-        new_manifests: how many of them were not ingested before.
-        new_rows: how many rows the new ones have; None where one can't be counted.
+        inbox: what the night would read of the manifests in the inbox.
         unscored: how many of the night's ingested utterances the champions have not scored.
-        scoring_seconds: how long scoring them takes [s], by the time that the last evaluation took for a clip; None
-            where nothing was measured yet.
+        waiting: how many rows of the inbox the night would score besides, unless their clips are refused.
+        scoring_seconds: how long scoring all of them takes at least [s], by the time that the last evaluation of each
+            kind took for a clip, without the draws and passes of a score; None where nothing was measured yet.
         sampled: whether the round of the night was chosen before.
     """
 
@@ -47,10 +71,9 @@ class NightPreview(Result):
     answers: int
     retrain_asr: RetrainPreview = field(metadata={"key": "retrain asr"})
     retrain_intent: RetrainPreview = field(metadata={"key": "retrain intent"})
-    manifests: int
-    new_manifests: int
-    new_rows: int | None
+    inbox: InboxPreview
     unscored: int
+    waiting: int
     scoring_seconds: float | None = None
     sampled: bool
 
@@ -63,27 +86,55 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         asr, intent = (store.alias(conn, kind, "champion") for kind in ("asr", "intent"))
         if asr is not None and intent is not None:
             ids = scores.unscored(conn, ids, asr, intent)
-        judged = costs.newest_evaluation(conn, "asr")
-    unscored = 0 if sampled else len(ids)
-    manifests = waiting_manifests(settings.inbox)
-    new = [length(manifest) for manifest in manifests if _is_new(corpus, manifest)]
+        judged = [costs.newest_evaluation(conn, kind) for kind in KINDS]
+    inbox = _preview_inbox(corpus, settings, night)
+    unscored, waiting = (0, 0) if sampled else (len(ids), inbox.nights.get(night.name, 0))
+    seconds = sum(each.seconds / each.rows for each in judged if each is not None)
     return NightPreview(
         night=night.name,
         answers=len(waiting_files(settings.answers)),
         retrain_asr=preview(corpus, settings, "asr", only_if_due=True),
         retrain_intent=preview(corpus, settings, "intent", only_if_due=True),
-        manifests=len(manifests),
-        new_manifests=len(new),
-        new_rows=None if None in new else sum(rows or 0 for rows in new),
+        inbox=inbox,
         unscored=unscored,
-        scoring_seconds=round(judged.seconds / judged.rows * unscored, 1) if judged else None,
+        waiting=waiting,
+        scoring_seconds=round(seconds * (unscored + waiting), 1) if None not in judged else None,
         sampled=sampled,
     )
 
 
-def _is_new(corpus: Corpus, manifest: Path) -> bool:
-    """Return whether a manifest was not ingested yet; a file that can't be read was not."""
-    try:
-        return not ingested_before(corpus, manifest)
-    except UsageError:
-        return True
+def _preview_inbox(corpus: Corpus, settings: SettingsOfNightPreview, night: Night) -> InboxPreview:
+    """Return what the run of a night would read of the inbox; late rows count in this night."""
+    rows, ingested_before, read = 0, 0, 0
+    refused: Counter[str] = Counter()
+    nights: Counter[str] = Counter()
+    failed: dict[str, str] = {}
+    manifests = waiting_manifests(settings.inbox)
+    with corpus.read() as conn:
+        first = earliest_new(conn, settings.night, night)
+
+    def sampled_in(arrived_at: datetime) -> str:
+        if first <= arrived_at < night.end:
+            return night.name
+        return night_of(arrived_at, settings.night.time_zone, settings.night.ends_at).name
+
+    for manifest in manifests:
+        try:
+            found = survey(corpus, manifest, settings.ingest.clock_skew, sampled_in)
+        except UsageError as error:
+            failed |= failure(manifest, settings.inbox, error)
+            continue
+        ingested_before += found.known
+        read += not found.known
+        rows += found.rows
+        refused += found.refused
+        nights += found.arrivals
+    return InboxPreview(
+        manifests=len(manifests),
+        ingested_before=ingested_before,
+        to_read=read,
+        failed=failed,
+        rows=rows,
+        refused=dict(sorted(refused.items())),
+        nights=dict(sorted(nights.items())),
+    )

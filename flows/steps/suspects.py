@@ -50,6 +50,7 @@ class AskedAgain(Result):
         minutes: expected time of annotators [min].
         left: how many labels that would be asked about were left out, by reason.
         export: what was exported; None where nothing was asked.
+        utterances: ids of those in it, audit rows included.
     """
 
     round: str
@@ -58,6 +59,7 @@ class AskedAgain(Result):
     minutes: float
     left: Mapping[str, int] = field(default_factory=dict)
     export: ExportReport | None = None
+    utterances: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def ask_again(
     chance = {i: min(1.0, asked_audit / max(1, len(audit_ids))) for i in judging}
     round_ = _store(corpus, settings.sampling, recheck, asks, score, chance)
     exported = export_round(corpus, settings, round_)
-    return AskedAgain(round_, len(chosen), asked_audit, minutes, dict(sorted(left.items())), exported)
+    return AskedAgain(round_, len(chosen), asked_audit, minutes, dict(sorted(left.items())), exported, tuple(chosen))
 
 
 def _audit_rows(corpus: Corpus, seed: int) -> list[LabelRow]:

@@ -63,7 +63,7 @@ def names_of(report: EvaluationReport, column: str) -> list[str]:
 
 def test_an_intent_with_another_name_changes_no_figure(settings: Settings):
     with opened(settings) as corpus:
-        before, on_labels = judge(corpus, settings), champions_on_labels(corpus, settings.home)
+        before, on_labels = judge(corpus, settings), champions_on_labels(corpus, settings.home, settings.promotion)
         traffic = rates(estimate_traffic(corpus, settings, None, None))
         right = Counter(name for name, ok in zip(names_of(before, "truth"), before.correct, strict=True) if ok)
         (old, count), *_ = right.most_common(1)
@@ -74,7 +74,7 @@ def test_an_intent_with_another_name_changes_no_figure(settings: Settings):
         same_results(after, before)
         renamed = ["named otherwise" if name == old else name for name in names_of(before, "predicted")]
         assert names_of(after, "predicted") == renamed
-        assert champions_on_labels(corpus, settings.home) == on_labels
+        assert champions_on_labels(corpus, settings.home, settings.promotion) == on_labels
         assert rates(estimate_traffic(corpus, settings, None, None)) == traffic
         asr = registry.champion(corpus, "asr")
         audit = audit_set(corpus, settings.promotion, "asr")

@@ -18,9 +18,10 @@ from corpus.records.base import Kind
 from corpus.records.models import ModelVersion, Snapshot, SnapshotRow
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import labels, scores, snapshots
+from corpus.tables import judgements, labels, scores, snapshots
 from corpus.tables import models as store
 from corpus.tables.inventory import StoredNames, put_names, with_mapping
+from corpus.tables.judgements import Judgement
 from corpus.tables.labels import Source
 from corpus.vault import consent
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
@@ -33,6 +34,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from tests.corpus.stored import arrive, choose, corpus_at, predictions_of
 from tests.flows.homes import small_settings
+from training.evaluation.gate import PromotionSettings
 from training.intent.inventory import MODEL_TYPE
 
 TEXT = "turn the light on"
@@ -70,7 +72,7 @@ def label(corpus: Corpus, ids: Sequence[str], source: Source = "manifest", inten
 
 
 def on_labels(corpus: Corpus) -> dict[Kind, ChampionOnLabels]:
-    return champions_on_labels(corpus, Path(corpus.root).parent)
+    return champions_on_labels(corpus, Path(corpus.root).parent, PromotionSettings())
 
 
 def openings(corpus: Corpus) -> list[dict]:
@@ -273,3 +275,37 @@ def poor_home(tmp_path: Path) -> Settings:
         transcribe(corpus, ids, "a b c d")
         label(corpus, ids)
     return settings
+
+
+def challenge(corpus: Corpus, decision: str, *, tainted: bool = False) -> None:
+    """Leave intent/2 as a challenger on which the gate decided so."""
+    with writing(corpus.records) as conn:
+        version = ModelVersion("intent", "2", "run-2", "", "base", "", "nowhere", tainted=tainted)
+        store.put_version(conn, version)
+        store.move_alias(conn, "intent", "challenger", None, "2")
+        judgements.put(conn, "intent", "2", Judgement("rows", "1-1", decision))
+
+
+@pytest.mark.parametrize(
+    ("decision", "tainted", "named"),
+    [("indicative", False, True), ("indicative", True, False), ("refuse", False, False)],
+)
+def test_a_version_that_waits_is_named_in_place_of_another_training(
+    corpus: Corpus, decision: str, tainted: bool, named: bool
+):
+    ids = arrive(corpus, 24)
+    transcribe(corpus, ids, TEXT)
+    label(corpus, ids, intent="light_off")
+    challenge(corpus, decision, tainted=tainted)
+    line = champion_lines(on_labels(corpus))[1]
+    assert line.startswith("WARNING: intent/1 gets 0.0 % of the intents right")
+    assert ("earmark promote intent/2 --force --why TEXT uses it now" in line) is named
+    assert ("earmark compare intent/1 intent/2 shows whether it is better" in line) is named
+    assert ("earmark retrain intent" in line) is not named
+
+
+def test_a_version_that_waits_and_is_clearly_better_is_named_with_the_command_alone():
+    (line,) = champion_lines({"asr": replace(POOR, waiting="4", waiting_leads=True)})
+    assert line.partition("): ")[2] == (
+        "asr/4 is clearly better and waits for audit rows; to use it now: earmark promote asr/4 --force --why TEXT"
+    )

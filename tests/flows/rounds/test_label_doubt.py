@@ -61,5 +61,5 @@ def test_a_version_that_writes_most_words_differently_judges_nothing(world: Worl
     found = doubt_of_transcripts(world.corpus, world.settings.home)
     assert found.suspects == ()
     assert sum(found.unjudged.values()) == COUNT
-    assert found.skipped.startswith("no transcript can be judged: 16 asr/2 writes 1")
-    assert "8 asr/1 writes" in found.skipped
+    assert found.skipped.startswith("no transcript can be judged: 16 labels: asr/2 writes 1")
+    assert "8 labels: asr/1 writes" in found.skipped

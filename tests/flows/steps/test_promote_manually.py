@@ -182,7 +182,9 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
     assert second.lead is not None
     assert f"asr/{other.version} is clearly better than the champion on few rows: WER 100.0 % -> 0.0 %" in second.lead
     assert second.lead.endswith(f"earmark promote asr/{other.version} --force --why TEXT")
-    assert status_of(waiting).leads == {"asr": second.lead}
+    status = status_of(waiting)
+    assert status.leads == {"asr": second.lead}
+    assert (status.champions["asr"].waiting, status.champions["asr"].waiting_leads) == (other.version, True)
 
 
 def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):
