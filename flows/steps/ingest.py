@@ -18,7 +18,7 @@ from corpus.ingest.manifest import length
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasInbox, HasIngest, HasTaskFolder
-from flows.tasks.task_status import sweep
+from flows.tasks.task_status import sweep_after
 
 ENDINGS = (".jsonl", ".parquet")
 TABLES = (".csv", ".tsv")
@@ -127,7 +127,8 @@ def ingest_manifests(
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
     counted = _Counted(from_inbox)
-    with Decoders() as decoders:
+    closing = sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+    with closing, Decoders() as decoders:  # where a row withdraws consent, the person's exported tasks are closed too
         for number, manifest in enumerate(manifests, start=1):
             try:
                 name = f"ingesting manifest {number} of {len(manifests)}"
@@ -138,8 +139,6 @@ def ingest_manifests(
                     raise
                 named = f"{manifest.name} "  # which a report of failed files has anyway
                 counted.failed[manifest.relative_to(settings.inbox).as_posix()] = str(error).removeprefix(named)
-    # where a row withdraws consent, the person's exported tasks are closed too
-    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return counted.report()
 
 
