@@ -71,14 +71,16 @@ class AudioRefused(Refused):
 
     Attributes:
         reason: one word, under which refused rows are counted.
+        file_state: of the file whose bytes were refused, see `corpus.audio.file_state`; None where no file was read.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, file_state: str | None = None) -> None:
         self.reason = reason
+        self.file_state = file_state
         super().__init__(detail)
 
-    def __reduce__(self) -> tuple[type[AudioRefused], tuple[str, str]]:
-        return type(self), (self.reason, str(self))  # so that it can be pickled between processes
+    def __reduce__(self) -> tuple[type[AudioRefused], tuple[str, str, str | None]]:
+        return type(self), (self.reason, str(self), self.file_state)  # so that it can be pickled between processes
 
 
 class HomeBusy(Refused):

@@ -149,6 +149,10 @@ def page(corpus: Corpus, settings: Settings, night: str) -> tuple[str, NightRepo
 
 def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> MergeTotal | MergeSkipped:
     """Merge the files or, where None, the answers in the inbox and in the annotation backend; review the annotators."""
+    if files:
+        with task_status.sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days):
+            for file in files:  # all of them before the first is merged: one that is named by mistake stops them all
+                answer_inbox.check(file)
     names = names_in_use(corpus, settings.home, settings.inventory)
     run_step("settle inventory", inventory.settle, corpus, names, settings.people)
     waiting = answer_inbox.waiting_files(settings.answers) if files is None else files
@@ -156,8 +160,6 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
     if not waiting and not from_backend:
         # a killed run may not have reviewed
         return MergeSkipped("no annotations came back", _review(corpus, settings))
-    for file in files or ():  # all of them before the first is merged: one that is named by mistake stops them all
-        answer_inbox.check(file)
     reports: list[tuple[str, MergeReport]] = []
     failed: dict[str, str] = {}
     backend = annotation_backends.backend_name(settings.export)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from corpus.audio import decode
+from corpus.audio.file_state import file_state
 from corpus.audio.limits import AudioSettings
 from corpus.errors import AudioRefused
 from corpus.storage.content_codec import encode_audio
@@ -46,10 +47,15 @@ def decode_recording(source: Path | bytes, settings: AudioSettings) -> Recording
     """Return the recording of a file, or of the bytes of one.
 
     Raises:
-        AudioRefused: it can't be decoded, or is outside the settings.
+        AudioRefused: it can't be decoded, or is outside the settings; with the state of a file that was read.
     """
+    state = file_state(source, settings) if isinstance(source, Path) else None  # first: the file may change meanwhile
     data = decode.read_bytes(source, settings) if isinstance(source, Path) else source
-    samples, _ = decode.decode(data, settings)
+    try:
+        samples, _ = decode.decode(data, settings)
+    except AudioRefused as refusal:
+        refusal.file_state = state
+        raise
     return Recording(hashlib.sha256(data).hexdigest(), encode_audio(samples))
 
 

@@ -214,7 +214,8 @@ def _ingest_again(
     again: list[Refusal] = []
     refusals = Refusals()
     before = refused_again.refused_lines(corpus, batch_ids)
-    changed = refused_again.changed(before, manifest, _reader(manifest.parent, settings.audio), on_progress)
+    reader = _reader(manifest.parent, settings.audio)
+    changed = refused_again.changed(before, manifest, reader, settings.audio, on_progress)
     for rows, read_recording in _prefetch(changed, manifest.parent, settings.audio, decoders):
         batch_id = before.lines[rows[0].line].batch_id
         batch = ingest_refused(corpus, batch_id, rows, read_recording, latest, refusals)
@@ -222,6 +223,7 @@ def _ingest_again(
         again += batch.refused_lines
         malloc_trim.trim_malloc()
     _check_unchanged(manifest, first.operation_id)
+    refused_again.keep_files(corpus, before)
     after = refused_again.refused_lines(corpus, batch_ids)
     refused = Counter(each.reason for each in after.lines.values())
     shown = after.with_details([*first.refused_lines, *before.details, *again])

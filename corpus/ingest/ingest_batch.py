@@ -81,6 +81,7 @@ def ingest_batch(
             return batch_report(op.result)
         accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
         utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
+        ingest_batches.keep_files(op.conn, operation_id, refusals.files)
         ingest_batches.put(op.conn, operation_id, len(rows), accepted)
         op.result = _result(len(rows), accepted, refusals)
         return batch_report(op.result)
@@ -116,6 +117,7 @@ def ingest_refused(
             lines = {row.line for row in rows} - set(refusals.by_line)
             ingest_batches.accept_refused(op.conn, batch_id, op.operation_id, lines)
             ingest_batches.change_reasons(op.conn, batch_id, refusals.by_line)
+            ingest_batches.keep_files(op.conn, batch_id, refusals.files)
             op.result = _result(len(rows), accepted, refusals)
             return batch_report(op.result)
 

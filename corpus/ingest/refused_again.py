@@ -2,6 +2,7 @@
 
 A file may have been added, or replaced, since its row was refused. What a row's text is refused for stays so, as the
 manifest is the same. A row whose file still has the same fault, or is gone since, keeps its reason: nothing changes.
+A file that was decoded before is decoded again only where it or the limits changed, see `corpus.audio.file_state`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from corpus.audio.limits import REMEDIES
+from corpus.audio.file_state import file_state
+from corpus.audio.limits import REMEDIES, AudioSettings
 from corpus.errors import AudioRefused
 from corpus.handle import Corpus
 from corpus.ingest.ingest_batch import Batch
@@ -21,8 +23,9 @@ from corpus.ingest.manifest_row import ManifestRow
 from corpus.ingest.prefetch import ReadRecording
 from corpus.ingest.usable_recordings import DUPLICATE, ERASED, Refusal, audio_detail
 from corpus.storage import operation_ids
+from corpus.storage.database import writing
 from corpus.tables import ingest_batches
-from corpus.tables.ingest_batches import RefusedLine
+from corpus.tables.ingest_batches import RefusedFile, RefusedLine
 
 PATHS_FROM: Final = "the manifest's folder"
 
@@ -37,10 +40,19 @@ class RefusedAgain:
     Attributes:
         lines: every refused line, by number.
         details: why lines whose file was looked at stay refused; filled while `changed` is read.
+        files: clips that were decoded in vain, by batch and line, to be kept; filled while `changed` is read.
     """
 
     lines: Mapping[int, RefusedLine]
     details: list[Refusal] = field(default_factory=list)
+    files: dict[str, dict[int, RefusedFile]] = field(default_factory=dict)
+
+    def add(self, line: RefusedLine, refusal: AudioRefused) -> None:
+        """Add a line that stays refused; a clip that is gone keeps the reason that the line was refused for."""
+        self.details.append((line.line, line.reason, audio_detail(refusal.reason, str(refusal), PATHS_FROM)))
+        if refusal.file_state is not None and (line.file is None or line.file.state != refusal.file_state):
+            file = RefusedFile(refusal.file_state, str(refusal))
+            self.files.setdefault(line.batch_id, {})[line.line] = file
 
     @property
     def for_file(self) -> dict[int, RefusedLine]:
@@ -83,15 +95,28 @@ def refused_lines(corpus: Corpus, ids: Sequence[str]) -> RefusedAgain:
         return RefusedAgain(ingest_batches.refused_lines(conn, ids))
 
 
+def keep_files(corpus: Corpus, refused: RefusedAgain) -> None:
+    """Store the clips that were decoded in vain, so that the next look at them is cheap; a repeat changes nothing."""
+    if refused.files:
+        with writing(corpus.records) as conn:
+            for batch_id, files in refused.files.items():
+                ingest_batches.keep_files(conn, batch_id, files)
+
+
 def changed(
-    refused: RefusedAgain, manifest: Path, read_recording: ReadRecording, on_looked: Callable[[int], None] | None = None
+    refused: RefusedAgain,
+    manifest: Path,
+    read_recording: ReadRecording,
+    limits: AudioSettings,
+    on_looked: Callable[[int], None] | None = None,
 ) -> Iterator[Batch]:
     """Yield the rows whose file is another than when they were refused, those of each batch together, in order.
 
     Args:
-        refused: the refused lines; its `details` get the rows that stay refused.
+        refused: the refused lines; its `details` and `files` get the rows that stay refused.
         manifest: the same bytes as when it was ingested.
         read_recording: gives the recording of a row.
+        limits: which recordings are accepted.
         on_looked: called with the number of rows that were looked at so far.
     """
     again = refused.for_file
@@ -101,11 +126,11 @@ def changed(
     for _, rows in groupby(read(manifest, again), key=lambda row: again[row.line].batch_id):
         found: Batch = []
         for row in rows:
-            fault = _same_fault(row, again[row.line].reason, manifest.parent, read_recording)
-            if isinstance(row, ManifestRow) and fault is None:
+            refusal = _same_refusal(row, again[row.line], manifest.parent, read_recording, limits)
+            if refusal is not None:
+                refused.add(again[row.line], refusal)
+            elif isinstance(row, ManifestRow):
                 found.append(row)
-            elif fault is not None:
-                refused.details.append((row.line, again[row.line].reason, fault))
             looked += 1
         if on_looked is not None:
             on_looked(looked)
@@ -113,25 +138,21 @@ def changed(
             yield found
 
 
-def _same_fault(row: object, reason: str, folder: Path, read_recording: ReadRecording) -> str | None:
-    """Return the detail of a row whose file has the same fault as before, or is gone; None where that has changed."""
+def _same_refusal(
+    row: object, before: RefusedLine, folder: Path, read_recording: ReadRecording, limits: AudioSettings
+) -> AudioRefused | None:
+    """Return the refusal of a row whose file has the same fault as before, or is gone; None where that has changed."""
     if not isinstance(row, ManifestRow):
-        return audio_detail(reason, "the row can't be read any more", PATHS_FROM)
-    if not _is_there(folder / row.audio):
-        return audio_detail("missing_file", "the file is not there", PATHS_FROM)
-    if reason == "missing_file":
+        return AudioRefused(before.reason, "the row can't be read any more")
+    state = file_state(folder / row.audio, limits)
+    if state is None:
+        return AudioRefused("missing_file", "the file is not there")
+    if before.file is not None and before.file.state == state:
+        return AudioRefused(before.reason, before.file.fault, state)
+    if before.reason == "missing_file":
         return None
     try:
         read_recording(row)
     except AudioRefused as refusal:
-        return audio_detail(reason, str(refusal), PATHS_FROM) if refusal.reason == reason else None
+        return refusal if refusal.reason == before.reason else None
     return None
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether there is such a file, without opening it; False where the name can't be one."""
-    try:
-        path.stat()
-    except (OSError, ValueError):
-        return False
-    return True

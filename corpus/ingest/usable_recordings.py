@@ -14,6 +14,7 @@ from corpus.ingest.prefetch import ReadRecording
 from corpus.records.base import digest
 from corpus.storage.operations import Operation
 from corpus.tables import utterances
+from corpus.tables.ingest_batches import RefusedFile
 from corpus.vault import identity
 
 DUPLICATE: Final = "this event is in the corpus already; leave the row out"
@@ -47,18 +48,21 @@ class Refusals:
     Attributes:
         paths_from: from where relative paths of clips are read, in words for a message.
         by_line: reason by line, of the current batch.
+        files: clip by line, of the lines of the current batch that were refused for what is in it.
         shown: refusals of the current batch with details, as long as the run has shown fewer than `SHOWN`.
     """
 
     def __init__(self, paths_from: str = "the manifest's folder") -> None:
         self.paths_from = paths_from
         self.by_line: dict[int, str] = {}
+        self.files: dict[int, RefusedFile] = {}
         self.shown: list[Refusal] = []
         self._to_show = SHOWN
 
     def begin(self) -> None:
         """Begin a new batch: clear the refusals of the batch before."""
         self.by_line.clear()
+        self.files.clear()
         self.shown.clear()
 
     def add(self, line: int, reason: str, detail: str) -> None:
@@ -67,6 +71,12 @@ class Refusals:
         if self._to_show > 0:
             self._to_show -= 1
             self.shown.append((line, reason, detail))
+
+    def add_clip(self, line: int, refusal: AudioRefused) -> None:
+        """Add a line that is refused for its clip."""
+        self.add(line, refusal.reason, audio_detail(refusal.reason, str(refusal), self.paths_from))
+        if refusal.file_state is not None:
+            self.files[line] = RefusedFile(refusal.file_state, str(refusal))
 
 
 def usable_recordings(
@@ -91,7 +101,7 @@ def usable_recordings(
                 recording = read_recording(row)
                 utterance_id = identity.utterance_id(corpus.vault, _arrival_key(row, recording.sha256))
         except AudioRefused as refusal:
-            refusals.add(row.line, refusal.reason, audio_detail(refusal.reason, str(refusal), refusals.paths_from))
+            refusals.add_clip(row.line, refusal)
             continue
         yield UsableRecording(row, utterance_id, recording.pcm)
 

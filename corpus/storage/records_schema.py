@@ -89,6 +89,8 @@ refusals: Final = sa.Table(
     sa.Column("operation_id", sa.Text, primary_key=True),
     sa.Column("line", sa.BigInteger, primary_key=True, autoincrement=False),
     _text("reason"),
+    sa.Column("file_state", sa.Text),  # of the clip that was decoded and refused; NULL: look at it again
+    sa.Column("fault", sa.Text),  # of that clip, in words
 )
 
 leases: Final = sa.Table(

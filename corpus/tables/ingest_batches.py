@@ -12,6 +12,19 @@ from corpus.storage.records_schema import ingest_batches, refusals
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedFile:
+    """A clip that was decoded and refused.
+
+    Attributes:
+        state: of the file, see `corpus.audio.file_state`.
+        fault: what is wrong with it, in words, without a path.
+    """
+
+    state: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedLine:
     """A refused line of a manifest.
 
@@ -19,11 +32,13 @@ class RefusedLine:
         batch_id: id of the operation that ingested its batch.
         line: number of the line, from 1.
         reason: why it is refused, in one word.
+        file: its clip; None where none was decoded, so that it is worth a look each time.
     """
 
     batch_id: str
     line: int
     reason: str
+    file: RefusedFile | None
 
 
 def put(conn: sa.Connection, operation_id: str, received: int, accepted: int) -> None:
@@ -50,10 +65,13 @@ def stored(conn: sa.Connection, batch_ids: Sequence[str]) -> int:
 
 def refused_lines(conn: sa.Connection, batch_ids: Sequence[str]) -> dict[int, RefusedLine]:
     """Return the lines that are refused now in the batches of one manifest, by line, in order."""
-    statement = sa.select(refusals.c.operation_id, refusals.c.line, refusals.c.reason)
-    found = fetch_among(conn, statement, refusals.c.operation_id, batch_ids)
-    lines = sorted((RefusedLine(*row) for row in found), key=lambda each: each.line)
-    return {each.line: each for each in lines}
+    columns = (refusals.c[name] for name in ("operation_id", "line", "reason", "file_state", "fault"))
+    found = fetch_among(conn, sa.select(*columns), refusals.c.operation_id, batch_ids)
+    rows = sorted(found, key=lambda row: row.line)
+    return {
+        line: RefusedLine(id_, line, reason, RefusedFile(*file) if file[0] else None)
+        for id_, line, reason, *file in rows
+    }
 
 
 def accept_refused(conn: sa.Connection, batch_id: str, operation_id: str, lines: Collection[int]) -> None:
@@ -71,7 +89,14 @@ def accept_refused(conn: sa.Connection, batch_id: str, operation_id: str, lines:
 
 
 def change_reasons(conn: sa.Connection, batch_id: str, reasons: Mapping[int, str]) -> None:
-    """Store why lines of a batch that stay refused are refused now, by line."""
+    """Store why lines of a batch that stay refused are refused now, by line; what was known of their clips is not."""
     for line, reason in sorted(reasons.items()):
         where = (refusals.c.operation_id == batch_id, refusals.c.line == line)
-        conn.execute(sa.update(refusals).where(*where).values(reason=reason))
+        conn.execute(sa.update(refusals).where(*where).values(reason=reason, file_state=None, fault=None))
+
+
+def keep_files(conn: sa.Connection, batch_id: str, files: Mapping[int, RefusedFile]) -> None:
+    """Store the clips for which lines of a batch are refused, by line; a line that is not refused is left out."""
+    for line, file in sorted(files.items()):
+        where = (refusals.c.operation_id == batch_id, refusals.c.line == line)
+        conn.execute(sa.update(refusals).where(*where).values(file_state=file.state, fault=file.fault))

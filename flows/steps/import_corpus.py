@@ -18,7 +18,7 @@ from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasHome, HasImporting, HasIngest, HasTaskFolder
 from flows.steps.ingest import RefusedManifestLine, why_none_accepted
-from flows.tasks.task_status import sweep
+from flows.tasks.task_status import sweep_after
 
 
 class SettingsOfImport(HasHome, HasImporting, HasIngest, HasTaskFolder, HasAnswers, HasExport, Protocol):
@@ -73,13 +73,13 @@ def import_corpus(
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.
     """
-    with scratch(settings.home) as cache:
+    closing = sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+    # where a row withdraws consent, the person's exported tasks are closed too
+    with closing, scratch(settings.home) as cache:
         opened = open_source(source, split, subset, cache)
         total = opened.total if limit is None or opened.total is None else min(limit, opened.total)
         with progress.track("importing the labelled corpus", total) as advance:
             report = import_rows.import_rows(corpus, opened, settings.importing, settings.ingest, limit, advance)
-    # where a row withdraws consent, the person's exported tasks are closed too
-    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return ImportReport(
         source=opened.name,
         split=opened.split,

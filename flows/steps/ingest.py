@@ -18,7 +18,7 @@ from corpus.ingest.manifest import length
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasInbox, HasIngest, HasTaskFolder
-from flows.tasks.task_status import sweep
+from flows.tasks.task_status import sweep_after
 
 ENDINGS = (".jsonl", ".parquet")
 TABLES = (".csv", ".tsv")
@@ -132,7 +132,8 @@ def ingest_manifests(
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
     counted = _Counted(from_inbox)
-    with Decoders() as decoders:
+    closing = sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+    with closing, Decoders() as decoders:  # where a row withdraws consent, the person's exported tasks are closed too
         for number, manifest in enumerate(manifests, start=1):
             try:
                 name = f"ingesting manifest {number} of {len(manifests)}"
@@ -142,8 +143,6 @@ def ingest_manifests(
                 if not from_inbox:
                     raise
                 counted.failed |= failure(manifest, settings.inbox, error)
-    # where a row withdraws consent, the person's exported tasks are closed too
-    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     return counted.report()
 
 

@@ -38,7 +38,7 @@ from flows.steps.export import SettingsOfExport, distribute
 from flows.steps.merge_report import MergeReport, RefusedAnswerLine
 from flows.tasks import answer_inbox
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks
-from flows.tasks.task_status import sweep
+from flows.tasks.task_status import sweep_after
 
 _TASK_ID: Final = re.compile(rb"t[0-9a-f]{31}")
 """A task id, see `corpus.records.annotations.task_id`, in the bytes of a file of answers."""
@@ -61,16 +61,16 @@ def merge_file(corpus: Corpus, settings: SettingsOfMerge, file: Path, *, from_in
     Raises:
         UsageError: the file can't be read.
     """
-    place, data = answer_inbox.take(file) if from_inbox else (file, answer_inbox.read(file))
-    suffix = Path(answer_inbox.original_name(file)).suffix.lower()
-    try:
-        names = names_in_use(corpus, settings.home, settings.inventory)
-        report = _merge_data(corpus, names, settings.people, data, suffix)
-    except UsageError:
-        if from_inbox:
-            answer_inbox.give_back(place)
-        raise
-    sweep(corpus, settings.task_folder, settings.answers, settings.export.due_days)
+    with sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days):
+        place, data = answer_inbox.take(file) if from_inbox else (file, answer_inbox.read(file))
+        suffix = Path(answer_inbox.original_name(file)).suffix.lower()
+        try:
+            names = names_in_use(corpus, settings.home, settings.inventory)
+            report = _merge_data(corpus, names, settings.people, data, suffix)
+        except UsageError:
+            if from_inbox:
+                answer_inbox.give_back(place)
+            raise
     distribute(corpus, settings)
     if from_inbox:  # last: while the file is there, the next run repeats what a killed run did not finish
         answer_inbox.put_away(place, data, {row.line for row in report.refused_lines})

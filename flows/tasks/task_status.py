@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from corpus import door
+from corpus.errors import EarmarkError
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
 from corpus.tables import leases, people, rounds
@@ -123,6 +126,22 @@ def sweep(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> SweepRe
             op.result = {"closed": len(now.to_close), "released": len(now.unused_leases)}
     removed = task_folder.clear(folder, answers, due_days, now.rounds, now.wanted, corpus.clock())
     return SweepReport(closed=len(now.to_close), files=removed)
+
+
+@contextmanager
+def sweep_after(corpus: Corpus, folder: Path, answers: Path, due_days: int) -> Iterator[None]:
+    """Sweep at the end of the block, see `sweep`, also where it raises an error of earmark, which is then raised on.
+
+    What is due must not wait for a person to correct a file: part of it may be stored, with a consent that a row
+    withdraws.
+    """
+    try:
+        yield
+    except EarmarkError:
+        with suppress(EarmarkError, OSError):  # the first error is the one to correct
+            sweep(corpus, folder, answers, due_days)
+        raise
+    sweep(corpus, folder, answers, due_days)
 
 
 def count_waiting(corpus: Corpus) -> dict[str, int]:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from corpus.ingest.ingest import IngestReport, IngestSettings, ingest, ingested_
 from corpus.ingest.usable_recordings import DUPLICATE
 from corpus.settings import CorpusSettings
 from corpus.storage import records_schema as schema
-from corpus.storage.database import reading
+from corpus.storage.database import reading, writing
 from corpus.tables import ingest_batches, labels, night_funnel, orphans, utterances
 from corpus.vault import consent, vault_schema
 from tests.corpus.ingest.test_ingest import clip, everything, row, write
@@ -153,10 +153,10 @@ def test_it_looks_at_missing_files_without_opening_them(corpus: Corpus, tmp_path
     with corpus.read() as conn:
         (batch_id,) = conn.execute(sa.select(schema.ingest_batches.c.operation_id)).scalars()
     refused = refused_again.refused_lines(corpus, [batch_id])
-    assert list(refused_again.changed(refused, path, read_recording)) == []
+    assert list(refused_again.changed(refused, path, read_recording, SETTINGS.audio)) == []
     assert [line for line, *_ in refused.details] == [1, 2]
     add(tmp_path, {1})
-    ((found,),) = refused_again.changed(refused, path, read_recording)
+    ((found,),) = refused_again.changed(refused, path, read_recording, SETTINGS.audio)
     assert found.line == 2
 
 
@@ -165,6 +165,70 @@ def test_looser_settings_accept_what_was_refused(corpus: Corpus, tmp_path: Path)
     strict = IngestSettings(audio=AudioSettings(min_duration=1.0))
     assert ingest(corpus, path, strict).refused == {"too_short": 2}
     assert counts(ingest(corpus, path, SETTINGS)) == (2, 2, {}, 2)
+
+
+def files_read(run: Callable[[], object]) -> list[str]:
+    """Return the names of the clips that were opened while `run` ran, each time that one was."""
+    names: list[str] = []
+
+    def note(event: str, details: tuple[Any, ...]) -> None:
+        if event == "open" and str(details[0]).endswith(".wav"):
+            names.append(Path(details[0]).name)
+
+    sys.addaudithook(note)  # no hook can be removed: `names` grows on, unseen
+    run()
+    return list(names)
+
+
+def refused_clips(folder: Path) -> Path:
+    """Write a manifest of a good clip, one that is cut, one too short, and one that is missing."""
+    path = manifest(folder, 4, missing={3})
+    (folder / "1.wav").write_bytes(clip(1)[:600])
+    (folder / "2.wav").write_bytes(clip(2, seconds=0.05))
+    return path
+
+
+def test_a_refused_clip_is_decoded_again_only_when_its_file_changed(corpus: Corpus, tmp_path: Path) -> None:
+    path = refused_clips(tmp_path)
+    first = ingest(corpus, path, SETTINGS)
+    again = first
+    assert first.refused == {"missing_file": 1, "too_short": 1, "truncated": 1}
+    for _ in range(2):
+        before = everything(corpus)
+        assert files_read(lambda: ingest(corpus, path, SETTINGS)) == []
+        again = ingest(corpus, path, SETTINGS)
+        assert again.refused_lines == first.refused_lines
+        assert everything(corpus) == before
+    kept = (tmp_path / "1.wav").stat()
+    (tmp_path / "1.wav").write_bytes(clip(7)[:600])  # as long and as old as before
+    os.utime(tmp_path / "1.wav", ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert files_read(lambda: ingest(corpus, path, SETTINGS)) == ["1.wav"]
+    assert files_read(lambda: ingest(corpus, path, SETTINGS)) == []
+    (tmp_path / "1.wav").write_bytes(clip(1))
+    add(tmp_path, {3})
+    assert counts(ingest(corpus, path, SETTINGS)) == (4, 3, {"too_short": 1}, 2)
+    assert books_balance(corpus) == (4, 3, 1)
+
+
+def test_other_limits_are_worth_another_look_and_their_fault_is_shown(corpus: Corpus, tmp_path: Path) -> None:
+    path = refused_clips(tmp_path)
+    ingest(corpus, path, SETTINGS)
+    strict = IngestSettings(audio=AudioSettings(min_duration=0.15))
+    assert files_read(lambda: ingest(corpus, path, strict)) == ["1.wav", "2.wav"]
+    assert files_read(lambda: ingest(corpus, path, strict)) == []
+    faults = [detail for _, reason, detail in ingest(corpus, path, strict).refused_lines if reason == "too_short"]
+    assert faults == ["field audio: 0.050 s, at least 0.15 s are needed; leave the row out"]
+    loose = IngestSettings(audio=AudioSettings(min_duration=0.01))
+    assert counts(ingest(corpus, path, loose)) == (4, 2, {"missing_file": 1, "truncated": 1}, 1)
+
+
+def test_a_clip_that_was_refused_by_an_older_earmark_is_decoded_once_more(corpus: Corpus, tmp_path: Path) -> None:
+    path = refused_clips(tmp_path)
+    ingest(corpus, path, SETTINGS)
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.refusals).values(file_state=None, fault=None))
+    assert files_read(lambda: ingest(corpus, path, SETTINGS)) == ["1.wav", "2.wav"]
+    assert files_read(lambda: ingest(corpus, path, SETTINGS)) == []
 
 
 def test_a_missing_file_is_told_from_where_paths_are_read(corpus: Corpus, tmp_path: Path) -> None:

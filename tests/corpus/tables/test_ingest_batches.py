@@ -3,6 +3,7 @@ from __future__ import annotations
 from corpus.handle import Corpus
 from corpus.storage.database import writing
 from corpus.tables import ingest_batches, utterances
+from corpus.tables.ingest_batches import RefusedFile
 
 
 def test_batches_add_up_and_count_once(corpus: Corpus) -> None:
@@ -28,3 +29,13 @@ def test_a_line_that_is_accepted_after_all_moves_to_a_batch_of_its_own(corpus: C
             ("a", 3, "bad_row"), ("b", 5, "truncated"),
         ]  # fmt: skip
         assert ingest_batches.stored(conn, ["a/again", "b/again"]) == 1
+
+
+def test_the_clip_of_a_refused_line_is_kept_until_its_reason_changes(corpus: Corpus) -> None:
+    clip = RefusedFile("state", "no sample rises above silence")
+    with writing(corpus.records) as conn:
+        utterances.refuse_lines(conn, "a", {1: "silent", 2: "silent"})
+        ingest_batches.keep_files(conn, "a", {2: clip, 7: clip})
+        assert [each.file for each in ingest_batches.refused_lines(conn, ["a"]).values()] == [None, clip]
+        ingest_batches.change_reasons(conn, "a", {2: "missing_file"})
+        assert [each.file for each in ingest_batches.refused_lines(conn, ["a"]).values()] == [None, None]
