@@ -22,11 +22,14 @@ from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune import IntentFinetuneSettings
+from training.loop.base_facts import known
 from training.loop.work import Epoch, OnEpoch, Progress
 
 if TYPE_CHECKING:
     from training.asr.finetune import FinetuneResult as AsrResult
     from training.intent.finetune import FinetuneResult as IntentResult
+
+ASR_RATE, INTENT_RATE = "asr.loop.learning_rate", "intent.fit.encoder_rate"
 
 LEARNING_ROLES: tuple[Role, ...] = ("train", "dev")
 """Rows to learn from, and rows of other speakers on which the training is validated."""
@@ -44,6 +47,11 @@ class Training(Result):
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
+        learning_rate: peak learning rate that it ended with; of the encoder for an intent model; None in the results of
+            older versions.
+        rate_halved: True where its first epoch made dev worse than the base, and it started again at half the rate;
+            None where it did not.
+        best_epoch: the epoch whose weights it has; None where too few dev rows watched it, and it has the last one's.
         seconds: how long it took [s].
     """
 
@@ -54,7 +62,16 @@ class Training(Result):
     lacks: str | None = None
     resumed_at_step: int | None = None
     language_model: str | None = None
+    learning_rate: float | None = None
+    rate_halved: bool | None = None
+    best_epoch: int | None = None
     seconds: float = field(kw_only=True)
+
+    def params(self) -> dict[str, str]:
+        """Return what its MLflow run has beside the settings: what it ended with, by name."""
+        ended = ("language_model", "learning_rate", "best_epoch")
+        found = {name: str(getattr(self, name)) for name in ended if getattr(self, name) is not None}
+        return found | {"rate_halved": "yes" if self.rate_halved else "no"}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Training:
@@ -67,6 +84,9 @@ class Training(Result):
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             language_model=stored.get("language_model"),
+            learning_rate=stored.get("learning_rate"),
+            rate_halved=stored.get("rate_halved"),
+            best_epoch=stored.get("best_epoch"),
             seconds=stored["seconds"],
         )
 
@@ -116,8 +136,10 @@ def fine_tune(
     """
     how = plan.finetune
     if isinstance(how, AsrFinetuneSettings):
-        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
-    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch))
+        rate = known(ASR_RATE, how.loop.learning_rate)
+        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch), rate)
+    rate = known(INTENT_RATE, how.fit.encoder_rate)
+    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch), rate)
 
 
 S = TypeVar("S", AsrFinetuneSettings, IntentFinetuneSettings)
@@ -208,6 +230,8 @@ def _noted(kind: Kind, on_epoch: OnEpoch, dev_rows: int) -> OnEpoch:
 def epoch_line(kind: Kind, epoch: Epoch, dev_rows: int) -> str:
     """Return the line on an epoch: loss, figure on the dev rows, time, time left; epoch 0 is the base.
 
+    That of a first epoch that made dev worse says so.
+
     Args:
         kind: `asr` or `intent`.
         epoch: its figures.
@@ -220,6 +244,8 @@ def epoch_line(kind: Kind, epoch: Epoch, dev_rows: int) -> str:
         return f"{kind} base: {dev}"
     line = f"{kind} epoch {epoch.number} of {epoch.epochs}: loss {epoch.train_loss:.4g}, {dev}"
     line += f", {duration_text(epoch.seconds)}"
+    if epoch.restarts:
+        line += ", worse than the base: starts again at half the rate"
     return line if epoch.seconds_left is None else f"{line}, {duration_text(epoch.seconds_left)} left"
 
 
@@ -252,8 +278,8 @@ def checked(kind: Kind, made: AsrResult | IntentResult, settings: str) -> str:
     return f"not clearly worse than its base on {rows} dev rows"
 
 
-def _of_asr(made: AsrResult) -> Trained:
-    """Return the finished training of a speech model, which passed the check."""
+def _of_asr(made: AsrResult, rate: float) -> Trained:
+    """Return the finished training of a speech model at a rate, which passed the check."""
     from training.evaluation.metrics import learning_series
 
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
@@ -265,20 +291,29 @@ def _of_asr(made: AsrResult) -> Trained:
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         language_model=made.decoder.digest() if made.decoder is not None else None,
+        learning_rate=rate * made.rate_factor,
+        rate_halved=made.rate_factor < 1 or None,
+        best_epoch=made.best_epoch,
         seconds=round(made.seconds, 1),
     )
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
     return Trained(training, found, series, {"too_long": made.too_long, "unspellable": made.unspellable})
 
 
-def _of_intent(made: IntentResult) -> Trained:
-    """Return the finished training of an intent model, which passed the check."""
+def _of_intent(made: IntentResult, rate: float) -> Trained:
+    """Return the finished training of an intent model at a rate of its encoder, which passed the check."""
     from training.evaluation.metrics import learning_series
 
     remedy = "lower intent.fit.encoder_rate and intent.fit.head_rate, or raise intent.interpolate"
     found = checked("intent", made, remedy)
     training = Training(
-        examples=made.examples, left_out=0, resumed_at_step=made.resumed or None, seconds=round(made.seconds, 1)
+        examples=made.examples,
+        left_out=0,
+        resumed_at_step=made.resumed or None,
+        learning_rate=rate * made.rate_factor,
+        rate_halved=made.rate_factor < 1 or None,
+        best_epoch=made.best_epoch,
+        seconds=round(made.seconds, 1),
     )
     before_after = {"dev_accuracy": made.dev_accuracy}
     return Trained(training, found, learning_series(made.losses, before_after, {"dev_error": made.watched}))

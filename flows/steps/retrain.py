@@ -192,6 +192,8 @@ def _fine_tune(learn: Learn, tracking: Tracking, run_id: str, plan: RetrainPlan)
     curves: dict[str, dict[int, float]] = {}
 
     def log_epoch(epoch: Epoch) -> None:
+        if epoch.restarts:  # the curves are those of what was learned
+            return
         figures = {"train_loss": epoch.train_loss, f"{measure}_by_epoch": epoch.dev_error}
         values = {name: value for name, value in figures.items() if value is not None}
         for name, value in values.items():
@@ -204,10 +206,7 @@ def _fine_tune(learn: Learn, tracking: Tracking, run_id: str, plan: RetrainPlan)
     runs.log_series(tracking, run_id, {n: {**trained.series.get(n, {}), **curves.get(n, {})} for n in names})
     account = _account(plan, trained)
     params = {f"labels.{name}": str(n) for name, n in account.as_counts().items()} if account is not None else {}
-    if trained.training.language_model:
-        params["language_model"] = trained.training.language_model
-    if params:
-        runs.log_params(tracking, run_id, params)
+    runs.log_params(tracking, run_id, params | trained.training.params())
     return trained
 
 

@@ -121,6 +121,8 @@ def _curves(tracking: Tracking, run_id: str, kind: Kind) -> OnEpoch:
     measure = "dev_wer_by_epoch" if kind == "asr" else "dev_error_by_epoch"
 
     def log_epoch(epoch: Epoch) -> None:
+        if epoch.restarts:
+            return
         figures = {"train_loss": epoch.train_loss, measure: epoch.dev_error}
         values = {name: value for name, value in figures.items() if value is not None}
         with contextlib.suppress(EarmarkError):  # a server that is away for a moment ends no training
@@ -139,6 +141,8 @@ def _log(tracking: Tracking, run_id: str, kind: Kind, made: Made, outcome: Outco
         rate = dev_rate(outcome.sums, kind)
         figures |= {"final_dev_error": rate.value, "final_dev_error_low": rate.low, "final_dev_error_high": rate.high}
         figures |= {"base_dev_error": dev_rate(outcome.base_sums, kind).value, "dev_rows": outcome.rows}
+    figures |= {"rate_factor": made.rate_factor}
+    figures |= {"best_epoch": made.best_epoch} if made.best_epoch is not None else {}
     runs.log_metrics(tracking, run_id, figures)
 
 

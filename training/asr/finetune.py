@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +24,16 @@ from training.asr.loading import load_asr, save_asr
 from training.asr.model import AsrModel
 from training.asr.transcribe import best_texts
 from training.asr.word_beam import DecoderFiles
-from training.evaluation.dev_check import DevErrors
+from training.evaluation.dev_check import DevErrors, can_tell
 from training.evaluation.report import word_edits
 from training.loop.base_facts import filled
 from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
+from training.loop.mixing import mix, mixed, weights_of
 from training.loop.model_files import weights_digest
-from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
+from training.loop.work import Epoch, LoopResult, OnEpoch, Progress, Watch
 from training.pseudo_labels import PseudoSettings
-
-if TYPE_CHECKING:
-    import torch
-
 
 MOST_CHARACTERS: Final = 30
 """How many characters that a model lacks are named."""
@@ -62,7 +59,9 @@ class AsrFinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loop: AsrLoopSettings = AsrLoopSettings(epochs=8, learning_rate=None, batch_seconds=None, freeze_norms=True)
+    loop: AsrLoopSettings = AsrLoopSettings(
+        epochs=8, learning_rate=None, batch_seconds=None, freeze_norms=True, patience=3
+    )
     freeze_feature_encoder: bool | None = None
     lora: LoraSettings | None = None
     interpolate: float | None = Field(None, ge=0, lt=1)
@@ -104,7 +103,8 @@ class FinetuneResult:
         dev_wer: word error rate on the dev examples before and after; None without dev examples.
         dev_errors: word errors of each dev example before and after; None without dev examples.
         first_loss: loss of the first step, which is still the base's.
-        watched: word error rate on the dev examples after each epoch, if `patience` is set.
+        watched: word error rate on the dev examples after each epoch, mixed with the base; empty where not watched.
+        rate_factor, best_epoch: how the watch ended, see `LoopResult`.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
         decoder: the decoder that the model has; None where it decodes greedily.
     """
@@ -122,6 +122,8 @@ class FinetuneResult:
     dev_errors: DevErrors | None = None
     first_loss: float | None = None
     watched: tuple[float, ...] = ()
+    rate_factor: float = 1.0
+    best_epoch: int | None = None
     resumed: int = 0
     decoder: DecoderFiles | None = None
 
@@ -147,13 +149,13 @@ def finetune_asr(
         out: folder of the model, replaced as a whole at the end; after an error it is as before.
         settings: the fine-tuning settings, see `by_base`; None for the defaults.
         on_progress: called after each step with steps done, steps in all, and the loss.
-        dev: clips on which the word error rate is measured before and after, and after each epoch if `patience` is
-            set.
+        dev: clips on which the word error rate is measured before and after, and which watch the training if
+            `patience` is set.
         revision: pinned revision of a hub id.
         checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
             removes it.
-        on_epoch: called for the base and after each epoch, with the word error rate on the dev examples. That of an
-            epoch is of the weights before they are mixed with the base's.
+        on_epoch: called for the base and after each epoch, with the word error rate on the dev examples, as it would be
+            if training ended there: with the weights mixed with the base's.
         decoder: the decoder that the model gets, with weights chosen on the dev clips; None: that of the base, or
             none where `settings.decoder` is `greedy`.
 
@@ -179,11 +181,12 @@ def finetune_asr(
     if on_epoch is not None:
         on_epoch(Epoch(0, settings.loop.epochs, None, _rate(dev, before), time.monotonic() - started, None))
     base_digest = weights_digest(base) if Path(base).is_dir() else str(revision)
-    base_state = {name: tensor.clone() for name, tensor in asr.model.state_dict().items()}
+    base_state = weights_of(asr.model)
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    result = _train(asr, usable, settings, on_progress, dev, checkpoint_from, on_epoch)
-    interpolate(asr, base_state, settings.interpolate or 0.0)
+    watched = DevErrors(_word_counts(dev), before, before) if dev else None
+    result = _train(asr, usable, settings, on_progress, (dev, watched), checkpoint_from, on_epoch)
+    mix(asr.model, base_state, settings.interpolate or 0.0)
     if decoder is not None:
         asr, _ = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
     after = _word_errors(asr, dev)
@@ -203,6 +206,8 @@ def finetune_asr(
         dev_errors=DevErrors(_word_counts(dev), before, after) if dev else None,
         first_loss=result.first_loss,
         watched=result.watched,
+        rate_factor=result.rate_factor,
+        best_epoch=result.best_epoch,
         resumed=result.resumed,
         decoder=asr.decoder,
     )
@@ -218,7 +223,7 @@ def _train(
     examples: Sequence[AsrExample],
     settings: AsrFinetuneSettings,
     on_progress: Progress | None,
-    dev: Sequence[AsrExample],
+    dev: tuple[Sequence[AsrExample], DevErrors | None],
     checkpoint: tuple[Path, str] | None,
     on_epoch: OnEpoch | None,
 ) -> LoopResult:
@@ -228,11 +233,24 @@ def _train(
         merge = add_adapters(asr.model, settings.lora, settings.loop.seed, output_layers(asr))
     if settings.freeze_feature_encoder:
         freeze_front_end(asr)
-    watch = (lambda: _rate(dev, _word_errors(asr, dev)) or 0.0) if dev else None
+    watch = _watch(asr, *dev, settings.interpolate or 0.0)
     result = train_asr(asr, examples, settings.loop, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
     return result
+
+
+def _watch(asr: AsrModel, dev: Sequence[AsrExample], base: DevErrors | None, share: float) -> Watch | None:
+    """Return the dev clips as the loop watches them: by what the model would be if training ended there."""
+    if base is None:
+        return None
+    start = weights_of(asr.model) if share else {}
+
+    def error() -> float:
+        with mixed(asr.model, start, share):
+            return _rate(dev, _word_errors(asr, dev)) or 0.0
+
+    return Watch(error, base.rates[0], can_tell(base))
 
 
 def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:
@@ -289,20 +307,6 @@ def output_layers(asr: AsrModel) -> list[str]:
     if asr.head != "ctc":
         return []
     return [name for name in ("lm_head", "ctc_head") if hasattr(asr.model, name)]
-
-
-def interpolate(asr: AsrModel, base_state: dict[str, torch.Tensor], share: float) -> None:
-    """Set the weights to share * base + (1 - share) * own, in place (Wortsman et al. 2022, WiSE-FT)."""
-    import torch
-
-    if share == 0.0:
-        return
-    state = asr.model.state_dict()
-    mixed = {
-        name: torch.lerp(tensor, base_state[name], share) if tensor.is_floating_point() else tensor
-        for name, tensor in state.items()
-    }
-    asr.model.load_state_dict(mixed)
 
 
 def _why_none_is_usable(too_long: Sequence[str], unspellable: Sequence[str]) -> str:

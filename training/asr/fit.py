@@ -25,7 +25,7 @@ from training.asr.seq2seq import fits_window, seq2seq_losses
 from training.loop.base_facts import known
 from training.loop.batching import length_batches
 from training.loop.loop import autocast, run_training, seeded_torch
-from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Watch, Work
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ def train_asr(
     examples: Sequence[AsrExample],
     settings: AsrLoopSettings,
     on_progress: Progress | None = None,
-    watch: Callable[[], float] | None = None,
+    watch: Watch | None = None,
     checkpoint: tuple[Path, str] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
@@ -109,7 +109,7 @@ def train_asr(
         examples: clips that fit their transcripts (`FITS`).
         settings: the training settings.
         on_progress: called after each step.
-        watch: returns the error on dev examples, for early stopping.
+        watch: the dev examples that end the training early or start it again.
         checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
         on_epoch: called after each epoch.
 
@@ -131,9 +131,7 @@ def _fingerprint(examples: Sequence[AsrExample], settings: AsrLoopSettings, base
     return hashlib.sha256(canonical_json([base, settings.model_dump(mode="json"), rows]).encode()).hexdigest()
 
 
-def _work(
-    asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, watch: Callable[[], float] | None
-) -> Work:
+def _work(asr: AsrModel, examples: Sequence[AsrExample], settings: AsrLoopSettings, watch: Watch | None) -> Work:
     import torch
 
     targets = encode_targets(asr, examples)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import UsageError
 from corpus.records.inventory import Inventory, Names
-from training.evaluation.dev_check import DevErrors
+from training.evaluation.dev_check import DevErrors, can_tell
 from training.intent.base_defaults import safe_settings
 from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
 from training.intent.inventory import named_now
@@ -29,13 +29,12 @@ from training.loop.base_facts import filled
 from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import LoraSettings, add_adapters
+from training.loop.mixing import mix, mixed, weights_of
 from training.loop.model_files import weights_digest
-from training.loop.work import Epoch, LoopResult, OnEpoch, Progress
+from training.loop.work import Epoch, LoopResult, OnEpoch, Progress, Watch
 from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
-    import torch
-
     from training.intent.model import IntentModel
 
 __all__ = ["FinetuneResult", "IntentExample", "IntentFinetuneSettings", "finetune_intent", "read_replay"]
@@ -60,7 +59,7 @@ class IntentFinetuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5)
+    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3)
     replay: int = Field(default=100, ge=0)
     replay_weight: float = Field(default=0.5, ge=0)
     noise: NoiseSettings = NoiseSettings()
@@ -102,7 +101,8 @@ class FinetuneResult:
         dev_accuracy: intent accuracy on the dev examples before and after; None without dev examples.
         dev_errors: wrong texts of each dev utterance before and after; None without dev examples.
         first_loss: loss of the first step, which is still the base's.
-        watched: intent error on the dev examples after each epoch, if `patience` is set.
+        watched: intent error on the dev examples after each epoch, mixed with the base; empty where not watched.
+        rate_factor, best_epoch: how the watch ended, see `LoopResult`.
         resumed: step from which an interrupted training was continued; 0 where it was not interrupted.
     """
 
@@ -120,6 +120,8 @@ class FinetuneResult:
     dev_errors: DevErrors | None = None
     first_loss: float | None = None
     watched: tuple[float, ...] = ()
+    rate_factor: float = 1.0
+    best_epoch: int | None = None
     resumed: int = 0
 
 
@@ -150,8 +152,8 @@ def finetune_intent(
         revision: pinned revision of a hub id.
         checkpoint: folder for the checkpoints of a long training, which an interrupted one continues from; the caller
             removes it.
-        on_epoch: called for the base and after each epoch, with the error on the dev examples. That of an epoch is of
-            the weights before they are mixed with the base's.
+        on_epoch: called for the base and after each epoch, with the error on the dev examples, as it would be if
+            training ended there: with the weights mixed with the base's.
         names: what former names mean now; what the base knows by a former name goes on by the name of now.
 
     Raises:
@@ -245,13 +247,12 @@ def _learn(
     from training.intent.temperature import calibrated
 
     model = _made_ready(start, examples, dev, settings.calibrate_from)
-    weights = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    weights = weights_of(model.network)
     draw = _epoch_examples(examples, start.replay, settings)
     heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
-    watch = (lambda: 1.0 - float(_is_right(model, dev, start.meant).mean())) if dev else None
-    loop = _train(model, draw, settings, on_progress, watch, checkpoint_from, on_epoch)
-    _interpolate(model, weights, settings.interpolate or 0.0)
+    loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
+    mix(model.network, weights, settings.interpolate or 0.0)
     return calibrated(model, dev, start.meant) if len(dev) >= settings.calibrate_from else model, loop
 
 
@@ -281,6 +282,8 @@ def _result(
         dev_errors=_errors_by_utterance(dev, start.is_right, is_right) if dev else None,
         first_loss=loop.first_loss,
         watched=loop.watched,
+        rate_factor=loop.rate_factor,
+        best_epoch=loop.best_epoch,
         resumed=loop.resumed,
     )
 
@@ -296,7 +299,7 @@ def _train(
     draw: Callable[[int], list[IntentExample]],
     settings: IntentFinetuneSettings,
     on_progress: Progress | None,
-    watch: Callable[[], float] | None,
+    dev: tuple[_Base, Sequence[IntentExample]],
     checkpoint: tuple[Path, str] | None,
     on_epoch: OnEpoch | None,
 ) -> LoopResult:
@@ -305,10 +308,25 @@ def _train(
     if settings.lora is not None:
         heads = ("intent_head", "slot_head")
         merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
+    watch = _watch(model, *dev, settings.interpolate or 0.0)
     result = fit(model, draw, settings.fit, on_progress, watch, checkpoint, on_epoch)
     if merge is not None:
         merge()
     return result
+
+
+def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share: float) -> Watch | None:
+    """Return the dev texts as the loop watches them: by what the model would be if training ended there."""
+    if not dev:
+        return None
+    base = _errors_by_utterance(dev, start.is_right, start.is_right)
+    weights = weights_of(model.network) if share else {}
+
+    def error() -> float:
+        with mixed(model.network, weights, share):
+            return 1.0 - float(_is_right(model, dev, start.meant).mean())
+
+    return Watch(error, 1.0 - float(start.is_right.mean()), can_tell(base))
 
 
 def _epoch_examples(
@@ -355,14 +373,6 @@ def _fit_temperature(start: _Base, rows: Sequence[IntentExample], enough: int) -
     labelled = [row for row in rows if row.intent in base.intents and not row.pseudo]
     utterances = {row.utterance_id.removesuffix(DRAFT) for row in labelled}
     return calibrated(base, labelled, start.meant) if len(utterances) >= enough and len(base.intents) > 1 else base
-
-
-def _interpolate(model: IntentModel, start: dict[str, torch.Tensor], share: float) -> None:
-    if share:
-        learned = model.network.state_dict()
-        for name, tensor in learned.items():
-            if tensor.is_floating_point():
-                tensor.lerp_(start[name], share)
 
 
 def _is_right(model: IntentModel, rows: Sequence[IntentExample], names: Names) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from corpus.settings import MOST_SEED
 from training.intent.slot_tags import UNTAGGED, tags_of, word_spans
 from training.loop.base_facts import known
 from training.loop.loop import autocast, run_training
-from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, LoopResult, OnEpoch, Progress, StepSettings, Watch, Work
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ def fit(
     draw: Callable[[int], Sequence[IntentExample]],
     settings: FitSettings,
     on_progress: Progress | None = None,
-    watch: Callable[[], float] | None = None,
+    watch: Watch | None = None,
     checkpoint: tuple[Path, str] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> LoopResult:
@@ -113,7 +113,7 @@ def fit(
         draw: returns the examples of an epoch, counted from 0; their number is the same in each epoch.
         settings: the training settings.
         on_progress: called after each step.
-        watch: returns the error on dev examples, for early stopping.
+        watch: the dev examples that end the training early or start it again.
         checkpoint: folder for the checkpoints of a long training, and the digest of the weights that it starts from.
         on_epoch: called after each epoch.
 
@@ -141,7 +141,7 @@ def _work(
     rows: Sequence[IntentExample],
     draw: Callable[[int], Sequence[IntentExample]],
     settings: FitSettings,
-    watch: Callable[[], float] | None,
+    watch: Watch | None,
 ) -> Work:
     network: Any = model.network
     count = len(_shuffled(rows, settings.batch_size, np.random.default_rng([settings.seed, 0])))

@@ -1,6 +1,7 @@
-"""The training loop of speech and intent models: steps, accumulation, precision, early stopping, checkpoints.
+"""The training loop of speech and intent models: steps, accumulation, precision, the watch on dev, checkpoints.
 
-It is the same for clips and texts: batches, loss and optimiser come as `Work`.
+It is the same for clips and texts: batches, loss and optimiser come as `Work`. A first epoch that makes dev worse than
+the base has a rate that is too high: training starts again from the same weights and draws at half of it, once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def run_training(
 ) -> LoopResult:
     """Train the network and leave it in evaluation mode; a continued run ends with the weights of an uninterrupted one.
 
+    A training that starts again ends with the weights of one whose rate was half from the beginning.
+
     Args:
         work: what is trained.
         settings: the training settings.
@@ -39,57 +42,80 @@ def run_training(
         TrainingRefused: a loss is not finite.
     """
     state = checkpoint.TrainingState()
+    watches = work.watch is not None and work.watch.can_tell and settings.patience is not None
+    start = checkpoint.capture(work) if watches else None
     if place is not None:
         state = checkpoint.load(place.folder, place.fingerprint, work) or state
-    resumed, parameters = state.step, [p for group in work.optimizer.param_groups for p in group["params"]]
+    resumed = state.abandoned + state.step
     total = sum(-(-count // settings.accumulate) for count in work.counts)
     began = saved_at = time.monotonic()
     try:
         while state.epoch < len(work.counts) and not _is_finished(state, settings):
-            groups = _grouped(work.batches(state.epoch), settings.accumulate)
             work.train_mode()
-            for group in groups[state.group :]:
-                value = _step(work, group, parameters, state.step + 1)
-                state.first_loss = value if state.first_loss is None else state.first_loss
-                state.step, state.group = state.step + 1, state.group + 1
-                state.summed += value * sum(len(batch) for batch in group)
-                state.items += sum(len(batch) for batch in group)
+            for group in _grouped(work.batches(state.epoch), settings.accumulate)[state.group :]:
+                value = _step(work, group, state)
                 if place is not None and time.monotonic() - saved_at >= settings.checkpoint_after:
                     checkpoint.save(place.folder, place.fingerprint, work, state)
                     saved_at = time.monotonic()
                 if on_progress is not None:
-                    on_progress(state.step, total, value)
-            state.losses.append(state.summed / state.items)
-            state.epoch, state.group, state.summed, state.items = state.epoch + 1, 0, 0.0, 0
-            error = _dev_error(work) if settings.patience is not None or on_epoch is not None else None
-            if settings.patience is not None and error is not None:
-                _note_dev_error(work, state, error)
+                    on_progress(state.abandoned + state.step, state.abandoned + total, value)
+            _end_epoch(state)
+            error = _dev_error(work) if watches or on_epoch is not None else None
+            restarts = start is not None and _is_too_fast(work, state, error)
             if on_epoch is not None:
-                on_epoch(_epoch(work, state, error, time.monotonic() - began, (state.step - resumed, total)))
+                made, left = state.abandoned + state.step - resumed, total - (0 if restarts else state.step)
+                on_epoch(_epoch(work, state, error, (time.monotonic() - began, made, left), restarts))
+            if start is not None and restarts:
+                state = _start_again(work, state, start)
+            elif watches and error is not None:
+                _note_dev_error(work, state, error)
+            start = None
     finally:
         work.network.eval()
     if state.best is not None:
         work.network.load_state_dict(state.best)
-    return LoopResult(tuple(state.losses), state.step, tuple(state.watched), resumed, state.first_loss)
+    return _result(state, resumed)
+
+
+def _result(state: checkpoint.TrainingState, resumed: int) -> LoopResult:
+    return LoopResult(
+        losses=tuple(state.losses),
+        steps=state.step,
+        watched=tuple(state.watched),
+        resumed=resumed,
+        first_loss=state.first_loss,
+        rate_factor=0.5 if state.abandoned else 1.0,
+        best_epoch=_best(state.watched) + 1 if state.watched else None,
+    )
 
 
 def _epoch(
-    work: Work, state: checkpoint.TrainingState, error: float | None, seconds: float, steps: tuple[int, int]
+    work: Work,
+    state: checkpoint.TrainingState,
+    error: float | None,
+    pace: tuple[float, int, int],
+    restarts: bool,
 ) -> Epoch:
-    """Return the figures of the epoch that just ended; `steps` are those made in `seconds`, and all of the training."""
-    made, total = steps
-    left = seconds / made * (total - state.step) if made else None
-    return Epoch(state.epoch, len(work.counts), state.losses[-1], error, seconds, left)
+    """Return the figures of the epoch that just ended; `pace` is the time so far, steps made in it, and steps left."""
+    seconds, made, steps_left = pace
+    left = seconds / made * steps_left if made else None
+    return Epoch(state.epoch, len(work.counts), state.losses[-1], error, seconds, left, restarts)
+
+
+def _end_epoch(state: checkpoint.TrainingState) -> None:
+    state.losses.append(state.summed / state.items)
+    state.epoch, state.group, state.summed, state.items = state.epoch + 1, 0, 0.0, 0
 
 
 def _grouped(batches: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [batches[start : start + size] for start in range(0, len(batches), size)]
 
 
-def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) -> float:
-    """Make one optimiser step from the group's batches; return their mean loss over all items."""
+def _step(work: Work, group: Sequence[Any], state: checkpoint.TrainingState) -> float:
+    """Make one optimiser step from the group's batches and note it; return their mean loss over all items."""
     import torch
 
+    parameters = [p for each in work.optimizer.param_groups for p in each["params"]]
     items = sum(len(batch) for batch in group)
     work.optimizer.zero_grad(set_to_none=True)
     value = 0.0
@@ -98,12 +124,16 @@ def _step(work: Work, group: Sequence[Any], parameters: list[Any], number: int) 
         value += float(loss.detach())
         if not math.isfinite(value):
             raise TrainingRefused(
-                f"{work.name} training diverged at step {number}: the loss is not finite; lower {work.rate_setting}"
+                f"{work.name} training diverged at step {state.step + 1}: the loss is not finite; "
+                f"lower {work.rate_setting}"
             )
         loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, work.clip_norm)
     work.optimizer.step()
     work.schedule.step()
+    state.first_loss = value if state.first_loss is None else state.first_loss
+    state.step, state.group = state.step + 1, state.group + 1
+    state.summed, state.items = state.summed + value * items, state.items + items
     return value
 
 
@@ -112,20 +142,40 @@ def _dev_error(work: Work) -> float | None:
     if work.watch is None:
         return None
     work.network.eval()
-    return work.watch()
+    return work.watch.error()
+
+
+def _is_too_fast(work: Work, state: checkpoint.TrainingState, error: float | None) -> bool:
+    """Return whether the epoch that just ended is the first one ever, and made dev worse than the base."""
+    is_first = state.epoch == 1 and not state.abandoned
+    return is_first and work.watch is not None and error is not None and error > work.watch.base_error
+
+
+def _start_again(work: Work, state: checkpoint.TrainingState, start: checkpoint.Captured) -> checkpoint.TrainingState:
+    """Set the training back to its start, at half the rate; return its progress, which has nothing but the steps."""
+    checkpoint.restore(work, start)
+    for group in work.optimizer.param_groups:
+        group["lr"], group["initial_lr"] = group["lr"] / 2, group["initial_lr"] / 2
+    work.schedule.base_lrs = [rate / 2 for rate in work.schedule.base_lrs]
+    return checkpoint.TrainingState(abandoned=state.step)
 
 
 def _note_dev_error(work: Work, state: checkpoint.TrainingState, error: float) -> None:
-    """Note the dev error, with the weights if it is the lowest so far."""
-    if not state.watched or error < min(state.watched):
-        state.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
+    """Note the dev error, with the weights if none was lower so far."""
     state.watched.append(error)
+    if _best(state.watched) == len(state.watched) - 1:
+        state.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
+
+
+def _best(errors: Sequence[float]) -> int:
+    """Return the position of the lowest error, the last of equal ones: what learned longer knows more of the labels."""
+    return len(errors) - 1 - int(np.argmin(errors[::-1]))
 
 
 def _is_finished(state: checkpoint.TrainingState, settings: StepSettings) -> bool:
     if settings.patience is None or not state.watched:
         return False
-    return len(state.watched) - 1 - int(np.argmin(state.watched)) >= settings.patience
+    return len(state.watched) - 1 - _best(state.watched) >= settings.patience
 
 
 def chosen_device(settings: StepSettings) -> str:

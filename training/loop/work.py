@@ -28,6 +28,7 @@ class Epoch:
         dev_error: error rate on the dev examples; None without dev examples.
         seconds: time since the training began or was continued [s].
         seconds_left: time that the rest takes at the rate so far, if it does not end early [s]; None for the base.
+        restarts: it is a first epoch that made dev worse than the base: training starts again at half the rate.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Epoch:
     dev_error: float | None
     seconds: float
     seconds_left: float | None
+    restarts: bool = False
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -49,8 +51,10 @@ class StepSettings(BaseModel):
         accumulate: How many batches make one step with their gradients, so that a large batch fits into little memory.
         precision: `auto` computes in bfloat16 on a GPU that has it and in float32 elsewhere; weights stay float32.
         device: `auto` is the GPU where there is one.
-        patience: Epochs without a better result on the dev examples after which training ends with the best weights;
-            null: all epochs are run and the last weights are taken.
+        patience: Epochs in a row that are worse on the dev examples than the best one, after which training ends; the
+            weights of the best epoch are taken, the later of equal ones. A first epoch that is worse than the base
+            starts again at half the rate, once. Needs 7 dev rows or more; null, or with fewer rows: all epochs are run
+            and the last weights are taken.
         checkpoint_after: Interval at which a long training is saved to disk, to be continued after an interruption [s].
     """
 
@@ -61,6 +65,21 @@ class StepSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     patience: int | None = Field(None, ge=1)
     checkpoint_after: float = Field(600.0, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The dev examples that watch a training.
+
+    Attributes:
+        error: returns the error on them of the network as it is.
+        base_error: the error before the first step.
+        can_tell: whether they are enough to end the training or to start it again; else the error is only reported.
+    """
+
+    error: Callable[[], float]
+    base_error: float
+    can_tell: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +97,7 @@ class Work:
         loss: returns the loss of a batch, the mean over its items.
         train_mode: sets the network to training mode.
         generators: generators of numpy from which losses draw; a checkpoint contains their state.
-        watch: returns the error on dev examples after an epoch; None without dev examples.
+        watch: the dev examples; None without any.
     """
 
     name: str
@@ -92,7 +111,7 @@ class Work:
     loss: Callable[[Any], torch.Tensor]
     train_mode: Callable[[], None]
     generators: tuple[np.random.Generator, ...] = ()
-    watch: Callable[[], float] | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +133,13 @@ class LoopResult:
 
     Attributes:
         losses: mean loss of each epoch.
-        steps: number of optimiser steps.
-        watched: dev error after each epoch, if `patience` is set.
+        steps: number of optimiser steps, without those of an epoch that was abandoned.
+        watched: dev error after each epoch, if it is watched.
         resumed: step from which the training was continued; 0 where it was not interrupted.
         first_loss: loss of the first step, made with the weights that the training starts from.
+        rate_factor: share of the settings' learning rate that it ended with: 0.5 after a first epoch that made dev
+            worse than the base, else 1.
+        best_epoch: the epoch whose weights it has; None where dev was not watched, and it has those of the last one.
     """
 
     losses: tuple[float, ...]
@@ -125,3 +147,5 @@ class LoopResult:
     watched: tuple[float, ...] = ()
     resumed: int = 0
     first_loss: float | None = None
+    rate_factor: float = 1.0
+    best_epoch: int | None = None

@@ -162,7 +162,9 @@ def test_a_training_that_diverged_is_refused_once_and_names_the_setting(home: Pa
             events: list[progress.Event] = []
             with progress.listening(events.append), pytest.raises(TrainingRefused, match=f"lower {setting}"):
                 retrain_step.retrain(corpus, settings, plan, "")
-            assert any(isinstance(event, progress.Noted) for event in events) == epochs
+            notes = [event.line for event in events if isinstance(event, progress.Noted)]
+            assert bool(notes) == epochs
+            assert sum("starts again at half the rate" in note for note in notes) <= epochs
         again = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False)
         assert again.skipped.startswith("the same labels and settings were refused before: ")
         assert setting in again.skipped
@@ -239,6 +241,9 @@ def test_the_curves_grow_while_it_learns(home: Path):
     points = tracking.client.get_metric_history(run.info.run_id, "train_loss")
     assert sorted(point.step for point in points) == [1, 2, 3]
     assert run.info.status == "FINISHED"
+    assert result.training is not None
+    assert float(run.data.params["learning_rate"]) == result.training.learning_rate == plan.finetune.fit.encoder_rate
+    assert (run.data.params["rate_halved"], result.training.rate_halved) == ("no", None)
     assert result.checked is not None
     assert "dev rows" in result.checked
 

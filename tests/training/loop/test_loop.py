@@ -19,7 +19,7 @@ from training.intent.finetune import IntentFinetuneSettings, finetune_intent
 from training.intent.model import save_intent
 from training.loop.loop import clear_memory_errors
 from training.loop.lora import LoraSettings
-from training.loop.work import Epoch
+from training.loop.work import Epoch, Watch
 
 PLAIN = AugmentSettings(speeds=(), gain_db=0, noise_share=0, narrow_share=0, time_masks=0, mel_masks=0)
 SAME = [AsrExample(f"u{i}", tone_clip("turn it off", i), "turn it off", 1.0 + i) for i in range(4)]
@@ -65,16 +65,16 @@ def test_small_batches_together_make_the_step_of_a_large_one(asr_base):
 
 @pytest.mark.parametrize("lora", [None, LoraSettings(rank=2, dropout=0.2)])
 def test_a_killed_speech_training_ends_with_the_weights_of_one_that_was_not(asr_base, tmp_path, lora):
-    examples = tone_examples(5)
+    examples, dev = tone_examples(5), tone_examples(7, 40)
     loop = AsrLoopSettings(epochs=2, batch_seconds=2.0, accumulate=2, checkpoint_after=0, patience=3)
     settings = AsrFinetuneSettings(loop=loop, lora=lora)
-    whole = finetune_asr(asr_base, examples, tmp_path / "whole", settings, dev=examples[:2])
+    whole = finetune_asr(asr_base, examples, tmp_path / "whole", settings, dev=dev)
     kept = tmp_path / "kept"
     for at in (1, whole.steps - 1):  # killed twice
         with pytest.raises(Killed):
-            finetune_asr(asr_base, examples, tmp_path / "out", settings, killing(at), examples[:2], checkpoint=kept)
+            finetune_asr(asr_base, examples, tmp_path / "out", settings, killing(at), dev, checkpoint=kept)
     assert not (tmp_path / "out").exists()
-    resumed = finetune_asr(asr_base, examples, tmp_path / "out", settings, dev=examples[:2], checkpoint=kept)
+    resumed = finetune_asr(asr_base, examples, tmp_path / "out", settings, dev=dev, checkpoint=kept)
     assert resumed.resumed == whole.steps - 1
     assert (resumed.digest, resumed.losses, resumed.watched) == (whole.digest, whole.losses, whole.watched)
 
@@ -83,13 +83,13 @@ def test_a_killed_intent_training_ends_with_the_weights_of_one_that_was_not(inte
     settings = IntentFinetuneSettings(
         fit=QUICK.model_copy(update={"epochs": 3, "checkpoint_after": 0.0, "patience": 2})
     )
-    whole = finetune_intent(intent_base, rows(), tmp_path / "whole", settings, dev=rows(6))
+    whole = finetune_intent(intent_base, rows(), tmp_path / "whole", settings, dev=rows(8))
     with pytest.raises(Killed):
         finetune_intent(
-            intent_base, rows(), tmp_path / "out", settings, killing(5), rows(6), checkpoint=tmp_path / "kept"
+            intent_base, rows(), tmp_path / "out", settings, killing(5), rows(8), checkpoint=tmp_path / "kept"
         )
     resumed = finetune_intent(
-        intent_base, rows(), tmp_path / "out", settings, dev=rows(6), checkpoint=tmp_path / "kept"
+        intent_base, rows(), tmp_path / "out", settings, dev=rows(8), checkpoint=tmp_path / "kept"
     )
     assert resumed.resumed == 5
     assert (resumed.digest, resumed.losses) == (whole.digest, whole.losses)
@@ -140,7 +140,7 @@ def test_training_ends_when_it_helps_no_more_and_the_best_weights_stay():
         seen.append(asr.model.ctc_head.weight.detach().clone())
         return next(errors)
 
-    result = train_asr(asr, tone_examples(2), AsrLoopSettings(epochs=9, patience=2), watch=watch)
+    result = train_asr(asr, tone_examples(2), AsrLoopSettings(epochs=9, patience=2), watch=Watch(watch, 1.0))
     assert result.watched == (0.5, 0.3, 0.4, 0.35)
     assert len(result.losses) == 4
     assert torch.equal(asr.model.ctc_head.weight, seen[1])
@@ -151,7 +151,7 @@ def test_without_patience_nobody_watches():
     def watch() -> float:
         raise AssertionError
 
-    result = train_asr(tiny_asr(), tone_examples(2), AsrLoopSettings(epochs=2), watch=watch)
+    result = train_asr(tiny_asr(), tone_examples(2), AsrLoopSettings(epochs=2), watch=Watch(watch, 1.0))
     assert (len(result.losses), result.watched) == (2, ())
 
 
