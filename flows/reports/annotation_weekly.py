@@ -18,8 +18,8 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.evaluation import Interval
 from corpus.tables import annotations as annotations_table
+from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
-from corpus.tables import rounds, utterances
 from flows.models.evaluation_store import stored_report
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
@@ -185,7 +185,11 @@ def by_locale(corpus: Corpus) -> tuple[LocaleRow, ...]:
 
 
 def cost_of_a_point(corpus: Corpus) -> PointCost:
-    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point."""
+    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point.
+
+    The WER is that of the traffic, as everywhere else: each row counts 1 / its inclusion probability.
+    """
+    from training.evaluation.intervals import report_rate, traffic_weights
     from training.evaluation.metrics import minutes_per_point
 
     with corpus.read() as conn:
@@ -197,12 +201,17 @@ def cost_of_a_point(corpus: Corpus) -> PointCost:
             return PointCost(round(minutes, 1))
         eval_set_id = decisions[-1].eval_set_id
         of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (base, champion))
-    if of_base is None or of_champion is None:
-        return PointCost(round(minutes, 1))
-    a_point = minutes_per_point(minutes, of_base.wer, of_champion.wer)
+        if of_base is None or of_champion is None:
+            return PointCost(round(minutes, 1))
+        drawn = labels.draws(conn, of_base.utterance_ids.tolist())
+    wer_base, wer_champion = (
+        report_rate(each, weights=traffic_weights([drawn[i].inclusion_prob for i in each.utterance_ids.tolist()]))
+        for each in (of_base, of_champion)
+    )
+    a_point = minutes_per_point(minutes, wer_base, wer_champion)
     return PointCost(
         minutes=round(minutes, 1),
-        wer_base=round(of_base.wer, 4),
-        wer_champion=round(of_champion.wer, 4),
+        wer_base=round(wer_base, 4),
+        wer_champion=round(wer_champion, 4),
         minutes_a_point=None if a_point is None else round(a_point, 1),
     )

@@ -153,7 +153,11 @@ def _markdown(report: WeeklyReport) -> str:
     ]
     parts += ["## By annotator", "", *_table(report.people), "", "## By locale", "", *_table(report.locales), ""]
     parts += ["## What a point of WER costs", "", *_table([report.cost]), ""]
-    parts += ["Minutes are all lead times so far; WER is measured on the newest evaluation set.", ""]
+    parts += [
+        "Minutes are all lead times so far; WER is that of the traffic, estimated on the newest evaluation set. The "
+        "page of a night takes the anchor rows where it has them, so its minutes a point differ.",
+        "",
+    ]
     return "\n".join(parts)
 
 
