@@ -5,10 +5,12 @@ The figures are ids, counts and rates alone, so a report of them may be sent to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+import numpy as np
 
 from annotation.agreement import Agreement, measure_agreement
 from annotation.answer_weeks import answers_by_week
@@ -109,11 +111,11 @@ class PointCost(Result):
 
 def weeks(corpus: Corpus, count: int) -> list[Week]:
     """Return the last `count` weeks with answers, oldest first."""
-    from training.evaluation.proportions import weighted_share
-
     with corpus.read() as conn:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
-        drawn = {row.task_id: row.inclusion_prob for row in rounds.tasks(conn)}
+        drawn = {row.task_id: (row.utterance_id, row.inclusion_prob) for row in rounds.tasks(conn)}
+        ids = sorted({utterance_id for utterance_id, _ in drawn.values()})
+        speaker_of = dict(zip(ids, utterances.pool_columns(conn, ids).speaker_ids.tolist(), strict=True))
     shared = _shared_annotations(corpus, rows)
     return [
         Week(
@@ -122,12 +124,27 @@ def weeks(corpus: Corpus, count: int) -> list[Week]:
             minutes=week.minutes,
             people=week.people,
             agreement=measure_agreement([each for each in shared if each.task_id in week.completed]),
-            accidental=weighted_share(
-                [accidental for _, accidental in week.audit], [1 / drawn.get(task_id, 1.0) for task_id, _ in week.audit]
+            accidental=_accidental(
+                [(*drawn[task_id], hit) for task_id, hit in week.audit if task_id in drawn], speaker_of
             ),
         )
         for week in answers_by_week(rows, count)
     ]
+
+
+def _accidental(answers: Sequence[tuple[str, float, bool]], speaker_of: Mapping[str, str]) -> Interval | None:
+    """Return the share of accidental activations in the traffic, by the audit rows that were answered.
+
+    Args:
+        answers: utterance, inclusion probability, and whether it was accidental.
+        speaker_of: speakers by utterance.
+    """
+    from sampling.estimation import weighted_share
+
+    if not answers:
+        return None
+    ids, probs, hits = zip(*answers, strict=True)
+    return weighted_share(hits, probs, np.array([speaker_of[i] for i in ids], np.str_))
 
 
 def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:

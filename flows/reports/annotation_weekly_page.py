@@ -22,6 +22,7 @@ from flows.reports.annotation_weekly import (
 from flows.reports.markdown import markdown_table
 from flows.runtime import console
 from flows.runtime.results import Result
+from training.evaluation.interval_text import rate_text
 
 WORDS: Final = {
     "compared": "pairs of answers",
@@ -136,7 +137,7 @@ def _week_row(week: Week) -> WeekRow:
         alpha_verdict=week.agreement.alpha_verdict,
         wer_between=week.agreement.wer,
         slot_f1=week.agreement.slot_f1,
-        accidental=None if share is None else console.percent(share.value, share.low, share.high),
+        accidental=None if share is None else rate_text(share),
     )
 
 

@@ -16,8 +16,8 @@ from annotation.files import TASK_FILE, read_tasks
 from corpus.records.annotations import AnnotationTask
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
-from corpus.tables import reports
-from flows.reports.annotation_weekly import cost_of_a_point
+from corpus.tables import reports, rounds
+from flows.reports.annotation_weekly import cost_of_a_point, weeks
 from flows.reports.annotation_weekly_page import write_report
 from flows.reports.queue_table import show_queues
 from flows.tasks.queues import QueueReport, queues
@@ -110,4 +110,19 @@ def test_the_wer_of_a_point_is_that_of_the_traffic(tmp_path: Path):
     found = cost_of_a_point(corpus)
     assert found.wer_base == pytest.approx(10 / (10 + len(many)), abs=1e-4)  # 1 of 30 rows, which stands for 10
     assert found.wer_champion == pytest.approx(0.3)
+    corpus.close()
+
+
+def test_accidental_activations_have_an_interval_over_speakers(tmp_path: Path):
+    corpus = home_of(tmp_path)
+    with writing(corpus.records) as conn:
+        first = conn.execute(sa.select(schema.answers.c.task_id).order_by(schema.answers.c.task_id)).scalars()
+        audit = {row.task_id for row in rounds.tasks(conn) if row.reason == "audit"}
+        chosen = [task_id for task_id in first if task_id in audit][:4]
+        conn.execute(sa.update(schema.answers).where(schema.answers.c.task_id.in_(chosen)).values(verdict="accidental"))
+    (week,) = weeks(corpus, 8)
+    assert week.accidental is not None
+    assert (week.accidental.n, week.accidental.value) == (30, pytest.approx(4 / 30))
+    assert week.accidental.speakers > 1
+    assert week.accidental.low < 0.13 < week.accidental.high
     corpus.close()
