@@ -5,10 +5,12 @@ The figures are ids, counts and rates alone, so a report of them may be sent to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+import numpy as np
 
 from annotation.agreement import Agreement, measure_agreement
 from annotation.answer_weeks import answers_by_week
@@ -18,8 +20,8 @@ from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.evaluation import Interval
 from corpus.tables import annotations as annotations_table
+from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
-from corpus.tables import rounds, utterances
 from flows.models.evaluation_store import stored_report
 from flows.models.label_reliability import stored_crowd
 from flows.runtime.results import Result
@@ -109,11 +111,11 @@ class PointCost(Result):
 
 def weeks(corpus: Corpus, count: int) -> list[Week]:
     """Return the last `count` weeks with answers, oldest first."""
-    from training.evaluation.proportions import weighted_share
-
     with corpus.read() as conn:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
-        drawn = {row.task_id: row.inclusion_prob for row in rounds.tasks(conn)}
+        drawn = {row.task_id: (row.utterance_id, row.inclusion_prob) for row in rounds.tasks(conn)}
+        ids = sorted({utterance_id for utterance_id, _ in drawn.values()})
+        speaker_of = dict(zip(ids, utterances.pool_columns(conn, ids).speaker_ids.tolist(), strict=True))
     shared = _shared_annotations(corpus, rows)
     return [
         Week(
@@ -122,12 +124,27 @@ def weeks(corpus: Corpus, count: int) -> list[Week]:
             minutes=week.minutes,
             people=week.people,
             agreement=measure_agreement([each for each in shared if each.task_id in week.completed]),
-            accidental=weighted_share(
-                [accidental for _, accidental in week.audit], [1 / drawn.get(task_id, 1.0) for task_id, _ in week.audit]
+            accidental=_accidental(
+                [(*drawn[task_id], hit) for task_id, hit in week.audit if task_id in drawn], speaker_of
             ),
         )
         for week in answers_by_week(rows, count)
     ]
+
+
+def _accidental(answers: Sequence[tuple[str, float, bool]], speaker_of: Mapping[str, str]) -> Interval | None:
+    """Return the share of accidental activations in the traffic, by the audit rows that were answered.
+
+    Args:
+        answers: utterance, inclusion probability, and whether it was accidental.
+        speaker_of: speakers by utterance.
+    """
+    from sampling.estimation import weighted_share
+
+    if not answers:
+        return None
+    ids, probs, hits = zip(*answers, strict=True)
+    return weighted_share(hits, probs, np.array([speaker_of[i] for i in ids], np.str_))
 
 
 def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:
@@ -185,7 +202,11 @@ def by_locale(corpus: Corpus) -> tuple[LocaleRow, ...]:
 
 
 def cost_of_a_point(corpus: Corpus) -> PointCost:
-    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point."""
+    """Return annotator minutes, WER of base and champion on the newest evaluation set, and minutes a point.
+
+    The WER is that of the traffic, as everywhere else: each row counts 1 / its inclusion probability.
+    """
+    from training.evaluation.intervals import report_rate, traffic_weights
     from training.evaluation.metrics import minutes_per_point
 
     with corpus.read() as conn:
@@ -197,12 +218,17 @@ def cost_of_a_point(corpus: Corpus) -> PointCost:
             return PointCost(round(minutes, 1))
         eval_set_id = decisions[-1].eval_set_id
         of_base, of_champion = (stored_report(conn, "asr", version, eval_set_id) for version in (base, champion))
-    if of_base is None or of_champion is None:
-        return PointCost(round(minutes, 1))
-    a_point = minutes_per_point(minutes, of_base.wer, of_champion.wer)
+        if of_base is None or of_champion is None:
+            return PointCost(round(minutes, 1))
+        drawn = labels.draws(conn, of_base.utterance_ids.tolist())
+    wer_base, wer_champion = (
+        report_rate(each, weights=traffic_weights([drawn[i].inclusion_prob for i in each.utterance_ids.tolist()]))
+        for each in (of_base, of_champion)
+    )
+    a_point = minutes_per_point(minutes, wer_base, wer_champion)
     return PointCost(
         minutes=round(minutes, 1),
-        wer_base=round(of_base.wer, 4),
-        wer_champion=round(of_champion.wer, 4),
+        wer_base=round(wer_base, 4),
+        wer_champion=round(wer_champion, 4),
         minutes_a_point=None if a_point is None else round(a_point, 1),
     )

@@ -22,6 +22,7 @@ from flows.reports.annotation_weekly import (
 from flows.reports.markdown import markdown_table
 from flows.runtime import console
 from flows.runtime.results import Result
+from training.evaluation.interval_text import rate_text
 
 WORDS: Final = {
     "compared": "pairs of answers",
@@ -136,7 +137,7 @@ def _week_row(week: Week) -> WeekRow:
         alpha_verdict=week.agreement.alpha_verdict,
         wer_between=week.agreement.wer,
         slot_f1=week.agreement.slot_f1,
-        accidental=None if share is None else console.percent(share.value, share.low, share.high),
+        accidental=None if share is None else rate_text(share),
     )
 
 
@@ -153,7 +154,11 @@ def _markdown(report: WeeklyReport) -> str:
     ]
     parts += ["## By annotator", "", *_table(report.people), "", "## By locale", "", *_table(report.locales), ""]
     parts += ["## What a point of WER costs", "", *_table([report.cost]), ""]
-    parts += ["Minutes are all lead times so far; WER is measured on the newest evaluation set.", ""]
+    parts += [
+        "Minutes are all lead times so far; WER is that of the traffic, estimated on the newest evaluation set. The "
+        "page of a night takes the anchor rows where it has them, so its minutes a point differ.",
+        "",
+    ]
     return "\n".join(parts)
 
 

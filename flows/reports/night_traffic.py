@@ -83,9 +83,10 @@ def traffic_finding(traffic: NightTraffic) -> str:
     if so_far.too_few is not None:
         return f"Nothing can be estimated: {so_far.too_few}."
     versions = " and ".join(f"{kind}/{version}" for kind, version in so_far.versions.items())
-    lines = [f"with {versions}, as they are now, over {frame_line(so_far)}", rest_line(so_far)]
+    frame = f"with {versions}, as they are now, over {frame_line(so_far)}" if versions else frame_line(so_far)
+    lines = [frame, rest_line(so_far)]
     found = " ".join(f"{line[:1].upper()}{line[1:]}.".replace(" %", NO_BREAK + "%") for line in filter(None, lines))
-    missing = [f"{kind}/{so_far.versions.get(kind, '?')}" for kind in traffic.unjudged]
+    missing = [f"{kind}/{so_far.versions[kind]}" for kind in traffic.unjudged if kind in so_far.versions]
     if missing:
         found += f" No stored report judges {' and '.join(missing)} on audit rows; earmark estimate computes one."
     return found

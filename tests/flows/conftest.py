@@ -13,7 +13,7 @@ from flows.reports.demo_tables import DemoReport
 from flows.runtime.prefect_server import prefect_server
 from flows.runtime.settings import Settings
 from tests import s3
-from tests.flows.homes import small_settings, urls
+from tests.flows.homes import fixed_secrets, small_settings, urls
 from tests.surroundings import environment_kept
 
 
@@ -34,6 +34,7 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, DemoReport]:
     """A home after two nights of the demo, and what the demo reported; its Prefect database is its own."""
     settings = small_settings(tmp_path_factory.mktemp("lived") / "home")
+    fixed_secrets(settings)
     return settings, run_demo(settings, 2, quiet=True)
 
 
@@ -49,6 +50,7 @@ def lived_anywhere(
         request.getfixturevalue("s3_server")
         servers = {**servers, "content_url": s3.new_bucket()}
         settings = small_settings(tmp_path_factory.mktemp("servers") / "home", *urls(servers))
+        fixed_secrets(settings)
         yield settings, run_demo(settings, 2, quiet=True)
 
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from annotation.files import TASK_FILE, read_tasks
 from corpus.records.annotations import AnnotationTask
+from corpus.storage import records_schema as schema
+from corpus.storage.database import writing
+from corpus.tables import reports, rounds
+from flows.reports.annotation_weekly import cost_of_a_point, weeks
 from flows.reports.annotation_weekly_page import write_report
 from flows.reports.queue_table import show_queues
 from flows.tasks.queues import QueueReport, queues
+from tests.flows.judged_home import home_of
 from tests.flows.small_round import World, answer, round_of
 
 TEAM = "people.people=" + json.dumps(
@@ -83,3 +91,38 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
 def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: World, tmp_path: Path):
     assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
     assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_the_wer_of_a_point_is_that_of_the_traffic(tmp_path: Path):
+    corpus = home_of(tmp_path)
+    with corpus.read() as conn:
+        before = reports.report(conn, "asr", "1", "set-2")
+    assert before is not None
+    few, many = str(before.utterance_ids[0]), before.utterance_ids[1:].tolist()
+    errors = np.where(before.utterance_ids == few, before.words, 0)
+    drawn = schema.selections.c.utterance_id
+    with writing(corpus.records) as conn:
+        conn.execute(sa.update(schema.selections).where(drawn == few).values(inclusion_prob=0.1))
+        conn.execute(sa.update(schema.selections).where(drawn.in_(many)).values(inclusion_prob=1.0))
+        for table in (schema.report_rows, schema.reports):
+            conn.execute(sa.delete(table).where(table.c.version == "1", table.c.eval_set_id == "set-2"))
+        reports.put_report(conn, replace(before, errors=errors))
+    found = cost_of_a_point(corpus)
+    assert found.wer_base == pytest.approx(10 / (10 + len(many)), abs=1e-4)  # 1 of 30 rows, which stands for 10
+    assert found.wer_champion == pytest.approx(0.3)
+    corpus.close()
+
+
+def test_accidental_activations_have_an_interval_over_speakers(tmp_path: Path):
+    corpus = home_of(tmp_path)
+    with writing(corpus.records) as conn:
+        first = conn.execute(sa.select(schema.answers.c.task_id).order_by(schema.answers.c.task_id)).scalars()
+        audit = {row.task_id for row in rounds.tasks(conn) if row.reason == "audit"}
+        chosen = [task_id for task_id in first if task_id in audit][:4]
+        conn.execute(sa.update(schema.answers).where(schema.answers.c.task_id.in_(chosen)).values(verdict="accidental"))
+    (week,) = weeks(corpus, 8)
+    assert week.accidental is not None
+    assert (week.accidental.n, week.accidental.value) == (30, pytest.approx(4 / 30))
+    assert week.accidental.speakers > 1
+    assert week.accidental.low < 0.13 < week.accidental.high
+    corpus.close()

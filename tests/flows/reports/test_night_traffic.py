@@ -13,6 +13,8 @@ from flows.models.traffic_estimate import FIGURES
 from flows.reports.night_traffic import audit_table, night_traffic, traffic_finding, traffic_table
 from flows.steps.estimate import estimate_traffic
 from tests.flows.audit_home import NIGHTS, AuditHome, audit_home
+from tests.flows.judged_home import NIGHTS as NIGHTS_OF_MARCH
+from tests.flows.judged_home import home_of
 
 
 @pytest.fixture
@@ -72,3 +74,11 @@ def test_without_answers_or_without_a_round_there_is_one_sentence_and_no_rate(ho
     assert (before.this, before.so_far) == (None, None)
     assert "no night up to this one has a round" in traffic_finding(before)
     assert audit_table(before).rows == ()
+
+
+def test_a_home_without_champions_names_no_versions(tmp_path: Path):
+    corpus = home_of(tmp_path, judged=False)
+    found = traffic_finding(night_traffic(corpus, NIGHTS_OF_MARCH[-1]))
+    assert found.startswith("3 nights from 2026-03-02 to 2026-03-04: 114 arrivals were scored")
+    assert "No stored report" not in found
+    corpus.close()

@@ -251,6 +251,10 @@ def test_the_gate_and_a_rollback_never_bring_back_what_learned_from_the_erased(s
         report = judge_and_promote(corpus, easy, "asr", version.version, snapshot)
         assert (report.decision, report.champion) == ("refuse", champion)
         assert "erased since" in report.why
+        with corpus.read() as conn:
+            kept = store.promotions(conn, "asr")[-1]
+        assert (kept.challenger, kept.decision) == (version.version, "refuse")  # as the page of the night shows it
+        assert kept.numbers["reasons"] == [report.why]
         with writing(corpus.records) as conn:
             store.move_alias(conn, "asr", "previous", store.alias(conn, "asr", "previous"), version.version)
         with pytest.raises(PromotionRefused, match="erased since"):
