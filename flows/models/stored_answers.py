@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from annotation.consensus import Merged, merge_annotations
@@ -86,6 +86,15 @@ def stored_answers(corpus: Corpus, ids: Sequence[str], title: str) -> StoredAnsw
         if content.label is not None:
             current[content.utterance.utterance_id] = content.label
     return StoredAnswers(annotations, current, _ingested(corpus, current), withdrawn, others, again)
+
+
+def labels_anew(merged: Iterable[Merged]) -> list[Label]:
+    """Return the new labels of a merge without new answers, in a revision that counts beside those of the answers.
+
+    See `labels.other_revisions`.
+    """
+    new = (row.label for row in merged if row.is_new and row.label is not None)
+    return [replace(label, revision=label.revision + 1) for label in new]
 
 
 def _ingested(corpus: Corpus, current: Mapping[str, Label]) -> dict[str, Label]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from corpus.tables import labels
 from corpus.tables.inventory import StoredNames
 from corpus.tables.labels import LabelRow, Source
 from flows.models.label_reliability import stored_crowd
-from flows.models.stored_answers import stored_answers
+from flows.models.stored_answers import labels_anew, stored_answers
 from flows.tasks.task_needs import needs_more_answers
 
 
@@ -111,7 +111,7 @@ def relabelled(
     given, current = stored.annotations, stored.current
     read_anew = {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)}
     merged = stored.merged(read_anew, crowd, inventory)
-    found: dict[Source, list[Label]] = {"annotators": _new_labels(merged), "manifest": [], "held_out": []}
+    found: dict[Source, list[Label]] = {"annotators": labels_anew(merged), "manifest": [], "held_out": []}
     for utterance_id, label in current.items():
         if not given[utterance_id] and utterance_id in rows:
             new = renamed(label, inventory)
@@ -128,9 +128,3 @@ def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inven
     if before is None or (label is not None and renamed(label, after) != label):
         return bool(rows)
     return any(resolved(row, before) != resolved(row, after) for row in rows)
-
-
-def _new_labels(merged: Iterable[Merged]) -> list[Label]:
-    """Return the new labels; this revision counts beside those of the answers, see `labels.other_revisions`."""
-    found = [row.label for row in merged if row.is_new and row.label is not None]
-    return [replace(label, revision=label.revision + 1) for label in found]

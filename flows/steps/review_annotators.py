@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from corpus.tables import labels, people, rounds
 from corpus.tables.inventory import meaning_digest
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
-from flows.models.stored_answers import StoredAnswers, stored_answers
+from flows.models.stored_answers import StoredAnswers, labels_anew, stored_answers
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks, settle_tasks
@@ -86,7 +86,7 @@ def review(
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())
             _write_merged(corpus, op, merged, people_settings)
             careless = tuple(crowd.careless())
-            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(_changed(merged)))
+            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(labels_anew(merged)))
         op.result = report.to_json()
     return report
 
@@ -97,14 +97,9 @@ def _basis(conn: sa.Connection) -> str:
     return people.answers_digest(conn) + (f"/{meaning}" if meaning else "")
 
 
-def _changed(merged: Sequence[Merged]) -> list[Label]:
-    new = [row.label for row in merged if row.is_new and row.label is not None]
-    return [replace(label, revision=label.revision + 1) for label in new]  # see `labels.other_revisions`
-
-
 def _write_merged(corpus: Corpus, op: Operation, merged: Sequence[Merged], settings: PeopleSettings) -> None:
     """Store the new labels, withdraw those that lost their support, and bring the tasks' states up to date."""
-    labels.put_labels(corpus, op, _changed(merged))
+    labels.put_labels(corpus, op, labels_anew(merged))
     gone = {row.utterance_id for row in merged if row.withdraws}
     labels.withdraw(op.conn, sorted(gone))
     open_again = {row.utterance_id for row in merged if needs_more_answers(row, 1, settings.most_answers)} & gone
