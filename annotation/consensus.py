@@ -108,27 +108,15 @@ def merge_annotations(
     merged = []
     for done, (utterance_id, rows) in enumerate(sorted(given.items()), start=1):
         label = current.get(utterance_id)
-        other = others.get(utterance_id, 0) if others is not None else int(label is not None and not label.annotators)
+        without_answers = label if label is not None and not label.annotators else None
+        beside = _Beside(
+            current=label,
+            withdrawn=utterance_id in withdrawn,
+            ingested=without_answers if ingested is None else ingested.get(utterance_id),
+            others=int(without_answers is not None) if others is None else others.get(utterance_id, 0),
+        )
         if rows:
-            names = [resolved(row, inventory) for row in rows] if inventory is not None else rows
-            known = renamed(label, inventory) if label is not None and inventory is not None else label
-            given_before = ingested.get(utterance_id) if ingested is not None else _ingested(label)
-            if given_before is not None and inventory is not None:
-                given_before = renamed(given_before, inventory)
-            beside = _Beside(known, utterance_id in withdrawn, given_before, other)
-            one = _merge(utterance_id, names, beside, settings, crowd)
-            first = [row for row in names if row.task_id not in again]
-            if one.outcome == "conflict" and len(first) < len(names):
-                said = any(row.verdict != "help" for row in first)
-                before = _merge(utterance_id, first, beside, settings, crowd) if said else None
-                one = _with_first_label(one, before, beside)
-            is_new = one.is_new or (one.label is not None and known != label)
-            outside = {
-                name
-                for row in latest_answers(rows).latest
-                for name in (names_outside(row, inventory) if inventory is not None else ())
-            }
-            merged.append(replace(one, is_new=is_new, proposals=tuple(sorted(outside))))
+            merged.append(_merge_named(utterance_id, rows, beside, again, settings, crowd, inventory))
         if on_progress is not None:
             on_progress(done)
     return merged
@@ -136,7 +124,7 @@ def merge_annotations(
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What there is of an utterance beside its answers: labels with the names in use.
+    """What there is of an utterance beside its answers.
 
     Attributes:
         current, withdrawn: the label of the highest revision, and whether it is withdrawn.
@@ -155,8 +143,29 @@ class _Beside:
         return self.withdrawn or current is None or replace(current, slots=_content(current).slots) != label
 
 
-def _ingested(label: Label | None) -> Label | None:
-    return label if label is not None and not label.annotators else None
+def _merge_named(
+    utterance_id: str,
+    rows: Sequence[Annotation],
+    beside: _Beside,
+    again: Collection[str],
+    settings: ConsensusSettings,
+    crowd: Crowd,
+    inventory: Inventory | None,
+) -> Merged:
+    """Return the consensus with the names in use, and the names that the answers have beside these."""
+    answers, known, outside = list(rows), beside, set()
+    if inventory is not None:
+        answers = [resolved(row, inventory) for row in rows]
+        current, ingested = (label and renamed(label, inventory) for label in (beside.current, beside.ingested))
+        known = replace(beside, current=current, ingested=ingested)
+        outside = {name for row in latest_answers(rows).latest for name in names_outside(row, inventory)}
+    one = _merge(utterance_id, answers, known, settings, crowd)
+    first = [row for row in answers if row.task_id not in again]
+    if one.outcome == "conflict" and len(first) < len(answers):
+        said = any(row.verdict != "help" for row in first)
+        one = _with_first_label(one, _merge(utterance_id, first, known, settings, crowd) if said else None, known)
+    is_new = one.is_new or (one.label is not None and known.current != beside.current)
+    return replace(one, is_new=is_new, proposals=tuple(sorted(outside)))
 
 
 def _merge(

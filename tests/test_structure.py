@@ -100,7 +100,6 @@ UNTYPED_RESULTS = {
     "flows.reports.report_words.worded": "a document of any step with words in place of its keys",
     "flows.reports.sample_summary.sample_lines": "lines to print, by name",
     "flows.runtime.results.as_json": "any value in the types of JSON",
-    "flows.steps.merge.merge_basis": "a value that is compared and never looked into",
     "flows.reports.sweep_table._value": "a cell of any setting",
     "flows.steps.sweep._opened": "a learner of either kind of model",
     "flows.steps.sweep_grid._values": "values of any setting",

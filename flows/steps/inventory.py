@@ -361,6 +361,8 @@ def _try_change(
     with corpus.operation(operation_ids.inventory(), "inventory") as op:
         if inventory_table.stored_names(op.conn) != stored or merge_basis(corpus, op.conn, ids) != basis:
             raise _Overtaken
+        if concerned(op.conn, before, after, stored, agree=agree) != ids:  # answers came to other utterances
+            raise _Overtaken
         for kind, of_kind in changed.items():
             inventory_table.put_names(op.conn, kind, of_kind, corpus.clock())
         counts = [labels.put_labels(corpus, op, rows, source) for source, rows in plan.labels.items() if rows]

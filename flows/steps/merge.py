@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 import sqlalchemy as sa
 
 from annotation.assignment import PeopleSettings
-from annotation.consensus import SAFETY, Merged, merge_annotations
+from annotation.consensus import SAFETY, Merged
 from annotation.csv_tables import SUFFIXES
 from annotation.files import Parsed, parse_annotations
 from annotation.proposals import resolved
@@ -21,17 +21,16 @@ from annotation.row_parsing import Asked
 from corpus import door
 from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.records.annotations import Annotation, Label
+from corpus.records.annotations import Annotation
 from corpus.records.base import Ask, digest
 from corpus.records.inventory import NAME_KINDS, Inventory, names_outside
 from corpus.storage import operation_ids
-from corpus.storage.content_codec import Part
 from corpus.storage.operations import result_of
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds, utterances
-from flows.models.ingested_labels import ingested_labels
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import stored_crowd
+from flows.models.stored_answers import stored_answers
 from flows.runtime import progress
 from flows.runtime.settings_parts import HasAnswers
 from flows.steps.export import SettingsOfExport, distribute
@@ -160,7 +159,7 @@ def _merge_rows(
         if op.done:
             return MergeReport.from_json(op.result)
         inventory = names.at(op.conn)
-        if plan.basis != (merge_basis(corpus, op.conn, plan.utterance_ids), inventory.digest()):
+        if (plan.basis, plan.inventory) != (merge_basis(corpus, op.conn, plan.utterance_ids), inventory.digest()):
             raise _Overtaken
         fresh = [annotation for annotation in accepted if annotation not in plan.respelled]
         counts = annotations_table.put_annotations(corpus, op, fresh, inventory)
@@ -246,25 +245,42 @@ class _MergePlan:
         open_ids: the utterances among them that may be opened.
         merged: result of the merge for each of `open_ids`.
         respelled: new annotations that are stored already, with another name for the same thing.
-        basis: what the result was computed from; it has to be the same still when the result is written.
+        basis, inventory: what the result was computed from; they have to be the same still when it is written.
     """
 
     utterance_ids: list[str]
     open_ids: set[str]
     merged: list[Merged]
     respelled: frozenset[Annotation]
-    basis: object
+    basis: MergeBasis
+    inventory: str
 
 
-def merge_basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> object:
-    """Return a value that changes when answers, labels, reliabilities or permissions of the utterances change."""
-    crowd = people.crowd(conn)
-    closed = door.closures(corpus, conn, ids, "annotate")
-    return (
-        annotations_table.answer_counts(conn, ids),
-        labels.other_revisions(conn, ids),
-        crowd and crowd[0],
-        sorted(closed),
+@dataclass(frozen=True, slots=True)
+class MergeBasis:
+    """What changes when answers, labels, reliabilities or permissions of some utterances change.
+
+    Attributes:
+        answers: number of different stored answers, by utterance id.
+        others: number of the labels' revisions that do not come from answers, by utterance id.
+        review: number of the last review of the annotators, None before the first.
+        closed: ids of the utterances that may not be opened, sorted.
+    """
+
+    answers: Mapping[str, int]
+    others: Mapping[str, int]
+    review: int | None
+    closed: tuple[str, ...]
+
+
+def merge_basis(corpus: Corpus, conn: sa.Connection, ids: Sequence[str]) -> MergeBasis:
+    """Return what a merge of the utterances is computed from, to be compared when its result is written."""
+    reviewed = people.crowd(conn)
+    return MergeBasis(
+        answers=annotations_table.answer_counts(conn, ids),
+        others=labels.other_revisions(conn, ids),
+        review=None if reviewed is None else reviewed.seq,
+        closed=tuple(sorted(door.closures(corpus, conn, ids, "annotate"))),
     )
 
 
@@ -275,35 +291,18 @@ def _plan_merge(
     ids = sorted({tasks[a.task_id].utterance_id for a in annotations})
     with corpus.read() as conn:
         inventory = names.at(conn)
-        basis = (merge_basis(corpus, conn, ids), inventory.digest())
-        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-        crowd, again = stored_crowd(conn, inventory), rounds.tasks_again(conn, ids)
-    parts: tuple[Part, ...] = ("annotations", "label")
-    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
-    opened = {
-        content.utterance.utterance_id: content
-        for content in progress.over(contents, "reading earlier answers", len(ids), "utterances")
-    }
-    given: dict[str, list[Annotation]] = {i: list(content.annotations) for i, content in opened.items()}
-    respelled = _respelled([row for rows in given.values() for row in rows], annotations, inventory)
+        basis = merge_basis(corpus, conn, ids)
+        crowd = stored_crowd(conn, inventory)
+    # after the basis: what changes in between makes it another one when the result is written
+    stored = stored_answers(corpus, ids, "reading earlier answers")
+    given = {i: list(rows) for i, rows in stored.annotations.items()}
     for annotation in annotations:
         if tasks[annotation.task_id].utterance_id in given:
             given[tasks[annotation.task_id].utterance_id].append(annotation)
-    current: dict[str, Label] = {i: content.label for i, content in opened.items() if content.label is not None}
-    ingested = ingested_labels(corpus, current)
     with progress.track("merging answers into labels", len(given), "utterances") as advance:
-        merged = merge_annotations(
-            given,
-            current,
-            withdrawn=withdrawn,
-            crowd=crowd,
-            others=others,
-            inventory=inventory,
-            ingested=ingested,
-            again=again,
-            on_progress=advance,
-        )
-    return _MergePlan(ids, set(opened), merged, respelled, basis)
+        merged = stored.merged(given, crowd, inventory, advance)
+    earlier = [row for rows in stored.annotations.values() for row in rows]
+    return _MergePlan(ids, set(given), merged, _respelled(earlier, annotations, inventory), basis, inventory.digest())
 
 
 def _respelled(stored: Sequence[Annotation], new: Sequence[Annotation], inventory: Inventory) -> frozenset[Annotation]:

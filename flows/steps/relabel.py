@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import sqlalchemy as sa
 
-from annotation.consensus import Merged, merge_annotations
+from annotation.consensus import Merged
 from annotation.proposals import renamed, resolved
 from corpus import door
 from corpus.handle import Corpus
@@ -16,11 +16,11 @@ from corpus.records.annotations import Annotation, Label
 from corpus.records.inventory import Inventory, NameKind
 from corpus.tables import annotations as annotations_table
 from corpus.tables import inventory as inventory_table
-from corpus.tables import labels, rounds
+from corpus.tables import labels
 from corpus.tables.inventory import StoredNames
 from corpus.tables.labels import LabelRow, Source
-from flows.models.ingested_labels import ingested_labels
 from flows.models.label_reliability import stored_crowd
+from flows.models.stored_answers import labels_anew, stored_answers
 from flows.tasks.task_needs import needs_more_answers
 
 
@@ -105,29 +105,13 @@ def relabelled(
         most_answers: how many people are asked at most where the answers disagree.
     """
     with corpus.read() as conn:
-        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
         rows: dict[str, LabelRow] = {row.utterance_id: row for row in labels.current(conn, ids)}
-        crowd, again = stored_crowd(conn, inventory), rounds.tasks_again(conn, ids)
-    given: dict[str, list[Annotation]] = {}
-    current: dict[str, Label] = {}
-    opened = door.open(corpus, ids, "annotate", parts=("annotations", "label"), strict=False, label_revisions=withdrawn)
-    count = 0
-    for content in opened:
-        count += 1
-        given[content.utterance.utterance_id] = list(content.annotations)
-        if content.label is not None:
-            current[content.utterance.utterance_id] = content.label
-    merged = merge_annotations(
-        {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)},
-        current,
-        withdrawn=withdrawn,
-        crowd=crowd,
-        others=others,
-        inventory=inventory,
-        ingested=ingested_labels(corpus, current),
-        again=again,
-    )
-    found: dict[Source, list[Label]] = {"annotators": _new_labels(merged), "manifest": [], "held_out": []}
+        crowd = stored_crowd(conn, inventory)
+    stored = stored_answers(corpus, ids, "reading answers to name anew")
+    given, current = stored.annotations, stored.current
+    read_anew = {i: rows for i, rows in given.items() if _is_read_anew(rows, current.get(i), before, inventory)}
+    merged = stored.merged(read_anew, crowd, inventory)
+    found: dict[Source, list[Label]] = {"annotators": labels_anew(merged), "manifest": [], "held_out": []}
     for utterance_id, label in current.items():
         if not given[utterance_id] and utterance_id in rows:
             new = renamed(label, inventory)
@@ -136,7 +120,7 @@ def relabelled(
     proposes = {i: any(answer.proposal is not None for answer in rows) for i, rows in given.items() if rows}
     gone = [row for row in merged if row.withdraws]
     unsettled = frozenset(row.utterance_id for row in gone if needs_more_answers(row, 1, most_answers))
-    return Relabelled(found, [row.utterance_id for row in gone], count, unsettled, proposes, merged)
+    return Relabelled(found, [row.utterance_id for row in gone], len(given), unsettled, proposes, merged)
 
 
 def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inventory | None, after: Inventory) -> bool:
@@ -144,9 +128,3 @@ def _is_read_anew(rows: Sequence[Annotation], label: Label | None, before: Inven
     if before is None or (label is not None and renamed(label, after) != label):
         return bool(rows)
     return any(resolved(row, before) != resolved(row, after) for row in rows)
-
-
-def _new_labels(merged: Iterable[Merged]) -> list[Label]:
-    """Return the new labels; this revision counts beside those of the answers, see `labels.other_revisions`."""
-    found = [row.label for row in merged if row.is_new and row.label is not None]
-    return [replace(label, revision=label.revision + 1) for label in found]

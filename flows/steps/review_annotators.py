@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from annotation.anchoring import DraftComparison
 from annotation.assignment import PeopleSettings
-from annotation.consensus import Merged, merge_annotations
-from annotation.crowd import Crowd, CrowdSettings, learn_crowd
+from annotation.consensus import Merged
+from annotation.crowd import CrowdSettings, learn_crowd
 from annotation.proposals import renamed, resolved, without_vote
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation, Label
 from corpus.records.inventory import Inventory
 from corpus.storage import operation_ids
-from corpus.storage.content_codec import Part
 from corpus.storage.operations import Operation
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, people, rounds
 from corpus.tables.inventory import meaning_digest
 from corpus.text import normalise
 from flows.models.inventory import NamesInUse
+from flows.models.stored_answers import StoredAnswers, labels_anew, stored_answers
 from flows.runtime import progress
 from flows.runtime.results import Result, Skipped
 from flows.tasks.task_needs import needs_more_answers, reopen_tasks, settle_tasks
@@ -68,13 +68,14 @@ def review(
     ids = sorted({*shared, *ingested})
     if not ids and not _several_annotators(corpus):
         return Skipped("no two people answered on the same clip")
-    annotations, current, truths = _open_content(corpus, ids, ingested)
+    given = stored_answers(corpus, ids, "reading answers to review annotators")
     drafts_kept = _drafts_kept(corpus, settings.anchoring.newest)
-    named, fair_truths = _fair(corpus, inventory, annotations, truths)
+    named, truths = _fair(inventory, given)
     with progress.track(f"estimating how reliable annotators are on {len(ids)} clips", None, "clips"):
-        crowd = learn_crowd(named, fair_truths, len(inventory.intents.names), settings, drafts_kept)
-    of_shared = {i: annotations[i] for i in shared if i in annotations}
-    merged = _merge_anew(corpus, of_shared, current, truths, crowd, inventory)
+        crowd = learn_crowd(named, truths, len(inventory.intents.names), settings, drafts_kept)
+    of_shared = {i: given.annotations[i] for i in shared if i in given.annotations}
+    with progress.track("merging clips with several answers", len(of_shared), "clips") as advance:
+        merged = given.merged(of_shared, crowd, inventory, advance)
     operation_id = operation_ids.review(basis, inventory.digest(), stored.seq if stored is not None else 0)
     with corpus.operation(operation_id, "review") as op:
         if op.done:
@@ -85,7 +86,7 @@ def review(
             people.put_crowd(op.conn, crowd.as_json(), basis, corpus.clock())
             _write_merged(corpus, op, merged, people_settings)
             careless = tuple(crowd.careless())
-            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(_changed(merged)))
+            report = ReviewReport(len(of_shared), len(crowd.people), careless, len(labels_anew(merged)))
         op.result = report.to_json()
     return report
 
@@ -96,41 +97,9 @@ def _basis(conn: sa.Connection) -> str:
     return people.answers_digest(conn) + (f"/{meaning}" if meaning else "")
 
 
-def _merge_anew(
-    corpus: Corpus,
-    annotations: Mapping[str, Sequence[Annotation]],
-    current: Mapping[str, Label],
-    ingested: Mapping[str, Label],
-    crowd: Crowd,
-    inventory: Inventory,
-) -> list[Merged]:
-    """Merge the answers of several people with what is believed of these people now."""
-    ids = sorted(annotations)
-    with corpus.read() as conn:
-        withdrawn, others = labels.withdrawn(conn, ids), labels.other_revisions(conn, ids)
-        again = rounds.tasks_again(conn, ids)
-    with progress.track("merging clips with several answers", len(ids), "clips") as advance:
-        return merge_annotations(
-            annotations,
-            current,
-            withdrawn=withdrawn,
-            crowd=crowd,
-            others=others,
-            inventory=inventory,
-            ingested=ingested,
-            again=again,
-            on_progress=advance,
-        )
-
-
-def _changed(merged: Sequence[Merged]) -> list[Label]:
-    new = [row.label for row in merged if row.is_new and row.label is not None]
-    return [replace(label, revision=label.revision + 1) for label in new]  # see `labels.other_revisions`
-
-
 def _write_merged(corpus: Corpus, op: Operation, merged: Sequence[Merged], settings: PeopleSettings) -> None:
     """Store the new labels, withdraw those that lost their support, and bring the tasks' states up to date."""
-    labels.put_labels(corpus, op, _changed(merged))
+    labels.put_labels(corpus, op, labels_anew(merged))
     gone = {row.utterance_id for row in merged if row.withdraws}
     labels.withdraw(op.conn, sorted(gone))
     open_again = {row.utterance_id for row in merged if needs_more_answers(row, 1, settings.most_answers)} & gone
@@ -146,43 +115,11 @@ def _stored_review(result: Mapping[str, Any]) -> ReviewReport | Skipped:
     return ReviewReport(result["clips"], result["people"], tuple(result["careless"]), result["labels"])
 
 
-def _open_content(
-    corpus: Corpus, ids: Sequence[str], ingested: dict[str, int]
-) -> tuple[dict[str, list[Annotation]], dict[str, Label], dict[str, Label]]:
-    """Return annotations, current labels and ingested labels by utterance, for those that may be opened.
-
-    Args:
-        corpus: the handle.
-        ids: the utterances.
-        ingested: revision of the label that came with the utterance, by utterance.
-    """
-    with corpus.read() as conn:
-        withdrawn = labels.withdrawn(conn, ids)
-    annotations: dict[str, list[Annotation]] = {}
-    current: dict[str, Label] = {}
-    parts: tuple[Part, ...] = ("annotations", "label")
-    contents = door.open(corpus, ids, "annotate", parts=parts, strict=False, label_revisions=withdrawn)
-    for content in progress.over(contents, "reading answers to review annotators", len(ids), "clips"):
-        annotations[content.utterance.utterance_id] = list(content.annotations)
-        if content.label is not None:
-            current[content.utterance.utterance_id] = content.label
-    truths: dict[str, Label] = {}
-    opened = [i for i in ids if i in ingested and i in annotations]
-    for content in door.open(corpus, opened, "annotate", parts=("label",), strict=False, label_revisions=ingested):
-        if content.label is not None:
-            truths[content.utterance.utterance_id] = content.label
-    return annotations, current, truths
-
-
-def _fair(
-    corpus: Corpus, inventory: Inventory, annotations: Mapping[str, Sequence[Annotation]], truths: Mapping[str, Label]
-) -> tuple[dict[str, list[Annotation]], dict[str, Label]]:
+def _fair(inventory: Inventory, given: StoredAnswers) -> tuple[dict[str, list[Annotation]], dict[str, Label]]:
     """Return the answers that are evidence on people, with the names in use, and what they are compared with."""
-    with corpus.read() as conn:
-        again = {row.task_id for row in rounds.tasks(conn) if row.reason == "again"}
-    fair = {i: [row for row in rows if row.task_id not in again] for i, rows in annotations.items()}
+    fair = {i: [row for row in rows if row.task_id not in given.again] for i, rows in given.annotations.items()}
     named = {i: [without_vote(resolved(answer, inventory)) for answer in rows] for i, rows in fair.items() if rows}
-    return named, {i: renamed(label, inventory) for i, label in truths.items() if i in named}
+    return named, {i: renamed(label, inventory) for i, label in given.ingested.items() if i in named}
 
 
 def _several_annotators(corpus: Corpus) -> bool:

@@ -7,9 +7,11 @@ digest covers them, and every use of the version decodes in the same way.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -75,11 +77,28 @@ def with_decoder(asr: AsrModel, decoder: DecoderFiles | None) -> AsrModel:
     if decoder.phrases:
         model = with_phrases(model, decoder.phrases, decoder.settings.phrase_boost)
         arpa = to_arpa(model)
-    with tempfile.TemporaryDirectory(prefix="earmark-lm-") as made:
-        file = Path(made) / LANGUAGE_MODEL
-        file.write_text(arpa, encoding="utf-8")
+    with passing_file(arpa) as file:
         beam = make_beam(model_lexicon(asr, words_of(model)), file, decoder.settings)
     return replace(asr, beam=beam, decoder=decoder)
+
+
+@contextmanager
+def passing_file(arpa: str) -> Iterator[Path]:
+    """Yield a file with a language model, since KenLM takes only a name; its text is gone with the process.
+
+    It holds words of labels, so where the system can it is in memory, and a killed process leaves an empty link.
+    """
+    with tempfile.TemporaryDirectory(prefix="earmark-lm-") as made:
+        file = Path(made) / LANGUAGE_MODEL
+        if not hasattr(os, "memfd_create"):
+            file.write_text(arpa, encoding="utf-8")
+            yield file
+            return
+        with os.fdopen(os.memfd_create(LANGUAGE_MODEL), "w", encoding="utf-8") as stream:
+            stream.write(arpa)
+            stream.flush()
+            file.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+            yield file
 
 
 def with_chosen_weights(asr: AsrModel, clips: Sequence[tuple[Floats, str]]) -> tuple[AsrModel, ChosenWeights]:

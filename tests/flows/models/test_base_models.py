@@ -160,9 +160,8 @@ def test_a_folder_that_vanished_changes_nothing_but_a_warning(home: Path):
         ensured(settings, "switch")
 
 
-def test_a_newer_embedded_base_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "BASES", home)  # as if another base came with earmark
-    (home / "other").rename(home / "asr")
+def test_a_newer_embedded_base_changes_nothing(home: Path):
+    """The base of this home is not the one that comes with earmark now, as if that was another one before."""
     assert ensured(settings_of(home, asr=None, intent=None)) == ()
     with pytest.raises(Refused, match="asr/1"):
         ensured(settings_of(home, asr="embedded"))

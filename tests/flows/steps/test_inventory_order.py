@@ -16,6 +16,7 @@ from corpus.tables import labels, people
 from corpus.tables.erasure import erase_utterances
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
+from flows.runtime import progress
 from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
 from flows.steps.review_annotators import review
 from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
@@ -53,6 +54,23 @@ def test_changes_that_concern_no_label_make_no_revision(world: Asked):
     assert label_of(world, 0) == label
     assert world.merge(answer(task, "cid", intent="dance")).labels == 1
     assert label_of(world, 0).revision == label.revision + 1
+
+
+def test_an_answer_that_is_merged_while_its_name_is_adopted_has_the_name(world: Asked):
+    world.merge(proposed(world.first[0], "dance"))
+    settled(world)
+    came: list[progress.Event] = []
+
+    def merge_meanwhile(event: progress.Event) -> None:
+        if isinstance(event, progress.Started) and event.name == "reading answers to name anew" and not came:
+            came.append(event)
+            world.merge(proposed(world.first[1], "dance"))
+
+    with progress.listening(merge_meanwhile):
+        adopt(*changing(world), "intent", ["dance"])
+    assert came
+    assert [label_of(world, index).intent for index in (0, 1)] == ["dance", "dance"]
+    assert settled(world) is None
 
 
 def test_a_row_that_comes_again_after_its_name_was_adopted_is_the_same_answer(world: Asked):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from training.asr.arpa import to_arpa
 from training.asr.beam_files import (
     DECODER,
     model_lexicon,
+    passing_file,
     read_decoder,
     read_phrases,
     with_chosen_weights,
@@ -51,6 +53,15 @@ def said(asr, text, sure=0.95):
     probs = np.full((len(path), asr.vocab_size), (1 - sure) / (asr.vocab_size - 1))
     probs[np.arange(len(path)), path] = sure
     return np.log(probs).astype(np.float32)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
+def test_the_language_model_that_is_handed_over_is_on_no_disk():
+    with passing_file(ARPA) as file:
+        assert file.read_text() == ARPA
+        assert [path.is_symlink() for path in file.parent.iterdir()] == [True]
+        assert str(file.readlink()).startswith("/proc/")
+    assert not file.parent.exists()
 
 
 @pytest.mark.parametrize("family", CTC)
