@@ -71,7 +71,7 @@ def init(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}; give another folder") from None
-    options = f"--config {shlex.quote(str(path))}"
+    options = f"--config {shlex.quote(str(path.resolve()))}"  # a later command may be run from another folder
     following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
     if as_json:
         used = {"overridden_by": override.variable, "home_in_use": str(override.home)} if override else {}

@@ -151,4 +151,6 @@ def export(
 
 
 def _show_change(title: str, change: InventoryChange, as_json: bool) -> None:
-    show_result(change, as_json, lambda change: console.show_pairs(title, change.to_json()))
+    from flows.reports.report_words import worded
+
+    show_result(change, as_json, lambda change: console.show_pairs(title, worded("inventory", change.to_json())))

@@ -79,6 +79,12 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "failed": "files that can't be read",
         "review": "annotators reviewed",
     },
+    "inventory": {
+        "names": "names in use now",
+        "labels": "labels new or changed",
+        "withdrawn": "labels withdrawn, as the answers disagree now",
+        "closed": "labels unchanged, as their clips may not be opened",
+    },
     "dataset": {
         "dataset_id": "dataset",
         "place": "folder",
@@ -94,8 +100,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "retrain": {
         "labels": "labels learned from",
         "new_labels": "labels added or removed since the version before",
-        "examples": "examples learned from",
-        "left_out": "examples left out",
+        "examples": "trained on",
+        "left_out": "labels that it can't learn",
         "too_long": "left out, transcript longer than the clip",
         "unspellable": "left out, transcript not spellable",
         "lacks": "characters that the base can't spell; write them otherwise, or take another base",
@@ -112,6 +118,21 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """Words by step and key; other keys are shown as they are, with blanks."""
+
+EXAMPLES: Final[Mapping[str, str]] = {"asr": "clips", "intent": "texts: transcripts, and drafts that differ from them"}
+"""What a training counts as examples, by kind; a label of an intent model may give two."""
+
+SELDOM: Final = frozenset(
+    {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already"}
+)
+"""Counts that are shown only where they are not 0."""
+
+
+def said(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what there is to say of a step: why it was skipped alone, else all but counts of what seldom happens."""
+    if document.get("skipped"):
+        return {"skipped": document["skipped"]}
+    return {key: value for key, value in document.items() if key not in SELDOM or value != 0}
 
 
 def against_text(against: str) -> str:
@@ -132,5 +153,9 @@ def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
         document: of the step's report, or a part of it.
     """
     words = WORDS.get(STEP_OF.get(title, title), {})
+    document = said(document)
+    kind = EXAMPLES.get(title.rpartition(" ")[2])
+    if kind is not None and "examples" in document:
+        document["examples"] = f"{document['examples']} {kind}"
     shown = {key: against_text(value) if key == "against" else value for key, value in document.items()}
     return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}

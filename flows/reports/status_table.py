@@ -18,8 +18,8 @@ def show_status(report: StatusReport) -> None:
         "manifest rows refused": report.refused,
         "tasks": report.tasks,
         "answers": report.answers,
-        "labels": f"{labels.current}: {labels.audit} of the audit sample, {labels.held_out} held out, "
-        f"{labels.from_manifest} from manifests",
+        "labels": f"{labels.current} = {labels.audit} audit + {labels.held_out} held out + "
+        f"{labels.current - labels.audit - labels.held_out} others; {labels.from_manifest} came with manifests",
     }
     console.show_pairs(f"home {report.home}", counts)
     if report.nights:
