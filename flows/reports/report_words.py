@@ -128,13 +128,6 @@ SELDOM: Final = frozenset(
 """Counts that are shown only where they are not 0."""
 
 
-def said(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what there is to say of a step: why it was skipped alone, else all but counts of what seldom happens."""
-    if document.get("skipped"):
-        return {"skipped": document["skipped"]}
-    return {key: value for key, value in document.items() if key not in SELDOM or value != 0}
-
-
 def against_text(against: str) -> str:
     """Return what a version was judged against in words: the champion and, for intents, the speech model of both.
 
@@ -146,14 +139,16 @@ def against_text(against: str) -> str:
 
 
 def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a step with words in place of its keys.
+    """Return the document of a step with words in place of its keys; of a skipped one the reason alone.
 
     Args:
         title: title in the terminal, or name of the step.
         document: of the step's report, or a part of it.
     """
     words = WORDS.get(STEP_OF.get(title, title), {})
-    document = said(document)
+    if document.get("skipped"):
+        document = {"skipped": document["skipped"]}
+    document = {key: value for key, value in document.items() if key not in SELDOM or value != 0}
     kind = EXAMPLES.get(title.rpartition(" ")[2])
     if kind is not None and "examples" in document:
         document["examples"] = f"{document['examples']} {kind}"

@@ -15,7 +15,7 @@ MOST_NUMBERS: Final = 5
 """How many line numbers are printed with a reason."""
 
 ONE_DETAIL: Final = frozenset({"missing_file", "no_consent", "no_wake", "duplicate", "erased"})
-"""Reasons for which the refused rows of a manifest all have the same detail, so that those not listed are known, too."""
+"""Reasons for which the refused rows of a manifest all have the same detail, listed or not."""
 
 
 def note(line: str) -> None:
