@@ -27,6 +27,8 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
     console.show_pairs("ingest", _inbox_lines(document["inbox"]))
     console.show_pairs("score and sample", _scoring_lines(document))
+    if document.get("promotion"):
+        print(document["promotion"])
 
 
 def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, int | str]:

@@ -32,6 +32,8 @@ def show_status(report: StatusReport) -> None:
         for kind, row in report.models.items()
     ]
     console.show_pairs("promotion", {kind: wait.text for kind, wait in report.promotion.items()})
+    if report.promotion_budget:
+        print(f"  {report.promotion_budget}")
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
     console.show_lines("champions on labelled clips", champion_lines(report.champions))
     if report.leads:
