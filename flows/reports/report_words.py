@@ -51,6 +51,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "export": {
         "tasks": "tasks exported",
         "blind": "tasks without a draft",
+        "blind_why": "why without a draft",
         "given": "tasks newly assigned",
         "people": "tasks by person",
         "sent": "tasks sent",
