@@ -20,7 +20,7 @@ CLIP_SUFFIX: Final = ".wav"
 """Suffix of the clips' file names. No setting: clips are WAV files, and are deleted by this suffix."""
 
 
-ALWAYS_BLIND: Final = ("audit", "again")
+ALWAYS_BLIND: Final[Mapping[str, str]] = {"audit": "audit rows", "again": "questions asked again"}
 """Reasons of rows whose tasks never show a draft."""
 
 

@@ -155,6 +155,28 @@ def plan_budget(
     return Budget(clips, planned, seconds, audit, novel, bound_by)
 
 
+def nights_to_audit_rows(settings: SamplingSettings, needed: int, so_far: int = 0) -> int | None:
+    """Return after how many nights at the earliest there are so many audit rows, where every night fills its clips.
+
+    Args:
+        settings: caps and shares.
+        needed: how many audit rows are wanted.
+        so_far: how many there are.
+
+    Returns:
+        The number of nights; None where `clips` sets no number, or no audit row is drawn.
+    """
+    if settings.clips is None:
+        return None
+    nights = 0
+    while so_far < needed:
+        drawn = _audit_clips(settings, settings.clips, so_far)
+        if not drawn:
+            return None
+        so_far, nights = so_far + drawn, nights + 1
+    return nights
+
+
 def _audit_clips(settings: SamplingSettings, planned: int, so_far: int) -> int:
     share = settings.audit_share * planned
     missing = max(0, settings.audit_target - so_far)

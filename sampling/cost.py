@@ -95,7 +95,7 @@ def fit_costs(
     Args:
         asks: (L,) str, question of each answer.
         durations: (L,) of the clips [s].
-        tokens: (L,) tokens of the draft.
+        tokens: (L,) tokens of the champion's transcript, which says how much was spoken, also where no draft was shown.
         lead_times: (L,) of the answers [s].
         prior: costs of questions with few answers; None: the defaults.
         min_rows: fewest answers to fit to.

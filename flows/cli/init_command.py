@@ -71,11 +71,12 @@ def init(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}; give another folder") from None
-    options = f"--config {shlex.quote(str(path))}"
+    options = f"--config {shlex.quote(str(path.resolve()))}"  # a later command may be run from another folder
     following = [f"earmark ingest manifest.jsonl {options}", f"earmark score {options}"]
+    wait = _promotion_budget(answers.budget)
     if as_json:
         used = {"overridden_by": override.variable, "home_in_use": str(override.home)} if override else {}
-        console.show_json({"file": str(path), "home": str(home), **used, "next": following})
+        console.show_json({"file": str(path), "home": str(home), **used, "next": following, "promotion": wait})
         return
     print(f"wrote {path}; its home is {home}")
     if override:
@@ -85,6 +86,17 @@ def init(
     print("next:")
     for line in following:
         print(f"  {line}")
+    if wait:
+        print(f"know before: {wait}")
+
+
+def _promotion_budget(budget: Budget) -> str | None:
+    """Return what the budget of a night means for promotion."""
+    from flows.models.promotion_budget import promotion_budget
+    from sampling.budget import SamplingSettings
+    from training.evaluation.gate import PromotionSettings
+
+    return promotion_budget(SamplingSettings(clips=budget.clips), PromotionSettings())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,13 @@ from flows.cli.options import Config, Json, Set, inventory_app, open_home, show_
 from flows.runtime import console
 
 if TYPE_CHECKING:
+    from corpus.handle import Corpus
     from corpus.records.inventory import NameKind
+    from flows.runtime.settings import Settings
     from flows.steps.inventory import InventoryChange
 
 Slot = Annotated[bool, typer.Option("--slot", help="The names are of slots; default intents.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, in labels too; change nothing.")]
 Names = Annotated[list[str], typer.Argument(help="Names of intents, or of slots with --slot.")]
 
 
@@ -71,6 +74,7 @@ def rename(
     old: Annotated[str, typer.Argument(help="Name in the inventory.")],
     new: Annotated[str, typer.Argument(help="Its new spelling.")],
     slot: Slot = False,
+    dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -78,9 +82,11 @@ def rename(
     """Rename an intent or a slot, also in all labels; answers with the old name mean the new one."""
     from flows.steps import inventory as step
 
-    with open_home(config, overrides, lock="inventory rename", create=True) as (corpus, settings):
-        change = step.rename(corpus, settings.home, settings.inventory, settings.people, _kind(slot), old, new)
-    _show_change("renamed", change, as_json)
+    with open_home(config, overrides, lock="inventory rename", create=not dry_run) as (corpus, settings):
+        change = step.rename(
+            corpus, settings.home, settings.inventory, settings.people, _kind(slot), old, new, dry_run=dry_run
+        )
+    _show_change(_title("renamed", dry_run), change, as_json)
 
 
 @inventory_app.command()
@@ -88,6 +94,7 @@ def merge(
     name: Annotated[str, typer.Argument(help="A name of the inventory, or a proposed one.")],
     into: Annotated[str, typer.Argument(help="Name in the inventory that it means from now on.")],
     slot: Slot = False,
+    dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -95,9 +102,11 @@ def merge(
     """Merge a name, or map a proposal, into a name of the inventory, also in all labels and answers."""
     from flows.steps.inventory import merge_names
 
-    with open_home(config, overrides, lock="inventory merge", create=True) as (corpus, settings):
-        change = merge_names(corpus, settings.home, settings.inventory, settings.people, _kind(slot), name, into)
-    _show_change("merged", change, as_json)
+    with open_home(config, overrides, lock="inventory merge", create=not dry_run) as (corpus, settings):
+        change = merge_names(
+            corpus, settings.home, settings.inventory, settings.people, _kind(slot), name, into, dry_run=dry_run
+        )
+    _show_change(_title("merged", dry_run), change, as_json)
 
 
 @inventory_app.command()
@@ -118,18 +127,30 @@ def unmap(
 
 @inventory_app.command()
 def adopt(
-    names: Names,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Proposed names of intents, or of slots with --slot.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All intents that are proposed now, or slots with --slot.")
+    ] = False,
     slot: Slot = False,
+    dry_run: DryRun = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
     """Take proposed names into the inventory; the answers that gave them become labels, without a new answer."""
+    from corpus.errors import UsageError
+
+    if bool(names) == every:
+        raise UsageError("name what is adopted, or give --all")
     from flows.steps import inventory as step
 
-    with open_home(config, overrides, lock="inventory adopt", create=True) as (corpus, settings):
-        change = step.adopt(corpus, settings.home, settings.inventory, settings.people, _kind(slot), names)
-    _show_change("adopted", change, as_json)
+    with open_home(config, overrides, lock="inventory adopt", create=not dry_run) as (corpus, settings):
+        kind = _kind(slot)
+        chosen = _proposed(corpus, settings, kind) if every else list(names or [])
+        change = step.adopt(corpus, settings.home, settings.inventory, settings.people, kind, chosen, dry_run=dry_run)
+    _show_change(_title("adopted", dry_run), change, as_json)
 
 
 @inventory_app.command()
@@ -150,5 +171,27 @@ def export(
         print(f"inventory: {out}")
 
 
+def _title(done: str, dry_run: bool) -> str:
+    return f"would be {done} (dry run, nothing is changed)" if dry_run else done
+
+
+def _proposed(corpus: Corpus, settings: Settings, kind: NameKind) -> list[str]:
+    """Return all names of a kind that answers propose now.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from corpus.errors import UsageError
+    from flows.models.proposals import list_proposals
+
+    rows = list_proposals(corpus, settings.home, settings.inventory).proposals
+    found = [row.name for row in rows if row.kind == kind]
+    if not found:
+        raise UsageError(f"no answer names {'an' if kind == 'intent' else 'a'} {kind} outside the inventory")
+    return found
+
+
 def _show_change(title: str, change: InventoryChange, as_json: bool) -> None:
-    show_result(change, as_json, lambda change: console.show_pairs(title, change.to_json()))
+    from flows.reports.report_words import worded
+
+    show_result(change, as_json, lambda change: console.show_pairs(title, worded("inventory", change.to_json())))

@@ -356,6 +356,7 @@ def nightly(
 def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
     """Print what a nightly run did, a block for each step."""
     from flows.reports.champion_lines import document_lines
+    from flows.reports.inbox_lines import unread_lines
     from flows.reports.inventory_table import show_outside
     from flows.reports.label_account import account_text
     from flows.reports.merge_lines import show_open_questions
@@ -377,3 +378,5 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
                 console.show_lines("champions on labelled clips", document_lines(champions))
         else:
             print(f"{step}  {result}")
+    for line in unread_lines(document):
+        print(line)

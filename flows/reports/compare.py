@@ -12,7 +12,7 @@ from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.records.models import ModelVersion
 from corpus.tables import annotations as annotations_table
-from corpus.tables import costs, snapshots
+from corpus.tables import costs, left_out, snapshots
 from flows.models import registry
 from flows.models.eval_set import AuditSet, audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions, judging_cost
@@ -263,9 +263,10 @@ def _version_cost(corpus: Corpus, audit: AuditSet, version: ModelVersion) -> Ver
         ids = {row.utterance_id for row in learned}
         seconds = sum(row.lead_time for row in annotations_table.latest_answers(conn) if row.utterance_id in ids)
         training_seconds = costs.training_seconds(conn, version.kind, version.version)
+        unlearned = sum(left_out.labels_by_reason(conn, version.kind, version.version).values())
     judging = judging_cost(corpus, version.kind, version.version, audit.eval_set_id)
     return VersionCost(
-        labels=len(ids),
+        labels=len(ids) - unlearned,
         annotator_minutes=round(seconds / 60.0, 1),
         training_seconds=training_seconds,
         speed=judging.speed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flows.reports.inbox_lines import inbox_lines
 from flows.reports.label_account import account_text
 from flows.runtime import console
 from flows.runtime.durations import duration_text
@@ -25,24 +26,10 @@ def show_night_preview(document: Mapping[str, Any]) -> None:
         print("  their labels are counted only once they are merged, which the night does first")
     for kind in ("asr", "intent"):
         console.show_pairs(f"retrain {kind}", _retrain_lines(document[f"retrain {kind}"]))
-    console.show_pairs("ingest", _inbox_lines(document["inbox"]))
+    console.show_pairs("ingest", inbox_lines(document["inbox"]))
     console.show_pairs("score and sample", _scoring_lines(document))
-
-
-def _inbox_lines(inbox: Mapping[str, Any]) -> dict[str, int | str]:
-    """Return the document of an `InboxPreview` as names and values; a broken file counts no rows."""
-    lines: dict[str, int | str] = {"files in the inbox": inbox["manifests"]}
-    if inbox["ingested_before"]:
-        lines["ingested before"] = inbox["ingested_before"]
-    if inbox["to_read"]:
-        refused = inbox["refused"]
-        but = f", of which {sum(refused.values())} will be refused: {console.cell(refused)}" if refused else ""
-        lines["to be read"] = f"{inbox['to_read']} with {inbox['rows']} rows{but}"
-    if inbox["failed"]:
-        lines["can't be read"] = f"{len(inbox['failed'])}: " + "; ".join(
-            f"{n} {why}" for n, why in inbox["failed"].items()
-        )
-    return lines
+    if document.get("promotion"):
+        print(document["promotion"])
 
 
 def _scoring_lines(document: Mapping[str, Any]) -> dict[str, int | str]:

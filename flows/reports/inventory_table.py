@@ -65,7 +65,7 @@ def show_outside(answers: Mapping[str, int], report: ProposalsReport | None = No
         which = f"all that are open now are {_names(rows)}" if report else "earmark inventory proposals lists them"
         print(f"{count} {says} {kind}s outside the inventory: {which}")
         if rows or report is None:
-            print("\n".join(f"  {line}" for line in _commands(kind, rows[0] if rows else None)))
+            print("\n".join(f"  {line}" for line in _commands(kind, rows)))
 
 
 def _names(rows: Sequence[ProposalRow]) -> str:
@@ -79,16 +79,19 @@ def _count(number: int, word: str) -> str:
 
 def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:
     """Return the commands that adopt the first proposal, and that map it onto a known name."""
-    return _commands(proposals[0].kind, proposals[0])
+    kind = proposals[0].kind
+    return _commands(kind, [row for row in proposals if row.kind == kind])
 
 
-def _commands(kind: str, proposal: ProposalRow | None) -> list[str]:
-    """Return the commands that adopt a proposal and that map it onto a known name; of `NEW` where it is None."""
+def _commands(kind: str, proposals: Sequence[ProposalRow]) -> list[str]:
+    """Return the commands that adopt the first proposal, or all, and that map it onto a known name; none: of `NEW`."""
     slot = " --slot" if kind == "slot" else ""
+    proposal = proposals[0] if proposals else None
     name = quoted(proposal.name) if proposal else "NEW"
     known = quoted(proposal.like) if proposal and proposal.like else "NAME"
     return [
         f"adopt: earmark inventory adopt {name}{slot}",
+        *([f"or all of them: earmark inventory adopt --all{slot}"] if len(proposals) > 1 else []),
         f"or map: earmark inventory merge {name} {known}{slot}",
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 NAMES = {"train": "train", "dev": "dev", "audit": "audit", "held_out": "held out"}
 LEFT_OUT = "left_out."
+REASONS = {"test_speaker": "speakers of the test split"}
+"""Words for reasons that their names do not say."""
 
 
 def account_text(counts: Mapping[str, int]) -> str:
@@ -20,5 +22,5 @@ def account_text(counts: Mapping[str, int]) -> str:
     parts = [f"{counts.get(name, 0)} {text}" for name, text in NAMES.items()]
     parts.append(f"{sum(reasons.values())} left out")
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in ordered)
+    named = ", ".join(f"{REASONS.get(name, name.replace('_', ' '))} {n}" for name, n in ordered)
     return f"{counts.get('all', 0)} = {' + '.join(parts)}" + (f" ({named})" if named else "")

@@ -51,6 +51,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "export": {
         "tasks": "tasks exported",
         "blind": "tasks without a draft",
+        "blind_why": "why without a draft",
         "given": "tasks newly assigned",
         "people": "tasks by person",
         "sent": "tasks sent",
@@ -79,6 +80,12 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "failed": "files that can't be read",
         "review": "annotators reviewed",
     },
+    "inventory": {
+        "names": "names in use now",
+        "labels": "labels new or changed",
+        "withdrawn": "labels withdrawn, as the answers disagree now",
+        "closed": "labels unchanged, as their clips may not be opened",
+    },
     "dataset": {
         "dataset_id": "dataset",
         "place": "folder",
@@ -94,8 +101,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "retrain": {
         "labels": "labels learned from",
         "new_labels": "labels added or removed since the version before",
-        "examples": "examples learned from",
-        "left_out": "examples left out",
+        "examples": "trained on",
+        "left_out": "labels that it can't learn",
         "too_long": "left out, transcript longer than the clip",
         "unspellable": "left out, transcript not spellable",
         "lacks": "characters that the base can't spell; write them otherwise, or take another base",
@@ -116,6 +123,14 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Words by step and key; other keys are shown as they are, with blanks."""
 
+EXAMPLES: Final[Mapping[str, str]] = {"asr": "clips", "intent": "texts: transcripts, and drafts that differ from them"}
+"""What a training counts as examples, by kind; a label of an intent model may give two."""
+
+SELDOM: Final = frozenset(
+    {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already"}
+)
+"""Counts that are shown only where they are not 0."""
+
 
 def against_text(against: str) -> str:
     """Return what a version was judged against in words: the champion and, for intents, the speech model of both.
@@ -132,12 +147,18 @@ SHOWN: Final[Mapping[str, Callable[[str], str]]] = {"against": against_text, "ev
 
 
 def worded(title: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of a step with words in place of its keys.
+    """Return the document of a step with words in place of its keys; of a skipped one the reason alone.
 
     Args:
         title: title in the terminal, or name of the step.
         document: of the step's report, or a part of it.
     """
     words = WORDS.get(STEP_OF.get(title, title), {})
+    if document.get("skipped"):
+        document = {"skipped": document["skipped"]}
+    document = {key: value for key, value in document.items() if key not in SELDOM or value != 0}
+    kind = EXAMPLES.get(title.rpartition(" ")[2])
+    if kind is not None and "examples" in document:
+        document["examples"] = f"{document['examples']} {kind}"
     shown = {key: SHOWN[key](value) if key in SHOWN and value else value for key, value in document.items()}
     return {words.get(key, key.replace("_", " ")): value for key, value in shown.items()}

@@ -29,6 +29,7 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
     Args:
         document: of a `SampleReport`, or a part of it.
     """
+    from sampling.calibration import MIN_ROWS
     from sampling.choice_summary import CohortChoice
     from sampling.reliability import Reliability
 
@@ -50,7 +51,8 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
         elif name == "known":
             lines["labelled rows"] = labels_line(**value)
         elif name == "expected_errors":
-            lines["expected errors"] = errors_line(**value)
+            few = any(found["rows"] < MIN_ROWS for found in document.get("calibration", {}).values())
+            lines["expected errors"] = errors_line(**value, corrected=not few)
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:
@@ -96,7 +98,7 @@ def cost_line(cost: QuestionCost) -> str:
     """Return the annotator seconds of one question, and where the figures come from."""
     source = f"{cost.answers} answers" if cost.learned else f"from the settings, {cost.answers} answers so far"
     parts = f"{cost.base:.1f} s + {cost.per_second:.2f} s for each second of the clip"
-    return f"{parts} + {cost.per_token:.2f} s for each token of the draft ({source})"
+    return f"{parts} + {cost.per_token:.2f} s for each token of the champion's transcript ({source})"
 
 
 def cohort_line(cohort: CohortChoice) -> str:
@@ -126,7 +128,14 @@ def labels_line(labelled: int, scored: int, unseen: int) -> str:
     return f"{labelled}, of which {unseen} were chosen and never learned from{rest}"
 
 
-def errors_line(chosen: float | None, pool: float) -> str:
-    """Return the mean expected errors of an utterance that was chosen to learn from, and of one in the pool."""
+def errors_line(chosen: float | None, pool: float, *, corrected: bool) -> str:
+    """Return the mean expected errors of an utterance that was chosen to learn from, and of one in the pool.
+
+    Args:
+        chosen: mean of those that were chosen; None where none was.
+        pool: mean of all.
+        corrected: whether a curve from labelled rows corrects what the models expect.
+    """
     shown = "-" if chosen is None else f"{chosen:.2f}"
-    return f"{shown} wrong words and intents in an utterance chosen to learn from, {pool:.2f} in one of the pool"
+    by = "" if corrected else " (as the models expect of themselves; too few labels yet for a curve that corrects it)"
+    return f"{shown} wrong words and intents in an utterance chosen to learn from, {pool:.2f} in one of the pool{by}"

@@ -17,6 +17,7 @@ from corpus.tables import labels, nights, rounds, utterances
 from corpus.tables import models as store
 from flows.models.champion_lead import stored_lead
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
+from flows.models.promotion_budget import promotion_budget
 from flows.models.promotion_wait import PromotionWait, promotion_wait
 from flows.models.registry import KINDS
 from flows.models.tainted import tainted_champions
@@ -88,6 +89,8 @@ class StatusReport(Result):
         outlook: what the next labels are expected to bring, by kind.
         champions: how the champions do on labelled clips, by kind; empty before there are champions.
         promotion: what promotion still waits for, by kind.
+        promotion_budget: after how many nights of this budget the gate can decide at the earliest; None where a kind's
+            gate can decide now, or the rate of past nights is known.
         leads: that a challenger is clearly better on fewer rows than the gate needs, by kind; empty where none is.
         problems: champions that must not stay champions, each with the remedy.
     """
@@ -106,6 +109,7 @@ class StatusReport(Result):
     outlook: Mapping[Kind, Outlook]
     champions: Mapping[Kind, ChampionOnLabels]
     promotion: Mapping[Kind, PromotionWait]
+    promotion_budget: str | None
     leads: Mapping[Kind, str]
     problems: tuple[str, ...]
 
@@ -132,9 +136,16 @@ def status_of(settings: Settings) -> StatusReport:
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
                 promotion=promotion,
+                promotion_budget=_budget(settings, promotion),
                 leads=leads,
                 problems=tuple(tainted_champions(conn)),
             )
+
+
+def _budget(settings: Settings, promotion: Mapping[Kind, PromotionWait]) -> str | None:
+    if any(wait.nights is not None for wait in promotion.values()):
+        return None
+    return promotion_budget(settings.sampling, settings.promotion, min(wait.rows for wait in promotion.values()))
 
 
 def _label_counts(conn: sa.Connection) -> LabelCounts:

@@ -18,8 +18,8 @@ def show_status(report: StatusReport) -> None:
         "manifest rows refused": report.refused,
         "tasks": report.tasks,
         "answers": report.answers,
-        "labels": f"{labels.current}: {labels.audit} of the audit sample, {labels.held_out} held out, "
-        f"{labels.from_manifest} from manifests",
+        "labels": f"{labels.current} = {labels.audit} audit + {labels.held_out} held out + "
+        f"{labels.current - labels.audit - labels.held_out} others; {labels.from_manifest} came with manifests",
     }
     console.show_pairs(f"home {report.home}", counts)
     if report.nights:
@@ -32,6 +32,8 @@ def show_status(report: StatusReport) -> None:
         for kind, row in report.models.items()
     ]
     console.show_pairs("promotion", {kind: wait.text for kind, wait in report.promotion.items()})
+    if report.promotion_budget:
+        print(f"  {report.promotion_budget}")
     console.show_table("models", ("kind", "versions", "champion", "challenger", "previous", "gate looks"), versions)
     console.show_lines("champions on labelled clips", champion_lines(report.champions))
     if report.leads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,9 @@ MOST_REFUSED: Final = 10
 
 MOST_NUMBERS: Final = 5
 """How many line numbers are printed with a reason."""
+
+ONE_DETAIL: Final = frozenset({"missing_file", "no_consent", "no_wake", "duplicate", "erased"})
+"""Reasons for which the refused rows of a manifest all have the same detail, listed or not."""
 
 
 def note(line: str) -> None:
@@ -91,28 +95,36 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
         lines: the refused lines that are listed, with the reason and the field or detail that is wrong.
         refused: counts of all refused rows by reason, where the report has them.
     """
-    several = len({line.get("file") for line in lines}) > 1
+    files = {line.get("file") for line in lines}
+    several = len(files) > 1
     groups: dict[tuple[str, str], list[object]] = {}
     for line in lines:
         place = f"{line['file']} " if several else ""
         what = f"{line['reason']}: {line.get('detail') or line.get('field') or 'the whole line'}"
         groups.setdefault((place, what), []).append(line["line"])
     shown = list(groups.items())[:MOST_REFUSED]
+    counts = refused if isinstance(refused, Mapping) else {}
+    listed = Counter(line["reason"] for line in lines)
     for (place, what), numbers in shown:
-        print(f"  {place}{_line_numbers(numbers)}: {what}")
+        reason = what.partition(":")[0]
+        more = counts.get(reason, 0) - listed[reason]
+        count = len(numbers) + more if reason in ONE_DETAIL and not several and None not in files else len(numbers)
+        print(f"  {place}{_line_numbers(numbers, count, at_least=more > 0 and count == len(numbers))}: {what}")
     left = len(lines) - sum(len(numbers) for _, numbers in shown)
     if left:
         print(f"  and {left} more; --json lists them")
-    total = sum(refused.values()) if isinstance(refused, Mapping) else 0
+    total = sum(counts.values())
     if lines and total > len(lines):
         print(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
 
 
-def _line_numbers(numbers: Sequence[object]) -> str:
-    if len(numbers) == 1:
+def _line_numbers(numbers: Sequence[object], count: int, *, at_least: bool) -> str:
+    """Return the first of the numbers, with the count of all lines."""
+    if count == 1 and not at_least:
         return f"line {numbers[0]}"
     first = ", ".join(str(number) for number in numbers[:MOST_NUMBERS])
-    return f"{len(numbers)} lines ({first}{', ...' if len(numbers) > MOST_NUMBERS else ''})"
+    more = ", ..." if at_least or count > min(len(numbers), MOST_NUMBERS) else ""
+    return f"{'at least ' if at_least else ''}{count} line{'' if count == 1 else 's'} ({first}{more})"
 
 
 def cell(value: object) -> str:

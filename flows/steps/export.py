@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from annotation.files import write_tasks
-from annotation.tasks import TaskSettings, keep_rows, make_tasks
+from annotation.tasks import ALWAYS_BLIND, TaskSettings, is_blind, keep_rows, make_tasks
 from corpus import door
 from corpus.errors import Refused
 from corpus.handle import Corpus
@@ -49,6 +50,7 @@ class ExportReport(Result):
     Attributes:
         skipped: why nothing was exported.
         tasks, blind: how many tasks were exported, and how many of them show no draft.
+        blind_why: how many tasks show no draft, by reason; None where all do.
         given: newly assigned tasks by kind, see `assign_tasks`; None where the settings list no people.
         people: how many tasks each person has now; None where the settings list no people.
         folder: where the tasks and clips are; None where each person has a folder, and for annotation backends.
@@ -59,6 +61,7 @@ class ExportReport(Result):
     skipped: str | None = None
     tasks: int = 0
     blind: int | None = None
+    blind_why: Mapping[str, int] | None = None
     given: Mapping[str, int] | None = None
     people: Mapping[str, int] | None = None
     folder: str | None = None
@@ -96,20 +99,32 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
     tasks = _tasks(corpus, inventory, settings.tasks, settings.sampling.seed, selection, ids)
     if not tasks:
         return ExportReport(skipped="no utterance of the round may be opened for annotation any more")
-    blind = sum(task.draft is None for task in tasks)
+    why = _why_blind(tasks, selection, settings.tasks, settings.sampling.seed)
+    blind = sum(why.values())
     if settings.people.people:
         _put_open_tasks(corpus, round_, [task for task in tasks if task.utterance_id not in leased_ids])
         due_days, seed = settings.export.due_days, settings.sampling.seed
         given = assignment.assign_tasks(corpus, settings.people, due_days, seed, gold_for=round_)
         by_person = distribute(corpus, settings)
-        return ExportReport(tasks=len(tasks), blind=blind, given=given, people=by_person)
+        return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None, given=given, people=by_person)
     exported = {i for i in leased_ids if asked[i].state == "exported"}
     _lease_tasks(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in exported])
     if settings.export.backend != "files":
-        return ExportReport(tasks=len(tasks), blind=blind)
+        return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None)
     folder = settings.task_folder / round_
     _write_folder(corpus, folder, tasks)
-    return ExportReport(tasks=len(tasks), blind=blind, folder=str(folder))
+    return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None, folder=str(folder))
+
+
+def _why_blind(tasks: Sequence[AnnotationTask], selection: Selection, how: TaskSettings, seed: int) -> dict[str, int]:
+    """Return how many of the tasks show no draft, by reason."""
+    reasons = dict(zip(selection.utterance_ids.tolist(), selection.reasons.tolist(), strict=True))
+    why: Counter[str] = Counter()
+    for task in tasks:
+        if task.draft is None:
+            drawn = "drawn by tasks.blind_share" if is_blind(task.task_id, how.blind_share, seed) else "no transcript"
+            why[ALWAYS_BLIND.get(reasons[task.utterance_id], drawn)] += 1
+    return dict(why)
 
 
 def require_round(corpus: Corpus, night: str) -> None:

@@ -40,8 +40,9 @@ class Training(Result):
     """How a fine-tuning ran.
 
     Attributes:
-        examples: how many were learned from.
-        left_out: how many examples could not be learned from.
+        examples: how many clips were learned from, those of pseudo-labels included; of an intent model, how many texts:
+            the transcript of a label, and the draft of its clip where that differs.
+        left_out: how many labels and pseudo-labels could not be learned from, which only the training knows.
         too_long, unspellable: how many of them for which reason, see `training.asr.finetune.FinetuneResult`; None where
             there are none.
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
@@ -175,7 +176,7 @@ def asr_learner(
     def learn(settings: AsrFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> AsrResult:
         kept, report = _ready(folder, "asr"), _noted("asr", on_epoch, len(validation))
         decoder = decoder_of(corpus, settings, examples, frozenset(pseudo.ids))
-        with _steps("asr", len(examples)) as advance:
+        with _steps("asr") as advance:
             return finetune_asr(
                 base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, decoder=decoder
             )
@@ -198,7 +199,7 @@ def intent_learner(
 
     def learn(settings: IntentFinetuneSettings, folder: Path, on_epoch: OnEpoch) -> IntentResult:
         kept, report = _ready(folder, "intent"), _noted("intent", on_epoch, len(dev_ids))
-        with _steps("intent", len(examples)) as advance:
+        with _steps("intent") as advance:
             return finetune_intent(
                 base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, names=names
             )
@@ -250,9 +251,9 @@ def epoch_line(kind: Kind, epoch: Epoch, dev_rows: int) -> str:
 
 
 @contextmanager
-def _steps(kind: Kind, examples: int) -> Iterator[Progress]:
+def _steps(kind: Kind) -> Iterator[Progress]:
     """Report the steps of a training; yield what the training calls after each."""
-    with progress.track(f"fine-tuning {kind} on {examples} examples", None, "steps") as advance:
+    with progress.track(f"fine-tuning {kind}", None, "steps") as advance:
         yield lambda done, total, loss: advance(done, total)
 
 

@@ -13,7 +13,6 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.names import clean_name, name_key
 from corpus.records.annotations import NameNote
-from corpus.records.base import OTHER_INTENT
 from corpus.records.inventory import NameKind, Names, make_names
 from corpus.storage import operation_ids
 from corpus.tables import annotations as annotations_table
@@ -21,6 +20,7 @@ from corpus.tables import inventory as inventory_table
 from corpus.tables import labels, rounds
 from corpus.tables.inventory import NameSource, StoredNames, with_mapping, with_names, without_mapping
 from flows.models.inventory import NamesInUse, inventory_of, names_in_use
+from flows.models.name_checks import is_former, require_free, require_known, require_name, require_no_former
 from flows.models.proposals import list_proposals
 from flows.runtime.results import Result
 from flows.steps.merge import merge_basis
@@ -66,7 +66,7 @@ def add_names(
     known = inventory_of(corpus, home, settings).of(kind)
     for name in names:
         require_name(name)
-        _require_no_former(known, kind, name)
+        require_no_former(known, kind, name)
     given = note if note != NameNote() else None
     return _change(
         corpus,
@@ -84,8 +84,12 @@ def adopt(
     people: PeopleSettings,
     kind: NameKind,
     names: Sequence[str],
+    *,
+    dry_run: bool = False,
 ) -> InventoryChange:
     """Take proposed names into the inventory; the answers that named them become labels.
+
+    With `dry_run` the change is undone before it is committed, as in the other two functions that take it.
 
     Raises:
         UsageError: no answer proposes a name, or it is a former name of another.
@@ -98,7 +102,7 @@ def adopt(
     }
     for name in names:
         require_name(name)
-        _require_no_former(known, kind, name)
+        require_no_former(known, kind, name)
         if name_key(name, settings.fold_case) not in proposed:
             raise UsageError(
                 f"no answer names the {kind} {clean_name(name)}; earmark inventory add adds it all the same"
@@ -109,11 +113,20 @@ def adopt(
         people,
         {kind: lambda stored, _: with_names(stored, names, "adopted", None)},
         names,
+        dry_run=dry_run,
     )
 
 
 def rename(
-    corpus: Corpus, home: Path, settings: InventorySettings, people: PeopleSettings, kind: NameKind, old: str, new: str
+    corpus: Corpus,
+    home: Path,
+    settings: InventorySettings,
+    people: PeopleSettings,
+    kind: NameKind,
+    old: str,
+    new: str,
+    *,
+    dry_run: bool = False,
 ) -> InventoryChange:
     """Give a name of the inventory a new spelling, also in all labels.
 
@@ -126,12 +139,12 @@ def rename(
     require_name(new)
     in_use = names_in_use(corpus, home, settings)
     names = inventory_of(corpus, home, settings).of(kind)
-    _require_no_former(names, kind, old)
-    known = _require_known(names.resolve(old), kind, old)
-    _require_free(known, kind)
+    require_no_former(names, kind, old)
+    known = require_known(names.resolve(old), kind, old)
+    require_free(known, kind)
     other = names.resolve(new)
     if other not in (None, known):
-        if not _is_former(names, new):
+        if not is_former(names, new):
             raise UsageError(
                 f"{kind} {clean_name(new)} is in the inventory already; earmark inventory merge joins the two"
             )
@@ -143,11 +156,19 @@ def rename(
         named = with_names(free, [new], stored.sources.get(known, "added"), note)
         return _with_mappings(named, in_use.spelled_like(stored, kind, known), known, new)
 
-    return _change(corpus, in_use, people, {kind: change}, [new])
+    return _change(corpus, in_use, people, {kind: change}, [new], dry_run=dry_run)
 
 
 def merge_names(
-    corpus: Corpus, home: Path, settings: InventorySettings, people: PeopleSettings, kind: NameKind, old: str, into: str
+    corpus: Corpus,
+    home: Path,
+    settings: InventorySettings,
+    people: PeopleSettings,
+    kind: NameKind,
+    old: str,
+    into: str,
+    *,
+    dry_run: bool = False,
 ) -> InventoryChange:
     """Make a name of the inventory, or a proposed one, mean another, also in all labels.
 
@@ -157,20 +178,21 @@ def merge_names(
     """
     in_use = names_in_use(corpus, home, settings)
     names = inventory_of(corpus, home, settings).of(kind)
-    target = _require_known(names.resolve(into), kind, into)
+    target = require_known(names.resolve(into), kind, into)
     source = names.resolve(old) or clean_name(old)
     if source == target:
         raise UsageError(f"{kind} {target}: both names mean the same already")
     if not source or not source.isprintable():
         raise UsageError("a name has at least 1 character and no control character")
-    _require_no_former(names, kind, old)
-    _require_free(source, kind)
+    require_no_former(names, kind, old)
+    require_free(source, kind)
     return _change(
         corpus,
         in_use,
         people,
         {kind: lambda stored, _: _with_mappings(stored, in_use.spelled_like(stored, kind, source), source, target)},
         [target],
+        dry_run=dry_run,
     )
 
 
@@ -243,38 +265,12 @@ def _in_use(stored: StoredNames, _: Names) -> StoredNames:
     return replace(stored, sources=sources, notes=notes)
 
 
-def require_name(name: str) -> None:
-    """Check that a text can be the name of an intent or a slot.
-
-    Raises:
-        UsageError: it is empty, longer than 128 characters, or holds a control character.
-    """
-    clean = clean_name(name)
-    if not clean or len(clean) > 128 or not clean.isprintable():
-        raise UsageError("a name has 1 to 128 characters, none of them a control character")
-
-
 def _with_mappings(stored: StoredNames, spellings: Iterable[str], name: str, means: str) -> StoredNames:
     """Return the stored names after a name means another, in all given spellings but that of the other."""
     for each in (*spellings, name):
         if name_key(each) != name_key(means) or each == name:
             stored = with_mapping(stored, each, means)
     return stored
-
-
-def _is_former(names: Names, name: str) -> bool:
-    """Return whether a name means another one."""
-    known = names.resolve(name)
-    return known is not None and name_key(known, names.fold_case) != name_key(name, names.fold_case)
-
-
-def _require_no_former(names: Names, kind: NameKind, name: str) -> None:
-    if _is_former(names, name):
-        former, slot = clean_name(name), " --slot" if kind == "slot" else ""
-        raise UsageError(
-            f"{kind} {former} is a former name of {names.resolve(name)}; name that one, or run earmark inventory "
-            f"unmap{slot} {former} first"
-        )
 
 
 def _require_unsaid(corpus: Corpus, in_use: NamesInUse, kind: NameKind, name: str, what: str) -> None:
@@ -296,19 +292,16 @@ def _require_unsaid(corpus: Corpus, in_use: NamesInUse, kind: NameKind, name: st
         raise UsageError(f"{what}, and answers gave it, which would mean something else; choose another name")
 
 
-def _require_known(known: str | None, kind: NameKind, given: str) -> str:
-    if known is None:
-        raise UsageError(f"{kind} {clean_name(given)} is not in the inventory; earmark inventory show lists the names")
-    return known
-
-
-def _require_free(known: str, kind: NameKind) -> None:
-    if kind == "intent" and known == OTHER_INTENT:
-        raise UsageError(f"intent {OTHER_INTENT} is always in the inventory and keeps its name; adopt what was meant")
-
-
 class _Overtaken(Exception):
     """Another process changed what this change was computed from."""
+
+
+class _Undone(Exception):
+    """A dry run ends its transaction, which undoes it."""
+
+    def __init__(self, change: InventoryChange) -> None:
+        super().__init__()
+        self.change = change
 
 
 def _change(
@@ -319,6 +312,7 @@ def _change(
     names: Sequence[str] = (),
     *,
     settles: bool = False,
+    dry_run: bool = False,
 ) -> InventoryChange:
     """Write a change of the stored names and of every label that it concerns, in one transaction.
 
@@ -329,10 +323,13 @@ def _change(
         changes: by kind of name.
         names: names that are in use afterwards, all of one kind.
         settles: whether all labels agree with the inventory afterwards, and not only if they did so before.
+        dry_run: whether the transaction is undone, so that only what it would do is known.
     """
     while True:
         try:
-            return _try_change(corpus, in_use, people, changes, names, settles)
+            return _try_change(corpus, in_use, people, changes, names, settles, dry_run)
+        except _Undone as undone:
+            return undone.change
         except _Overtaken:
             continue
 
@@ -344,6 +341,7 @@ def _try_change(
     changes: Mapping[NameKind, Change],
     names: Sequence[str],
     settles: bool,
+    dry_run: bool,
 ) -> InventoryChange:
     with corpus.read() as conn:
         stored = inventory_table.stored_names(conn)
@@ -380,6 +378,8 @@ def _try_change(
             withdrawn=len(plan.withdrawn),
             closed=len(ids) - plan.opened,
         )
+        if dry_run:
+            raise _Undone(report)
         op.result = {"kind": ", ".join(changes), "names": len(names)}
         op.result |= {"labels": report.labels, "withdrawn": report.withdrawn}
     return report

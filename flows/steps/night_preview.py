@@ -13,18 +13,19 @@ from corpus.handle import Corpus
 from corpus.ingest.manifest_survey import survey
 from corpus.tables import costs, scores
 from corpus.tables import models as store
+from flows.models.promotion_budget import promotion_budget
 from flows.models.registry import KINDS
 from flows.nights.night import Night, night_of
 from flows.nights.sampling_frame import earliest_new, is_sampled, sampling_frame
 from flows.runtime.results import Result
-from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest
+from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest, HasSampling
 from flows.steps.ingest import failure, waiting_manifests
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
 from flows.steps.retrain_preview import RetrainPreview, preview
 from flows.tasks.answer_inbox import waiting_files
 
 
-class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasIngest, HasAnswers, Protocol):
+class SettingsOfNightPreview(SettingsOfRetrainPlan, HasInbox, HasIngest, HasAnswers, HasSampling, Protocol):
     """The settings that decide what a nightly run does."""
 
 
@@ -65,6 +66,8 @@ class NightPreview(Result):
         scoring_seconds: how long scoring all of them takes at least [s], by the time that the last evaluation of each
             kind took for a clip, without the draws and passes of a score; None where nothing was measured yet.
         sampled: whether the round of the night was chosen before.
+        promotion: how many more nights of this budget the gate of speech models waits at the earliest; None where it
+            can decide, or the budget names no clips.
     """
 
     night: str
@@ -76,6 +79,7 @@ class NightPreview(Result):
     waiting: int
     scoring_seconds: float | None = None
     sampled: bool
+    promotion: str | None = None
 
 
 def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night) -> NightPreview:
@@ -83,23 +87,25 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
     with corpus.read() as conn:
         ids = sampling_frame(conn, settings.night, night)[0]
         sampled = is_sampled(conn, night)
-        asr, intent = (store.alias(conn, kind, "champion") for kind in ("asr", "intent"))
-        if asr is not None and intent is not None:
-            ids = scores.unscored(conn, ids, asr, intent)
+        champions = [store.alias(conn, kind, "champion") for kind in KINDS]
+        if None not in champions:
+            ids = scores.unscored(conn, ids, *filter(None, champions))
         judged = [costs.newest_evaluation(conn, kind) for kind in KINDS]
     inbox = _preview_inbox(corpus, settings, night)
     unscored, waiting = (0, 0) if sampled else (len(ids), inbox.nights.get(night.name, 0))
     seconds = sum(each.seconds / each.rows for each in judged if each is not None)
+    asr = preview(corpus, settings, "asr", only_if_due=True)
     return NightPreview(
         night=night.name,
         answers=len(waiting_files(settings.answers)),
-        retrain_asr=preview(corpus, settings, "asr", only_if_due=True),
+        retrain_asr=asr,
         retrain_intent=preview(corpus, settings, "intent", only_if_due=True),
         inbox=inbox,
         unscored=unscored,
         waiting=waiting,
         scoring_seconds=round(seconds * (unscored + waiting), 1) if None not in judged else None,
         sampled=sampled,
+        promotion=promotion_budget(settings.sampling, settings.promotion, asr.judged_on),
     )
 
 

@@ -58,7 +58,7 @@ class LearnedVersion(Result):
     Attributes:
         version: its number.
         snapshot: id of the labels that it learned from; None, like the other figures, where an earlier run trained it.
-        labels: how many training labels it learned from.
+        labels: how many training labels it learned from: `train` of the account.
         new_labels: how many training labels were added, removed or changed since the version before it.
         training: how the fine-tuning ran; None where an earlier run registered the version and was killed then.
         pseudo: how many pseudo-labels it learned from; None where there were none.
@@ -148,8 +148,8 @@ def retrain(corpus: Corpus, settings: SettingsOfRetrain, plan: RetrainPlan, flow
         ) as run_id:
             learn = partial(fine_tune, corpus, found.folder, plan, folder)
             number, uri, trained = _train_and_register(learn, tracking, run_id, plan, folder)
-            labelled, strategy = len(plan.snapshot.of("train")), settings.sampling.strategy
-            rename_run(tracking, run_id, retrained(plan.kind, plan.cycle, labelled, strategy, number))
+            labels, strategy = _labels_learned(plan, trained), settings.sampling.strategy
+            rename_run(tracking, run_id, retrained(plan.kind, plan.cycle, labels, strategy, number))
     except TrainingRefused as error:
         _remove(folder, plan.kind)
         with corpus.operation(plan.operation_id, "retrain") as op:
@@ -219,6 +219,12 @@ def _account(plan: RetrainPlan, trained: Trained | None) -> LabelAccount | None:
     return plan.account.without({reason: count for reason, count in unlearned.items() if count})
 
 
+def _labels_learned(plan: RetrainPlan, trained: Trained | None) -> int:
+    """Return how many labels were learned from: as many as the account names."""
+    account = _account(plan, trained)
+    return len(plan.snapshot.of("train")) if account is None else account.train
+
+
 def _remove(folder: Path, kind: Kind) -> None:
     """Remove the files of a training that ended."""
     for unneeded in (folder, checkpoint_folder(folder, kind)):
@@ -239,7 +245,7 @@ def _put_version(
     learned = LearnedVersion(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,
-        labels=len(plan.snapshot.of("train")),
+        labels=_labels_learned(plan, trained),
         new_labels=plan.new_labels,
         training=trained.training if trained else None,
         pseudo=len(plan.pseudo.ids) or None,

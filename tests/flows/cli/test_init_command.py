@@ -37,8 +37,19 @@ def test_without_a_terminal_and_options_the_defaults_are_written(tmp_path: Path,
     assert settings.home == tmp_path / "new" / ".earmark"
     assert not settings.home.exists()
     assert (settings.sampling.clips, settings.importing.constants) == (40, {"locale": "en-US"})
-    lines = capsys.readouterr().out.splitlines()
+    *lines, wait = capsys.readouterr().out.splitlines()
+    assert "100 audit rows of 24 speakers" in wait
+    assert "at 40 clips a night that takes 5 more nights or longer" in wait
     assert lines[-2:] == [f"  earmark ingest manifest.jsonl --config {file}", f"  earmark score --config {file}"]
+
+
+def test_the_commands_that_it_prints_work_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    init("new", "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert document["next"][1] == f"earmark score --config {tmp_path / 'new' / 'earmark.yaml'}"
 
 
 def test_options_give_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -14,6 +14,7 @@ from flows.steps.export import ExportReport
 from flows.steps.fine_tune import Training
 from flows.steps.import_corpus import ImportReport
 from flows.steps.ingest import IngestReport
+from flows.steps.inventory import InventoryChange
 from flows.steps.merge_total import MergeTotal
 from flows.steps.retrain import LearnedVersion
 from flows.steps.sample import SampleReport
@@ -37,6 +38,28 @@ def test_what_a_version_was_judged_against_is_said_in_words():
     }
 
 
+def test_what_seldom_happens_is_shown_where_it_did_and_a_skipped_step_has_its_reason_alone():
+    change = {"names": ["town"], "labels": 0, "withdrawn": 0, "closed": 0}
+    assert worded("inventory", change) == {"names in use now": ["town"], "labels new or changed": 0}
+    assert worded("inventory", change | {"withdrawn": 1})["labels withdrawn, as the answers disagree now"] == 1
+    assert worded("scored", {"skipped": "all 120 are scored", "scored": 0, "already": 120}) == {
+        "skipped": "all 120 are scored"
+    }
+    assert worded("scored", {"skipped": None, "scored": 0}) == {"skipped": None, "clips scored now": 0}
+
+
+def test_examples_say_of_what_they_are():
+    learned = {"labels": 41, "examples": 81, "left_out": 0}
+    assert worded("retrained intent", learned) == {
+        "labels learned from": 41,
+        "trained on": "81 texts: transcripts, and drafts that differ from them",
+    }
+    assert worded("retrain asr", {"examples": 44, "left_out": 3}) == {
+        "trained on": "44 clips",
+        "labels that it can't learn": 3,
+    }
+
+
 def test_other_keys_are_shown_with_blanks():
     assert worded("rolled back", {"run_log_id": "e"}) == {"run log id": "e"}
 
@@ -49,6 +72,7 @@ def test_every_word_is_for_a_key_that_a_document_has():
         "export": (ExportReport,),
         "sweep": (SweepReport,),
         "merge": (MergeTotal,),
+        "inventory": (InventoryChange,),
         "dataset": (DatasetReport, DatasetRow),
         "retrain": (LearnedVersion, Training, Judgement, ChampionMoved),
     }

@@ -189,6 +189,11 @@ def test_the_choice_uses_the_curves_and_reports_it(world: World):
     assert "AUC-PR" in lines["calibration intent"]
     assert lines["labelled rows"] == "120, of which 120 were chosen and never learned from"
     assert lines["outlook asr"] == "needs at least 3 judged versions, there are 0"
+    assert "as the models expect" not in str(lines["expected errors"])
+    few = {kind: {**found, "rows": 29} for kind, found in document["calibration"].items()}
+    assert "as the models expect of themselves" in str(
+        sample_lines({**document, "calibration": few})["expected errors"]
+    )
 
 
 def test_costs_are_learned_from_all_answers(world: World):
@@ -349,4 +354,4 @@ def test_the_outlook_needs_three_judged_versions_and_then_speaks(world: World, c
     show_status(report)
     shown = capsys.readouterr().out
     assert "the next 100 labels are expected to bring" in shown
-    assert "for each token of the draft (120 answers)" in shown
+    assert "for each token of the champion's transcript (120 answers)" in shown

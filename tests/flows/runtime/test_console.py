@@ -28,6 +28,19 @@ def test_lines_of_several_files_name_their_file(capsys: pytest.CaptureFixture[st
     assert printed(capsys, lines) == ["  a.jsonl line 1: bad_row: same", "  b.jsonl line 1: bad_row: same"]
 
 
+def test_of_a_reason_that_has_more_rows_than_are_listed_all_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = [line(number, "the file is not there") | {"reason": "missing_file"} for number in range(1, 101)]
+    shown = printed(capsys, gone, {"missing_file": 200})
+    assert shown[0] == "  200 lines (1, 2, 3, 4, 5, ...): missing_file: the file is not there"
+    # of another reason, a row that is not listed may have another detail
+    odd = [line(number, "field locale: is no language tag") for number in (7, 9)]
+    shown = printed(capsys, odd, {"bad_row": 5})
+    assert shown[0] == "  at least 2 lines (7, 9, ...): bad_row: field locale: is no language tag"
+    # of several files, the count by reason is of all of them
+    shown = printed(capsys, [gone[0], {**gone[1], "file": "b.jsonl"}], {"missing_file": 9})
+    assert shown[1] == "  b.jsonl at least 1 line (2, ...): missing_file: the file is not there"
+
+
 def test_what_is_left_out_is_counted_truly(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line(number, f"fault {number}") for number in range(MOST_REFUSED + 4)]
     shown = printed(capsys, lines, {"bad_row": MOST_REFUSED + 4})

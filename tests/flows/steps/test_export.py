@@ -13,10 +13,10 @@ from corpus.errors import DoorClosed, Refused
 from corpus.storage.database import writing
 from corpus.tables import utterances
 from corpus.vault import consent
-from flows.steps.export import require_round
+from flows.steps.export import export_round, require_round
 from flows.steps.ingest import ingest_manifests as take_in
 from flows.tasks.task_status import SweepReport
-from tests.corpus.stored import accept_again
+from tests.corpus.stored import accept_again, choose
 from tests.flows.small_round import ROUND, World, answer, round_of
 
 
@@ -40,6 +40,18 @@ def test_a_repeated_export_within_the_lease_changes_nothing(world: World):
     assert {path.name: path.read_bytes() for path in world.folder.iterdir()} == written
     with world.corpus.read() as conn:
         assert conn.exec_driver_sql("SELECT utterance_id, until FROM leases ORDER BY 1").all() == until
+
+
+def test_why_tasks_show_no_draft_is_counted(tmp_path: Path):
+    with round_of(tmp_path / "home", 4, "tasks.blind_share=1.0") as world:
+        found = world.export()
+        assert (found.blind, found.blind_why) == (4, {"drawn by tasks.blind_share": 4})
+    with round_of(tmp_path / "other", 4, "tasks.blind_share=0.0") as world:
+        found = world.export()
+        assert (found.blind, found.blind_why) == (0, None)
+        choose(world.corpus, world.ids[:3], "2026-03-02", reason="audit")
+        audit = export_round(world.corpus, world.settings, "2026-03-02")
+        assert (audit.blind, audit.blind_why) == (3, {"audit rows": 3})
 
 
 def test_an_overdue_round_that_is_exported_by_hand_is_leased_again_and_again(world: World):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from annotation.inventory import InventorySettings
@@ -14,12 +16,13 @@ from corpus.errors import UsageError
 from corpus.records.annotations import Label, NameNote
 from corpus.records.arrivals import SlotSpan
 from corpus.records.inventory import Inventory, make_names
+from corpus.storage import records_schema
 from corpus.tables import labels
 from corpus.tables.inventory import meaning_digest, names_now
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, as_yaml, list_inventory
-from flows.steps.inventory import add_names, adopt, merge_names, rename, settle
+from flows.steps.inventory import InventoryChange, add_names, adopt, merge_names, rename, settle
 from flows.steps.merge_report import MergeReport
 from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
 from tests.flows.small_round import answer
@@ -52,6 +55,28 @@ def test_a_name_that_differs_in_digits_only_is_like_no_other(world: Asked):
     given(world, "Dial_67", "Dail_89", "Dial_")
     like = {row.name: row.like for row in list_proposals(*arguments(world)).proposals}
     assert like == {"Dial_67": None, "Dail_89": "Dial_89", "Dial_": None}
+
+
+def test_a_dry_run_says_what_a_change_does_and_changes_nothing(world: Asked):
+    given(world, "book_cabin", "bok cabin", "find_ship", "other")
+
+    def state() -> object:
+        with world.corpus.read() as conn:
+            operations = conn.execute(sa.select(records_schema.operations.c.operation_id)).scalars()
+            return names_now(conn).digest(), labels.current(conn), sorted(operations)
+
+    changes: list[Callable[..., InventoryChange]] = [
+        lambda **how: adopt(*changing(world), "intent", ["book_cabin"], **how),
+        lambda **how: merge_names(*changing(world), "intent", "bok cabin", "book_cabin", **how),
+        lambda **how: rename(*changing(world), "intent", "find_ship", "find_vessel", **how),
+    ]
+    for change in changes:
+        before = state()
+        planned = change(dry_run=True)
+        assert state() == before
+        assert planned == change()
+        assert planned.labels == 1
+        assert state() != before
 
 
 def test_adopting_a_name_makes_the_answers_labels_without_a_new_answer(world: Asked):

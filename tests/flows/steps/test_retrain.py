@@ -143,6 +143,22 @@ def test_a_training_that_fails_registers_nothing(home: Path):
     assert versions(settings) == before
 
 
+def test_labels_that_the_model_can_t_learn_are_not_among_those_that_it_learned_from(home: Path):
+    settings = small_settings(home, "asr.loop.epochs=1")
+    with opened(settings) as corpus:
+        rows = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False).snapshot.of("train")[:3]
+        with corpus.operation("label", "merge") as op:
+            known = [Label(row.utterance_id, "ça va", "play_music", (), 1.0, 9, 9) for row in rows]
+            labels.put_labels(corpus, op, known)
+        plan = retrain_plan.plan(corpus, settings, "asr", "test", only_if_due=False)
+        made = retrain_step.retrain(corpus, settings, plan, "")
+    assert made.account is not None
+    assert made.training is not None
+    assert made.account.left_out["unspellable"] == made.training.left_out == 3
+    assert made.labels == made.account.train == len(plan.snapshot.of("train")) - 3
+    assert made.training.examples == made.labels + (made.pseudo or 0)
+
+
 WILD = {
     "asr": ("asr.loop.learning_rate=10.0", "asr.loop.epochs=2"),
     "intent": ("intent.fit.encoder_rate=10.0", "intent.fit.head_rate=10.0", "intent.fit.epochs=2"),

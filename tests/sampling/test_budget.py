@@ -1,0 +1,38 @@
+"""How many nights a budget needs for so many audit rows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampling.budget import SamplingSettings, nights_to_audit_rows
+
+
+@pytest.mark.parametrize(
+    ("clips", "so_far", "nights"),
+    [(60, 0, 4), (60, 30, 3), (60, 100, 0), (200, 0, 1), (1, 99, 1), (None, 0, None)],
+)
+def test_half_of_the_clips_are_audit_rows_while_they_are_few(clips: int | None, so_far: int, nights: int | None):
+    assert nights_to_audit_rows(SamplingSettings(clips=clips), 100, so_far) == nights
+
+
+def test_without_an_audit_share_no_number_of_nights_is_enough():
+    settings = SamplingSettings(clips=60, audit_share=0.0, audit_share_while_few=0.0)
+    assert nights_to_audit_rows(settings, 100) is None
+    assert nights_to_audit_rows(settings, 100, so_far=100) == 0
+    # beyond the target there is no larger share, and none at all where the other is 0
+    few = settings.model_copy(update={"audit_share_while_few": 0.5, "audit_target": 90})
+    assert nights_to_audit_rows(few, 100) is None
+
+
+@given(st.integers(1, 300), st.integers(1, 400), st.floats(0.01, 1.0), st.floats(0.0, 1.0))
+def test_more_clips_never_take_more_nights(clips: int, needed: int, share: float, while_few: float):
+    def nights(count: int) -> int:
+        settings = SamplingSettings(clips=count, audit_share=share, audit_share_while_few=while_few)
+        found = nights_to_audit_rows(settings, needed)
+        assert found is not None
+        return found
+
+    assert 1 <= nights(clips + 1) <= nights(clips)
+    assert nights(clips) >= needed / clips
