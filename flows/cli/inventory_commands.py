@@ -146,8 +146,10 @@ def export(
     if out is None:
         print(text, end="")
     else:
-        out.write_text(text, encoding="utf-8")
-        print(f"inventory: {out}")
+        from flows.runtime.output_files import MARK, write_output
+
+        file = write_output(out, f"# {MARK} inventory export\n{text}".encode(), "--out", settings.home)
+        print(f"inventory: {file}")
 
 
 def _show_change(title: str, change: InventoryChange, as_json: bool) -> None:
