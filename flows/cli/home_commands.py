@@ -124,16 +124,19 @@ def report_night(
     """Write one night as an HTML page: funnel, models, traffic, choice, minutes, slices, decisions, caps."""
     from corpus.errors import UsageError
     from flows.reports.night_html import show_night, write_night_page
+    from flows.runtime.output_files import output_place
 
     if night is not None and named is not None and night != named:
         raise UsageError(f"nights {night} and {named} are both given; a page is of one night")
     night = night or named
     with open_home(config, overrides) as (corpus, settings):
+        if charts is not None:
+            output_place(charts, "--charts", settings.home)  # before the page is written
         found, file = write_night_page(corpus, settings, night, out)
     if charts is not None:
         from flows.reports.night_charts import write_charts
 
-        write_charts(found, settings.promotion, charts)
+        write_charts(found, settings.promotion, charts, settings.home)
     if as_json:
         console.show_json(found.to_json() | {"page": str(file)})
     else:

@@ -37,7 +37,10 @@ def init(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option("--base", help="Base of the speech model: a folder, or a hub id as owner/name@COMMIT."),
+        typer.Option(
+            "--base",
+            help="Base of the speech model: a name of earmark base list, a folder, or a hub id as owner/name@COMMIT.",
+        ),
     ] = None,
     clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips that may be labelled of a night.")] = None,
     minutes: Annotated[
@@ -52,6 +55,7 @@ def init(
 ) -> None:
     """Write a file of settings with comments, from answers or options; on a terminal it asks for what is not given."""
     from corpus.errors import Refused, UsageError
+    from corpus.storage.durable_write import write_file
     from flows.cli import starter_config as starter
 
     path = folder / starter.FILE
@@ -67,8 +71,7 @@ def init(
     override = _override(home)
     text = starter.config_text(answers, home)  # before the folder is made: a refusal leaves nothing
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path.resolve(), [text.encode()])  # of a link, the file behind it
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}; give another folder") from None
     options = f"--config {shlex.quote(str(path.resolve()))}"  # a later command may be run from another folder
@@ -158,7 +161,9 @@ def _answers(
         )
     if base is None and known != (starter.ENGLISH,):
         model = answer(
-            "Base of the speech model, a folder or owner/name@COMMIT; empty to fill it in later", "", starter.base_of
+            "Base of the speech model: name, folder or owner/name@COMMIT; empty to fill it in later",
+            "",
+            starter.base_of,
         )
     if budget is None:
         budget = answer("Budget of a night, such as 40 clips or 20 minutes", "40 clips", starter.budget_of)

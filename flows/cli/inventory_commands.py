@@ -167,8 +167,10 @@ def export(
     if out is None:
         print(text, end="")
     else:
-        out.write_text(text, encoding="utf-8")
-        print(f"inventory: {out}")
+        from flows.runtime.output_files import MARK, write_output
+
+        file = write_output(out, f"# {MARK} inventory export\n{text}".encode(), "--out", settings.home)
+        print(f"inventory: {file}")
 
 
 def _title(done: str, dry_run: bool) -> str:

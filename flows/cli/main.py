@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import Annotated, Final
@@ -69,6 +70,9 @@ def _earmark(
 def main() -> None:
     """Run the command; an error becomes one line on stderr and an exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit, not a kill, so that child processes are stopped
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # the name of a file may have bytes that are not UTF-8
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except SystemExit as end:

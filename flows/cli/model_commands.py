@@ -14,6 +14,7 @@ from flows.cli.options import (
     Json,
     Kind,
     Set,
+    SwitchBase,
     actor_name,
     app,
     open_home,
@@ -152,6 +153,7 @@ def register(
     path: Annotated[Path, typer.Argument(help="Folder with config.json, model.safetensors and tokenizer.")],
     kind: Annotated[Literal["asr", "intent"], typer.Option(help="Which model it is.")],
     name: Annotated[str, typer.Option(help="Name shown with its run; default the folder's name.")] = "",
+    switch_base: SwitchBase = False,
     config: Config = None,
     overrides: Set = None,
     as_json: Json = False,
@@ -160,7 +162,7 @@ def register(
     from flows.steps.register_external import register_external
 
     with open_home(config, overrides, lock="register", create=True) as (corpus, settings):
-        report = register_external(corpus, settings, path, kind, name)
+        report = register_external(corpus, settings, path, kind, name, "switch" if switch_base else "keep")
     show_result(report, as_json, _show_registered)
 
 

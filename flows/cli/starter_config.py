@@ -20,6 +20,7 @@ from annotation.assignment import Person
 from corpus.errors import RecordError, UsageError
 from corpus.locales import canonical_locale
 from flows.cli.setting_reference import settings as described
+from flows.models.base_catalog import entry_of
 from flows.runtime.settings import Settings
 
 FILE: Final = "earmark.yaml"
@@ -151,18 +152,25 @@ def languages_of(text: str) -> tuple[str, ...]:
 
 
 def base_of(text: str) -> Base | None:
-    """Return a base of the speech model from `FOLDER` or `owner/name@COMMIT`; None for an empty text.
+    """Return a base of the speech model from a name of the catalogue, `FOLDER` or `owner/name@COMMIT`; None for "".
 
     Raises:
-        UsageError: there is no such folder, or a hub id has no commit.
+        UsageError: there is no such folder, a hub id has no commit, or it is a base of the intent model.
     """
     name, _, revision = text.strip().partition("@")
     if not name:
         return None
+    entry = entry_of(name) if not revision else None
+    if entry is not None:
+        if entry.kind != "asr":
+            raise UsageError(f"base {name} is of the intent model; earmark base use {name} learns from it, once added")
+        return Base(str(entry.hub_id), str(entry.commit))
     if Path(name).is_dir():
         return Base(str(Path(name).resolve()))
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise UsageError(f"base {name!r}: no such folder; give a folder, or a hub id as owner/name@COMMIT")
+        raise UsageError(
+            f"base {name!r}: no such folder; give a name of earmark base list, a folder, or owner/name@COMMIT"
+        )
     if not _COMMIT.fullmatch(revision):
         raise UsageError(f"base {name}: give the commit, too, 40 hex digits: {name}@COMMIT")
     return Base(name, revision)

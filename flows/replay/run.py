@@ -14,15 +14,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from corpus.errors import UsageError
 from corpus.records.base import canonical_json, digest
+from corpus.storage.durable_write import write_file
 from flows.replay.report import ReplayReport, log_replay, plot_curves, summarise_replay
 from flows.replay.simulate import FullPool, ReplaySettings, prepare_worker, run_job
 from flows.runtime import progress
+from flows.runtime.output_files import output_errors, output_place
 from flows.runtime.settings import describe
 from sampling.learning_curves import Curve
 from sampling.measures import measure_entry
@@ -31,6 +33,9 @@ from training.replay_learners.corpora import LabelledCorpus, read_corpus
 from training.replay_learners.learners import LEARNERS
 from training.replay_learners.problem import make_problem, save_problem
 from training.tracking.store import TrackingSettings
+
+CURVES: Final = "curves.jsonl"
+"""Name of the file with a line for each finished run; a folder that has it is a replay's."""
 
 FULL = "full pool"
 """In place of the strategy in a job that trains on the whole pool."""
@@ -111,24 +116,34 @@ def plan_replay(
         raise UsageError(f"learner {replay.learner!r} is unknown; known are {', '.join(sorted(LEARNERS))}")
     corpus = read_corpus(folder)
     key = digest(canonical_json([corpus.digest, replay.model_dump()]))[:8]
-    destination = out or home / "replay" / f"{corpus.name}-{key}"
+    destination = output_place(out, "--out", home) if out else home / "replay" / f"{corpus.name}-{key}"
     ordered = ("random", *(name for name in names if name != "random"))
     return Replay(corpus, ordered, seeds, replay, destination, processes or os.cpu_count() or 1)
 
 
 def run_replay(home: Path, tracking: TrackingSettings, plan: Replay) -> ReplayReport:
-    """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report."""
-    plan.out.mkdir(parents=True, exist_ok=True)
-    results = _Results(plan.out / "curves.jsonl", _key(plan))
+    """Run the replay, write curves, plot and document to its folder, log its runs to MLflow and return the report.
+
+    Raises:
+        UsageError: the folder has other files than those of a replay, or can't be written to.
+    """
+    with output_errors(plan.out, "--out"):
+        plan.out.mkdir(parents=True, exist_ok=True)
+        if not (plan.out / CURVES).is_file() and any(plan.out.iterdir()):
+            raise UsageError(f"--out {plan.out} has files that no replay wrote; give a new folder")
+    results = _Results(plan.out / CURVES, _key(plan))
     with progress.track("replaying sampling and learning", plan.seeds * (1 + len(plan.strategies)), "runs") as advance:
         advance(results.count(plan))
         if results.count(plan) < plan.seeds * (1 + len(plan.strategies)):
             _simulate(plan, results, advance)
     curves, full = results.curves_of(plan), results.full_of(plan)
     report = summarise_replay(plan.corpus.name, plan.settings, plan.seeds, full, plan.strategies, curves)
-    (plan.out / "replay.json").write_text(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n")
     picture = plot_curves(report, curves)
-    picture.savefig(plan.out / "curves.png", dpi=130)
+    with output_errors(plan.out, "--out"):
+        write_file(
+            plan.out / "replay.json", [(json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n").encode()]
+        )
+        picture.savefig(plan.out / "curves.png", dpi=130)
     log_replay(home, tracking, _key(plan), plan.corpus.name, plan.settings, report, curves, picture)
     return report
 

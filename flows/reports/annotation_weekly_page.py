@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from corpus.errors import UsageError
 from corpus.handle import Corpus
 from flows.reports.annotation_weekly import (
     LocaleRow,
@@ -21,8 +21,12 @@ from flows.reports.annotation_weekly import (
 )
 from flows.reports.markdown import markdown_table
 from flows.runtime import console
+from flows.runtime.output_files import MARK, write_output
 from flows.runtime.results import Result
 from training.evaluation.interval_text import rate_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WORDS: Final = {
     "compared": "pairs of answers",
@@ -99,20 +103,19 @@ def write_report(corpus: Corpus, folder: Path, count: int) -> WeeklyReport:
         cost=cost_of_a_point(corpus),
         page=str(folder / "report.md"),
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_pictures(folder, found)
-        (folder / "report.md").write_text(_markdown(report), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder} can't be written: {type(error).__name__}; choose another --out") from None
+    home = corpus.settings.home
+    for name, picture in _pictures(found).items():
+        write_output(folder / name, picture, "--out", home)
+    write_output(folder / "report.md", f"[//]: # ({MARK})\n\n{_markdown(report)}".encode(), "--out", home)
     return report
 
 
-def _write_pictures(folder: Path, found: Sequence[Week]) -> None:
+def _pictures(found: Sequence[Week]) -> dict[str, bytes]:
+    """Return the plots of the page as PNG, by the name of their file."""
     from training.tracking.weekly import agreement_figure, false_starts_figure, throughput_figure
 
     if not found:
-        return
+        return {}
     names = [f"{week.monday:%d %b}" for week in found]
     pictures = {
         "throughput.png": throughput_figure(names, [w.answers for w in found], [w.minutes for w in found]),
@@ -121,8 +124,13 @@ def _write_pictures(folder: Path, found: Sequence[Week]) -> None:
         ),
         "accidental.png": false_starts_figure(names, [w.accidental for w in found]),
     }
-    for name, picture in pictures.items():
-        picture.savefig(folder / name)
+    return {name: _png(picture) for name, picture in pictures.items()}
+
+
+def _png(picture: Figure) -> bytes:
+    file = BytesIO()
+    picture.savefig(file, format="png", metadata={"Software": MARK})
+    return file.getvalue()
 
 
 def _week_row(week: Week) -> WeekRow:

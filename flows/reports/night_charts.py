@@ -6,16 +6,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corpus.errors import UsageError
-from corpus.storage.durable_write import write_file
 from flows.reports import night_sections as sections
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_report import NightReport
 from flows.reports.svg_chart import Chart
+from flows.runtime.output_files import write_output
 from training.evaluation.gate import PromotionSettings
 
 
-def write_charts(report: NightReport, gate: PromotionSettings, folder: Path) -> tuple[Path, ...]:
+def write_charts(report: NightReport, gate: PromotionSettings, folder: Path, home: Path) -> tuple[Path, ...]:
     """Write each chart of the page that has something to show into a folder, such as `asr-nights.svg`.
 
     Raises:
@@ -23,13 +22,7 @@ def write_charts(report: NightReport, gate: PromotionSettings, folder: Path) -> 
     """
     written = []
     for name, (title, chart) in charts_of(report, gate).items():
-        file = folder / f"{name}.svg"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_file(file, [chart_svg(title, chart).encode()], temporary=file.with_name(f".{file.name}.tmp"))
-        except OSError as error:
-            raise UsageError(f"{file} can't be written: {type(error).__name__}; choose another --charts") from None
-        written.append(file)
+        written.append(write_output(folder / f"{name}.svg", chart_svg(title, chart).encode(), "--charts", home))
     return tuple(written)
 
 

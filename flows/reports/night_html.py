@@ -7,14 +7,13 @@ from typing import Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corpus.errors import UsageError
 from corpus.handle import Corpus
-from corpus.storage.durable_write import write_file
 from flows.reports import night_sections as sections
 from flows.reports import night_traffic
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.curve_sketch import sketch
 from flows.reports.night_report import NightReport, night_report
+from flows.runtime.output_files import write_output
 from flows.runtime.settings_parts import HasHome, HasNight, HasPromotion, HasSampling
 from training.evaluation.gate import PromotionSettings
 
@@ -44,15 +43,8 @@ def write_night_page(
     """
     report = night_report(corpus, settings.night, settings.promotion, settings.sampling, night)
     file = out or night_file(settings.home, report.night)
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder; name the file with --out, such as night.html")
-    try:
-        write_file(
-            file, [night_html(report, settings.promotion).encode()], temporary=file.with_name(f".{file.name}.tmp")
-        )
-    except OSError as error:
-        raise UsageError(f"{file} can't be written: {type(error).__name__}; choose another --out") from None
-    return report, file
+    place = write_output(file, night_html(report, settings.promotion).encode(), "--out", settings.home)
+    return report, place
 
 
 def night_html(report: NightReport, gate: PromotionSettings) -> str:

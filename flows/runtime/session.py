@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from corpus.errors import EarmarkError
+from corpus.errors import EarmarkError, UsageError
 from corpus.handle import Corpus, open_corpus
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
@@ -172,10 +172,28 @@ def describe_unforeseen(error: BaseException) -> str:
     )
 
 
+def _wrong_path(error: BaseException) -> str | None:
+    """Return one line on a path of the command line that can't be used, whatever used it; None for other errors.
+
+    A path that the command line does not name may be that of a clip, and is not shown.
+    """
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve
+        return "a path can't be used: its symbolic links form a loop; give another one"
+    if not isinstance(error, OSError) or not isinstance(error.filename, str):
+        return None
+    given = [each for part in sys.argv[1:] for each in (part, part.rpartition("=")[2])]
+    given += [value for name, value in os.environ.items() if name.startswith("EARMARK_")]
+    named = any(path.strip("/") and error.filename.startswith(path) for path in given)
+    return f"{error.filename} can't be used: {error.strerror}; give another path" if named else None
+
+
 def fail(error: BaseException) -> int:
     """Print an error on stderr as one line; return the exit status."""
+    wrong_path = _wrong_path(error)
     if isinstance(error, EarmarkError):
         line, status = str(error), error.exit_status
+    elif wrong_path is not None:
+        line, status = wrong_path, UsageError.exit_status
     else:
         line, status = describe_unforeseen(error), 1
         if os.environ.get("EARMARK_DEBUG"):

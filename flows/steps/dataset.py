@@ -27,6 +27,7 @@ from corpus.tables import datasets, labels, rounds, utterances
 from corpus.tables.datasets import Dataset
 from corpus.vault import consent, vault
 from flows.runtime import progress
+from flows.runtime.output_files import output_errors, output_place
 from flows.runtime.results import Result
 
 NOTICE = "NOTICE.txt"
@@ -92,8 +93,8 @@ def export_dataset(
             round is unknown.
         Refused: no utterance may be handed out.
     """
-    out = out.expanduser().resolve()
-    _check(corpus, home, out, format_, with_audio, expires_at)
+    out = output_place(out, "OUT", home)
+    _check(corpus, out, format_, with_audio, expires_at)
     revisions, splits, judging, silent = _rows_of(corpus, round_, for_speech=format_ in NEEDS_AUDIO)
     with corpus.read() as conn:
         closed = door.closures(corpus, conn, sorted(revisions), "train")
@@ -109,7 +110,12 @@ def export_dataset(
     with corpus.operation(operation_ids.dataset(dataset_id), "dataset") as op:
         datasets.put(op.conn, made, ids)
         op.result = {"rows": len(ids), "format": format_, "with_audio": with_audio}
-    counts = _write(corpus, made, format_, {i: revisions[i] for i in ids}, splits)
+    try:
+        with output_errors(out, "OUT"):
+            counts = _write(corpus, made, format_, {i: revisions[i] for i in ids}, splits)
+    except UsageError:  # such as a full disk
+        _delete_unfinished(corpus, out)
+        raise
     return DatasetReport(
         dataset_id=dataset_id,
         place=str(out),
@@ -148,17 +154,13 @@ def _write(
     return counts
 
 
-def _check(
-    corpus: Corpus, home: Path, out: Path, format_: Format, with_audio: bool, expires_at: datetime | None
-) -> None:
+def _check(corpus: Corpus, out: Path, format_: Format, with_audio: bool, expires_at: datetime | None) -> None:
     if format_ in NEEDS_AUDIO and not with_audio:
         raise UsageError(f"format {format_} names audio files; give --with-audio and --expires")
     if with_audio and expires_at is None:
         raise UsageError("clips are handed out until a date only; give --expires, such as 2027-01-31")
     if expires_at is not None and expires_at <= corpus.clock():
         raise UsageError("--expires is in the past; give a later date")
-    if out.is_relative_to(home.resolve()) or home.resolve().is_relative_to(out):
-        raise UsageError("the dataset would lie in the home; give a folder elsewhere")
     above = next(path for path in (out, *out.parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise UsageError(f"dataset {out.name}: no folder can be made in {above}; give another folder")

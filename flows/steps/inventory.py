@@ -289,7 +289,10 @@ def _require_unsaid(corpus: Corpus, in_use: NamesInUse, kind: NameKind, name: st
         else:
             ids |= set(inventory_table.with_transcripts(conn))
     if any(same(each) for each in names_given(corpus, kind, ids)):
-        raise UsageError(f"{what}, and answers gave it, which would mean something else; choose another name")
+        raise UsageError(
+            f"{what}, and answers gave it, which would mean something else; choose a name that "
+            "no answer gave: two names that answers gave can't be swapped"
+        )
 
 
 class _Overtaken(Exception):

@@ -18,6 +18,7 @@ from flows.models import registry
 from flows.models.eval_set import snapshot_and_account
 from flows.models.inventory import inventory_of
 from flows.runtime import progress
+from flows.runtime.output_files import output_errors, output_place
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAsr, HasHome, HasInventory, HasModels, HasPromotion
 from flows.steps.training_examples import asr_examples
@@ -76,7 +77,7 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     from training.asr.loading import load_asr
     from training.loop.model_files import replaced_folder
 
-    out = out.expanduser().resolve()
+    given, out = out, output_place(out, "OUT", settings.home)
     if out.exists():
         raise UsageError(f"{out.name} exists; give a new folder")
     names = inventory_of(corpus, settings.home, settings.inventory)
@@ -86,7 +87,7 @@ def build_base(corpus: Corpus, settings: SettingsOfLm, out: Path) -> LmReport:
     asr = with_decoder(replace(load_asr(base), beam=None), decoder)
     asr, rows, rates = _weighed(asr, _dev_frames(corpus, settings.promotion, asr))
     assert asr.decoder is not None
-    with replaced_folder(out) as draft:
+    with output_errors(given, "OUT"), replaced_folder(out) as draft:
         shutil.copytree(base, draft, dirs_exist_ok=True)
         write_decoder(draft, asr.decoder)
     return _report(out, asr, asr.decoder, rows, rates)

@@ -16,7 +16,7 @@ from corpus.tables import models as store
 from flows.models import registry
 from flows.models.aliases import mirror_registry
 from flows.models.anchor_log import log_anchor
-from flows.models.base_models import ensure_champions
+from flows.models.base_models import OnOther, ensure_champions
 from flows.models.eval_set import audit_set
 from flows.models.evaluation_store import MEASURE, evaluate_versions
 from flows.models.model_check import check_model
@@ -57,7 +57,7 @@ class RegisterReport(Result):
 
 
 def register_external(
-    corpus: Corpus, settings: SettingsOfRegister, folder: Path, kind: Kind, name: str = ""
+    corpus: Corpus, settings: SettingsOfRegister, folder: Path, kind: Kind, name: str = "", on_other: OnOther = "keep"
 ) -> RegisterReport:
     """Register the folder's model as a version, and measure it where the evaluation set has labelled rows.
 
@@ -71,6 +71,7 @@ def register_external(
         folder: a model in the format of transformers, with weights in safetensors only.
         kind: `asr` or `intent`.
         name: name of its run; the folder's name where "".
+        on_other: what to do where the settings name another base than the home's.
 
     Raises:
         UsageError: there is no such folder, or earmark can't load the model in it.
@@ -84,7 +85,7 @@ def register_external(
     with progress.track("checking the model's files", None, "files"):
         check_model(folder, kind)
         digest = folder_digest(folder)
-    ensure_champions(corpus, settings.home, settings.models, settings.tracking, "keep")
+    ensure_champions(corpus, settings.home, settings.models, settings.tracking, on_other)
     tracking = open_tracking(settings.tracking, settings.home)
     existing = _find_version(corpus, tracking, kind, digest)
     if existing is not None:

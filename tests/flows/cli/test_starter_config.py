@@ -11,6 +11,7 @@ from annotation.assignment import Person
 from corpus.errors import UsageError
 from flows.cli import starter_config as starter
 from flows.cli.starter_config import Answers, Base, Budget, config_text
+from flows.models.base_catalog import entry_of
 from flows.runtime.settings import Settings, load_settings
 
 PLAIN = Answers("UTC", ("en-US",), ("en",), None, Budget(clips=40), ())
@@ -87,6 +88,10 @@ def test_answers_are_read_in_their_usual_forms(tmp_path: Path):
     assert starter.budget_of("20 minutes") == starter.budget_of("20 min") == Budget(minutes=20.0)
     assert starter.base_of("") is None
     assert starter.base_of(str(tmp_path)) == Base(str(tmp_path))
+    entry = entry_of("tiny-en")
+    assert entry is not None
+    for name in ("tiny-en", "openai/whisper-tiny.en"):
+        assert starter.base_of(name) == Base("openai/whisper-tiny.en", entry.commit)
     assert starter.base_of(f"owner/name@{'b' * 40}") == Base("owner/name", "b" * 40)
     assert starter.people_of(["ann=de_DE,en-GB", "bob"]) == (
         Person(annotator_id="ann", locales=("de-DE", "en-GB")),
@@ -101,7 +106,8 @@ def test_answers_are_read_in_their_usual_forms(tmp_path: Path):
         (starter.time_zone_of, "../etc", "is unknown"),
         (starter.locales_of, "german", "locale 'german' is no language tag"),
         (starter.locales_of, " ", "a locale is needed"),
-        (starter.base_of, "nowhere", "no such folder"),
+        (starter.base_of, "nowhere", "no such folder; give a name of earmark base list"),
+        (starter.base_of, "minilm", "is of the intent model"),
         (starter.base_of, "owner/name@main", "40 hex digits"),
         (starter.budget_of, "40", "40 clips or 20 minutes"),
         (starter.budget_of, "0 clips", "40 clips or 20 minutes"),

@@ -26,7 +26,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[NightReport, Setti
 
 def test_each_chart_of_the_page_is_a_readable_file(judged: tuple[NightReport, Settings], tmp_path: Path) -> None:
     report, settings = judged
-    files = write_charts(report, settings.promotion, tmp_path / "new" / "charts")
+    files = write_charts(report, settings.promotion, tmp_path / "new" / "charts", settings.home)
     assert {file.stem for file in files} == set(charts_of(report, settings.promotion)) >= {"funnel", "asr-nights"}
     for file in files:
         root = ElementTree.parse(file).getroot()
@@ -48,5 +48,5 @@ def test_texts_are_escaped() -> None:
 
 def test_a_folder_that_can_not_be_made_is_named(judged: tuple[NightReport, Settings], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"file/charts.* --charts"):
-        write_charts(judged[0], judged[1].promotion, tmp_path / "file" / "charts")
+    with pytest.raises(UsageError, match=r"^--charts .*file/charts"):
+        write_charts(judged[0], judged[1].promotion, tmp_path / "file" / "charts", judged[1].home)

@@ -63,6 +63,21 @@ def test_an_external_model_is_a_version_that_moves_nothing(settings: Settings, t
     assert run.data.metrics["audit_rows"] == found.rate.n
 
 
+def test_a_switch_of_the_base_goes_with_it_where_the_command_asks_for_it(settings: Settings, tmp_path: Path):
+    for name in ("theirs", "new-base"):
+        shutil.copytree(registry.BASES / "intent", tmp_path / name)
+        (tmp_path / name / "calibration.json").write_text(f'{{"temperature": {len(name)}.5}}\n')
+    models = settings.models.model_copy(update={"intent": str(tmp_path / "new-base")})
+    wanted = settings.model_copy(update={"models": models})
+    with opened(settings) as corpus:
+        before = registry.by_name(corpus, "intent", "base")
+        register_external(corpus, wanted, tmp_path / "theirs", "intent")
+        assert registry.by_name(corpus, "intent", "base") == before
+        register_external(corpus, wanted, tmp_path / "theirs", "intent", on_other="switch")
+        base = registry.by_name(corpus, "intent", "base")
+        assert (base.origin, base.version != before.version) == ("base", True)
+
+
 def test_the_files_of_a_version_that_learned_here_are_that_version_and_stay_tainted(settings: Settings, tmp_path: Path):
     with opened(settings) as corpus:
         version = newest_version(corpus, "intent")
