@@ -58,7 +58,7 @@ def show_comparison(report: Comparison) -> None:
     names, difference = versions_of(report), report.difference
     print(
         f"{difference.n} audit rows of {difference.speakers} speakers, set {report.eval_set_id[:12]}, "
-        f"normal form {report.normaliser}, 95 % intervals by speaker"
+        f"{report.forms}, 95 % intervals by speaker"
     )
     figures = [
         (row.name, figure_text(row.first), figure_text(row.second), points_text(row.difference))

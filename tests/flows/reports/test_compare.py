@@ -43,9 +43,10 @@ def test_both_are_judged_on_the_same_rows_with_every_figure(settings: Settings, 
         said = [label.transcript for label in compared.audit.labels.values() if label.transcript]
     report = compared.document.to_json()
     json.dumps(report, allow_nan=False)
+    assert report.get("numbers") == ("earmark-1+numbers-en" if kind == "asr" else None)
     names = {row["figure"] for row in report["figures"]}
     asked = {
-        "asr": {"wer", "substitutions", "cer", "ece", "end_to_end_success"},
+        "asr": {"wer", "wer_numbers", "substitutions", "cer", "ece", "end_to_end_success"},
         "intent": {"macro_f1", "end_to_end_success", "ece"},
     }
     assert asked[kind] <= names
