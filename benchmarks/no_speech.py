@@ -6,7 +6,8 @@
 checks, `draws` the share of drawn texts. Sounds, 30 clips each of 0.5 to 6 s: silence, faint noise (-70 to -50 dB),
 noise (-40 to -20 dB), notes with overtones, and babble, 40 digits of FSDD laid over each other, which are speech.
 Digits: clips of FSDD's test split with and without half a second of faint noise at both ends. Their WER is by earmark's
-normal form, in which "8" is not "eight", and with digits spelled. Windows shorter than the model's own are for earmark.
+normal form, in which "8" is not "eight", with digits spelled, and with numbers alike. Windows shorter than the model's
+own are for earmark.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from corpus.records.base import Floats
 from corpus.synthetic.acoustics import noise
 from corpus.synthetic.speech import resample
 from corpus.text import normalise
+from training.evaluation.number_forms import in_number_form
 
 RATE = 16_000
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -130,16 +132,16 @@ def rates(asr: Any, clips: Sequence[Floats], texts: Sequence[str]) -> dict[str, 
 
 
 def errors(heard: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
-    """Return the word error rate by the normal form and with digits spelled, and the share of empty texts."""
+    """Return the word error rate by the normal form and two in which digits agree, and the share of empty texts."""
     by_form: dict[str, Callable[[str], list[str]]] = {
         "wer": lambda text: normalise(text).split(),
         "wer, digits spelled": lambda text: [SPELLED.get(word, word) for word in normalise(text).split()],
+        "wer, numbers alike": lambda text: in_number_form(text, "earmark").split(),
     }
-    words = sum(len(text.split()) for text in texts)
-    found = {
-        name: round(sum(distance(form(text), form(own)) for text, own in zip(texts, heard, strict=True)) / words, 3)
-        for name, form in by_form.items()
-    }
+    found = {}
+    for name, form in by_form.items():
+        edits = sum(distance(form(text), form(own)) for text, own in zip(texts, heard, strict=True))
+        found[name] = round(edits / sum(len(form(text)) for text in texts), 3)
     return found | {"empty": round(sum(not own for own in heard) / len(heard), 3)}
 
 

@@ -27,6 +27,9 @@ REPORT_COLUMNS: Final = (
 REPORT_DETAILS: Final = ("word_edits", "duration", "snr", "truth", "predicted", "raw_confidence", "success")
 """Columns that reports of older versions lack."""
 
+REPORT_EXTRAS: Final = ("marks", "number_errors", "number_words")
+"""Columns that are empty where nothing was to be counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -64,11 +67,15 @@ class EvaluationReport:
             where the label has no transcript and so no slots.
         marks: (N,) str keyed digests of the normalised reference texts (kind `asr`): with another mark, a row has
             another text, also of the same length; empty in reports of older versions and for `intent`.
+        number_errors, number_words: (N,) int64 word errors and reference words under the form `numbers`, in which
+            numbers in digits and in words agree (kind `asr`); empty without such a form.
         intents: names, sorted.
         beside: version of the other kind's model that took part: the speech model whose transcripts an intent model
             read, or the intent model that read the transcripts of a speech model; "" where there was none.
         normaliser: version of the normal form under which words were counted; "" in reports of older versions, whose
             columns from `word_edits` on are empty.
+        numbers: version of the form under which `number_errors` were counted, see `training.evaluation.number_forms`;
+            "" without one. It is only shown: the gate decides by `errors`.
     """
 
     kind: Kind
@@ -91,9 +98,12 @@ class EvaluationReport:
     raw_confidence: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     success: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     marks: Strings = field(default_factory=lambda: np.zeros(0, np.str_))
+    number_errors: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    number_words: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     intents: tuple[str, ...] = ()
     beside: str = ""
     normaliser: str = ""
+    numbers: str = ""
 
     def __post_init__(self) -> None:
         rows = len(self.utterance_ids)
@@ -102,14 +112,17 @@ class EvaluationReport:
                 same = len(getattr(self, name)) == length
                 _require(same, f"report of {self.kind} {self.version}: {name} has another length")
 
-        _require(len(self.marks) in (0, rows), f"report of {self.kind} {self.version}: marks has another length")
+        for name in REPORT_EXTRAS:
+            other = f"report of {self.kind} {self.version}: {name} has another length"
+            _require(len(getattr(self, name)) in (0, rows), other)
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
 
     def take(self, rows: npt.NDArray[np.bool_]) -> EvaluationReport:
         """Return the report of some of its rows, (N,) bool, in their order."""
-        names = REPORT_COLUMNS + (REPORT_DETAILS if self.detailed else ()) + (("marks",) if len(self.marks) else ())
+        names = REPORT_COLUMNS + (REPORT_DETAILS if self.detailed else ())
+        names += tuple(name for name in REPORT_EXTRAS if len(getattr(self, name)))
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     @property

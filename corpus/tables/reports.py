@@ -33,8 +33,13 @@ _REPORT_TYPES: dict[str, Any] = {
     "raw_confidence": np.float32,
     "success": np.int64,
     "marks": np.str_,
+    "number_errors": np.int64,
+    "number_words": np.int64,
 }
 """Columns with one row for each utterance, whose ids are in a table of their own."""
+
+_FACTS = ("beside", "normaliser", "numbers")
+"""Facts about the whole report, "" where there are none."""
 
 _TRIPLES = ("slot_counts", "word_edits")
 """Columns with three numbers for each utterance."""
@@ -44,7 +49,7 @@ def put_report(conn: sa.Connection, report: EvaluationReport) -> None:
     """Store a report; it replaces an earlier one of the same version on the same set."""
     key = {name: getattr(report, name) for name in _KEY}
     columns = {name: getattr(report, name).tolist() for name in _REPORT_TYPES}
-    facts = {"intents": list(report.intents), "beside": report.beside, "normaliser": report.normaliser}
+    facts: dict[str, Any] = {name: getattr(report, name) for name in _FACTS} | {"intents": list(report.intents)}
     numbers = canonical_json({**columns, **facts})
     insert_new(conn, reports, [key | {"numbers": numbers}])
     conn.execute(sa.update(reports).where(*_same(reports, key)).values(numbers=numbers))
@@ -63,7 +68,7 @@ def report(conn: sa.Connection, kind: Kind, version: str, eval_set_id: str) -> E
         name: np.array(numbers.get(name, []), dtype=dtype) for name, dtype in _REPORT_TYPES.items()
     }
     columns |= {name: columns[name].reshape(-1, 3) for name in _TRIPLES}
-    columns |= {name: numbers.get(name, "") for name in ("beside", "normaliser")}
+    columns |= {name: numbers.get(name, "") for name in _FACTS}
     columns["utterance_ids"] = np.array(_ids(conn, key), dtype=np.str_)
     columns["intents"] = tuple(numbers.get("intents", []))
     return EvaluationReport(kind=kind, version=version, eval_set_id=eval_set_id, **columns)

@@ -20,6 +20,7 @@ from flows.runtime import progress
 if TYPE_CHECKING:
     from training.evaluation.gate import PromotionSettings
     from training.evaluation.intervals import Numbers
+    from training.evaluation.number_forms import NumberForm
     from training.snapshots import LabelAccount
 
 
@@ -38,6 +39,7 @@ class AuditSet:
             rows that were drawn; held-out rows have weight 1.
         speech_model: the speech model whose transcripts the intent model gets; None for `asr`.
         marks: keyed digests of the reference texts by utterance id, see `EvaluationReport`; none for `intent`.
+        numbers: form in which numbers are counted a second time; None for none.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class AuditSet:
     weights: Numbers
     speech_model: ModelVersion | None
     marks: Mapping[str, str] = field(default_factory=dict)
+    numbers: NumberForm | None = None
 
 
 def audit_set(
@@ -80,6 +83,7 @@ def audit_set(
         weights=traffic_weights([drawn[i].inclusion_prob for i in ids]),
         speech_model=speech_model,
         marks=labels.text_marks(corpus, reference.values()) if kind == "asr" else {},
+        numbers=gate.numbers,
     )
 
 

@@ -142,14 +142,16 @@ def _asr_report(
     reading: IntentReading,
 ) -> EvaluationReport:
     """Return the report of a speech model, with the success of the champion intent model on its transcripts."""
-    from training.evaluation.report import evaluate_asr, succeeded
+    from training.evaluation.report import evaluate_asr, succeeded, with_numbers
 
     hypotheses = reading.hypotheses()
-    return evaluate_asr(
+    references = {i: label.transcript or "" for i, label in audit.labels.items()}
+    texts = {output.utterance_id: output.text for output in outputs}
+    report = evaluate_asr(
         version.version,
         audit.eval_set_id,
-        {i: label.transcript or "" for i, label in audit.labels.items()},
-        {output.utterance_id: output.text for output in outputs},
+        references,
+        texts,
         audit.speaker_ids,
         {output.utterance_id: output.mean_confidence for output in outputs},
         {i: label.intent for i, label in audit.labels.items() if label.intent is not None},
@@ -161,6 +163,8 @@ def _asr_report(
         },
         reading.version,
     )
+    locales = dict(zip(sorted(audit.labels), audit.slices["locale"].tolist(), strict=True))
+    return with_numbers(report, references, texts, audit.numbers, locales)
 
 
 def _intent_report(

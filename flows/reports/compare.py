@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "wer": "WER",
+    "wer_numbers": "WER, numbers alike",
     "substitutions": "substitutions",
     "deletions": "deletions",
     "insertions": "insertions",
@@ -124,6 +125,7 @@ class Comparison(Result):
         first, second: the versions.
         eval_set_id: the evaluation rows.
         normaliser: version of the normal form of texts.
+        numbers: version of the form in which numbers were counted a second time; None where in none, or in two.
         rates: the error rate of each version.
         difference: second - first in the error rate.
         figures, slices: every figure, and the error rate in every slice.
@@ -146,8 +148,14 @@ class Comparison(Result):
     better: int
     slices: tuple[SliceComparison, ...]
     cost: tuple[VersionCost, VersionCost]
+    numbers: str | None = None
     page: str | None = None
     run: str | None = None
+
+    @property
+    def forms(self) -> str:
+        """Return the normal forms under which words were counted, in words."""
+        return f"normal form {self.normaliser}" + (f", numbers alike {self.numbers}" if self.numbers else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +227,7 @@ def compare_versions(corpus: Corpus, settings: SettingsOfCompare, first: str, se
         better=better,
         slices=tuple(_slice_comparison(pair) for pair in slices),
         cost=(_version_cost(corpus, audit, versions[0]), _version_cost(corpus, audit, versions[1])),
+        numbers=one.numbers if one.numbers and one.numbers == two.numbers else None,
     )
     tables = [pair.first for pair in slices], [pair.second for pair in slices]
     return Compared(audit, versions, (one, two), tables, document)

@@ -90,7 +90,7 @@ def show_comparison(report: Comparison) -> None:
     names, difference = versions_of(report), report.difference
     print(
         f"{difference.n} audit rows of {difference.speakers} speakers, evaluation set {report.eval_set_id[:12]}, "
-        f"normal form {report.normaliser}; intervals are 95 %, by speaker"
+        f"{report.forms}; intervals are 95 %, by speaker"
     )
     figures = [
         (row.name, figure_text(row.first), figure_text(row.second), figure_change(row)) for row in report.figures

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Kind, digest
-from corpus.records.evaluation import Interval
+from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.tables import models as store
 from corpus.tables import night_funnel, rounds, utterances
 from corpus.tables.rounds import RoundRow
@@ -57,6 +57,7 @@ class NightRates(Result):
         decision: what it decided.
         champion_rate, base_rate, challenger_rate: None where the version was not judged on these rows.
         better_by: how much better the champion is than the base, paired, so that more is better.
+        champion_numbers: the champion's WER where numbers in digits and in words agree; None where not counted.
     """
 
     night: str
@@ -69,6 +70,7 @@ class NightRates(Result):
     base_rate: Interval | None
     challenger_rate: Interval | None
     better_by: Interval | None
+    champion_numbers: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,16 @@ def _rates(judged: JudgedNights, of_night: NightReports) -> NightRates:
         base_rate=base,
         challenger_rate=challenger,
         better_by=_better_by(judged, of_night),
+        champion_numbers=_with_numbers_alike(judged, of_night.of_champion),
     )
+
+
+def _with_numbers_alike(judged: JudgedNights, report: EvaluationReport | None) -> Interval | None:
+    from training.evaluation.rates import figure
+
+    if report is None or not report.numbers:
+        return None
+    return figure(report, "wer_numbers", weights=judged.weights_of(report))
 
 
 def _better_by(judged: JudgedNights, of_night: NightReports) -> Interval | None:

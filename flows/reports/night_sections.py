@@ -215,6 +215,8 @@ def finding(kind: KindReport) -> str:
     if last is None or last.champion_rate is None:
         return f"No {kind.kind} model has been judged on audit rows yet."
     rate = _rate(last.champion_rate)
+    if last.champion_numbers is not None:
+        rate += f" ({percent(last.champion_numbers.value)} with numbers alike)"
     if last.champion == kind.base:
         return f"The base is still the champion: {kind.measure} {rate} {where}, after {last.night}."
     better = last.better_by

@@ -184,8 +184,7 @@ def finetune_asr(
     base_state = weights_of(asr.model)
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    watched = DevErrors(_word_counts(dev), before, before) if dev else None
-    result = _train(asr, usable, settings, on_progress, (dev, watched), checkpoint_from, on_epoch)
+    result = _train(asr, usable, settings, on_progress, (dev, before), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
     if decoder is not None:
         asr, _ = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
@@ -223,7 +222,7 @@ def _train(
     examples: Sequence[AsrExample],
     settings: AsrFinetuneSettings,
     on_progress: Progress | None,
-    dev: tuple[Sequence[AsrExample], DevErrors | None],
+    dev: tuple[Sequence[AsrExample], npt.NDArray[np.int64]],
     checkpoint: tuple[Path, str] | None,
     on_epoch: OnEpoch | None,
 ) -> LoopResult:
@@ -240,10 +239,11 @@ def _train(
     return result
 
 
-def _watch(asr: AsrModel, dev: Sequence[AsrExample], base: DevErrors | None, share: float) -> Watch | None:
+def _watch(asr: AsrModel, dev: Sequence[AsrExample], before: npt.NDArray[np.int64], share: float) -> Watch | None:
     """Return the dev clips as the loop watches them: by what the model would be if training ended there."""
-    if base is None:
+    if not dev:
         return None
+    base = DevErrors(_word_counts(dev), before, before)
     start = weights_of(asr.model) if share else {}
 
     def error() -> float:

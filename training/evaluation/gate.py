@@ -24,6 +24,7 @@ from training.evaluation.intervals import (
     report_rate,
 )
 from training.evaluation.metrics import slice_masks
+from training.evaluation.number_forms import NumberForm
 
 Verdict = Literal["promote", "refuse", "indicative"]
 SliceVerdict = Literal["not worse", "not shown", "harmed", "small"]
@@ -54,6 +55,9 @@ class PromotionSettings(BaseModel):
         negative_flips_per_positive: Rows that may become worse for each row that became better, where that is more than
             the share above. A champion that gets most rows right leaves few to become better, so the share protects it;
             a poor one is protected by neither.
+        numbers: Form in which English numbers are counted a second time, so that "12" and "twelve" agree: `earmark`, or
+            `whisper`, transformers' EnglishTextNormalizer; null: only in the plain form. It is shown beside the WER
+            and decides nothing.
         interval: How intervals are drawn; its alpha is replaced by that of the look.
     """
 
@@ -70,6 +74,7 @@ class PromotionSettings(BaseModel):
     max_negative_flips_asr: float = Field(default=0.12, ge=0.0, le=1.0)
     max_negative_flips_intent: float = Field(default=0.05, ge=0.0, le=1.0)
     negative_flips_per_positive: float = Field(default=0.5, ge=0.0, le=1.0)
+    numbers: NumberForm | None = "earmark"
     interval: IntervalSettings = IntervalSettings()
 
 

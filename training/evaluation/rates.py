@@ -76,6 +76,7 @@ def _succeeded(report: EvaluationReport) -> tuple[Numbers, Numbers]:
 
 RATES: dict[str, Rate] = {
     "wer": Rate(("asr",), lambda r: (r.errors.astype(np.float64), r.words.astype(np.float64)), share=False),
+    "wer_numbers": Rate(("asr",), lambda r: (r.number_errors.astype(float), r.number_words.astype(float)), share=False),
     "substitutions": Rate(("asr",), _edits(0)),
     "deletions": Rate(("asr",), _edits(1)),
     "insertions": Rate(("asr",), _edits(2), share=False),
@@ -88,7 +89,10 @@ RATES: dict[str, Rate] = {
     "slot_recall": Rate(("intent",), _slots((1, 0, 0), (1, 0, 1)), better=1),
     "end_to_end_success": Rate(("asr", "intent"), _succeeded, better=1),
 }
-"""Figures that are a ratio; substitutions, deletions and insertions are shares of the reference words, as WER is."""
+"""Figures that are a ratio; substitutions, deletions and insertions are shares of the reference words, as WER is.
+
+`wer_numbers` is the WER in which numbers in digits and in words agree, see `training.evaluation.number_forms`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ MAIN: dict[Kind, str] = {"asr": "wer", "intent": "intent_error"}
 def names_of(report: EvaluationReport) -> list[str]:
     """Return the names of the figures that a report has, in order."""
     every: dict[str, Rate | NonRatio] = {**RATES, **NON_RATIOS}
-    return [n for n, figure in every.items() if report.kind in figure.kinds and (report.detailed or n not in DETAILED)]
+    missing = (frozenset() if report.detailed else DETAILED) | (frozenset() if report.numbers else {"wer_numbers"})
+    return [name for name, figure in every.items() if report.kind in figure.kinds and name not in missing]
 
 
 def better(name: str) -> int:
@@ -231,7 +236,7 @@ def difference(
     """Return second - first in a figure, both computed on the same draws of speakers.
 
     None if either report does not have the figure. `end_to_end_success` depends on two models, so it is also None if
-    the other model was not the same.
+    the other model was not the same, and `wer_numbers` if numbers were counted in two forms.
 
     Args:
         first: report on N rows.
@@ -246,6 +251,8 @@ def difference(
     require_paired(first, second)
     speakers = first.speaker_ids
     if name == "end_to_end_success" and first.beside != second.beside:
+        return None
+    if name == "wer_numbers" and first.numbers != second.numbers:
         return None
     if name in RATES:
         (upper, lower), (second_upper, second_lower) = (RATES[name].counts(report) for report in (first, second))

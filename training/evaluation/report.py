@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -19,6 +20,7 @@ from corpus.records.arrivals import Hypothesis, SlotSpan
 from corpus.records.base import Floats, Strings
 from corpus.records.evaluation import EvaluationReport
 from corpus.text import NORMALISER, normalise, words
+from training.evaluation.number_forms import NAMES, NumberForm, in_number_form
 from training.evaluation.signal_quality import SignalQuality
 
 
@@ -26,6 +28,36 @@ def word_edits(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> 
     """Return word substitutions, deletions and insertions of the normalised texts, (N, 3), in the order of the ids."""
     ids = sorted(references)
     return edit_counts([words(references[name]) for name in ids], [words(hypotheses[name]) for name in ids])
+
+
+def with_numbers(
+    report: EvaluationReport,
+    references: Mapping[str, str],
+    hypotheses: Mapping[str, str],
+    form: NumberForm | None,
+    locales: Mapping[str, str],
+) -> EvaluationReport:
+    """Return the report of a speech model with its word errors under a form in which numbers agree, too.
+
+    Args:
+        report: of the speech model.
+        references: true transcripts by utterance id.
+        hypotheses: best transcripts by utterance id.
+        form: the form; None for none.
+        locales: by utterance id; the texts of another language than English are counted in their plain form.
+    """
+    if form is None:
+        return report
+    both = [
+        [in_number_form(texts[i], form, locales.get(i, "")).split() for i in report.utterance_ids.tolist()]
+        for texts in (references, hypotheses)
+    ]
+    return replace(
+        report,
+        number_errors=edit_counts(*both).sum(axis=1),
+        number_words=np.array([len(row) for row in both[0]], dtype=np.int64),
+        numbers=NAMES[form],
+    )
 
 
 def evaluate_asr(

@@ -16,7 +16,7 @@ from training.evaluation.rates import MAIN
 from training.evaluation.report_pairs import FigurePair, SlicePair
 
 EXPLAINING: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "asr": ("deletions", "ece", "end_to_end_success", "insertions", "substitutions"),
+    "asr": ("deletions", "ece", "end_to_end_success", "insertions", "substitutions", "wer_numbers"),
     "intent": ("ece", "end_to_end_success", "macro_f1", "slot_f1"),
 }
 """Figures beside the error rate that are metrics, without bounds; the table of figures has all with theirs."""

@@ -61,8 +61,8 @@ def test_a_rate_of_ten_is_refused_by_the_loss_of_a_speech_model_without_dev_rows
         (Epoch(1, 2, 1.5, None, 2.0, None), "asr epoch 1 of 2: loss 1.5, no dev rows, 2.0 s"),
         (
             Epoch(1, 8, 4.25, 0.7, 12.0, 96.0, restarts=True),
-            "asr epoch 1 of 8: loss 4.25, WER 70.0 % on 12 dev rows, 12 s, worse than the base: starts again at half the "
-            "rate, 1 min 36 s left",
+            "asr epoch 1 of 8: loss 4.25, WER 70.0 % on 12 dev rows, 12 s, worse than the base: starts again at half "
+            "the rate, 1 min 36 s left",
         ),
     ],
 )
