@@ -368,8 +368,8 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
             refused, champions = result.pop("refused_lines", []), result.pop("champions", {})
             shown = sample_lines(result) if step == "sample" else result
             if "label_account" in result:
-                shown = {**shown, "label_account": account_text(result["label_account"])}
-            apart = ("decision_text", "decision", "contradicted", "undecided")
+                shown = {**shown, "all labels": account_text(result["label_account"])}
+            apart = ("decision_text", "decision", "contradicted", "undecided", "label_account")
             console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
             console.show_refused(refused, result.get("refused"))
             show_open_questions(result, people_listed=people_listed)

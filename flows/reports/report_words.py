@@ -127,7 +127,7 @@ EXAMPLES: Final[Mapping[str, str]] = {"asr": "clips", "intent": "texts: transcri
 """What a training counts as examples, by kind; a label of an intent model may give two."""
 
 SELDOM: Final = frozenset(
-    {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already"}
+    {"withdrawn", "closed", "left_out", "not_opened", "rescored", "repeated", "conflicting", "already", "removed"}
 )
 """Counts that are shown only where they are not 0."""
 

@@ -51,8 +51,8 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
         elif name == "known":
             lines["labelled rows"] = labels_line(**value)
         elif name == "expected_errors":
-            few = any(found["rows"] < MIN_ROWS for found in document.get("calibration", {}).values())
-            lines["expected errors"] = errors_line(**value, corrected=not few)
+            rows = [found["rows"] for found in document.get("calibration", {}).values()]
+            lines["expected errors"] = errors_line(**value, corrected=min(rows, default=0) >= MIN_ROWS)
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:

@@ -191,6 +191,7 @@ def test_the_choice_uses_the_curves_and_reports_it(world: World):
     assert lines["outlook asr"] == "needs at least 3 judged versions, there are 0"
     assert "as the models expect" not in str(lines["expected errors"])
     few = {kind: {**found, "rows": 29} for kind, found in document["calibration"].items()}
+    assert "as the models expect of themselves" in str(sample_lines({**document, "calibration": {}})["expected errors"])
     assert "as the models expect of themselves" in str(
         sample_lines({**document, "calibration": few})["expected errors"]
     )
