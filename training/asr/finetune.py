@@ -250,7 +250,7 @@ def _watch(asr: AsrModel, dev: Sequence[AsrExample], before: npt.NDArray[np.int6
         with mixed(asr.model, start, share):
             return _rate(dev, _word_errors(asr, dev)) or 0.0
 
-    return Watch(error, base.rates[0], can_tell(base))
+    return Watch(error, base.rates[0], max(1, int(base.size.sum())), can_tell(base))
 
 
 def learnable_examples(asr: AsrModel, examples: Sequence[AsrExample]) -> tuple[list[AsrExample], list[str], list[str]]:

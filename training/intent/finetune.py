@@ -326,7 +326,7 @@ def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share
         with mixed(model.network, weights, share):
             return 1.0 - float(_is_right(model, dev, start.meant).mean())
 
-    return Watch(error, 1.0 - float(start.is_right.mean()), can_tell(base))
+    return Watch(error, 1.0 - float(start.is_right.mean()), len(base), can_tell(base))
 
 
 def _epoch_examples(

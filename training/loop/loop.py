@@ -17,7 +17,7 @@ import numpy as np
 
 from corpus.errors import Damaged, EarmarkError, SettingsError, TrainingRefused
 from training.loop import checkpoint
-from training.loop.work import CheckpointPlace, Epoch, LoopResult, OnEpoch, Progress, StepSettings, Work
+from training.loop.work import CheckpointPlace, Epoch, LoopResult, OnEpoch, Progress, StepSettings, Watch, Work
 
 
 def run_training(
@@ -50,7 +50,7 @@ def run_training(
     total = sum(-(-count // settings.accumulate) for count in work.counts)
     began = saved_at = time.monotonic()
     try:
-        while state.epoch < len(work.counts) and not _is_finished(state, settings):
+        while state.epoch < len(work.counts) and not _is_finished(work, state, settings):
             work.train_mode()
             for group in _grouped(work.batches(state.epoch), settings.accumulate)[state.group :]:
                 value = _step(work, group, state)
@@ -74,10 +74,10 @@ def run_training(
         work.network.eval()
     if state.best is not None:
         work.network.load_state_dict(state.best)
-    return _result(state, resumed)
+    return _result(work, state, resumed)
 
 
-def _result(state: checkpoint.TrainingState, resumed: int) -> LoopResult:
+def _result(work: Work, state: checkpoint.TrainingState, resumed: int) -> LoopResult:
     return LoopResult(
         losses=tuple(state.losses),
         steps=state.step,
@@ -85,7 +85,7 @@ def _result(state: checkpoint.TrainingState, resumed: int) -> LoopResult:
         resumed=resumed,
         first_loss=state.first_loss,
         rate_factor=0.5 if state.abandoned else 1.0,
-        best_epoch=_best(state.watched) + 1 if state.watched else None,
+        best_epoch=_best(work.watch, state.watched) + 1 if work.watch is not None and state.watched else None,
     )
 
 
@@ -147,8 +147,9 @@ def _dev_error(work: Work) -> float | None:
 
 def _is_too_fast(work: Work, state: checkpoint.TrainingState, error: float | None) -> bool:
     """Return whether the epoch that just ended is the first one ever, and made dev worse than the base."""
-    is_first = state.epoch == 1 and not state.abandoned
-    return is_first and work.watch is not None and error is not None and error > work.watch.base_error
+    if state.epoch != 1 or state.abandoned or work.watch is None or error is None:
+        return False
+    return error > work.watch.limit(work.watch.base_error)
 
 
 def _start_again(work: Work, state: checkpoint.TrainingState, start: checkpoint.Captured) -> checkpoint.TrainingState:
@@ -161,21 +162,22 @@ def _start_again(work: Work, state: checkpoint.TrainingState, start: checkpoint.
 
 
 def _note_dev_error(work: Work, state: checkpoint.TrainingState, error: float) -> None:
-    """Note the dev error, with the weights if none was lower so far."""
+    """Note the dev error, with the weights if it is as good as the lowest so far."""
     state.watched.append(error)
-    if _best(state.watched) == len(state.watched) - 1:
+    if work.watch is not None and _best(work.watch, state.watched) == len(state.watched) - 1:
         state.best = {name: tensor.detach().clone() for name, tensor in work.network.state_dict().items()}
 
 
-def _best(errors: Sequence[float]) -> int:
-    """Return the position of the lowest error, the last of equal ones: what learned longer knows more of the labels."""
-    return len(errors) - 1 - int(np.argmin(errors[::-1]))
+def _best(watch: Watch, errors: Sequence[float]) -> int:
+    """Return the position of the last error that is as good as the lowest: what learned longer knows more labels."""
+    limit = watch.limit(min(errors))
+    return max(place for place, error in enumerate(errors) if error <= limit)
 
 
-def _is_finished(state: checkpoint.TrainingState, settings: StepSettings) -> bool:
-    if settings.patience is None or not state.watched:
+def _is_finished(work: Work, state: checkpoint.TrainingState, settings: StepSettings) -> bool:
+    if settings.patience is None or work.watch is None or not state.watched:
         return False
-    return len(state.watched) - 1 - _best(state.watched) >= settings.patience
+    return len(state.watched) - 1 - _best(work.watch, state.watched) >= settings.patience
 
 
 def chosen_device(settings: StepSettings) -> str:

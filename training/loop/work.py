@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,9 @@ class StepSettings(BaseModel):
         precision: `auto` computes in bfloat16 on a GPU that has it and in float32 elsewhere; weights stay float32.
         device: `auto` is the GPU where there is one.
         patience: Epochs in a row that are worse on the dev examples than the best one, after which training ends; the
-            weights of the best epoch are taken, the later of equal ones. A first epoch that is worse than the base
-            starts again at half the rate, once. Needs 7 dev rows or more; null, or with fewer rows: all epochs are run
-            and the last weights are taken.
+            weights of the last epoch that is as good as the best are taken. A first epoch that is worse than the base
+            starts again at half the rate, once. Worse is by more than one standard error. Needs 7 dev rows or more;
+            null, or with fewer rows: all epochs are run and the last weights are taken.
         checkpoint_after: Interval at which a long training is saved to disk, to be continued after an interruption [s].
     """
 
@@ -74,12 +75,22 @@ class Watch:
     Attributes:
         error: returns the error on them of the network as it is.
         base_error: the error before the first step.
+        units: how many words or utterances the error is a share of.
         can_tell: whether they are enough to end the training or to start it again; else the error is only reported.
     """
 
     error: Callable[[], float]
     base_error: float
+    units: int
     can_tell: bool = True
+
+    def limit(self, error: float) -> float:
+        """Return up to where another error is as good as this one: by one standard error more (Breiman et al. 1984).
+
+        A rate of 0 has one, too: one wrong unit is added to what was counted, and one right one.
+        """
+        share = (min(1.0, error) * self.units + 1) / (self.units + 2)
+        return error + math.sqrt(share * (1 - share) / self.units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def test_training_ends_when_it_helps_no_more_and_the_best_weights_stay():
         seen.append(asr.model.ctc_head.weight.detach().clone())
         return next(errors)
 
-    result = train_asr(asr, tone_examples(2), AsrLoopSettings(epochs=9, patience=2), watch=Watch(watch, 1.0))
+    result = train_asr(asr, tone_examples(2), AsrLoopSettings(epochs=9, patience=2), watch=Watch(watch, 1.0, 10**9))
     assert result.watched == (0.5, 0.3, 0.4, 0.35)
     assert len(result.losses) == 4
     assert torch.equal(asr.model.ctc_head.weight, seen[1])
@@ -151,7 +151,7 @@ def test_without_patience_nobody_watches():
     def watch() -> float:
         raise AssertionError
 
-    result = train_asr(tiny_asr(), tone_examples(2), AsrLoopSettings(epochs=2), watch=Watch(watch, 1.0))
+    result = train_asr(tiny_asr(), tone_examples(2), AsrLoopSettings(epochs=2), watch=Watch(watch, 1.0, 10**9))
     assert (len(result.losses), result.watched) == (2, ())
 
 
