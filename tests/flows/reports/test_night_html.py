@@ -237,5 +237,5 @@ def test_a_champion_beside_a_base_that_was_not_judged_is_told_without_it() -> No
     assert "the base 20.0" in finding(replace(kind, growing=(replace(row, base_rate=rate),)))
     alike = finding(replace(kind, growing=(replace(row, champion_numbers=Interval(0.15, 0.1, 0.2, 40, 12)),)))
     assert alike.startswith(
-        "Champion v2 has WER 20.0\u00a0% [10.0,\u00a030.0] (15.0 % with numbers alike) on the growing"
+        "Champion asr/2 has WER 20.0\u00a0% [10.0,\u00a030.0] (15.0 % with numbers alike) on the growing"
     )
