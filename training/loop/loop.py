@@ -149,7 +149,7 @@ def _is_too_fast(work: Work, state: checkpoint.TrainingState, error: float | Non
     """Return whether the epoch that just ended is the first one ever, and made dev worse than the base."""
     if state.epoch != 1 or state.abandoned or work.watch is None or error is None:
         return False
-    return error > work.watch.limit(work.watch.base_error)
+    return error > work.watch.base_error  # without a margin: half the rate costs little, too high a rate all
 
 
 def _start_again(work: Work, state: checkpoint.TrainingState, start: checkpoint.Captured) -> checkpoint.TrainingState:

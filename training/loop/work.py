@@ -53,9 +53,9 @@ class StepSettings(BaseModel):
         precision: `auto` computes in bfloat16 on a GPU that has it and in float32 elsewhere; weights stay float32.
         device: `auto` is the GPU where there is one.
         patience: Epochs in a row that are worse on the dev examples than the best one, after which training ends; the
-            weights of the last epoch that is as good as the best are taken. A first epoch that is worse than the base
-            starts again at half the rate, once. Worse is by more than one standard error. Needs 7 dev rows or more;
-            null, or with fewer rows: all epochs are run and the last weights are taken.
+            weights of the last epoch that is as good as the best are taken, up to one standard error. A first epoch
+            that is worse than the base starts again at half the rate, once. Needs 7 dev rows or more; null, or with
+            fewer rows: all epochs are run and the last weights are taken.
         checkpoint_after: Interval at which a long training is saved to disk, to be continued after an interruption [s].
     """
 
