@@ -62,6 +62,7 @@ WITHOUT = {
 CROSS_CUTTING = {
     "corpus/test_kill": "the whole way of a corpus, killed at each of its events",
     "flows/test_kill": "a whole nightly run, killed at any moment",
+    "flows/test_kill_by_hand": "commands by hand, killed at any moment or two at once",
     "flows/test_old_home": "every command on a home that an older version wrote",
     "flows/test_privacy": "every byte of a home after a whole round",
     "flows/test_report_documents": "the documents of all reports, whose keys stay as they are",
