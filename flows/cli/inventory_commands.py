@@ -11,9 +11,9 @@ from flows.cli.options import Config, Json, Set, inventory_app, open_home, show_
 from flows.runtime import console
 
 if TYPE_CHECKING:
+    from annotation.inventory import InventorySettings
     from corpus.handle import Corpus
     from corpus.records.inventory import NameKind
-    from flows.runtime.settings import Settings
     from flows.steps.inventory import InventoryChange
 
 Slot = Annotated[bool, typer.Option("--slot", help="The names are of slots; default intents.")]
@@ -148,7 +148,7 @@ def adopt(
 
     with open_home(config, overrides, lock="inventory adopt", create=not dry_run) as (corpus, settings):
         kind = _kind(slot)
-        chosen = _proposed(corpus, settings, kind) if every else list(names or [])
+        chosen = _proposed(corpus, settings.home, settings.inventory, kind) if every else list(names or [])
         change = step.adopt(corpus, settings.home, settings.inventory, settings.people, kind, chosen, dry_run=dry_run)
     _show_change(_title("adopted", dry_run), change, as_json)
 
@@ -175,7 +175,7 @@ def _title(done: str, dry_run: bool) -> str:
     return f"would be {done} (dry run, nothing is changed)" if dry_run else done
 
 
-def _proposed(corpus: Corpus, settings: Settings, kind: NameKind) -> list[str]:
+def _proposed(corpus: Corpus, home: Path, inventory: InventorySettings, kind: NameKind) -> list[str]:
     """Return all names of a kind that answers propose now.
 
     Raises:
@@ -184,7 +184,7 @@ def _proposed(corpus: Corpus, settings: Settings, kind: NameKind) -> list[str]:
     from corpus.errors import UsageError
     from flows.models.proposals import list_proposals
 
-    rows = list_proposals(corpus, settings.home, settings.inventory).proposals
+    rows = list_proposals(corpus, home, inventory).proposals
     found = [row.name for row in rows if row.kind == kind]
     if not found:
         raise UsageError(f"no answer names {'an' if kind == 'intent' else 'a'} {kind} outside the inventory")

@@ -30,7 +30,9 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.tasks import task_status
 from flows.tasks.queues import QueueReport, queues
+from sampling.budget import SamplingSettings
 from sampling.stopping_rule import Outlook
+from training.evaluation.gate import PromotionSettings
 
 NIGHTS: Final = 5
 """How many nights the status lists, the newest; `earmark nights` lists more."""
@@ -136,16 +138,16 @@ def status_of(settings: Settings) -> StatusReport:
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
                 champions=champions,
                 promotion=promotion,
-                promotion_budget=_budget(settings, promotion),
+                promotion_budget=_budget(settings.sampling, settings.promotion, promotion),
                 leads=leads,
                 problems=tuple(tainted_champions(conn)),
             )
 
 
-def _budget(settings: Settings, promotion: Mapping[Kind, PromotionWait]) -> str | None:
+def _budget(sampling: SamplingSettings, gate: PromotionSettings, promotion: Mapping[Kind, PromotionWait]) -> str | None:
     if any(wait.nights is not None for wait in promotion.values()):
         return None
-    return promotion_budget(settings.sampling, settings.promotion, min(wait.rows for wait in promotion.values()))
+    return promotion_budget(sampling, gate, min(wait.rows for wait in promotion.values()))
 
 
 def _label_counts(conn: sa.Connection) -> LabelCounts:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from corpus.errors import UsageError
@@ -18,6 +19,7 @@ from flows.models.registry import KINDS
 from flows.nights.night import Night, night_of
 from flows.nights.sampling_frame import earliest_new, is_sampled, sampling_frame
 from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
 from flows.runtime.settings_parts import HasAnswers, HasInbox, HasIngest, HasSampling
 from flows.steps.ingest import failure, waiting_manifests
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
@@ -91,7 +93,7 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
         if None not in champions:
             ids = scores.unscored(conn, ids, *filter(None, champions))
         judged = [costs.newest_evaluation(conn, kind) for kind in KINDS]
-    inbox = _preview_inbox(corpus, settings, night)
+    inbox = _preview_inbox(corpus, settings.inbox, settings.ingest.clock_skew, settings.night, night)
     unscored, waiting = (0, 0) if sampled else (len(ids), inbox.nights.get(night.name, 0))
     seconds = sum(each.seconds / each.rows for each in judged if each is not None)
     asr = preview(corpus, settings, "asr", only_if_due=True)
@@ -109,26 +111,28 @@ def preview_night(corpus: Corpus, settings: SettingsOfNightPreview, night: Night
     )
 
 
-def _preview_inbox(corpus: Corpus, settings: SettingsOfNightPreview, night: Night) -> InboxPreview:
+def _preview_inbox(
+    corpus: Corpus, inbox: Path, clock_skew: float, settings: NightSettings, night: Night
+) -> InboxPreview:
     """Return what the run of a night would read of the inbox; late rows count in this night."""
     rows, ingested_before, read = 0, 0, 0
     refused: Counter[str] = Counter()
     nights: Counter[str] = Counter()
     failed: dict[str, str] = {}
-    manifests = waiting_manifests(settings.inbox)
+    manifests = waiting_manifests(inbox)
     with corpus.read() as conn:
-        first = earliest_new(conn, settings.night, night)
+        first = earliest_new(conn, settings, night)
 
     def sampled_in(arrived_at: datetime) -> str:
         if first <= arrived_at < night.end:
             return night.name
-        return night_of(arrived_at, settings.night.time_zone, settings.night.ends_at).name
+        return night_of(arrived_at, settings.time_zone, settings.ends_at).name
 
     for manifest in manifests:
         try:
-            found = survey(corpus, manifest, settings.ingest.clock_skew, sampled_in)
+            found = survey(corpus, manifest, clock_skew, sampled_in)
         except UsageError as error:
-            failed |= failure(manifest, settings.inbox, error)
+            failed |= failure(manifest, inbox, error)
             continue
         ingested_before += found.known
         read += not found.known
