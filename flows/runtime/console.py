@@ -105,16 +105,20 @@ def show_refused(lines: Sequence[Mapping[str, object]], refused: object = None) 
     shown = list(groups.items())[:MOST_REFUSED]
     counts = refused if isinstance(refused, Mapping) else {}
     listed = Counter(line["reason"] for line in lines)
+    counted = 0
     for (place, what), numbers in shown:
         reason = what.partition(":")[0]
         more = counts.get(reason, 0) - listed[reason]
         count = len(numbers) + more if reason in ONE_DETAIL and not several and None not in files else len(numbers)
+        counted += count
         print(f"  {place}{_line_numbers(numbers, count, at_least=more > 0 and count == len(numbers))}: {what}")
     left = len(lines) - sum(len(numbers) for _, numbers in shown)
     if left:
         print(f"  and {left} more; --json lists them")
     total = sum(counts.values())
-    if lines and total > len(lines):
+    if lines and total == counted > len(lines):
+        print(f"  --json lists the first {len(lines)} of them one by one")
+    elif lines and total > len(lines):
         print(f"  of {total} refused rows the first {len(lines)} are listed here and with --json")
 
 

@@ -117,6 +117,7 @@ def test_the_status_is_what_it_was(home: Path):
     assert learned == ["asr/2", "intent/2"]
     assert set(now.pop("champions")) == set(now.pop("promotion")) == {"asr", "intent"}
     assert now.pop("leads") == {}
+    assert now.pop("promotion_budget") is None  # the settings name no clips
     assert list(different(now, without(EXPECTED["status"], *apart))) == []
 
 

@@ -31,7 +31,10 @@ def test_lines_of_several_files_name_their_file(capsys: pytest.CaptureFixture[st
 def test_of_a_reason_that_has_more_rows_than_are_listed_all_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     gone = [line(number, "the file is not there") | {"reason": "missing_file"} for number in range(1, 101)]
     shown = printed(capsys, gone, {"missing_file": 200})
-    assert shown[0] == "  200 lines (1, 2, 3, 4, 5, ...): missing_file: the file is not there"
+    assert shown == [
+        "  200 lines (1, 2, 3, 4, 5, ...): missing_file: the file is not there",
+        "  --json lists the first 100 of them one by one",
+    ]
     # of another reason, a row that is not listed may have another detail
     odd = [line(number, "field locale: is no language tag") for number in (7, 9)]
     shown = printed(capsys, odd, {"bad_row": 5})
