@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @app.command()
 def suspects(
     kind: Annotated[
-        Literal["intent", "asr"] | None, typer.Option("--kind", help="Only intents, or only transcripts; default both.")
+        Literal["asr", "intent"] | None, typer.Option("--kind", help="Only intents, or only transcripts; default both.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many labels, the most suspect.")] = 50,
     ask: Annotated[
