@@ -176,7 +176,8 @@ def finetune_asr(
     if not usable:
         raise UsageError(_why_none_is_usable(too_long, unspellable))
     before = _word_errors(asr, dev)
-    if decoder is not None or settings.decoder == "greedy":
+    changes_decoder = decoder is not None or (settings.decoder == "greedy" and asr.decoder is not None)
+    if changes_decoder:
         asr = with_decoder(asr, decoder)
     if on_epoch is not None:
         on_epoch(Epoch(0, settings.loop.epochs, None, _rate(dev, before), time.monotonic() - started, None))
@@ -184,11 +185,10 @@ def finetune_asr(
     base_state = weights_of(asr.model)
     start = f"{base_digest} {settings.lora} {settings.freeze_feature_encoder}"
     checkpoint_from = None if checkpoint is None else (checkpoint, start)
-    result = _train(asr, usable, settings, on_progress, (dev, before), checkpoint_from, on_epoch)
+    as_watched = _word_errors(asr, dev) if changes_decoder else before
+    result = _train(asr, usable, settings, on_progress, (dev, as_watched), checkpoint_from, on_epoch)
     mix(asr.model, base_state, settings.interpolate or 0.0)
-    if decoder is not None:
-        asr, _ = with_chosen_weights(asr, _frames(asr, dev[:MOST_CHOOSING]))
-    after = _word_errors(asr, dev)
+    asr, after = (asr, _word_errors(asr, dev)) if decoder is None else _with_weights_of_dev(asr, dev)
     with damaged_is_diverged("speech", RATE_SETTING):
         digest = save_asr(asr, out)
     return FinetuneResult(
@@ -210,6 +210,20 @@ def finetune_asr(
         resumed=result.resumed,
         decoder=asr.decoder,
     )
+
+
+def _with_weights_of_dev(asr: AsrModel, dev: Sequence[AsrExample]) -> tuple[AsrModel, npt.NDArray[np.int64]]:
+    """Return the model with the beam's weights that are best on the dev clips, and (N,) the word errors in these.
+
+    The errors of each half are those with the weights that the other half chooses: no clip judges weights that it has
+    chosen.
+    """
+    frames = _frames(asr, dev[:MOST_CHOOSING])
+    errors = np.zeros(len(dev), dtype=np.int64)
+    for half in (0, 1):
+        other, _ = with_chosen_weights(asr, frames[1 - half :: 2])
+        errors[half::2] = _word_errors(other, dev[half::2])
+    return with_chosen_weights(asr, frames)[0], errors
 
 
 def _frames(asr: AsrModel, examples: Sequence[AsrExample]) -> list[tuple[Floats, str]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from corpus.edits import distance
 from corpus.errors import SettingsError
 from tests.training.families import family_folder
 from tests.training.tiny import TEXTS, tiny_asr_folder, tone_examples
 from training.asr.arpa import to_arpa
-from training.asr.beam_files import DECODER, read_decoder, write_decoder
+from training.asr.beam_files import DECODER, read_decoder, with_decoder, write_decoder
 from training.asr.finetune import AsrFinetuneSettings, finetune_asr
 from training.asr.fit import AsrLoopSettings
 from training.asr.language_model import build_ngrams
 from training.asr.loading import load_asr
+from training.asr.transcribe import best_texts
 from training.asr.word_beam import BeamSettings, DecoderFiles
 
 pytest.importorskip("flashlight.lib.text")
@@ -35,6 +37,19 @@ def test_a_version_gets_the_decoder_with_weights_that_the_dev_clips_choose(base,
     assert kept.settings.lm_weight < 3.0
     few = finetune_asr(base, tone_examples(4), tmp_path / "out", settings, dev=tone_examples(6, 50), decoder=MADE)
     assert few.decoder == MADE
+
+
+def test_no_dev_clip_is_counted_under_weights_that_it_has_chosen(base, tmp_path):
+    settings = AsrFinetuneSettings(**QUICK, decoder="beam")
+    dev = tone_examples(20, 50)  # whose halves are too few to choose weights
+    made = finetune_asr(base, tone_examples(4), tmp_path / "out", settings, dev=dev, decoder=MADE)
+    chosen = load_asr(tmp_path / "out")
+    given = with_decoder(chosen, MADE)
+    errors = [
+        sum(distance(row.text.split(), text.split()) for row, text in zip(dev, texts, strict=True))
+        for texts in (best_texts(model, [row.samples for row in dev]) for model in (given, chosen))
+    ]
+    assert made.dev_errors.after.sum() == errors[0] > errors[1]
 
 
 def test_the_decoder_of_the_base_is_kept_unless_the_version_is_to_be_greedy(base, tmp_path):
