@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from flows.models.registry import Base
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 
 Finetune: TypeAlias = AsrFinetuneSettings | IntentFinetuneSettings
 
@@ -19,7 +19,7 @@ def finetune_of(asr: AsrFinetuneSettings, intent: IntentFinetuneSettings, base: 
         Damaged: the facts on the base, or the headers of its weights, can't be read.
     """
     from training.asr.finetune import by_base as of_asr
-    from training.intent.finetune import by_base as of_intent
+    from training.intent.finetune_settings import by_base as of_intent
 
     if base.kind == "asr":
         return of_asr(asr, base.folder)

@@ -115,7 +115,8 @@ def _asr_step(folder: Path, out: Path) -> tuple[float, ...]:
 
 
 def _intent_step(folder: Path, out: Path) -> tuple[float, ...]:
-    from training.intent.finetune import IntentExample, IntentFinetuneSettings, finetune_intent
+    from training.intent.finetune import IntentExample, finetune_intent
+    from training.intent.finetune_settings import IntentFinetuneSettings
 
     rows = [IntentExample("check-1", "turn on the light", "light"), IntentExample("check-2", "stop", "other")]
     settings = IntentFinetuneSettings.model_validate({"fit": {"epochs": 1}, "replay": 0})

@@ -27,7 +27,7 @@ from sampling.cost import CostModel
 from sampling.stopping_rule import StoppingSettings
 from training.asr.finetune import AsrFinetuneSettings
 from training.evaluation.gate import PromotionSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.score import ScoreSettings
 from training.tracking.store import TrackingSettings
 

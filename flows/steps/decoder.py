@@ -13,7 +13,7 @@ from corpus.tables import utterances
 from corpus.tables.inventory import stored_names
 from training.asr.beam_build import LabelText, build_decoder, files_digest
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 
 if TYPE_CHECKING:
     from training.asr.fit import AsrExample

@@ -21,7 +21,7 @@ from flows.steps.decoder import decoder_of
 from flows.steps.retrain_plan import RetrainPlan
 from flows.steps.training_examples import PseudoLabels, asr_examples, intent_examples
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.loop.base_facts import known
 from training.loop.work import Epoch, OnEpoch, Progress
 

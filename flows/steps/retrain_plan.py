@@ -33,7 +33,7 @@ from flows.steps.decoder import decoder_sources
 from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.snapshots import LabelAccount
 from training.tracking.store import TrackingSettings
 

@@ -22,7 +22,7 @@ from corpus.records.base import Kind, canonical_json
 from flows.runtime.close_keys import close_keys
 from flows.runtime.settings import describe
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 
 Finetune: TypeAlias = AsrFinetuneSettings | IntentFinetuneSettings
 

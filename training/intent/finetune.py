@@ -6,82 +6,34 @@ base's replay sentences, which are synthetic, keep the model from forgetting int
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpus.errors import UsageError
 from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors, can_tell
-from training.intent.base_defaults import safe_settings
+from training.intent.epoch_examples import epoch_examples
+from training.intent.finetune_settings import IntentFinetuneSettings, by_base
 from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
 from training.intent.inventory import named_now
 from training.intent.replay import read_replay
-from training.intent.text_noise import NoiseSettings, with_asr_errors
-from training.loop.base_facts import filled
 from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
-from training.loop.lora import LoraSettings, add_adapters
+from training.loop.lora import add_adapters
 from training.loop.mixing import mix, mixed, weights_of
 from training.loop.model_files import weights_digest
 from training.loop.work import Epoch, LoopResult, OnEpoch, Progress, Watch
-from training.pseudo_labels import PseudoSettings
 
 if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
-__all__ = ["FinetuneResult", "IntentExample", "IntentFinetuneSettings", "finetune_intent", "read_replay"]
-
-
-class IntentFinetuneSettings(BaseModel):
-    """How an intent model is fine-tuned.
-
-    Attributes:
-        fit: Epochs, learning rates, batches and seed.
-        replay: Largest number of sentences of the base's replay set in each epoch; 0: none.
-        replay_weight: Weight of a replayed sentence, where a labelled text has weight 1 on average.
-        noise: How recognition errors are imitated anew in each epoch.
-        lora: Low-rank adapters of the encoder, which are trained with both heads; null: all weights are trained.
-        interpolate: Share of the base's weights in the result; some of it forgets less (Wortsman et al. 2022); null: by
-            the base.
-        calibrate_from: Number of dev examples from which on the temperature is fitted to them. With fewer, the base's
-            predictions are calibrated on all texts that people labelled; where these are of fewer utterances than this
-            number, the temperature of the base is kept.
-        pseudo: What is learned from utterances that nobody labelled.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3)
-    replay: int = Field(default=100, ge=0)
-    replay_weight: float = Field(default=0.5, ge=0)
-    noise: NoiseSettings = NoiseSettings()
-    lora: LoraSettings | None = None
-    interpolate: float | None = Field(default=None, ge=0, lt=1)
-    calibrate_from: int = Field(default=30, ge=1)
-    pseudo: PseudoSettings = PseudoSettings()
-
-    @field_validator("fit", mode="before")
-    @classmethod
-    def _over_the_defaults(cls, value: Any) -> Any:
-        # a single key that is set leaves the others at the defaults above, not at those of pretraining
-        return {**cls.model_fields["fit"].default.model_dump(), **value} if isinstance(value, dict) else value
-
-
-def by_base(settings: IntentFinetuneSettings, base: Path) -> IntentFinetuneSettings:
-    """Return the settings with those that are null filled in by the base, a folder; see `base_defaults`.
-
-    Raises:
-        Damaged: the facts on the base, or the headers of its weights, can't be read.
-    """
-    return filled(settings, safe_settings(base))
+__all__ = ["FinetuneResult", "IntentExample", "finetune_intent", "read_replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +122,12 @@ def finetune_intent(
     if not any(row.weight > 0 for row in examples):
         raise UsageError("there is nothing to fine-tune an intent model on; label utterances first")
     start = _load_base(base, revision, dev, settings, names or Inventory(Names(), Names()))
-    _report_base(on_epoch, settings.fit.epochs, 1.0 - float(start.is_right.mean()) if dev else None, started)
+    _report_base(
+        on_epoch,
+        1 if settings.fit.head == "convex" else settings.fit.epochs,
+        1.0 - float(start.is_right.mean()) if dev else None,
+        started,
+    )
     model, loop = _learn(start, examples, dev, settings, on_progress, checkpoint, on_epoch)
     with damaged_is_diverged("intent", RATE_SETTING):
         save_intent(model, out)
@@ -248,11 +205,21 @@ def _learn(
 
     model = _made_ready(start, examples, dev, settings.calibrate_from)
     weights = weights_of(model.network)
-    draw = _epoch_examples(examples, start.replay, settings)
+    draw = epoch_examples(
+        examples,
+        start.replay,
+        replayed=settings.replay,
+        replay_weight=settings.replay_weight,
+        noise=settings.noise,
+        seed=settings.fit.seed,
+    )
     heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
-    loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
-    mix(model.network, weights, settings.interpolate or 0.0)
+    if settings.fit.head == "convex":
+        loop = _fit_heads(model, draw, settings.fit, on_progress, (start, dev), on_epoch)
+    else:
+        loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
+        mix(model.network, weights, settings.interpolate or 0.0)
     return calibrated(model, dev, start.meant) if len(dev) >= settings.calibrate_from else model, loop
 
 
@@ -315,6 +282,22 @@ def _train(
     return result
 
 
+def _fit_heads(
+    model: IntentModel,
+    draw: Callable[[int], list[IntentExample]],
+    settings: FitSettings,
+    on_progress: Progress | None,
+    dev: tuple[_Base, Sequence[IntentExample]],
+    on_epoch: OnEpoch | None,
+) -> LoopResult:
+    """Fit both heads to the encoder as it is."""
+    from training.intent.convex_heads import fit_heads
+
+    watch = _watch(model, *dev, 0.0)
+    error = watch.error if watch is not None else None
+    return fit_heads(model, draw, settings.slot_weight, settings.seed, on_progress, error, on_epoch)
+
+
 def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share: float) -> Watch | None:
     """Return the dev texts as the loop watches them: by what the model would be if training ended there."""
     if not dev:
@@ -327,37 +310,6 @@ def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share
             return 1.0 - float(_is_right(model, dev, start.meant).mean())
 
     return Watch(error, 1.0 - float(start.is_right.mean()), len(base), can_tell(base))
-
-
-def _epoch_examples(
-    examples: Sequence[IntentExample], replay: Sequence[IntentExample], settings: IntentFinetuneSettings
-) -> Callable[[int], list[IntentExample]]:
-    """Return a function from the epoch to its texts: all examples and some replay sentences, with recognition errors.
-
-    Draws are seeded by the epoch and the text's own id, so that one example more or less does not change the others.
-    """
-    labelled = [row for row in examples if row.weight > 0]
-    mean = sum(row.weight for row in labelled) / len(labelled)
-    rows = [replace(row, weight=row.weight / mean) for row in labelled]
-    words = sorted({word for row in (*rows, *replay) for word in row.text.split()})
-    count = min(len(replay), settings.replay)
-
-    def draw(epoch: int) -> list[IntentExample]:
-        rng = np.random.default_rng([settings.fit.seed, 30, epoch])
-        chosen = rng.choice(len(replay), size=count, replace=False) if count else ()
-        again = [replace(replay[int(i)], weight=settings.replay_weight) for i in chosen]
-        return [_with_asr_errors(row, words, epoch, settings) for row in (*rows, *again)]
-
-    return draw
-
-
-def _with_asr_errors(
-    row: IntentExample, words: Sequence[str], epoch: int, settings: IntentFinetuneSettings
-) -> IntentExample:
-    name = int.from_bytes(hashlib.sha256(f"{row.utterance_id}\0{row.text}".encode()).digest()[:16], "big")
-    rng = np.random.default_rng([settings.fit.seed, 31, epoch, name])
-    text, slots = with_asr_errors(row.text, row.slots or (), words, rng, settings.noise)
-    return replace(row, text=text, slots=None if row.slots is None else slots)
 
 
 def _fit_temperature(start: _Base, rows: Sequence[IntentExample], enough: int) -> IntentModel:

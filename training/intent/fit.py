@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -81,6 +81,9 @@ class FitSettings(StepSettings):
         weight_decay: Weight decay of AdamW.
         label_smoothing: Label smoothing of the intent loss.
         slot_weight: Weight of the slot loss beside the intent loss.
+        head: `trained`: encoder and heads learn together, step by step. `convex`: the encoder stays as it is, and both
+            heads are fitted to it at their only optimum, within seconds; epochs, rates, batches and interpolation have
+            no effect then.
         seed: Seed of the order and of dropout.
     """
 
@@ -92,6 +95,7 @@ class FitSettings(StepSettings):
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     slot_weight: float = Field(default=1.0, ge=0)
+    head: Literal["trained", "convex"] = "trained"
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
@@ -199,7 +203,7 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     intent, tags = intent.float(), tags.float()
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
-    wanted = torch.tensor([_tags(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
+    wanted = torch.tensor([tags_in(model, encoding, at, row) for at, row in enumerate(batch)], device=device)
     tagged = wanted != UNTAGGED
     if settings.slot_weight and bool(tagged.any()):
         each = cross_entropy(tags.transpose(1, 2), wanted, reduction="none", ignore_index=UNTAGGED)
@@ -207,7 +211,8 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     return loss
 
 
-def _tags(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> list[int]:
+def tags_in(model: IntentModel, encoding: Any, at: int, row: IntentExample) -> list[int]:
+    """Return the (T,) tags of the text at a place of a batch; `UNTAGGED` where nobody labelled its slots."""
     length = len(encoding[at].ids)
     if row.slots is None:
         return [UNTAGGED] * length

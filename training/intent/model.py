@@ -209,7 +209,7 @@ def classify(
     pooled = np.zeros((n, model.network.intent_head.in_features), np.float32)
     pass_logits = np.zeros((passes, n, classes), np.float32)
     slots: list[tuple[SlotSpan, ...]] = [()] * n
-    for rows, batch, encoding in _batches(model, texts, batch_tokens):
+    for rows, batch, encoding in text_batches(model, texts, batch_tokens):
         with torch.inference_mode(), one_thread_if_small(model.network):
             intent, tags, hidden = model.network(**batch)
             logits[rows], pooled[rows] = intent.float().cpu().numpy(), hidden.float().cpu().numpy()
@@ -230,9 +230,10 @@ def classify(
     )
 
 
-def _batches(
+def text_batches(
     model: IntentModel, texts: Sequence[str], batch_tokens: int
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
+    """Yield the texts in padded batches of similar length: their numbers, the network's inputs, and the encoding."""
     limit = max_input_tokens(model.network)
     # a spoken text has no more tokens than letters, so a padded batch has at most `batch_tokens`
     lengths = [min(limit, 2 + len(text)) for text in texts]

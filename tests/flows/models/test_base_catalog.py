@@ -11,7 +11,7 @@ from flows.models import registry
 from flows.models.base_catalog import catalogue, entry_of
 from flows.runtime.settings_layers import find_file
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.loop.base_facts import FILE, family_of, parameters_of
 from training.tracking.version_files import FACTS
 

@@ -13,7 +13,8 @@ from tests.training.tiny_intent import QUICK, SILENT, rows, taught_intent
 from training.asr.augment import AugmentSettings
 from training.asr.finetune import AsrFinetuneSettings, finetune_asr
 from training.asr.fit import AsrLoopSettings
-from training.intent.finetune import IntentFinetuneSettings, finetune_intent
+from training.intent.finetune import finetune_intent
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.model import save_intent
 from training.loop.work import Epoch
 

@@ -39,7 +39,7 @@ from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
 from tests.flows.labelled_home import labelled_home
-from training.intent.finetune import by_base
+from training.intent.finetune_settings import by_base
 from training.tracking import registry, version_files
 from training.tracking.store import open_tracking
 

@@ -10,7 +10,7 @@ from corpus.errors import SettingsError
 from flows.models import registry
 from flows.steps.sweep_grid import candidates, keys_of, read_choices, tried_and_other
 from training.asr.finetune import AsrFinetuneSettings
-from training.intent.finetune import IntentFinetuneSettings, by_base
+from training.intent.finetune_settings import IntentFinetuneSettings, by_base
 
 
 def test_commas_separate_values_except_within_brackets_and_a_repeated_key_has_them_all():

@@ -10,7 +10,7 @@ from flows.models import registry
 from flows.models.base_catalog import catalogue
 from tests.training.base_folders import base_folder
 from training.intent.base_defaults import safe_settings
-from training.intent.finetune import IntentFinetuneSettings, by_base
+from training.intent.finetune_settings import IntentFinetuneSettings, by_base
 
 
 def test_the_base_that_comes_with_earmark_is_trained_as_before():

@@ -10,7 +10,8 @@ from corpus.errors import Damaged, RecordError, Refused, UsageError
 from corpus.records.arrivals import SlotSpan
 from corpus.records.inventory import Inventory, make_names
 from tests.training.tiny_intent import QUICK, SILENT, rows, taught_intent
-from training.intent.finetune import IntentExample, IntentFinetuneSettings, finetune_intent, read_replay
+from training.intent.finetune import IntentExample, finetune_intent, read_replay
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.fit import FitSettings
 from training.intent.model import classify, load_intent, save_intent
 from training.intent.pretrain import write_replay

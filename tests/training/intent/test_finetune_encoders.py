@@ -10,7 +10,8 @@ import torch
 import transformers as t
 
 from tests.training.tiny_intent import QUICK, SILENT, rows
-from training.intent.finetune import IntentExample, IntentFinetuneSettings, finetune_intent
+from training.intent.finetune import IntentExample, finetune_intent
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.model import classify, load_intent
 from training.intent.pretrain import train_tokenizer
 from training.loop.lora import LoraSettings

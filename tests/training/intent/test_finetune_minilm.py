@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.real_bases import folder_of
-from training.intent.finetune import IntentExample, IntentFinetuneSettings, finetune_intent
+from training.intent.finetune import IntentExample, finetune_intent
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.fit import FitSettings
 from training.intent.model import classify, load_intent
 

@@ -9,7 +9,8 @@ import pytest
 import training
 from corpus.records.base import OTHER_INTENT
 from corpus.synthetic import INTENTS
-from training.intent.finetune import IntentFinetuneSettings, finetune_intent, read_replay
+from training.intent.finetune import finetune_intent, read_replay
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.fit import FitSettings
 from training.intent.model import classify, load_intent
 from training.intent.pretrain import (

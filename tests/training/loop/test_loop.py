@@ -15,7 +15,8 @@ from training.asr.augment import AugmentSettings
 from training.asr.finetune import AsrFinetuneSettings, finetune_asr
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
 from training.asr.loading import load_asr
-from training.intent.finetune import IntentFinetuneSettings, finetune_intent
+from training.intent.finetune import finetune_intent
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.model import save_intent
 from training.loop.loop import clear_memory_errors
 from training.loop.lora import LoraSettings

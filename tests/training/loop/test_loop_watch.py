@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.training.tiny import tiny_asr, tone_examples
 from tests.training.tiny_intent import QUICK, SILENT, rows, taught_intent, tiny_intent
 from training.asr.fit import AsrLoopSettings, train_asr
-from training.intent.finetune import IntentFinetuneSettings, finetune_intent
+from training.intent.finetune import finetune_intent
+from training.intent.finetune_settings import IntentFinetuneSettings
 from training.intent.model import save_intent
 from training.loop.work import Epoch, LoopResult, Watch
 
