@@ -2,9 +2,9 @@
 
     python -m benchmarks.intents --corpora CORPORA --seeds 5 --base minilm=FOLDER --out FOLDER
 
-The labels are drawn at random from the training half; `speaker` and `noise` play no role, the texts are written ones.
-Each version is asked about the corpus's test rows. The alternative is scikit-learn: word unigrams and bigrams, sublinear
-TF-IDF, logistic regression with C = 10. An interrupted run continues.
+The labels are drawn at random from the corpus's training rows, and each version is asked about its test rows. The
+alternative is scikit-learn: word unigrams and bigrams, sublinear TF-IDF, logistic regression with C = 10. An
+interrupted run continues.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class FitSettings(StepSettings):
         label_smoothing: Label smoothing of the intent loss.
         slot_weight: Weight of the slot loss beside the intent loss.
         head: `trained`: encoder and heads learn together, step by step. `convex`: the encoder stays as it is, and both
-            heads are fitted to it at their only optimum, within seconds; epochs, rates, batches and interpolation have
+            heads are fitted to it at their only optimum; epochs, rates, batches, dropout and interpolation have
             no effect then.
         seed: Seed of the order and of dropout.
     """
