@@ -384,7 +384,7 @@ def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_un
         result = retrain_step.retrain(corpus, settings, plan, "")
         assert result.training is not None
         assert result.training.left_out == result.training.too_long == 1
-        assert result.training.examples == result.labels - 1
+        assert result.training.examples == result.labels
         with corpus.read() as conn:
             stored = operations.result_of(conn, plan.operation_id)
         assert chosen.utterance_id not in str(stored)
