@@ -37,7 +37,7 @@ class AnchoringSettings(BaseModel):
         newest: How many of the newest answers are used, since older models wrote other drafts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strength: float = Field(default=4.0, ge=0.0)
     deviations: float = Field(default=1.0, ge=0.0)

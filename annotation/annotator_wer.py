@@ -30,7 +30,7 @@ class WordErrorSettings(BaseModel):
         strength: Weight of this `rate` against a person's own, as a number of words.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rate: float = Field(default=0.05, gt=0.0, lt=0.5)
     strength: float = Field(default=10.0, gt=0.0)

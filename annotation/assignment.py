@@ -32,7 +32,7 @@ class Person(BaseModel):
         login: E-mail address or user name in Label Studio; `annotator_id` where empty.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     annotator_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")
     locales: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class PeopleSettings(BaseModel):
         gold_answers: How many people must agree in full on a clip before it may be asked again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     people: tuple[Person, ...] = ()
     audit_answers: int = Field(default=2, ge=1)

@@ -38,7 +38,7 @@ class CrowdSettings(BaseModel):
         careless_answers: How many answers must have been compared before that.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     intents: DawidSkeneSettings = DawidSkeneSettings()
     verdicts: DawidSkeneSettings = DawidSkeneSettings(accuracy=0.95, strength=10.0, row_strength=10.0)

@@ -39,7 +39,7 @@ class DawidSkeneSettings(BaseModel):
         tolerance: The algorithm ends when no posterior changes by more than this.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     accuracy: float = Field(default=0.9, gt=0.0, lt=1.0)
     strength: float = Field(default=4.0, ge=0.0)

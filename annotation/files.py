@@ -136,7 +136,7 @@ class ReadSettings(BaseModel):
         max_line_bytes: longest line that is read [bytes]; a longer one is refused without loading it into memory.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_line_bytes: int = Field(default=65_536, ge=1_024)
 

@@ -24,7 +24,7 @@ class NameSettings(BaseModel):
         examples: Sentences that have the intent, or values of the slot.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     description: str = Field(default="", max_length=500)
     examples: tuple[str, ...] = Field(default=(), max_length=20)
@@ -41,7 +41,7 @@ class InventorySettings(BaseModel):
             no label has stay out of the tasks; answers that name one are proposals.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     intents: dict[str, NameSettings] = Field(default_factory=dict)
     slots: dict[str, NameSettings] = Field(default_factory=dict)

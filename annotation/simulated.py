@@ -63,7 +63,7 @@ class AnnotatorSettings(BaseModel):
         seed: Seed of all draws.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     annotator_id: str = Field(default="simulated-1", max_length=128, pattern=ONE_LINE)
     seconds_per_task: float = Field(default=4.0, ge=0.0)

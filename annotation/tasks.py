@@ -33,7 +33,7 @@ class TaskSettings(BaseModel):
             this share.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     blind_share: float = Field(default=0.2, ge=0.0, le=1.0)
 

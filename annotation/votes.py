@@ -33,7 +33,7 @@ class ConsensusSettings(BaseModel):
         enough_people: with this many people, a tie between two words is no conflict; with fewer, one more is asked.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_vote: float = Field(default=0.5, ge=0.0, le=1.0)
     min_posterior: float = Field(default=0.75, ge=0.0, le=1.0)

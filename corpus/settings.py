@@ -30,7 +30,7 @@ class CorpusSettings(BaseModel):
         split: Shares of the speakers in the splits train, dev and test.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     home: Path = Path(".earmark")
     records_url: str | None = None

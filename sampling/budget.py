@@ -40,7 +40,7 @@ class SamplingSettings(BaseModel):
         seed: Seed of all draws.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strategy: str = "default"
     clips: int | None = Field(default=None, ge=1)

@@ -39,7 +39,7 @@ class CohortSettings(BaseModel):
         prior_rows: Weight of the overall rate when a cohort's rate is shrunk towards it [rows].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     share: float = Field(default=0.1, ge=0, le=1)
     min_rows: int = Field(default=15, ge=2)

@@ -29,7 +29,7 @@ class AskCost(BaseModel):
         per_token: Seconds an answer takes for each token of the transcript.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     base: float = Field(ge=0, allow_inf_nan=False)
     per_second: float = Field(ge=0, allow_inf_nan=False)
@@ -55,7 +55,7 @@ class CostModel(BaseModel):
         triage: Cost of "was the assistant meant".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     transcribe: AskCost = AskCost(base=8.0, per_second=1.5, per_token=0.5)
     label_intent: AskCost = AskCost(base=4.0, per_second=1.0, per_token=0.0)

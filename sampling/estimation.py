@@ -14,8 +14,8 @@ from corpus.records.base import Strings
 from corpus.records.evaluation import Interval
 from sampling.pool import Scores, codes
 
-CREDIT: Final = 4.0
-"""Most rows that one row may count for: a few speakers who agree by chance must not make the interval too narrow."""
+LEAST_SPREAD: Final = 0.25
+"""Least variance of an error rate, in units of rate / errors: 1 - rate, but insertions vary where that is near 0."""
 
 
 def _columns(inclusion_probs: npt.ArrayLike, *columns: npt.ArrayLike) -> tuple[Scores, list[Scores]]:
@@ -59,10 +59,11 @@ def weighted_ratio(
     """Return sum(numerators / probability) / sum(denominators / probability) with an interval over speakers.
 
     Hajek's estimator (1971); for WER the numerators are errors and the denominators words. The variance is that of the
-    linearised ratio summed by speaker (Woodruff 1971), with replacement, so it is rather too large than too small. The
-    interval is symmetric in the logarithm of the value, because errors are skewed, with Student's t over
-    (speakers - 1). If no error was seen, the upper end is the largest share of wrong utterances with which this still
-    happens in (1 - confidence) / 2 of the draws, counted in effective speakers.
+    linearised ratio summed by speaker (Woodruff 1971), with replacement, so it is rather too large than too small. It
+    is at least that of as many independent errors as the weights leave (Kish 1965), since few speakers, or those with
+    most of the weight, may agree by chance. The interval is symmetric in the logarithm of the value, because errors are
+    skewed, with Student's t over (speakers - 1). If no error was seen, the upper end is the largest share of wrong
+    utterances with which this still happens in (1 - confidence) / 2 of the draws, counted in effective speakers.
 
     Args:
         numerators: (n,) 0 or more.
@@ -86,7 +87,8 @@ def weighted_ratio(
     elif speakers < 2:
         low, high = 0.0, math.inf
     else:
-        relative = max(error / value, 1.0 / math.sqrt(CREDIT * max(1.0, float(top.sum()))))
+        least = math.sqrt(max(1.0 - value, LEAST_SPREAD) / max(1.0, _effective_number(weights, top)))
+        relative = max(error / value, least)
         reach = _t(confidence, speakers) * relative
         low, high = value * math.exp(-reach), value * math.exp(min(reach, 700.0))
     return Interval(value, low, high, len(probs), speakers)
@@ -98,7 +100,8 @@ def weighted_share(
     """Return the weighted share of rows that are hits, such as wrong intents, with an interval over speakers.
 
     Hajek's estimator (1971), and Wilson's interval on the effective number of rows, p (1 - p) / variance by speaker,
-    with Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019).
+    with Student's t over (speakers - 1) (Korn & Graubard 1998; Franco et al. 2019). It is at most the number that the
+    weights leave (Kish 1965), since few speakers, or one who has most of the weight, may agree by chance.
 
     Args:
         hits: (n,) 0 or 1.
@@ -118,8 +121,8 @@ def weighted_share(
     if speakers < 2:
         return Interval(value, 0.0, 1.0, len(probs), speakers)
     if 0 < value < 1:
-        size = min(value * (1 - value) / max(error, 1e-12) ** 2, CREDIT * len(probs))
-    else:  # rows that all agree have no variance, so Kish's (1965) effective number of speakers is taken
+        size = min(value * (1 - value) / max(error, 1e-12) ** 2, _effective_number(weights))
+    else:  # rows that all agree have no variance
         size = _effective_speakers(weights, speaker_ids)
     t2 = _t(confidence, speakers) ** 2
     middle = (value + t2 / (2 * size)) / (1 + t2 / size)
@@ -143,11 +146,15 @@ def _t(confidence: float, speakers: int) -> float:
     return float(student_t.ppf(0.5 + confidence / 2, speakers - 1))
 
 
+def _effective_number(weights: Scores, counts: Scores | float = 1.0) -> float:
+    """Return (sum w c)^2 / sum w^2 c, how many equal weights vary as little; each weight counts c times (Kish 1965)."""
+    return float((weights * counts).sum() ** 2 / (weights**2 * counts).sum())
+
+
 def _effective_speakers(weights: Scores, speaker_ids: Strings) -> float:
-    """Return (sum w)^2 / sum w^2 over the speakers' weights."""
     speakers, _ = codes(speaker_ids)
-    by_speaker = np.bincount(speakers, weights=weights)
-    return float(by_speaker.sum() ** 2 / (by_speaker**2).sum())
+    by_speaker: Scores = np.bincount(speakers, weights=weights).astype(np.float64)
+    return _effective_number(by_speaker)
 
 
 def _upper_bound_without_errors(weights: Scores, speaker_ids: Strings, confidence: float) -> float:

@@ -43,7 +43,7 @@ class StoppingSettings(BaseModel):
         confidence: Confidence of the interval of the gain.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     labels: int = Field(default=100, ge=1)
     least_gain: float = Field(default=0.005, ge=0, lt=1)

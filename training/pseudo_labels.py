@@ -26,7 +26,7 @@ class PseudoSettings(BaseModel):
             the best intent is not the right one) is at most this.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(0.0, ge=0, le=1)
     fade_labels: int = Field(500, ge=1)

@@ -45,7 +45,7 @@ class ScoreSettings(BaseModel):
         seed: Seed of the passes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     transcribe: TranscribeSettings = TranscribeSettings()
     shard_size: int = Field(default=1000, ge=1)

@@ -63,7 +63,7 @@ class SnapshotSettings(BaseModel):
         min_weight: lowest weight of a label; above it, the weight is agreement x reliability.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_agreement: float = Field(default=0.0, ge=0.0, le=1.0)
     min_reliability: float = Field(default=0.3, ge=0.0, le=1.0)

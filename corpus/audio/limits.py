@@ -41,7 +41,7 @@ class AudioSettings(BaseModel):
         max_clipped: Largest share of samples at full scale.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     min_duration: float = Field(default=0.1, gt=0)
     max_duration: float = Field(default=30.0, gt=0)

@@ -55,7 +55,7 @@ class ImportSettings(BaseModel):
         account_prefix: Put before every account of a column, so that speaker 1 of two corpora is not one customer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     columns: dict[Column, str | None] = {}
     constants: dict[Constant, Any] = {}

@@ -48,7 +48,7 @@ class IngestSettings(BaseModel):
         clock_skew: How far in the future the clock of a device may be [s].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     audio: AudioSettings = AudioSettings()
     clock_skew: float = Field(default=300.0, ge=0)

@@ -17,7 +17,7 @@ NOISES: tuple[Noise, ...] = ("white", "pink", "babble", "hum")
 class AugmentSettings(BaseModel):
     """Ranges from which the conditions of an utterance are drawn."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     snr_db: tuple[float, float] = (8.0, 35.0)
     """Speech power over noise power [dB]."""

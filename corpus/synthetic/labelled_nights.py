@@ -42,7 +42,7 @@ class LabelledSettings(BaseModel):
         seed: Seed of the draw that assigns clips to nights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     folder: Path | None = None
     start_speakers: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class TrafficSettings(BaseModel):
         time_zone: IANA name of the time zone of the nights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     nights: int = Field(default=3, ge=1)

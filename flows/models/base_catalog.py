@@ -34,7 +34,7 @@ class CatalogueEntry(BaseModel):
         note: one sentence more.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     kind: Kind

@@ -37,7 +37,7 @@ class ReplaySettings(BaseModel):
         cold_start_labels: number of labels below which `default` chooses by typicality, as in `sampling`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learner: str = "linear"
     batch: int = Field(default=20, ge=1)

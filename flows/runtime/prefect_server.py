@@ -42,7 +42,7 @@ class PrefectSettings(BaseModel):
         start_timeout: How long the server of the command may take to answer [s].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     api_url: str | None = None
     start_timeout: float = 120.0

@@ -55,7 +55,7 @@ class NightSettings(BaseModel):
         min_new_labels: How many new training labels since the last version make a retraining due.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     time_zone: str = "UTC"
     ends_at: int = Field(default=4, ge=0, le=23)
@@ -98,7 +98,7 @@ class ExportSettings(BaseModel):
         due_days: How long a task stays open before it is closed and its clip is deleted [days].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backend: str = "files"
     options: dict[str, Any] = Field(default_factory=dict)
@@ -125,7 +125,7 @@ class LabelStudioSettings(BaseModel):
         timeout: How long one call may take [s].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     url: str = ""
     token: str = Field(default="", repr=False)
@@ -147,7 +147,7 @@ class ModelSettings(BaseModel):
         intent_revision: Commit of the hub id of `intent`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     asr: str | None = None
     asr_revision: str | None = None
@@ -165,7 +165,7 @@ class LearnedSettings(BaseModel):
             settings are used.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rows: int = Field(default=2000, ge=0)
     answers: int = Field(default=5000, ge=0)
@@ -174,7 +174,7 @@ class LearnedSettings(BaseModel):
 class Settings(BaseModel):
     """All settings, as resolved. `earmark config show` prints them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     corpus: CorpusSettings = CorpusSettings()
     inventory: InventorySettings = InventorySettings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from corpus.errors import TrainingRefused
 from corpus.handle import Corpus
 from corpus.records.base import Kind, Role
-from corpus.records.models import Snapshot
+from corpus.records.models import Snapshot, SnapshotRow
 from corpus.tables.inventory import names_now
 from flows.runtime import progress
 from flows.runtime.durations import duration_text
@@ -45,6 +45,8 @@ class Training(Result):
         left_out: how many labels and pseudo-labels could not be learned from, which only the training knows.
         too_long, unspellable: how many of them for which reason, see `training.asr.finetune.FinetuneResult`; None where
             there are none.
+        no_words: how many of them say nothing to learn from, such as a clip of silence, or were closed meanwhile; None
+            where there are none.
         lacks: the characters that the base has no token for, with blanks between them; None where there are none.
         resumed_at_step: step at which it was resumed after a kill; None where it was not killed.
         language_model: SHA-256 of the language model and the phrases of its beam; None where it decodes greedily.
@@ -60,6 +62,7 @@ class Training(Result):
     left_out: int
     too_long: int | None = None
     unspellable: int | None = None
+    no_words: int | None = None
     lacks: str | None = None
     resumed_at_step: int | None = None
     language_model: str | None = None
@@ -82,6 +85,7 @@ class Training(Result):
             left_out=stored["left_out"],
             too_long=stored.get("too_long"),
             unspellable=stored.get("unspellable"),
+            no_words=stored.get("no_words"),
             lacks=stored.get("lacks"),
             resumed_at_step=stored.get("resumed_at_step"),
             language_model=stored.get("language_model"),
@@ -137,10 +141,10 @@ def fine_tune(
     """
     how = plan.finetune
     if isinstance(how, AsrFinetuneSettings):
-        rate = known(ASR_RATE, how.loop.learning_rate)
-        return _of_asr(asr_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch), rate)
-    rate = known(INTENT_RATE, how.fit.encoder_rate)
-    return _of_intent(intent_learner(corpus, base, plan.snapshot, plan.pseudo).learn(how, folder, on_epoch), rate)
+        rate, speech = known(ASR_RATE, how.loop.learning_rate), asr_learner(corpus, base, plan.snapshot, plan.pseudo)
+        return _of_asr(speech.learn(how, folder, on_epoch), rate, speech.no_words)
+    rate, texts = known(INTENT_RATE, how.fit.encoder_rate), intent_learner(corpus, base, plan.snapshot, plan.pseudo)
+    return _of_intent(texts.learn(how, folder, on_epoch), rate, texts.no_words)
 
 
 S = TypeVar("S", AsrFinetuneSettings, IntentFinetuneSettings)
@@ -157,11 +161,13 @@ class Learner(Generic[S, M]):
             where a loss or a weight is not finite.
         examples: how many examples it learns from.
         dev_ids: (N,) the utterances that watch the training, in the order of the result's `dev_errors`.
+        no_words: the utterances of the rows that train of which there is no example.
     """
 
     learn: Callable[[S, Path, OnEpoch], M]
     examples: int
     dev_ids: tuple[str, ...]
+    no_words: tuple[str, ...]
 
 
 def asr_learner(
@@ -181,7 +187,8 @@ def asr_learner(
                 base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, decoder=decoder
             )
 
-    return Learner(learn, len(examples), tuple(example.utterance_id for example in validation))
+    given = {example.utterance_id for example in examples}
+    return Learner(learn, len(examples), tuple(example.utterance_id for example in validation), _others(train, given))
 
 
 def intent_learner(
@@ -204,7 +211,12 @@ def intent_learner(
                 base, examples, folder, settings, advance, validation, checkpoint=kept, on_epoch=report, names=names
             )
 
-    return Learner(learn, len(examples), tuple(sorted(dev_ids)))
+    given = {example.utterance_id.removesuffix(DRAFT) for example in examples}
+    return Learner(learn, len(examples), tuple(sorted(dev_ids)), _others(train, given))
+
+
+def _others(rows: Sequence[SnapshotRow], given: Collection[str]) -> tuple[str, ...]:
+    return tuple(row.utterance_id for row in rows if row.utterance_id not in given)
 
 
 def _ready(folder: Path, kind: Kind) -> Path:
@@ -275,20 +287,21 @@ def checked(kind: Kind, made: AsrResult | IntentResult, settings: str) -> str:
         raise TrainingRefused(f"{kind} training refused, nothing is registered: {why}; {settings}")
     rows = len(made.dev_errors) if made.dev_errors is not None else 0
     if not can_tell(made.dev_errors):
-        return f"{rows} dev rows can't tell whether it is worse than its base, {MIN_ROWS} can"
+        return f"{rows} dev row{'s' if rows != 1 else ''} can't tell whether it is worse than its base, {MIN_ROWS} can"
     return f"not clearly worse than its base on {rows} dev rows"
 
 
-def _of_asr(made: AsrResult, rate: float) -> Trained:
+def _of_asr(made: AsrResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     """Return the finished training of a speech model at a rate, which passed the check."""
     from training.evaluation.metrics import learning_series
 
     found = checked("asr", made, "lower asr.loop.learning_rate, or raise asr.interpolate")
     training = Training(
         examples=made.examples,
-        left_out=len(made.too_long) + len(made.unspellable),
+        left_out=len(made.too_long) + len(made.unspellable) + len(no_words),
         too_long=len(made.too_long) or None,
         unspellable=len(made.unspellable) or None,
+        no_words=len(no_words) or None,
         lacks=" ".join(made.lacks) or None,
         resumed_at_step=made.resumed or None,
         language_model=made.decoder.digest() if made.decoder is not None else None,
@@ -298,10 +311,11 @@ def _of_asr(made: AsrResult, rate: float) -> Trained:
         seconds=round(made.seconds, 1),
     )
     series = learning_series(made.losses, {"dev_wer": made.dev_wer}, {"dev_wer": made.watched})
-    return Trained(training, found, series, {"too_long": made.too_long, "unspellable": made.unspellable})
+    left_out = {"too_long": made.too_long, "unspellable": made.unspellable, "no_words": no_words}
+    return Trained(training, found, series, left_out)
 
 
-def _of_intent(made: IntentResult, rate: float) -> Trained:
+def _of_intent(made: IntentResult, rate: float, no_words: tuple[str, ...]) -> Trained:
     """Return the finished training of an intent model at a rate of its encoder, which passed the check."""
     from training.evaluation.metrics import learning_series
 
@@ -309,7 +323,8 @@ def _of_intent(made: IntentResult, rate: float) -> Trained:
     found = checked("intent", made, remedy)
     training = Training(
         examples=made.examples,
-        left_out=0,
+        left_out=len(no_words),
+        no_words=len(no_words) or None,
         resumed_at_step=made.resumed or None,
         learning_rate=rate * made.rate_factor,
         rate_halved=made.rate_factor < 1 or None,
@@ -317,4 +332,6 @@ def _of_intent(made: IntentResult, rate: float) -> Trained:
         seconds=round(made.seconds, 1),
     )
     before_after = {"dev_accuracy": made.dev_accuracy}
-    return Trained(training, found, learning_series(made.losses, before_after, {"dev_error": made.watched}))
+    return Trained(
+        training, found, learning_series(made.losses, before_after, {"dev_error": made.watched}), {"no_words": no_words}
+    )

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
+from sampling.audit_sample import allowance, audit_sample
 from sampling.estimation import horvitz_thompson_mean, weighted_ratio, weighted_share
 
 SPEAKERS = np.array([f"s{i % 8}" for i in range(24)])
@@ -67,6 +68,22 @@ def test_the_share_covers_under_speaker_correlation():
         found = weighted_share(rng.random(80) < rate[who], np.full(80, 0.1), np.array([f"s{i}" for i in who]))
         inside += found.low <= 1 / 7 <= found.high
     assert inside / 400 >= 0.92
+
+
+@pytest.mark.parametrize(("speakers", "skew", "per_speaker"), [(12, 1.5, 20), (300, 0.7, 3)])
+def test_intervals_cover_where_a_few_speakers_have_most_of_the_clips(speakers, skew, per_speaker):
+    rng, inside, draws = np.random.default_rng(0), np.zeros(2), 250
+    for _ in range(draws):
+        share = rng.pareto(skew, speakers) + 0.1
+        ids = np.array([f"s{i}" for i in rng.choice(speakers, 600, p=share / share.sum())])
+        words, missed = 1 + rng.poisson(3, 600), rng.random(600) < 0.15
+        errors = rng.binomial(words, 0.2)
+        count = min(60, allowance(ids, per_speaker))
+        rows, probs = audit_sample(ids, np.maximum(errors, 0.1), count, per_speaker, rng)
+        drawn = (probs[rows], ids[rows])
+        wer, intent = weighted_ratio(errors[rows], words[rows], *drawn), weighted_share(missed[rows] * 1.0, *drawn)
+        inside += [wer.low <= errors.sum() / words.sum() <= wer.high, intent.low <= missed.mean() <= intent.high]
+    assert min(inside) / draws >= 0.91, inside  # that of rows taken for independent is 0.61 to 0.85
 
 
 def test_horvitz_thompson_by_hand():

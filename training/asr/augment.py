@@ -34,7 +34,7 @@ class AugmentSettings(BaseModel):
         mel_width: Largest number of features that a mask in frequency covers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     gain_db: float = Field(6.0, ge=0)

@@ -57,7 +57,7 @@ class AsrFinetuneSettings(BaseModel):
         beam: The beam search and its language model, where `decoder` is `beam`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     loop: AsrLoopSettings = AsrLoopSettings(
         epochs=8, learning_rate=None, batch_seconds=None, freeze_norms=True, patience=3

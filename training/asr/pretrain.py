@@ -45,7 +45,7 @@ class AsrShape(BaseModel):
             of them. With single letters CTC stops predicting only blanks several times sooner than with 128 merges.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     width: int = Field(128, ge=8)
     layers: int = Field(4, ge=1)
@@ -68,7 +68,7 @@ class AsrPretrainSettings(BaseModel):
         seed: seed of clips, weights and training.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     clips: int = Field(4000, ge=1)
     salads: float = Field(0.4, ge=0, lt=1)

@@ -46,7 +46,7 @@ class TranscribeSettings(BaseModel):
             cut, and takes more clips for silence [s].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     draws: int = Field(16, ge=1)
     batch_seconds: float = Field(60.0, gt=0)

@@ -61,7 +61,7 @@ class PromotionSettings(BaseModel):
         interval: How intervals are drawn; its alpha is replaced by that of the look.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     judged_on: Literal["audit", "held_out"] = "audit"
     min_audit_rows: int = Field(default=100, ge=2)

@@ -38,7 +38,7 @@ class IntervalSettings(BaseModel):
         seed: Seed of the draws; the same rows and seed give the same interval.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
     resamples: int = Field(default=2000, ge=100)

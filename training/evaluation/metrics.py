@@ -30,7 +30,7 @@ class MetricSettings(BaseModel):
             concluded from it. The gate has higher bounds of its own, below which it calls a slice small.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     interval: IntervalSettings = IntervalSettings()
     slice_min_rows: int = Field(default=30, ge=1)

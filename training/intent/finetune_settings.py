@@ -32,7 +32,7 @@ class IntentFinetuneSettings(BaseModel):
         pseudo: What is learned from utterances that nobody labelled.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fit: FitSettings = FitSettings(epochs=15, encoder_rate=None, slot_weight=0.5, patience=3)
     replay: int = Field(default=100, ge=0)

@@ -50,7 +50,7 @@ class IntentPretrainSettings(BaseModel):
         seed: seed of the sentences, the noise and the first weights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sentences: int = Field(default=5000, ge=1)
     calibration: int = Field(default=1000, ge=1)

@@ -37,7 +37,7 @@ class NoiseSettings(BaseModel):
         swallowed: After that, the probability that a run of letters across words is lost, and then another one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     clean: float = Field(default=0.35, ge=0, le=1)
     word_rate: float = Field(default=0.22, ge=0, le=0.5)

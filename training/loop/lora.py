@@ -18,7 +18,7 @@ class LoraSettings(BaseModel):
         targets: Names of linear layers as they end, such as `q_proj`, or `all-linear`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rank: int = Field(8, ge=1)
     alpha: float = Field(16.0, gt=0)

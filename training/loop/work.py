@@ -59,7 +59,7 @@ class StepSettings(BaseModel):
         checkpoint_after: Interval at which a long training is saved to disk, to be continued after an interruption [s].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     accumulate: int = Field(1, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -35,7 +35,7 @@ class TrackingSettings(BaseModel):
             training [s]; 0: none are made.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     uri: str | None = None
     artifact_root: str | None = None

@@ -59,6 +59,22 @@ def test_a_seed_is_one_that_every_generator_takes(key: str):
             load_settings(None, [f"{key}={wrong}"])
 
 
+def groups(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from groups(kind)
+
+
+@pytest.mark.parametrize("key", ["asr.loop.learning_rate", "intent.replay_weight", "asr.interpolate"])
+@pytest.mark.parametrize("wrong", ["inf", "-.inf", "nan"])
+def test_no_number_is_infinite(key: str, wrong: str):
+    assert [group for group in groups(Settings) if group.model_config.get("allow_inf_nan") is not False] == []
+    with pytest.raises(SettingsError, match=f"^--set: {key}: "):
+        load_settings(None, [f"{key}={wrong}"])
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

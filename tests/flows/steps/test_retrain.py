@@ -38,7 +38,7 @@ from flows.steps.training_examples import asr_examples, choose_pseudo_labels, in
 from tests.corpus.stored import NOON, arrive, choose, score
 from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings
-from tests.flows.labelled_home import labelled_home
+from tests.flows.labelled_home import CLIPS, labelled_home
 from training.intent.finetune_settings import by_base
 from training.tracking import registry, version_files
 from training.tracking.store import open_tracking
@@ -355,6 +355,25 @@ def test_what_the_champion_is_sure_of_teaches_and_taints_like_a_label(home: Path
         assert lineage_of(corpus, settings.home, settings.tracking, plan.pseudo.ids[0]).learned_by == ()
 
 
+@pytest.mark.parametrize("kind", ["asr", "intent"])
+def test_a_label_of_silence_is_not_among_those_that_were_learned(tmp_path: Path, kind: Kind):
+    settings = labelled_home(tmp_path, "asr.loop.epochs=1", "intent.fit.epochs=1", "intent.replay=0")
+    with opened(settings) as corpus:
+        silent = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False).snapshot.of("train")[:4]
+        with corpus.operation("label again", "merge") as op:
+            labels.put_labels(corpus, op, [Label(row.utterance_id, "", "clock", (), 1.0, 1, 1) for row in silent])
+        plan = retrain_plan.plan(corpus, settings, kind, "test", only_if_due=False)
+        made = retrain_step.retrain(corpus, settings, plan, "")
+        assert made.training is not None
+        assert made.account is not None
+        assert made.training.left_out == made.training.no_words == made.account.left_out["no_words"] == 4
+        assert made.training.examples == made.labels == made.account.train == len(plan.snapshot.of("train")) - 4
+        assert made.account.labels == CLIPS
+        assert lineage_of(corpus, settings.home, settings.tracking, f"{kind}/{made.version}").left_out == {
+            "no_words": 4
+        }
+
+
 def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_until_it_is_erased(home: Path):
     settings = small_settings(home)
     with opened(settings) as corpus:
@@ -365,7 +384,7 @@ def test_a_label_that_can_not_be_learned_is_counted_and_named_with_the_reason_un
         result = retrain_step.retrain(corpus, settings, plan, "")
         assert result.training is not None
         assert result.training.left_out == result.training.too_long == 1
-        assert result.training.examples == result.labels - 1
+        assert result.training.examples == result.labels
         with corpus.read() as conn:
             stored = operations.result_of(conn, plan.operation_id)
         assert chosen.utterance_id not in str(stored)
