@@ -163,7 +163,7 @@ def test_a_hub_id_in_the_settings_is_fetched_by_the_command_that_needs_it_and_ne
         hub.models["openai/whisper-base", commit] = family_folder("whisper", tmp_path)
         where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "EARMARK_HOME": str(tmp_path / "home")}
         where |= {"HF_HUB_ETAG_TIMEOUT": "120", "HF_HUB_DOWNLOAD_TIMEOUT": "120"}
-        forbidden = earmark("score", *models, HF_HUB_OFFLINE="1", **where)
+        forbidden = earmark("score", *models, HF_HUB_OFFLINE="1", EARMARK_KEPT_OFF_HUB="", **where)
         assert (forbidden.returncode, hub.served) == (2, [])
         done = earmark("score", *models, **where)
         assert done.returncode == 0, done.stderr
