@@ -126,7 +126,7 @@ def test_of_few_labels_that_are_all_right_none_is_surely_wrong(seed: int):
     rng = np.random.default_rng(seed)
     names = [f"i{k}" for k in range(9)]
     sizes = (14, 10, 6, 4, 3, 3, 2, 2, 1)
-    common = "please could you now for me the a my".split()
+    common = ["please", "could", "you", "now", "for", "me", "the", "a", "my"]
     texts, intents = [], []
     for name, size in zip(names, sizes, strict=True):
         for _ in range(size):
