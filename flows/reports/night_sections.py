@@ -243,9 +243,9 @@ def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
     """Return why there are no anchor rows, with how many rows there are of those that are needed."""
     if kind.anchor_note and not kind.anchor:
         return "No anchor row is left to compare versions on."
-    newest = kind.growing[-1] if kind.growing else None
+    newest = next((row for row in reversed(kind.growing) if row.rows), None)  # a night is judged by its retraining
     so_far = "none is judged so far"
-    if newest is not None and newest.rows:
+    if newest is not None:
         so_far = f"so far {newest.rows} rows of {newest.speakers} speakers are judged"
     needs = f"{gate.min_audit_rows} rows of {gate.min_speakers} speakers"
     return (
@@ -343,7 +343,7 @@ def decisions_table(report: NightReport) -> Table:
 
 
 def _decided_by(row: DecisionRow) -> str:
-    """Return the difference that the gate decided by, with the level of its interval."""
+    """Return the difference that the gate saw, with the level of its interval."""
     if row.better_by is None or row.level is None:
         return "-"
     return _unbroken(f"{_points(row.better_by)} at {100 * row.level:.4g} %")
