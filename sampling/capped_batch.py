@@ -16,6 +16,9 @@ from sampling.near_duplicates import without_duplicates
 from sampling.pool import Mask, Pool, Rows, Scores, codes
 from sampling.strategies.registry import pick, ranks_by_score
 
+LEARNS: Final = ("train", "dev")
+"""Splits of the speakers whose utterances are chosen to learn from; a training is checked on those of dev speakers."""
+
 SHORT_LIST: Final = (2_000, 10, 50_000)
 """Rows that a strategy is given: at least, per clip, and at most. A diverse batch does not need a million rows."""
 
@@ -31,7 +34,6 @@ class CappedBatch:
         clips, seconds: the remaining budget.
         free: (N,) bool, rows that may still be taken.
         rows, reasons: the rows taken, in order, and why.
-        duplicates: number of rows left out as near-duplicates of rows taken.
         speakers: (N,) number of each row's speaker.
         room: by speaker, how many more rows may be taken.
     """
@@ -45,7 +47,6 @@ class CappedBatch:
     free: Mask
     rows: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    duplicates: int = 0
     speakers: Rows = field(init=False)
     room: Rows = field(init=False)
 
@@ -65,19 +66,25 @@ class CappedBatch:
     def drop(self, rows: Rows) -> None:
         """Leave out rows that are near-duplicates of rows taken."""
         self.free[rows] = False
-        self.duplicates += len(rows)
 
     def binding(self) -> list[str]:
-        """Return the caps that exclude the rest of the pool, as settings with their values."""
+        """Return what keeps the rest of the pool out, most rows first: each rule with the number of its rows.
+
+        Each row that could be chosen counts once: by its split, which never trains, as a near-duplicate, by the cap on
+        its speaker, or as too long for the minutes that are left.
+        """
+        left = self.pool.fresh()
+        left[self.rows] = False
+        learns = np.isin(self.pool.splits, LEARNS)
         has_room = self.room[self.speakers] > 0
-        caps = []
-        if (self.free & ~has_room).any():
-            caps.append(f"max_per_speaker {self.max_per_speaker}")
-        if (self.free & has_room & (self.costs > self.seconds)).any():
-            caps.append("minutes")
-        if self.duplicates:
-            caps.append(f"near_duplicate {self.near_duplicate:g}")
-        return caps or ["the train split, of which nothing is left"]
+        counts = {
+            "the test split, which is drawn from for the audit alone": int((left & ~learns).sum()),
+            f"near_duplicate {self.near_duplicate:g}": int((left & learns & ~self.free).sum()),
+            f"max_per_speaker {self.max_per_speaker}": int((self.free & ~has_room).sum()),
+            "minutes": int((self.free & has_room & (self.costs > self.seconds)).sum()),
+        }
+        kept = sorted((name for name, count in counts.items() if count), key=lambda name: -counts[name])
+        return [f"{name} ({counts[name]})" for name in kept] or ["the pool, of which nothing is left"]
 
     def taken(self) -> Floats:
         """Return the embeddings of the rows taken to train on, (M, D) float32; audit rows make no duplicates."""

@@ -41,6 +41,21 @@ FLOOR: Final = 1e-3
 LEAST_NOISE: Final = 0.005
 """Least share of wrong labels that is assumed: a corpus without any is not to be expected."""
 
+USUAL_NOISE: Final = 0.02
+"""Share of wrong labels that is expected before any is judged."""
+
+NOISE_ROWS: Final = 100
+"""How many judged labels weigh as much as `USUAL_NOISE`: fewer say too little of a share of some per cent."""
+
+LEAST_OTHERS: Final = 2
+"""How many labels of an intent the other folds need to judge one: a model of a single text knows no intent."""
+
+CLASS_ROWS: Final = 10.0
+"""How many other labels of an intent weigh as much as the share of wrong labels, in the log odds of an error."""
+
+MOST_CHANCE: Final = 0.99
+"""Most chance of an error that is given: who reads it should still look."""
+
 ANNOTATOR_ACCURACY: Final = 0.9
 """Assumed accuracy of one annotator's intent, for the weight of other annotators' answers."""
 
@@ -59,8 +74,10 @@ class IntentDoubt:
     """What contradicts the intents of N utterances, in their order.
 
     Attributes:
-        judged: (N,) bool; an intent that the other folds do not have can't be judged, and is never suspect.
-        scores: (N,) float64 in [0, 1], the estimated chance that the intent is wrong; 0 where it is not judged.
+        judged: (N,) bool; an intent of which the other folds have fewer than `LEAST_OTHERS` labels can't be judged, and
+            is never suspect.
+        scores: (N,) float64 in [0, `MOST_CHANCE`], the estimated chance that the intent is wrong; 0 where it is not
+            judged.
         confidence: (N,) out-of-fold probability of the given intent.
         neighbours: (N,) share of the most similar utterances, weighted by similarity, that have the given intent.
         confident: (N,) bool, whether confident learning counts the label as wrong: another intent is at least as
@@ -153,13 +170,19 @@ def intent_doubt(
     if len(set(given.tolist())) < 2:
         given = np.asarray(ids, np.str_)[order]
     ordered = features[order]
-    model, judged = out_of_fold(ordered, labels, len(names), fold_numbers(given.tolist()))
+    folds = fold_numbers(given.tolist())
+    model, judged = out_of_fold(ordered, labels, len(names), folds)
+    others = labels_elsewhere(labels, len(names), folds)
+    judged &= others >= LEAST_OTHERS
     near = neighbour_votes(ordered, labels, len(names))
     pooled = _normalised(np.log(model + FLOOR) + NEIGHBOUR_WEIGHT * np.log(near + FLOOR))
-    confident, noise = confident_learning(pooled[judged], labels[judged]) if judged.any() else (np.zeros(0), 0.0)
+    confident, share = confident_learning(pooled[judged], labels[judged]) if judged.any() else (np.zeros(0), 0.0)
     counted = np.zeros(count, np.bool_)
     counted[judged] = confident
-    chance = chance_of_error(pooled[rows, labels], max(noise, LEAST_NOISE), len(names))
+    noise = _with_prior(share, int(judged.sum()))
+    assumed = max(noise, LEAST_NOISE)
+    chance = chance_of_error(pooled[rows, labels], assumed, len(names))
+    chance = towards(chance, assumed, others / (others + CLASS_ROWS))
     votes = _votes(agreeing, count)[order] - _votes(dissenting, count)[order]
     chance = np.where(judged, _with_votes(chance, votes, len(names)), 0.0)
     place = np.lexsort((rows, pooled[rows, labels], -chance))
@@ -167,7 +190,7 @@ def intent_doubt(
     rank[place] = rows
     return IntentDoubt(
         judged=judged[back],
-        scores=chance[back],
+        scores=np.minimum(chance, MOST_CHANCE)[back],
         confidence=model[rows, labels][back],
         neighbours=near[rows, labels][back],
         confident=counted[back],
@@ -202,6 +225,19 @@ def out_of_fold(features: Any, labels: Rows, classes: int, folds: Rows) -> tuple
             model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(features[rest], labels[rest])
         probs[np.ix_(out, known)] = model.predict_proba(features[out])
     return probs, judged
+
+
+def labels_elsewhere(labels: Rows, classes: int, folds: Rows) -> Rows:
+    """Return (N,) how many labels of a row's class are in the other folds.
+
+    Args:
+        labels: (N,) numbers of classes.
+        classes: how many.
+        folds: (N,) number of each row's fold.
+    """
+    table = np.zeros((int(folds.max()) + 1, classes), np.intp)
+    np.add.at(table, (folds, labels), 1)
+    return np.asarray(table.sum(axis=0)[labels] - table[folds, labels], np.intp)
 
 
 def neighbour_votes(features: Any, labels: Rows, classes: int, count: int = NEIGHBOURS) -> Numbers:
@@ -290,6 +326,21 @@ def chance_of_error(given: Numbers, noise: float, classes: int) -> Numbers:
     return np.asarray(np.clip(each * (1.0 - true) / np.maximum(given, each * (1.0 - true) + 1e-12), 0.0, 1.0))
 
 
+def towards(chance: Numbers, usual: float, weight: Numbers) -> Numbers:
+    """Return chances between a usual one and the given ones, in (0, 1): a weighted mean of the log odds.
+
+    What few labels teach about an intent is worth little, so that a label of a rare intent is about as suspect as any.
+
+    Args:
+        chance: (N,) in [0, 1].
+        usual: in (0, 1).
+        weight: (N,) of the given chances, in [0, 1].
+    """
+    bounded = np.clip(chance, 1e-4, 1.0 - 1e-4)
+    logs = weight * np.log(bounded / (1.0 - bounded)) + (1.0 - weight) * np.log(usual / (1.0 - usual))
+    return np.asarray(1.0 / (1.0 + np.exp(-logs)))
+
+
 # --- transcripts ------------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +375,11 @@ def ranked(ids: Strings, scores: Numbers) -> Rows:
 def _normalised(logs: Numbers) -> Numbers:
     raised = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def _with_prior(share: float, rows: int) -> float:
+    """Return the share of wrong labels among `rows` judged ones, with `USUAL_NOISE` as `NOISE_ROWS` more; 0 of none."""
+    return (rows * share + NOISE_ROWS * USUAL_NOISE) / (rows + NOISE_ROWS) if rows else 0.0
 
 
 def _votes(counts: Sequence[int] | None, length: int) -> Numbers:

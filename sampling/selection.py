@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from corpus.records.predictions import Predictions
 from sampling.audit_sample import allowance, audit_sample
 from sampling.budget import Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
-from sampling.capped_batch import CappedBatch, fill, fill_quotas, owed_clips
+from sampling.capped_batch import LEARNS, CappedBatch, fill, fill_quotas, owed_clips
 from sampling.cohorts import SLICE
 from sampling.cost import CostModel
 from sampling.measures import measure
@@ -25,9 +24,6 @@ from sampling.strategies.registry import in_phase, strategy
 from sampling.utility import Utility, utility_of
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
-
-LEARNS: Final = ("train", "dev")
-"""Splits of the speakers whose utterances are chosen to learn from; a training is checked on those of dev speakers."""
 
 
 @dataclass(frozen=True, slots=True)

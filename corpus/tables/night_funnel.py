@@ -33,11 +33,19 @@ _SCORED: Final = sa.exists().where(scores.c.utterance_id == utterances.c.utteran
 
 @dataclass(frozen=True, slots=True)
 class ArrivedUtterance:
-    """An utterance that arrived in a window of time: its state now, and whether any pair of models scored it."""
+    """An utterance that arrived in a window of time.
+
+    Attributes:
+        utterance_id: its id.
+        state: its state now.
+        scored: whether any pair of models scored it.
+        order: its place among all that were ingested.
+    """
 
     utterance_id: str
     state: str
     scored: bool
+    order: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +106,9 @@ class RefusedRows:
 
 def arrived(conn: sa.Connection, start: datetime, end: datetime) -> list[ArrivedUtterance]:
     """Return the utterances that arrived in [start, end), whatever their state is now."""
-    columns = (utterances.c.utterance_id, utterances.c.state, _SCORED.label("scored"))
+    columns = (utterances.c.utterance_id, utterances.c.state, utterances.c.event_order, _SCORED.label("scored"))
     rows = conn.execute(sa.select(*columns).where(*_window(start, end)).order_by(utterances.c.utterance_id))
-    return [ArrivedUtterance(row.utterance_id, row.state, bool(row.scored)) for row in rows]
+    return [ArrivedUtterance(row.utterance_id, row.state, bool(row.scored), int(row.event_order)) for row in rows]
 
 
 def arrivals(conn: sa.Connection, start: datetime, end: datetime) -> ArrivalCounts:
@@ -196,6 +204,18 @@ def chosen_ids(conn: sa.Connection, round_: str) -> dict[str, str]:
     """Return the reason of each utterance that a round chose, by id."""
     statement = sa.select(selections.c.utterance_id, selections.c.reason).where(selections.c.round == round_)
     return {row.utterance_id: row.reason for row in conn.execute(statement)}
+
+
+def chosen_late(conn: sa.Connection, night: str, start: datetime) -> int:
+    """Return how many utterances the round of a night chose that arrived before the night, which begins at `start`."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(rounds)
+        .join(selections, selections.c.round == rounds.c.round)
+        .join(utterances, utterances.c.utterance_id == selections.c.utterance_id)
+        .where(rounds.c.night == night, utterances.c.arrived_at < start)
+    )
+    return int(conn.execute(statement).scalar_one())
 
 
 def roles(conn: sa.Connection, ids: Sequence[str]) -> dict[str, Counter[str]]:

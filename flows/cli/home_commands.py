@@ -86,7 +86,7 @@ def report(
     from flows.reports.annotation_weekly_page import show_weekly, write_report
 
     with open_home(config, overrides) as (corpus, settings):
-        found = write_report(corpus, out or settings.home / "report", weeks)
+        found = write_report(corpus, settings.inventory, out or settings.home / "report", weeks)
     show_result(found, as_json, show_weekly)
 
 

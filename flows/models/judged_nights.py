@@ -47,8 +47,8 @@ class GateDecision:
         at: when it was made; None where that is not stored.
         eval_set_id: the rows that it judged on; "" where they are not stored.
         better_by: how much better the challenger was than the champion, at the coverage `level`, so that more is
-            better; None where it is not stored.
-        level: coverage of that interval, which depends on the look.
+            better; None where it is not stored, and where no reports are that an indicative decision can be seen from.
+        level: coverage of that interval, which depends on the look; 0.95 of an indicative decision.
     """
 
     night: str
@@ -158,7 +158,8 @@ def judged_nights(corpus: Corpus, conn: sa.Connection, kind: Kind, last: str) ->
     every = [report for of_version in reports.values() for report in of_version]
     drawn = labels.draws(conn, sorted({i for report in every for i in ids_of(report)}))
     stored = _Stored(reports, {i: night_of_round.get(draw.round, "") for i, draw in drawn.items()})
-    decisions = _decisions(conn, kind, versions, stored, sorted(set(night_of_round.values())))
+    weights = {i: 1.0 / draw.inclusion_prob for i, draw in drawn.items()}
+    decisions = _decisions(conn, kind, versions, stored, sorted(set(night_of_round.values())), weights)
     anchor = anchor_set(corpus, conn, kind, every, newest_judged(conn, kind, every))
     names = sorted({night for night in night_of_round.values() if night <= last})[-MOST_NIGHTS:]
     champions = _champions(conn, kind, names, night_of_round)
@@ -181,7 +182,7 @@ def judged_nights(corpus: Corpus, conn: sa.Connection, kind: Kind, last: str) ->
         anchor_note=anchor.note,
         anchor_night=stored.newest_night(anchor.rows),
         decisions=tuple(each for each in decisions if each.night <= last),
-        weights={i: 1.0 / draw.inclusion_prob for i, draw in drawn.items()},
+        weights=weights,
     )
 
 
@@ -253,7 +254,12 @@ def _champions(
 
 
 def _decisions(
-    conn: sa.Connection, kind: Kind, versions: Sequence[ModelVersion], stored: _Stored, nights: Sequence[str]
+    conn: sa.Connection,
+    kind: Kind,
+    versions: Sequence[ModelVersion],
+    stored: _Stored,
+    nights: Sequence[str],
+    weights: Mapping[str, float],
 ) -> list[GateDecision]:
     """Return the decisions that spent a look, the indicative ones and those of people, in the order of their nights."""
     learned = {each.version: night_learned(conn, each) for each in versions if each.snapshot_id}
@@ -262,7 +268,7 @@ def _decisions(
         for row in judgements.of_version(conn, kind, version):
             if row.decision == "indicative":
                 said = stored_judgement(conn, kind, version, row)
-                found.append(_indicative(night, version, row, said, stored.reports.get(version, ())))
+                found.append(_indicative(night, version, row, said, stored.reports, weights))
     for hand in (each for each in manual_promotions(conn) if each.kind == kind):
         closed = max((night for night in nights if night <= hand.at.date().isoformat()), default="")
         night = learned.get(hand.version, "") or closed
@@ -276,17 +282,43 @@ def _indicative(
     version: str,
     row: judgements.Judgement,
     said: Judgement | None,
-    reports: Sequence[EvaluationReport],
+    reports: Mapping[str, Sequence[EvaluationReport]],
+    weights: Mapping[str, float],
 ) -> GateDecision:
-    """Return a decision that spent no look, with what was said when it was made."""
-    on = next((each for each in reports if said is not None and each.eval_set_id == said.eval_set_id), None)
-    on = on or min(reports, key=len, default=None)
+    """Return a decision that spent no look, with what was said when it was made.
+
+    The difference is computed from the stored reports of both versions on its rows, at 95 %.
+    """
+    from training.evaluation.intervals import weights_by_id
+
+    own, against = reports.get(version, ()), row.against.partition("-")[0]
+    on = next((each for each in own if said is not None and each.eval_set_id == said.eval_set_id), None)
+    on = on or min(own, key=len, default=None)
+    other = None if on is None else _beside(on, reports.get(against, ()))
+    better = None if on is None or other is None else difference(other, on, weights_by_id(on, weights))
     waits = f"promotion waits: {said.waits}" if said is not None and said.waits else None
     reasons = (TOO_FEW,) if said is None else tuple(filter(None, (said.why, waits, said.lead)))
     rows, speakers = (0, 0) if on is None else (len(on), len(np.unique(on.speaker_ids)))
     return GateDecision(
-        night, version, row.against.partition("-")[0], row.decision, reasons, rows=rows, speakers=speakers
+        night,
+        version,
+        against,
+        row.decision,
+        reasons,
+        rows=rows,
+        speakers=speakers,
+        better_by=better,
+        level=None if better is None else 0.95,
     )
+
+
+def _beside(report: EvaluationReport, others: Sequence[EvaluationReport]) -> EvaluationReport | None:
+    """Return the report of another version on the same rows, with the same references; None where none is stored.
+
+    Of reports of intent models, one that read the transcripts of the same speech model goes first.
+    """
+    same = [each for each in others if is_paired(each, report)]
+    return min(same, key=lambda each: each.beside != report.beside, default=None)
 
 
 def _why(hand: ManualPromotion) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ import numpy as np
 from annotation.agreement import Agreement, measure_agreement
 from annotation.answer_weeks import answers_by_week
 from annotation.pooled_agreement import pooled, with_others
+from annotation.proposals import resolved
 from corpus import door
 from corpus.handle import Corpus
 from corpus.records.annotations import Annotation
 from corpus.records.evaluation import Interval
+from corpus.records.inventory import Inventory
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, rounds, utterances
 from corpus.tables import models as store
@@ -109,14 +111,14 @@ class PointCost(Result):
         }
 
 
-def weeks(corpus: Corpus, count: int) -> list[Week]:
-    """Return the last `count` weeks with answers, oldest first."""
+def weeks(corpus: Corpus, count: int, inventory: Inventory) -> list[Week]:
+    """Return the last `count` weeks with answers, oldest first; answers are compared by the names in use."""
     with corpus.read() as conn:
         rows = [row for row in annotations_table.latest_answers(conn) if row.at is not None]
         drawn = {row.task_id: (row.utterance_id, row.inclusion_prob) for row in rounds.tasks(conn)}
         ids = sorted({utterance_id for utterance_id, _ in drawn.values()})
         speaker_of = dict(zip(ids, utterances.pool_columns(conn, ids).speaker_ids.tolist(), strict=True))
-    shared = _shared_annotations(corpus, rows)
+    shared = _shared_annotations(corpus, rows, inventory)
     return [
         Week(
             monday=week.monday,
@@ -147,8 +149,13 @@ def _accidental(answers: Sequence[tuple[str, float, bool]], speaker_of: Mapping[
     return weighted_share(hits, probs, np.array([speaker_of[i] for i in ids], np.str_))
 
 
-def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerRow]) -> list[Annotation]:
-    """Return the annotations of utterances that several annotators answered."""
+def _shared_annotations(
+    corpus: Corpus, rows: Iterable[annotations_table.AnswerRow], inventory: Inventory
+) -> list[Annotation]:
+    """Return the annotations of utterances that several annotators answered, with the names in use.
+
+    A proposal is an intent of its own, so two answers with different proposals differ, as one with and one without do.
+    """
     annotators: dict[str, set[str]] = {}
     again = {row.task_id for row in rows if row.reason == "again"}
     for row in rows:
@@ -156,15 +163,16 @@ def _shared_annotations(corpus: Corpus, rows: Iterable[annotations_table.AnswerR
             annotators.setdefault(row.utterance_id, set()).add(row.annotator_id)
     ids = sorted(utterance_id for utterance_id, several in annotators.items() if len(several) > 1)
     opened = door.open(corpus, ids, "annotate", parts=("annotations",), strict=False)
-    return [each for content in opened for each in content.annotations if each.task_id not in again]
+    given = [each for content in opened for each in content.annotations if each.task_id not in again]
+    return [resolved(each, inventory) for each in given]
 
 
-def by_person(corpus: Corpus) -> tuple[PersonRow, ...]:
+def by_person(corpus: Corpus, inventory: Inventory) -> tuple[PersonRow, ...]:
     """Return each annotator's answers, agreement with all others, weight and carelessness, by pseudonym."""
     with corpus.read() as conn:
         rows = annotations_table.latest_answers(conn)
         crowd = stored_crowd(conn)
-    shared = _shared_annotations(corpus, rows)
+    shared = _shared_annotations(corpus, rows, inventory)
     careless = set(crowd.careless())
     found = []
     for annotator_id in sorted({row.annotator_id for row in rows}):
@@ -184,13 +192,13 @@ def by_person(corpus: Corpus) -> tuple[PersonRow, ...]:
     return tuple(found)
 
 
-def by_locale(corpus: Corpus) -> tuple[LocaleRow, ...]:
+def by_locale(corpus: Corpus, inventory: Inventory) -> tuple[LocaleRow, ...]:
     """Return the agreement between annotators, by locale."""
     with corpus.read() as conn:
         rows = annotations_table.latest_answers(conn)
         locale_of = utterances.locales(conn, sorted({row.utterance_id for row in rows}))
     task_locale = {row.task_id: locale_of[row.utterance_id] for row in rows}
-    shared = _shared_annotations(corpus, rows)
+    shared = _shared_annotations(corpus, rows, inventory)
     found = []
     for locale in sorted(set(task_locale.values())):
         agreement = measure_agreement([a for a in shared if task_locale.get(a.task_id) == locale])

@@ -8,7 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from annotation.inventory import InventorySettings
 from corpus.handle import Corpus
+from flows.models.inventory import inventory_of
 from flows.reports.annotation_weekly import (
     LocaleRow,
     PersonRow,
@@ -84,26 +86,28 @@ class WeeklyReport(Result):
     page: str
 
 
-def write_report(corpus: Corpus, folder: Path, count: int) -> WeeklyReport:
+def write_report(corpus: Corpus, settings: InventorySettings, folder: Path, count: int) -> WeeklyReport:
     """Write report.md and its pictures into the folder; return the figures.
 
     Args:
         corpus: the corpus.
+        settings: configured names; with those of the home they are the names that answers are compared by.
         folder: where the page is written; it is made where it is missing.
         count: how many weeks at most, the latest ones.
 
     Raises:
         UsageError: the folder can't be written to.
     """
-    found = weeks(corpus, count)
+    home = corpus.settings.home
+    inventory = inventory_of(corpus, home, settings)
+    found = weeks(corpus, count, inventory)
     report = WeeklyReport(
         weeks=tuple(_week_row(week) for week in found),
-        people=by_person(corpus),
-        locales=by_locale(corpus),
+        people=by_person(corpus, inventory),
+        locales=by_locale(corpus, inventory),
         cost=cost_of_a_point(corpus),
         page=str(folder / "report.md"),
     )
-    home = corpus.settings.home
     for name, picture in _pictures(found).items():
         write_output(folder / name, picture, "--out", home)
     write_output(folder / "report.md", f"[//]: # ({MARK})\n\n{_markdown(report)}".encode(), "--out", home)

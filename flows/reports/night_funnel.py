@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Final
 
 import sqlalchemy as sa
 
 from corpus.tables import annotations as annotations_table
-from corpus.tables import labels, night_funnel, rounds
+from corpus.tables import labels, night_funnel, nights, rounds
 from corpus.tables.annotations import AnswerRow
 from corpus.tables.night_funnel import ArrivedUtterance
 from corpus.tables.rounds import RoundRow
 from flows.nights.night import Night, last_night
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
+
+CAME_AFTER: Final = "came in after the round"
+"""Why an utterance was not chosen that a later round has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,13 @@ class Funnel(Result):
     Attributes:
         steps: received, accepted, scored, chosen, answered, labelled, learned.
         late: chosen utterances that arrived before the night and were ingested after its round.
+        after: scored utterances of the night that were ingested after its round was chosen, so that a later one has
+            them.
     """
 
     steps: tuple[FunnelStep, ...]
     late: int
+    after: int = 0
 
     def count(self, step: str) -> int:
         """Return how many utterances got as far as a step."""
@@ -84,22 +91,31 @@ def funnel(conn: sa.Connection, settings: NightSettings, night: Night) -> Funnel
     }
     here = {each.utterance_id for each in arrived}
     late = sum(utterance_id not in here for utterance_id in reasons)
+    after = _after_the_round(conn, night, [each for each in scored if each.utterance_id not in reasons])
+    not_chosen = len(scored) - after + late - len(reasons)
     return Funnel(
         steps=(
             FunnelStep("received", len(arrived) + sum(refused.values())),
             FunnelStep("accepted", len(arrived), refused),
             FunnelStep("scored", len(scored), _unscored(arrived)),
-            FunnelStep("chosen", len(reasons), _some({"not chosen": len(scored) + late - len(reasons)})),
+            FunnelStep("chosen", len(reasons), _some({"not chosen": not_chosen, CAME_AFTER: after})),
             *_after_the_choice(conn, night, reasons),
         ),
         late=late,
+        after=after,
     )
+
+
+def _after_the_round(conn: sa.Connection, night: Night, among: Sequence[ArrivedUtterance]) -> int:
+    """Return how many of the utterances were ingested after the night's round was chosen; 0 before there is one."""
+    up_to = next((frame.up_to for frame in nights.frames(conn) if frame.night == night.name), None)
+    return 0 if up_to is None else sum(each.order > up_to for each in among)
 
 
 def choice(conn: sa.Connection, night: str) -> tuple[ChoiceRow, ...]:
     """Return what the round of a night chose, by reason and question."""
     return tuple(
-        ChoiceRow(row.reason, row.ask, row.count, round(row.seconds / 60.0, 1))
+        ChoiceRow(row.reason, row.ask, row.count, round(row.seconds / 60.0, 4))
         for each in rounds.rounds(conn)
         if each.night == night
         for row in night_funnel.chosen(conn, each.round)

@@ -133,7 +133,9 @@ def _chosen(report: Mapping[str, Any], night: NightReport | None) -> str:
     if sampled.get("skipped"):
         return f"Nothing: {plain_text(sampled['skipped'])}."
     if night is not None and night.choice:
-        rows: list[Cells] = [(row.reason, row.ask.replace("_", " "), row.chosen, row.minutes) for row in night.choice]
+        rows: list[Cells] = [
+            (row.reason, row.ask.replace("_", " "), row.chosen, round(row.minutes, 1)) for row in night.choice
+        ]
         headers = ("reason", "question", "chosen", "minutes expected")
         return f"{plain_text(choice_finding(night))}\n\n{markdown_table(headers, rows)}"
     return markdown_table(("reason", "chosen"), list((sampled.get("reasons") or {}).items()))

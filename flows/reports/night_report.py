@@ -125,7 +125,7 @@ class DecisionRow(Result):
     """A decision of the gate or of a person; `look` is None where it spent none, `at` where it is not stored.
 
     `better_by` is how much better the challenger was than the champion, with the interval of coverage `level` by which
-    the gate decided; both are None where they are not stored.
+    the gate decided, or at 95 % where it was indicative; both are None where they are not stored.
     """
 
     night: str

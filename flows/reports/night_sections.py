@@ -243,10 +243,10 @@ def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
     """Return why there are no anchor rows, with how many rows there are of those that are needed."""
     if kind.anchor_note and not kind.anchor:
         return "No anchor row is left to compare versions on."
-    newest = kind.growing[-1] if kind.growing else None
+    judged = [row for row in kind.growing if row.rows]  # a night is judged when its retraining is done
     so_far = "none is judged so far"
-    if newest is not None and newest.rows:
-        so_far = f"so far {newest.rows} rows of {newest.speakers} speakers are judged"
+    if judged:
+        so_far = f"so far {judged[-1].rows} rows of {judged[-1].speakers} speakers are judged"
     needs = f"{gate.min_audit_rows} rows of {gate.min_speakers} speakers"
     return (
         f"There are no anchor rows yet: they are the rows of the gate's first decision, which needs {needs}; {so_far}."
@@ -254,9 +254,9 @@ def _no_anchor(kind: KindReport, gate: PromotionSettings) -> str:
 
 
 def _no_slices(kind: KindReport) -> str:
-    if not kind.slices:
-        return "No slice can be shown: base and champion were not judged on the same rows yet."
-    return "Every slice is thin so far: the table shows them, but nothing can be concluded."
+    if kind.slices:
+        return "Every slice is thin so far: the table shows them, but nothing can be concluded."
+    return "No slice can be shown: base and champion were not judged on the same rows yet."
 
 
 def choice_finding(report: NightReport) -> str:
@@ -267,7 +267,8 @@ def choice_finding(report: NightReport) -> str:
     spent = next((row for row in report.minutes if row.night == report.night), None)
     answers = f"; {spent.answers} answers took {spent.minutes:.1f}" if spent is not None and spent.answers else ""
     expecting = f"for {expected:.1f} expected annotator minutes"
-    return f"{chosen} of {pool:,} scored utterances were chosen{_unbroken(share)}, {expecting}{answers}."
+    after = f" {report.funnel.after} of this night came in after its round." if report.funnel.after else ""
+    return f"{chosen} of {pool:,} scored utterances were chosen{_unbroken(share)}, {expecting}{answers}.{after}"
 
 
 def choice_chart(report: NightReport) -> Chart | None:
@@ -343,7 +344,7 @@ def decisions_table(report: NightReport) -> Table:
 
 
 def _decided_by(row: DecisionRow) -> str:
-    """Return the difference that the gate decided by, with the level of its interval."""
+    """Return the difference that the gate saw, with the level of its interval."""
     if row.better_by is None or row.level is None:
         return "-"
     return _unbroken(f"{_points(row.better_by)} at {100 * row.level:.4g} %")

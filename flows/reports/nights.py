@@ -35,14 +35,15 @@ class NightRow(Result):
         refused: those of them that were refused.
         accepted: utterances that arrived in the night.
         scored: those of them that were scored.
-        chosen: utterances that the night's round chose; some may have arrived before the night.
+        chosen: utterances that the night's round chose.
+        late: those of them that arrived before the night, and came in after the round of their own.
         answered: tasks of the round with an answer.
         labels: utterances of the round with a label.
         learned: versions that the nightly run trained, such as `asr/2`, or that were trained by hand with this as the
             newest night that they learned from; with labels of no night, when this was the night that had closed last.
         promoted: those of them that became champion.
         state: `done` where a nightly run did every step, else why it is not done; with the commonest reason where rows
-            were refused and none was accepted.
+            were refused and none was accepted, and with what came in late.
         done_at: when a nightly run had done every step.
     """
 
@@ -52,6 +53,7 @@ class NightRow(Result):
     accepted: int
     scored: int
     chosen: int
+    late: int = 0
     answered: int
     labels: int
     learned: tuple[str, ...]
@@ -105,6 +107,7 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
         arrived = night_funnel.arrivals(conn, night.start, night.end)
         of_round = counts.get(night.name, RoundCounts())
         learned = tuple(home.learned.get(night.name, ()))
+        late = night_funnel.chosen_late(conn, night.name, night.start)
         row = NightRow(
             night=night.name,
             received=arrived.accepted + refused[night.name],
@@ -116,7 +119,8 @@ def nights_of(conn: sa.Connection, settings: NightSettings, last: int, now: date
             labels=of_round.labels,
             learned=learned,
             promoted=tuple(version for version in learned if version in home.promoted),
-            state=_state(home, night, arrived, of_round, now),
+            late=late,
+            state="; ".join([_state(home, night, arrived, of_round, now), *_late(late)]),
             done_at=home.done.get(night.name),
         )
         found.append(row)
@@ -160,6 +164,10 @@ def _state(home: _Home, night: Night, arrived: ArrivalCounts, of_round: RoundCou
     reason = max(sorted(refused), key=lambda each: refused[each])
     more = "mostly " if len(refused) > 1 else ""
     return f"{state}; {refused.total()} rows refused: {more}{reason}"
+
+
+def _late(count: int) -> list[str]:
+    return [f"{count} of the chosen came in late, after their night"] if count else []
 
 
 def _not_done(night: Night, arrived: ArrivalCounts, of_round: RoundCounts, learned: bool, now: datetime) -> str:

@@ -77,7 +77,7 @@ class Doubt:
     Attributes:
         suspects: every judged label, most suspect first.
         unjudged: how many labels could not be judged, by reason.
-        share: estimated share of wrong intents; None for transcripts.
+        share: estimated share of wrong intents; None for transcripts, and where too few intents were judged to say.
         skipped: why nothing was judged; "" where something was.
     """
 
@@ -103,7 +103,7 @@ def doubt_of_intents(corpus: Corpus, inventory: Inventory) -> Doubt:
     A label is judged by its transcript and by the transcript that a model gave before it learned from the utterance.
     Texts are read through the door for the purpose `judge`.
     """
-    from sampling.label_noise import intent_doubt, text_features
+    from sampling.label_noise import LEAST_OTHERS, NOISE_ROWS, intent_doubt, text_features
 
     rows = {row.utterance_id: row for row in training_rows(corpus, "intent")}
     if len(rows) < FEWEST:
@@ -138,8 +138,9 @@ def doubt_of_intents(corpus: Corpus, inventory: Inventory) -> Doubt:
                 )
             )
     unjudged = Counter({"may not be opened": len(rows) - len(ids)})
-    unjudged["the only speaker of this intent, or its only label"] = int((~found.judged).sum())
-    return Doubt(tuple(suspects), {name: n for name, n in unjudged.items() if n}, round(found.noise, 4))
+    unjudged[f"others have fewer than {LEAST_OTHERS} labels of this intent"] = int((~found.judged).sum())
+    share = round(found.noise, 4) if len(suspects) >= NOISE_ROWS else None
+    return Doubt(tuple(suspects), {name: n for name, n in unjudged.items() if n}, share)
 
 
 def _intents(

@@ -69,7 +69,7 @@ class SuspectsReport(Result):
     Attributes:
         judged: how many labels were judged, by kind.
         unjudged: how many labels could not be judged, by kind and reason.
-        share: estimated share of wrong intents; None where none was judged.
+        share: estimated share of wrong intents; None where too few were judged to say.
         asked_before: how many labels of the list were left out, since somebody was asked about them again.
         rows: the most suspect labels, most suspect first.
         skipped: why a kind was not judged, by kind.

@@ -322,7 +322,24 @@ def test_what_keeps_a_round_small_is_said():
     pool = replace(pool_of(100, predictions=predictions), splits=np.full(100, "train"))
     choice = choose_explained(pool, SamplingSettings(audit_share_while_few=0.0, novel_share=0.0), round="r1")
     assert Counter(choice.selection.reasons.tolist()) == {"audit": 6, "uncertain": 1}
-    assert choice.notes == ("7 of 40 clips fit; the rest is kept out by near_duplicate 0.98",)
+    assert choice.notes == ("7 of 40 clips fit; the rest is kept out by near_duplicate 0.98 (93)",)
+
+
+def test_each_row_that_is_kept_out_is_counted_by_what_keeps_it_out():
+    """Of four speakers with room left, all rows are of the test split: no cap keeps them out."""
+    pool = pool_of(60, speakers=6)
+    of_test = np.isin(pool.speaker_ids, np.unique(pool.speaker_ids)[:4])
+    pool = replace(pool, splits=np.where(of_test, "test", "train"))
+    sampling = SamplingSettings(clips=20, audit_share=0.05, audit_share_while_few=0.05, near_duplicate=None)
+    choice = choose_explained(pool, sampling, round="r1", labels_so_far=100)
+    taken = np.isin(pool.predictions.utterance_ids, choice.selection.utterance_ids)
+    test, capped = int((of_test & ~taken).sum()), int((~of_test & ~taken).sum())
+    assert (choice.selection.reasons == "audit").sum() == 1
+    assert (test, capped) > (30, 0)
+    assert choice.notes == (
+        f"{len(choice.selection)} of 20 clips fit; the rest is kept out by the test split, which is drawn from for the "
+        f"audit alone ({test}), max_per_speaker 3 ({capped})",
+    )
 
 
 def test_equal_scores_and_one_class_have_an_outcome():

@@ -88,6 +88,8 @@ def test_an_indicative_decision_has_the_words_and_the_rows_of_its_time(tmp_path:
         first, second = judged_nights(corpus, conn, "asr", NIGHTS[-1]).decisions[:2]
     assert first.reasons == ("20 audit rows, 100 are needed", "promotion waits: 20 of 100")
     assert (first.rows, first.against) == (2 * AUDIT, "1")
+    assert first.better_by is not None  # from the stored reports: 4 errors of 10 words in place of 5 in every row
+    assert (first.better_by.value, first.better_by.n, first.level) == (pytest.approx(0.1), 2 * AUDIT, 0.95)
     assert second.reasons == ("20 audit rows, 100 are needed", "clearly better")
 
 

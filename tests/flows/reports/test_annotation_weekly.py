@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from annotation.files import TASK_FILE, read_tasks
 from corpus.records.annotations import AnnotationTask
+from corpus.records.inventory import plain_inventory
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
 from corpus.tables import reports, rounds
@@ -75,7 +76,7 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
                 texts = {"transcript": f"secretword {annotator_id}", "intent": "other"} if verdict == "labelled" else {}
                 world.merge(answer(task, annotator_id, verdict, lead_time=30.0, **texts))
         world.after(0.4 if week else 1)
-    found = write_report(world.corpus, tmp_path / "report", 8)
+    found = write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8)
     assert sum(row.answers for row in found.weeks) == len(
         {(r.annotator, k) for r in found.people for k in range(r.answers)}
     )
@@ -89,7 +90,7 @@ def test_the_report_has_every_week_and_no_content(world: World, tmp_path: Path):
 
 
 def test_the_page_of_a_home_without_answers_reports_that_there_are_none(world: World, tmp_path: Path):
-    assert write_report(world.corpus, tmp_path / "report", 8).weeks == ()
+    assert write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8).weeks == ()
     assert "There are no answers yet" in (tmp_path / "report" / "report.md").read_text()
 
 
@@ -120,9 +121,28 @@ def test_accidental_activations_have_an_interval_over_speakers(tmp_path: Path):
         audit = {row.task_id for row in rounds.tasks(conn) if row.reason == "audit"}
         chosen = [task_id for task_id in first if task_id in audit][:4]
         conn.execute(sa.update(schema.answers).where(schema.answers.c.task_id.in_(chosen)).values(verdict="accidental"))
-    (week,) = weeks(corpus, 8)
+    (week,) = weeks(corpus, 8, plain_inventory((), ()))
     assert week.accidental is not None
     assert (week.accidental.n, week.accidental.value) == (30, pytest.approx(4 / 30))
     assert week.accidental.speakers > 1
     assert week.accidental.low < 0.13 < week.accidental.high
     corpus.close()
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_proposed_name_agrees_with_itself_alone_before_and_after_it_is_adopted(tmp_path: Path, adopted: bool):
+    names = ['inventory.intents={"find_boat": "asks for a boat"}'] if adopted else []
+    said = {"ann": {"intent": "other"}, "bob": {"intent": None, "proposal": "find_boat"}}
+    said["cid"] = {"intent": "other", "proposal": "find_boat"} if adopted else said["bob"]
+    with round_of(tmp_path / "home", 2, *names) as world:
+        world.export()
+        world.merge(*(answer(world.tasks()[0], who, **texts) for who, texts in said.items()))
+        found = write_report(world.corpus, world.settings.inventory, tmp_path / "report", 8)
+    assert {row.annotator: (row.compared, row.same_intent) for row in found.people} == {
+        "ann": (2, 0.0),
+        "bob": (2, 0.5),
+        "cid": (2, 0.5),
+    }
+    assert [(row.compared, row.same_intent) for row in found.locales if row.compared] == [(3, 0.3333)]
+    assert found.weeks[0].alpha_intent == pytest.approx(0.0)
+    assert "boat" not in (tmp_path / "report" / "report.md").read_text().lower()

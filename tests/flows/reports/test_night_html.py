@@ -26,10 +26,11 @@ from flows.models.judged_nights import judged_nights
 from flows.reports.compare_html import TEMPLATES
 from flows.reports.night_html import night_file, night_html, show_night, write_night_page
 from flows.reports.night_report import KindReport, NightRates, night_report
-from flows.reports.night_sections import BETTER, finding, kind_section
+from flows.reports.night_sections import BETTER, _no_anchor, finding, kind_section
 from flows.reports.svg_chart import Series, over_nights
 from flows.runtime.settings import Settings
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
+from training.evaluation.gate import PromotionSettings
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -239,3 +240,17 @@ def test_a_champion_beside_a_base_that_was_not_judged_is_told_without_it() -> No
     assert alike.startswith(
         "Champion asr/2 has WER 20.0\u00a0% [10.0,\u00a030.0] (15.0 % with numbers alike) on the growing"
     )
+
+
+def test_a_night_before_its_retraining_names_the_rows_that_are_judged_so_far() -> None:
+    judged = NightRates(
+        night=NIGHTS[0], rows=34, speakers=25, champion="1", challenger=None, decision=None,
+        champion_rate=Interval(0.5, 0.4, 0.6, 34, 25), base_rate=None, challenger_rate=None, better_by=None,
+    )  # fmt: skip
+    waiting = replace(judged, night=NIGHTS[1], rows=0, speakers=0, champion_rate=None)
+    kind = KindReport(
+        kind="asr", measure="WER", base="1", anchor=(), growing=(judged, waiting), anchor_night="", anchor_note="",
+        slices=(), slices_night="", looks=0,
+    )  # fmt: skip
+    assert "so far 34 rows of 25 speakers are judged" in _no_anchor(kind, PromotionSettings())
+    assert "none is judged so far" in _no_anchor(replace(kind, growing=(waiting,)), PromotionSettings())

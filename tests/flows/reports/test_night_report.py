@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,11 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.storage import records_schema as schema
 from corpus.storage.database import writing
+from corpus.tables import nights, utterances
+from corpus.tables.nights import NightFrame
+from flows.reports.night_funnel import ChoiceRow
 from flows.reports.night_report import NightReport, night_report
+from flows.reports.night_sections import choice_finding, choice_table
 from flows.runtime.settings import Settings
 from tests.corpus.stored import NOON, arrive, corpus_at
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
@@ -68,6 +73,24 @@ def test_late_arrivals_are_counted_apart(home: tuple[Corpus, Settings]) -> None:
     report = report_of(corpus, settings, NIGHTS[-1])
     assert report.funnel.late == 20  # chosen by the round of that name, but arrived in another window
     assert report.funnel.steps[3].lost == {"not chosen": 38}  # none of those that arrived in the window
+
+
+def test_what_came_in_after_the_round_is_not_among_those_that_it_did_not_choose(tmp_path: Path) -> None:
+    corpus, settings = home_of(tmp_path), settings_at(tmp_path)
+    with writing(corpus.records) as conn:
+        nights.put_frame(conn, NightFrame(NIGHTS[-1], 0, utterances.last_order(conn) - 10))
+    report = report_of(corpus, settings, NIGHTS[-1])
+    corpus.close()
+    assert report.funnel.steps[3].lost == {"not chosen": 10, "came in after the round": 8}
+    assert report.funnel.after == 8  # 2 of the 10 last ones were not scored
+    assert "8 of this night came in after its round" in choice_finding(report)
+
+
+def test_minutes_of_a_choice_are_rounded_once(home: tuple[Corpus, Settings]) -> None:
+    rows = (ChoiceRow("audit", "transcribe", 4, 0.54), ChoiceRow("uncertain", "transcribe", 2, 0.34))
+    report = replace(report_of(*home, None), choice=rows)
+    assert "for 0.9 expected annotator minutes" in choice_finding(report)
+    assert [row.cells[-1] for row in choice_table(report).rows] == ["0.5", "0.3"]
 
 
 def test_models_have_their_rates_over_the_nights(report: NightReport) -> None:

@@ -88,6 +88,20 @@ def test_a_night_says_which_step_is_missing_until_its_run_is_done(corpus: Corpus
     assert done.to_json()["done_at"] == "2026-03-10 12:00:00+00:00"
 
 
+def test_a_night_that_chose_from_late_arrivals_alone_says_so(corpus: Corpus) -> None:
+    late = ingest(corpus, 0, 3)
+    score(corpus, late)
+    choose(corpus, late, "2026-03-03")
+    with writing(corpus.records) as conn:  # `choose` names another night
+        conn.execute(sa.update(schema.rounds).values(night="2026-03-03"))
+        nights.put_done(conn, "2026-03-03", NOW)
+    first, second = listed(corpus)
+    assert (first.night, first.late) == ("2026-03-02", 0)
+    assert "late" not in first.state
+    assert (second.scored, second.chosen, second.late) == (0, 3, 3)
+    assert second.state == "done; 3 of the chosen came in late, after their night"
+
+
 def test_a_night_that_has_not_closed_says_until_when_it_is_open(corpus: Corpus) -> None:
     arrive(corpus, 1, arrived_at=NOW - timedelta(minutes=1))
     (row,) = listed(corpus)

@@ -102,6 +102,7 @@ def test_planted_wrong_intents_are_first_and_no_content_is_shown(labelled: Label
     assert {row.utterance for row in report.rows[:4]} == labelled.wrong
     assert report.rows[3].score > ASK_FROM["intent"] > report.rows[4].score
     assert report.judged == {"intent": COUNT}
+    assert report.share is None  # of so few labels no share can be said
     assert all(row.annotators == ("ann",) for row in report.rows)
     document = json.dumps(report.to_json())
     assert not [text for text in {*labelled.texts.values(), "lights", "music", "weather"} if text in document]
@@ -335,7 +336,7 @@ def test_who_corrects_a_wrong_label_of_a_manifest_does_not_seem_careless(tmp_pat
         with corpus.operation("ingest/labels", "ingest") as op:
             labels.put_labels(corpus, op, ingested, "manifest")
         asked = ask_again(corpus, settings, find_suspects(corpus, settings.home, settings.inventory, ["intent"]).rows)
-        assert asked.asked >= 8
+        assert asked.asked >= 5
         truth = dict(zip(ids, true, strict=True))
         made = Labelled(world, dict(zip(ids, texts, strict=True)), truth, wrong)
         assert made.answer(asked.round) == asked.asked
