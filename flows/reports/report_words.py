@@ -31,6 +31,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "recovered": "rows accepted now, refused before",
         "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
+        "narrowed": "consent narrowed",
     },
     "score": {
         "scored": "clips scored now",
@@ -142,7 +143,20 @@ def against_text(against: str) -> str:
     return f"champion version {champion}" + (f", both on transcripts of asr/{asr}" if asr else "")
 
 
-SHOWN: Final[Mapping[str, Callable[[str], str]]] = {"against": against_text, "eval_set_id": lambda found: found[:12]}
+def narrowed_text(narrowed: Mapping[str, int]) -> str:
+    """Return what withdrawals of consent took out of use, from the document of a `Narrowed`."""
+    accounts, labels, clips = (narrowed[name] for name in ("accounts", "labels", "clips"))
+    parts = [f"{labels} {'label is' if labels == 1 else 'labels are'} used no more"] if labels else []
+    other = "other " if labels else ""
+    parts += [f"{clips} {other}{'clip' if clips == 1 else 'clips'} may be used for less than before"] if clips else []
+    return f"for {accounts} {'account' if accounts == 1 else 'accounts'}: {', '.join(parts)}"
+
+
+SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "against": against_text,
+    "eval_set_id": lambda found: found[:12],
+    "narrowed": narrowed_text,
+}
 """How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
 
 
