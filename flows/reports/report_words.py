@@ -101,7 +101,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "retrain": {
         "labels": "labels learned from",
-        "new_labels": "labels added or removed since the version before",
+        "new_labels": "labels added, corrected or gone since the version before",
         "examples": "trained on",
         "left_out": "labels that it can't learn",
         "too_long": "left out, transcript longer than the clip",
