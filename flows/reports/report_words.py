@@ -55,6 +55,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "blind_why": "why without a draft",
         "given": "tasks newly assigned",
         "people": "tasks by person",
+        "elsewhere": "of these in folders of other rounds",
         "sent": "tasks sent",
         "removed": "tasks removed there",
         "open_there": "tasks open there",
@@ -79,7 +80,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "outcomes": "clips by outcome",
         "refused": "rows refused",
         "failed": "files that can't be read",
-        "review": "annotators reviewed",
+        "review": "annotators compared",
+        "unlisted": "answers of people who are not listed",
     },
     "inventory": {
         "names": "names in use now",
@@ -152,10 +154,22 @@ def narrowed_text(narrowed: Mapping[str, int]) -> str:
     return f"for {accounts} {'account' if accounts == 1 else 'accounts'}: {', '.join(parts)}"
 
 
+def review_text(review: Mapping[str, Any]) -> str:
+    """Return how reliable the annotators are, from the document of a `ReviewReport`."""
+    people, clips, labels = (review[name] for name in ("people", "clips", "labels"))
+    careless = ", ".join(review["careless"])
+    return (
+        f"{people} {'person' if people == 1 else 'people'}, on {clips} {'clip' if clips == 1 else 'clips'} "
+        f"that several answered; {f'careless: {careless}' if careless else 'nobody is careless'}; "
+        f"{labels} {'label' if labels == 1 else 'labels'} changed by it"
+    )
+
+
 SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
     "against": against_text,
     "eval_set_id": lambda found: found[:12],
     "narrowed": narrowed_text,
+    "review": review_text,
 }
 """How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
 
