@@ -6,6 +6,7 @@ Ties are broken by a hash of ids, so neither a restart nor the order of the task
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -86,6 +87,16 @@ class PeopleSettings(BaseModel):
         if not self.people:
             return 1
         return min(len(self.people), self.audit_answers if reason == "audit" else self.other_answers)
+
+    def unlisted(self, annotator_ids: Iterable[str]) -> dict[str, int]:
+        """Return how many answers each person gave who is not listed, by id; none where nobody is listed."""
+        listed = {person.annotator_id for person in self.people}
+        counts = Counter(each for each in annotator_ids if listed and each not in listed)
+        return dict(sorted(counts.items()))
+
+    def left_for(self, locale: str, answered: Collection[str]) -> bool:
+        """Return whether somebody is listed who understands the locale and has not answered."""
+        return any(each.understands(locale) and each.annotator_id not in answered for each in self.people)
 
     def capacity(self, person: Person) -> int:
         """Return how many clips a day the person can answer."""

@@ -186,7 +186,7 @@ def merge(corpus: Corpus, settings: Settings, files: list[Path] | None) -> Merge
         pushed = _run_on_backend("push", annotation_backends.push, corpus, settings)
         for step, done in (("settle", settled), ("push", pushed)):
             failed |= {step: done.not_done} if isinstance(done, NotDone) else {}
-    return merge_total.total(reports, failed, reviewed, open_questions(corpus))
+    return merge_total.total(reports, failed, reviewed, open_questions(corpus, settings.people))
 
 
 def _review(corpus: Corpus, settings: Settings) -> ReviewReport | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ class SamplingSettings(BaseModel):
             `power:entropy`; without a measure, rows are ranked by the expected errors that an annotator second
             resolves.
         clips: Most clips of a round; null: as many as the caps allow.
-        minutes: Most expected annotator minutes of a round; null: no such limit.
+        minutes: Most expected annotator minutes of a round, with every answer that a row is asked for
+            (`people.audit_answers`, `people.other_answers`) but control tasks and answers after a disagreement; null:
+            no such limit.
         max_fraction: Largest share of the pool that a round may sample.
         floor: How many clips a small night may sample in spite of `max_fraction` [clips].
         audit_share: Share of the clips that is a probability sample.
@@ -88,6 +91,14 @@ class SamplingSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswersPerRow:
+    """How many people answer an audit row, and any other row; each answer takes the seconds of the question."""
+
+    audit: int = 1
+    other: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What a round may spend.
 
@@ -128,8 +139,8 @@ def plan_budget(
         available: rows of the frame: those that no earlier round chose.
         audit_room: rows that fit the cap on speakers.
         audit_rows_so_far: audit rows of earlier rounds.
-        costs: (available,) of each row's question [annotator seconds].
-        audit_costs: (available,) of a transcript [annotator seconds].
+        costs: (available,) of all answers to each row's question [annotator seconds].
+        audit_costs: (available,) of all answers to a row of the audit share [annotator seconds].
 
     Raises:
         SettingsError: caps that leave no clip; the message names them.
@@ -147,8 +158,13 @@ def plan_budget(
         raise SettingsError(
             f"minutes {settings.minutes:g} buys no label: the cheapest costs {costs.min():.0f} s; raise it"
         )
-    mean = max(float(costs.mean()), 1e-6)
-    planned = clips if math.isinf(seconds) else min(clips, max(1, int(seconds / mean)))
+    mean, of_audit = float(costs.mean()), float(audit_costs.mean())
+
+    def expected(planned: int) -> float:
+        rows = _audit_clips(settings, planned, audit_rows_so_far)
+        return rows * of_audit + max(0, planned - rows) * mean
+
+    planned = max(1, bisect_right(range(1, clips + 1), seconds, key=expected))
     audit = min(_audit_clips(settings, planned, audit_rows_so_far), audit_room, clips)
     audit = min(audit, int(np.searchsorted(np.cumsum(np.sort(audit_costs)[::-1]), seconds, side="right")))
     novel = min(int(settings.novel_share * planned + 1e-9), clips - audit)

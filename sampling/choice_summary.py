@@ -63,7 +63,7 @@ class ChosenRow:
 
     Attributes:
         utterance, reason, ask, score, inclusion: as in `Selection`.
-        seconds: expected time of an annotator [s].
+        seconds: expected time of annotators, all answers together [s].
         duration: length of the clip [s].
         locale: of the clip; "" where the pool has no such slice.
         expected_errors: word errors and wrong intents that the label is expected to correct.

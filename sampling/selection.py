@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records.annotations import Selection
 from corpus.records.predictions import Predictions
 from sampling.audit_sample import allowance, audit_sample
-from sampling.budget import Budget, SamplingSettings, plan_budget
+from sampling.budget import AnswersPerRow, Budget, SamplingSettings, plan_budget
 from sampling.calibration import Calibrator, calibrate
 from sampling.capped_batch import LEARNS, CappedBatch, fill, fill_quotas, owed_clips
 from sampling.cohorts import SLICE
@@ -120,6 +120,7 @@ def choose_explained(
     labels_so_far: int = 0,
     cost_model: CostModel | None = None,
     calibrators: Mapping[str, Calibrator] | None = None,
+    answers: AnswersPerRow | None = None,
 ) -> Choice:
     """Return the selection of a nightly round, with its budget and the caps that made it smaller than was asked for.
 
@@ -134,6 +135,7 @@ def choose_explained(
         labels_so_far: training labels of earlier rounds; while they are few, typical rows are chosen.
         cost_model: expected annotator seconds; None: the defaults.
         calibrators: as in `choose`.
+        answers: how many answers a row is asked for; None: one. The costs of the selection are those of all of them.
 
     Raises:
         RecordError: an empty pool, a pool whose rows were all chosen before, or a number that is not finite.
@@ -148,6 +150,8 @@ def choose_explained(
     pool = pool.sorted_by_id()
     frame = np.flatnonzero(pool.fresh())
     utility = utility_of(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
+    if answers is not None:
+        utility = replace(utility, costs=utility.costs * answers.other, audit_costs=utility.audit_costs * answers.audit)
     scores = utility.values
     if measured_by:
         scores = calibrate(calibrators or {}, measured_by, measure(measured_by, pool.predictions))

@@ -170,6 +170,55 @@ def build_snapshot(
     return Snapshot(rows=tuple(chosen[name] for name in sorted(chosen)))
 
 
+@dataclass(frozen=True, slots=True)
+class LabelChanges:
+    """How the training labels of a snapshot differ from those that a version learned.
+
+    Attributes:
+        new: labels that it did not learn.
+        changed: labels that it learned in another revision.
+        gone: labels that it learned and that train no more: withdrawn, erased, or left out.
+    """
+
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+    @property
+    def count(self) -> int:
+        """Return how many labels differ."""
+        return self.new + self.changed + self.gone
+
+    def text(self) -> str:
+        """Return the changes in words, such as `1 training label is new, 2 labels that it learned from are gone`."""
+        parts = []
+        if self.new or not self.count:
+            parts.append(f"{self.new} training {'label is' if self.new == 1 else 'labels are'} new")
+        if self.changed:
+            parts.append(f"{self.changed} {_ones(self.changed)} {'was' if self.changed == 1 else 'were'} corrected")
+        if self.gone:
+            parts.append(f"{self.gone} {_ones(self.gone)} {'is' if self.gone == 1 else 'are'} gone")
+        return ", ".join(parts)
+
+
+def _ones(count: int) -> str:
+    return "label that it learned from" if count == 1 else "labels that it learned from"
+
+
+NO_CHANGES: Final = LabelChanges()
+
+
+def label_changes(learned: Snapshot, now: Snapshot) -> LabelChanges:
+    """Return how the training labels differ from those of the snapshot that a version learned."""
+    before, after = ({row.utterance_id: row.revision for row in each.of("train")} for each in (learned, now))
+    both = before.keys() & after.keys()
+    return LabelChanges(
+        new=len(after.keys() - before.keys()),
+        changed=sum(before[i] != after[i] for i in both),
+        gone=len(before.keys() - after.keys()),
+    )
+
+
 def _row(row: LabelFacts, kind: Kind, settings: SnapshotSettings, judged_on: str) -> SnapshotRow | None:
     if _why_unusable(row, kind):
         return None

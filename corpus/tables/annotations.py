@@ -155,6 +155,15 @@ def answer_counts(conn: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     return dict(sorted(Counter(row.utterance_id for row in rows).items()))
 
 
+def answered_by(conn: sa.Connection, ids: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return who has answered about each utterance, with requests for help, by id; those without one are missing."""
+    statement = sa.select(answers.c.utterance_id, answers.c.annotator_id).distinct()
+    found: dict[str, set[str]] = {}
+    for row in fetch_among(conn, statement, answers.c.utterance_id, ids):
+        found.setdefault(row.utterance_id, set()).add(row.annotator_id)
+    return {i: frozenset(people) for i, people in found.items()}
+
+
 class GivenAnswer(NamedTuple):
     """An answer without its texts.
 

@@ -216,17 +216,6 @@ def draws(conn: sa.Connection, ids: Sequence[str]) -> dict[str, Draw]:
     return {i: Draw(*drawn[i][1:]) if i in drawn and i not in alone else Draw("", 1.0) for i in ids}
 
 
-def counts_by_source(conn: sa.Connection) -> dict[str, int]:
-    """Return the number of current labels of utterances that are neither set aside nor erased, by source."""
-    statement = (
-        sa.select(labels.c.source, sa.func.count())
-        .join(utterances, utterances.c.utterance_id == labels.c.utterance_id)
-        .where(labels.c.current, utterances.c.state == "accepted")
-    )
-    rows = conn.execute(statement.group_by(labels.c.source).order_by(labels.c.source))
-    return {str(source): int(count) for source, count in rows}
-
-
 def judging(conn: sa.Connection) -> list[LabelRow]:
     """Return the current labels that judge models, as `current` does, without reading all others; sorted by id."""
     drawn = sa.select(selections.c.utterance_id).join(rounds, rounds.c.round == selections.c.round)

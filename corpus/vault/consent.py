@@ -105,6 +105,26 @@ def consents(vault: Vault, utterance_ids: Sequence[str]) -> dict[str, frozenset[
     return {utterance_id: _SETS[mask] for utterance_id, mask in masks.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An utterance that was ingested with more consents than are left: its speaker, and those that are left."""
+
+    speaker_id: str
+    left: frozenset[str]
+
+
+def withdrawn(vault: Vault) -> dict[str, Withdrawn]:
+    """Return the utterances with a key from whose consent their customers took something back later, by id."""
+    allowed = _allowed()
+    statement = (
+        sa.select(keys.c.utterance_id, keys.c.speaker_id, allowed)
+        .join(accounts, accounts.c.speaker_id == keys.c.speaker_id)
+        .where(keys.c.wrapped.is_not(None), allowed != keys.c.consent)
+    )
+    with reading(vault.engine) as conn:
+        return {row[0]: Withdrawn(row[1], _SETS[row[2]]) for row in conn.execute(statement)}
+
+
 def _allowed() -> sa.ColumnElement[int]:
     """Return an expression for the bits of an utterance's consent, without those withdrawn when it arrived or later."""
     bits: list[sa.ColumnElement[int]] = []

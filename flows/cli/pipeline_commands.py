@@ -359,7 +359,7 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
     from flows.reports.inbox_lines import unread_lines
     from flows.reports.inventory_table import show_outside
     from flows.reports.label_account import account_text
-    from flows.reports.merge_lines import show_open_questions
+    from flows.reports.merge_lines import OPEN_QUESTIONS, show_open_questions
     from flows.reports.report_words import worded
     from flows.reports.sample_summary import sample_lines
 
@@ -369,7 +369,7 @@ def _show_night(document: dict[str, Any], *, people_listed: bool) -> None:
             shown = sample_lines(result) if step == "sample" else result
             if "label_account" in result:
                 shown = {**shown, "all labels": account_text(result["label_account"])}
-            apart = ("decision_text", "decision", "contradicted", "undecided", "label_account")
+            apart = ("decision_text", "decision", "label_account", *OPEN_QUESTIONS)
             console.show_pairs(step, worded(step, {k: v for k, v in shown.items() if k not in apart}))
             console.show_refused(refused, result.get("refused"))
             show_open_questions(result, people_listed=people_listed)

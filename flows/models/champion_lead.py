@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,9 +61,14 @@ def stored_lead(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> str | No
         if both is None or champion == challenger:
             return None
         look = store.looks(conn, kind) + 1
-        ids = both[0].utterance_ids.tolist()
-        drawn = labels.draws(conn, ids)
-    return lead_text(*both, gate, look, np.array([1.0 / drawn[i].inclusion_prob for i in ids], np.float64))
+        weights = _weights(conn, both[0].utterance_ids.tolist())
+    return lead_text(*both, gate, look, weights)
+
+
+def _weights(conn: sa.Connection, ids: Sequence[str]) -> Numbers:
+    """Return 1 / inclusion probability of each utterance, (N,) float64."""
+    drawn = labels.draws(conn, ids)
+    return np.array([1.0 / drawn[i].inclusion_prob for i in ids], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,13 @@ class WaitingVersion(Result):
     Attributes:
         version: its number.
         lead: whether it is clearly better than the champion on the rows so far, as `stored_lead` says.
+        errors: estimated error of the champion and of the version in the traffic, on the rows so far; None where none
+            judged both.
     """
 
     version: str
     lead: bool
+    errors: tuple[float, float] | None = None
 
 
 def waiting_version(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> WaitingVersion | None:
@@ -87,7 +96,22 @@ def waiting_version(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Wait
         judged = judgements.of_version(conn, kind, challenger)
     if not judged or judged[-1].decision != "indicative":
         return None
-    return WaitingVersion(challenger, stored_lead(corpus, gate, kind) is not None)
+    return WaitingVersion(
+        challenger, stored_lead(corpus, gate, kind) is not None, _stored_errors(corpus, kind, champion, challenger)
+    )
+
+
+def _stored_errors(corpus: Corpus, kind: Kind, champion: str | None, challenger: str) -> tuple[float, float] | None:
+    """Return the errors of both on the largest set that judged both, by the stored reports; None where none did."""
+    from training.evaluation.intervals import report_rate
+
+    with corpus.read() as conn:
+        both = None if champion is None else _stored_pair(conn, kind, champion, challenger)
+        if both is None:
+            return None
+        weights = _weights(conn, both[0].utterance_ids.tolist())
+    before, after = (report_rate(each, weights=weights) for each in both)
+    return before, after
 
 
 def _stored_pair(

@@ -106,18 +106,11 @@ def current_snapshot(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> Sna
 
 def snapshot_and_account(corpus: Corpus, gate: PromotionSettings, kind: Kind) -> tuple[Snapshot, LabelAccount]:
     """Return the snapshot of all current labels, see `current_snapshot`, and where each of the labels is."""
-    from corpus.vault import consent
+    from corpus.tables import consent_use
     from training.snapshots import account_labels, build_snapshot
 
     with corpus.read() as conn:
         rows = reliable_labels(conn, labels.current(conn))
-    ids = [row.utterance_id for row in rows]
-    train = consent.consenting(corpus.vault, ids, "train").tolist()
-    judging = consent.consenting(corpus.vault, ids, "annotate").tolist()
-    allowed = {
-        row.utterance_id
-        for row, may_train, may_judge in zip(rows, train, judging, strict=True)
-        if (may_judge if row.judges else may_train)
-    }
+    allowed = {row.utterance_id for row in consent_use.usable(corpus, rows)}
     snapshot = build_snapshot((row for row in rows if row.utterance_id in allowed), kind, judged_on=gate.judged_on)
     return snapshot, account_labels(rows, kind, lambda row: row.utterance_id in allowed)

@@ -59,6 +59,7 @@ class ChampionOnLabels(Result):
             `asr`, and where it is not known.
         waiting: version that learned from labels and waits for the gate to decide; None where none does.
         waiting_leads: whether that one is clearly better than the champion on the audit rows so far.
+        waiting_errors: error of the champion and of that one on the audit rows so far; None where no rows judged both.
     """
 
     kind: Kind
@@ -73,6 +74,7 @@ class ChampionOnLabels(Result):
     named: float | None = None
     waiting: str | None = None
     waiting_leads: bool = False
+    waiting_errors: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,4 +248,5 @@ def _figures(
         named=counts.named if counts is not None and enough else None,
         waiting=None if waiting is None else waiting.version,
         waiting_leads=waiting is not None and waiting.lead,
+        waiting_errors=None if waiting is None else waiting.errors,
     )

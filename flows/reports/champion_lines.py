@@ -18,6 +18,9 @@ NEARLY_ALL: Final = 0.9
 NEARLY_NONE: Final = 0.1
 """Up to this share of the labelled intents a champion does not know them, and its errors say nothing else."""
 
+MEASURE: Final[dict[Kind, str]] = {"asr": "WER", "intent": "intent error"}
+"""Name of the error rate by kind."""
+
 REMEDIES: Final[dict[Kind, str]] = {
     "asr": "take another base, see docs/models.md, with --set models.asr=FOLDER",
     "intent": "it learns your intents from labels: earmark retrain intent",
@@ -49,9 +52,8 @@ def _line(found: ChampionOnLabels, *, words_are_wrong: bool) -> str:
     if found.error is None:
         return _unknown(name, found)
     what = "of the words" if found.kind == "asr" else "of the intents"
-    measure = "WER" if found.kind == "asr" else "intent error"
     where = f"on your {found.clips} labelled clips" + (", some of them chosen as hard" if found.hard else "")
-    line = f"{name} gets {percent(found.right)} {what} right {where} ({measure} {percent(found.error)})"
+    line = f"{name} gets {percent(found.right)} {what} right {where} ({MEASURE[found.kind]} {percent(found.error)})"
     if not is_poor(found):
         return line
     remedy = REMEDIES[found.kind]
@@ -72,9 +74,16 @@ def _waiting(found: ChampionOnLabels, version: str) -> str:
     if found.waiting_leads:
         return f"{found.kind}/{version} is clearly better and waits for audit rows; to use it now: {use}"
     compare = f"earmark compare {found.kind}/{found.version} {found.kind}/{version}"
+    learned = f"{found.kind}/{version} has learned from your labels and waits for audit rows"
+    if found.waiting_errors is None:
+        return f"{learned}; {compare} shows whether it is better, and {use} uses it now"
+    before, after = (percent(error) for error in found.waiting_errors)
+    errors = f"on those so far ({MEASURE[found.kind]} {after}, champion {before})"
+    if found.waiting_errors[1] < found.waiting_errors[0]:
+        return f"{learned}, and is better {errors}, not clearly; {compare} shows where, and {use} uses it now"
     return (
-        f"{found.kind}/{version} has learned from your labels and waits for audit rows; {compare} shows whether it is "
-        f"better, and {use} uses it now"
+        f"{learned}, but is not better {errors}: merge more answers, then earmark retrain {found.kind}; "
+        f"{compare} shows where it is worse"
     )
 
 
@@ -91,5 +100,10 @@ def _unknown(name: str, found: ChampionOnLabels) -> str:
             f"{', '.join(facts)}, {found.unscored} not scored by the champions: run earmark score, then {name} is known"
         )
     if found.clips < MIN_CLIPS:
-        return f"{', '.join(facts)}, {MIN_CLIPS} others are needed: {nobody}; import labels or merge answers"
+        unseen = " that no champion learned from" if found.learned else ""
+        missing = MIN_CLIPS - found.clips
+        return (
+            f"{', '.join(facts)}; a figure takes {MIN_CLIPS}{unseen}, {missing} more "
+            f"{'is' if missing == 1 else 'are'} needed: {nobody}; import labels or merge answers"
+        )
     return f"{', '.join(facts)} without a word in them: {nobody}; label clips in which somebody speaks"

@@ -31,6 +31,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "recovered": "rows accepted now, refused before",
         "still_refused": "rows still refused, of manifests with none accepted",
         "failed": "files that can't be read",
+        "narrowed": "consent narrowed",
     },
     "score": {
         "scored": "clips scored now",
@@ -54,6 +55,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "blind_why": "why without a draft",
         "given": "tasks newly assigned",
         "people": "tasks by person",
+        "elsewhere": "of these in folders of other rounds",
         "sent": "tasks sent",
         "removed": "tasks removed there",
         "open_there": "tasks open there",
@@ -78,7 +80,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "outcomes": "clips by outcome",
         "refused": "rows refused",
         "failed": "files that can't be read",
-        "review": "annotators reviewed",
+        "review": "annotators compared",
+        "unlisted": "answers of people who are not listed",
     },
     "inventory": {
         "names": "names in use now",
@@ -100,7 +103,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "retrain": {
         "labels": "labels learned from",
-        "new_labels": "labels added or removed since the version before",
+        "new_labels": "labels added, corrected or gone since the version before",
         "examples": "trained on",
         "left_out": "labels that it can't learn",
         "too_long": "left out, transcript longer than the clip",
@@ -143,7 +146,32 @@ def against_text(against: str) -> str:
     return f"champion version {champion}" + (f", both on transcripts of asr/{asr}" if asr else "")
 
 
-SHOWN: Final[Mapping[str, Callable[[str], str]]] = {"against": against_text, "eval_set_id": lambda found: found[:12]}
+def narrowed_text(narrowed: Mapping[str, int]) -> str:
+    """Return what withdrawals of consent took out of use, from the document of a `Narrowed`."""
+    accounts, labels, clips = (narrowed[name] for name in ("accounts", "labels", "clips"))
+    parts = [f"{labels} {'label is' if labels == 1 else 'labels are'} used no more"] if labels else []
+    other = "other " if labels else ""
+    parts += [f"{clips} {other}{'clip' if clips == 1 else 'clips'} may be used for less than before"] if clips else []
+    return f"for {accounts} {'account' if accounts == 1 else 'accounts'}: {', '.join(parts)}"
+
+
+def review_text(review: Mapping[str, Any]) -> str:
+    """Return how reliable the annotators are, from the document of a `ReviewReport`."""
+    people, clips, labels = (review[name] for name in ("people", "clips", "labels"))
+    careless = ", ".join(review["careless"])
+    return (
+        f"{people} {'person' if people == 1 else 'people'}, on {clips} {'clip' if clips == 1 else 'clips'} "
+        f"that several answered; {f'careless: {careless}' if careless else 'nobody is careless'}; "
+        f"{labels} {'label' if labels == 1 else 'labels'} changed by it"
+    )
+
+
+SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "against": against_text,
+    "eval_set_id": lambda found: found[:12],
+    "narrowed": narrowed_text,
+    "review": review_text,
+}
 """How values of some keys are shown; an evaluation set by the first characters of its id, as in decisions."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from corpus.errors import Refused
 from corpus.records.base import Kind
 from corpus.tables import annotations as annotations_table
-from corpus.tables import labels, nights, rounds, utterances
+from corpus.tables import consent_use, labels, nights, rounds, utterances
 from corpus.tables import models as store
+from corpus.tables.labels import LabelRow
 from flows.models.champion_lead import stored_lead
 from flows.models.known_texts import ChampionOnLabels, champions_on_labels
 from flows.models.promotion_budget import promotion_budget
@@ -49,9 +50,17 @@ class RoundCounts(Result):
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts(Result):
-    """The current labels: all, of the audit sample, of the held-out rows that judge, and from manifests."""
+    """The current labels.
+
+    Attributes:
+        current: all.
+        in_use: those whose customers consent to their use: to train, or to judge.
+        audit, held_out: of those in use, of the audit sample, and of the held-out rows that judge.
+        from_manifest: of those in use, how many came with manifests.
+    """
 
     current: int
+    in_use: int
     audit: int
     held_out: int
     from_manifest: int
@@ -81,6 +90,7 @@ class StatusReport(Result):
     Attributes:
         home: its folder.
         utterances: by state.
+        uses: how many of the available utterances their customers allow each use.
         refused: manifest rows by reason.
         rounds: oldest first.
         nights: the newest ones, oldest first.
@@ -99,6 +109,7 @@ class StatusReport(Result):
 
     home: str
     utterances: Mapping[str, int]
+    uses: consent_use.ClipUses
     refused: Mapping[str, int]
     rounds: tuple[RoundCounts, ...]
     nights: tuple[NightRow, ...]
@@ -122,17 +133,22 @@ def status_of(settings: Settings) -> StatusReport:
         champions = champions_on_labels(corpus, settings.home, settings.promotion)
         promotion = {kind: promotion_wait(corpus, settings.promotion, kind) for kind in KINDS}
         leads = {kind: lead for kind in KINDS if (lead := stored_lead(corpus, settings.promotion, kind)) is not None}
+        uses = consent_use.clip_uses(corpus)
+        with corpus.read() as conn:
+            current = labels.current(conn)
+        in_use = consent_use.usable(corpus, current)
         with corpus.read() as conn:
             return StatusReport(
                 home=str(settings.home),
                 utterances=utterances.counts(conn),
+                uses=uses,
                 refused=utterances.refusals(conn),
                 rounds=tuple(RoundCounts(row.round, row.pool_size, row.selected) for row in rounds.rounds(conn)),
                 nights=nights_of(conn, settings.night, NIGHTS, corpus.clock()),
                 tasks=task_status.count_waiting(corpus),
                 queues=queues(corpus, settings.people, settings.export.due_days),
                 answers=annotations_table.outcomes(conn),
-                labels=_label_counts(conn),
+                labels=_label_counts(current, in_use),
                 models={kind: _versions(conn, kind) for kind in KINDS},
                 costs=costs_by_question(*fitted_costs(corpus, settings.learned, settings.cost)),
                 outlook=outlooks(corpus, settings.stopping, settings.sampling.seed),
@@ -150,14 +166,14 @@ def _budget(sampling: SamplingSettings, gate: PromotionSettings, promotion: Mapp
     return promotion_budget(sampling, gate, min(wait.rows for wait in promotion.values()))
 
 
-def _label_counts(conn: sa.Connection) -> LabelCounts:
-    by_source = labels.counts_by_source(conn)
-    judging = Counter(row.reason for row in labels.judging(conn))
+def _label_counts(current: Sequence[LabelRow], in_use: Sequence[LabelRow]) -> LabelCounts:
+    reasons = Counter(row.reason for row in in_use)
     return LabelCounts(
-        current=sum(by_source.values()),
-        audit=judging["audit"],
-        held_out=judging["held_out"],
-        from_manifest=by_source.get("manifest", 0),
+        current=len(current),
+        in_use=len(in_use),
+        audit=reasons["audit"],
+        held_out=reasons["held_out"],
+        from_manifest=sum(row.source == "manifest" for row in in_use),
     )
 
 

@@ -6,20 +6,19 @@ from flows.reports.champion_lines import champion_lines
 from flows.reports.nights_table import show_nights
 from flows.reports.queue_table import show_queues
 from flows.reports.sample_summary import cost_lines, outlook_lines
-from flows.reports.status import StatusReport
+from flows.reports.status import LabelCounts, StatusReport
 from flows.runtime import console
 
 
 def show_status(report: StatusReport) -> None:
     """Print the status as tables."""
-    labels = report.labels
     counts = {
         "clips": report.utterances,
+        **_uses(report),
         "manifest rows refused": report.refused,
         "tasks": report.tasks,
         "answers": report.answers,
-        "labels": f"{labels.current} = {labels.audit} audit + {labels.held_out} held out + "
-        f"{labels.current - labels.audit - labels.held_out} others; {labels.from_manifest} came with manifests",
+        "labels": _labels(report.labels),
     }
     console.show_pairs(f"home {report.home}", counts)
     if report.nights:
@@ -40,3 +39,26 @@ def show_status(report: StatusReport) -> None:
         console.show_lines("clear leads on few rows", list(report.leads.values()))
     for problem in report.problems:
         print(f"PROBLEM  {problem}")
+
+
+def _uses(report: StatusReport) -> dict[str, str]:
+    """Return how many available clips may not be used for what; nothing where their customers allow all."""
+    available, uses = report.utterances["available"], report.uses
+    closed = {
+        "scored": available - uses.score,
+        "annotated": available - uses.annotate,
+        "trained on": available - uses.train,
+    }
+    barred = ", ".join(f"{count} may not be {use}" for use, count in closed.items() if count)
+    return {"available clips by consent": barred} if barred else {}
+
+
+def _labels(labels: LabelCounts) -> str:
+    """Return how many labels are in use for what, and how many are not, as their customers do not consent to it."""
+    others = labels.in_use - labels.audit - labels.held_out
+    text = f"{labels.in_use} = {labels.audit} audit + {labels.held_out} held out + {others} others"
+    if labels.in_use < labels.current:
+        text = text.replace(" =", " in use =", 1) + (
+            f"; {labels.current - labels.in_use} of {labels.current} are not, as their customers do not consent"
+        )
+    return f"{text}; {labels.from_manifest} came with manifests"

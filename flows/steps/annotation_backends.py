@@ -108,7 +108,7 @@ def pull(corpus: Corpus, settings: SettingsOfBackend) -> MergeReport:
     data = _call(name, _json_lines, rows)
     tasks = asked_tasks(corpus, names, settings.people)
     operation_id = operation_ids.merge_backend(name, digest([digest(data.decode())]))
-    return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, names, settings.people.most_answers)
+    return merge_rows(corpus, tasks, parse_annotations(data, tasks), operation_id, names, settings.people)
 
 
 def settle(corpus: Corpus, settings: SettingsOfBackend) -> SettleReport:

@@ -53,6 +53,8 @@ class ExportReport(Result):
         blind_why: how many tasks show no draft, by reason; None where all do.
         given: newly assigned tasks by kind, see `assign_tasks`; None where the settings list no people.
         people: how many tasks each person has now; None where the settings list no people.
+        elsewhere: how many of these are in the folders of other rounds, such as `2026-11-22/bob`: tasks that were given
+            again, or are still open; None where there are none, and for annotation backends.
         folder: where the tasks and clips are; None where each person has a folder, and for annotation backends.
         sent, removed, open_there: what was pushed to the annotation backend; see `PushReport`.
         not_done: why nothing was pushed; None where it was, and for the task folder.
@@ -64,6 +66,7 @@ class ExportReport(Result):
     blind_why: Mapping[str, int] | None = None
     given: Mapping[str, int] | None = None
     people: Mapping[str, int] | None = None
+    elsewhere: Mapping[str, int] | None = None
     folder: str | None = None
     sent: int | None = None
     removed: int | None = None
@@ -105,8 +108,12 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
         _put_open_tasks(corpus, round_, [task for task in tasks if task.utterance_id not in leased_ids])
         due_days, seed = settings.export.due_days, settings.sampling.seed
         given = assignment.assign_tasks(corpus, settings.people, due_days, seed, gold_for=round_)
-        by_person = distribute(corpus, settings)
-        return ExportReport(tasks=len(tasks), blind=blind, blind_why=why or None, given=given, people=by_person)
+        by_person, by_folder = distribute(corpus, settings)
+        elsewhere = {f"{name}/{who}": count for (name, who), count in by_folder.items() if name != round_}
+        return ExportReport(
+            tasks=len(tasks), blind=blind, blind_why=why or None, given=given,
+            people=by_person, elsewhere=elsewhere or None,
+        )  # fmt: skip
     exported = {i for i in leased_ids if asked[i].state == "exported"}
     _lease_tasks(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in exported])
     if settings.export.backend != "files":
@@ -155,30 +162,33 @@ def require_round_again(corpus: Corpus, name: str) -> None:
         )
 
 
-def distribute(corpus: Corpus, settings: SettingsOfExport) -> dict[str, int]:
+def distribute(corpus: Corpus, settings: SettingsOfExport) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
     """Assign open tasks to the people of the settings, and write each person's tasks into that person's folder.
 
     A task that a merge left undecided goes to one more person; a task whose annotator asked for help goes to a second
     person together with the question. Where the settings list nobody, nothing changes: all share the round's folder.
 
     Returns:
-        How many tasks each person has.
+        How many tasks each person has, and how many there are in the folder of each round and person; no folders for
+        annotation backends.
     """
     if not settings.people.people:
-        return {}
+        return {}, {}
     assignment.assign_tasks(corpus, settings.people, settings.export.due_days, settings.sampling.seed)
     now = task_status(corpus)
     counts = {person: len(task_ids) for person, task_ids in sorted(now.wanted.items())}
     if settings.export.backend != "files":
-        return counts
+        return counts, {}
+    folders: Counter[tuple[str, str]] = Counter()
     inventory = inventory_of(corpus, settings.home, settings.inventory)
     tasks = build_tasks(corpus, inventory, settings.tasks, settings.sampling.seed, now.all_wanted)
     for person, task_ids in sorted(now.wanted.items()):
         of_person = [task for task_id, task in tasks.items() if task_id in task_ids]
+        folders.update((task.round, person) for task in of_person)
         for name in sorted({task.round for task in of_person}):
             folder = settings.task_folder / name / person
             _write_folder(corpus, folder, [task for task in of_person if task.round == name])
-    return counts
+    return counts, dict(sorted(folders.items()))
 
 
 def build_tasks(

@@ -14,6 +14,8 @@ from corpus.importing.column_mapping import ImportSettings, plan
 from corpus.importing.open_source import open_source
 from corpus.ingest.ingest import IngestSettings
 from corpus.storage.work_folder import scratch
+from corpus.tables import consent_use
+from corpus.tables.consent_use import Narrowed
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasHome, HasImporting, HasIngest, HasTaskFolder
@@ -33,6 +35,7 @@ class ImportReport(Result):
         source, split: name and split of the corpus.
         refused: counts of refused rows by reason, sorted by reason.
         refused_lines: the first refused rows.
+        narrowed: what rows that withdraw consent took out of use; None where they took nothing.
     """
 
     source: str
@@ -41,6 +44,7 @@ class ImportReport(Result):
     accepted: int
     refused: Mapping[str, int]
     refused_lines: tuple[RefusedManifestLine, ...]
+    narrowed: Narrowed | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and a remedy where every row was refused, as an ingest does."""
@@ -73,6 +77,7 @@ def import_corpus(
     Raises:
         UsageError: there is no such source, or the mapping does not fit it.
     """
+    before = consent_use.before(corpus)
     closing = sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     # where a row withdraws consent, the person's exported tasks are closed too
     with closing, scratch(settings.home) as cache:
@@ -90,6 +95,7 @@ def import_corpus(
             RefusedManifestLine(line=line, reason=reason, detail=detail)
             for line, reason, detail in report.refused_lines
         ),
+        narrowed=consent_use.narrowed_since(corpus, before),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,6 +15,8 @@ from corpus.handle import Corpus
 from corpus.ingest.ingest import IngestReport as ManifestReport
 from corpus.ingest.ingest import ingest
 from corpus.ingest.manifest import length
+from corpus.tables import consent_use
+from corpus.tables.consent_use import Narrowed
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasAnswers, HasExport, HasInbox, HasIngest, HasTaskFolder
@@ -59,6 +61,7 @@ class IngestReport(Result):
         still_refused: counts by reason of the rows whose clips are still unusable, of those manifests of the inbox of
             which no row is accepted yet; `received` and `refused` leave them out. None where there are none.
         failed: error by name of manifests that could not be read; None where there are none.
+        narrowed: what rows that withdraw consent took out of use; None where they took nothing.
     """
 
     skipped: str | None = None
@@ -70,6 +73,7 @@ class IngestReport(Result):
     recovered: int | None = None
     still_refused: Mapping[str, int] | None = None
     failed: Mapping[str, str] | None = None
+    narrowed: Narrowed | None = None
 
     def why_none_accepted(self) -> str | None:
         """Return one line with the commonest reason and an example of its remedy where every row was refused.
@@ -131,7 +135,7 @@ def ingest_manifests(
     """
     if not manifests:
         return IngestReport(skipped="no manifest in the inbox")
-    counted = _Counted(from_inbox)
+    counted, before = _Counted(from_inbox), consent_use.before(corpus)
     closing = sweep_after(corpus, settings.task_folder, settings.answers, settings.export.due_days)
     with closing, Decoders() as decoders:  # where a row withdraws consent, the person's exported tasks are closed too
         for number, manifest in enumerate(manifests, start=1):
@@ -143,7 +147,7 @@ def ingest_manifests(
                 if not from_inbox:
                     raise
                 counted.failed |= failure(manifest, settings.inbox, error)
-    return counted.report()
+    return replace(counted.report(), narrowed=consent_use.narrowed_since(corpus, before))
 
 
 @dataclass(slots=True)

@@ -161,7 +161,7 @@ def pull(corpus: Corpus, names: NamesInUse, studio: LabelStudioSettings, people:
     accepted_keys = sorted([a.task_id, a.annotator_id, str(a.revision)] for a in annotations)
     refused_keys = sorted([str(row.line), row.reason] for row in refused)
     operation_id = operation_ids.merge_label_studio(digest([accepted_keys, refused_keys]))
-    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people.most_answers)
+    report = merge_rows(corpus, tasks, Parsed(annotations, refused), operation_id, names, people)
     with session(studio) as client:
         projects = client.projects()
         for row, reason in send_back:

@@ -98,7 +98,7 @@ def _merge_data(
     operation_id = operation_ids.merge_file(sha256, table, again)
     with corpus.read() as conn:
         repeated = result_of(conn, operation_id)
-    report = merge_rows(corpus, tasks, parsed, operation_id, names, people_settings.most_answers)
+    report = merge_rows(corpus, tasks, parsed, operation_id, names, people_settings)
     return replace(report, already=repeated is not None)
 
 
@@ -125,7 +125,7 @@ def merge_rows(
     parsed: Parsed,
     operation_id: str,
     names: NamesInUse,
-    most_answers: int,
+    people_settings: PeopleSettings,
 ) -> MergeReport:
     """Merge valid rows into annotations and labels, in one transaction; count utterances by outcome, rows by reason.
 
@@ -135,7 +135,7 @@ def merge_rows(
     """
     while True:
         try:
-            return _merge_rows(corpus, tasks, parsed, operation_id, names, most_answers)
+            return _merge_rows(corpus, tasks, parsed, operation_id, names, people_settings)
         except _Overtaken:
             continue
 
@@ -150,7 +150,7 @@ def _merge_rows(
     parsed: Parsed,
     operation_id: str,
     names: NamesInUse,
-    most_answers: int,
+    people_settings: PeopleSettings,
 ) -> MergeReport:
     plan = _plan_merge(corpus, tasks, parsed.annotations, names)
     merged = plan.merged
@@ -173,7 +173,7 @@ def _merge_rows(
         unsettled = {
             task_id: asked.utterance_id
             for task_id, asked in answered.items()
-            if needs_more_answers(by_id[asked.utterance_id], asked.people, most_answers)
+            if needs_more_answers(by_id[asked.utterance_id], asked.people, people_settings.most_answers)
         }
         reopen_tasks(corpus, op, unsettled)
         report = MergeReport(
@@ -188,6 +188,7 @@ def _merge_rows(
             refused_lines=_refused_lines(parsed),
             conflicting_tasks=tuple(contradicted) if counts["conflicting"] and contradicted else None,
             withdrawn=sum(row.withdraws for row in merged) or None,
+            unlisted=people_settings.unlisted(answer.annotator_id for answer in accepted) or None,
         )
         op.result = report.to_json()
     return report

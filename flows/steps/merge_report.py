@@ -45,6 +45,8 @@ class MergeReport(Result):
         already: whether the file was merged before; then the figures are of that earlier merge.
         conflicting_tasks: ids of the tasks of the conflicting rows; None where there are none.
         withdrawn: how many labels the answers no longer support; None where there are none.
+        unlisted: how many of the annotations are of people whom the settings do not list, by their id; None where there
+            are none, and where the settings list nobody.
     """
 
     rows: int
@@ -59,6 +61,7 @@ class MergeReport(Result):
     already: bool | None = None
     conflicting_tasks: tuple[str, ...] | None = None
     withdrawn: int | None = None
+    unlisted: Mapping[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document; a refused line is a list of its number, reason, field and, if there is one, detail."""
@@ -77,6 +80,7 @@ class MergeReport(Result):
             refused_lines=tuple(_refused_line(*row) for row in stored["refused_lines"]),
             conflicting_tasks=tuple(stored.get("conflicting_tasks", ())) or None,
             withdrawn=stored.get("withdrawn"),
+            unlisted=stored.get("unlisted"),
         )
 
 

@@ -20,8 +20,8 @@ class MergeTotal(Result):
         files: how many files were read.
         already: how many of these were merged before; their figures are of that earlier merge, and nothing changed now.
         rows, annotations, repeated, conflicting, labels, outcomes, proposing, refused: see `MergeReport`.
-        refused_lines, conflicting_tasks, withdrawn: see `MergeReport`.
-        contradicted, undecided: see `OpenQuestions`; None where there are none.
+        refused_lines, conflicting_tasks, withdrawn, unlisted: see `MergeReport`.
+        contradicted, undecided, nobody_left: see `OpenQuestions`; None where there are none.
         failed: error by name of files that could not be read; None where there are none.
         review: how reliable the annotators are; None where no answer is new.
     """
@@ -43,6 +43,8 @@ class MergeTotal(Result):
     withdrawn: int | None = None
     contradicted: tuple[Contradicted, ...] | None = None
     undecided: Mapping[str, int] | None = None
+    nobody_left: Mapping[str, int] | None = None
+    unlisted: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ def total(
     outcomes: Counter[str] = Counter()
     proposing: Counter[str] = Counter()
     refused: Counter[str] = Counter()
+    unlisted: Counter[str] = Counter()
     for report in merged:
+        unlisted.update(report.unlisted or {})
         outcomes.update(report.outcomes)
         proposing.update(report.proposing)
         refused.update(report.refused)
@@ -93,4 +97,6 @@ def total(
         withdrawn=sum(report.withdrawn or 0 for report in merged) or None,
         contradicted=left.contradicted or None,
         undecided=left.undecided or None,
+        nobody_left=left.nobody_left or None,
+        unlisted=dict(sorted(unlisted.items())) or None,
     )

@@ -246,7 +246,7 @@ def _put_version(
         version=version.version,
         snapshot=plan.snapshot.snapshot_id,
         labels=_labels_learned(plan, trained),
-        new_labels=plan.new_labels,
+        new_labels=plan.changes.count,
         training=trained.training if trained else None,
         pseudo=len(plan.pseudo.ids) or None,
         already=None if trained else True,

@@ -34,7 +34,7 @@ from flows.steps.refused_training import refusal
 from flows.steps.training_examples import NO_PSEUDO_LABELS, PseudoLabels, choose_pseudo_labels
 from training.asr.finetune import AsrFinetuneSettings
 from training.intent.finetune_settings import IntentFinetuneSettings
-from training.snapshots import LabelAccount
+from training.snapshots import NO_CHANGES, LabelAccount, LabelChanges, label_changes
 from training.tracking.store import TrackingSettings
 
 
@@ -55,7 +55,7 @@ class RetrainPlan:
         skipped: why nothing is due; "" where something is.
         version: a version that is trained and still to be judged, as an earlier run was killed or had too few labelled
             rows; None where a version is to be trained.
-        new_labels: how many training labels were added, removed or changed since the newest version learned.
+        changes: how the training labels differ from those that the newest version learned.
         pseudo: what is learned in addition to the labels.
         account: where all current labels are, of which the snapshot has a part.
     """
@@ -67,7 +67,7 @@ class RetrainPlan:
     finetune: Finetune
     skipped: str = ""
     version: str | None = None
-    new_labels: int = 0
+    changes: LabelChanges = NO_CHANGES
     pseudo: PseudoLabels = NO_PSEUDO_LABELS
     account: LabelAccount | None = None
 
@@ -98,12 +98,9 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         sources = decoder_sources(conn, finetune)
     document = finetune.model_dump(mode="json", exclude=_unused(finetune))
     how = digest([document, base.digest, *filter(None, [pseudo.digest(), meant, sources])])
-    before, now = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, snapshot))
     operation_id = operation_ids.retrain(kind, snapshot.snapshot_id, how)
-    new_labels = len({utterance_id for utterance_id, _ in now ^ before})  # one that has another revision counts once
-    draft = RetrainPlan(
-        kind, cycle, operation_id, snapshot, finetune, new_labels=new_labels, pseudo=pseudo, account=account
-    )
+    changes = label_changes(learned, snapshot)
+    draft = RetrainPlan(kind, cycle, operation_id, snapshot, finetune, changes=changes, pseudo=pseudo, account=account)
     # a version that learned from erased utterances can't become champion, and the champion is not judged against itself
     may_win = bool(newest.snapshot_id) and not newest.tainted and newest.version != champion
     if may_win and not judged:
@@ -113,7 +110,7 @@ def plan(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, cycle: str
         why = _not_due(settings.night, draft) or why
     elif not why:
         why = _learned_already(corpus, settings.tracking, settings.home, draft)
-        why = why or ("" if now else _nothing_to_learn(snapshot))
+        why = why or ("" if snapshot.of("train") else _nothing_to_learn(snapshot))
     if why and may_win and _may_judge_again(judged, snapshot):
         return replace(draft, version=newest.version)
     return replace(draft, skipped=why)
@@ -161,8 +158,13 @@ def _may_judge_again(judged: Sequence[Judgement], snapshot: Snapshot) -> bool:
     return bool(judged) and judged[-1].decision == "indicative" and judged[-1].rows_id != snapshot.eval_set_id
 
 
+def since_newest(changes: LabelChanges) -> str:
+    """Return the changes of the training labels in words."""
+    return f"since the newest version, {changes.text()}"
+
+
 def _not_due(night: NightSettings, draft: RetrainPlan) -> str:
     """Return that there are too few new labels; "" where a retraining is due."""
-    if draft.new_labels < night.min_new_labels:
-        return f"{draft.new_labels} new training labels, a retraining is due at {night.min_new_labels}"
-    return ""
+    if draft.changes.count >= night.min_new_labels:
+        return ""
+    return f"{since_newest(draft.changes)}; a retraining is due at {night.min_new_labels}"

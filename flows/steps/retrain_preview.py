@@ -17,7 +17,7 @@ from flows.runtime.settings import NightSettings
 from flows.steps import retrain_plan
 from flows.steps.retrain_plan import SettingsOfRetrainPlan
 from training.evaluation.gate import PromotionSettings
-from training.snapshots import LabelAccount
+from training.snapshots import LabelAccount, LabelChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +70,14 @@ def preview(corpus: Corpus, settings: SettingsOfRetrainPlan, kind: Kind, *, only
     if not versions:
         return _first_preview(corpus, settings.night, settings.promotion, kind, only_if_due=only_if_due)
     plan = retrain_plan.plan(corpus, settings, kind, "dry-run", only_if_due=only_if_due)
-    new = f"{plan.new_labels} training labels are new since the newest version" if plan.new_labels else ""
+    new = retrain_plan.since_newest(plan.changes) if plan.changes.count else ""
     why = plan.skipped or new or "no version learned from these labels with these settings"
     if plan.version is not None:
         why = f"version {plan.version} is trained and has still to be judged"
     assert plan.account is not None
     return _measured(
         corpus, kind, plan.snapshot, plan.account, versions,
-        due=not plan.skipped, why=why, new_labels=plan.new_labels, pseudo=len(plan.pseudo.ids),
+        due=not plan.skipped, why=why, new_labels=plan.changes.count, pseudo=len(plan.pseudo.ids),
         trains=not plan.skipped and plan.version is None,
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ def _first_preview(
     snapshot, account = snapshot_and_account(corpus, gate, kind)
     needed = night.min_new_labels if only_if_due else 1
     due = account.train >= needed
-    why = f"{account.train} new training labels, a retraining is due at {needed}"
+    why = f"{LabelChanges(new=account.train).text()}; a retraining is due at {needed}"
     return _measured(
         corpus, kind, snapshot, account, (), due=due, why=why, new_labels=account.train, pseudo=0, trains=due
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from annotation.assignment import PeopleSettings
 from corpus.handle import Corpus
 from corpus.records.base import Kind
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
-from corpus.tables import labels, nights, rounds, scores, utterances
+from corpus.tables import consent_use, labels, nights, rounds, scores, utterances
 from corpus.vault import consent
 from flows.models import registry
 from flows.nights.night import Night
@@ -24,8 +25,8 @@ from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleE
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
-from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasSampling, HasStopping
-from sampling.budget import SamplingSettings
+from flows.runtime.settings_parts import HasCost, HasLearned, HasNight, HasPeople, HasSampling, HasStopping
+from sampling.budget import AnswersPerRow, SamplingSettings
 from sampling.stopping_rule import Outlook
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from training.tracking.store import TrackingSettings
 
 
-class SettingsOfSample(HasNight, HasSampling, HasStopping, HasCost, HasLearned, Protocol):
-    """The settings that sampling reads."""
+class SettingsOfSample(HasNight, HasSampling, HasStopping, HasCost, HasLearned, HasPeople, Protocol):
+    """The settings that sampling reads; of `people` only how many answers a row is asked for."""
 
 
 OTHERS: Final = 6
@@ -139,7 +140,7 @@ def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> Sa
         return SampleReport(skipped=_nothing(corpus, settings.night, night, len(ids), scored), scored=scored)
     evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
-    choice = select(corpus, settings.sampling, night, pool, evidence)
+    choice = select(corpus, settings.sampling, settings.people, night, pool, evidence)
     report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
@@ -162,7 +163,7 @@ def dry_run(corpus: Corpus, settings: SettingsOfSample, night: Night) -> DryRun:
         return DryRun(skipped=_nothing(corpus, settings.night, night, len(ids), scored), night=night.name)
     evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
     pool = with_evidence(pool, evidence)
-    choice = select(corpus, settings.sampling, night, pool, evidence)
+    choice = select(corpus, settings.sampling, settings.people, night, pool, evidence)
     report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice, pool))
 
@@ -250,12 +251,20 @@ def night_pool(corpus: Corpus, ids: list[str]) -> tuple[Pool | None, int]:
     return pool, len(scored)
 
 
-def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool, evidence: LabelEvidence) -> Choice:
+def select(
+    corpus: Corpus,
+    settings: SamplingSettings,
+    people: PeopleSettings,
+    night: Night,
+    pool: Pool,
+    evidence: LabelEvidence,
+) -> Choice:
     """Return the round's selection and how it was made."""
     from sampling.selection import choose_explained
 
     with corpus.read() as conn:
         current = labels.current(conn)
+    current = consent_use.usable(corpus, current)
     audit = sum(row.reason == "audit" for row in current)
     with progress.track(f"choosing from {len(pool.predictions.utterance_ids)} clips", None, "clips"):
         return choose_explained(
@@ -266,6 +275,7 @@ def select(corpus: Corpus, settings: SamplingSettings, night: Night, pool: Pool,
             labels_so_far=sum(not row.judges for row in current),
             cost_model=evidence.costs,
             calibrators=evidence.calibrators,
+            answers=AnswersPerRow(people.answers_for("audit"), people.answers_for("uncertain")),
         )
 
 

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from corpus.errors import RecordError, Refused, SettingsError
 from corpus.records.annotations import Selection
 from sampling import from_arrays
+from sampling.budget import AnswersPerRow
 from sampling.calibration import Calibrator, fit_calibrator
-from sampling.cost import AskCost, CostModel
+from sampling.cost import AskCost, CostModel, ask_costs
 from sampling.estimation import horvitz_thompson_mean
 from sampling.example_pools import pool_of, predictions_of, unit
 from sampling.selection import SamplingSettings, choose, choose_explained
@@ -444,3 +445,38 @@ def test_known_embeddings_count_as_labels():
     made = SamplingSettings(clips=20)
     assert as_bytes(choose(known, made)) == as_bytes(choose(known, made, labels_so_far=60))
     assert as_bytes(choose(known, made)) != as_bytes(choose(known, made, labels_so_far=0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(30, 150),
+    seed=st.integers(0, 1000),
+    minutes=st.floats(5, 40),
+    audit=st.integers(1, 3),
+    other=st.integers(1, 2),
+    asked_before=st.integers(0, 200),
+)
+def test_the_minutes_bound_every_answer_that_is_asked_for(
+    n: int, seed: int, minutes: float, audit: int, other: int, asked_before: int
+):
+    pool = pool_of(n, seed=seed)
+    made = SamplingSettings(minutes=minutes, floor=n)
+    answers = AnswersPerRow(audit=audit, other=other)
+    choice = choose_explained(
+        pool, made, round="r1", audit_rows_so_far=asked_before, labels_so_far=100, answers=answers
+    )
+    selection, rows = choice.selection, rows_of(pool, choice.selection)
+    seconds = {ask: ask_costs(CostModel(), ask, pool.predictions)[rows] for ask in ("transcribe", "label_intent")}
+    once = np.where(selection.asks == "transcribe", seconds["transcribe"], seconds["label_intent"])
+    drawn = selection.reasons == "audit"
+    assert np.allclose(selection.costs, once * np.where(drawn, audit, other))
+    assert choice.seconds == pytest.approx(selection.costs.sum())
+    assert choice.seconds <= minutes * 60 + 1e-6
+
+
+def test_answers_by_two_leave_half_of_the_planned_rows_to_learn_from():
+    pool = pool_of(150, seed=1, speakers=60, skew=0.1)
+    made = SamplingSettings(minutes=12, clips=40)
+    choice = choose_explained(pool, made, round="r1", labels_so_far=100, answers=AnswersPerRow(audit=2, other=1))
+    audit = int((choice.selection.reasons == "audit").sum())
+    assert 0.3 <= audit / len(choice.selection) <= 0.7

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.errors import RecordError
-from training.snapshots import LabelAccount, SnapshotSettings, account_labels, build_snapshot
+from training.snapshots import (
+    LabelAccount,
+    LabelChanges,
+    SnapshotSettings,
+    account_labels,
+    build_snapshot,
+    label_changes,
+)
 
 
 @dataclass(frozen=True)
@@ -124,3 +131,20 @@ def test_reasons_of_labels_that_are_left_out_are_named():
     assert account == LabelAccount(1, 1, 0, 1, {"low_reliability": 1, "no_transcript": 2, "test_speaker": 1})
     after = account.without({"too_long": 1})
     assert (after.train, after.labels, after.left_out["too_long"]) == (0, 7, 1)
+
+
+@given(ROWS, ROWS)
+def test_changes_of_labels_are_counted_once_each(before, after):
+    learned, now = (build_snapshot(rows, "asr") for rows in (before, after))
+    changes = label_changes(learned, now)
+    one, other = ({(row.utterance_id, row.revision) for row in each.of("train")} for each in (learned, now))
+    assert changes.count == len({utterance_id for utterance_id, _ in one ^ other})
+    assert changes.count - changes.gone == len({i for i, _ in other - one})
+
+
+def test_changes_of_labels_in_words():
+    assert LabelChanges().text() == "0 training labels are new"
+    assert LabelChanges(gone=1).text() == "1 label that it learned from is gone"
+    assert LabelChanges(1, 2, 3).text() == (
+        "1 training label is new, 2 labels that it learned from were corrected, 3 labels that it learned from are gone"
+    )

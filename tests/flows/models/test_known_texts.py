@@ -125,7 +125,9 @@ def test_before_there_are_enough_clips_nothing_is_opened_and_the_line_says_what_
     transcribe(corpus, ids[:19], TEXT)
     found = on_labels(corpus)
     assert (found["asr"].clips, found["asr"].error) == (19, None)
-    assert champion_lines(found)[0].startswith("19 labelled clips, 20 others are needed: nobody knows how well asr/1")
+    assert champion_lines(found)[0].startswith(
+        "19 labelled clips; a figure takes 20, 1 more is needed: nobody knows how well asr/1"
+    )
     label(corpus, ids[19:])
     line = champion_lines(on_labels(corpus))[0]
     assert line == "24 labelled clips, 5 not scored by the champions: run earmark score, then asr/1 is known"
@@ -308,4 +310,21 @@ def test_a_version_that_waits_and_is_clearly_better_is_named_with_the_command_al
     (line,) = champion_lines({"asr": replace(POOR, waiting="4", waiting_leads=True)})
     assert line.partition("): ")[2] == (
         "asr/4 is clearly better and waits for audit rows; to use it now: earmark promote asr/4 --force --why TEXT"
+    )
+
+
+@pytest.mark.parametrize(("errors", "used"), [((0.6, 0.61), False), ((0.6, 0.6), False), ((0.6, 0.5), True)])
+def test_a_version_that_waits_is_offered_for_use_only_where_it_is_better(errors: tuple[float, float], used: bool):
+    (line,) = champion_lines({"asr": replace(POOR, waiting="4", waiting_errors=errors)})
+    assert ("earmark promote asr/4 --force" in line) is used
+    assert ("merge more answers, then earmark retrain asr" in line) is not used
+    assert f"(WER {100 * errors[1]:.1f} %, champion 60.0 %)" in line
+
+
+def test_of_the_labelled_clips_those_that_a_champion_learned_from_make_no_figure():
+    some = replace(POOR, error=None, right=None, labelled=30, learned=12, clips=18)
+    (line,) = champion_lines({"asr": some})
+    assert line.startswith(
+        "30 labelled clips, 12 of which a champion learned from; a figure takes 20 that no champion learned from, "
+        "2 more are needed: "
     )

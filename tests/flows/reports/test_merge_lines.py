@@ -65,3 +65,21 @@ def test_many_contradictions_are_cut():
     lines = contradiction_lines([TASK] * (MOST_LINES + 3), False)
     assert len(lines) == MOST_LINES + 1
     assert lines[-1] == "and 3 more tasks with such answers; --json lists them"
+
+
+def test_where_nobody_is_left_to_ask_it_is_said_at_once():
+    (all_of_them,) = undecided_lines({"2026-11-22": 1}, True, {"2026-11-22": 1})
+    assert "nobody of people.people is left who has not answered" in all_of_them
+    assert "earmark export --night 2026-11-22 gives the clips again" in all_of_them
+    assert "one more person of people.people gets" not in all_of_them
+    (some,) = undecided_lines({"2026-11-22": 3}, True, {"2026-11-22": 1})
+    assert "one more person of people.people gets 2 of them; for 1, nobody of people.people is left" in some
+
+
+def test_answers_of_people_who_are_not_listed_are_warned_of(capsys: pytest.CaptureFixture[str]):
+    show_merged(document(unlisted={"bbo": 2, "dora": 1}), people_listed=True)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("WARNING  3 answers are of people not in people.people: bbo (2), dora (1); they count like")
+    assert "Add who belongs there under people.people" in last
+    show_merged(document(), people_listed=True)
+    assert "WARNING" not in capsys.readouterr().out

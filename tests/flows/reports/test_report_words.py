@@ -104,3 +104,16 @@ def test_the_page_of_a_night_names_what_promotion_waits_for_and_how_champions_do
 
 def test_a_yes_is_no_python():
     assert (cell(True), cell(False), cell(0)) == ("yes", "no", "0")
+
+
+def test_a_review_and_a_withdrawal_are_sentences():
+    review = {"clips": 1, "people": 2, "careless": [], "labels": 0}
+    assert worded("merged", {"review": review}) == {
+        "annotators compared": "2 people, on 1 clip that several answered; nobody is careless; 0 labels changed by it"
+    }
+    poor = review | {"careless": ["ann", "bob"], "labels": 1}
+    assert "careless: ann, bob; 1 label changed" in str(worded("merge", {"review": poor}))
+    narrowed = {"accounts": 1, "labels": 3, "clips": 2}
+    assert worded("ingest", {"narrowed": narrowed}) == {
+        "consent narrowed": "for 1 account: 3 labels are used no more, 2 other clips may be used for less than before"
+    }

@@ -10,10 +10,14 @@ import pytest
 
 from corpus.errors import UsageError
 from corpus.handle import Corpus
+from corpus.tables.consent_use import Narrowed
+from flows.reports.report_words import worded
+from flows.reports.status import status_of
+from flows.reports.status_table import show_status
 from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.ingest import IngestReport, ingest_manifests, waiting_manifests
-from tests.corpus.ingest.test_ingest import row, write
+from tests.corpus.ingest.test_ingest import NOW, row, write
 from tests.corpus.recordings import encoded, tone
 from tests.flows.homes import small_settings
 
@@ -165,3 +169,24 @@ def test_rows_that_no_clip_makes_valid_fail_the_first_night_alone(settings: Sett
     )
     assert first.why_none_accepted() is not None
     assert (second.still_refused, second.why_none_accepted()) == (None, None)
+
+
+def test_a_withdrawal_in_a_refused_row_is_said_by_ingest_and_by_status(settings: Settings, corpus: Corpus, capsys):
+    given = [row(settings.inbox, seed, account="one", text="play music") for seed in (1, 2)]
+    write(settings.inbox / "a.jsonl", [*given, row(settings.inbox, 3, account="one")])
+    first = ingest_manifests(corpus, settings, waiting_manifests(settings.inbox), from_inbox=True)
+    assert first.narrowed is None
+    later = row(settings.inbox, 4, account="one", consent=["score"], arrived_at=NOW.isoformat(), audio="gone.wav")
+    manifest = write(settings.inbox / "b.jsonl", [later])
+    report = ingest_manifests(corpus, settings, [manifest], from_inbox=False)
+    assert report.refused == {"missing_file": 1}
+    assert report.narrowed == Narrowed(accounts=1, labels=2, clips=1)
+    assert worded("ingested", report.to_json())["consent narrowed"] == (
+        "for 1 account: 2 labels are used no more, 1 other clip may be used for less than before"
+    )
+    status = status_of(settings)
+    assert (status.labels.current, status.labels.in_use, status.labels.from_manifest) == (2, 0, 0)
+    show_status(status)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "3 may not be annotated, 3 may not be trained on" in shown
+    assert "0 in use = 0 audit + 0 held out + 0 others; 2 of 2 are not, as their customers do not consent" in shown

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from annotation.files import Parsed, write_annotations
 from annotation.inventory import InventorySettings
 from annotation.row_parsing import Asked
@@ -90,7 +91,7 @@ def held(corpus: Corpus) -> tuple[Any, ...]:
 def client(home: Path, tasks: dict[str, Asked], batches: Sequence[Sequence[Annotation]], name: str) -> None:
     corpus = corpus_at(home)
     for k, batch in enumerate(batches):
-        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}", NAMES, 3)
+        merge_rows(corpus, tasks, Parsed(list(batch), []), f"merge/{name}/{k}", NAMES, PeopleSettings())
     corpus.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from annotation.assignment import PeopleSettings
 from annotation.files import Parsed
 from annotation.inventory import InventorySettings
 from annotation.row_parsing import Asked
@@ -54,7 +55,7 @@ def merged(corpus: Corpus, files: Sequence[Sequence[Annotation]], known: bool) -
             labels.put_labels(corpus, op, [label], "manifest")
     for k, rows in enumerate(files):
         mine = [replace(row, task_id=ids[row.ask]) for row in rows]
-        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}", NAMES, 3)
+        merge_rows(corpus, asked, Parsed(mine, []), f"merge/{number}/{k}", NAMES, PeopleSettings())
     content = next(iter(door.open(corpus, [i], "annotate", parts=("annotations", "label"), strict=False)), None)
     if content is None:
         return {"closed": True}

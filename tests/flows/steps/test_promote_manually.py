@@ -185,6 +185,7 @@ def test_below_the_minimum_of_rows_the_wait_and_a_clear_lead_are_named_with_the_
     status = status_of(waiting)
     assert status.leads == {"asr": second.lead}
     assert (status.champions["asr"].waiting, status.champions["asr"].waiting_leads) == (other.version, True)
+    assert status.champions["asr"].waiting_errors == (1.0, 0.0)
 
 
 def test_a_planted_harm_to_one_slice_is_refused_and_named(settings: Settings):

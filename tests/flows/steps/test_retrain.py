@@ -470,7 +470,7 @@ def test_the_first_version_waits_for_labels_and_not_for_audit_rows(tmp_path: Pat
         with corpus.operation("labels/1", "ingest") as op:
             labels.put_labels(corpus, op, [Label(i, "stop", "other", (), 1.0, 1, 1) for i in ids[:2]], "manifest")
         found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)
-        assert found.skipped == "2 new training labels, a retraining is due at 3"
+        assert found.skipped == "since the newest version, 2 training labels are new; a retraining is due at 3"
         with corpus.operation("labels/2", "ingest") as op:
             labels.put_labels(corpus, op, [Label(ids[2], "stop", "other", (), 1.0, 1, 1)], "manifest")
         found = retrain_plan.plan(corpus, settings, "intent", "night", only_if_due=True)

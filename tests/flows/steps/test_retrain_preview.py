@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from corpus.handle import open_corpus
 from corpus.records.annotations import Label
 from corpus.records.base import Kind
 from corpus.storage import records_schema as schema
-from corpus.tables import costs, labels
+from corpus.storage.database import writing
+from corpus.tables import costs, labels, snapshots
+from corpus.tables import models as store
+from corpus.vault.consent import AccountRow, mask_of, update_accounts, withdraw
+from corpus.vault.vault_schema import accounts
 from flows.reports.demo_tables import DemoReport
 from flows.reports.dry_run_table import show_retrain_preview
 from flows.reports.label_account import account_text
@@ -20,6 +25,7 @@ from flows.runtime.session import opened
 from flows.runtime.settings import Settings
 from flows.steps.retrain_preview import preview
 from tests.corpus.stored import arrive
+from tests.flows.conftest import copy_of
 from tests.flows.homes import small_settings, state
 from training.tracking.store import open_tracking
 
@@ -55,7 +61,7 @@ def test_it_says_what_is_due_for_how_long_and_writes_nothing(
     assert found.judging_seconds is not None
     assert found.versions in (2, 3)
     assert not at_night.due
-    assert "new training labels" in at_night.why
+    assert "a retraining is due at" in at_night.why
     assert at_night.training_seconds is None
 
 
@@ -75,3 +81,26 @@ def test_a_home_where_nothing_ran_yet_knows_its_labels_and_no_time(tmp_path: Pat
 def test_the_account_is_one_line_that_adds_up():
     counts = {"all": 12, "train": 6, "dev": 1, "audit": 2, "held_out": 0, "left_out.a_b": 1, "left_out.c": 2}
     assert account_text(counts) == "12 = 6 train + 1 dev + 2 audit + 0 held out + 3 left out (c 2, a b 1)"
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["due", "not-due"])
+def test_a_withdrawal_is_no_new_label(lived: tuple[Settings, DemoReport], tmp_path: Path, train: bool):
+    home = copy_of(lived[0].home, tmp_path / "home")
+    with opened(small_settings(home)) as corpus:
+        with corpus.read() as conn:
+            newest = store.versions(conn, "asr")[-1]
+            learned = snapshots.snapshot(conn, newest.snapshot_id).of("train")
+            (row,) = labels.current(conn, [learned[0].utterance_id])
+            others = {each.speaker_id for each in labels.current(conn, [row.utterance_id for row in learned])}
+            speakers = [each.utterance_id for each in labels.current(conn) if each.speaker_id == row.speaker_id]
+        assert len(others) > 1
+        with writing(corpus.vault.engine) as conn:
+            account = sa.select(accounts).where(accounts.c.speaker_id == row.speaker_id)
+            found = AccountRow(*conn.execute(account).one())
+            update_accounts(conn, [withdraw(found, mask_of(["score"]), corpus.clock())])
+        gone = sum(each.utterance_id in speakers for each in learned)
+        report = preview(corpus, small_settings(home), "asr", only_if_due=not train)
+    text = f"label{'' if gone == 1 else 's'} that it learned from {'is' if gone == 1 else 'are'} gone"
+    assert report.due == train
+    assert f"{gone} {text}" in report.why
+    assert re.search(r"\d+ training labels? (is|are) new", report.why) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -101,3 +102,24 @@ def test_each_clip_of_a_dry_run_has_its_length_its_locale_and_the_errors_that_it
         assert row["duration"] == pytest.approx(abs(predictions.column("duration")[place]), abs=0.006)
         words, errors = abs(predictions.column("expected_errors")[place]), row["expected_errors"]
         assert words <= errors + 5e-4 <= words + 1.001  # and the probability that the intent is wrong
+
+
+@pytest.mark.parametrize(("people", "answers"), [(0, 1), (1, 1), (3, 2)])
+def test_the_expected_minutes_count_the_second_answer_to_audit_rows(world, people: int, answers: int):
+    corpus, settings, ids = world
+    predictions = predictions_of(ids)
+    with corpus.operation("score/0", "score") as op:
+        scores.put(corpus, op, replace(predictions, asr=np.abs(predictions.asr)), {})
+    listed = [{"annotator_id": f"p{number}"} for number in range(people)]
+    settings = small_settings(settings.home, f"people.people={json.dumps(listed)}")
+    report = dry_run(corpus, settings, night_named(NIGHT, "UTC", 0))
+    cost = {ask: settings.cost.of(ask) for ask in ("transcribe", "label_intent")}
+    at = predictions.utterance_ids.tolist().index
+    drawn = 0
+    for row in report.rows:
+        tokens = abs(predictions.column("num_tokens")[at(row.utterance)])
+        once = float(cost[row.ask].seconds(abs(predictions.column("duration")[at(row.utterance)]), tokens))
+        drawn += row.reason == "audit"
+        assert row.seconds == pytest.approx(once * (answers if row.reason == "audit" else 1), abs=0.06)
+    assert drawn
+    assert report.report.minutes == pytest.approx(sum(row.seconds for row in report.rows) / 60, abs=0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,13 @@ from corpus.tables import labels, people
 from flows.models.inventory import NamesInUse, names_in_use
 from flows.models.label_reliability import reliable_labels, stored_crowd
 from flows.runtime.results import Skipped
+from flows.steps.export import export_round
 from flows.steps.review_annotators import ReviewReport, review
-from tests.flows.small_round import World, answer, round_of
+from tests.corpus.stored import arrive, choose, score
+from tests.flows.small_round import ROUND, World, answer, round_of
 
-TEAM = "people.people=" + json.dumps([{"annotator_id": who} for who in ("ann", "bob", "cid")])
+TEAM_IDS = ("ann", "bob", "cid")
+TEAM = "people.people=" + json.dumps([{"annotator_id": who} for who in TEAM_IDS])
 
 
 def names_of(world: World) -> NamesInUse:
@@ -149,3 +153,22 @@ def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(do
     for each in gold:
         assert each.annotator_id not in {who for who, *_ in said[each.utterance_id]}
         assert (doubled.folder / each.annotator_id / f"{each.task_id}.wav").exists()
+
+
+def test_an_export_names_the_folders_of_other_rounds_in_which_a_persons_tasks_lie(world: World):
+    first = world.export()
+    assert first.elsewhere is None
+    new = arrive(world.corpus, 2, start=50, arrived_at=world.now[0] - timedelta(hours=1), operation_id="ingest/later")
+    score(world.corpus, new, operation_id="score/later")
+    choose(world.corpus, new, "2026-11-04")
+    second = export_round(world.corpus, world.settings, "2026-11-04")
+    assert second.people is not None
+    assert second.elsewhere is not None
+    here = {who: len(read_tasks(file)) for who in TEAM_IDS if (file := new_folder(world, who)).exists()}
+    for who, count in second.people.items():
+        assert count == here.get(who, 0) + second.elsewhere.get(f"{ROUND}/{who}", 0)
+    assert sum(second.elsewhere.values()) == 4
+
+
+def new_folder(world: World, who: str) -> Path:
+    return world.settings.task_folder / "2026-11-04" / who / TASK_FILE
