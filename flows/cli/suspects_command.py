@@ -22,6 +22,9 @@ def suspects(
         Literal["asr", "intent"] | None, typer.Option("--kind", help="Only intents, or only transcripts; default both.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many labels, the most suspect.")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List also labels that are hardly suspect; --json always does.")
+    ] = False,
     ask: Annotated[
         bool, typer.Option("--ask", help="Ask other people about these again, in a round of blind tasks.")
     ] = False,
@@ -51,7 +54,7 @@ def suspects(
         return
     from flows.reports.suspects_table import show_suspects
 
-    show_suspects(report.to_json(), found)
+    show_suspects(report.to_json(), found, everything)
 
 
 def _asked(corpus: Corpus, settings: Settings, report: SuspectsReport, audit: int) -> SuspectsReport:

@@ -5,29 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from flows.rounds.label_doubt import ASK_FROM
 from flows.runtime import console
 
 NAMES: Final = {"intent": "intents", "asr": "transcripts"}
 
 
-def show_suspects(document: Mapping[str, Any], found: int) -> None:
-    """Print the suspect labels, most suspect first, what was judged, and what was asked again.
+def show_suspects(document: Mapping[str, Any], found: int, everything: bool = False) -> None:
+    """Print the suspect labels by kind, most suspect first, what was judged, and what was asked again.
 
     Args:
         document: of the report, with the rows to print.
         found: how many labels are in the whole list.
+        everything: whether to print also the rows whose score is too low to be worth a look.
     """
-    rows = document["rows"]
-    if rows:
-        _show_rows(rows, document.get("asked"))
+    rows = [row for row in document["rows"] if everything or row["score"] >= ASK_FROM[row["kind"]]]
+    for kind in NAMES:
+        of_kind = [row for row in rows if row["kind"] == kind]
+        if of_kind:
+            _show_rows(kind, of_kind, document.get("asked"))
     for kind, count in document["judged"].items():
         print(f"{NAMES[kind]}: {_judged(document, kind, count)}")
     if found > len(rows):
-        print(f"{len(rows)} of {found} are shown; --top N shows more")
+        print(_shown(len(rows), len(document["rows"]), found))
     if document["asked_before"]:
         print(f"{document['asked_before']} more are left out: somebody is or was asked about them again")
     if "asked" in document:
         _show_asked(document["asked"])
+
+
+def _shown(shown: int, listed: int, found: int) -> str:
+    """Return how many labels are shown, and how the others are."""
+    if shown == listed:
+        return f"{shown} of {found} are shown; --top N shows more"
+    return (
+        f"{shown} of {found} are worth a look: intents from a chance of {console.percent(ASK_FROM['intent'])} on, "
+        f"transcripts from a rank of {ASK_FROM['asr']:g} on; --all shows the others"
+    )
 
 
 LEFT: Final = {
@@ -49,27 +63,27 @@ def _judged(document: Mapping[str, Any], kind: str, count: int) -> str:
     return "; ".join(parts)
 
 
-def _show_rows(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, Any] | None) -> None:
+def _show_rows(kind: str, rows: Sequence[Mapping[str, Any]], asked: Mapping[str, Any] | None) -> None:
     """Print one line for each label, whether it was asked about again where any was, and what the words in it mean."""
     shown = []
     in_round = None if asked is None else set(asked["utterances"])
     for row in rows:
-        if row["kind"] == "intent":
+        if kind == "intent":
             evidence = f"p {console.percent(row['confidence'])}, neighbours {console.percent(row['neighbours'])}"
         else:
             evidence = f"{row['cost']:.1f} nats a word, {row['edits']} word edit{'' if row['edits'] == 1 else 's'}"
         people = ", ".join(row["annotators"]) or "-"
-        score = console.percent(row["score"]) if row["kind"] == "intent" else f"{row['score']:.3f}"
+        score = console.percent(row["score"]) if kind == "intent" else f"{row['score']:.3f}"
         mark = [] if in_round is None else ["yes" if row["utterance"] in in_round else "no"]
-        shown.append([row["utterance"], row["kind"], score, *mark, people, evidence, row["reason"]])
-    headers = ["utterance", "kind", "score", *([] if in_round is None else ["asked"]), "given by", "evidence", "why"]
-    console.show_table("", headers, shown, first_whole=True)
-    kinds = {row["kind"] for row in rows}
-    if "intent" in kinds:
-        print("  score of an intent: estimated chance that it is wrong")
+        shown.append([row["utterance"], score, *mark, people, evidence, row["reason"]])
+    score = "chance" if kind == "intent" else "rank"
+    headers = ["utterance", score, *([] if in_round is None else ["asked"]), "given by", "evidence", "why"]
+    console.show_table(NAMES[kind], headers, shown, first_whole=True)
+    if kind == "intent":
+        print("  chance: estimated, that the intent is wrong")
         print("  p: its probability by a model of other utterances; neighbours: share of similar ones that have it")
-    if "asr" in kinds:
-        print("  score of a transcript: a rank from 0 to 1, 0.5 beyond what right labels cost; no probability")
+    else:
+        print("  rank: from 0 to 1, 0.5 beyond what right transcripts cost; no probability")
         print("  nats a word: what the label costs the named model beside its own text; word edits: between the two")
 
 

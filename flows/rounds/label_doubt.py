@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FEWEST: Final = 20
 """With fewer labels of a kind nothing is judged: neither folds nor a typical cost can be had of them."""
 
+ASK_FROM: Final[Mapping[Kind, float]] = {"intent": 0.1, "asr": 0.5}
+"""Least score from which a label is worth another person's time, by kind; see `sampling.label_noise`."""
+
 MOST_DIFFERENT: Final = 0.75
 """A version that writes more than this share of the labels' words differently knows too little of this speech to judge
 it: its order of the labels is then that of chance."""

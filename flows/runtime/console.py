@@ -17,6 +17,12 @@ MOST_NUMBERS: Final = 5
 ONE_DETAIL: Final = frozenset({"missing_file", "no_consent", "no_wake", "duplicate", "erased"})
 """Reasons for which the refused rows of a manifest all have the same detail, listed or not."""
 
+PLAIN_WIDTH: Final = 120
+"""Width of a table where there is no terminal [characters]."""
+
+MOST_WORD: Final = 32
+"""Longest word that is never broken in a table [characters], such as an id; a longer one, such as a path, may be."""
+
 
 def note(line: str) -> None:
     """Print a line on stderr."""
@@ -37,8 +43,11 @@ def show_table(
     *,
     last_wide: bool = False,
     first_whole: bool = False,
+    width: int | None = None,
 ) -> None:
-    """Print a table on stdout, with numbers aligned to the right.
+    """Print a table on stdout, with numbers aligned to the right; no word is broken at the end of a line.
+
+    Where not even the longest word of each column fits beside those of the others, each row is a block of lines.
 
     Args:
         title: line above the table.
@@ -46,26 +55,73 @@ def show_table(
         rows: values of each row, in the order of the headers.
         last_wide: give the last column all width that the others leave.
         first_whole: never fold the first column, such as one of ids that a reader copies.
+        width: of a line [characters]; None: that of the terminal, `PLAIN_WIDTH` where there is none.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    screen = Console(width=width or (None if sys.stdout.isatty() else PLAIN_WIDTH), soft_wrap=False)
+    texts = [[printable(cell(value)) for value in row] for row in rows]
+    columns = [[header, *(row[index] for row in texts)] for index, header in enumerate(headers)]
+    for padding in (1, 0):
+        room = screen.width - (len(columns) + 1) - padding * 2 * (len(columns) - 1)
+        widths = column_widths(columns, room, last_wide=last_wide, first_whole=first_whole)
+        if widths is not None:
+            break
+    else:
+        _show_blocks(title, headers, texts)
+        return
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, padding=(0, padding)
+    )
     for index, header in enumerate(headers):
         numeric = all(isinstance(row[index], int | float) or row[index] in ("", "-", None) for row in rows)
-        wide = last_wide and index == len(headers) - 1
-        table.add_column(
-            Text(header),
-            justify="right" if numeric and rows else "left",
-            overflow="fold",
-            ratio=1 if wide else None,
-            no_wrap=first_whole and index == 0,
-            min_width=max(len(cell(row[0])) for row in rows) if first_whole and index == 0 and rows else None,
-        )
+        side = "right" if numeric and rows else "left"
+        table.add_column(Text(header), justify=side, overflow="fold", width=widths[index])  # type: ignore[arg-type]
+    for row in texts:
+        table.add_row(*map(Text, row))
+    screen.print(table)
+
+
+def column_widths(
+    columns: Sequence[Sequence[str]], room: int, *, last_wide: bool = False, first_whole: bool = False
+) -> list[int] | None:
+    """Return the width of each column so that no word of up to `MOST_WORD` characters is broken, None where none fit.
+
+    Args:
+        columns: the header and the texts of each column.
+        room: characters of a line, without lines and blanks between columns.
+        last_wide: fill all other columns before the last one.
+        first_whole: give the first column as much as its longest text needs.
+    """
+    whole = [max((len(line) for text in column for line in text.split("\n")), default=0) for column in columns]
+    widths = [
+        min(MOST_WORD, max((len(word) for text in column for word in text.split()), default=0)) for column in columns
+    ]
+    if first_whole and widths:
+        widths[0] = whole[0]
+    left = room - sum(widths)
+    if left < 0:
+        return None
+    growing = [index for index in range(len(columns)) if widths[index] < whole[index]]
+    growing.sort(key=lambda index: (last_wide and index == len(columns) - 1, whole[index] - widths[index]))
+    for place, index in enumerate(growing):
+        share = left if last_wide else left // (len(growing) - place)
+        more = min(share, whole[index] - widths[index])
+        widths[index] += more
+        left -= more
+    return widths
+
+
+def _show_blocks(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as lines of names and values, below its first value."""
+    print(title)
+    size = max(len(header) for header in headers)
     for row in rows:
-        table.add_row(*(Text(printable(cell(value))) for value in row))
-    Console(width=None if sys.stdout.isatty() else 120, soft_wrap=False).print(table)
+        print(f"{headers[0]} {row[0]}")
+        for header, text in zip(headers[1:], row[1:], strict=True):
+            print(f"  {header:<{size}}  {' '.join(text.split())}")
 
 
 def printable(text: str) -> str:

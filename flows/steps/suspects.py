@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from corpus.tables.labels import LabelRow
 from corpus.vault import consent
 from flows.models.inventory import inventory_of
 from flows.rounds.annotation_costs import fitted_costs
-from flows.rounds.label_doubt import Suspect, doubt_of_intents, doubt_of_transcripts
+from flows.rounds.label_doubt import ASK_FROM, Suspect, doubt_of_intents, doubt_of_transcripts
 from flows.runtime.results import Result
 from flows.runtime.settings_parts import HasCost, HasLearned
 from flows.steps.export import ExportReport, SettingsOfExport, export_round
@@ -30,9 +30,6 @@ from flows.tasks.task_status import OPEN
 from sampling.budget import SamplingSettings
 from sampling.cost import CostModel
 from sampling.recheck import Candidate, Recheck, choose_again, random_order
-
-ASK_FROM: Final[Mapping[Kind, float]] = {"intent": 0.1, "asr": 0.5}
-"""Least score from which a label is worth another person's time, by kind; see `sampling.label_noise`."""
 
 
 class SettingsOfAskingAgain(SettingsOfExport, HasCost, HasLearned, Protocol):

@@ -47,9 +47,27 @@ def test_each_row_has_its_evidence_and_its_words_are_explained(capsys: pytest.Ca
     assert "intents: 40 judged; about 5.0 % look wrong; 2 not judged: may not be opened\n" in printed
     assert "transcripts: 30 judged\n" in printed
     assert "2 of 70 are shown; --top N shows more\n" in printed
+    assert [line.strip() for line in printed.splitlines() if line.strip() in ("intents", "transcripts")] == [
+        "intents",
+        "transcripts",
+    ]  # a chance and a rank are never in one table
     assert "3 more are left out" in printed
     assert "no probability" in printed
     assert "asked again," not in printed
+
+
+def test_only_what_is_worth_a_look_is_shown_unless_all_are_wanted(capsys: pytest.CaptureFixture[str]):
+    rows = (INTENT, TRANSCRIPT, replace(TRANSCRIPT, score=0.49), replace(INTENT, score=0.09))
+    report = SuspectsReport({"intent": 40, "asr": 30}, {}, None, 0, rows, {}).to_json()
+    show_suspects(report, 70)
+    printed = capsys.readouterr().out
+    assert "2 of 70 are worth a look: intents from a chance of 10.0 % on, transcripts from a rank of 0.5 on" in printed
+    assert "9.0 %" not in printed
+    show_suspects(report, 70, everything=True)
+    printed = capsys.readouterr().out
+    assert "9.0 %" in printed
+    assert "0.490" in printed
+    assert "4 of 70 are shown" in printed
 
 
 def test_a_kind_that_is_not_judged_has_one_line_and_what_is_not_asked_has_its_reason(
@@ -80,7 +98,7 @@ def test_the_rows_that_are_asked_again_are_marked(capsys: pytest.CaptureFixture[
     show_suspects(SuspectsReport({}, {}, None, 0, (INTENT, TRANSCRIPT), {}, asked).to_json(), 2)
     printed = capsys.readouterr().out
     cells = [line.split("│") for line in printed.splitlines() if " │ " in line]
-    marks = {row[1].strip()[:1]: row[4].strip() for row in cells}
+    marks = {row[1].strip()[:1]: row[3].strip() for row in cells}
     assert (marks["a"], marks["b"]) == ("no", "yes")
     assert "1 not asked: the speaker has as many questions as sampling.max_per_speaker allows" in printed
 
@@ -88,16 +106,19 @@ def test_the_rows_that_are_asked_again_are_marked(capsys: pytest.CaptureFixture[
 def test_the_sample_of_the_documentation_is_what_is_printed(capsys: pytest.CaptureFixture[str]):
     """The figures are of a real home; only the folder is another one."""
     found = (
-        ("373a9ec2f6b05c771250c19b80b17000", 0.0201, 0.0012, "another intent is sure"),
-        ("7a6e8c247a285ffe5efd777542490a73", 0.0385, 0.0013, "another intent is sure"),
-        ("87feee3fd5d7b3203bdead4e4e642054", 0.0218, 0.0032, "similar ones differ"),
+        ("976c38b70ebeb8146a3ae084a5047e9c", 0.612, 24.3),
+        ("2746abf10e7c3bae299fc5f91318a66b", 0.564, 19.9),
+        ("94ac56c81fff2dc7a0a85f2b89f39a69", 0.555, 19.3),
     )
     rows = tuple(
-        replace(INTENT, utterance=i, score=1.0, reason=why, annotators=("ann",), confidence=p, neighbours=near)
-        for i, p, near, why in found
+        replace(
+            TRANSCRIPT, utterance=i, score=rank, cost=cost, edits=1, annotators=("bob",), reason="asr/1 writes another"
+        )
+        for i, rank, cost in found
     )
-    export = ExportReport(tasks=1, folder=".earmark/tasks/again-1")
-    asked = AskedAgain("again-1", 1, 0, 0.1, {"minutes": 2}, export, (rows[0].utterance,))
-    show_suspects(SuspectsReport({"intent": 89}, {}, 0.0836, 0, rows, {}, asked).to_json(), 89)
+    export = ExportReport(tasks=1, folder=".earmark/tasks/again-2")
+    asked = AskedAgain("again-2", 1, 0, 0.1, {"minutes": 2}, export, (rows[0].utterance,))
+    show_suspects(SuspectsReport({"asr": 41}, {}, None, 3, rows, {}, asked).to_json(), 38)
     page = Path(__file__).parents[3] / "docs" / "annotation.md"
-    assert f"```\n{capsys.readouterr().out}```" in page.read_text()
+    printed = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert f"```\n{printed}\n```" in page.read_text()

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flows.runtime.console import MOST_REFUSED, show_refused
+from flows.runtime.console import MOST_REFUSED, MOST_WORD, column_widths, show_refused, show_table
+
+WORDS = st.text("abcdef", min_size=1, max_size=12)
+CELLS = st.lists(WORDS, max_size=6).map(" ".join)
 
 
 def line(number: int, detail: str, file: str = "a.jsonl") -> dict[str, object]:
@@ -51,3 +56,43 @@ def test_what_is_left_out_is_counted_truly(capsys: pytest.CaptureFixture[str]) -
     shown = printed(capsys, lines, {"bad_row": 500, "empty": 1})
     assert shown[-1] == f"  of 501 refused rows the first {MOST_REFUSED + 4} are listed here and with --json"
     assert printed(capsys, [], {"bad_row": 3}) == []
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=3), min_size=1, max_size=6), st.integers(20, 160), st.booleans())
+def test_no_word_of_a_table_is_broken_and_no_line_is_too_long(columns: list[list[str]], room: int, last_wide: bool):
+    widths = column_widths(columns, room, last_wide=last_wide)
+    longest = [max((len(word) for text in column for word in text.split()), default=0) for column in columns]
+    if widths is None:
+        assert sum(longest) > room
+        return
+    assert sum(widths) <= room
+    whole = [max(map(len, column)) for column in columns]
+    assert all(word <= width <= most for word, width, most in zip(longest, widths, whole, strict=True))
+    if sum(whole) <= room:
+        assert widths == whole
+
+
+def test_a_word_longer_than_an_id_may_be_broken_and_a_whole_first_column_is_not():
+    path = "x" * 90
+    assert column_widths([["file", path], ["why", "gone"]], 60) == [56, 4]
+    assert column_widths([["file", path], ["why", "gone"]], 60, first_whole=True) is None
+    assert column_widths([["file", path]], MOST_WORD - 1) is None
+
+
+def test_a_table_that_does_not_fit_is_blocks_of_lines_with_whole_words(capsys: pytest.CaptureFixture[str]) -> None:
+    headers = ("night", "received", "learned", "state")
+    row = ("2026-11-29", 9, "intent/2", "nothing arrived: missing_file")
+    for width in (80, 60, 44):
+        show_table("nights", headers, [row], last_wide=True, width=width)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert all(any(word in line for line in lines) for word in ("missing_file", "intent/2", "received"))
+        assert "┃" in lines[2]
+    show_table("nights", headers, [row], last_wide=True, width=30)
+    assert capsys.readouterr().out.splitlines() == [
+        "nights",
+        "night 2026-11-29",
+        "  received  9",
+        "  learned   intent/2",
+        "  state     nothing arrived: missing_file",
+    ]
