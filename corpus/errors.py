@@ -40,6 +40,10 @@ class SettingsError(UsageError):
     """A setting is unknown, of a wrong type, or names something that is missing."""
 
 
+class NoHome(SettingsError):
+    """There is no home where the settings say that it is."""
+
+
 class PluginError(SettingsError):
     """A strategy, measure or annotation backend of another package clashes, can't be loaded, or fails."""
 

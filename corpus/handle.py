@@ -16,7 +16,7 @@ import fsspec
 import sqlalchemy as sa
 
 from corpus import home_id
-from corpus.errors import SettingsError
+from corpus.errors import NoHome, SettingsError
 from corpus.settings import CorpusSettings, Places, places
 from corpus.storage import cipher, database, operations
 from corpus.storage.durable_write import write_file, write_new_file
@@ -77,7 +77,8 @@ def open_corpus(
         clock: returns the current time for retention and leases; None for the machine's clock.
 
     Raises:
-        SettingsError: there is no home and `create` is False; both URLs name one database; the key is missing or
+        NoHome: there is no home and `create` is False.
+        SettingsError: both URLs name one database; the key is missing or
             malformed.
         StoresApart: records, vault and content root do not belong to one home, or one of them is missing.
         SchemaRefused: a newer earmark wrote a database, or an older one wrote it on a server.
@@ -89,12 +90,12 @@ def open_corpus(
         raise SettingsError("records_url and vault_url name the same database; the vault needs one of its own")
     nothing = f"there is no corpus at {paths.home}; ingest a manifest first, or set EARMARK_HOME or corpus.home"
     if not create and not paths.home.is_dir():
-        raise SettingsError(nothing)
+        raise NoHome(nothing)
     make_home(paths.home)
     stores = home_id.stores_at(paths)
     found = home_id.check(stores)
     if not create and not home_id.in_use(stores, found):
-        raise SettingsError(nothing)
+        raise NoHome(nothing)
     _keep_out_of_git(paths.home)
     for url in (paths.records_url, paths.vault_url):
         _make_folder_of(url)

@@ -9,9 +9,11 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from corpus.records.base import Verdict
 from flows.cli.main import app
 from flows.cli.reference import commands
 from flows.cli.setting_reference import settings
@@ -146,3 +148,9 @@ def test_every_file_and_folder_of_the_packages_that_a_page_names_exists(page: Pa
         if re.fullmatch(r"(?:corpus|sampling|annotation|training|flows)/[\w./-]*", found)
     ]
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_page_on_annotation_says_what_each_verdict_does() -> None:
+    table = (ROOT / "docs/annotation.md").read_text().partition("| `verdict` |")[2].partition("\n\n")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(row.split("`")[1] for row in rows) == sorted(get_args(Verdict))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from annotation.inventory import InventorySettings
     from corpus.handle import Corpus
     from corpus.records.inventory import NameKind
+    from flows.models.proposals import ProposalRow
     from flows.steps.inventory import InventoryChange
 
 Slot = Annotated[bool, typer.Option("--slot", help="The names are of slots; default intents.")]
@@ -131,7 +132,8 @@ def adopt(
         list[str] | None, typer.Argument(help="Proposed names of intents, or of slots with --slot.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All intents that are proposed now, or slots with --slot.")
+        bool,
+        typer.Option("--all", help="All proposed intents, or slots with --slot, but what may be misspelled."),
     ] = False,
     slot: Slot = False,
     dry_run: DryRun = False,
@@ -144,13 +146,21 @@ def adopt(
 
     if bool(names) == every:
         raise UsageError("name what is adopted, or give --all")
+    from flows.reports.inventory_table import left_out_lines
     from flows.steps import inventory as step
 
     with open_home(config, overrides, lock="inventory adopt", create=not dry_run) as (corpus, settings):
         kind = _kind(slot)
-        chosen = _proposed(corpus, settings.home, settings.inventory, kind) if every else list(names or [])
+        chosen, left_out = list(names or []), []
+        if every:
+            rows = _proposed(corpus, settings.home, settings.inventory, kind)
+            chosen, left_out = [row.name for row in rows if not row.nearly], [row for row in rows if row.nearly]
+            if not chosen:
+                raise UsageError("; ".join(["every proposal may be misspelled", *left_out_lines(left_out)]))
         change = step.adopt(corpus, settings.home, settings.inventory, settings.people, kind, chosen, dry_run=dry_run)
     _show_change(_title("adopted", dry_run), change, as_json)
+    for line in left_out_lines(left_out):
+        console.note(line)
 
 
 @inventory_app.command()
@@ -177,7 +187,7 @@ def _title(done: str, dry_run: bool) -> str:
     return f"would be {done} (dry run, nothing is changed)" if dry_run else done
 
 
-def _proposed(corpus: Corpus, home: Path, inventory: InventorySettings, kind: NameKind) -> list[str]:
+def _proposed(corpus: Corpus, home: Path, inventory: InventorySettings, kind: NameKind) -> list[ProposalRow]:
     """Return all names of a kind that answers propose now.
 
     Raises:
@@ -187,7 +197,7 @@ def _proposed(corpus: Corpus, home: Path, inventory: InventorySettings, kind: Na
     from flows.models.proposals import list_proposals
 
     rows = list_proposals(corpus, home, inventory).proposals
-    found = [row.name for row in rows if row.kind == kind]
+    found = [row for row in rows if row.kind == kind]
     if not found:
         raise UsageError(f"no answer names {'an' if kind == 'intent' else 'a'} {kind} outside the inventory")
     return found

@@ -334,10 +334,14 @@ def nightly(
         from flows.models.base_models import other_bases
         from flows.nights.sampling_frame import closed_night
         from flows.reports.dry_run_table import show_night_preview
+        from flows.runtime.session import opened_or_empty
         from flows.steps.night_preview import preview_night
 
-        with open_home(config, overrides) as (corpus, settings):
-            for line in [] if switch_base else other_bases(corpus, settings.home, settings.models):
+        settings = settings_of(config, overrides)
+        with opened_or_empty(settings) as (corpus, is_home):
+            if not is_home:
+                console.note(f"there is no home at {settings.home} yet: the first night makes it")
+            for line in [] if switch_base or not is_home else other_bases(corpus, settings.home, settings.models):
                 console.note(f"WARNING  {line}")
             planned = preview_night(corpus, settings, closed_night(settings.night, night)).to_json()
         show_result(planned, as_json, show_night_preview)

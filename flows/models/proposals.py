@@ -23,6 +23,13 @@ from flows.runtime.results import Result
 MOST_COMPARED: Final = 200
 """Proposals that are compared with all names in use, which takes some 5 ms each."""
 
+CLOSE: Final = 0.6
+"""Similarity, 1 for the same spelling, from which a name in use is named beside a proposal."""
+
+NEARLY: Final = 0.85
+"""Similarity from which one of two names may be a misspelling of the other: one wrong letter in seven, or two swapped
+in fourteen."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalRow(Result):
@@ -34,8 +41,10 @@ class ProposalRow(Result):
         answers: how many latest answers name it.
         utterances: on how many utterances.
         people: by how many annotators.
-        like: the name in use that is spelled most like it; None where none is close but for its digits, and for the
-            rarest of very many.
+        like: the name that is spelled most like it: one in use or, where one is nearly the same, a proposal that more
+            answers name; None where none is close but for its digits, and for the rarest of very many.
+        nearly: whether the two are nearly the same, so that one may be a misspelling of the other.
+        like_proposed: whether `like` is a proposal itself, to be adopted before another is mapped onto it.
     """
 
     kind: NameKind
@@ -44,6 +53,8 @@ class ProposalRow(Result):
     utterances: int
     people: int
     like: str | None
+    nearly: bool = False
+    like_proposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ def list_proposals(corpus: Corpus, home: Path, settings: InventorySettings) -> P
                 said.setdefault(key, []).append((name, content.utterance.utterance_id, answer.annotator_id))
     rows = [_proposal(kind, answers) for (kind, _), answers in said.items()]
     rows.sort(key=lambda row: (row.kind, -row.answers, row.name))
-    compared = [replace(row, like=_like(row, inventory)) for row in rows[:MOST_COMPARED]]
+    compared = [_compared(row, inventory, rows[:place]) for place, row in enumerate(rows[:MOST_COMPARED])]
     return ProposalsReport((*compared, *rows[MOST_COMPARED:]), len(ids) - opened)
 
 
@@ -95,11 +106,27 @@ def _proposal(kind: NameKind, answers: Sequence[tuple[str, str, str]]) -> Propos
     )
 
 
-def _like(row: ProposalRow, inventory: Inventory) -> str | None:
-    """Return the name in use that is spelled most like it; names that differ in digits only number different things."""
-    name = _without_digits(row.name)
-    names = [each for each in inventory.of(row.kind).names if _without_digits(each) != name]
-    close = difflib.get_close_matches(row.name, names, n=1)
+def _compared(row: ProposalRow, inventory: Inventory, commoner: Sequence[ProposalRow]) -> ProposalRow:
+    """Return a proposal with the name that is spelled most like it.
+
+    Args:
+        row: the proposal.
+        inventory: the names in use.
+        commoner: proposals that come before it.
+    """
+    used = list(inventory.of(row.kind).names)
+    proposed = [each.name for each in commoner if each.kind == row.kind]
+    for names, cutoff, is_proposed in ((used, NEARLY, False), (proposed, NEARLY, True), (used, CLOSE, False)):
+        like = _closest(row.name, names, cutoff)
+        if like is not None:
+            return replace(row, like=like, nearly=cutoff == NEARLY, like_proposed=is_proposed)
+    return row
+
+
+def _closest(name: str, names: Sequence[str], cutoff: float) -> str | None:
+    """Return the name that is spelled most like it; names that differ in digits only number different things."""
+    bare = _without_digits(name)
+    close = difflib.get_close_matches(name, [each for each in names if _without_digits(each) != bare], 1, cutoff)
     return close[0] if close else None
 
 

@@ -86,14 +86,36 @@ def next_commands(proposals: Sequence[ProposalRow]) -> list[str]:
 def _commands(kind: str, proposals: Sequence[ProposalRow]) -> list[str]:
     """Return the commands that adopt the first proposal, or all, and that map it onto a known name; none: of `NEW`."""
     slot = " --slot" if kind == "slot" else ""
-    proposal = proposals[0] if proposals else None
-    name = quoted(proposal.name) if proposal else "NEW"
-    known = quoted(proposal.like) if proposal and proposal.like else "NAME"
+    name = quoted(proposals[0].name) if proposals else "NEW"
+    sure = sum(not row.nearly for row in proposals)
+    all_of_them = "all of them" if sure == len(proposals) else f"all {sure} that are nearly like no other"
     return [
         f"adopt: earmark inventory adopt {name}{slot}",
-        *([f"or all of them: earmark inventory adopt --all{slot}"] if len(proposals) > 1 else []),
-        f"or map: earmark inventory merge {name} {known}{slot}",
+        *([f"or {all_of_them}: earmark inventory adopt --all{slot}"] if sure > 1 else []),
+        f"or map: {_map_command(proposals, slot)}",
     ]
+
+
+def _map_command(proposals: Sequence[ProposalRow], slot: str) -> str:
+    """Return the command that maps a proposal onto the name that it is spelled like, adopting that first if need be."""
+    row = next((row for row in proposals if row.nearly), proposals[0] if proposals else None)
+    if row is None:
+        return f"earmark inventory merge NEW NAME{slot}"
+    known = quoted(row.like) if row.like else "NAME"
+    adopt = f"earmark inventory adopt {known}{slot}, then " if row.like_proposed else ""
+    return f"{adopt}earmark inventory merge {quoted(row.name)} {known}{slot}"
+
+
+def left_out_lines(proposals: Sequence[ProposalRow]) -> list[str]:
+    """Return what `adopt --all` left out, since it may be misspelled, and what to do with it. Names are content."""
+    lines = []
+    for row in proposals:
+        slot = " --slot" if row.kind == "slot" else ""
+        lines.append(
+            f"left out: {console.printable(row.name)}, nearly {console.printable(row.like or '')}; "
+            f"{_map_command([row], slot)}, or earmark inventory adopt {quoted(row.name)}{slot}"
+        )
+    return lines
 
 
 def quoted(name: str) -> str:

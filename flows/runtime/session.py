@@ -6,12 +6,13 @@ import contextlib
 import functools
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from corpus.errors import EarmarkError, UsageError
+from corpus.errors import EarmarkError, NoHome, UsageError
 from corpus.handle import Corpus, open_corpus
 from flows.runtime.lock import hold_corpus
 from flows.runtime.prefect_server import PrefectServer, prefect_server
@@ -90,6 +91,27 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Corpus]:
         yield corpus
     finally:
         corpus.close()
+
+
+@contextlib.contextmanager
+def opened_or_empty(settings: Settings) -> Iterator[tuple[Corpus, bool]]:
+    """Open the corpus or, where there is none yet, an empty one in a temporary folder, for commands that only read.
+
+    Yields:
+        The corpus, and whether it is that of the home.
+
+    Raises:
+        EarmarkError: the databases can't be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            corpus, is_home = stack.enter_context(opened(settings, create=False)), True
+        except NoHome:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earmark-empty-")))
+            nowhere = {"home": folder, "records_url": None, "vault_url": None, "content_url": None, "key_file": None}
+            corpus, is_home = open_corpus(settings.corpus.model_copy(update=nowhere)), False
+            stack.callback(corpus.close)
+        yield corpus, is_home
 
 
 @contextlib.contextmanager

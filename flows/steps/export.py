@@ -55,7 +55,7 @@ class ExportReport(Result):
         people: how many tasks each person has now; None where the settings list no people.
         elsewhere: how many of these are in the folders of other rounds, such as `2026-11-22/bob`: tasks that were given
             again, or are still open; None where there are none, and for annotation backends.
-        folder: where the tasks and clips are; None where each person has a folder, and for annotation backends.
+        folder: where the tasks and clips are, of listed people in a folder of each; None for annotation backends.
         sent, removed, open_there: what was pushed to the annotation backend; see `PushReport`.
         not_done: why nothing was pushed; None where it was, and for the task folder.
     """
@@ -113,6 +113,7 @@ def export_round(corpus: Corpus, settings: SettingsOfExport, round_: str, *, aga
         return ExportReport(
             tasks=len(tasks), blind=blind, blind_why=why or None, given=given,
             people=by_person, elsewhere=elsewhere or None,
+            folder=str(settings.task_folder / round_) if settings.export.backend == "files" else None,
         )  # fmt: skip
     exported = {i for i in leased_ids if asked[i].state == "exported"}
     _lease_tasks(corpus, settings.export, round_, [task for task in tasks if task.utterance_id not in exported])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,7 +179,14 @@ def merge_names(
     """
     in_use = names_in_use(corpus, home, settings)
     names = inventory_of(corpus, home, settings).of(kind)
-    target = require_known(names.resolve(into), kind, into)
+    target = names.resolve(into)
+    if target is None:
+        slot, one, other = " --slot" if kind == "slot" else "", clean_name(old), clean_name(into)
+        raise UsageError(
+            f"{kind} {other} is not in the inventory; earmark inventory show lists the names; a proposed one: "
+            f"earmark inventory adopt{slot} {shlex.quote(other)}, then earmark inventory merge{slot} "
+            f"{shlex.quote(one)} {shlex.quote(other)}"
+        )
     source = names.resolve(old) or clean_name(old)
     if source == target:
         raise UsageError(f"{kind} {target}: both names mean the same already")

@@ -153,10 +153,23 @@ def test_a_dry_run_of_a_night_or_a_retraining_is_for_people_and_makes_no_home(li
     assert re.search(r"^  due +yes: ", learned.stdout, re.MULTILINE)
     assert " train + " in learned.stdout
     assert re.search(r"^  training +about ", learned.stdout, re.MULTILINE)
-    for command in (("nightly",), ("retrain", "asr")):
-        nowhere = earmark(*command, "--dry-run", EARMARK_HOME=str(tmp_path / "none"))
-        assert nowhere.returncode == 2
-        assert "there is no corpus" in nowhere.stderr
+    nowhere = earmark("retrain", "asr", "--dry-run", EARMARK_HOME=str(tmp_path / "none"))
+    assert nowhere.returncode == 2
+    assert "there is no corpus" in nowhere.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_dry_run_of_the_first_night_reads_the_inbox_and_makes_no_home(tmp_path: Path):
+    home = tmp_path / "new"
+    (home / "inbox").mkdir(parents=True)
+    write(home / "inbox" / "a.jsonl", [row(home / "inbox", 1), row(home / "inbox", 2, consent=[])])
+    before = sorted(path.relative_to(home) for path in home.rglob("*"))
+    planned = earmark("nightly", "--dry-run", EARMARK_HOME=str(home))
+    assert planned.returncode == 0, planned.stderr
+    assert f"there is no home at {home} yet" in planned.stderr
+    assert re.search(r"^  to be read +1 with 2 rows, of which 1 will be refused: no_consent 1", planned.stdout, re.M)
+    assert sorted(path.relative_to(home) for path in home.rglob("*")) == before
+    assert earmark("nightly", "--dry-run", EARMARK_HOME=str(tmp_path / "none")).returncode == 0
     assert not (tmp_path / "none").exists()
 
 

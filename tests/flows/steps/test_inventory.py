@@ -22,6 +22,7 @@ from corpus.tables.inventory import meaning_digest, names_now
 from flows.models.inventory import inventory_of, names_in_use
 from flows.models.proposals import list_proposals
 from flows.reports.inventory_list import as_config, as_yaml, list_inventory
+from flows.reports.inventory_table import left_out_lines, next_commands
 from flows.steps.inventory import InventoryChange, add_names, adopt, merge_names, rename, settle
 from flows.steps.merge_report import MergeReport
 from tests.flows.asked_world import DECK, Asked, arguments, changing, label_of
@@ -231,3 +232,22 @@ def test_a_home_whose_names_compare_by_case_reads_predictions_as_before(world: A
     with corpus.read() as conn:
         plain = Inventory(make_names((), {"seek": "find_ship"}), make_names((), {}))
         assert (names_now(conn), meaning_digest(conn)) == (plain, plain.digest())
+
+
+def test_a_rare_proposal_that_is_nearly_a_commoner_one_is_like_it_and_says_the_two_commands(world: Asked):
+    given(world, "Sky_Report", "Sky_Reprot", "Sky_Report", "Lamp_On")
+    rows = {row.name: row for row in list_proposals(*arguments(world)).proposals}
+    typo = rows["Sky_Reprot"]
+    assert (typo.like, typo.nearly, typo.like_proposed) == ("Sky_Report", True, True)
+    assert [name for name, row in rows.items() if row.nearly] == ["Sky_Reprot"]
+    commands = "earmark inventory adopt Sky_Report, then earmark inventory merge Sky_Reprot Sky_Report"
+    (line,) = left_out_lines([typo])
+    assert line == f"left out: Sky_Reprot, nearly Sky_Report; {commands}, or earmark inventory adopt Sky_Reprot"
+    assert next_commands(list(rows.values()))[-1] == f"or map: {commands}"
+    with pytest.raises(UsageError, match=commands):
+        merge_names(*changing(world), "intent", "Sky_Reprot", "Sky_Report")
+    adopt(*changing(world), "intent", ["Sky_Report"])
+    (row,) = [row for row in list_proposals(*arguments(world)).proposals if row.name == "Sky_Reprot"]
+    assert (row.like, row.nearly, row.like_proposed) == ("Sky_Report", True, False)
+    merge_names(*changing(world), "intent", "Sky_Reprot", "Sky_Report")
+    assert [label_of(world, k).intent for k in range(3)] == ["Sky_Report"] * 3

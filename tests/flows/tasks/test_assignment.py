@@ -157,7 +157,7 @@ def test_settled_clips_come_again_as_gold_for_somebody_who_does_not_know_them(do
 
 def test_an_export_names_the_folders_of_other_rounds_in_which_a_persons_tasks_lie(world: World):
     first = world.export()
-    assert first.elsewhere is None
+    assert (first.elsewhere, first.folder) == (None, str(world.folder))
     new = arrive(world.corpus, 2, start=50, arrived_at=world.now[0] - timedelta(hours=1), operation_id="ingest/later")
     score(world.corpus, new, operation_id="score/later")
     choose(world.corpus, new, "2026-11-04")
