@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,3 +97,32 @@ def represented(usable: Mask, inclusion_probs: Scores, frame_size: int) -> float
     if not len(inclusion_probs) or frame_size <= 0:
         return 0.0
     return min(1.0, horvitz_thompson_mean(usable.astype(np.float64), inclusion_probs, frame_size))
+
+
+def parts_of_rest(represented: float, counted: Mapping[str, float], estimated: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares of the frame that the usable audit rows do not stand for, which add up to 1 - `represented`.
+
+    What neither explains is the chance of the draw, `draw`: the rows drawn stand for a little less than the frame.
+    Where they stand for more, the estimated parts are smaller by as much.
+
+    Args:
+        represented: share that usable audit rows stand for, in [0, 1].
+        counted: shares of the frame that were counted, 0 or more.
+        estimated: shares that audit rows without a result stand for, 0 or more.
+    """
+    rest, known, drawn = 1.0 - represented, sum(counted.values()), sum(estimated.values())
+    of_counted = min(1.0, rest / known) if known else 1.0
+    of_drawn = min(1.0, max(0.0, rest - known) / drawn) if drawn else 1.0
+    parts = {name: of_counted * share for name, share in counted.items()}
+    parts |= {name: of_drawn * share for name, share in estimated.items()}
+    parts["draw"] = max(0.0, rest - sum(parts.values()))
+    return {name: share for name, share in parts.items() if share > 0.0}
+
+
+def tenths_of_percent(parts: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares in steps of 0.001 that add up to their rounded sum: the largest remainders are rounded up."""
+    whole = {name: math.floor(1000.0 * share) for name, share in parts.items()}
+    missing = round(1000.0 * sum(parts.values())) - sum(whole.values())
+    for name in sorted(parts, key=lambda each: whole[each] - 1000.0 * parts[each])[:missing]:
+        whole[name] += 1
+    return {name: count / 1000.0 for name, count in whole.items() if count}

@@ -15,9 +15,12 @@ from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.records.base import Strings
 from corpus.tables import annotations as annotations_table
-from corpus.tables import labels, rounds, utterances
+from corpus.tables import labels, rounds, scores, utterances
 from corpus.tables.retention import retention_limits
 from corpus.tables.rounds import RoundRow
+from corpus.vault import consent
+from flows.nights.sampling_frame import frames_of
+from flows.runtime.settings import NightSettings
 
 Outcome = Literal["labelled", "accidental", "unlabelled", "waiting", "closed"]
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
@@ -38,6 +41,8 @@ class AuditRows:
         recent: (N,) bool, whether it arrived so lately that `corpus.retention_days` closes no row without a label. Of
             older rows only the labelled ones are left, so they do not show how many have no label.
         slices: (N,) str by dimension: locale, device and the attributes of the manifest; "" where a row has none.
+        labelled_before: how many of the arrivals no round could choose as they came with a label.
+        not_allowed: how many others it could not, as their customer allows no annotation now.
     """
 
     nights: tuple[str, ...]
@@ -48,6 +53,8 @@ class AuditRows:
     outcomes: Strings
     recent: npt.NDArray[np.bool_]
     slices: dict[str, Strings]
+    labelled_before: int = 0
+    not_allowed: int = 0
 
     def among(self, *outcomes: Outcome) -> npt.NDArray[np.bool_]:
         """Return which rows have one of the outcomes, (N,) bool."""
@@ -55,8 +62,14 @@ class AuditRows:
         return found
 
 
-def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows:
+def audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str | None) -> AuditRows:
     """Return the audit rows of the rounds from night `first` to night `last`; None for no limit.
+
+    Args:
+        corpus: the handle.
+        when: when nights close, as it was when they were sampled.
+        first: name of the first night.
+        last: name of the last night.
 
     Raises:
         UsageError: no night has a round, or none of these.
@@ -70,6 +83,7 @@ def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows
         answers = annotations_table.answers_by_utterance(conn, ids)
         columns = utterances.pool_columns(conn, ids)
         arrived = [utterance.arrived_at for utterance in utterances.get(conn, ids)]
+        before, not_allowed = _never_drawn(corpus, conn, when, within)
     oldest, _ = retention_limits(corpus)
     closed |= {row.utterance_id for row in found if row.reason == "held_out"}
     labelled = {row.utterance_id for row in found}
@@ -84,7 +98,21 @@ def audit_rows(corpus: Corpus, first: str | None, last: str | None) -> AuditRows
         outcomes=np.array(outcomes, np.str_),
         recent=np.array([moment >= oldest for moment in arrived], np.bool_),
         slices={"locale": columns.locales, "device": columns.device_types, **columns.attributes},
+        labelled_before=before,
+        not_allowed=not_allowed,
     )
+
+
+def _never_drawn(
+    corpus: Corpus, conn: sa.Connection, when: NightSettings, within: Sequence[RoundRow]
+) -> tuple[int, int]:
+    """Return how many scored utterances of the rounds' frames have a label without being chosen, or no consent."""
+    found = set(scores.first_versions(conn, sorted(frames_of(conn, when, {row.night for row in within}))))
+    for row in within:
+        found -= set(rounds.selection(conn, row.round).utterance_ids.tolist())
+    before = {row.utterance_id for row in labels.current(conn, sorted(found))}
+    others = sorted(found - before)
+    return len(before), int((~consent.consenting(corpus.vault, others, "annotate")).sum())
 
 
 def _rounds_within(of_home: Sequence[RoundRow], first: str | None, last: str | None) -> list[RoundRow]:

@@ -70,8 +70,10 @@ class TrafficEstimate(Result):
         first, last: first and last night that has a round.
         nights: how many of them have one.
         arrivals: how many scored utterances their rounds chose from: the traffic that the rates are of.
-        represented: estimated share of the arrivals that labelled and accidental rows stand for. Arrivals whose
-            customer allows no annotation, and audit rows without a result, lower it.
+        represented: estimated share of the arrivals that labelled and accidental rows stand for.
+        rest: the other shares by what they are, those above 0 alone; with `represented` they add up to 1. No round can
+            choose `labelled_before` (came with a label) and `not_allowed` (the customer allows no annotation);
+            `waiting`, `closed` and `unlabelled` are of audit rows; `draw` is the chance of the draw.
         versions: the champions, by kind.
         audit: what became of the audit rows.
         rates: by figure of `FIGURES`, with 95 % intervals by speaker; None where there are too few speakers.
@@ -84,6 +86,7 @@ class TrafficEstimate(Result):
     nights: int
     arrivals: int
     represented: float
+    rest: Mapping[str, float]
     versions: Mapping[Kind, str]
     audit: AuditCounts
     rates: Mapping[str, Interval | None]

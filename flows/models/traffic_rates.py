@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from corpus.records.base import Kind
 from corpus.records.evaluation import EvaluationReport, Interval
 from corpus.tables import reports as reports_table
-from flows.models.audit_rows import OUTCOMES, AuditRows
+from flows.models.audit_rows import OUTCOMES, AuditRows, Outcome
 from flows.models.evaluation_store import stored_report
 from flows.models.traffic_estimate import FIGURES, AuditCounts, SliceEstimate, TrafficEstimate
 
@@ -38,17 +38,25 @@ def rates_of_traffic(
         champions: their versions by kind.
         by: dimensions whose slices are estimated as well.
     """
-    from sampling.traffic_rates import represented
+    from sampling.traffic_rates import parts_of_rest, represented
 
     why = too_few(rows)
     figures = {} if why else _figures(rows, reports)
     everywhere = np.ones(len(rows.utterance_ids), np.bool_)
+    stand_for = represented(rows.among("labelled", "accidental"), rows.inclusion_probs, rows.arrivals)
+    never = {"labelled_before": rows.labelled_before, "not_allowed": rows.not_allowed}
+    without: tuple[Outcome, ...] = ("waiting", "closed", "unlabelled")
     return TrafficEstimate(
         first=rows.nights[0],
         last=rows.nights[-1],
         nights=len(rows.nights),
         arrivals=rows.arrivals,
-        represented=represented(rows.among("labelled", "accidental"), rows.inclusion_probs, rows.arrivals),
+        represented=stand_for,
+        rest=parts_of_rest(
+            stand_for,
+            {name: count / max(1, rows.arrivals) for name, count in never.items()},
+            {name: represented(rows.among(name), rows.inclusion_probs, rows.arrivals) for name in without},
+        ),
         versions=champions,
         audit=AuditCounts(len(everywhere), *(int(rows.among(outcome).sum()) for outcome in OUTCOMES)),
         rates=_rates(figures, rows, everywhere),

@@ -7,6 +7,7 @@ the audit sample is drawn from all.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
@@ -47,18 +48,40 @@ def sampling_frame(conn: sa.Connection, settings: NightSettings, night: Night) -
     rows = utterances.orders(conn, night.start - _late(settings), night.end)
     in_frame = {i for i, arrived_at, order in rows if arrived_at >= night.start or order > since}
     for each in frames:
-        if each.night == night.name:
-            continue  # a dry run of a night that has its round returns the same frame again
-        other = night_named(each.night, settings.time_zone, settings.ends_at)
-        first = other.start - _late(settings)
-        in_frame -= {
-            i
-            for i, arrived_at, order in rows
-            if first <= arrived_at < other.end
-            and order <= each.up_to
-            and (arrived_at >= other.start or order > each.since)
-        }
+        if each.night != night.name:  # a dry run of a night that has its round returns the same frame again
+            in_frame -= _members(settings, each, rows)
     return sorted(in_frame), NightFrame(night.name, since, newest)
+
+
+def frames_of(conn: sa.Connection, settings: NightSettings, names: Collection[str]) -> set[str]:
+    """Return the ids in the stored frames of the nights of these names; none of a night without a stored frame."""
+    found: set[str] = set()
+    frames = sorted(nights.frames(conn), key=lambda frame: frame.up_to)
+    windows = [night_named(each.night, settings.time_zone, settings.ends_at) for each in frames]
+    if not windows:
+        return found
+    rows = utterances.orders(
+        conn, min(each.start for each in windows) - _late(settings), max(each.end for each in windows)
+    )
+    taken: set[str] = set()
+    for each in frames:
+        members = _members(settings, each, rows) - taken
+        taken |= members
+        found |= members if each.night in names else set()
+    return found
+
+
+def _members(settings: NightSettings, frame: NightFrame, rows: Sequence[tuple[str, datetime, int]]) -> set[str]:
+    """Return the ids of a stored frame: what arrived in its night or was late, and was there when it was sampled."""
+    night = night_named(frame.night, settings.time_zone, settings.ends_at)
+    first = night.start - _late(settings)
+    return {
+        i
+        for i, arrived_at, order in rows
+        if first <= arrived_at < night.end
+        and order <= frame.up_to
+        and (arrived_at >= night.start or order > frame.since)
+    }
 
 
 def earliest_new(conn: sa.Connection, settings: NightSettings, night: Night) -> datetime:

@@ -18,6 +18,16 @@ NAMES: Final = {
 }
 """Names of the figures in tables."""
 
+REST: Final = {
+    "labelled_before": "came with labels, so that no round draws them",
+    "not_allowed": "are of customers who allow no annotation",
+    "waiting": "are those of audit rows that wait for an answer",
+    "closed": "are those of audit rows that are closed since",
+    "unlabelled": "are those of audit rows that nobody could label",
+    "draw": "are the chance of the draw, whose rows stand for a little less than all",
+}
+"""Words of the parts that the rates say nothing of."""
+
 
 def show_estimate(report: TrafficEstimate) -> None:
     """Print the estimate; one line says where there are too few rows."""
@@ -59,14 +69,14 @@ def frame_line(report: TrafficEstimate) -> str:
 
 
 def rest_line(report: TrafficEstimate) -> str:
-    """Return of which traffic the rates are not, in one line; "" where that is next to nothing."""
-    rest = console.percent(1.0 - report.represented)
-    if rest == console.percent(0.0):
+    """Return of which traffic the rates are not, each part with its share; "" where that is next to nothing."""
+    from sampling.traffic_rates import tenths_of_percent
+
+    parts = tenths_of_percent(report.rest)
+    if not parts:
         return ""
-    return (
-        f"the rates say nothing of the other {rest}: customers who allow no annotation, and audit rows that wait, "
-        "are closed, or that nobody could label"
-    )
+    named = "; ".join(f"{console.percent(parts[name])} {REST[name]}" for name in REST if name in parts)
+    return f"the rates say nothing of the other {console.percent(sum(parts.values()))}: {named}"
 
 
 def counts_line(audit: AuditCounts) -> str:

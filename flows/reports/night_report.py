@@ -217,7 +217,7 @@ def night_report(
             minutes=minutes_by_night(conn, night.name),
             kinds=tuple(_kind_report(conn, each) for each in judged),
             decisions=tuple(_newest_first(_decisions(judged))),
-            traffic=night_traffic(corpus, night.name),
+            traffic=night_traffic(corpus, when, night.name),
             caps=_caps(when, bound, gate),
             caps_from=caps_from,
         )

@@ -20,6 +20,7 @@ from flows.models.traffic_rates import rates_of_traffic, stored_reports
 from flows.reports.estimate_table import NAMES, frame_line, rest_line
 from flows.reports.page_table import Table, table
 from flows.runtime.results import Result
+from flows.runtime.settings import NightSettings
 from training.evaluation.interval_text import rate_text
 
 OUTCOMES: Final = {
@@ -50,9 +51,9 @@ class NightTraffic(Result):
     unjudged: tuple[Kind, ...]
 
 
-def night_traffic(corpus: Corpus, night: str) -> NightTraffic:
+def night_traffic(corpus: Corpus, when: NightSettings, night: str) -> NightTraffic:
     """Return the rates of the traffic of a night and of all nights up to it; no model is loaded or run."""
-    this, so_far = (_audit_rows(corpus, first, night) for first in (night, None))
+    this, so_far = (_audit_rows(corpus, when, first, night) for first in (night, None))
     if so_far is None:
         return NightTraffic(None, None, ())
     with corpus.read() as conn:
@@ -68,9 +69,9 @@ def _champions(conn: sa.Connection) -> dict[Kind, str]:
     return {kind: version for kind, version in found.items() if version is not None}
 
 
-def _audit_rows(corpus: Corpus, first: str | None, last: str) -> AuditRows | None:
+def _audit_rows(corpus: Corpus, when: NightSettings, first: str | None, last: str) -> AuditRows | None:
     try:
-        return audit_rows(corpus, first, last)
+        return audit_rows(corpus, when, first, last)
     except UsageError:  # no such night has a round
         return None
 

@@ -48,7 +48,7 @@ def estimate_traffic(
     Raises:
         UsageError: a night is no date, no night has a round, a dimension is unknown, or there is no model yet.
     """
-    rows = audit_rows(corpus, *_night_names(settings.night, first, last))
+    rows = audit_rows(corpus, settings.night, *_night_names(settings.night, first, last))
     unknown = next((name for name in by if name not in rows.slices), None)
     if unknown is not None:
         raise UsageError(f"--by {unknown}: no audit row has it; there are {', '.join(rows.slices)}")

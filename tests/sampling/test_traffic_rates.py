@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sampling.estimation import weighted_ratio, weighted_share
-from sampling.traffic_rates import RowFigure, figure_of_report, rate_of, represented, share_of
+from sampling.traffic_rates import (
+    RowFigure,
+    figure_of_report,
+    parts_of_rest,
+    rate_of,
+    represented,
+    share_of,
+    tenths_of_percent,
+)
 
 IDS = np.array([f"u{k}" for k in range(8)])
 SPEAKERS = np.array(["a", "a", "b", "b", "c", "c", "d", "d"])
@@ -51,3 +61,28 @@ def test_usable_rows_represent_their_weight_of_the_frame():
     assert represented(usable, PROBS, 20) == pytest.approx((2 + 4 + 2 + 1) / 20)
     assert represented(EVERYWHERE, PROBS, 5) == 1.0
     assert represented(np.zeros(0, bool), np.zeros(0), 20) == represented(usable, PROBS, 0) == 0.0
+
+
+SHARE = st.floats(0, 1)
+
+
+@given(SHARE, SHARE, SHARE, SHARE, SHARE)
+def test_the_parts_of_the_rest_add_up_and_none_is_negative(usable: float, one: float, two: float, a: float, b: float):
+    parts = parts_of_rest(usable, {"one": one, "two": two}, {"a": a, "b": b})
+    assert sum(parts.values()) == pytest.approx(1 - usable, abs=1e-9)
+    assert all(share > 0 for share in parts.values())
+    assert parts.get("one", 0.0) <= one + 1e-12
+    shown = tenths_of_percent(parts)
+    assert sum(shown.values()) == pytest.approx(round(sum(parts.values()), 3), abs=1e-9)
+
+
+def test_what_was_counted_is_kept_and_what_was_estimated_gives_way():
+    assert parts_of_rest(0.7, {"known": 0.2}, {"closed": 0.05}) == {
+        "known": pytest.approx(0.2),
+        "closed": pytest.approx(0.05),
+        "draw": pytest.approx(0.05),
+    }
+    assert parts_of_rest(0.7, {"known": 0.2}, {"closed": 0.3}) == {
+        "known": pytest.approx(0.2),
+        "closed": pytest.approx(0.1),
+    }

@@ -86,6 +86,9 @@ def test_the_estimate_says_what_it_speaks_for(home: AuditHome):
     }  # fmt: skip
     resolved = [*home.night(0)[:10], *home.night(1)[:8], home.night(1)[9]]
     assert found.represented == pytest.approx(sum(1 / home.prob(i) for i in resolved) / (2 * POOL))
+    assert sum(found.rest.values()) == pytest.approx(1 - found.represented)
+    assert found.rest["unlabelled"] == pytest.approx(1 / home.prob(home.night(0)[10]) / (2 * POOL))
+    assert set(found.rest) == {"waiting", "unlabelled", "draw"}
     assert found.too_few is None
 
 
