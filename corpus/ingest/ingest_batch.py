@@ -80,7 +80,7 @@ def ingest_batch(
         if op.done:
             return batch_report(op.result)
         accepted = _store_usable(corpus, op, rows, read_recording, latest, refusals)
-        utterances.refuse_lines(op.conn, operation_id, refusals.by_line)
+        utterances.refuse_lines(op.conn, operation_id, refusals.by_line, _arrivals(rows, latest))
         ingest_batches.keep_files(op.conn, operation_id, refusals.files)
         ingest_batches.put(op.conn, operation_id, len(rows), accepted)
         op.result = _result(len(rows), accepted, refusals)
@@ -120,6 +120,16 @@ def ingest_refused(
             ingest_batches.keep_files(op.conn, batch_id, refusals.files)
             op.result = _result(len(rows), accepted, refusals)
             return batch_report(op.result)
+
+
+def _arrivals(rows: Batch, latest: datetime) -> dict[int, datetime]:
+    """Return when rows arrived, by line; those without an own time, or with a future one, are left out."""
+    found = {
+        row.line: row.statement.at
+        for row in rows
+        if row.statement is not None and (isinstance(row, BadRow) or row.dated)
+    }
+    return {line: at for line, at in found.items() if at is not None and at <= latest}
 
 
 def _next_reading(corpus: Corpus, batch_id: str) -> str:

@@ -91,6 +91,7 @@ refusals: Final = sa.Table(
     _text("reason"),
     sa.Column("file_state", sa.Text),  # of the clip that was decoded and refused; NULL: look at it again
     sa.Column("fault", sa.Text),  # of that clip, in words
+    sa.Column("arrived_at", UtcDateTime),  # NULL: the row has no readable time
 )
 
 leases: Final = sa.Table(

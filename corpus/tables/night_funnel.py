@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -93,15 +93,17 @@ class RefusedRows:
     """Rows of one batch that were refused for one reason.
 
     Attributes:
-        moment: of the batch, as a refused row has no time of its own: when its newest utterance arrived, or, where no
-            row was accepted, when it was ingested.
+        moment: when the rows arrived. Of rows without a readable time, that of the batch: when its newest utterance
+            arrived, or, where no row was accepted, when it was ingested.
         reason: in one word.
         count: how many rows.
+        arrived: whether the moment is one of arrival, and not that of the ingest.
     """
 
     moment: datetime
     reason: str
     count: int
+    arrived: bool = True
 
 
 def arrived(conn: sa.Connection, start: datetime, end: datetime) -> list[ArrivedUtterance]:
@@ -124,7 +126,7 @@ def _window(start: datetime, end: datetime) -> tuple[sa.ColumnElement[bool], ...
 
 
 def refused_beside_accepted(conn: sa.Connection, since: datetime) -> list[RefusedRows]:
-    """Return the refused rows of the batches that have accepted rows, too, without those with no arrival since then."""
+    """Return the refused rows of the batches that have accepted rows, too, without those of before then."""
     newest = sa.func.max(utterances.c.arrived_at, type_=utterances.c.arrived_at.type)
     batches = (
         sa.select(utterances.c.operation_id, newest.label("newest"))
@@ -136,9 +138,11 @@ def refused_beside_accepted(conn: sa.Connection, since: datetime) -> list[Refuse
     statement = (
         sa.select(batches.c.newest, refusals.c.reason, sa.func.count())
         .join(batches, batches.c.operation_id == refusals.c.operation_id)
+        .where(refusals.c.arrived_at.is_(None))
         .group_by(refusals.c.operation_id, batches.c.newest, refusals.c.reason)
     )
-    return _refused_rows(conn, statement)
+    dated = _dated(ingest_batches.c.accepted > 0).where(refusals.c.arrived_at >= since)
+    return [*_refused_rows(conn, statement), *_refused_rows(conn, dated)]
 
 
 def refused_alone(conn: sa.Connection) -> list[RefusedRows]:
@@ -148,10 +152,21 @@ def refused_alone(conn: sa.Connection) -> list[RefusedRows]:
         .select_from(refusals)
         .join(ingest_batches, ingest_batches.c.operation_id == refusals.c.operation_id)
         .join(operations, operations.c.operation_id == refusals.c.operation_id)
-        .where(ingest_batches.c.accepted == 0)
+        .where(ingest_batches.c.accepted == 0, refusals.c.arrived_at.is_(None))
         .group_by(operations.c.operation_id, operations.c.at, refusals.c.reason)
     )
-    return _refused_rows(conn, statement)
+    dated = _dated(ingest_batches.c.accepted == 0)
+    return [*(replace(rows, arrived=False) for rows in _refused_rows(conn, statement)), *_refused_rows(conn, dated)]
+
+
+def _dated(batches: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return a statement for the refused rows with a readable time of these batches, by time and reason."""
+    return (
+        sa.select(refusals.c.arrived_at, refusals.c.reason, sa.func.count())
+        .join(ingest_batches, ingest_batches.c.operation_id == refusals.c.operation_id)
+        .where(batches, refusals.c.arrived_at.is_not(None))
+        .group_by(refusals.c.arrived_at, refusals.c.reason)
+    )
 
 
 def _refused_rows(conn: sa.Connection, statement: sa.Select[Any]) -> list[RefusedRows]:

@@ -265,12 +265,21 @@ def state_graver(conn: sa.Connection, ids: Sequence[str], reason: str, lesser: C
         conn.execute(update.values(state_reason=reason), found)
 
 
-def refuse_lines(conn: sa.Connection, operation_id: str, reasons: Mapping[int, str]) -> None:
-    """Store which lines of a manifest were refused, each with its reason in one word."""
+def refuse_lines(
+    conn: sa.Connection,
+    operation_id: str,
+    reasons: Mapping[int, str],
+    arrived_at: Mapping[int, datetime] | None = None,
+) -> None:
+    """Store which lines of a manifest were refused, each with its reason in one word and, if readable, its time."""
+    times = arrived_at or {}
     insert_new(
         conn,
         refusals_table,
-        [{"operation_id": operation_id, "line": line, "reason": reason} for line, reason in reasons.items()],
+        [
+            {"operation_id": operation_id, "line": line, "reason": reason, "arrived_at": times.get(line)}
+            for line, reason in reasons.items()
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from corpus.tables import labels, night_funnel, nights, rounds
 from corpus.tables.annotations import AnswerRow
 from corpus.tables.night_funnel import ArrivedUtterance
 from corpus.tables.rounds import RoundRow
-from flows.nights.night import Night, last_night
+from flows.nights.night import Night, last_night, night_of
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
 
@@ -148,7 +148,8 @@ def _refused(conn: sa.Connection, settings: NightSettings, night: Night) -> dict
         if rows.moment < night.end:
             found[rows.reason] += rows.count
     for rows in night_funnel.refused_alone(conn):
-        if last_night(rows.moment, settings.time_zone, settings.ends_at).name == night.name:
+        night_of_rows = (night_of if rows.arrived else last_night)(rows.moment, settings.time_zone, settings.ends_at)
+        if night_of_rows.name == night.name:
             found[rows.reason] += rows.count
     return _sorted(found)
 

@@ -30,8 +30,9 @@ class NightRow(Result):
 
     Attributes:
         night: its name.
-        received: manifest rows: the accepted ones, and those that were refused beside them. Where a whole batch was
-            refused, its rows count in the night that had closed last when it was ingested.
+        received: manifest rows, the accepted and the refused ones, in the night of their arrival. Refused rows without
+            a readable time count beside the accepted ones of their batch or, where a whole batch was refused, in the
+            night that had closed last when it was ingested.
         refused: those of them that were refused.
         accepted: utterances that arrived in the night.
         scored: those of them that were scored.
@@ -142,7 +143,8 @@ def _home(conn: sa.Connection, settings: NightSettings) -> _Home:
     promoted |= {f"{kind}/{store.alias(conn, kind, alias)}" for kind in KINDS for alias in ("champion", "previous")}
     refused: dict[str, Counter[str]] = {}
     for rows in night_funnel.refused_alone(conn):
-        refused.setdefault(last_night(rows.moment, zone, hour).name, Counter())[rows.reason] += rows.count
+        night_of_rows = (night_of if rows.arrived else last_night)(rows.moment, zone, hour)
+        refused.setdefault(night_of_rows.name, Counter())[rows.reason] += rows.count
     return _Home(nights.frames(conn), nights.done(conn), learned, promoted, refused)
 
 

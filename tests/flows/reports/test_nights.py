@@ -23,6 +23,8 @@ from corpus.tables import ingest_batches, nights, rounds, snapshots, utterances
 from corpus.tables import models as store
 from corpus.tables.nights import NightFrame
 from flows.models.aliases import move_champion
+from flows.nights.night import night_named
+from flows.reports.night_funnel import funnel
 from flows.reports.nights import NightRow, nights_of
 from flows.runtime.settings import NightSettings
 from tests.corpus.stored import arrive, choose, corpus_at, score
@@ -130,6 +132,24 @@ def test_rows_of_a_batch_that_was_refused_whole_count_in_the_night_that_had_clos
         nights.put_done(conn, row.night, NOW)
     assert listed(corpus)[0].state == "done; 6 rows refused: mostly missing_file"
     assert row.night == datetime.now(UTC).date().isoformat()  # an operation is stored with the machine's time
+
+
+def test_refused_rows_with_a_time_count_in_the_night_of_their_arrival(corpus: Corpus) -> None:
+    ingest(corpus, 0, 5, refused=1)
+    first = dict.fromkeys((1, 2), FIRST)
+    later = {3: FIRST + timedelta(days=1)}
+    with corpus.operation("ingest/missing", "ingest") as op:  # a whole batch
+        ingest_batches.put(op.conn, "ingest/missing", 3, 0)
+        utterances.refuse_lines(op.conn, "ingest/missing", dict.fromkeys((1, 2, 3), "missing_file"), first | later)
+    ids = arrive(corpus, 1, start=900, arrived_at=FIRST + timedelta(days=2), operation_id="ingest/mixed")
+    with corpus.operation("counts/mixed", "test") as op:
+        ingest_batches.put(op.conn, "ingest/mixed", 2, len(ids))
+        utterances.refuse_lines(op.conn, "ingest/mixed", {1: "silent"}, {1: FIRST})
+    rows = {row.night: (row.received, row.refused, row.accepted) for row in listed(corpus)}
+    assert rows == {"2026-03-02": (9, 4, 5), "2026-03-03": (1, 1, 0), "2026-03-04": (1, 0, 1)}
+    with corpus.read() as conn:
+        assert funnel(conn, ENDS_AT_MIDNIGHT, night_named("2026-03-02", "UTC", 0)).count("received") == 9
+        assert funnel(conn, ENDS_AT_MIDNIGHT, night_named("2026-03-03", "UTC", 0)).count("received") == 1
 
 
 def test_a_version_is_in_the_night_whose_run_trained_it_or_before_which_it_was_trained_by_hand(corpus: Corpus) -> None:

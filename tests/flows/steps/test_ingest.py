@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from corpus.errors import UsageError
 from corpus.handle import Corpus
 from corpus.tables.consent_use import Narrowed
+from flows.nights.night import last_night, night_of
+from flows.reports.nights import nights_of
 from flows.reports.report_words import worded
 from flows.reports.status import status_of
 from flows.reports.status_table import show_status
@@ -190,3 +193,26 @@ def test_a_withdrawal_in_a_refused_row_is_said_by_ingest_and_by_status(settings:
     shown = " ".join(capsys.readouterr().out.split())
     assert "3 may not be annotated, 3 may not be trained on" in shown
     assert "0 in use = 0 audit + 0 held out + 0 others; 2 of 2 are not, as their customers do not consent" in shown
+
+
+def test_rows_whose_clips_are_missing_make_no_night_of_the_day_of_their_ingest(settings: Settings, corpus: Corpus):
+    days = [NOW - timedelta(days=7), NOW - timedelta(days=7, hours=1)]
+    rows = [row(settings.inbox, n, arrived_at=at.isoformat(), audio=f"later/{n}.wav") for n, at in enumerate(days)]
+    rows.append(row(settings.inbox, 5, arrived_at=(NOW + timedelta(days=2)).isoformat()))  # the clock of a device
+    ingest_manifests(corpus, settings, [write(settings.inbox / "a.jsonl", rows[:2])], from_inbox=False)
+    arrived = {night_of(at, settings.night.time_zone, settings.night.ends_at).name for at in days}
+    with corpus.read() as conn:
+        found = nights_of(conn, settings.night, 9, NOW)
+    assert {night.night for night in found} == arrived
+    assert sum(night.refused for night in found) == 2
+    (settings.inbox / "later").mkdir()
+    for n in range(2):
+        (settings.inbox / f"{n}.wav").rename(settings.inbox / "later" / f"{n}.wav")
+    ingest_manifests(corpus, settings, [settings.inbox / "a.jsonl"], from_inbox=False)
+    with corpus.read() as conn:
+        found = nights_of(conn, settings.night, 9, NOW)
+    assert {night.night: night.refused for night in found} == dict.fromkeys(arrived, 0)
+    ingest_manifests(corpus, settings, [write(settings.inbox / "b.jsonl", rows[2:])], from_inbox=False)
+    with corpus.read() as conn:
+        ahead = [night.night for night in nights_of(conn, settings.night, 9, NOW) if night.night not in arrived]
+    assert ahead == [last_night(NOW, settings.night.time_zone, settings.night.ends_at).name]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from annotation.assignment import PeopleSettings
 from annotation.files import TASK_FILE, read_tasks, write_annotations
 from corpus import door
 from corpus.errors import Refused
@@ -137,7 +138,7 @@ def test_others_are_asked_blindly_and_their_answers_correct_the_label_as_a_new_r
     # two people disagree now: the label stays until a third one has answered
     left = {i: label.revision for i in labelled.wrong if (label := labelled.label(i)) is not None}
     assert left == revisions
-    assert open_questions(corpus).undecided == {"again-1": 4}
+    assert open_questions(corpus, PeopleSettings()).undecided == {"again-1": 4}
     assert labelled.answer("again-1") == 4
     for i in labelled.wrong:
         label = labelled.label(i)
@@ -211,7 +212,7 @@ def test_a_second_answer_that_nobody_settles_in_time_takes_no_label_away(labelle
     with corpus.read() as conn:
         assert {row.state for row in rounds.tasks(conn, "again-1")} == {"closed"}
         assert len(labels.current(conn)) == COUNT
-    assert open_questions(corpus).undecided == {}
+    assert open_questions(corpus, PeopleSettings()).undecided == {}
     # the round can be exported once more; the third answers decide then
     require_round_again(corpus, "again-1")
     export_round(corpus, settings, "again-1", again=True)
