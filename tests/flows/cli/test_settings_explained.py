@@ -29,9 +29,11 @@ def test_a_setting_is_explained_with_its_origin(tmp_path: Path, capsys: pytest.C
     file = tmp_path / "mine.yaml"
     file.write_text("sampling: {minutes: 20}\n")
     (row,) = document(capsys, "sampling.minutes", "--config", str(file))
+    sentence = row.pop("sentence")
+    assert sentence.startswith("Most expected annotator minutes of a round")
+    assert sentence.endswith("null: no such limit.")
     assert row == {
         "key": "sampling.minutes",
-        "sentence": "Most expected annotator minutes of a round; null: no such limit.",
         "type": "number or null, above 0",
         "default": None,
         "value": 20.0,
