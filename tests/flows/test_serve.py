@@ -19,6 +19,8 @@ from flows.runtime.settings import Settings
 from tests.flows.conftest import copy_of
 from tests.flows.homes import ROOT, arguments, earmark
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def served(lived: tuple[Settings, DemoReport], tmp_path: Path) -> Iterator[Path]:

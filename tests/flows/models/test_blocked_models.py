@@ -65,6 +65,7 @@ def settings(tmp_path: Path) -> Settings:
     return found
 
 
+@pytest.mark.slow
 def test_a_home_that_was_blocked_is_healed_by_repair_and_listed_by_dry_run(settings: Settings):
     where = ["--set", f"corpus.home={settings.home}"]
     report = examine(settings, repair=False)

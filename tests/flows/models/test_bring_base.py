@@ -121,6 +121,7 @@ def test_a_tokenizer_of_capitals_takes_texts_in_lower_case(tmp_path: Path):
     assert tokenizer.decode(tokenizer("turn it on")["input_ids"]) == "turn it on"
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_download_adds_nothing(tmp_path: Path):
     entry = entry_of("whisper-base")
     assert entry is not None
@@ -156,6 +157,7 @@ def test_the_catalogue_is_fetched_at_its_commit_and_a_wrong_commit_or_a_cut_down
     assert {each["name"] for each in json.loads(show.stdout) if each["in_home"]} == {"embedded", "whisper-base"}
 
 
+@pytest.mark.slow
 def test_a_hub_id_in_the_settings_is_fetched_by_the_command_that_needs_it_and_never_again(tmp_path: Path):
     commit = "a" * 40
     models = ("--set", "models.asr=openai/whisper-base", "--set", f"models.asr_revision={commit}")

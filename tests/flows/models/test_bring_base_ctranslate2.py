@@ -18,6 +18,8 @@ from training.asr.loading import load_asr
 from training.asr.transcribe import best_texts
 from training.loop.model_files import weights_digest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:

@@ -82,6 +82,7 @@ def test_nothing_changes_where_the_file_can_t_or_there_is_no_such_base(tmp_path:
     assert [each.in_use for each in bases_of(settings)] == [False] * len(bases_of(settings))
 
 
+@pytest.mark.slow
 def test_the_commands_in_order(tmp_path: Path):
     folder, config = tiny_asr_folder(tmp_path / "theirs"), tmp_path / "earmark.yaml"
     config.write_text(f"corpus:\n  home: {tmp_path / 'home'}\n")
