@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="clips (asr) or sentences (intent) to learn from")
     parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
+    parser.add_argument("--words", type=Path, help="asr: words, one a line, the most frequent first")
+    parser.add_argument("--texts", type=Path, help="asr: other texts to speak, one a line")
+    parser.add_argument("--checkpoints", type=Path, help="asr: folder from which an interrupted training goes on")
     options = parser.parse_args(arguments)
     try:
         print(json.dumps(_pretrain(options)))
@@ -41,13 +44,15 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
         from training.asr import pretrain
 
         settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes)
-        made = pretrain.pretrain(options.out, settings, _progress)
+        settings = settings.model_copy(update={"words_file": options.words, "texts_file": options.texts})
+        made = pretrain.pretrain(options.out, settings, _progress, options.checkpoints)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:
         from training.intent import pretrain as pretrain_intent
 
-        if options.minutes is not None:
-            raise SettingsError("--minutes is for asr only; use --size for intent")
+        for name in ("minutes", "words", "texts", "checkpoints"):
+            if getattr(options, name) is not None:
+                raise SettingsError(f"--{name} is for asr only")
         chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})
         pretrain_intent.pretrain(options.out, pretrain_intent.IntentPretrainSettings(**chosen))
         facts = {}

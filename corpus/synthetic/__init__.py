@@ -9,7 +9,7 @@ from corpus.synthetic.acoustics import AugmentSettings, augment
 from corpus.synthetic.language import Sentence, background, sentence
 from corpus.synthetic.nights import NightFiles, Truth, read_truth, write_night
 from corpus.synthetic.speakers import Example, Speaker, pretraining_set, speakers
-from corpus.synthetic.speech import BASE_ACCENTS, DRIFT_ACCENTS, RATE, VARIANTS, Voice, speak
+from corpus.synthetic.speech import BASE_ACCENTS, DRIFT_ACCENTS, MIXED_ACCENTS, RATE, VARIANTS, Voice, speak
 from corpus.synthetic.traffic import TrafficSettings, window
 from corpus.synthetic.vocabulary import INTENTS, PHRASINGS, VALUES
 
@@ -17,6 +17,7 @@ __all__ = [
     "BASE_ACCENTS",
     "DRIFT_ACCENTS",
     "INTENTS",
+    "MIXED_ACCENTS",
     "PHRASINGS",
     "RATE",
     "VALUES",

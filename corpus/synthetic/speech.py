@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from corpus.errors import RecordError, SettingsError
 from corpus.records.base import Floats
+from corpus.synthetic import mixed_accents
 
 RATE: Final = 16_000
 """Sample rate of `speak` [Hz]."""
@@ -43,6 +44,9 @@ DRIFT_ACCENTS: Final = (
     "en-x-french",
 )
 """Accents that are new to the base models: four regional voices of eSpeak, and three foreign accents defined here."""
+
+MIXED_ACCENTS: Final = mixed_accents.names()
+"""Accents that only the embedded speech base learns from; no customer of the traffic has one."""
 
 VARIANTS: Final = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
 """Timbres: men, then women."""
@@ -93,7 +97,7 @@ class Voice:
 
     def __post_init__(self) -> None:
         accents = (*BASE_ACCENTS, *DRIFT_ACCENTS)
-        if self.accent not in accents:
+        if self.accent not in accents and self.accent not in MIXED_ACCENTS:
             raise RecordError(f"voice accent {self.accent!r} is unknown; known are {', '.join(accents)}")
         if self.variant not in VARIANTS:
             raise RecordError(f"voice variant {self.variant!r} is unknown; known are {', '.join(VARIANTS)}")
@@ -200,7 +204,8 @@ def _voice_home(data: Path) -> Path:
         (variants / variant).write_text(f"{shipped}\nflutter 0\nroughness 0\n", encoding="utf-8")
     scottish = (data / "lang" / "gmw" / "en-GB-scotland").read_text(encoding="utf-8")
     (home / "voices" / "en-gb-scotland").write_text(f"{scottish}\n{_UNTRILLED}", encoding="utf-8")
-    for accent, rules in _FOREIGN.items():
+    mixed = {name: mixed_accents.rules(number) + "\n" for number, name in enumerate(MIXED_ACCENTS)}
+    for accent, rules in (_FOREIGN | mixed).items():
         (home / "voices" / accent).write_text(
             f"name {accent}\nlanguage {accent}\ndictionary en\n{rules}", encoding="utf-8"
         )
