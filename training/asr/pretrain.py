@@ -28,7 +28,7 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"
 SAMPLE_RATE = 16_000
 """Sample rate of the clips [Hz]."""
 
-TIMES_REAL_TIME, CLIP_SECONDS = 45.0, 2.2
+TIMES_REAL_TIME, CLIP_SECONDS = 50.0, 2.35
 """Speech that one core trains on in a second [s], and mean length of a clip [s]; with them minutes become epochs."""
 
 
@@ -76,7 +76,7 @@ class AsrPretrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    clips: int = Field(26_000, ge=1)
+    clips: int = Field(24_000, ge=1)
     salads: float = Field(0.45, ge=0, lt=1)
     texts: float = Field(0.25, ge=0, lt=1)
     words_file: Path | None = None
@@ -85,7 +85,7 @@ class AsrPretrainSettings(BaseModel):
     mixed_accents: float = Field(0.6, ge=0, le=1)
     shape: AsrShape = AsrShape()
     loop: AsrLoopSettings = AsrLoopSettings(
-        epochs=4,
+        epochs=2,
         learning_rate=1.5e-3,
         batch_seconds=24.0,
         precision="bfloat16",
