@@ -14,7 +14,7 @@ from training.asr.ctc import frame_posteriors
 from training.asr.fit import AsrExample, encode_targets
 from training.asr.model import AsrModel, extract_features, padded_lengths, token_text
 from training.asr.posterior import collapse
-from training.asr.seq2seq import decode_clips, seq2seq_losses
+from training.asr.seq2seq import DrawSettings, decode_clips, seq2seq_losses
 from training.loop.batching import length_batches
 
 MOST: Final = 50.0
@@ -108,7 +108,7 @@ def _seq2seq_losses(asr: AsrModel, clips: Sequence[Clip]) -> list[tuple[str, flo
     import torch
 
     samples = [samples for _, samples, _ in clips]
-    best = [token_text(asr, one.text) for one in decode_clips(asr, samples, 0, [None] * len(clips))]
+    best = [token_text(asr, one.text) for one in decode_clips(asr, samples, DrawSettings(), [None] * len(clips))]
     losses = []
     for texts in (
         [text for _, _, text in clips],

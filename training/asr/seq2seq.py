@@ -34,8 +34,27 @@ if TYPE_CHECKING:
 MOST_TEXTS: Final = 256
 """Largest number of transcripts that are decoded in one batch."""
 
+MOST_LIKELY: Final = 256
+"""Largest number of tokens that a draw chooses from where it leaves out unlikely ones; a full sort takes far longer."""
+
 
 # --- decode -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DrawSettings:
+    """How texts are drawn.
+
+    Attributes:
+        count: K, the number of drawn texts.
+        top_p: a token is drawn from the most likely ones that have this probability together (Holtzman et al. 2020); 1
+            draws from all of them, which is the model's own distribution.
+        temperature: the log probabilities are divided by it before that.
+    """
+
+    count: int = 0
+    top_p: float = 1.0
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +66,7 @@ class DecodedClip:
         path: (T,) the most probable token of each position: those of `text`, then the end token unless the text was
             cut. Where nobody speaks it is the no-speech token alone.
         text: the greedy text as tokens, the first ones of the path.
-        drawn: K texts as tokens, each drawn from the model's distribution, without end tokens.
+        drawn: K drawn texts as tokens, without end tokens.
         embedding: (D,) float32 mean encoder state, of unit length.
     """
 
@@ -61,7 +80,7 @@ class DecodedClip:
 def decode_clips(
     asr: AsrModel,
     clips: Sequence[Floats],
-    draws: int,
+    draws: DrawSettings,
     generators: Sequence[np.random.Generator | None],
     window: float | None = None,
 ) -> list[DecodedClip]:
@@ -70,14 +89,14 @@ def decode_clips(
     Args:
         asr: a seq2seq model.
         clips: the clips of one batch.
-        draws: K, the number of drawn texts.
+        draws: number of drawn texts, and how they are drawn.
         generators: one random generator for each clip's draws; None where K is 0.
         window: shorter window for the clips that fit into it, of a model with a fixed one [s].
     """
     import torch
 
     size = len(clips) if masks_padding(asr) else 1
-    size = max(1, min(size, MOST_TEXTS // (draws + 1)))
+    size = max(1, min(size, MOST_TEXTS // (draws.count + 1)))
     rules = decoding_rules(asr)
     windows = [window_samples(asr, len(clip), window) for clip in clips]
     decoded: dict[int, DecodedClip] = {}
@@ -96,7 +115,7 @@ def _decode_group(
     asr: AsrModel,
     rules: DecodingRules,
     clips: Sequence[Floats],
-    draws: int,
+    draws: DrawSettings,
     generators: Sequence[np.random.Generator | None],
     window: int | None,
 ) -> list[DecodedClip]:
@@ -105,10 +124,10 @@ def _decode_group(
     limits = [max_tokens(rules, length) for length in seconds]
     # all random numbers of an utterance are drawn at once, so that the length of another text changes none of them
     uniforms = [
-        np.zeros((0, limit)) if rng is None else rng.random((draws, limit))
+        np.zeros((0, limit)) if rng is None else rng.random((draws.count, limit))
         for rng, limit in zip(generators, limits, strict=True)
     ]
-    written = _write(asr, rules, encoded, uniforms, limits)
+    written = _write(asr, rules, encoded, uniforms, limits, draws)
     states = encoded[0].float().cpu().numpy()
     embeddings = [unit_embedding(state[:length].mean(axis=0)) for state, length in zip(states, lengths, strict=True)]
     return [
@@ -140,6 +159,7 @@ def _write(
     encoded: tuple[torch.Tensor, Any],
     uniforms: Sequence[npt.NDArray[np.float64]],
     limits: Sequence[int],
+    draws: DrawSettings,
 ) -> list[_Written]:
     """Return what the model writes for each clip, each text up to its end token or the clip's limit of tokens."""
     texts = len(uniforms[0]) + 1  # of each clip
@@ -151,7 +171,7 @@ def _write(
         if position == 0:
             rows = start[::texts].cpu().numpy()
             written = [_Written([[] for _ in range(texts)], [0.0] * texts, [], row) for row in rows]
-        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms])
+        next_tokens = _next_tokens(log_probs, [_numbers_at(of_clip, position) for of_clip in uniforms], draws)
         costs = log_probs[range(count), next_tokens].tolist()
         best_log_probs = log_probs[::texts].cpu().numpy()
         for text, token in enumerate(next_tokens):
@@ -277,20 +297,34 @@ def _numbers_at(numbers: npt.NDArray[np.float64], position: int) -> npt.NDArray[
     return np.asarray(numbers[:, min(position, numbers.shape[1] - 1)])
 
 
-def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]]) -> list[int]:
+def _next_tokens(log_probs: torch.Tensor, numbers: Sequence[npt.NDArray[np.float64]], how: DrawSettings) -> list[int]:
     """Return for each clip its most probable token, then K drawn by inverting the cumulative distribution."""
     import torch
 
     rows = len(numbers[0]) + 1
     taken = log_probs.argmax(dim=-1)
     if rows > 1:
-        cumulative = log_probs.double().exp().cumsum(dim=-1)
+        tokens, cumulative = cumulative_shares(log_probs, how)
         at = torch.from_numpy(np.stack([np.concatenate([[0.0], of_clip]) for of_clip in numbers])).to(taken.device)
         wanted = at.reshape(-1, 1) * cumulative[:, -1:]
-        drawn = torch.searchsorted(cumulative, wanted, right=True)[:, 0].clamp(max=log_probs.shape[1] - 1)
+        places = torch.searchsorted(cumulative, wanted, right=True).clamp(max=cumulative.shape[1] - 1)
+        drawn = places[:, 0] if tokens is None else tokens.gather(1, places)[:, 0]
         first = torch.arange(len(taken), device=taken.device) % rows == 0
         taken = torch.where(first, taken, drawn)
     return [int(token) for token in taken.tolist()]
+
+
+def cumulative_shares(log_probs: torch.Tensor, how: DrawSettings) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Return (B, M) the tokens that are drawn from, None for all in their order, and their cumulative shares."""
+    import torch
+
+    tempered = log_probs.double() / how.temperature
+    shares = torch.softmax(tempered, dim=-1)
+    if how.top_p >= 1.0:
+        return None, shares.cumsum(dim=-1)
+    likely, tokens = shares.topk(min(MOST_LIKELY, shares.shape[1]), dim=-1)
+    before = likely.cumsum(dim=-1) - likely
+    return tokens, torch.where(before < how.top_p, likely, 0.0).cumsum(dim=-1)
 
 
 def _text(tokens: Sequence[int], rules: DecodingRules) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from training.asr.posterior import (
     word_confidences,
     word_numbers,
 )
-from training.asr.seq2seq import DecodedClip, decode_clips
+from training.asr.seq2seq import DecodedClip, DrawSettings, decode_clips
 from training.asr.word_beam import search
 from training.loop.batching import length_batches
 
@@ -39,6 +39,9 @@ class TranscribeSettings(BaseModel):
 
     Attributes:
         draws: K, how many transcripts are drawn from the model's distribution.
+        top_p: Seq2seq models draw each token from the most likely ones that have this probability together; 1 draws
+            from all, and then one unlikely token in a long text may lead far away.
+        temperature: Seq2seq models divide the log probabilities by it before they draw; below 1 the texts vary less.
         batch_seconds: Largest padded batch [s].
         seed: Seed of the draws, together with each utterance's id.
         window: Window for the clips that fit into it, of a model such as Whisper that pads every clip to 30 s; null:
@@ -49,6 +52,8 @@ class TranscribeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     draws: int = Field(16, ge=1)
+    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(1.0, gt=0)
     batch_seconds: float = Field(60.0, gt=0)
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
     window: float | None = Field(None, ge=1)
@@ -155,7 +160,8 @@ def transcribe_seq2seq_batch(
 ) -> list[AsrOutput]:
     """Return the outputs of a batch of clips from a seq2seq model."""
     generators = [utterance_rng(settings.seed, utterance_id) for utterance_id, _ in clips]
-    written = decode_clips(asr, [samples for _, samples in clips], settings.draws, generators, settings.window)
+    draws = DrawSettings(settings.draws, settings.top_p, settings.temperature)
+    written = decode_clips(asr, [samples for _, samples in clips], draws, generators, settings.window)
     return [
         _output_of_decoded(asr, utterance_id, one, len(samples) / asr.sample_rate)
         for (utterance_id, samples), one in zip(clips, written, strict=True)
@@ -187,7 +193,7 @@ def best_texts(asr: AsrModel, clips: Sequence[Floats], batch_seconds: float = 60
         if asr.head == "ctc":
             spelled = [collapse(_best_path(asr, each.log_probs), asr.blank) for each in frame_posteriors(asr, chosen)]
         else:
-            spelled = [one.text for one in decode_clips(asr, chosen, 0, [None] * len(chosen))]
+            spelled = [one.text for one in decode_clips(asr, chosen, DrawSettings(), [None] * len(chosen))]
         texts.update((row, token_text(asr, tokens)) for row, tokens in zip(rows, spelled, strict=True))
     return [texts[row] for row in range(len(clips))]
 

@@ -42,7 +42,9 @@ def test_minutes_and_size_change_epochs_and_clips():
     standard = AsrPretrainSettings()
     assert pretrain_settings(3).model_copy(update={"seed": 0}) == standard
     assert pretrain_settings(0, size=10).clips == 10
-    assert pretrain_settings(0, size=2000, minutes=5).loop.epochs < pretrain_settings(0, size=2000, minutes=20).loop.epochs
+    assert (
+        pretrain_settings(0, size=2000, minutes=5).loop.epochs < pretrain_settings(0, size=2000, minutes=20).loop.epochs
+    )
     with pytest.raises(SettingsError, match="above 0"):
         pretrain_settings(0, minutes=-1)
 

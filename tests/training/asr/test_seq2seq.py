@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.training.families import family_folder, hear_nothing
 from tests.training.tiny import tone_clip
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, padded_lengths, plain_text
-from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq import DrawSettings, cumulative_shares, decode_clips
 from training.asr.seq2seq_checks import without_loop
 from training.asr.seq2seq_prompts import decoding_rules, max_tokens
 from training.asr.transcribe import TranscribeSettings, best_texts, transcribe
@@ -42,7 +44,7 @@ def test_a_loop_of_the_model_is_cut_with_all_its_figures(asr: AsrModel):
     raw = library_text(asr, CLIP)
     assert len(raw) > 10
     assert len(set(raw)) < 5  # an untrained model repeats itself
-    written = decode_clips(asr, [CLIP], 8, [np.random.default_rng(0)])[0]
+    written = decode_clips(asr, [CLIP], DrawSettings(8), [np.random.default_rng(0)])[0]
     assert written.text == without_loop(raw, len(CLIP) / RATE, lambda tokens: plain_text(asr, tokens), ended=False)
     assert written.text != raw
     assert len(written.path) == len(written.log_probs) == max(1, len(written.text))
@@ -55,10 +57,10 @@ def test_a_loop_of_the_model_is_cut_with_all_its_figures(asr: AsrModel):
 
 
 def test_a_clip_without_speech_has_the_no_speech_token_alone(whisper: AsrModel):
-    before = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
+    before = decode_clips(whisper, [CLIP], DrawSettings(5), [np.random.default_rng(0)])[0]
     assert before.text or any(before.drawn)
     hear_nothing(whisper)
-    written = decode_clips(whisper, [CLIP], 5, [np.random.default_rng(0)])[0]
+    written = decode_clips(whisper, [CLIP], DrawSettings(5), [np.random.default_rng(0)])[0]
     assert written.text == ()
     assert written.drawn == ((),) * 5
     assert written.path.tolist() == [decoding_rules(whisper).no_speech]
@@ -81,8 +83,8 @@ def test_a_shorter_window_is_for_the_clips_that_fit_into_it(whisper: AsrModel):
     assert padded_lengths(whisper, [short, long], 1.0) == [RATE, 2 * RATE]
     assert padded_lengths(whisper, [short, long], 9.0) == [2 * RATE, 2 * RATE]
     positions = whisper.model.get_encoder().embed_positions
-    narrow = decode_clips(whisper, [short, long, short], 0, [None] * 3, 1.0)
-    whole = decode_clips(whisper, [short, long, short], 0, [None] * 3)
+    narrow = decode_clips(whisper, [short, long, short], DrawSettings(), [None] * 3, 1.0)
+    whole = decode_clips(whisper, [short, long, short], DrawSettings(), [None] * 3)
     assert not np.allclose(narrow[0].embedding, whole[0].embedding, atol=1e-4)
     np.testing.assert_allclose(narrow[0].embedding, narrow[2].embedding, atol=1e-5)
     np.testing.assert_allclose(narrow[1].embedding, whole[1].embedding, atol=1e-5)
@@ -94,6 +96,32 @@ def test_the_first_positions_of_a_window_are_those_of_a_shorter_one(whisper: Asr
     """Where the encoder looks at single positions alone, the window changes nothing."""
     for layer in whisper.model.get_encoder().layers:
         torch.nn.init.zeros_(layer.self_attn.out_proj.weight)
-    narrow = decode_clips(whisper, [CLIP[: RATE // 2]], 0, [None], 1.0)[0]
-    whole = decode_clips(whisper, [CLIP[: RATE // 2]], 0, [None])[0]
+    narrow = decode_clips(whisper, [CLIP[: RATE // 2]], DrawSettings(), [None], 1.0)[0]
+    whole = decode_clips(whisper, [CLIP[: RATE // 2]], DrawSettings(), [None])[0]
     np.testing.assert_allclose(narrow.embedding, whole.embedding, atol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.999), st.floats(0.2, 3.0))
+def test_draws_come_from_the_fewest_tokens_that_reach_top_p_in_their_proportions(seed: int, top_p: float, heat: float):
+    log_probs = torch.log_softmax(torch.randn(3, 40, generator=torch.Generator().manual_seed(seed)) * 3, dim=-1)
+    tokens, cumulative = cumulative_shares(log_probs, DrawSettings(4, top_p, heat))
+    assert tokens is not None
+    for row in range(3):
+        shares = torch.softmax(log_probs[row].double() / heat, dim=-1)
+        drawn = torch.diff(cumulative[row], prepend=torch.zeros(1, dtype=torch.float64))
+        kept = tokens[row][drawn > 0]
+        torch.testing.assert_close(drawn[drawn > 0], shares[kept])
+        assert shares[kept].sum() >= top_p - 1e-9  # they reach it
+        assert shares[kept].sum() - shares[kept].min() < top_p + 1e-9  # and not without the last one
+        left_out = [share for token, share in enumerate(shares.tolist()) if token not in kept.tolist()]
+        assert all(share <= float(shares[kept].min()) + 1e-12 for share in left_out)
+
+
+def test_a_top_p_near_zero_draws_the_greedy_text_and_one_draws_as_the_model_does(whisper: AsrModel):
+    greedy = decode_clips(whisper, [CLIP], DrawSettings(3, top_p=1e-6), [np.random.default_rng(0)])[0]
+    assert set(greedy.drawn) == {greedy.text}
+    free = decode_clips(whisper, [CLIP], DrawSettings(8), [np.random.default_rng(0)])[0]
+    assert len(set(free.drawn)) > 1
+    cold = decode_clips(whisper, [CLIP], DrawSettings(8, temperature=1e-3), [np.random.default_rng(0)])[0]
+    assert set(cold.drawn) == {cold.text}
+    assert free.text == cold.text == greedy.text

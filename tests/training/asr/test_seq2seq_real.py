@@ -13,7 +13,7 @@ from tests.real_bases import folder_of
 from training.asr.ctranslate2 import convert
 from training.asr.loading import load_asr
 from training.asr.model import AsrModel, extract_features, plain_text
-from training.asr.seq2seq import decode_clips
+from training.asr.seq2seq import DrawSettings, decode_clips
 from training.asr.seq2seq_prompts import decoding_rules
 from training.asr.transcribe import TranscribeSettings, transcribe
 
@@ -42,7 +42,7 @@ def library_tokens(asr: AsrModel, clip: Floats, most: int) -> list[int]:
 @pytest.mark.parametrize("text", COMMANDS)
 def test_the_greedy_text_of_speech_is_that_of_the_library(text: str, asr: AsrModel):
     clip = speak(text, Voice())
-    written = decode_clips(asr, [clip], 0, [None])[0]
+    written = decode_clips(asr, [clip], DrawSettings(), [None])[0]
     assert list(written.text) == library_tokens(asr, clip, len(written.path))
     assert written.path[-1] in decoding_rules(asr).ends
     np.testing.assert_allclose(np.exp(written.log_probs).sum(axis=1), 1.0, rtol=1e-3)
@@ -83,7 +83,7 @@ def test_speech_in_faint_noise_keeps_its_words(asr: AsrModel):
 @pytest.mark.parametrize("text", ["stop", "bye bye", "no no no"])
 def test_a_loop_of_a_short_window_is_cut_in_every_text(text: str, asr: AsrModel):
     clip = speak(text, Voice())
-    written = decode_clips(asr, [clip], 3, [np.random.default_rng(0)], 1.0)[0]
+    written = decode_clips(asr, [clip], DrawSettings(3), [np.random.default_rng(0)], 1.0)[0]
     said = plain_text(asr, written.text).lower()
     assert text.split()[0] in said
     assert len(said.split()) <= len(text.split())
