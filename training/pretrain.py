@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
     parser.add_argument("--words", type=Path, help="asr: words, one a line, the most frequent first")
     parser.add_argument("--texts", type=Path, help="asr: other texts to speak, one a line")
+    parser.add_argument("--start", type=Path, help="asr: base that is trained again, on other clips by --seed")
     parser.add_argument("--checkpoints", type=Path, help="asr: folder from which an interrupted training goes on")
     options = parser.parse_args(arguments)
     try:
@@ -43,14 +44,14 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
     if options.kind == "asr":
         from training.asr import pretrain
 
-        settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes)
+        settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes, options.start is not None)
         settings = settings.model_copy(update={"words_file": options.words, "texts_file": options.texts})
-        made = pretrain.pretrain(options.out, settings, _progress, options.checkpoints)
+        made = pretrain.pretrain(options.out, settings, _progress, options.checkpoints, options.start)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
     else:
         from training.intent import pretrain as pretrain_intent
 
-        for name in ("minutes", "words", "texts", "checkpoints"):
+        for name in ("minutes", "words", "texts", "start", "checkpoints"):
             if getattr(options, name) is not None:
                 raise SettingsError(f"--{name} is for asr only")
         chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})

@@ -18,10 +18,11 @@ from corpus.errors import SettingsError
 from corpus.settings import MOST_SEED
 from training.asr.augment import AugmentSettings
 from training.asr.fit import AsrExample, AsrLoopSettings, train_asr
-from training.asr.loading import save_asr, to_asr_model
+from training.asr.loading import load_asr, save_asr, to_asr_model
 from training.asr.model import AsrModel
 from training.asr.pretrain_texts import lines, vocabulary, word_salad
 from training.loop.loop import seeded_torch
+from training.loop.model_files import weights_digest
 from training.loop.work import LoopResult
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789'"
@@ -97,8 +98,12 @@ class AsrPretrainSettings(BaseModel):
 _SALAD_SEED, _TEXT_SEED = 606, 607  # first numbers of the seeds, so that they differ from those of sentences
 
 
-def pretrain_settings(seed: int, size: int | None = None, minutes: float | None = None) -> AsrPretrainSettings:
+def pretrain_settings(
+    seed: int, size: int | None = None, minutes: float | None = None, again: bool = False
+) -> AsrPretrainSettings:
     """Return the recipe's settings with another seed, number of clips, or training time on one free core [min].
+
+    A base that is trained again sees new clips once, at two thirds of the rate.
 
     Raises:
         SettingsError: a number is out of range.
@@ -108,6 +113,8 @@ def pretrain_settings(seed: int, size: int | None = None, minutes: float | None 
         raise SettingsError("size and minutes have to be above 0, and seed 0 or more")
     clips = size or standard.clips
     loop = standard.loop
+    if again:
+        loop = loop.model_copy(update={"epochs": 1, "learning_rate": 1e-3})
     if minutes is not None:
         speech_seconds = minutes * 60.0 * TIMES_REAL_TIME
         loop = loop.model_copy(update={"epochs": max(1, round(speech_seconds / (clips * CLIP_SECONDS)))})
@@ -136,12 +143,18 @@ def pretrain(
     settings: AsrPretrainSettings,
     on_progress: Callable[[int, int, float], None] | None = None,
     checkpoints: Path | None = None,
+    start: Path | None = None,
 ) -> AsrPretrainResult:
     """Train a speech base on base phrasings, other texts and words, and write it to the folder `out`.
 
-    Where a folder for checkpoints is given, a training that was interrupted goes on from its last one.
+    Args:
+        out: folder of the base.
+        settings: the recipe's; another seed speaks other clips.
+        on_progress: called after each step.
+        checkpoints: folder from whose last checkpoint an interrupted training goes on.
+        start: folder of a base whose weights are the first ones; None: random ones.
     """
-    return pretrain_on(synthetic_examples(settings), out, settings, on_progress, checkpoints)
+    return pretrain_on(synthetic_examples(settings), out, settings, on_progress, checkpoints, start)
 
 
 def synthetic_examples(settings: AsrPretrainSettings) -> list[AsrExample]:
@@ -186,18 +199,24 @@ def pretrain_on(
     settings: AsrPretrainSettings,
     on_progress: Callable[[int, int, float], None] | None = None,
     checkpoints: Path | None = None,
+    start: Path | None = None,
 ) -> AsrPretrainResult:
-    """Train a speech model from scratch on the examples, and write it to the folder `out`."""
+    """Train a speech model on the examples, and write it to the folder `out`; see `pretrain`."""
     import torch
 
-    asr = build_asr((example.text for example in examples), settings.shape, settings.seed)
+    if start is None:
+        asr = build_asr((example.text for example in examples), settings.shape, settings.seed)
+    else:
+        asr = load_asr(start)
     asr.model.to(memory_format=torch.channels_last)  # a third less time for the convolutions on a CPU
     result = train_asr(
         asr,
         examples,
         settings.loop.model_copy(update={"seed": settings.seed}),
         on_progress,
-        checkpoint=None if checkpoints is None else (checkpoints, settings.model_dump_json()),
+        checkpoint=None
+        if checkpoints is None
+        else (checkpoints, f"{settings.model_dump_json()} {start and weights_digest(start)}"),
     )
     asr.model.to(memory_format=torch.contiguous_format)
     digest = save_asr(asr, out)

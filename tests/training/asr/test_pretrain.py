@@ -115,6 +115,22 @@ def test_other_texts_are_spoken_in_normal_form_and_long_ones_are_left_out(tmp_pa
     assert all(np.array_equal(one.samples, other.samples) for one, other in zip(spoken, again, strict=True))
 
 
+def test_a_base_can_be_trained_again_from_its_weights(tmp_path):
+    first = pretrain_on(tone_examples(4), tmp_path / "first", QUICK)
+    still = QUICK.model_copy(update={"loop": QUICK.loop.model_copy(update={"learning_rate": 1e-12})})
+    again = pretrain_on(tone_examples(4), tmp_path / "again", still, start=tmp_path / "first")
+    learned = pretrain_on(tone_examples(4), tmp_path / "learned", QUICK, start=tmp_path / "first")
+    before, after, moved = (load_asr(tmp_path / name).model for name in ("first", "again", "learned"))
+    for (name, one), other in zip(before.named_parameters(), after.parameters(), strict=True):
+        np.testing.assert_allclose(one.detach(), other.detach(), atol=1e-3, err_msg=name)
+    assert any(
+        not np.allclose(one.detach(), other.detach(), atol=1e-3)
+        for one, other in zip(before.parameters(), moved.parameters(), strict=True)
+    )
+    assert len({first.digest, again.digest, learned.digest}) >= 2
+    assert pretrain_settings(1, again=True).loop.learning_rate < pretrain_settings(1).loop.learning_rate
+
+
 def test_an_interrupted_training_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path):
     settings = QUICK.model_copy(update={"loop": AsrLoopSettings(epochs=3, batch_seconds=8, checkpoint_after=0)})
     whole = pretrain_on(tone_examples(4), tmp_path / "whole", settings)
