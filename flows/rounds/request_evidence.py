@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import sqlalchemy as sa
 
 from corpus.handle import Corpus
+from corpus.storage import operation_ids
+from corpus.storage.operations import result_of
 from corpus.tables import annotations as annotations_table
 from corpus.tables import labels, scores, utterances
 from corpus.tables.annotations import GivenAnswer
@@ -141,6 +144,12 @@ def request_figures(pool: Pool, evidence: RequestEvidence, sampling: SamplingSet
         verdicts_none=evidence.none,
         auc=evidence.auc,
     )
+
+
+def stored_figures(conn: sa.Connection, night: str) -> RequestFigures | None:
+    """Return what the round of a night believed of its clips; None without a round, or of an older version's."""
+    found = (result_of(conn, operation_ids.sample(night)) or {}).get("requests")
+    return None if found is None else RequestFigures(**found)
 
 
 def _auc(probs: Scores, requests: np.ndarray) -> float:
