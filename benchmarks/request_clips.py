@@ -41,17 +41,17 @@ class NightClips:
     requests: Any
 
 
-def night_clips(group: str, seed: int, clips: int, fsdd: Path) -> NightClips:
-    """Return a night with 13 % junk of the group's kinds in equal parts, and half digits, half commands beside it."""
+def night_clips(group: str, seed: int, clips: int, fsdd: Path, spoken: str = "both") -> NightClips:
+    """Return a night with 13 % junk, the kinds in equal parts; the rest are digits, or half digits, half commands."""
     rng = np.random.default_rng([seed, clips, len(group)])
     junk = round(JUNK * clips)
-    digits = (clips - junk) // 2
+    digits = (clips - junk) // (2 if spoken == "both" else 1)
     sounds = list(SOUNDS[group])
     made = [(name, SOUNDS[group][name](rng, fsdd)) for name in (sounds[k % len(sounds)] for k in range(junk))]
     made += [("digit", clip) for clip in _digits(rng, fsdd, SPEAKERS[group], digits)]
     commands = clips - junk - digits
-    spoken = pretraining_set(VOICES[group] + seed, commands, accents="all", phrasings="all")
-    made += [("command", each.samples) for each in spoken]
+    examples = pretraining_set(VOICES[group] + seed, commands, accents="all", phrasings="all")
+    made += [("command", each.samples) for each in examples]
     order = rng.permutation(len(made)).tolist()
     kinds = [made[k][0] for k in order]
     named = [(f"{group}-{seed}-{place:04d}", made[k][1]) for place, k in enumerate(order)]

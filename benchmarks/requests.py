@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--draws", type=int, default=16)
+    parser.add_argument("--spoken", choices=("both", "digits"), default="both", help="what is spoken")
     parser.add_argument("--group", choices=("choosing", "report"), default="report")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -113,8 +114,8 @@ def chosen(predictions: Predictions, probs: Any, seed: int, labels: int) -> tupl
 def scored(given: argparse.Namespace, group: str, seed: int) -> tuple[NightClips, Predictions]:
     """Return a night with its predictions in the same order, which are kept in the folder."""
     base = "embedded" if given.base is None else given.base.name
-    night = night_clips(group, seed, given.clips, given.fsdd)
-    file = given.out / f"{base}-{group}-{given.clips}-{given.draws}-{seed}.npz"
+    night = night_clips(group, seed, given.clips, given.fsdd, given.spoken)
+    file = given.out / f"{base}-{group}-{given.spoken}-{given.clips}-{given.draws}-{seed}.npz"
     if not file.exists():
         found = predict(given, night)
         ids = found.utterance_ids.tolist()

@@ -8,7 +8,7 @@ weights are drawn towards 0, so that few verdicts leave the rule as it is and ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -65,6 +65,7 @@ class RequestModel:
 
     Attributes:
         versions: the speech and the intent model whose scores it reads.
+        level: what is taken off the rule's logit, see `rule_level`.
         centre, scale: (F,) of the statistics, by which they are standardised.
         embedding_centre: (D,) mean of the embeddings.
         embedding_scale: by which the embeddings, without their mean, are multiplied.
@@ -72,6 +73,7 @@ class RequestModel:
     """
 
     versions: tuple[str, str]
+    level: float
     centre: Scores
     scale: Scores
     embedding_centre: Scores
@@ -100,6 +102,15 @@ def rule_logits(predictions: Predictions, wake_scores: npt.ArrayLike | None = No
             np.isfinite(wake), RULE["wake"] * (np.minimum(wake, RULE["sure wake"]) - RULE["sure wake"]), 0
         )
     return np.clip(logits, -SURE, SURE)
+
+
+def rule_level(logits: Scores) -> float:
+    """Return what is taken off the rule's logits: their median where it is below 0, else 0.
+
+    Where the rule takes most clips for no requests, the speech model is new to this speech: what reaches an assistant
+    is mostly meant for it. Without this, a poor model would hide the very clips that it has to learn.
+    """
+    return min(0.0, float(np.median(logits))) if len(logits) else 0.0
 
 
 RULE: Final = {"constant": 7.0, "entropy": 4.0, "unrepeated": 1.0, "no text": -1.0, "wake": 4.0, "sure wake": 0.7}
@@ -144,8 +155,10 @@ def fit_requests(
     spread = np.sqrt((np.square(columns - centre).sum(axis=0) + SHRINK) / (len(target) + SHRINK))
     length = (np.square(vectors - middle).sum() + SHRINK) / (len(target) + SHRINK)
     plain = np.zeros(1 + columns.shape[1] + vectors.shape[1])
-    model = RequestModel(_versions(predictions), centre, spread, middle, float(np.sqrt(EMBEDDING / length)), plain)
-    design, offset = _design(model, predictions, columns), rule_logits(predictions, wake_scores)
+    rule = rule_logits(predictions, wake_scores)
+    level, reach = rule_level(rule), float(np.sqrt(EMBEDDING / length))
+    model = RequestModel(_versions(predictions), level, centre, spread, middle, reach, plain)
+    design, offset = _design(model, predictions, columns), rule - level
 
     def loss(w: Scores) -> tuple[float, Scores]:
         logits = offset + design @ w
@@ -153,7 +166,7 @@ def fit_requests(
         return value, design.T @ (stand_for * (_sigmoid(logits) - target)) + w / trust**2
 
     found = minimize(loss, plain, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-8})
-    return RequestModel(model.versions, centre, spread, middle, model.embedding_scale, found.x)
+    return replace(model, weights=found.x)
 
 
 def request_probs(
@@ -170,11 +183,12 @@ def request_probs(
         RecordError: the model is of other versions than the predictions, whose embeddings mean something else.
     """
     logits = rule_logits(predictions, wake_scores)
-    if model is not None:
-        if model.versions != _versions(predictions):
-            raise RecordError("requests: the verdicts were learned from scores of other model versions; fit them again")
-        logits = logits + _design(model, predictions, _statistics(predictions, wake_scores)) @ model.weights
-    return _sigmoid(logits)
+    if model is None:
+        return _sigmoid(logits - rule_level(logits))
+    if model.versions != _versions(predictions):
+        raise RecordError("requests: the verdicts were learned from scores of other model versions; fit them again")
+    learned = _design(model, predictions, _statistics(predictions, wake_scores)) @ model.weights
+    return _sigmoid(logits - model.level + learned)
 
 
 def cross_fitted(

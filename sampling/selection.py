@@ -20,7 +20,7 @@ from sampling.cost import CostModel
 from sampling.measures import measure
 from sampling.pool import Mask, Pool, Rows, Scores, check_scores
 from sampling.seeds import generator
-from sampling.strategies.registry import in_phase, strategy
+from sampling.strategies.registry import in_phase, ranks_by_score, strategy
 from sampling.utility import Utility, utility_of, weighed_by_requests
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
@@ -194,11 +194,18 @@ def _answered_by(utility: Utility, answers: AnswersPerRow | None) -> Utility:
     return replace(utility, costs=utility.costs * answers.other, audit_costs=utility.audit_costs * answers.audit)
 
 
-def _likely(pool: Pool, settings: SamplingSettings) -> Mask:
-    """Return the rows that are believed to be requests, as far as one may learn from them, (N,) bool."""
+def _likely(pool: Pool, settings: SamplingSettings, ranked: bool) -> Mask:
+    """Return the rows that are likely enough to be requests to learn from them, (N,) bool.
+
+    Args:
+        pool: N rows.
+        settings: from which probability on.
+        ranked: whether the rows are ranked by their worth, in which the probability counts already. A choice by
+            distance or typicality alone takes no doubtful row: what is far from all speech is often none.
+    """
     if pool.requests is None or not settings.requests.weigh:
         return np.ones(len(pool), np.bool_)
-    return pool.requests >= settings.requests.least
+    return pool.requests >= (settings.requests.least if ranked else settings.requests.triage_below)
 
 
 def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility: Utility) -> CappedBatch:
@@ -236,7 +243,8 @@ def _take_rest(
     """
     planned = max(0, min(budget.planned - len(batch.rows), batch.clips))
     fill_quotas(batch, owed_clips(batch.pool, settings, planned), scores)
-    likely = _likely(batch.pool, settings)
+    likely, novel_rows = (_likely(batch.pool, settings, ranked) for ranked in (ranks_by_score(name), False))
+    batch.unlikely = ~likely
     if SLICE in batch.pool.slices and settings.cohorts.share > 0:
         rows = batch.pool.slices[SLICE] != ""
         count = min(math.ceil(settings.cohorts.share * planned - 1e-9), batch.clips)
@@ -246,7 +254,7 @@ def _take_rest(
     reserved = 0.0 if np.isinf(budget.seconds) else settings.novel_share * budget.seconds
     novel = min(budget.novel, batch.clips)
     fill(batch, "uncertain", name, scores, batch.clips - novel, batch.seconds - reserved, rng, likely)
-    fill(batch, "novel", "kcenter", scores, novel, batch.seconds, generator(settings.seed, round_, "novel"), likely)
+    fill(batch, "novel", "kcenter", scores, novel, batch.seconds, generator(settings.seed, round_, "novel"), novel_rows)
     # Clips and seconds that the novel rows did not use go to uncertain rows.
     fill(batch, "uncertain", name, scores, batch.clips, batch.seconds, rng, likely)
 
