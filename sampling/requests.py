@@ -8,6 +8,7 @@ weights are drawn towards 0, so that few verdicts leave the rule as it is and ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpus.errors import RecordError
 from corpus.records.predictions import Predictions
-from sampling.pool import Rows, Scores
+from sampling.pool import Mask, Rows, Scores
 from sampling.seeds import generator
 
 SHRINK: Final = 10.0
@@ -84,18 +85,20 @@ class RequestModel:
 def rule_logits(predictions: Predictions, wake_scores: npt.ArrayLike | None = None) -> Scores:
     """Return the logit of the rule that holds before any verdict, (N,) float64.
 
-    It falls with the entropy of the symbols that are text, with texts that no draw repeats, and with an unsure wake
-    word; a clip without any text is doubtful. Its few numbers were chosen on synthesised speech and sounds (`python -m
-    benchmarks.requests`, group `choosing`).
+    Of a model that gives a symbol for every frame (CTC) it falls with the entropy of the symbols that are text, and
+    with texts that no draw repeats. A model that writes token after token is no surer of real speech than of babble,
+    and says itself where nobody speaks. A clip without any text is doubtful, and so is one with an unsure wake word. The few
+    numbers were chosen on synthesised speech and sounds (`python -m benchmarks.requests --group choosing`).
 
     Args:
         predictions: N rows.
         wake_scores: (N,) of the wake word, in [0, 1]; NaN where there is none, such as after a button; None: unknown.
     """
-    entropy = predictions.column("nonblank_entropy").astype(np.float64)
-    repeated = predictions.column("expected_wer").astype(np.float64)
-    logits = RULE["constant"] - RULE["entropy"] * entropy - RULE["unrepeated"] * np.minimum(repeated, 2.0)
-    logits[predictions.column("num_tokens") < 1] = RULE["no text"]
+    column = {name: predictions.column(name).astype(np.float64) for name in USED}
+    unsure = RULE["entropy"] * column["nonblank_entropy"]
+    unsure += RULE["unrepeated"] * np.clip(column["expected_wer"], 0.0, 2.0)
+    logits = np.where(_has_frames(column), RULE["frames"] - unsure, RULE["tokens"])
+    logits[column["num_tokens"] < 1] = RULE["no text"]
     if wake_scores is not None:
         wake = np.asarray(wake_scores, np.float64)
         logits += np.where(
@@ -113,8 +116,23 @@ def rule_level(logits: Scores) -> float:
     return min(0.0, float(np.median(logits))) if len(logits) else 0.0
 
 
-RULE: Final = {"constant": 7.0, "entropy": 4.0, "unrepeated": 1.0, "no text": -1.0, "wake": 4.0, "sure wake": 0.7}
-"""Weights of `rule_logits`: of a nat, of a word that no draw repeats, and of a wake score below 0.7."""
+RULE: Final = {
+    "frames": 7.0,  # logit of a clip of whose symbols a CTC model is sure
+    "entropy": 4.0,  # for each nat
+    "unrepeated": 1.0,  # for each error that is expected in a word of the best text
+    "tokens": 2.0,  # logit of a clip with text, of a model without frames
+    "no text": -1.0,
+    "wake": 4.0,  # for each unit of the wake score below a sure one
+    "sure wake": 0.7,
+}
+"""Numbers of `rule_logits`."""
+
+
+def _has_frames(column: Mapping[str, Scores]) -> Mask:
+    """Return which rows are of a model with a symbol for every frame: it has more of them than tokens and an end."""
+    mean = np.minimum(column["logprob_mean"], -1e-12)
+    positions = column["logprob_sum"] / mean
+    return np.asarray(positions > column["num_tokens"] + 1.5)
 
 
 def fit_requests(
