@@ -49,7 +49,7 @@ class RequestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weigh: bool = True
-    least: float = Field(default=0.2, ge=0, le=1)
+    least: float = Field(default=0.1, ge=0, le=1)
     triage_below: float = Field(default=0.5, ge=0, le=1)
     trust: float = Field(default=1.0, ge=0, le=100)
 
@@ -87,8 +87,9 @@ def rule_logits(predictions: Predictions, wake_scores: npt.ArrayLike | None = No
 
     Of a model that gives a symbol for every frame (CTC) it falls with the entropy of the symbols that are text, and
     with texts that no draw repeats. A model that writes token after token is no surer of real speech than of babble,
-    and says itself where nobody speaks. A clip without any text is doubtful, and so is one with an unsure wake word. The few
-    numbers were chosen on synthesised speech and sounds (`python -m benchmarks.requests --group choosing`).
+    and says itself where nobody speaks. A clip without any text is doubtful, and so is one with an unsure wake word.
+    The few numbers were chosen on sounds and synthesised speech, also by a microphone that is new to the model (`python
+    -m benchmarks.requests --group choosing`, traffic of the demo).
 
     Args:
         predictions: N rows.
@@ -117,8 +118,8 @@ def rule_level(logits: Scores) -> float:
 
 
 RULE: Final = {
-    "frames": 7.0,  # logit of a clip of whose symbols a CTC model is sure
-    "entropy": 4.0,  # for each nat
+    "frames": 5.0,  # logit of a clip of whose symbols a CTC model is sure
+    "entropy": 3.0,  # for each nat
     "unrepeated": 1.0,  # for each error that is expected in a word of the best text
     "tokens": 2.0,  # logit of a clip with text, of a model without frames
     "no text": -1.0,
