@@ -112,18 +112,20 @@ def chosen(predictions: Predictions, probs: Any, seed: int, labels: int) -> tupl
 
 
 def scored(given: argparse.Namespace, group: str, seed: int) -> tuple[NightClips, Predictions]:
-    """Return a night with its predictions in the same order, which are kept in the folder."""
+    """Return a night, without its samples, and its predictions in the same order; both are kept in the folder."""
     base = "embedded" if given.base is None else given.base.name
-    night = night_clips(group, seed, given.clips, given.fsdd, given.spoken)
     file = given.out / f"{base}-{group}-{given.spoken}-{given.clips}-{given.draws}-{seed}.npz"
     if not file.exists():
+        night = night_clips(group, seed, given.clips, given.fsdd, given.spoken)
         found = predict(given, night)
         ids = found.utterance_ids.tolist()
         found = found.take(np.array([ids.index(i) for i, _ in night.clips], np.intp))
+        columns = {field.name: getattr(found, field.name) for field in fields(found)}
         with file.open("wb") as target:
-            np.savez(target, **{field.name: getattr(found, field.name) for field in fields(found)})
+            np.savez(target, kinds=night.kinds, requests=night.requests, **columns)
     stored = np.load(file)
     columns = {name: stored[name] for name in stored.files}
+    night = NightClips([], columns.pop("kinds").tolist(), columns.pop("requests"))
     names = {name: str(columns.pop(name)) for name in ("asr_version", "intent_version")}
     return night, Predictions(**columns | names | {"intents": tuple(columns["intents"].tolist())})
 

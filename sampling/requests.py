@@ -86,8 +86,9 @@ def rule_logits(predictions: Predictions, wake_scores: npt.ArrayLike | None = No
     """Return the logit of the rule that holds before any verdict, (N,) float64.
 
     Of a model that gives a symbol for every frame (CTC) it falls with the entropy of the symbols that are text, and
-    with texts that no draw repeats. A model that writes token after token is no surer of real speech than of babble,
-    and says itself where nobody speaks. A clip without any text is doubtful, and so is one with an unsure wake word.
+    with texts that no draw repeats. A model that writes token after token is hardly surer of real speech than of
+    babble, and says itself where nobody speaks. A clip without any text is doubtful, and so is one with an unsure wake
+    word.
     The few numbers were chosen on sounds and synthesised speech, also by a microphone that is new to the model (`python
     -m benchmarks.requests --group choosing`, traffic of the demo).
 

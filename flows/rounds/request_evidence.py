@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import sqlalchemy as sa
 
+from corpus import door
 from corpus.handle import Corpus
 from corpus.storage import operation_ids
 from corpus.storage.operations import result_of
@@ -86,8 +87,9 @@ def gather_requests(
 ) -> RequestEvidence:
     """Return what the verdicts so far teach about requests.
 
-    A clip from which a champion learned is left out: its scores are surer than those of any clip that is still to be
-    chosen. The requests that remain stand for those, so that the share of requests stays what it is.
+    A clip whose label has an empty transcript is no request, as nobody speaks in it. One from which a champion learned
+    is left out: its scores are surer than those of any clip that is still to be chosen. The requests that remain stand
+    for those, so that the share of requests stays what it is.
 
     Args:
         corpus: the handle.
@@ -107,7 +109,8 @@ def gather_requests(
             return RequestEvidence()
         wake = utterances.wake_scores(conn, unseen)
     predictions = scores.predictions(corpus, unseen, labelled.asr, labelled.intent)
-    target = np.array([shares[i] for i in unseen])
+    silent = _silent(corpus, [i for i in unseen if shares[i] > 0.5])
+    target = np.array([0.0 if i in silent else shares[i] for i in unseen])
     requests = sum(share > 0.5 for share in shares.values())
     stand_for = min(MOST_FOR_ONE, requests / max(1, int((target > 0.5).sum())))
     weights = np.where(target > 0.5, stand_for, 1.0)
@@ -117,6 +120,12 @@ def gather_requests(
         return found
     probs = cross_fitted(predictions, target, wake, weights, sampling.requests, sampling.seed)
     return replace(found, auc=_auc(probs, target > 0.5))
+
+
+def _silent(corpus: Corpus, ids: Sequence[str]) -> set[str]:
+    """Return those of the clips whose label says that nobody speaks; labels are read through the door to judge."""
+    opened = door.open(corpus, ids, "judge", parts=("label",), strict=False)
+    return {each.utterance.utterance_id for each in opened if each.label is not None and each.label.transcript == ""}
 
 
 def with_requests(corpus: Corpus, pool: Pool, evidence: RequestEvidence, sampling: SamplingSettings) -> Pool:

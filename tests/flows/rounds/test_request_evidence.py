@@ -172,6 +172,16 @@ def test_held_out_clips_and_withdrawn_consents_are_no_evidence(world: World) -> 
     assert len(world.shares()) == ANSWERED - 4
 
 
+def test_a_label_without_words_is_no_request(world: World) -> None:
+    world.answer_all()
+    silent = [world.ids[1], world.ids[2]]
+    with world.corpus.operation("merge/2", "merge") as op:
+        labels.put_labels(world.corpus, op, [Label(i, "", "light_on", (), 1.0, 1, 2) for i in silent])
+        op.result = {}
+    found = world.gather()
+    assert (found.verdicts, found.none) == (ANSWERED, ANSWERED // 5 + len(silent))
+
+
 def test_labels_of_a_manifest_are_requests_and_answered_clips_go_before_them(world: World) -> None:
     with world.corpus.operation("ingest/2", "ingest") as op:
         labels.put_labels(world.corpus, op, [Label(world.ids[70], "on", "light_on", (), 1.0, 0, 1)], "manifest")
