@@ -17,7 +17,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpus.errors import RecordError
-from corpus.records.predictions import Predictions
+from corpus.records.predictions import Predictions, by_blocks
+from sampling.measures import measure
 from sampling.pool import Mask, Rows, Scores
 from sampling.seeds import generator
 
@@ -207,8 +208,7 @@ def request_probs(
         return _sigmoid(logits - rule_level(logits))
     if model.versions != _versions(predictions):
         raise RecordError("requests: the verdicts were learned from scores of other model versions; fit them again")
-    learned = _design(model, predictions, _statistics(predictions, wake_scores)) @ model.weights
-    return _sigmoid(logits - model.level + learned)
+    return _sigmoid(logits - model.level + _learned(model, predictions, _statistics(predictions, wake_scores)))
 
 
 def cross_fitted(
@@ -258,7 +258,6 @@ def _statistics(predictions: Predictions, wake_scores: npt.ArrayLike | None) -> 
     Symbols a second stand for the share of blank frames, which is not stored.
     """
     column = {name: predictions.column(name).astype(np.float64) for name in USED}
-    probs = predictions.intent_probs.astype(np.float64)
     duration = np.maximum(column["duration"], 0.1)
     wake = np.full(len(predictions), np.nan) if wake_scores is None else np.asarray(wake_scores, np.float64)
     parts = [
@@ -274,8 +273,8 @@ def _statistics(predictions: Predictions, wake_scores: npt.ArrayLike | None) -> 
         np.minimum(column["num_tokens"] / duration, 40.0) / 5.0,
         np.log1p(column["num_hypotheses"]),
         np.log(duration),
-        probs.max(axis=1),
-        -(probs * np.log(np.maximum(probs, 1e-30))).sum(axis=1),
+        measure("least_confidence", predictions),
+        measure("entropy", predictions),
         predictions.intent_logsumexp.astype(np.float64),
         np.where(np.isfinite(wake), 4.0 * (np.nan_to_num(wake) - 0.7), 0.0),
     ]
@@ -302,6 +301,15 @@ def _design(model: RequestModel, predictions: Predictions, columns: Scores) -> S
     """Return a constant, the standardised statistics and the scaled embedding, (N, 1 + F + D)."""
     vectors = (predictions.embeddings.astype(np.float64) - model.embedding_centre) * model.embedding_scale
     return np.concatenate([np.ones((len(columns), 1)), (columns - model.centre) / model.scale, vectors], axis=1)
+
+
+def _learned(model: RequestModel, predictions: Predictions, columns: Scores) -> Scores:
+    """Return `_design` times the weights, (N,) float64, in blocks: a night may have a million rows."""
+    of_columns, of_vectors = np.split(model.weights[1:], [columns.shape[1]])
+    reach, middle = model.embedding_scale * of_vectors, model.embedding_centre
+    embedded = by_blocks(predictions.embeddings, lambda block: (block.astype(np.float64) - middle) @ reach, np.float64)
+    found: Scores = model.weights[0] + ((columns - model.centre) / model.scale) @ of_columns + embedded
+    return found
 
 
 def _sigmoid(logits: Scores) -> Scores:

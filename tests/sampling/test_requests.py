@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpus.errors import RecordError
+from corpus.records import predictions as predictions_module
 from corpus.records.predictions import Predictions
 from sampling.example_pools import unit
 from sampling.from_arrays import predictions_of
@@ -147,6 +148,15 @@ def test_a_verdict_moves_the_probability_of_its_clip_to_its_side(row: int, seed:
     changed[row] = 1.0 - told[row]
     before, after = (request_probs(made, None, fit_requests(made, each))[row] for each in (told, changed))
     assert (after > before) == (changed[row] > told[row])
+
+
+def test_a_row_has_the_same_probability_alone_and_among_many(monkeypatch: pytest.MonkeyPatch):
+    told = mixed(40)
+    night, model = clips(mixed(NIGHT, 5), 5), fit_requests(clips(told), told)
+    whole = request_probs(night, None, model)
+    assert np.allclose(request_probs(night.take(np.arange(7, 8)), None, model), whole[7:8])
+    monkeypatch.setattr(predictions_module, "BLOCK", 16)
+    assert np.allclose(request_probs(night, None, model), whole)
 
 
 def test_few_verdicts_leave_the_rule_nearly_as_it_is_and_no_trust_leaves_it_exactly():
