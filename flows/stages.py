@@ -19,7 +19,7 @@ from flows.models.inventory import names_in_use
 from flows.nights.night import Night
 from flows.reports import night_html
 from flows.reports.night_report import NightReport
-from flows.rounds import label_evidence
+from flows.rounds import label_evidence, request_evidence
 from flows.runtime import progress
 from flows.runtime.results import Skipped
 from flows.runtime.session import without_content
@@ -103,9 +103,10 @@ def score(corpus: Corpus, settings: Settings, ids: list[str]) -> ScoreReport:
 
 
 def rescore(corpus: Corpus, settings: Settings) -> ScoreReport | Skipped:
-    """Score, with today's champions, the labelled rows from which sampling learns."""
+    """Score, with today's champions, the labelled rows and the clips with a verdict from which sampling learns."""
     labelled = label_evidence.labelled_rows(corpus, settings.learned)
-    ids = [row.utterance_id for row in labelled.rows]
+    judged = request_evidence.verdict_shares(corpus, settings.learned) if settings.sampling.requests.weigh else {}
+    ids = sorted({row.utterance_id for row in labelled.rows} | set(judged))
     plan = score_step.plan(corpus, settings.score, ids, labelled.learned_from)
     if not plan.shards:
         return Skipped("no labelled utterance is unscored by the champions")

@@ -15,6 +15,7 @@ from corpus.locales import canonical_locale
 from corpus.settings import MOST_SEED
 from sampling.cohorts import CohortSettings
 from sampling.pool import Scores
+from sampling.requests import RequestSettings
 
 
 class SamplingSettings(BaseModel):
@@ -40,6 +41,7 @@ class SamplingSettings(BaseModel):
         near_duplicate: Cosine from which two rows count as one; null: never.
         cold_start_labels: Below this many labels, `default` chooses by typicality.
         triage_below: Below this confidence only "was the assistant meant" is asked; null: never.
+        requests: How clips are treated that are probably no requests.
         seed: Seed of all draws.
     """
 
@@ -60,6 +62,7 @@ class SamplingSettings(BaseModel):
     near_duplicate: float | None = Field(default=0.98, gt=0, le=1)
     cold_start_labels: int = Field(default=20, ge=0)
     triage_below: float | None = Field(default=None, gt=0, le=1)
+    requests: RequestSettings = RequestSettings()
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
     @field_validator("strategy")

@@ -33,6 +33,7 @@ class CappedBatch:
         max_per_speaker, near_duplicate: the caps, as in `SamplingSettings`.
         clips, seconds: the remaining budget.
         free: (N,) bool, rows that may still be taken.
+        unlikely: (N,) bool, rows that are probably no requests; at first none.
         rows, reasons: the rows taken, in order, and why.
         speakers: (N,) number of each row's speaker.
         room: by speaker, how many more rows may be taken.
@@ -49,10 +50,12 @@ class CappedBatch:
     reasons: list[str] = field(default_factory=list)
     speakers: Rows = field(init=False)
     room: Rows = field(init=False)
+    unlikely: Mask = field(init=False)
 
     def __post_init__(self) -> None:
         self.speakers, count = codes(self.pool.speaker_ids)
         self.room = np.full(count, self.max_per_speaker, np.intp)
+        self.unlikely = np.zeros(len(self.pool), np.bool_)
 
     def put(self, row: int, reason: str, cost: float) -> None:
         """Take one row, and subtract it from clips, seconds and the room of its speaker."""
@@ -71,17 +74,19 @@ class CappedBatch:
         """Return what keeps the rest of the pool out, most rows first: each rule with the number of its rows.
 
         Each row that could be chosen counts once: by its split, which never trains, as a near-duplicate, by the cap on
-        its speaker, or as too long for the minutes that are left.
+        its speaker, as probably no request, or as too long for the minutes that are left.
         """
         left = self.pool.fresh()
         left[self.rows] = False
         learns = np.isin(self.pool.splits, LEARNS)
         has_room = self.room[self.speakers] > 0
+        open_ = self.free & has_room & ~self.unlikely
         counts = {
             "the test split, which is drawn from for the audit alone": int((left & ~learns).sum()),
             f"near_duplicate {self.near_duplicate:g}": int((left & learns & ~self.free).sum()),
             f"max_per_speaker {self.max_per_speaker}": int((self.free & ~has_room).sum()),
-            "minutes": int((self.free & has_room & (self.costs > self.seconds)).sum()),
+            "clips that are probably no requests": int((self.free & has_room & self.unlikely).sum()),
+            "minutes": int((open_ & (self.costs > self.seconds)).sum()),
         }
         kept = sorted((name for name, count in counts.items() if count), key=lambda name: -counts[name])
         return [f"{name} ({counts[name]})" for name in kept] or ["the pool, of which nothing is left"]

@@ -31,9 +31,11 @@ class Pool:
         slices: by name, such as `locale` or `device_type`, (N,) str.
         chosen: (N,) bool, rows that an earlier round chose; they are never chosen again. None: no row.
         known_embeddings: (M, D) float32 of unit length, of utterances that are labelled already; None: there are none.
+        requests: (N,) float64, probability that each row is a request and no other sound; None: not estimated.
 
     Raises:
-        RecordError: columns of unequal length, an unknown split, or known embeddings of another width.
+        RecordError: columns of unequal length, an unknown split, known embeddings of another width, or a probability
+            outside [0, 1].
     """
 
     predictions: Predictions
@@ -42,6 +44,7 @@ class Pool:
     slices: Mapping[str, Strings] = field(default_factory=dict)
     chosen: Mask | None = None
     known_embeddings: Floats | None = None
+    requests: Scores | None = None
 
     def __post_init__(self) -> None:
         n = len(self.predictions)
@@ -49,6 +52,8 @@ class Pool:
         columns |= {f"slice {name}": values for name, values in self.slices.items()}
         if self.chosen is not None:
             columns["chosen"] = self.chosen
+        if self.requests is not None:
+            columns["requests"] = self.requests
         for name, values in columns.items():
             if values.shape != (n,):
                 raise RecordError(f"pool: {name} has shape {values.shape}, not ({n},) like the predictions")
@@ -60,6 +65,8 @@ class Pool:
             raise RecordError(f"pool: known_embeddings are not of the predictions' width {width}; score them again")
         if self.known_embeddings is not None and not np.isfinite(self.known_embeddings).all():
             raise RecordError("pool: known_embeddings are not finite; score those utterances again")
+        if self.requests is not None and not ((self.requests >= 0) & (self.requests <= 1)).all():
+            raise RecordError("pool: a probability of a request is outside [0, 1]")
 
     @classmethod
     def from_arrays(
@@ -139,6 +146,7 @@ class Pool:
             slices={name: values[rows] for name, values in self.slices.items()},
             chosen=None if self.chosen is None else self.chosen[rows],
             known_embeddings=self.known_embeddings,
+            requests=None if self.requests is None else self.requests[rows],
         )
 
     def sorted_by_id(self) -> Pool:

@@ -18,10 +18,10 @@ from sampling.capped_batch import LEARNS, CappedBatch, fill, fill_quotas, owed_c
 from sampling.cohorts import SLICE
 from sampling.cost import CostModel
 from sampling.measures import measure
-from sampling.pool import Pool, Rows, Scores, check_scores
+from sampling.pool import Mask, Pool, Rows, Scores, check_scores
 from sampling.seeds import generator
-from sampling.strategies.registry import in_phase, strategy
-from sampling.utility import Utility, utility_of
+from sampling.strategies.registry import in_phase, ranks_by_score, strategy
+from sampling.utility import Utility, utility_of, weighed_by_requests
 
 __all__ = ["Choice", "SamplingSettings", "choose", "choose_explained"]
 
@@ -149,9 +149,12 @@ def choose_explained(
         raise RecordError(f"round {round}: the pool is empty or was chosen from before; ingest and score first")
     pool = pool.sorted_by_id()
     frame = np.flatnonzero(pool.fresh())
-    utility = utility_of(pool.predictions, cost_model or CostModel(), calibrators, settings.triage_below)
-    if answers is not None:
-        utility = replace(utility, costs=utility.costs * answers.other, audit_costs=utility.audit_costs * answers.audit)
+    costs = cost_model or CostModel()
+    utility = utility_of(pool.predictions, costs, calibrators, settings.triage_below)
+    budgeted = _answered_by(utility, answers)
+    if pool.requests is not None and settings.requests.weigh:
+        utility = weighed_by_requests(utility, pool.requests, pool.predictions, costs, settings.requests)
+    utility = _answered_by(utility, answers)
     scores = utility.values
     if measured_by:
         scores = calibrate(calibrators or {}, measured_by, measure(measured_by, pool.predictions))
@@ -162,8 +165,8 @@ def choose_explained(
         available=len(frame),
         audit_room=allowance(pool.speaker_ids[frame], settings.max_per_speaker),
         audit_rows_so_far=audit_rows_so_far,
-        costs=utility.costs[frame],
-        audit_costs=utility.audit_costs[frame],
+        costs=budgeted.costs[frame],  # whatever is believed of a clip, the audit sample has the same size
+        audit_costs=budgeted.audit_costs[frame],
     )
     batch = _empty_batch(pool, settings, budget, utility)
     probs = _take_audit(batch, budget, utility, frame, settings, round)
@@ -182,6 +185,27 @@ def choose_explained(
     if settings.audit_share < 1 and len(selection) and (selection.reasons == "audit").all():
         notes += ("every chosen clip is an audit row, which judges and never trains; raise clips or max_per_speaker",)
     return Choice(selection, budget, float(selection.costs.sum()), notes, expected, risks)
+
+
+def _answered_by(utility: Utility, answers: AnswersPerRow | None) -> Utility:
+    """Return the utility with the costs of all answers that a row is asked for."""
+    if answers is None:
+        return utility
+    return replace(utility, costs=utility.costs * answers.other, audit_costs=utility.audit_costs * answers.audit)
+
+
+def _likely(pool: Pool, settings: SamplingSettings, ranked: bool) -> Mask:
+    """Return the rows that are likely enough to be requests to learn from them, (N,) bool.
+
+    Args:
+        pool: N rows.
+        settings: from which probability on.
+        ranked: whether the rows are ranked by their worth, in which the probability counts already. A choice by
+            distance or typicality alone takes no doubtful row: what is far from all speech is often none.
+    """
+    if pool.requests is None or not settings.requests.weigh:
+        return np.ones(len(pool), np.bool_)
+    return pool.requests >= (settings.requests.least if ranked else settings.requests.triage_below)
 
 
 def _empty_batch(pool: Pool, settings: SamplingSettings, budget: Budget, utility: Utility) -> CappedBatch:
@@ -213,21 +237,26 @@ def _take_audit(
 def _take_rest(
     batch: CappedBatch, budget: Budget, settings: SamplingSettings, scores: Scores, name: str, round_: str
 ) -> None:
-    """Add rows for the quotas of slices, for cohorts, then uncertain and novel rows, until the budget is used up."""
+    """Add rows for the quotas of slices, for cohorts, then uncertain and novel rows, until the budget is used up.
+
+    A row that is hardly a request is taken for a quota alone, which has to be met, and there after all others.
+    """
     planned = max(0, min(budget.planned - len(batch.rows), batch.clips))
     fill_quotas(batch, owed_clips(batch.pool, settings, planned), scores)
+    likely, novel_rows = (_likely(batch.pool, settings, ranked) for ranked in (ranks_by_score(name), False))
+    batch.unlikely = ~likely
     if SLICE in batch.pool.slices and settings.cohorts.share > 0:
         rows = batch.pool.slices[SLICE] != ""
         count = min(math.ceil(settings.cohorts.share * planned - 1e-9), batch.clips)
         rng = generator(settings.seed, round_, SLICE)
-        fill(batch, "slice", name, scores, count, settings.cohorts.share * batch.seconds, rng, rows)
+        fill(batch, "slice", name, scores, count, settings.cohorts.share * batch.seconds, rng, rows & likely)
     rng = generator(settings.seed, round_, "uncertain")
     reserved = 0.0 if np.isinf(budget.seconds) else settings.novel_share * budget.seconds
     novel = min(budget.novel, batch.clips)
-    fill(batch, "uncertain", name, scores, batch.clips - novel, batch.seconds - reserved, rng)
-    fill(batch, "novel", "kcenter", scores, novel, batch.seconds, generator(settings.seed, round_, "novel"))
+    fill(batch, "uncertain", name, scores, batch.clips - novel, batch.seconds - reserved, rng, likely)
+    fill(batch, "novel", "kcenter", scores, novel, batch.seconds, generator(settings.seed, round_, "novel"), novel_rows)
     # Clips and seconds that the novel rows did not use go to uncertain rows.
-    fill(batch, "uncertain", name, scores, batch.clips, batch.seconds, rng)
+    fill(batch, "uncertain", name, scores, batch.clips, batch.seconds, rng, likely)
 
 
 def _selection(batch: CappedBatch, utility: Utility, scores: Scores, probs: Scores, round_: str) -> Selection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from sampling.calibration import Calibrator, calibrate
 from sampling.cost import CostModel, ask_costs
 from sampling.measures import measure
 from sampling.pool import Scores
+from sampling.requests import RequestSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,29 @@ def utility_of(
         values = np.where(doubtful, intent / np.maximum(seconds["triage"], 1e-6), values)
     asked = np.select([asks == ask for ask in seconds], list(seconds.values()))
     return Utility(asks, asked, values, words + intent, seconds["transcribe"])
+
+
+def weighed_by_requests(
+    utility: Utility, requests: Scores, predictions: Predictions, costs: CostModel, settings: RequestSettings
+) -> Utility:
+    """Return the utility where a clip is worth less the less probably it is a request.
+
+    Only a request has words and an intent to correct, so the value is multiplied by the probability. Below
+    `settings.triage_below` only "was the assistant meant" is asked. Its value stays that of the dearer question, since
+    an answer in few seconds corrects no error by itself: cheap questions about noise must not outrank speech. `risk`
+    and `audit_costs`, on which the audit sample depends, are those of the given utility.
+
+    Args:
+        utility: of N rows.
+        requests: (N,) probability that each row is a request.
+        predictions: the N rows.
+        costs: expected annotator seconds by question.
+        settings: below which probability only that is asked.
+    """
+    doubtful = requests < settings.triage_below
+    return replace(
+        utility,
+        asks=np.where(doubtful, "triage", utility.asks).astype("<U12"),
+        costs=np.where(doubtful, ask_costs(costs, "triage", predictions), utility.costs),
+        values=utility.values * requests,
+    )

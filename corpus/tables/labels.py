@@ -182,7 +182,7 @@ def current(
     )
     rows = list(conn.execute(statement) if ids is None else fetch_among(conn, statement, labels.c.utterance_id, ids))
     reason_of = _selections(conn, [row.utterance_id for row in rows])
-    reason_of |= dict.fromkeys(_held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
+    reason_of |= dict.fromkeys(held_out(conn, [row.utterance_id for row in rows]), ("held_out", "", 1.0))
     found = []
     for row in sorted(rows, key=lambda r: str(r.utterance_id)):
         reason, round_, inclusion_prob = reason_of.get(row.utterance_id, ("", "", 1.0))
@@ -212,7 +212,7 @@ def draws(conn: sa.Connection, ids: Sequence[str]) -> dict[str, Draw]:
     One that was never chosen, or ingested for judging only, stands for itself: it has no round and probability 1.
     """
     drawn = _selections(conn, ids)
-    alone = set(_held_out(conn, ids))
+    alone = set(held_out(conn, ids))
     return {i: Draw(*drawn[i][1:]) if i in drawn and i not in alone else Draw("", 1.0) for i in ids}
 
 
@@ -261,6 +261,12 @@ def ever_labelled(conn: sa.Connection) -> set[str]:
     return set(conn.execute(sa.select(labels.c.utterance_id)).scalars())
 
 
+def held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
+    """Return the ids that were ingested for judging only; later answers of annotators do not change that."""
+    statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
+    return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
+
+
 def _label_row(
     label: Label, last: sa.Row[Any] | None, keys: Mapping[str, bytes], source: Source
 ) -> tuple[str, dict[str, Any] | None]:
@@ -295,12 +301,6 @@ def _label_row(
         "content_mac": content_mac,
     }
     return "new" if last is None else "superseded", row
-
-
-def _held_out(conn: sa.Connection, ids: Sequence[str]) -> list[str]:
-    """Return the ids that were ingested for judging only; later answers of annotators do not change that."""
-    statement = sa.select(labels.c.utterance_id).where(labels.c.source == "held_out").distinct()
-    return [row.utterance_id for row in fetch_among(conn, statement, labels.c.utterance_id, ids)]
 
 
 def _selections(conn: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[str, str, float]]:

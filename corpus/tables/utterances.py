@@ -223,6 +223,26 @@ def pool_columns(conn: sa.Connection, ids: Sequence[str] | Strings) -> PoolColum
     )
 
 
+def wake_scores(conn: sa.Connection, ids: Sequence[str] | Strings) -> npt.NDArray[np.float64]:
+    """Return the score of each wake word, (N,) float64 in the order of the ids; NaN where a button woke the device.
+
+    Raises:
+        RecordError: an id has no row; the message names the first.
+    """
+    wanted = [str(i) for i in ids]
+    columns = (utterances.c.utterance_id, utterances.c.wake)
+    found = {row.utterance_id: row.wake for row in fetch_among(conn, sa.select(*columns), columns[0], wanted)}
+    _require_all(found, wanted)
+    given = (json.loads(found[i]).get("score") for i in wanted)
+    return np.array([np.nan if score is None else score for score in given], np.float64)
+
+
+def accepted(conn: sa.Connection, ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that are neither set aside nor erased."""
+    statement = sa.select(utterances.c.utterance_id).where(utterances.c.state == "accepted")
+    return {row.utterance_id for row in fetch_among(conn, statement, utterances.c.utterance_id, ids)}
+
+
 def _attributes(texts: Sequence[str]) -> dict[str, Strings]:
     # Millions of rows share a few thousand sets of attributes: each is parsed once.
     distinct = {text: json.loads(text) for text in set(texts)}

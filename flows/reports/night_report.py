@@ -33,6 +33,8 @@ from flows.models.registry import KINDS
 from flows.nights.night import Night, night_named, night_of
 from flows.reports.night_funnel import ChoiceRow, Funnel, MinutesRow, choice, funnel, minutes_by_night, round_of
 from flows.reports.night_traffic import NightTraffic, night_traffic
+from flows.rounds.request_evidence import stored_figures
+from flows.rounds.sample_evidence import RequestFigures
 from flows.runtime.console import percent
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
@@ -162,6 +164,7 @@ class NightReport(Result):
         funnel: from received to learned.
         choice: what was chosen and why.
         pool: scored utterances that the round could choose from; None where it was not chosen yet.
+        requests: how many of these were believed to be no requests; None where it was not chosen yet.
         minutes: answers and annotator minutes by night.
         kinds: the models.
         decisions: of the gate, and of people who promoted a version, newest first.
@@ -184,6 +187,7 @@ class NightReport(Result):
     traffic: NightTraffic
     caps: tuple[CapRow, ...]
     caps_from: CapsFrom
+    requests: RequestFigures | None = None
 
 
 def night_report(
@@ -220,6 +224,7 @@ def night_report(
             traffic=night_traffic(corpus, when, night.name),
             caps=_caps(when, bound, gate),
             caps_from=caps_from,
+            requests=stored_figures(conn, night.name),
         )
 
 

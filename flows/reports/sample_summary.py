@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from corpus.records.base import Kind
 from flows.rounds.annotation_costs import QuestionCost
+from flows.rounds.sample_evidence import RequestFigures
 from flows.runtime.console import percent
 from sampling.stopping_rule import Outlook
 
@@ -53,6 +54,8 @@ def sample_lines(document: Mapping[str, Any]) -> dict[str, object]:
         elif name == "expected_errors":
             rows = [found["rows"] for found in document.get("calibration", {}).values()]
             lines["expected errors"] = errors_line(**value, corrected=min(rows, default=0) >= MIN_ROWS)
+        elif name == "requests":
+            lines["no requests"] = requests_line(RequestFigures(**value))
         elif name == "notes":
             lines |= {"notes": "; ".join(value)} if value else {}
         else:
@@ -107,6 +110,18 @@ def cohort_line(cohort: CohortChoice) -> str:
         f"{cohort.name.replace('-', ' ')} ({cohort.measure}): {cohort.rows} utterances of "
         f"{cohort.speakers} speakers, error rate {percent(cohort.rate)}, that of all others {percent(cohort.rest)} "
         f"(by chance alone with p {cohort.p_value:.2g}); {cohort.pool} in the pool, {cohort.chosen} chosen"
+    )
+
+
+def requests_line(found: RequestFigures) -> str:
+    """Return which share of the clips is believed to be no request, what becomes of them, and how that is known."""
+    by = "a rule, as there are no verdicts yet"
+    if found.verdicts:
+        judged = "" if found.auc is None else f" (AUC {found.auc:.2f} on verdicts held back; 1 is best)"
+        by = f"{found.verdicts} verdicts, of which {found.verdicts_none} say none{judged}"
+    return (
+        f"{percent(found.none)} of {found.clips} clips, by {by}; {found.left_out} are left out where the choice is for "
+        f"learning, and of {found.doubtful} only whether the assistant was meant would be asked"
     )
 
 

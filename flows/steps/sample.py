@@ -19,9 +19,10 @@ from flows.nights.night import Night
 from flows.nights.night_list import nights_with_arrivals
 from flows.nights.sampling_frame import sampling_frame
 from flows.rounds.annotation_costs import QuestionCost, costs_by_question
-from flows.rounds.label_evidence import LabelEvidence, gather_evidence, with_evidence
+from flows.rounds.label_evidence import LabelEvidence, gather_evidence, labelled_rows, with_evidence
 from flows.rounds.learning_outlook import outlooks
-from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, SampleEvidence
+from flows.rounds.request_evidence import gather_requests, request_figures, with_requests
+from flows.rounds.sample_evidence import EvidenceCounts, ExpectedErrors, RequestFigures, SampleEvidence
 from flows.runtime import progress
 from flows.runtime.results import Result
 from flows.runtime.settings import NightSettings
@@ -56,8 +57,9 @@ class SampleReport(Result):
         chosen: how many utterances were chosen.
         fraction: share of the scored utterances that was chosen.
         reasons, asks, minutes, notes: see `ChoiceSummary`.
-        known, calibration, expected_errors, costs, cohorts: what the choice learned from earlier answers, as figures
-            and counts without centres, curves or embeddings. `calibration` by kind of error, `costs` by question.
+        known, calibration, expected_errors, costs, cohorts, requests: what the choice learned from earlier answers, as
+            figures and counts without centres, curves or embeddings. `calibration` by kind of error, `costs` by
+            question.
         outlook: expected gain of the next labels, by kind of model.
         since, up_to: order of the newest arrival when the round before was chosen, and now.
         already: why the stored round was returned.
@@ -77,6 +79,7 @@ class SampleReport(Result):
     expected_errors: ExpectedErrors | None = None
     costs: Mapping[str, QuestionCost] | None = None
     cohorts: Sequence[CohortChoice] | None = None
+    requests: RequestFigures | None = None
     outlook: Mapping[Kind, Outlook] | None = None
     since: int | None = None
     up_to: int | None = None
@@ -101,6 +104,7 @@ class SampleReport(Result):
             expected_errors=self.expected_errors,
             costs=self.costs,
             cohorts=self.cohorts,
+            requests=self.requests,
         )
 
 
@@ -138,10 +142,7 @@ def sample_round(corpus: Corpus, settings: SettingsOfSample, night: Night) -> Sa
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return SampleReport(skipped=_nothing(corpus, settings.night, night, len(ids), scored), scored=scored)
-    evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
-    pool = with_evidence(pool, evidence)
-    choice = select(corpus, settings.sampling, settings.people, night, pool, evidence)
-    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
+    _, choice, report = _chosen(corpus, settings, night, pool, scored)
     report = replace(report, since=of_night.since, up_to=of_night.up_to)
     with corpus.operation(operation_id, "sample") as op:
         if not op.done:
@@ -161,11 +162,21 @@ def dry_run(corpus: Corpus, settings: SettingsOfSample, night: Night) -> DryRun:
     pool, scored = night_pool(corpus, ids)
     if pool is None:
         return DryRun(skipped=_nothing(corpus, settings.night, night, len(ids), scored), night=night.name)
-    evidence = gather_evidence(corpus, settings.learned, settings.cost, settings.sampling, night.name)
-    pool = with_evidence(pool, evidence)
-    choice = select(corpus, settings.sampling, settings.people, night, pool, evidence)
-    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, settings.sampling.seed))
+    pool, choice, report = _chosen(corpus, settings, night, pool, scored)
     return DryRun(night=night.name, report=report, rows=chosen_rows(choice, pool))
+
+
+def _chosen(
+    corpus: Corpus, settings: SettingsOfSample, night: Night, pool: Pool, scored: int
+) -> tuple[Pool, Choice, SampleReport]:
+    """Return the pool with what is known of its rows, the choice from it, and the choice in numbers."""
+    sampling = settings.sampling
+    evidence = gather_evidence(corpus, settings.learned, settings.cost, sampling, night.name)
+    requests = gather_requests(corpus, settings.learned, sampling, labelled_rows(corpus, settings.learned))
+    pool = with_requests(corpus, with_evidence(pool, evidence), requests, sampling)
+    choice = select(corpus, sampling, settings.people, night, pool, evidence)
+    report = _report(choice, pool, scored, evidence, outlooks(corpus, settings.stopping, sampling.seed))
+    return pool, choice, replace(report, requests=request_figures(pool, requests, sampling))
 
 
 def _nothing(corpus: Corpus, settings: NightSettings, night: Night, in_frame: int, scored: int) -> str:
@@ -294,6 +305,8 @@ def track(tracking_settings: TrackingSettings, home: Path, night: str, report: S
     for name in ("chosen", "pool"):
         figures[f"sample_expected_errors_{name}"] = getattr(report.expected_errors, name)
     figures["sample_cohorts"] = len(report.cohorts or ())
+    if report.requests is not None:
+        figures["sample_no_requests"] = report.requests.none
     for kind, outlook in (report.outlook or {}).items():
         figures[f"sample_{kind}_expected_gain"] = outlook.gain
     tracking = open_tracking(tracking_settings, home)

@@ -39,8 +39,9 @@ WITHDRAWN = {"retrain intent": 1}
 """Labels fewer than that code learned from: account 3 withdrew its consent and gave it again later, which opened its
 older utterances again in that code, and does not any more."""
 
-WITHDRAWN_AT_NIGHT = {"rescore": {"scored": -1, "not_opened": 1}}
-"""How the counts of the later night differ for the same reason."""
+WITHDRAWN_AT_NIGHT = {"rescore": {"scored": -1 + 2, "not_opened": 1}}
+"""How the counts of the later night differ for the same reason; two clips with a verdict and no label, from which that
+code did not learn, are scored again, too."""
 
 NIGHTLY = f"nightly --night {NIGHTS[2]}"
 

@@ -21,6 +21,9 @@ from sampling.seeds import generator
         ({"splits": np.full(10, "holdout")}, "'holdout'; known are train, dev, test"),
         ({"known_embeddings": np.ones((2, 5), np.float32)}, "known_embeddings are not of"),
         ({"known_embeddings": np.full((2, 8), np.nan, np.float32)}, "known_embeddings are not finite"),
+        ({"requests": np.ones(3)}, "requests has shape"),
+        ({"requests": np.full(10, 1.1)}, "outside"),
+        ({"requests": np.full(10, np.nan)}, "outside"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(change, message):
@@ -29,8 +32,9 @@ def test_columns_that_do_not_fit_are_refused(change, message):
 
 
 def test_take_keeps_rows_together():
-    pool = replace(pool_of(10), chosen=np.arange(10) % 2 == 0)
+    pool = replace(pool_of(10), chosen=np.arange(10) % 2 == 0, requests=np.arange(10) / 10)
     part = pool.take(np.array([7, 2]))
+    assert part.requests.tolist() == [0.7, 0.2]
     assert part.utterance_ids.tolist() == pool.utterance_ids[[7, 2]].tolist()
     assert part.speaker_ids.tolist() == pool.speaker_ids[[7, 2]].tolist()
     assert part.slices["locale"].tolist() == pool.slices["locale"][[7, 2]].tolist()

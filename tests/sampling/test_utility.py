@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from sampling.calibration import Calibrator
-from sampling.cost import AskCost, CostModel
+from sampling.cost import AskCost, CostModel, ask_costs
 from sampling.example_pools import predictions_of
-from sampling.utility import utility_of
+from sampling.requests import RequestSettings
+from sampling.utility import utility_of, weighed_by_requests
 from tests.sampling.pools import with_column
 
 PROBS = np.array([[0.5, 0.5], [0.5, 0.5], [0.999, 0.001]], np.float32)
@@ -48,3 +49,14 @@ def test_triage_is_asked_only_where_wanted_and_nothing_is_sure():
     made = with_column(predictions(), "confidence_mean", np.array([0.1, 0.9, 0.1]))
     assert "triage" not in utility_of(made, CostModel()).asks
     assert utility_of(made, CostModel(), triage_below=0.6).asks.tolist() == ["triage", "transcribe", "transcribe"]
+
+
+def test_a_clip_is_worth_less_the_less_probably_it_is_a_request_and_a_doubtful_one_gets_the_cheap_question():
+    made, costs, limits = predictions(), CostModel(), RequestSettings(least=0.1, triage_below=0.4)
+    whole = utility_of(made, costs)
+    weighed = weighed_by_requests(whole, np.array([1.0, 0.5, 0.3]), made, costs, limits)
+    assert np.allclose(weighed.values, whole.values * [1.0, 0.5, 0.3])
+    assert weighed.asks.tolist() == [*whole.asks[:2], "triage"]
+    assert np.allclose(weighed.costs, [*whole.costs[:2], ask_costs(costs, "triage", made)[2]])
+    assert weighed.risk is whole.risk
+    assert weighed.audit_costs is whole.audit_costs

@@ -169,3 +169,14 @@ def test_many_ids_are_one_parameter(corpus: Corpus) -> None:
     np.testing.assert_array_equal(scores.predictions(corpus, ids, "1", "1").utterance_ids, ids)
     assert consent.consenting(corpus.vault, [*strangers, *ids], "score").sum() == 5
     assert orphans.missing(corpus) == []
+
+
+def test_wake_scores_come_in_the_order_of_the_ids_and_a_button_has_none(corpus: Corpus) -> None:
+    ids = arrive(corpus, 4)  # every second one was woken by a button
+    with writing(corpus.records) as conn:
+        found = utterances.wake_scores(conn, ids[::-1])
+        np.testing.assert_array_equal(found, [0.5, np.nan, 0.5, np.nan])
+        with pytest.raises(RecordError, match="stranger is unknown"):
+            utterances.wake_scores(conn, ["stranger"])
+        utterances.set_aside(conn, ids[:1], "by-hand")
+        assert utterances.accepted(conn, [*ids, "stranger"]) == set(ids[1:])

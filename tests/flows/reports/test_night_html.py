@@ -28,6 +28,7 @@ from flows.reports.night_html import night_file, night_html, show_night, write_n
 from flows.reports.night_report import KindReport, NightRates, night_report
 from flows.reports.night_sections import BETTER, _no_anchor, finding, kind_section
 from flows.reports.svg_chart import Series, over_nights
+from flows.rounds.sample_evidence import RequestFigures
 from flows.runtime.settings import Settings
 from tests.flows.judged_home import NIGHTS, home_of, settings_at
 from training.evaluation.gate import PromotionSettings
@@ -111,6 +112,16 @@ def test_words_of_the_slices_are_said_and_few_people_have_no_rate(tmp_path: Path
     assert row[0].count("too few") == 3
     assert "100.0" not in row[0]
     corpus.close()
+
+
+def test_the_page_says_how_many_clips_were_believed_to_be_no_requests(home: tuple[Corpus, Settings]) -> None:
+    corpus, settings = home
+    report = night_report(corpus, settings.night, settings.promotion, settings.sampling, None)
+    assert "no requests" not in night_html(report, settings.promotion)
+    figures = RequestFigures(clips=400, none=0.134, left_out=31, doubtful=12, verdicts=32, verdicts_none=7, auc=0.96)
+    page = night_html(replace(report, requests=figures), settings.promotion)
+    assert "Believed to be no requests: 13.4 % of 400 clips, by 32 verdicts, of which 7 say none (AUC 0.96" in page
+    assert "31 are left out" in page
 
 
 def test_the_page_needs_no_other_file_and_names_no_utterance(home: tuple[Corpus, Settings]) -> None:

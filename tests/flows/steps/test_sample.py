@@ -113,7 +113,7 @@ def test_the_expected_minutes_count_the_second_answer_to_audit_rows(world, peopl
     listed = [{"annotator_id": f"p{number}"} for number in range(people)]
     settings = small_settings(settings.home, f"people.people={json.dumps(listed)}")
     report = dry_run(corpus, settings, night_named(NIGHT, "UTC", 0))
-    cost = {ask: settings.cost.of(ask) for ask in ("transcribe", "label_intent")}
+    cost = {ask: settings.cost.of(ask) for ask in ("transcribe", "label_intent", "triage")}
     at = predictions.utterance_ids.tolist().index
     drawn = 0
     for row in report.rows:
