@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from corpus.errors import UsageError
+from corpus.records.base import OTHER_INTENT
 from corpus.records.inventory import Inventory, Names
 from training.evaluation.dev_check import DevErrors, can_tell
 from training.intent.epoch_examples import epoch_examples
@@ -23,6 +24,7 @@ from training.intent.finetune_settings import IntentFinetuneSettings, by_base
 from training.intent.fit import DRAFT, RATE_SETTING, FitSettings, IntentExample, fit, named_example
 from training.intent.inventory import named_now
 from training.intent.replay import read_replay
+from training.intent.text_noise import NoiseSettings
 from training.loop.hub import local_base
 from training.loop.loop import chosen_device, clear_memory_errors, damaged_is_diverged
 from training.loop.lora import add_adapters
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from training.intent.model import IntentModel
 
 __all__ = ["FinetuneResult", "IntentExample", "finetune_intent", "read_replay"]
+
+FOREIGN_INTENTS: Final = 3
+"""From so many labelled intents on, a base that knows none of them is taken for one of another domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,18 @@ def _made_ready(
     return model
 
 
+def _is_foreign(start: _Base, examples: Sequence[IntentExample]) -> bool:
+    """Return whether the base is of another domain: people labelled several intents, and it knows none of them."""
+    labelled = {row.intent for row in examples} - {OTHER_INTENT}
+    return len(labelled) >= FOREIGN_INTENTS and labelled.isdisjoint(start.model.intents)
+
+
+def _without_intents(start: _Base) -> _Base:
+    """Return the base with all intents equally probable and no replay sentences, which would only mislead."""
+    start.model.network.forget_intents()
+    return replace(start, replay=[])
+
+
 def _learn(
     start: _Base,
     examples: Sequence[IntentExample],
@@ -203,20 +220,27 @@ def _learn(
     """Return the fine-tuned model, mixed with the base and calibrated, and the result of the training loop."""
     from training.intent.temperature import calibrated
 
+    if settings.fit.head == "convex" and _is_foreign(start, examples):
+        start = _without_intents(start)
     model = _made_ready(start, examples, dev, settings.calibrate_from)
     weights = weights_of(model.network)
-    draw = epoch_examples(
-        examples,
-        start.replay,
-        replayed=settings.replay,
-        replay_weight=settings.replay_weight,
-        noise=settings.noise,
-        seed=settings.fit.seed,
-    )
+
+    def drawn(noise: NoiseSettings) -> Callable[[int], list[IntentExample]]:
+        return epoch_examples(
+            examples,
+            start.replay,
+            replayed=settings.replay,
+            replay_weight=settings.replay_weight,
+            noise=noise,
+            seed=settings.fit.seed,
+        )
+
+    draw = drawn(settings.noise)
     heads = (model.intents, model.slot_names)  # a rename since the checkpoint may leave a network of another size
     checkpoint_from = None if checkpoint is None else (checkpoint, f"{start.digest} {settings!r} {heads!r}")
     if settings.fit.head == "convex":
-        loop = _fit_heads(model, draw, settings.fit, on_progress, (start, dev), on_epoch)
+        plain = drawn(NoiseSettings(clean=1.0))(0)
+        loop = _fit_heads(model, plain, draw, settings.fit, on_progress, (start, dev), on_epoch)
     else:
         loop = _train(model, draw, settings, on_progress, (start, dev), checkpoint_from, on_epoch)
         mix(model.network, weights, settings.interpolate or 0.0)
@@ -273,7 +297,7 @@ def _train(
     """Train the model on the examples of each epoch, with adapters if the settings have them."""
     merge = None
     if settings.lora is not None:
-        heads = ("intent_head", "slot_head")
+        heads = ("intent_head", "slot_head", *(("text",) if model.network.text is not None else ()))
         merge = add_adapters(model.network, settings.lora, settings.fit.seed, heads)
     watch = _watch(model, *dev, settings.interpolate or 0.0)
     result = fit(model, draw, settings.fit, on_progress, watch, checkpoint, on_epoch)
@@ -284,6 +308,7 @@ def _train(
 
 def _fit_heads(
     model: IntentModel,
+    plain: Sequence[IntentExample],
     draw: Callable[[int], list[IntentExample]],
     settings: FitSettings,
     on_progress: Progress | None,
@@ -295,7 +320,7 @@ def _fit_heads(
 
     watch = _watch(model, *dev, 0.0)
     error = watch.error if watch is not None else None
-    return fit_heads(model, draw, settings.slot_weight, settings.seed, on_progress, error, on_epoch)
+    return fit_heads(model, plain, draw, settings.slot_weight, settings.seed, on_progress, error, on_epoch)
 
 
 def _watch(model: IntentModel, start: _Base, dev: Sequence[IntentExample], share: float) -> Watch | None:

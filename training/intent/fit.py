@@ -183,6 +183,7 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     import torch
     from torch.nn.functional import cross_entropy
 
+    from training.intent.model import network_inputs
     from training.intent.network import max_input_tokens
 
     encoding: Any = model.tokenizer(
@@ -197,9 +198,7 @@ def batch_loss(model: IntentModel, batch: Sequence[IntentExample], settings: Fit
     index = {name: i for i, name in enumerate(model.intents)}
     targets = torch.tensor([index[row.intent] for row in batch], device=device)
     with autocast(device.type, settings):
-        intent, tags, _ = model.network(
-            input_ids=encoding["input_ids"].to(device), attention_mask=encoding["attention_mask"].to(device)
-        )
+        intent, tags, _ = model.network(**network_inputs(model, [row.text for row in batch], encoding))
     intent, tags = intent.float(), tags.float()
     smoothing = settings.label_smoothing
     loss = (cross_entropy(intent, targets, reduction="none", label_smoothing=smoothing) * weights).mean()
@@ -240,6 +239,7 @@ def _optimizer(model: IntentModel, steps: int, settings: FitSettings) -> tuple[A
 
     network = model.network
     heads = [*network.intent_head.parameters(), *network.slot_head.parameters()]
+    heads += [] if network.text is None else network.text.parameters()
     groups = [
         {
             "params": [p for p in network.encoder.parameters() if p.requires_grad],
