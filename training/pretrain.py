@@ -1,5 +1,7 @@
 """Train an embedded base anew: `python -m training.pretrain asr|intent --out FOLDER [--seed N] [--size N]`.
 
+The intent base that comes with earmark has vectors of words by `--teacher FOLDER`, that of all-MiniLM-L6-v2.
+
 The same seed, size and thread count give the same weights on the same machine.
 """
 
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, help="clips (asr) or sentences (intent) to learn from")
     parser.add_argument("--minutes", type=float, help="asr: shorten or lengthen the training to about this long")
+    parser.add_argument("--teacher", type=Path, help="intent: sentence encoder to distil vectors of words from")
     options = parser.parse_args(arguments)
     try:
         print(json.dumps(_pretrain(options)))
@@ -40,6 +43,8 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
     if options.kind == "asr":
         from training.asr import pretrain
 
+        if options.teacher is not None:
+            raise SettingsError("--teacher is for intent only")
         settings = pretrain.pretrain_settings(options.seed, options.size, options.minutes)
         made = pretrain.pretrain(options.out, settings, _progress)
         facts = {"parameters": made.parameters, "audio_seconds": round(made.audio_seconds), "digest": made.digest}
@@ -49,7 +54,8 @@ def _pretrain(options: argparse.Namespace) -> dict[str, Any]:
         if options.minutes is not None:
             raise SettingsError("--minutes is for asr only; use --size for intent")
         chosen = {"seed": options.seed} | ({} if options.size is None else {"sentences": options.size})
-        pretrain_intent.pretrain(options.out, pretrain_intent.IntentPretrainSettings(**chosen))
+        wanted = pretrain_intent.IntentPretrainSettings(**chosen)
+        pretrain_intent.pretrain(options.out, wanted, _progress, options.teacher)
         facts = {}
     return {"kind": options.kind, "out": options.out.name, "seconds": round(time.monotonic() - started)} | facts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -154,7 +155,7 @@ def ngrams(text: str) -> Iterator[tuple[str, int]]:
     for word in words:
         yield from ((part, LETTERS) for part in _letters(f" {word} "))
         yield word, WORDS
-    for first, second in zip(words, words[1:], strict=False):
+    for first, second in pairwise(words):
         yield f"{first} {second}", WORDS
 
 
